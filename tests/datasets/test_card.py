@@ -44,7 +44,7 @@ def root(tmp_path):
 def test_what_nobody_states_is_not_stated(root):
     made(root)
     found = headrace.open("delays", root).card
-    assert {found.says(name) for name in FIELDS} == {"not_stated"}
+    assert {found.statement_text(name) for name in FIELDS} == {"not_stated"}
     page, document = found.html(), json.dumps(found.to_json())
     assert page.count("not_stated") >= len(FIELDS)
     for said in ("rai:dataBiases", "rai:dataSocialImpact", "citeAs"):

@@ -70,7 +70,14 @@ def small(stack, **sizes):
         stack.enter_context(patch.object(module, name, value))
 
 
-TINY = {"_LEAST": 3, "_WINDOW": 3, "_CELLS": 1, "_MOST": 1, "IN_MEMORY": 0, "OF_A_BUCKET": 3}
+TINY = {
+    "_MIN_WINDOW": 3,
+    "_MAX_WINDOW": 3,
+    "_CELLS": 1,
+    "_MAX_WINDOWS_HELD": 1,
+    "IN_MEMORY": 0,
+    "OF_A_BUCKET": 3,
+}
 
 
 @given(

@@ -15,7 +15,7 @@ CHILD = """
 import sys
 from pathlib import Path
 import pyarrow.parquet as pq
-from headrace.datasets.diff import leftovers
+from headrace.datasets.diff import unmatched
 from headrace.datasets.diff.rows import _join
 from headrace.datasets.diff.merge_join import Side
 from headrace.datasets.diff.counts import Tally
@@ -31,7 +31,7 @@ class Scan:
 class Part:
     object = "one"
 
-leftovers.IN_MEMORY = 32 << 20
+unmatched.IN_MEMORY = 32 << 20
 types = {"k": "int64", "t": "timestamp", "f0": "float64", "f1": "float64", "f2": "float64",
          "i0": "int64", "i1": "int64", "s": "string", "split": "string"}
 part = Part()

@@ -166,7 +166,7 @@ def test_what_is_not_there_changes_nothing_but_is_on_the_record(store):
     assert erased(store) == []
     assert set(bytes_of(store)) - set(before) == {f"erasures/{requests(store)[0].id}/request.json"}
     found = search(store, asked({"nobody": "x"}))
-    assert (found.held, found.unsearched) == ((), ("delays@1.0.0",))
+    assert (found.affected, found.unsearched) == ((), ("delays@1.0.0",))
 
 
 def test_by_number_and_by_a_key_of_several_columns(store):
@@ -235,7 +235,7 @@ def crashing(monkeypatch, store, after):
     """From now on, the `after`-th change of the store does not happen, and nothing after it."""
     counter = itertools.count()
     kind = type(store.storage)
-    for name in ("put_new", "put_file", "replace", "delete"):
+    for name in ("create", "put_file", "replace", "delete"):
         real = getattr(kind, name)
 
         def broken(self, *args, _real=real, **kwargs):
@@ -386,7 +386,7 @@ def test_nobody_is_named_by_the_coverage_report_alone(store):
     few = np.array([f"person {n % 7}" for n in range(ROWS.num_rows)], dtype=object)
     few[place] = ANN
     manifest = made(store, ROWS.append_column("who", pa.array(few.tolist())))
-    assert search(store, asked({"who": ANN})).held == ()
+    assert search(store, asked({"who": ANN})).affected == ()
     assert where_stored(store.storage, {"who": ANN}) == []
     report = store.get_json(manifest.coverage)
     assert report["columns"]["who"]["unseen"] > 0, "counted it is"

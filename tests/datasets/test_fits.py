@@ -29,7 +29,7 @@ from headrace.datasets.exact_sums import deviation, mean, quantile, sums
 from headrace.datasets.fits.fits import Fits, apply_steps, encode
 from headrace.datasets.fits.fitting import fit, fit_column
 from headrace.datasets.fits.release_fits import fits_of, refitted
-from headrace.datasets.fits.transforms import chosen
+from headrace.datasets.fits.transforms import transforms_by_column
 from headrace.datasets.manifest import Column
 from headrace.datasets.store.store import Store
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
@@ -162,7 +162,9 @@ def test_a_vocabulary_counts_and_places(train, seen, least, unknown, imputed):
 def test_indicators_stand_behind_all_columns():
     columns = (Column("x", "float64", "feature"), Column("n", "int64", "feature"))
     table = pa.table({"x": [1.0, math.nan, None], "n": pa.array([None, 4, 6], pa.int64())})
-    declared = chosen((Impute(("*",), "mean", indicator=True), Scale(("n",), "minmax")), columns)
+    declared = transforms_by_column(
+        (Impute(("*",), "mean", indicator=True), Scale(("n",), "minmax")), columns
+    )
     fits = Fits({name: fit_column(table[name], steps) for name, steps in declared.items()})
     assert fits.outputs(columns) == ["x", "n", "x__missing", "n__missing"]
     expected = [[1, 0.5, 0, 1], [1, 0, 1, 0], [1, 1, 1, 0]]
@@ -187,7 +189,7 @@ def test_fits_of_format_1_are_read_and_still_written_where_they_suffice():
 @pytest.mark.parametrize(
     "make, says",
     [
-        (lambda: TargetMean(("carrier",)), "tells each row its own answer"),
+        (lambda: TargetMean(("carrier",)), "leaks each row's own answer"),
         (lambda: Impute(("x",), "constant"), "a value belongs to"),
         (lambda: Impute(("x",), "mean", 3.0), "a value belongs to"),
         (lambda: Impute(("x",), "magic"), "there is no 'magic'"),
@@ -206,7 +208,7 @@ def test_fits_of_format_1_are_read_and_still_written_where_they_suffice():
         (lambda: fit_column(pa.chunked_array([[math.inf, 1]]), (Scale(("x",)),)), "an infinite"),
         (
             lambda: fit_column(pa.chunked_array([["a"]]), (Impute(("x",), "constant", 1),)),
-            "is no value of a string column",
+            "is not a value of a string column",
         ),
     ],
 )
@@ -225,7 +227,7 @@ DECLARED = (
 
 
 def fitted(*transforms):
-    return chosen(
+    return transforms_by_column(
         transforms,
         [
             Column("weather__wind", "float64", "feature"),
@@ -313,5 +315,5 @@ def test_what_no_float_can_scale_is_refused_by_name(by):
     apart = pa.chunked_array([[-1.7e308, 1.7e308] * 8])
     with pytest.raises(DeclarationError, match="further apart than a float can say"):
         fit_column(apart, [Scale(("x",), by)])
-    with pytest.raises(DeclarationError, match="value=nan is none"):
+    with pytest.raises(DeclarationError, match="value=nan is not a finite number"):
         Impute(("x",), "constant", value=float("nan"))

@@ -158,5 +158,5 @@ def test_looks_at_what_was_erased_since_still_count(tmp_path, monkeypatch):
     (done,) = carry_out(store, record_erasure(store, asked))
     new = store.manifest(*store.resolve(done.new))
     assert (store.versions("delays"), count(store, new)) == (["1.0.1"], 0)
-    assert old.version in store.gone("delays")
+    assert old.version in store.removed_versions("delays")
     assert count_all(store, "delays") == 1

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.datasets.erasure import residue_scan
-from headrace.datasets.erasure.residue_scan import Named, where_named
+from headrace.datasets.erasure.residue_scan import ResidueMatch, where_named
 
 ROWS = pa.table(
     {
@@ -52,4 +52,4 @@ def test_a_value_across_two_blocks_is_found(root, monkeypatch):
     (root / "long").write_bytes(b"x" * 37 + b"ann.smith" + b"y" * 50)
     for block in range(10, 60):
         monkeypatch.setattr(residue_scan, "_BLOCK", block)
-        assert Named("long") in where_named(root, {"who": "ann.smith"})
+        assert ResidueMatch("long") in where_named(root, {"who": "ann.smith"})

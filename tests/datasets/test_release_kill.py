@@ -29,7 +29,7 @@ OTHER = ROWS.slice(300)
 @contextmanager
 def many_parts():
     """So that a release of few rows is one of many objects."""
-    split_files.parts_of = partial(parts_of, least=60, most=240)
+    split_files.parts_of = partial(parts_of, min_rows=60, max_rows=240)
     try:
         yield
     finally:
@@ -156,7 +156,7 @@ def bucket_of(tmp_path, calm, monkeypatch):
         (root / "address").write_text(f"{address} {os.environ['AWS_ENDPOINT_URL']}")
         storage, source = store_of(root).storage, Store(calm[0] / "store").storage
         for entry in source.walk(""):
-            storage.put_new(entry.path, source.read_bytes(entry.path))
+            storage.create(entry.path, source.read_bytes(entry.path))
         return root
 
     return root_of

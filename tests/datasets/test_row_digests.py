@@ -62,7 +62,7 @@ def test_texts_that_repeat_and_texts_that_do_not_segments_and_threads(monkeypatc
 @pytest.mark.parametrize("has", [True, False])
 def test_without_numba_the_hash_is_the_same(monkeypatch, has):
     monkeypatch.setattr(row_digests, "WORTH_IT", 0)
-    monkeypatch.setattr(row_digests, "LEAST", 0)
+    monkeypatch.setattr(row_digests, "MIN_ROWS", 0)
     monkeypatch.setattr(row_digests, "_has_numba", lambda: has)
     columns = {"a": ("int64", [1, None]), "b": ("string", ["x", "é"])}
     assert content_hash(table(columns)) == reference_hash(columns)

@@ -79,7 +79,7 @@ def places(spec, rows):
     why = pa.chunked_array([pa.array([r["why"] for r in rows], pa.string())])
     found = assign(spec, t, why, rows=table(rows))
     assert (found.split >= 0).sum() + sum(
-        sum(one.values()) for one in found.left_out.values()
+        sum(one.values()) for one in found.excluded.values()
     ) == len(rows)
     return {r["id"]: PLACES[n] if n >= 0 else None for r, n in zip(rows, found.split, strict=True)}
 
@@ -284,7 +284,7 @@ def test_row_hashes_are_those_of_the_specification():
         (lambda: GroupSplits(()), "by"),
         (lambda: GroupSplits(("a",), after="2013-02-01", until="2013-01-01"), "after 2013-02-01"),
         (lambda: GroupSplits(("a",), embargo="1d"), "without a bound"),
-        (lambda: GroupSplits(("a",), "x", 0.1, 0.1), "is no share"),
+        (lambda: GroupSplits(("a",), "x", 0.1, 0.1), "is not a share"),
         (lambda: StratifiedSplits(("a",), after="2013-02-01"), "time decides"),
         (lambda: StratifiedSplits(("a",), 0, 0.5, 0.5), "time decides"),
         (lambda: Evaluation(0, "2013-01-01"), "above 0"),
@@ -347,4 +347,4 @@ def test_in_strata_too_a_row_is_left_out_for_a_declared_reason_alone(evaluation)
     if evaluation is None:
         spec = replace(spec, left_out=("no outcome", "cancelled"))
         found = assign(spec, t, reasons, rows=table(rows))
-        assert found.left_out == {"outside": {"cancelled": 1, "immature": 1, "no outcome": 1}}
+        assert found.excluded == {"outside": {"cancelled": 1, "immature": 1, "no outcome": 1}}

@@ -26,9 +26,9 @@ def place(t, reason=None, spec=SPEC, cutoff=None):
     """Where one row goes: the split's name, or (split it would be in, reason)."""
     given_row = assign(spec, np.array([t]), reasons(reason), cutoff)
     if given_row.split[0] >= 0:
-        assert given_row.left_out == {}
+        assert given_row.excluded == {}
         return ("train", "valid", "test")[given_row.split[0]]
-    ((where, counted),) = given_row.left_out.items()
+    ((where, counted),) = given_row.excluded.items()
     ((why, number),) = counted.items()
     assert number == 1
     return where, why
@@ -108,7 +108,7 @@ def specs(draw):
 def test_properties_of_any_split(case):
     spec, t, why = case
     given_rows = assign(spec, t, reasons(*why))
-    left = sum(sum(counts.values()) for counts in given_rows.left_out.values())
+    left = sum(sum(counts.values()) for counts in given_rows.excluded.values())
     assert (given_rows.split >= 0).sum() + left == len(t), "every row is accounted for"
     reach = duration(spec.label.horizon) + duration(spec.label.settle)
     for n in range(3):

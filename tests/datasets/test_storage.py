@@ -18,8 +18,8 @@ def storage(request, tmp_path, monkeypatch):
 
 def test_what_is_put_is_read_and_listed(storage):
     assert storage.walk("") == storage.walk("a") == []
-    assert storage.put_new("a/b/c.json", b"one")
-    assert storage.put_new("a/d.json", b"three")
+    assert storage.create("a/b/c.json", b"one")
+    assert storage.create("a/d.json", b"three")
     assert storage.read_bytes("a/b/c.json") == b"one"
     assert storage.size("a/d.json") == 5
     assert storage.size("a/nothing") is None
@@ -35,14 +35,14 @@ def test_what_is_put_is_read_and_listed(storage):
 
 
 def test_a_new_file_is_created_once(storage):
-    assert storage.put_new("a/x", b"first")
-    assert not storage.put_new("a/x", b"second")
+    assert storage.create("a/x", b"first")
+    assert not storage.create("a/x", b"second")
     assert storage.read_bytes("a/x") == b"first"
 
 
 def test_of_many_creators_at_once_one_wins(storage):
     with ThreadPoolExecutor(8) as many:
-        won = list(many.map(lambda n: storage.put_new("a/x", str(n).encode()), range(8)))
+        won = list(many.map(lambda n: storage.create("a/x", str(n).encode()), range(8)))
     assert sum(won) == 1
     assert storage.read_bytes("a/x") == str(won.index(True)).encode()
     assert [one.path for one in storage.walk("")] == ["a/x"]
@@ -75,7 +75,7 @@ def test_what_is_missing_says_where(storage):
 
 
 def test_a_document_of_no_sensible_size_is_refused(storage, monkeypatch):
-    storage.put_new("a/x", b"12345678")
+    storage.create("a/x", b"12345678")
     for module in ("store.storage", "store.bucket"):
         monkeypatch.setattr(f"headrace.datasets.{module}.MOST_BYTES", 7)
     with pytest.raises(StateError, match="larger than"):
@@ -93,7 +93,7 @@ def test_a_path_that_leads_elsewhere_is_refused(storage, path):
     calls = [
         lambda: storage.read_bytes(path),
         lambda: storage.size(path),
-        lambda: storage.put_new(path, b""),
+        lambda: storage.create(path, b""),
         lambda: storage.replace(path, b""),
         lambda: storage.local_path(path),
     ]
@@ -126,7 +126,7 @@ def test_a_link_on_the_way_is_refused(tmp_path, at):
         with pytest.raises(StateError, match="is a link"):
             call("a/b/x")
     with pytest.raises(StateError, match="is a link"):
-        storage.put_new("a/b/x", b"new")
+        storage.create("a/b/x", b"new")
     assert (tmp_path / "elsewhere").exists()
 
 
@@ -137,7 +137,7 @@ def test_rights_that_lack_are_told(tmp_path, monkeypatch):
     storage = Folder(tmp_path)
     monkeypatch.setattr("headrace.datasets.store.storage.os.link", refused)
     with pytest.raises(StateError, match="Permission denied"):
-        storage.put_new("a/x", b"1")
+        storage.create("a/x", b"1")
     assert storage.leftovers() == []
 
 
@@ -160,7 +160,7 @@ def test_a_server_without_conditions_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setattr(obstore, "put", careless)
     with pytest.raises(StateError, match="ignores If-None-Match"):
-        storage.put_new("a/x", b"1")
+        storage.create("a/x", b"1")
     assert storage.walk("") == []
 
 
@@ -170,7 +170,7 @@ def test_a_creation_whose_answer_was_lost_counts(tmp_path, monkeypatch):
     from obstore.exceptions import AlreadyExistsError
 
     storage = store_at("bucket", tmp_path, monkeypatch).storage
-    assert storage.put_new("a/y", b"0")
+    assert storage.create("a/y", b"0")
     real = obstore.put
 
     def lost(*given, **options):
@@ -178,13 +178,13 @@ def test_a_creation_whose_answer_was_lost_counts(tmp_path, monkeypatch):
         raise AlreadyExistsError("412")
 
     monkeypatch.setattr(obstore, "put", lost)
-    assert storage.put_new("a/x", b"1")
+    assert storage.create("a/x", b"1")
 
 
 def test_writing_to_a_bucket_without_the_client_says_what_to_install(tmp_path, monkeypatch):
     storage = store_at("bucket", tmp_path, monkeypatch).storage
     monkeypatch.setitem(__import__("sys").modules, "obstore", None)
-    for call in (storage.put_new, storage.replace):
+    for call in (storage.create, storage.replace):
         with pytest.raises(StateError) as caught:
             call("a/x", b"1")
         assert caught.value.fix == "pip install 'headrace[s3]'"

@@ -189,7 +189,7 @@ def test_a_folder_copied_by_any_tool_is_a_store(store, tmp_path, monkeypatch):
     for place in PLACES:
         other = store_at(place, tmp_path / "moved", monkeypatch)
         for path, data in files.items():
-            other.storage.put_new(path, data)
+            other.storage.create(path, data)
         assert verify_ref(other, "delays", "1.0.0").ok
 
 

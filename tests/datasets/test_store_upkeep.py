@@ -57,7 +57,7 @@ def test_what_a_record_or_an_object_names_is_kept(folder):
     made(folder.root)
     inner = folder.put_json({"inner": 1})
     outer = folder.put_json({"names": [inner]})
-    folder.storage.put_new("erasures/1.json", json.dumps({"proof": outer}).encode())
+    folder.storage.create("erasures/1.json", json.dumps({"proof": outer}).encode())
     aged(folder)
     assert clear(folder, delete=True).objects == ()
     folder.storage.delete("erasures/1.json")
@@ -76,7 +76,7 @@ def test_what_a_tombstone_names_is_not_kept_for_it(folder):
     manifest = made(folder.root)
     stone = stone_of(folder, manifest)
     path = "datasets/delays/1.0.0/tombstone.json"
-    folder.storage.put_new(path, json.dumps(stone.to_json()).encode())
+    folder.storage.create(path, json.dumps(stone.to_json()).encode())
     folder.storage.delete("datasets/delays/1.0.0/manifest.json")
     aged(folder)
     assert len(clear(folder, delete=True).objects) == len(stone.objects)

@@ -71,7 +71,7 @@ def test_every_row_comes_once_over_all_shards(sizes, shards, batch, buffer, shuf
     for shard, one in enumerate(found):
         assert all(len(arrays["row"]) == batch for _, arrays in one[:-1])
         if where is None:
-            assert len(one) == many.most(shard, shards)
+            assert len(one) == many.max_batches(shard, shards)
     if where is None:
         lengths = [len(rows_of(one)) for one in found]
         assert max(lengths) - min(lengths) <= 1
@@ -106,7 +106,7 @@ def test_going_on_gives_what_was_left(sizes, shards, batch, buffer, least, drop_
 def test_without_last_batches_all_shards_give_as_many(sizes, shards, batch):
     many = stream(sizes, batch=batch, drop_last=True)
     counts = {len(list(many.batches(0, shard, shards))) for shard in range(shards)}
-    assert counts == {many.most(0, shards)}
+    assert counts == {many.max_batches(0, shards)}
 
 
 def test_the_order_is_a_function_of_seed_and_epoch():

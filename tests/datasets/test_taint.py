@@ -15,7 +15,7 @@ from headrace.core.errors import DeclarationError, StateError, TaintedError
 from headrace.core.permissions import local_user
 from headrace.datasets import list_releases, release
 from headrace.datasets.store.store import Store
-from headrace.datasets.taint import Recall, note, openings, openings_of, standing, taints_of
+from headrace.datasets.taint import Recall, active_recalls, note, openings, openings_of, taints_of
 from headrace.lake.overrides.pinned_actions import override_sentence
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
 from tests.examples import examples
@@ -104,7 +104,7 @@ def test_a_restored_batch_taints_no_more(store):
     note(store, later)
     with pytest.raises(TaintedError, match="after all"):
         headrace.open("delays", store.root)
-    assert standing(store) == {("outcomes", "b2"): later}
+    assert active_recalls(store) == {("outcomes", "b2"): later}
     documents = sorted((store.root / "recalls/outcomes" / "b2").iterdir())
     assert [json.loads(one.read_text())["event"] for one in documents] == [
         "recalled",
@@ -219,4 +219,4 @@ def test_the_last_word_stands(tmp_path_factory, events):
             expected.pop(batch, None)
         else:
             expected.setdefault(batch, event)
-    assert standing(store) == {("outcomes", batch): one for batch, one in expected.items()}
+    assert active_recalls(store) == {("outcomes", batch): one for batch, one in expected.items()}

@@ -109,7 +109,7 @@ def test_terms_of_the_sources_decide(world):
     for terms, says in (
         ({"licence": "CC-BY-NC-4.0"}, "gauges: its licence CC-BY-NC-4.0 is for non-commercial"),
         ({"purposes": ("research",)}, "gauges: it allows research only"),
-        ({"licence": "somehow"}, "gauges: its licence 'somehow' is none that was reviewed"),
+        ({"licence": "somehow"}, "gauges: its licence 'somehow' is not reviewed"),
     ):
         pipeline = governed(world, classes={}, contracts={"gauges": terms}, name="termed")
         with pytest.raises(DeclarationError, match=says) as caught:

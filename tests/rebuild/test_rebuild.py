@@ -366,7 +366,7 @@ def test_every_kind_of_difference_is_told():
         {"side": "stored", "split": "test", "k": 3},
         {"side": "rebuilt", "split": "test", "k": 4},
     )
-    fewer = locate(KEYED, other.drop_columns(["s"]), ["k"], most=1)
+    fewer = locate(KEYED, other.drop_columns(["s"]), ["k"], limit=1)
     assert fewer.schema == ("s: only stored",)
     assert len(fewer.cells) == 1
     assert fewer.columns == {"x": 2, "split": 1}

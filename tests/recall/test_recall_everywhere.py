@@ -11,7 +11,7 @@ import headrace
 from headrace.core.errors import DeclarationError, RefusedError, TaintedError
 from headrace.datasets import list_releases
 from headrace.datasets.store.store import Store
-from headrace.datasets.taint import standing
+from headrace.datasets.taint import active_recalls
 from headrace.lake.ledger.conservation import table_status
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import actions
@@ -173,7 +173,7 @@ def tree(folder):
 def test_the_policy_decides_and_refusals_are_on_the_record(world):
     with pytest.raises(RefusedError, match="eve is not listed"):
         act("recall", world, principal="eve")
-    assert standing(Store(world.home.store)) == {}
+    assert active_recalls(Store(world.home.store)) == {}
     headrace.open("line_lateness", world.home.store)
     with Ledger(world.home) as ledger:
         (tried,) = actions(ledger)
@@ -214,7 +214,7 @@ def test_cut_short_anywhere_the_same_call_does_the_rest(world, without, monkeypa
         patch.setattr(STEPS[step], dies)
         with pytest.raises(KeyboardInterrupt):
             act("recall", world)
-    if standing(Store(world.home.store)):
+    if active_recalls(Store(world.home.store)):
         with pytest.raises(TaintedError):
             headrace.open("line_lateness", world.home.store)
     else:  # nothing at all has happened

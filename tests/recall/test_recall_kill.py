@@ -13,7 +13,7 @@ import headrace
 from headrace.core.errors import TaintedError
 from headrace.datasets import release
 from headrace.datasets.store.store import Store
-from headrace.datasets.taint import standing
+from headrace.datasets.taint import active_recalls
 from headrace.lake.ingest.protocol import ingest
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import actions
@@ -62,7 +62,7 @@ def state(meter):
     with Ledger(meter.home) as ledger:
         told = [(one.action, one.allowed) for one in actions(ledger)]
         states = sorted(b.state for b in ledger.batches("meter").values())
-    marks = [event.table for event in standing(Store(meter.home.store)).values()]
+    marks = [event.table for event in active_recalls(Store(meter.home.store)).values()]
     snapshots = len(iceberg.load(Lake(meter.home)._catalog(), "meter").snapshots())
     return values(meter), opens, marks, told, states, snapshots
 

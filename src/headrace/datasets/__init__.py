@@ -1,6 +1,7 @@
 """Dataset releases: immutable, content-addressed, readable without a catalog.
 
-What makes releases loads when it is used: who only opens one pays for pyarrow alone.
+The code that makes releases is imported on first use, so that opening a release needs pyarrow
+alone.
 """
 
 from typing import TYPE_CHECKING

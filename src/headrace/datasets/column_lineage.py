@@ -1,9 +1,9 @@
-"""Which columns of which tables a released column comes from, and by what: from declarations alone.
+"""Column lineage: the table columns that each released column comes from, by declarations alone.
 
-Each input of a column is *direct*, where its values flow into the column's (identity,
-transformation, aggregation), or *indirect*, where it decides which values do: the entity (join),
-the event time (window), the known-at and a filter (filter), an excluded status (conditional). These
-are the words of OpenLineage, so that its events say the same.
+An input is *direct* if its values flow into the released column (identity, transformation,
+aggregation). It is *indirect* if it decides which values flow: the entity (join), the event time
+(window), known-at and filters (filter), an excluded status (conditional). The terms are those of
+OpenLineage, and so are the events that Headrace sends.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +26,7 @@ FORMAT = 1
 Kind: TypeAlias = Literal["DIRECT", "INDIRECT"]
 DIRECT: Kind = "DIRECT"
 INDIRECT: Kind = "INDIRECT"
-# A last or first value is one of the column's own, picked by order.
+# Operations that pick one of the column's own values.
 _PICKED = frozenset({"first", "last", "last_row", "min", "max"})
 
 
@@ -43,7 +43,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Declared:
-    """What the columns follow from; `privacy` is what the manifest says of treatments."""
+    """Declarations that the lineage follows from; `privacy` is the manifest's entry on it."""
 
     spine: Spine
     views: tuple[View, ...]
@@ -58,21 +58,21 @@ def column_lineage(declared: Declared) -> dict[str, Any]:
     Returns:
         {"format", "columns": {released column: {"inputs": [{"table", "column", "kind", "subtype",
         "what"}], "from": [columns of the release it is computed from], "treatment"}}, "tables":
-        {table: {column: {"inputs": [delivered columns], "rule"}}}}; a table's columns that are
-        delivered as they are have no entry.
+        {table: {column: {"inputs": [delivered columns], "rule"}}}}. Columns that a table takes
+        from its deliveries unchanged have no entry.
     """
     inputs, computed = _inputs(declared)
     columns: dict[str, Any] = {}
-    for name, found in inputs.items():
+    for name, column_inputs in inputs.items():
         treatment = declared.privacy.get(name, {}).get("treatment", "")
         if treatment == "drop":
             continue
         columns[name] = {
-            "inputs": [asdict(one) for one in sorted(set(found))],
+            "inputs": [asdict(source) for source in sorted(set(column_inputs))],
             "from": list(computed.get(name, ())),
             "treatment": treatment,
         }
-    tables = sorted({one.table for found in inputs.values() for one in found})
+    tables = sorted({source.table for column_inputs in inputs.values() for source in column_inputs})
     return {
         "format": FORMAT,
         "columns": columns,
@@ -82,24 +82,24 @@ def column_lineage(declared: Declared) -> dict[str, Any]:
 
 def _inputs(declared: Declared) -> tuple[dict[str, list[Input]], dict[str, tuple[str, ...]]]:
     spine, contract = declared.spine, declared.contracts[declared.spine.table]
-    found: dict[str, list[Input]] = {
+    inputs: dict[str, list[Input]] = {
         name: [Input(spine.table, name, DIRECT, "IDENTITY")]
         for name in dict.fromkeys((*contract.primary_key, *spine.columns))
     }
     moment = f"event time and {spine.at_offset}"
-    found["t"] = [Input(spine.table, "event_time", DIRECT, "TRANSFORMATION", moment)]
-    found["split"] = [Input(spine.table, "event_time", DIRECT, "TRANSFORMATION", "split rule")]
+    inputs["t"] = [Input(spine.table, "event_time", DIRECT, "TRANSFORMATION", moment)]
+    inputs["split"] = [Input(spine.table, "event_time", DIRECT, "TRANSFORMATION", "split rule")]
     computed = {}
     for view in declared.views:
         if isinstance(view, RowTransform):
             computed[view.name] = view.inputs
-            found[view.name] = [
-                Input(one.table, one.column, one.kind, _passed(one), one.what)
+            inputs[view.name] = [
+                Input(source.table, source.column, source.kind, _passed(source), source.what)
                 for name in view.inputs
-                for one in found.get(name, ())
+                for source in inputs.get(name, ())
             ]
         elif isinstance(view, Lookup):
-            found |= {
+            inputs |= {
                 name: [
                     Input(view.table, column, DIRECT, "IDENTITY", "the state that holds"),
                     *_placed(view.table, view.entity, view.spine_entity, spine),
@@ -107,21 +107,21 @@ def _inputs(declared: Declared) -> tuple[dict[str, list[Input]], dict[str, tuple
                 for name, column in zip(view.outputs, view.columns, strict=True)
             }
         else:
-            found |= dict(_of_view(view, spine))
-    found |= dict(_of_label(declared.label, spine))
-    return found, computed
+            inputs |= dict(_of_view(view, spine))
+    inputs |= dict(_of_label(declared.label, spine))
+    return inputs, computed
 
 
-def _passed(one: Input) -> str:
-    return "TRANSFORMATION" if one.kind == DIRECT else one.subtype
+def _passed(source: Input) -> str:
+    return "TRANSFORMATION" if source.kind == DIRECT else source.subtype
 
 
 def _placed(
-    table: str, entity: Iterable[str], asked: Iterable[str], spine: Spine
+    table: str, entity: Iterable[str], spine_entity: Iterable[str], spine: Spine
 ) -> Iterator[Input]:
-    """What decides which rows of a table count for a row: whose they are, when, and since when."""
+    """Indirect inputs that select rows of a table: the entity, the event time and known-at."""
     yield from (Input(table, name, INDIRECT, "JOIN") for name in entity)
-    yield from (Input(spine.table, name, INDIRECT, "JOIN") for name in asked)
+    yield from (Input(spine.table, name, INDIRECT, "JOIN") for name in spine_entity)
     yield Input(table, "event_time", INDIRECT, "WINDOW")
     yield Input(spine.table, "event_time", INDIRECT, "WINDOW", "the row's own t")
     yield Input(table, "known_at", INDIRECT, "FILTER", "known by then")
@@ -165,15 +165,15 @@ def _of_label(label: Label, spine: Spine) -> Iterator[tuple[str, list[Input]]]:
         else []
     )
     for name in label.columns:
-        own = Input(label.table, name, DIRECT, "IDENTITY", f"last within {label.horizon}")
-        yield name, [own, *placed, *status]
+        value_input = Input(label.table, name, DIRECT, "IDENTITY", f"last within {label.horizon}")
+        yield name, [value_input, *placed, *status]
 
 
 # From a delivery to a table
 
 
 def table_lineage(contract: Contract) -> dict[str, dict[str, Any]]:
-    """{column: {"inputs": [columns of the delivery], "rule"}} of what a contract derives."""
+    """{column: {"inputs": [columns of the delivery], "rule"}} of the columns a contract derives."""
     derived = {name: (sorted(_read(rule)), _rule(rule)) for name, rule in contract.derivations}
     times = {"event_time": contract.event_time, "known_at": contract.known_at}
     if contract.deleted is not None:
@@ -183,23 +183,26 @@ def table_lineage(contract: Contract) -> dict[str, dict[str, Any]]:
         for name, rule in times.items()
     }
     delivered = {field.name for field in contract.delivered}
-    shown = {*times, *(field.name for field in contract.fields)}
+    column_names = {*times, *(field.name for field in contract.fields)}
     return {
         name: {"inputs": sorted(_delivered(name, derived, delivered)), "rule": rule}
         for name, (_, rule) in sorted(derived.items())
-        if name in shown
+        if name in column_names
     }
 
 
 def _delivered(
     name: str, derived: Mapping[str, tuple[list[str], str]], delivered: set[str]
 ) -> set[str]:
-    """Through columns that are derived themselves, and hidden ones."""
+    """Delivered columns behind a column, through derived and hidden columns."""
     if name not in derived:
         return {name} & delivered
     inputs, _ = derived[name]
     return {
-        one for inner in inputs if inner != name for one in _delivered(inner, derived, delivered)
+        column
+        for inner in inputs
+        if inner != name
+        for column in _delivered(inner, derived, delivered)
     }
 
 

@@ -1,8 +1,9 @@
-"""What a model of a release would be asked that training has not seen: rows outside its support.
+"""Coverage report: recent rows that lie outside the values that training has seen.
 
-Compared are the training rows with recent ones, with a label or not: column by column, for pairs of
-categories, and by segment. It is a report, not a test: how far outside is too far, a model decides.
-What it cannot see is a hole inside the support that no pair of categories shows.
+Recent rows, with a label or without, are compared with the training rows: by column, by pair of
+categories and by segment. The report has no thresholds, since only a model can say how far outside
+is too far. It does not detect gaps inside the range of the training values, except for pairs of
+categories that never occur together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,19 +20,20 @@ from headrace.datasets.hashing.row_hash import row_hashes
 from headrace.datasets.manifest import Column
 
 FORMAT = 1
-# The quantiles that a number is seldom beyond, and how often a category is no rarity.
+# Quantiles that numbers rarely exceed, and the rows below which a category is rare.
 TAILS = (0.001, 0.999)
 RARE = 10
-# A column outside for more than this share of the rows has moved as a whole, like a month.
-MOVED = 0.5
-_SEGMENTS, _PAIRED, _CATEGORIES, _SHOWN = 32, 8, 1_000, 5
+# A column that is outside in more than this share of the rows has shifted as a whole, as a month
+# does.
+SHIFTED_SHARE = 0.5
+_SEGMENTS, _PAIRED, _CATEGORIES, _EXAMPLES = 32, 8, 1_000, 5
 
 Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """One column of the recent rows: which are outside, and what is said of it."""
+class _ColumnCoverage:
+    """One column of the recent rows: the rows outside, and its entry in the report."""
 
     outside: Flags
     form: dict[str, Any]
@@ -43,36 +45,43 @@ def coverage(
     columns: Sequence[Column],
     segments: Sequence[str] = (),
     *,
-    named: Mapping[str, pa.Array] | None = None,
+    allowed_texts: Mapping[str, pa.Array] | None = None,
 ) -> dict[str, Any]:
     """The report as JSON values.
 
     Args:
         train: the training rows.
-        recent: the rows to judge; no label is looked at.
-        columns: of both tables; keys, spine columns and features are compared.
-        segments: columns to tell the shares by; by default texts of few values.
-        named: column -> the only texts that may be named; any of a column that is not there.
+        recent: the rows to report on; labels are not used.
+        columns: columns of both tables; keys, spine columns and features are compared.
+        segments: columns to break the shares down by; by default texts with few values.
+        allowed_texts: column -> the only texts that the report may show; of other columns it may
+            show any.
 
-    Shares are of the recent rows, from 0 to 1. A number is `outside` below the least or above the
-    greatest of training, and `beyond` its 0.1% and 99.9% quantiles; a category is `outside` when
-    training never has it, and `rare` when fewer than 10 rows do; a null is `outside` where training
-    has none. `moved` lists the columns that are outside for more than half of the rows; `rows` is
-    the share of rows that are outside in any other column.
+    Shares are of the recent rows, from 0 to 1. A number is `outside` below the minimum or above the
+    maximum of training, and `beyond` outside its 0.1% and 99.9% quantiles. A category is `outside`
+    if training never has it, and `rare` if fewer than 10 training rows have it. A null is `outside`
+    if training has no nulls. `moved` lists the columns that are outside in more than half of the
+    rows; `rows` is the share of rows that are outside in any other column.
     """
     compared = [column for column in columns if _is_compared(column, train)]
-    texts_of = named or {}
-    seen = {
-        one.name: _column(train.column(one.name), recent.column(one.name), texts_of.get(one.name))
-        for one in compared
+    texts_of = allowed_texts or {}
+    by_column = {
+        column.name: _column(
+            train.column(column.name), recent.column(column.name), texts_of.get(column.name)
+        )
+        for column in compared
     }
-    moved = [name for name, one in seen.items() if one.form["outside"] > MOVED]
-    staying = {name: one.outside for name, one in seen.items() if name not in moved}
+    shifted = [
+        name for name, summary in by_column.items() if summary.form["outside"] > SHIFTED_SHARE
+    ]
+    staying = {name: summary.outside for name, summary in by_column.items() if name not in shifted}
     any_outside = np.zeros(recent.num_rows, np.bool_)
     for flags in staying.values():
         any_outside |= flags
-    texts = [one.name for one in compared if one.type == "string"]
-    by = list(segments) or [name for name in texts if seen[name].form["categories"] <= _SEGMENTS]
+    texts = [column.name for column in compared if column.type == "string"]
+    by = list(segments) or [
+        name for name in texts if by_column[name].form["categories"] <= _SEGMENTS
+    ]
     return {
         "format": FORMAT,
         "train_rows": train.num_rows,
@@ -80,9 +89,9 @@ def coverage(
         "recent_from_us": _bound(recent, "min"),
         "recent_until_us": _bound(recent, "max"),
         "rows": _share(any_outside),
-        "moved": moved,
-        "columns": {name: one.form for name, one in seen.items()},
-        "pairs": _pairs(train, recent, texts, seen),
+        "moved": shifted,
+        "columns": {name: summary.form for name, summary in by_column.items()},
+        "pairs": _pairs(train, recent, texts, by_column),
         "segments": {
             name: _by_segment(recent.column(name), any_outside, staying, texts_of.get(name))
             for name in by
@@ -91,7 +100,7 @@ def coverage(
 
 
 def _is_compared(column: Column, train: pa.Table) -> bool:
-    """Not what names a row: a text that most rows have to themselves."""
+    """True unless the column identifies rows, as a text does that differs in most rows."""
     if column.role not in {"key", "spine", "feature"}:
         return False
     if column.type not in {"int64", "float64", "bool", "string"}:
@@ -101,10 +110,10 @@ def _is_compared(column: Column, train: pa.Table) -> bool:
     return bool(pc.count_distinct(train.column(column.name)).as_py() <= _CATEGORIES)
 
 
-def _bound(rows: pa.Table, which: str) -> int | None:
+def _bound(rows: pa.Table, bound: str) -> int | None:
     moments = rows.column("t").cast(pa.int64())
-    found: int | None = pc.min_max(moments).as_py()[which]
-    return found
+    moment: int | None = pc.min_max(moments).as_py()[bound]
+    return moment
 
 
 def _share(flags: Flags) -> float:
@@ -115,27 +124,29 @@ def _rounded(value: float) -> float:
     return float(f"{value:.9g}")
 
 
-def _column(train: pa.ChunkedArray, recent: pa.ChunkedArray, named: pa.Array | None) -> _Seen:
+def _column(
+    train: pa.ChunkedArray, recent: pa.ChunkedArray, allowed_texts: pa.Array | None
+) -> _ColumnCoverage:
     if pa.types.is_string(train.type) or pa.types.is_boolean(train.type):
-        return _category(train.cast(pa.string()), recent.cast(pa.string()), named)
-    # Pseudonyms fill all of int64: what lies beyond 2**53 is rounded, which moves no share.
+        return _category(train.cast(pa.string()), recent.cast(pa.string()), allowed_texts)
+    # Pseudonyms fill all of int64. Rounding those beyond 2**53 changes no share.
     return _number(*(column.cast(pa.float64(), safe=False) for column in (train, recent)))
 
 
-def _number(train: pa.ChunkedArray, recent: pa.ChunkedArray) -> _Seen:
-    known, values = (column.to_numpy() for column in (train, recent))
-    known, missing = known[~np.isnan(known)], np.isnan(values)
-    nulls = _nulls(len(train) - len(known), missing)
-    if not len(known):
-        return _Seen(~missing, {"kind": "number", "outside": _share(~missing), **nulls})
-    low, high = float(known.min()), float(known.max())
-    places = [int(tail * (len(known) - 1)) for tail in TAILS]
-    few, most = (float(np.partition(known, place)[place]) for place in places)
+def _number(train: pa.ChunkedArray, recent: pa.ChunkedArray) -> _ColumnCoverage:
+    train_values, values = (column.to_numpy() for column in (train, recent))
+    train_values, missing = train_values[~np.isnan(train_values)], np.isnan(values)
+    nulls = _nulls(len(train) - len(train_values), missing)
+    if not len(train_values):
+        return _ColumnCoverage(~missing, {"kind": "number", "outside": _share(~missing), **nulls})
+    low, high = float(train_values.min()), float(train_values.max())
+    places = [int(tail * (len(train_values) - 1)) for tail in TAILS]
+    low_tail, high_tail = (float(np.partition(train_values, place)[place]) for place in places)
     with np.errstate(invalid="ignore"):
         below, above = values < low, values > high
-        beyond = (values < few) | (values > most)
+        beyond = (values < low_tail) | (values > high_tail)
     outside = below | above | (missing & bool(nulls["null_is_new"]))
-    return _Seen(
+    return _ColumnCoverage(
         outside,
         {
             "kind": "number",
@@ -145,30 +156,34 @@ def _number(train: pa.ChunkedArray, recent: pa.ChunkedArray) -> _Seen:
             "beyond": _share(beyond),
             "least": _text(low),
             "greatest": _text(high),
-            "quantiles": [_text(few), _text(most)],
+            "quantiles": [_text(low_tail), _text(high_tail)],
             **nulls,
         },
     )
 
 
-def _category(train: pa.ChunkedArray, recent: pa.ChunkedArray, named: pa.Array | None) -> _Seen:
+def _category(
+    train: pa.ChunkedArray, recent: pa.ChunkedArray, allowed_texts: pa.Array | None
+) -> _ColumnCoverage:
     counted = pc.value_counts(train.drop_null().combine_chunks())
-    known, counts = counted.field("values"), counted.field("counts")
-    rare_ones = known.filter(pc.less(counts, RARE))
+    categories, counts = counted.field("values"), counted.field("counts")
+    rare_ones = categories.filter(pc.less(counts, RARE))
     missing = recent.is_null().to_numpy()
-    unseen = ~pc.is_in(recent, value_set=known).to_numpy() & ~missing
+    unseen = ~pc.is_in(recent, value_set=categories).to_numpy() & ~missing
     rare = pc.is_in(recent, value_set=rare_ones).to_numpy() & ~missing
     nulls = _nulls(train.null_count, missing)
     outside = unseen | (missing & bool(nulls["null_is_new"]))
-    return _Seen(
+    return _ColumnCoverage(
         outside,
         {
             "kind": "category",
             "outside": _share(outside),
             "unseen": _share(unseen),
             "rare": _share(rare),
-            "categories": len(known),
-            "examples": _most_often(_of_those(recent.filter(pa.array(unseen)), named)),
+            "categories": len(categories),
+            "examples": _most_often(
+                _filter_allowed(recent.filter(pa.array(unseen)), allowed_texts)
+            ),
             **nulls,
         },
     )
@@ -178,43 +193,50 @@ def _nulls(in_train: int, missing: Flags) -> dict[str, Any]:
     return {"null": _share(missing), "null_is_new": not in_train and bool(missing.any())}
 
 
-def _of_those(values: pa.ChunkedArray, named: pa.Array | None) -> pa.ChunkedArray:
-    return values if named is None else values.filter(pc.is_in(values, value_set=named))
+def _filter_allowed(values: pa.ChunkedArray, allowed_texts: pa.Array | None) -> pa.ChunkedArray:
+    return (
+        values
+        if allowed_texts is None
+        else values.filter(pc.is_in(values, value_set=allowed_texts))
+    )
 
 
 def _most_often(values: pa.ChunkedArray) -> list[dict[str, Any]]:
-    """The most frequent of what training never has, for people."""
+    """The most frequent values that training never has, as examples for people."""
     counted = pc.value_counts(values.combine_chunks()).to_pylist()
-    ordered = sorted(counted, key=lambda one: (-one["counts"], one["values"]))
-    return [{"value": one["values"], "rows": one["counts"]} for one in ordered[:_SHOWN]]
+    ordered = sorted(counted, key=lambda entry: (-entry["counts"], entry["values"]))
+    return [{"value": entry["values"], "rows": entry["counts"]} for entry in ordered[:_EXAMPLES]]
 
 
 def _pairs(
-    train: pa.Table, recent: pa.Table, texts: Sequence[str], seen: dict[str, _Seen]
+    train: pa.Table, recent: pa.Table, texts: Sequence[str], by_column: dict[str, _ColumnCoverage]
 ) -> list[dict[str, Any]]:
-    """Pairs of categories that training knows one by one, and never together."""
-    counted = {name: seen[name].form["categories"] for name in texts}
+    """Shares of pairs of categories that training has separately, but never together."""
+    counted = {name: by_column[name].form["categories"] for name in texts}
     usable = sorted((n for n in texts if 1 < counted[n] <= _CATEGORIES), key=lambda n: -counted[n])
-    found = []
-    for one, other in combinations(sorted(usable[:_PAIRED]), 2):
-        known = np.unique(row_hashes(train, (one, other)))
-        alone = ~seen[one].outside & ~seen[other].outside
-        new = ~np.isin(row_hashes(recent, (one, other)), known) & alone
-        found.append({"columns": [one, other], "outside": _share(new)})
-    return sorted(found, key=lambda pair: (-pair["outside"], pair["columns"]))
+    pairs = []
+    for first, second in combinations(sorted(usable[:_PAIRED]), 2):
+        train_pairs = np.unique(row_hashes(train, (first, second)))
+        both_inside = ~by_column[first].outside & ~by_column[second].outside
+        new_pairs = ~np.isin(row_hashes(recent, (first, second)), train_pairs) & both_inside
+        pairs.append({"columns": [first, second], "outside": _share(new_pairs)})
+    return sorted(pairs, key=lambda pair: (-pair["outside"], pair["columns"]))
 
 
 def _by_segment(
-    column: pa.ChunkedArray, outside: Flags, staying: dict[str, Flags], named: pa.Array | None
+    column: pa.ChunkedArray,
+    outside: Flags,
+    staying: dict[str, Flags],
+    allowed_texts: pa.Array | None,
 ) -> list[dict[str, Any]]:
-    """One line a value, null last, with the column that most of its rows are outside in."""
+    """One line for each value, null last, with the column that is outside in most of its rows."""
     encoded = pc.dictionary_encode(column.combine_chunks(), null_encoding="encode")
     values = encoded.dictionary.to_pylist()
     codes = encoded.indices.to_numpy(zero_copy_only=False)
     lines = []
-    known = None if named is None else {*named.to_pylist(), None}
-    for place, value in sorted(enumerate(values), key=lambda one: (one[1] is None, str(one[1]))):
-        if known is not None and value not in known:
+    allowed = None if allowed_texts is None else {*allowed_texts.to_pylist(), None}
+    for place, value in sorted(enumerate(values), key=lambda pair: (pair[1] is None, str(pair[1]))):
+        if allowed is not None and value not in allowed:
             continue
         rows = codes == place
         shares = {name: _share(flags[rows]) for name, flags in staying.items()}
@@ -231,5 +253,5 @@ def _by_segment(
 
 
 def _text(value: float) -> float | str:
-    """JSON has no infinity; a reader sees it as text."""
+    """A number as JSON; infinity, which JSON lacks, as text."""
     return _rounded(value) if np.isfinite(value) else str(value)

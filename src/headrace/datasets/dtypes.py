@@ -1,4 +1,4 @@
-"""The dtypes that a release has, by their names in a manifest."""
+"""Arrow types of a release, by their names in a manifest."""
 
 from collections.abc import Iterable
 
@@ -20,7 +20,7 @@ TYPES = {
 
 
 def schema_of(columns: Iterable[Column]) -> pa.Schema:
-    """Raises StateError for a dtype that this Headrace does not know."""
+    """Arrow schema of the columns. Raises StateError for a dtype unknown to this Headrace."""
     fields = []
     for column in columns:
         if column.type not in TYPES:

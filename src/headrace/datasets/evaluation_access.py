@@ -1,10 +1,10 @@
-"""How often somebody looked at the rows that are kept for the last word.
+"""Audit log of accesses to the evaluation split.
 
-    datasets/<name>/<version>/looks/<n>.json   who looked, when and what for
+    datasets/<name>/<version>/looks/<n>.json   who read it, when and for what purpose
 
-Each look that changes a decision wears the split out: what is chosen by it is fitted to it. So a
-look is recorded before the rows are given, each in a document of its own that is written once,
-under the next free number; a crash leaves it whole or out, and two that look at once are two.
+Every access that influences a decision makes the split less independent. An access is therefore
+recorded before the rows are handed out: as a document of its own, written once, under the next free
+number. A crash leaves a whole document or none, and simultaneous accesses are recorded separately.
 """
 
 import re
@@ -26,7 +26,7 @@ _DOCUMENT = re.compile(r"[1-9]\d*\.json")
 
 @dataclass(frozen=True)
 class Look:
-    """Who looked at the evaluation split of which release, when (microseconds UTC), and why."""
+    """An access to the evaluation split of the release `ref`; `at` is in microseconds UTC."""
 
     ref: str
     at: int
@@ -40,13 +40,13 @@ class Look:
 def record(
     store: Store, manifest: Manifest, purpose: str | None, principal: str | None = None
 ) -> Look:
-    """Keep beside the release that its evaluation split is looked at; more than declared warns.
+    """Record an access to the evaluation split; warn if there are more than declared.
 
-    `principal` is by default who acts: HEADRACE_PRINCIPAL, or the system's user.
+    `principal` is by default the acting user: HEADRACE_PRINCIPAL, or the system's user.
 
     Raises:
-        DeclarationError: there is no purpose, or no such split.
-        StateError: it cannot be recorded, and so there is no look.
+        DeclarationError: the purpose is missing, or the release has no evaluation split.
+        StateError: the access cannot be recorded, and so is refused.
     """
     from headrace.core.permissions import acting
 
@@ -61,11 +61,11 @@ def record(
     form = {"format": FORMAT, "at": look.at, "principal": look.principal, "purpose": purpose}
     folder = _folder(store, manifest)
     try:
-        while not store.storage.put_new(
+        while not store.storage.create(
             f"{folder}/{max(_numbers(store, folder), default=0) + 1}.json",
             canonical_json(form) + b"\n",
         ):
-            pass  # somebody else looked at this very moment
+            pass  # another access took this number at the same moment
     except StateError as error:
         raise StateError(
             f"a look at the evaluation split cannot be recorded: {error.what}",
@@ -77,31 +77,31 @@ def record(
 
 
 def looks(store: Store, manifest: Manifest) -> list[Look]:
-    """At this release, first to last."""
+    """Accesses to the evaluation split of this release, first to last."""
     folder = _folder(store, manifest)
     return [_look(store, manifest.ref, f"{folder}/{n}.json") for n in _numbers(store, folder)]
 
 
 def count(store: Store, manifest: Manifest) -> int:
-    """Looks at this release."""
+    """Number of accesses to the evaluation split of this release."""
     return len(_numbers(store, _folder(store, manifest)))
 
 
 def count_all(store: Store, name: str) -> int:
-    """Looks at any version of a dataset: their evaluation splits have most rows in common.
+    """Number of accesses to all versions of a dataset: their evaluation splits share most rows.
 
-    Versions that are gone count: whoever looked has seen most rows of the successor.
+    Removed versions count as well, since their successors have most of the same rows.
     """
     return sum(
         len(_numbers(store, f"{store.folder(name, version)}/looks"))
-        for version in (*store.versions(name), *store.gone(name))
+        for version in (*store.versions(name), *store.removed_versions(name))
     )
 
 
 def allowed(manifest: Manifest) -> int | None:
-    """How many looks the dataset declares; None if it has no evaluation split."""
-    found = manifest.split_rule.get("evaluation_looks")
-    return None if found is None else int(found)
+    """Number of accesses that the dataset declares; None if it has no evaluation split."""
+    limit = manifest.split_rule.get("evaluation_looks")
+    return None if limit is None else int(limit)
 
 
 def summary(store: Store, manifest: Manifest) -> dict[str, Any] | None:
@@ -116,10 +116,10 @@ def summary(store: Store, manifest: Manifest) -> dict[str, Any] | None:
 
 
 def _warn(store: Store, manifest: Manifest) -> None:
-    most, found = allowed(manifest), count_all(store, manifest.name)
-    if most is not None and found > most:
+    limit, accesses = allowed(manifest), count_all(store, manifest.name)
+    if limit is not None and accesses > limit:
         warnings.warn(
-            f"the evaluation split of {manifest.name} was looked at {found} times, {most} are"
+            f"the evaluation split of {manifest.name} was looked at {accesses} times, {limit} are"
             " declared: what is chosen by it is fitted to it; declare a later one",
             UserWarning,
             stacklevel=4,
@@ -131,10 +131,10 @@ def _folder(store: Store, manifest: Manifest) -> str:
 
 
 def _numbers(store: Store, folder: str) -> list[int]:
-    return sorted(_found(store, folder))
+    return sorted(_scan_numbers(store, folder))
 
 
-def _found(store: Store, folder: str) -> Iterator[int]:
+def _scan_numbers(store: Store, folder: str) -> Iterator[int]:
     for entry in store.storage.walk(folder):
         if _DOCUMENT.fullmatch(name := entry.path.rpartition("/")[2]):
             yield int(name.removesuffix(".json"))

@@ -1,7 +1,7 @@
-"""Sums without error: the same number whatever the order, the chunks and the threads.
+"""Exact sums: the same result for any order of the values, any chunks and threads.
 
-A float64 is a whole number times a power of two. Whole numbers are added as such, one sum for each
-power, and rounded once, at the end.
+A float64 is a whole number times a power of two. The whole numbers are added exactly, one sum for
+each power, and the total is rounded once at the end.
 """
 
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ def sums(values: npt.NDArray[Any]) -> tuple[Fraction, Fraction]:
     """The sum of `values` (finite float64, or int64) and of their squares, exactly."""
     if values.dtype == np.int64:
         if len(values) and np.abs(values.astype(np.float64)).max() > 2**53:
-            whole = values.tolist()
-            return Fraction(sum(whole)), Fraction(sum(one * one for one in whole))
+            integers = values.tolist()
+            return Fraction(sum(integers)), Fraction(sum(number * number for number in integers))
         values = values.astype(np.float64)
     first, second = Fraction(0), Fraction(0)
     for exponent, mantissas in _by_exponent(values):
@@ -39,15 +39,15 @@ def _by_exponent(values: Floats) -> Iterator[tuple[int, Ints]]:
     fractions, exponents = np.frexp(values)
     mantissas = np.ldexp(fractions, 53).astype(np.int64)
     order = np.argsort(exponents, kind="stable")
-    found, start = np.unique(exponents[order], return_index=True)
+    powers, start = np.unique(exponents[order], return_index=True)
     for exponent, part in zip(
-        found.tolist(), np.split(mantissas[order], start[1:]), strict=bool(len(found))
+        powers.tolist(), np.split(mantissas[order], start[1:]), strict=bool(len(powers))
     ):
         yield exponent - 53, part
 
 
-def _sum(whole: Ints) -> int:
-    return (int((whole >> _HALF).sum()) << _HALF) + int((whole & _LOW).sum())
+def _sum(integers: Ints) -> int:
+    return (int((integers >> _HALF).sum()) << _HALF) + int((integers & _LOW).sum())
 
 
 def _sum_of_squares(mantissas: Ints) -> int:
@@ -74,8 +74,9 @@ def deviation(values: npt.NDArray[Any]) -> float:
 
 
 def quantile(ordered: npt.NDArray[Any], share: Fraction) -> float:
-    """The least value that at least `share` of all are not above: one of them, never between two.
+    """The smallest value such that at least `share` of all values are not above it.
 
-    `ordered` is sorted and not empty; the median of an even number is the lower of the middle two.
+    The result is one of the values. `ordered` is sorted and not empty; the median of an even number
+    of values is the lower of the middle two.
     """
     return float(ordered[max(ceil(share * len(ordered)) - 1, 0)])

@@ -1,6 +1,6 @@
-"""What a release says of itself: one JSON document, whose sha256 is its identity.
+"""Manifest of a release: one JSON document, whose sha256 is the identity of the release.
 
-Format 2. A document of format 1 is read as what it was, and stays one: its identity is its bytes.
+The current format is 2. A document of format 1 keeps its format, and so its identity.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class InputTable:
-    """What a release took from one published table.
+    """A published table that a release was made from.
 
-    `batches` are the ids of the batches live in the snapshot. In a manifest they are replaced by
-    their number and the digest of an object that lists them, which keeps the manifest small.
+    `batches` are the ids of the batches in the snapshot. In a manifest they are replaced by their
+    number and the digest of an object that lists them, which keeps the manifest small.
     """
 
     snapshot_id: int | str | None
@@ -56,15 +56,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of a split that follow each other, stored as one object.
+    """Consecutive rows of a split, stored as one object.
 
     Attributes:
-        object: sha256 of the Parquet file, which lies in the store under this name.
-        bytes: its size.
-        rows: its rows; 0 only where the whole split is empty.
-        row_sum: the sum of its row digests, 64 hex digits; a split's is the sum of its parts'.
+        object: sha256 of the Parquet file, its name in the store.
+        bytes: size of the file.
+        rows: number of rows; 0 only if the whole split is empty.
+        row_sum: sum of the row digests, 64 hex digits; that of a split is the sum of its parts.
         first, last: (t in microseconds UTC, *key) of the first and the last row as JSON values;
-            empty for no rows, and where the release was written before parts were.
+            empty if there are no rows, and in releases from before splits had parts.
     """
 
     object: str
@@ -100,23 +100,22 @@ class SplitEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that fixes a release. Equal inputs give equal bytes: the time of making is kept apart.
+    """Complete description of a release. Equal inputs give equal bytes, so it has no creation time.
 
     Attributes:
-        pipeline: whose declaration made it; "" for a frame released by hand.
-        live_since_us: in recorded mode, since when the pipeline is live; microseconds UTC.
+        pipeline: pipeline that declares the release; "" for a frame released by hand.
+        live_since_us: in recorded mode, the moment the pipeline went live; microseconds UTC.
         fits: name -> sha256 of a JSON object of the store.
         privacy: column -> {"class", "treatment", "key_id"}.
         retention: {"until_us", "because"}, or empty.
-        lineage, coverage, card: sha256 of a JSON object of the store, or ""; `card` is what people
-            state of the dataset.
-        erasures: what was erased from it or is kept out of it: {"id", "at_us", "because"}; never a
-            key in clear.
-        terms: what the licences of its sources oblige to; see
-        `headrace.datasets.governance.rules.Terms`.
-        withheld: spans of faulty rows in no split: {"from_us", "until_us", "because"}; stands in
-            the document only where there are some.
-        leakage: {"twins", "groups": {split: rows that are in another, too}, "because"}.
+        lineage, coverage, card: sha256 of a JSON object of the store, or ""; `card` holds the
+            statements of people on the dataset.
+        erasures: erasures applied to the release: {"id", "at_us", "because"}, without the value.
+        terms: obligations from the licences of its sources; see
+            `headrace.datasets.governance.rules.Terms`.
+        withheld: spans of faulty rows in no split: {"from_us", "until_us", "because"}; in the
+            document only if there are any.
+        leakage: {"twins", "groups": {split: rows that another split has as well}, "because"}.
     """
 
     name: str
@@ -187,30 +186,32 @@ class Manifest:
             "licences": list(self.licences),
             "columns": [asdict(column) for column in self.columns],
             "splits": {name: asdict(split) for name, split in self.splits.items()},
-            "inputs": {table: given.to_json() for table, given in self.inputs.items()},
+            "inputs": {table: source.to_json() for table, source in self.inputs.items()},
         }
-        if not self.withheld:  # as in documents from before it was known
+        if not self.withheld:  # as in documents from before the field existed
             del document["withheld"]
         return _without_parts(document) if self.format == 1 else document
 
     @classmethod
     def from_json(cls, form: Mapping[str, Any], where: str = "") -> "Manifest":
-        """Raises StateError for a newer format or a document that is no manifest."""
-        found = form.get("format")
-        if not isinstance(found, int) or not 1 <= found <= FORMAT:
+        """Parse a manifest. Raises StateError for a newer format or an invalid document."""
+        format_number = form.get("format")
+        if not isinstance(format_number, int) or not 1 <= format_number <= FORMAT:
             raise StateError(
-                f"the manifest has format {found!r}, this Headrace reads up to {FORMAT}",
+                f"the manifest has format {format_number!r}, this Headrace reads up to {FORMAT}",
                 where=where,
                 fix="upgrade headrace",
             )
         try:
-            return cls(**_parsed(_with_parts(form) if found == 1 else form))
+            return cls(**_parsed(_with_parts(form) if format_number == 1 else form))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StateError(f"not a manifest of format {found}: {error}", where=where) from error
+            raise StateError(
+                f"not a manifest of format {format_number}: {error}", where=where
+            ) from error
 
 
 def _parsed(form: Mapping[str, Any]) -> dict[str, Any]:
-    known = (*SPLITS, EVALUATION)
+    split_names = (*SPLITS, EVALUATION)
     if set(form["splits"]) - {EVALUATION} != set(SPLITS):
         raise ValueError(f"its splits are {sorted(form['splits'])}")
     return {
@@ -218,13 +219,13 @@ def _parsed(form: Mapping[str, Any]) -> dict[str, Any]:
         "reasons": tuple(form["reasons"]),
         "licences": tuple(form["licences"]),
         "columns": tuple(Column(**column) for column in form["columns"]),
-        # JSON objects have no order; splits have one, and the rows of a release with them.
+        # JSON objects have no order, but splits do, and so do the rows of a release.
         "splits": {
             name: SplitEntry.from_json(form["splits"][name])
-            for name in known
+            for name in split_names
             if name in form["splits"]
         },
-        "inputs": {table: InputTable.from_json(one) for table, one in form["inputs"].items()},
+        "inputs": {table: InputTable.from_json(entry) for table, entry in form["inputs"].items()},
         "erasures": tuple(form.get("erasures", ())),
         "withheld": tuple(form.get("withheld", ())),
     }
@@ -249,23 +250,23 @@ _OF_OBJECT = ("object", "bytes")
 
 
 def _with_parts(form: Mapping[str, Any]) -> dict[str, Any]:
-    """Format 1 as format 2 reads it: each split is one part, whose ends are not known."""
+    """Convert format 1 to format 2: each split is one part, whose ends are unknown."""
     if later := sorted(set(form) & set(_LATER)):
         raise ValueError(f"it has {later}, which came later")
     splits = {}
     for name, old in form["splits"].items():
         part = {key: old[key] for key in (*_OF_OBJECT, "rows", "row_sum")}
-        kept = {key: value for key, value in old.items() if key not in _OF_OBJECT}
-        splits[name] = {**kept, "parts": [{**part, "first": [], "last": []}]}
+        remaining = {key: value for key, value in old.items() if key not in _OF_OBJECT}
+        splits[name] = {**remaining, "parts": [{**part, "first": [], "last": []}]}
     return {**form, "splits": splits}
 
 
 def _without_parts(form: Mapping[str, Any]) -> dict[str, Any]:
-    """The way back, so that the identity of a release of format 1 stays what it was."""
+    """Convert back to format 1, so that the identity of such a release does not change."""
     splits = {}
     for name, split in form["splits"].items():
         (part,) = split["parts"]
-        kept = {key: value for key, value in split.items() if key != "parts"}
-        splits[name] = {**{key: part[key] for key in _OF_OBJECT}, **kept}
-    kept = {key: value for key, value in form.items() if key not in _LATER}
-    return {**kept, "splits": splits}
+        remaining = {key: value for key, value in split.items() if key != "parts"}
+        splits[name] = {**{key: part[key] for key in _OF_OBJECT}, **remaining}
+    remaining = {key: value for key, value in form.items() if key not in _LATER}
+    return {**remaining, "splits": splits}

@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A release, or a selection of its splits, columns and rows. Data is read when asked for.
+    """A release, or a selection of its splits, columns and rows. Data is read on demand.
 
     Attributes:
-        store, manifest: where it lies, and what it says of itself.
-        splits, columns: those selected, in the release's order and in the order asked for.
-        taints: the recalled batches it holds: empty, unless it was opened nevertheless.
-        where: the condition on rows; without one, all are selected.
+        store, manifest: the store, and the manifest of the release.
+        splits, columns: selected splits in the release's order, columns in the requested order.
+        taints: recalled batches that it holds; empty unless it was opened with `allow_tainted`.
+        where: the condition on rows; without one, all rows are selected.
     """
 
     store: Store
@@ -60,7 +60,7 @@ class Dataset:
 
     @property
     def content_hash(self) -> str:
-        """Of the whole release, whatever is selected."""
+        """Content hash of the whole release, whatever is selected."""
         return self.manifest.content_hash
 
     def __len__(self) -> int:
@@ -70,13 +70,15 @@ class Dataset:
         return sum(self.manifest.splits[name].rows for name in self.splits)
 
     def __bool__(self) -> bool:
-        return True  # and not whether there are rows, which may have to be counted
+        return True  # without it, Python would count the rows
 
     def __repr__(self) -> str:
-        chosen = ", ".join(f"{name} {self.manifest.splits[name].rows:,}" for name in self.splits)
+        splits_text = ", ".join(
+            f"{name} {self.manifest.splits[name].rows:,}" for name in self.splits
+        )
         mark = " TAINTED" if self.taints else ""
         where = f", where {self.where}" if self.where else ""
-        return f"<{self.ref}{mark}: {chosen} rows x {len(self.columns)} columns{where}>"
+        return f"<{self.ref}{mark}: {splits_text} rows x {len(self.columns)} columns{where}>"
 
     def _repr_html_(self) -> str:
         from headrace.datasets.loaders.notebook import html
@@ -86,10 +88,10 @@ class Dataset:
     # Selecting
 
     def split(self, name: str, *, purpose: str | None = None) -> "Dataset":
-        """Only `train`, `valid`, `test` or `evaluation`.
+        """Select one split: `train`, `valid`, `test` or `evaluation`.
 
-        `evaluation`, where a release has it, is kept apart from all tuning: it needs a `purpose`,
-        and each look at it is recorded beside the release.
+        The evaluation split is kept apart from all tuning: it needs a `purpose`, and each access is
+        recorded beside the release.
         """
         if name == EVALUATION and EVALUATION in self.manifest.splits:
             look(self.store, self.manifest, purpose)
@@ -102,52 +104,56 @@ class Dataset:
         splits: Sequence[str] | None = None,
         where: object = None,
     ) -> "Dataset":
-        """A narrower dataset; only what is selected is ever read.
+        """Select columns, splits and rows; only selected data is ever read.
 
         Args:
-            columns: in the order wanted.
-            splits: names; rows come in the release's order all the same.
+            columns: names, in the order wanted.
+            splits: names; the rows keep the release's order.
             where: a condition on rows, over all columns of the release: `("distance", ">", 500)`, a
-                list of such, `{"origin": "EWR"}`, or an expression of pyarrow. It is added to the
-                one there is.
+                list of such, `{"origin": "EWR"}`, or an expression of pyarrow. It is added to an
+                existing condition.
 
         Raises:
-            DeclarationError: there is no such column or split, or the condition makes no sense.
+            DeclarationError: there is no such column or split, or the condition is invalid.
         """
-        chosen = self.splits if splits is None else self._known("split", splits, self.splits)
+        selected = (
+            self.splits if splits is None else self._checked_names("split", splits, self.splits)
+        )
         return replace(
             self,
-            splits=tuple(name for name in self.splits if name in chosen),
+            splits=tuple(name for name in self.splits if name in selected),
             columns=self.columns
             if columns is None
-            else self._known("column", columns, self.columns),
+            else self._checked_names("column", columns, self.columns),
             where=self.where + parse(where, self.scan.types, self.ref),
         )
 
-    def _known(self, what: str, asked: Sequence[str], known: tuple[str, ...]) -> tuple[str, ...]:
-        if isinstance(asked, str):
+    def _checked_names(
+        self, what: str, names: Sequence[str], available: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        if isinstance(names, str):
             raise DeclarationError(
-                f"{what}s are a list, not {asked!r}", where=self.ref, fix=f'{what}s=["{asked}"]'
+                f"{what}s are a list, not {names!r}", where=self.ref, fix=f'{what}s=["{names}"]'
             )
-        for name in asked:
-            if name not in known:
-                fix = choose(str(name), known)
+        for name in names:
+            if name not in available:
+                fix = choose(str(name), available)
                 if name == EVALUATION and EVALUATION in self.manifest.splits:
-                    fix = 'data.split("evaluation", purpose="why"): each look is recorded'
+                    fix = 'data.split("evaluation", purpose="why"): each access is recorded'
                 raise DeclarationError(f"there is no {what} {name!r}", where=self.ref, fix=fix)
-        if not asked or len(set(asked)) < len(asked):
+        if not names or len(set(names)) < len(names):
             raise DeclarationError(
-                f"{what}s are {'none' if not asked else 'named twice'}: {list(asked)}",
+                f"{what}s are {'none' if not names else 'named twice'}: {list(names)}",
                 where=self.ref,
                 fix=f"name each {what} once",
             )
-        return tuple(asked)
+        return tuple(names)
 
     # Reading
 
     @property
     def scan(self) -> Scan:
-        """What is read of it, for loaders."""
+        """The selection as a scan, for loaders."""
         return Scan(self.store, self.manifest, self.splits, self.columns, self.where)
 
     @property
@@ -157,22 +163,25 @@ class Dataset:
 
     @property
     def arrow(self) -> pa.Table:
-        """Rows by (split, t, key); `content_hash` of a whole release's table is its own."""
+        """The rows as an Arrow table, by (split, t, key).
+
+        The `content_hash` of this table is that of the release if all of it is selected.
+        """
         return self.scan.table()
 
     @property
     def df(self) -> "pd.DataFrame":
-        """A pandas frame: moments are datetime64[us, UTC], whole numbers with nulls are floats."""
+        """The rows as a pandas frame: moments are datetime64[us, UTC], integers with null float."""
         table = self.arrow
-        # Columns in several pieces are copied once, each by itself, and let go, for nobody else
-        # holds the table. One in a single piece would come uncopied, and could not be written to.
+        # Columns in several chunks are copied and freed one by one, since the table is not shared.
+        # A column in a single chunk would not be copied, and the frame would be read-only.
         freely = min((column.num_chunks for column in table.columns), default=0) > 1
         frame: pd.DataFrame = table.to_pandas(split_blocks=freely, self_destruct=freely)
         return frame
 
     @property
     def polars(self) -> Any:  # noqa: ANN401 - polars is an extra
-        """A polars LazyFrame, into whose scan columns and conditions are pushed; `.collect()` it.
+        """The rows as a polars LazyFrame, into whose scan columns and conditions are pushed.
 
         Needs the extra `polars`.
         """
@@ -182,7 +191,7 @@ class Dataset:
 
     @property
     def torch(self) -> "TorchRows":
-        """An iterable dataset of torch in batches; call it for options: `data.torch(batch=512)`.
+        """The rows as an iterable torch dataset; call it to set options: `data.torch(batch=512)`.
 
         Needs torch. See `headrace.datasets.loaders.torch`.
         """
@@ -194,15 +203,15 @@ class Dataset:
         return TorchRows(self)
 
     def batches(self, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
-        """The same rows as a stream of at most `rows` each, for data larger than memory."""
+        """Yield the rows in batches of at most `rows`, for data larger than memory."""
         if rows < 1:
             raise DeclarationError(f"batches of {rows} rows", where=self.ref, fix="rows=65_536")
         return self.scan.batches(rows)
 
     def sql(self, query: str) -> pa.Table:
-        """DuckDB over the views `dataset`, and `train`, `valid`, `test` as far as selected.
+        """Run a DuckDB query over the views `dataset` and, if selected, `train`, `valid`, `test`.
 
-        Reads only what the query needs, and spills to disk what does not fit into memory.
+        Reads only the data that the query needs, and spills to disk if memory does not suffice.
         """
         from headrace.datasets.loaders.duck import query as ask
 
@@ -210,7 +219,7 @@ class Dataset:
         return ask({**views, "dataset": self.scan}, query)
 
     def relation(self, connection: "duckdb.DuckDBPyConnection") -> Any:  # noqa: ANN401 - no types
-        """The rows as a lazy DuckDB relation in your connection, whose zone becomes UTC."""
+        """The rows as a lazy DuckDB relation in your connection, whose time zone is set to UTC."""
         from headrace.datasets.loaders.duck import relation
 
         return relation(self.scan, connection)
@@ -221,7 +230,7 @@ class Dataset:
 
         return hugging_face(self.scan, streaming=streaming)
 
-    # What is known of it
+    # Inspecting
 
     def verify(self) -> "Verification":
         """Read everything and compare: bytes of objects, schema, rows, content hash."""
@@ -231,19 +240,19 @@ class Dataset:
 
     @property
     def card(self) -> "Card":
-        """Its card, for people and for audits: `.to_json()` is Croissant, `.html()` a page."""
+        """The card of the release: `.to_json()` is Croissant, `.html()` a page."""
         from headrace.datasets.card import card
 
         return card(self.store, self.manifest)
 
     def diff(self, other: "Dataset | str") -> "Diff":
-        """What changed from this release to `other`, a release or its reference."""
+        """Compare this release with `other`, a release or its reference."""
         from headrace.datasets.diff import diff
 
         return diff(self, open_release(other, self.store.root) if isinstance(other, str) else other)
 
     def trace(self, **key: object) -> Any:  # noqa: ANN401 - a `headrace.lineage` Trace
-        """Where the row with this `key` comes from: `data.trace(flight="...", day="...")`.
+        """Trace the row with this `key` to its sources: `data.trace(flight="...", day="...")`.
 
         Needs the home that made the release, `HEADRACE_HOME`, and the project that declares it.
         """
@@ -251,10 +260,10 @@ class Dataset:
 
 
 def look(store: Store, manifest: Manifest, purpose: str | None) -> None:
-    """Record a look at the evaluation split.
+    """Record an access to the evaluation split.
 
     Raises:
-        DeclarationError: there is no purpose.
+        DeclarationError: the purpose is missing.
     """
     from headrace.datasets.evaluation_access import record
 
@@ -281,43 +290,43 @@ def open_release(
     """Open `name@version`, `name@latest`, `name@champion` or `name`.
 
     Args:
-        ref: what to open.
+        ref: reference of the release.
         store: a folder or `s3://bucket/prefix`; by default `HEADRACE_STORE`, else the store of the
             default home.
-        split: only this one; by default all but the evaluation split.
-        columns: only these, in this order.
+        split: split to select; by default all but the evaluation split.
+        columns: columns to select, in this order.
         where: a condition on rows, as in `Dataset.select`.
-        purpose: what a look at the evaluation split is for; it is recorded.
+        purpose: purpose of an access to the evaluation split; it is recorded.
         allow_tainted: the reason to open a release that holds a recalled batch; it is recorded
-            beside the manifest, with who gave it.
-        allow_expired: the reason to open a release that its sources' retention allows to keep no
-            longer; it is recorded in the same way.
+            beside the manifest, with the person who gave it.
+        allow_expired: the reason to open a release past the retention of its sources; it is
+            recorded in the same way.
 
     Raises:
-        ExpiredError: it is past its retention, and no reason was given.
-        GoneError: its rows were erased, or it was retired; it names the successor.
-        StateError: there is no such release; it lists what exists.
-        DeclarationError: the selection names what is not there.
+        ExpiredError: the release is past its retention, and no reason was given.
+        GoneError: its rows were erased, or it was retired; the error names the successor.
+        StateError: there is no such release; the error lists the existing ones.
+        DeclarationError: the selection names a missing column or split.
         TaintedError: a batch that the release holds was recalled, and no reason was given.
     """
-    found = Store.find(store)
-    manifest = found.manifest(*found.resolve(ref))
-    refuse_expired(found, manifest, allow_expired)
-    marks = taints(found, manifest)
+    target = Store.find(store)
+    manifest = target.manifest(*target.resolve(ref))
+    refuse_expired(target, manifest, allow_expired)
+    marks = taints(target, manifest)
     if marks and allow_tainted is not None:
-        record_opening(found, manifest, marks, allow_tainted)
+        record_opening(target, manifest, marks, allow_tainted)
     elif marks:
         refuse_tainted(
-            manifest.ref, marks, where=found.storage.address, fix=_instead(found, manifest)
+            manifest.ref, marks, where=target.storage.address, fix=_instead(target, manifest)
         )
     names = tuple(column.name for column in manifest.columns)
     splits = tuple(name for name in manifest.splits if name != EVALUATION)
-    whole = Dataset(found, manifest, splits, names, marks).select(columns, where=where)
-    return whole if split is None else whole.split(split, purpose=purpose)
+    dataset = Dataset(target, manifest, splits, names, marks).select(columns, where=where)
+    return dataset if split is None else dataset.split(split, purpose=purpose)
 
 
 def _instead(store: Store, manifest: Manifest) -> str:
-    """What to do about a tainted release."""
+    """Advice for a tainted release."""
     clean = untainted(store, manifest.name)
     other = f"{manifest.name}@{clean} is clean" if clean else "make a clean one: headrace run"
     call = f'headrace.open("{manifest.ref}", allow_tainted="why")'

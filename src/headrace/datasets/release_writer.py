@@ -1,4 +1,4 @@
-"""Making a release: split, fix the shape, store the objects, number it, publish the manifest."""
+"""Make a release: split the frame, store the objects, assign a version, publish the manifest."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,7 +12,7 @@ from headrace.core.errors import StateError
 from headrace.core.files import digest
 from headrace.datasets.card.statement import to_json as stated_json
 from headrace.datasets.erasure.erase import without_late
-from headrace.datasets.erasure.requests import kept_out, requests, together
+from headrace.datasets.erasure.requests import requests, together, without_erased
 from headrace.datasets.governance.apply_privacy import treated
 from headrace.datasets.governance.rules import check_allowed, licences
 from headrace.datasets.manifest import InputTable, Manifest, SplitEntry
@@ -21,10 +21,10 @@ from headrace.datasets.splits.build_splits import Divided, divide
 from headrace.datasets.splits.rolling import Withheld
 from headrace.datasets.store.split_files import check_there, known_parts, store_splits, total
 from headrace.datasets.store.store import Store, TakenError
-from headrace.datasets.taint import kept, recalled_inputs, refuse_tainted, taints
+from headrace.datasets.taint import keep_override, recalled_inputs, refuse_tainted, taints
 from headrace.datasets.version import FIRST, next_version, unused
 
-# Whoever loses the race for a version computes the next one; nobody loses this often.
+# A release that loses the race for a version computes the next one, at most this often.
 _TRIES = 20
 
 
@@ -55,24 +55,24 @@ def release(
     `frame` has `t` (int64 microseconds UTC or timestamp), the key columns, features, the label's
     columns and `label_reason` (string, null where there is a label), labels read as `label_cuts`
     says. Features are the columns `<view>__<name>`, or `<view>`, of a view in `definitions`
-    (view -> definition hash). `inputs` says what was read, table by table; `cutoff` (microseconds
-    UTC) defaults to the spec's. What follows `allow_tainted` goes into the manifest as it is; see
-    there; without `privacy` the treatments that the spec declares are applied here. Rows of spans
-    that are `withheld` are in no split, and counted under that reason. With `dry_run`
-    nothing is written: the manifest says which version it would be, and why; its splits are empty.
+    (view -> definition hash). `inputs` describes the tables that were read; `cutoff` (microseconds
+    UTC) defaults to the spec's. The arguments after `allow_tainted` go into the manifest unchanged
+    (see there); without `privacy` the treatments that the spec declares are applied here. Rows in
+    `withheld` spans are in no split and are counted under that reason. With `dry_run` nothing is
+    written: the manifest has the version it would get, with the reasons, and no splits.
 
-    Raises DeclarationError when the sources forbid it, a key leaks between splits, or rows lack a
-    label for an undeclared reason; TaintedError when `inputs` hold a recalled batch, as those of an
-    earlier snapshot do, and `allow_tainted` gives no reason, which the manifest then keeps. Such a
-    release is tainted from its first day.
+    Raises DeclarationError if the sources forbid the release, a key leaks between splits, or rows
+    lack a label for an undeclared reason. Raises TaintedError if `inputs` hold a recalled batch, as
+    those of an earlier snapshot may, and `allow_tainted` gives no reason. With a reason, which the
+    manifest records, the release is made and is tainted from the start.
     """
     target = Store.find(store)
     inputs = _untainted(target, spec.name, inputs, allow_tainted)
     terms = check_allowed(spec.name, spec.purpose, inputs, commercial=spec.commercial)
     if privacy is None:
         frame, privacy = treated(spec, frame, {})
-    asked = {request.id for request in requests(target)}
-    frame, erased = kept_out(target, spec.name, frame)
+    known_erasures = {request.id for request in requests(target)}
+    frame, erased = without_erased(target, spec.name, frame)
     end = spec.cutoff_us if cutoff is None else cutoff
     divided = divide(spec, frame, definitions, end, withheld)
     content = total(split.content for split in divided.splits.values())
@@ -90,8 +90,8 @@ def release(
         cutoff_us=end,
         mode=mode,
         splits={},
-        left_out=divided.left_out,
-        inputs={table: _sorted(given) for table, given in inputs.items()},
+        left_out=divided.excluded,
+        inputs={table: _sorted(source) for table, source in inputs.items()},
         definitions=dict(sorted(definitions.items())),
         fits={**divided.fit_ids, **(fits or {})},
         parameters={**spec.parameters, **(parameters or {})},
@@ -109,13 +109,15 @@ def release(
         coverage=coverage,
         leakage=divided.leakage,
         erasures=together(target.latest(spec.name), erased),
-        withheld=tuple(one.to_json() for one in sorted(withheld)),
+        withheld=tuple(span.to_json() for span in sorted(withheld)),
     )
     if dry_run:
         return _numbered(target, draft, inputs)[0]
     if spec.card:
         target.put_json(stated_json(spec.card))
-    return without_late(target, _published(target, draft, inputs, divided, spec.key), asked)
+    return without_late(
+        target, _published(target, draft, inputs, divided, spec.key), known_erasures
+    )
 
 
 def _published(
@@ -125,7 +127,7 @@ def _published(
     divided: Divided,
     key: tuple[str, ...],
 ) -> Manifest:
-    """Number the release and make it visible; again, if another one takes the number first."""
+    """Assign a version and publish; repeat if another release takes the version first."""
     parts: dict[str, SplitEntry] = {}
     lists: dict[str, InputTable] = {}
     coverage = ""
@@ -134,7 +136,7 @@ def _published(
         if latest is not None and numbered == latest:
             return _mended(store, latest, draft, divided, key)
         parts = parts or store_splits(store, divided.splits, key, known_parts(latest, draft))
-        lists = lists or {name: _listed(store, given) for name, given in draft.inputs.items()}
+        lists = lists or {name: _listed(store, source) for name, source in draft.inputs.items()}
         coverage = coverage or divided.store_found(store)
         report = draft.coverage or coverage
         manifest = replace(numbered, splits=parts, inputs=lists, coverage=report)
@@ -152,17 +154,17 @@ def _published(
 def _mended(
     store: Store, manifest: Manifest, draft: Manifest, divided: Divided, key: tuple[str, ...]
 ) -> Manifest:
-    """A release that is seen, with all its objects.
+    """Return a published release after writing missing objects again.
 
-    Whoever takes another one away at this moment may not have seen it, and taken what both share.
+    A concurrent removal of another release may not have seen this one, and deleted shared objects.
     """
     try:
         check_there(store, manifest)
     except StateError:
         store_splits(store, divided.splits, key, {})
         divided.store_found(store)
-        for given in draft.inputs.values():
-            _listed(store, given)
+        for source in draft.inputs.values():
+            _listed(store, source)
         check_there(store, manifest)
     return manifest
 
@@ -170,18 +172,18 @@ def _mended(
 def _numbered(
     store: Store, draft: Manifest, inputs: Mapping[str, InputTable]
 ) -> tuple[Manifest, Manifest | None]:
-    """The draft with its version and its reasons, or the latest itself; and the latest."""
+    """The draft with version and reasons, or the latest if nothing changed; and the latest."""
     latest = store.latest(draft.name)
     step = next_version(latest, draft)
     if latest is not None and step.change == "NONE":
-        held = recalled_inputs(store, inputs)
-        marks = [taint for taint in taints(store, latest) if taint not in held]
+        recalled = recalled_inputs(store, inputs)
+        marks = [taint for taint in taints(store, latest) if taint not in recalled]
         if not marks:
             return latest, latest
-        # The same content, and none of it from what was recalled: a clean release of its own.
-        step = next_version(latest, draft, anew=tuple(f"without {mark}" for mark in marks))
+        # The same content without the recalled batches is a clean release of its own.
+        step = next_version(latest, draft, new_reasons=tuple(f"without {mark}" for mark in marks))
     previous = latest.id if latest else None
-    version = unused(step.version, step.change, store.gone(draft.name))
+    version = unused(step.version, step.change, store.removed_versions(draft.name))
     return replace(
         draft, version=version, change=step.change, reasons=step.reasons, previous=previous
     ), latest
@@ -190,24 +192,26 @@ def _numbered(
 def _untainted(
     store: Store, name: str, inputs: Mapping[str, InputTable], reason: str | None
 ) -> Mapping[str, InputTable]:
-    """The inputs, with the overrides of those that hold a recalled batch."""
+    """The inputs, with an override for each recalled batch that they hold."""
     marks = recalled_inputs(store, inputs)
     if reason is None:
         fix = "make it from the tables as they are now; or release(..., allow_tainted='why')"
         refuse_tainted(f"a release of {name}", marks, where=store.storage.address, fix=fix)
-    found = dict(inputs)
+    updated = dict(inputs)
     for mark in marks:
-        given = found[mark.table]
-        found[mark.table] = replace(given, overrides=(*given.overrides, kept(mark, str(reason))))
-    return found
+        source = updated[mark.table]
+        updated[mark.table] = replace(
+            source, overrides=(*source.overrides, keep_override(mark, str(reason)))
+        )
+    return updated
 
 
-def _sorted(given: InputTable) -> InputTable:
+def _sorted(source: InputTable) -> InputTable:
     return replace(
-        given, purposes=tuple(sorted(given.purposes)), overrides=tuple(sorted(given.overrides))
+        source, purposes=tuple(sorted(source.purposes)), overrides=tuple(sorted(source.overrides))
     )
 
 
-def _listed(store: Store, given: InputTable) -> InputTable:
-    batches = sorted(given.batches)
-    return replace(given, batches=(), batch_count=len(batches), batch_list=store.put_json(batches))
+def _listed(store: Store, source: InputTable) -> InputTable:
+    batches = sorted(source.batches)
+    return replace(source, batches=(), batch_count=len(batches), batch_list=store.put_json(batches))

@@ -1,4 +1,4 @@
-"""What a dataset is, as data."""
+"""Declaration of a dataset, as data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,18 +17,17 @@ from headrace.features.spec import Label
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A dataset: which rows, which label, how they are split and what may be done with them.
+    """A dataset: its rows, its label, its splits and its permitted uses.
 
     `key` names the columns that identify a row. `cutoff` is the moment the release looks back
-    from: nothing later is used. `left_out` lists the label reasons that a row may be left out for;
-    a frame with any other reason is refused, so that nothing vanishes by surprise. `commercial` is
-    whether `purpose` is; a source for non-commercial use does not take silence for no. `privacy`
-    gives each personal or sensitive column its treatment (see
-    `headrace.datasets.governance.privacy`).
-    `evaluation` keeps rows apart for the last word; `leakage` says what counts as a leak between
-    splits. `fits` are transforms that are fitted on the training split, by column; a model of the
-    dataset takes them with it. `card` is what people state of it
-    (`headrace.datasets.card.load_card`).
+    from: nothing later is used. `left_out` lists the label reasons for which a row may be excluded;
+    a frame with any other reason is refused, so that no row is lost unnoticed. `commercial` says
+    whether `purpose` is commercial; a source for non-commercial use requires an explicit False.
+    `privacy` gives each personal or sensitive column its treatment (see
+    `headrace.datasets.governance.privacy`). `evaluation` reserves rows for a final evaluation;
+    `leakage` defines leaks between splits. `fits` are transforms that are fitted on the training
+    split, by column; models of the dataset include them. `card` holds statements of people on the
+    dataset (`headrace.datasets.card.load_card`).
     """
 
     name: str
@@ -79,7 +78,7 @@ class DatasetSpec:
 
     @property
     def evaluation_group(self) -> tuple[str, ...]:
-        """What the evaluation split is drawn by: groups, or () for single rows by their key."""
+        """Columns by which the evaluation split is drawn: groups, or () for rows by their key."""
         if self.evaluation is None:
             return ()
         by = self.splits.by if isinstance(self.splits, GroupSplits) else ()
@@ -87,7 +86,7 @@ class DatasetSpec:
 
     @property
     def training_until(self) -> int:
-        """The moment that training knows, microseconds UTC: the bound, or the cutoff."""
+        """End of the training split, or the cutoff if earlier; microseconds UTC."""
         bound = self.splits.training_until
         return self.cutoff_us if bound is None else min(bound, self.cutoff_us)
 
@@ -101,7 +100,7 @@ class DatasetSpec:
         return parse_iso(self.cutoff)
 
     def label_form(self) -> dict[str, Any]:
-        """The label as it enters manifest and version: its meaning, and a digest of it."""
+        """The label's meaning and its digest, for the manifest and the version."""
         form = {
             "name": self.label.name,
             "table": self.label.table,
@@ -117,5 +116,5 @@ class DatasetSpec:
         return {**form, "hash": digest(form)}
 
     def split_form(self) -> dict[str, Any]:
-        """The split rule as it enters manifest and version; moments in microseconds UTC."""
+        """The split rule for the manifest and the version; moments in microseconds UTC."""
         return dict(rule_form(self.splits, self.evaluation, self.key, self.left_out))

@@ -1,4 +1,4 @@
-"""The coverage report of a release: as it was stored, or of other rows."""
+"""Coverage report of a release: the stored one, or a new one for other rows."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from headrace.datasets.vocabulary import EVALUATION
 
 
 def coverage_of(dataset: Dataset, rows: pa.Table | None = None) -> dict[str, Any]:
-    """What the release says of the rows that came after its training; or of `rows`.
+    """Coverage of the rows that came after training, as stored, or of the given `rows`.
 
-    A release without a report, as older ones are, is told by its own other splits, but for the
-    evaluation split. `rows` has the columns of the release that training may look at, and `t`.
+    For older releases without a report, the rows of the other splits except evaluation are used.
+    `rows` has the columns of the release that training may use, and `t`.
 
     Raises:
         DeclarationError: `rows` lacks columns.
@@ -26,10 +26,10 @@ def coverage_of(dataset: Dataset, rows: pa.Table | None = None) -> dict[str, Any
     compared = [
         column for column in manifest.columns if column.role in {"key", "spine", "feature", "time"}
     ]
-    names = [one.name for one in compared]
+    names = [column.name for column in compared]
     if rows is None:
-        others = [name for name in manifest.splits if name not in {"train", EVALUATION}]
-        rows = dataset.select(columns=names, splits=others).arrow
+        other_splits = [name for name in manifest.splits if name not in {"train", EVALUATION}]
+        rows = dataset.select(columns=names, splits=other_splits).arrow
     if missing := sorted(set(names) - set(rows.column_names)):
         raise DeclarationError(
             f"the rows lack {', '.join(missing)}",

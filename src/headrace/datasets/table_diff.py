@@ -1,7 +1,7 @@
-"""Where two tables that should be the same differ: which cell of which row, column by column.
+"""Cell-by-cell differences of two tables that should be equal.
 
-Rows are paired by their key, so one row that is missing does not make all others differ. Cells are
-equal when the content hash takes them for equal: NaN is NaN, -0 is 0, null is not the empty text.
+Rows are paired by key, so a missing row does not affect the others. Cells are compared as in the
+content hash: NaN equals NaN, -0 equals 0, null differs from the empty text.
 """
 
 from collections.abc import Sequence
@@ -41,14 +41,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Differences:
-    """What differs. Counts are of everything; cells and rows are listed up to `MOST_LISTED`.
+    """Differences of two tables: complete counts, with cells and rows listed up to a limit.
 
     Attributes:
-        columns: differing cells by column.
-        cells: the first of them, in the order of the stored rows, then of columns.
-        only_stored, only_rebuilt: rows that the other side lacks.
-        rows: keys of the first of these, with `side` (`stored` or `rebuilt`) and `split`.
-        schema: columns that only one side has, or in another type.
+        columns: number of differing cells by column.
+        cells: the first differing cells, in the order of the stored rows, then of columns.
+        only_stored, only_rebuilt: numbers of rows that the other side lacks.
+        rows: keys of the first such rows, with `side` (`stored` or `rebuilt`) and `split`.
+        schema: columns that only one side has, or that have different types.
     """
 
     columns: dict[str, int]
@@ -74,29 +74,32 @@ class Differences:
 
 
 def locate(
-    stored: pa.Table, rebuilt: pa.Table, key: Sequence[str], most: int = MOST_LISTED
+    stored: pa.Table, rebuilt: pa.Table, key: Sequence[str], limit: int = MOST_LISTED
 ) -> Differences:
     """Compare two tables of a release.
 
     Args:
-        stored: has the key columns; its `split` (string) is told where there is one.
-        rebuilt: likewise.
-        key: columns that tell rows apart; rows that share their key are paired in order.
-        most: how many cells, and how many rows, to list.
+        stored: stored table, with the key columns; its `split` (string), if any, is reported.
+        rebuilt: rebuilt table, likewise.
+        key: columns that identify rows; rows with the same key are paired in order.
+        limit: greatest number of cells, and of rows, to list.
     """
     schema, common = _schemas(stored.schema, rebuilt.schema)
     if set(key) - set(common):
         return Differences({}, (), stored.num_rows, rebuilt.num_rows, (), schema)
-    left, right, gone, new = _paired(stored, rebuilt, key)
+    left, right, only_stored, only_rebuilt = _paired(stored, rebuilt, key)
     counts: dict[str, int] = {}
-    found: list[tuple[int, str]] = []
+    differing: list[tuple[int, str]] = []
     for name in common:
-        ours, theirs = (_taken(stored, name, left), _taken(rebuilt, name, right))
-        places = np.flatnonzero(_differs(ours, theirs))
+        stored_column, rebuilt_column = (
+            _cells_at(stored, name, left),
+            _cells_at(rebuilt, name, right),
+        )
+        places = np.flatnonzero(_differs(stored_column, rebuilt_column))
         if len(places):
             counts[name] = len(places)
-            found += [(int(place), name) for place in places[:most]]
-    found.sort(key=lambda one: one[0])
+            differing += [(int(place), name) for place in places[:limit]]
+    differing.sort(key=lambda entry: entry[0])
     cells = tuple(
         Cell(
             key=_key(stored, key, int(left[place])),
@@ -105,37 +108,46 @@ def locate(
             stored=_value(stored, name, int(left[place])),
             rebuilt=_value(rebuilt, name, int(right[place])),
         )
-        for place, name in found[:most]
+        for place, name in differing[:limit]
     )
     rows = [
         {"side": side, "split": _split(table, int(row)), **_key(table, key, int(row))}
-        for side, table, places in (("stored", stored, gone), ("rebuilt", rebuilt, new))
-        for row in places[:most]
+        for side, table, places in (
+            ("stored", stored, only_stored),
+            ("rebuilt", rebuilt, only_rebuilt),
+        )
+        for row in places[:limit]
     ]
-    return Differences(counts, cells, len(gone), len(new), tuple(rows[:most]), schema)
+    return Differences(
+        counts, cells, len(only_stored), len(only_rebuilt), tuple(rows[:limit]), schema
+    )
 
 
 def _schemas(stored: pa.Schema, rebuilt: pa.Schema) -> tuple[tuple[str, ...], list[str]]:
-    """What differs between the schemas in words, and the columns to compare."""
-    told, common = [], []
+    """Differences of the schemas in words, and the columns to compare."""
+    differences, common = [], []
     for name in dict.fromkeys((*stored.names, *rebuilt.names)):
         if name not in rebuilt.names:
-            told.append(f"{name}: only stored")
+            differences.append(f"{name}: only stored")
         elif name not in stored.names:
-            told.append(f"{name}: only rebuilt")
+            differences.append(f"{name}: only rebuilt")
         elif stored.field(name).type != rebuilt.field(name).type:
-            told.append(f"{name}: {stored.field(name).type}, rebuilt {rebuilt.field(name).type}")
+            differences.append(
+                f"{name}: {stored.field(name).type}, rebuilt {rebuilt.field(name).type}"
+            )
         else:
             common.append(name)
-    return tuple(told), common
+    return tuple(differences), common
 
 
 def _paired(
     stored: pa.Table, rebuilt: pa.Table, key: Sequence[str]
 ) -> tuple[Places, Places, Places, Places]:
-    """Places of the pairs on either side, then of rows without a pair: stored, rebuilt."""
+    """Places of paired rows (stored, rebuilt), then of unpaired rows (stored, rebuilt)."""
     names = ", ".join(map(ident, key))
-    same = " AND ".join(f"a.{ident(name)} IS NOT DISTINCT FROM b.{ident(name)}" for name in key)
+    join_condition = " AND ".join(
+        f"a.{ident(name)} IS NOT DISTINCT FROM b.{ident(name)}" for name in key
+    )
     with closing(duckdb.connect()) as db:
         db.execute("SET TimeZone = 'UTC'")
         for side, table in (("stored", stored), ("rebuilt", rebuilt)):
@@ -149,7 +161,7 @@ def _paired(
         pairs = db.sql(
             f"SELECT a.__place AS a, b.__place AS b FROM ({numbered.format(names, 'stored_rows')})"  # noqa: S608
             f" AS a FULL JOIN ({numbered.format(names, 'rebuilt_rows')}) AS b"
-            f" ON {same} AND a.__turn = b.__turn ORDER BY a, b"
+            f" ON {join_condition} AND a.__turn = b.__turn ORDER BY a, b"
         ).to_arrow_table()
     both = pc.and_(pairs["a"].is_valid(), pairs["b"].is_valid())
     paired = pairs.filter(both)
@@ -161,21 +173,21 @@ def _paired(
     )
 
 
-def _taken(table: pa.Table, name: str, places: Places) -> pa.Array:
+def _cells_at(table: pa.Table, name: str, places: Places) -> pa.Array:
     column = table.column(name).combine_chunks()
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     return column.take(pa.array(places))
 
 
-def _differs(ours: pa.Array, theirs: pa.Array) -> npt.NDArray[np.bool_]:
-    unequal = pc.not_equal(ours, theirs).fill_null(False)
-    if pa.types.is_floating(ours.type):
-        nans = pc.and_(pc.is_nan(ours), pc.is_nan(theirs)).fill_null(False)
+def _differs(stored: pa.Array, rebuilt: pa.Array) -> npt.NDArray[np.bool_]:
+    unequal = pc.not_equal(stored, rebuilt).fill_null(False)
+    if pa.types.is_floating(stored.type):
+        nans = pc.and_(pc.is_nan(stored), pc.is_nan(rebuilt)).fill_null(False)
         unequal = pc.and_not(unequal, nans)
-    nulls = pc.xor(ours.is_null(), theirs.is_null())
-    found: npt.NDArray[np.bool_] = pc.or_(unequal, nulls).to_numpy(zero_copy_only=False)
-    return found
+    nulls = pc.xor(stored.is_null(), rebuilt.is_null())
+    flags: npt.NDArray[np.bool_] = pc.or_(unequal, nulls).to_numpy(zero_copy_only=False)
+    return flags
 
 
 def _key(table: pa.Table, key: Sequence[str], row: int) -> dict[str, Any]:

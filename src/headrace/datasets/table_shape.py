@@ -22,7 +22,7 @@ _NUMERIC = ("int64", "float64", "bool")
 def columns_of(spec: DatasetSpec, schema: pa.Schema, views: Collection[str]) -> tuple[Column, ...]:
     """Columns of a release in their fixed order: key, t, spine, features, label, split.
 
-    Inside spine, features and labels the order is by name, so that it does not hang on the frame's.
+    Within spine, features and labels the columns are ordered by name, not as in the frame.
     """
     needed = {*spec.key, "t", *spec.label.columns, "label_reason"}
     if missing := sorted(needed - set(schema.names)):
@@ -31,14 +31,16 @@ def columns_of(spec: DatasetSpec, schema: pa.Schema, views: Collection[str]) -> 
             where=f"dataset {spec.name}",
             fix=f"it has {', '.join(schema.names)}",
         )
-    made = _feature_names(schema.names, views)
-    found = [
-        Column(field.name, canonical_type(field.type, field.name), _role(spec, field.name, made))
+    features = _feature_names(schema.names, views)
+    columns = [
+        Column(
+            field.name, canonical_type(field.type, field.name), _role(spec, field.name, features)
+        )
         for field in schema
         if field.name not in {"label_reason", "split", "t"}
     ]
-    found += [Column("t", "timestamp", "time"), Column("split", "string", "split")]
-    return tuple(sorted(found, key=lambda column: _position(spec, column)))
+    columns += [Column("t", "timestamp", "time"), Column("split", "string", "split")]
+    return tuple(sorted(columns, key=lambda column: _position(spec, column)))
 
 
 def _position(spec: DatasetSpec, column: Column) -> tuple[int, int, str]:
@@ -57,7 +59,7 @@ def _role(spec: DatasetSpec, name: str, features: Collection[str]) -> str:
 def _feature_names(names: Sequence[str], views: Collection[str]) -> set[str]:
     """Outputs of views: `<view>__<name>`, or `<view>` of a row transform.
 
-    A view may bear the name of the spine column it is about, so `dest` beside `dest__late` is none.
+    A view may have the name of a spine column, so `dest` beside `dest__late` is not a feature.
     """
     viewed = {name for name in names if "__" in name and name.split("__", maxsplit=1)[0] in views}
     windowed = {name.split("__", maxsplit=1)[0] for name in viewed}
@@ -72,7 +74,7 @@ def shaped(
 ) -> pa.Table:
     """`table` with exactly these columns and dtypes, rows sorted by `order`, in one chunk.
 
-    Only the rows at `places`, if they are given; no row is copied but once.
+    With `places`, only these rows are taken. Each row is copied only once.
     """
     cast = {column.name: table.column(column.name).cast(TYPES[column.type]) for column in columns}
     fixed = pa.table(cast)
@@ -85,7 +87,7 @@ def shaped(
 
 
 def statistics(table: pa.Table) -> dict[str, dict[str, Any]]:
-    """Rows, nulls, min, max and mean per column; what a column has no such number for is null."""
+    """Rows, nulls, min, max and mean of each column; numbers that do not apply are null."""
     return {name: _column_statistics(table.column(name)) for name in table.column_names}
 
 
@@ -93,23 +95,23 @@ def _column_statistics(column: pa.ChunkedArray) -> dict[str, Any]:
     numeric = canonical_type(column.type) in _NUMERIC
     bounds = {"min": None, "max": None} if column.type == pa.binary() else _bounds(column)
     mean = pc.mean(column).as_py() if numeric else None
-    found = {**bounds, "mean": None if mean is None else float(f"{mean:.12g}")}
+    numbers = {**bounds, "mean": None if mean is None else float(f"{mean:.12g}")}
     return {
         "rows": len(column),
         "nulls": column.null_count,
-        **{name: _plain(value) for name, value in found.items()},
+        **{name: _plain(value) for name, value in numbers.items()},
     }
 
 
 def _bounds(column: pa.ChunkedArray) -> dict[str, Any]:
     if pa.types.is_timestamp(column.type):
         column = column.cast(pa.int64())
-    found: dict[str, Any] = pc.min_max(column).as_py()
-    return found
+    bounds: dict[str, Any] = pc.min_max(column).as_py()
+    return bounds
 
 
 def _plain(value: object) -> object:
-    """JSON has no NaN or infinity; a reader sees them as text."""
+    """A value as JSON; NaN and infinity, which JSON lacks, as text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value if isinstance(value, (int, float, str, bool, type(None))) else str(value)

@@ -1,11 +1,11 @@
-"""Which batches a store knows to be recalled, and so which of its releases are tainted.
+"""Recalled batches in a store, and the releases that they taint.
 
     recalls/<table>/<batch id>/<n>.json        1: recalled, 2: restored, 3: recalled again, ...
     datasets/<name>/<version>/opened/<n>.json  who opened the release although tainted, and why
 
-Each document is written once, under the next free number. A release is tainted for as long as a
-batch in its lists of inputs stands recalled. It follows from these two, so a release that is made
-at the very moment of a recall is tainted like any other, and no mark of it can get lost.
+Each document is written once, under the next free number. A release is tainted as long as a batch
+in its lists of inputs is recalled. This is derived from recalls and lists each time and not stored,
+so a release that is made at the moment of a recall is tainted like any other.
 """
 
 import json
@@ -30,14 +30,14 @@ _DOCUMENT = re.compile(r"[1-9]\d*\.json")
 
 @dataclass(frozen=True)
 class Recall:
-    """What happened to a batch of a table after it was published.
+    """Recall or restoration of a published batch.
 
     Attributes:
-        event: `recalled`, or `restored`: the recall was wrong.
-        table, batch_id, slot: which batch.
-        at: when, int64 microseconds UTC.
-        principal, reason: who, and why.
-        releases: refs of the releases that held it then, for people and for copies of parts.
+        event: `recalled`, or `restored` after a wrong recall.
+        table, batch_id, slot: the batch.
+        at: moment of the event, int64 microseconds UTC.
+        principal, reason: who did it, and why.
+        releases: refs of the releases that held the batch at that moment, for people.
     """
 
     event: Literal["recalled", "restored"]
@@ -60,9 +60,9 @@ class Recall:
 
 
 def note(store: Store, event: Recall) -> Recall:
-    """Append what happened; the event that stands already, if it is of the same kind.
+    """Append an event, and return it; return the latest event if it is of the same kind.
 
-    A batch that was never recalled has nothing to be restored from: that is a no-op, too.
+    Restoring a batch that was never recalled does nothing.
     """
     folder = _folder(store, event.table, event.batch_id)
     while True:
@@ -70,12 +70,14 @@ def note(store: Store, event: Recall) -> Recall:
         last = _event(store, f"{folder}/{number}.json") if number else None
         if (last.event if last else "restored") == event.event:
             return last or event
-        if _put_new(store, f"{folder}/{number + 1}.json", event.to_json()):
+        if _create(store, f"{folder}/{number + 1}.json", event.to_json()):
             return event
 
 
-def standing(store: Store, tables: Iterable[str] | None = None) -> dict[tuple[str, str], Recall]:
-    """Recalls that were not taken back, by (table, batch id); of these tables only."""
+def active_recalls(
+    store: Store, tables: Iterable[str] | None = None
+) -> dict[tuple[str, str], Recall]:
+    """Recalls that were not followed by a restoration, by (table, batch id); of these tables."""
     folders = ["recalls"]
     if tables is not None:
         folders = [f"recalls/{table}" for table in sorted(tables) if _PART.fullmatch(table)]
@@ -84,57 +86,60 @@ def standing(store: Store, tables: Iterable[str] | None = None) -> dict[tuple[st
         _, table, batch, *rest = [*entry.path.split("/"), "", ""]
         if rest and (number := _number(rest[0])):
             newest[table, batch] = max(number, newest.get((table, batch), 0))
-    found = {
+    events = {
         (table, batch): _event(store, f"recalls/{table}/{batch}/{number}.json")
         for (table, batch), number in sorted(newest.items())
     }
-    return {key: event for key, event in found.items() if event.event == "recalled"}
+    return {key: event for key, event in events.items() if event.event == "recalled"}
 
 
 def taints(store: Store, manifest: Manifest) -> tuple[Recall, ...]:
-    """The standing recalls of batches that were live in a snapshot the release read."""
-    recalled = standing(store, manifest.inputs)
+    """Active recalls of batches in the snapshots that the release read."""
+    recalled = active_recalls(store, manifest.inputs)
     if not recalled:
         return ()
-    held = {
+    live_batches = {
         (table, batch)
         for table in {table for table, _ in recalled}
         if (listed := manifest.inputs[table].batch_list)
         for batch in store.get_json(listed)
     }
-    return tuple(one for key, one in recalled.items() if key in held)
+    return tuple(recall for key, recall in recalled.items() if key in live_batches)
 
 
 def taints_of(store: Store, ref: str) -> tuple[Recall, ...]:
-    """Of a release by name and version; also of one that this store has no more.
+    """Active recalls that taint the release `ref`, which may be gone from this store.
 
-    Of one that was erased from, it is what taints its successor: they are of the same batches.
+    For a release that an erasure replaced, they include the recalls that taint its successor, which
+    was made from the same batches.
     """
     from headrace.datasets.erasure.tombstone import tombstones
 
     name, _, version = ref.partition("@")
     if version in store.versions(name):
         return taints(store, store.manifest(name, version))
-    then = [one for one in standing(store).values() if ref in one.releases]
+    then = [recall for recall in active_recalls(store).values() if ref in recall.releases]
     after = [
         tombstone.successor
         for tombstone in tombstones(store)
         if tombstone.ref == ref and tombstone.successor
     ]
-    since = [one for successor in after for one in taints_of(store, successor)]
+    since = [recall for successor in after for recall in taints_of(store, successor)]
     return tuple(dict.fromkeys([*then, *since]))
 
 
 def recalled_inputs(store: Store, inputs: Mapping[str, InputTable]) -> tuple[Recall, ...]:
-    """The standing recalls of batches that a release to come would hold."""
-    recalled = standing(store, inputs)
-    return tuple(one for (table, key), one in recalled.items() if key in inputs[table].batches)
+    """Active recalls of batches that a planned release would hold."""
+    recalled = active_recalls(store, inputs)
+    return tuple(
+        recall for (table, key), recall in recalled.items() if key in inputs[table].batches
+    )
 
 
-def kept(recall: Recall, reason: str) -> str:
-    """For a manifest: that a release holds a recalled batch on purpose, in the form of an override.
+def keep_override(recall: Recall, reason: str) -> str:
+    """Override for a manifest: the release holds a recalled batch on purpose.
 
-    The moment is the recall's, so that the same release made again has the same manifest.
+    Its moment is that of the recall, so that a rebuilt release has the same manifest.
     """
     from headrace.core.permissions import acting
 
@@ -154,30 +159,34 @@ def kept(recall: Recall, reason: str) -> str:
     return canonical_json(form).decode()
 
 
-def refuse_tainted(ref: str, found: Sequence[Recall], *, where: str, fix: str) -> None:
-    """Raises TaintedError if `found` is not empty."""
-    if found:
-        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-        raise TaintedError(f"{ref} is tainted: it holds {found[0]}{more}", where=where, fix=fix)
+def refuse_tainted(ref: str, recalls: Sequence[Recall], *, where: str, fix: str) -> None:
+    """Raise TaintedError if there are recalls."""
+    if recalls:
+        remainder = f", and {len(recalls) - 1} more" if len(recalls) > 1 else ""
+        raise TaintedError(
+            f"{ref} is tainted: it holds {recalls[0]}{remainder}", where=where, fix=fix
+        )
 
 
-def record_opening(store: Store, manifest: Manifest, found: Sequence[Recall], reason: str) -> None:
-    """Keep beside a release who opens it tainted, and why: first the record, then the data.
+def record_opening(
+    store: Store, manifest: Manifest, recalls: Sequence[Recall], reason: str
+) -> None:
+    """Record who opens a tainted release and why, before the data is read.
 
     Raises:
         DeclarationError: the reason is empty.
-        StateError: it cannot be recorded.
+        StateError: the opening cannot be recorded.
     """
-    folder, line = _opened(store, manifest), opening(found, reason)
+    folder, line = _opened(store, manifest), opening(recalls, reason)
     try:
-        while not _put_new(store, f"{folder}/{_newest(store, folder) + 1}.json", line):
+        while not _create(store, f"{folder}/{_newest(store, folder) + 1}.json", line):
             pass
     except StateError as error:
         raise unrecorded(error.what, f"{store.storage.address}/{folder}") from error
 
 
-def opening(found: Sequence[Recall], reason: str) -> dict[str, Any]:
-    """What is kept of an opening. Raises DeclarationError if the reason is empty."""
+def opening(recalls: Sequence[Recall], reason: str) -> dict[str, Any]:
+    """Record of an opening. Raises DeclarationError if the reason is empty."""
     from headrace.core.permissions import acting
 
     if not reason.strip():
@@ -187,7 +196,7 @@ def opening(found: Sequence[Recall], reason: str) -> dict[str, Any]:
         "at": now_us(),
         "principal": acting(),
         "reason": reason,
-        "batches": [{"table": one.table, "batch_id": one.batch_id} for one in found],
+        "batches": [{"table": recall.table, "batch_id": recall.batch_id} for recall in recalls],
     }
 
 
@@ -200,7 +209,7 @@ def unrecorded(why: str, where: str) -> StateError:
 
 
 def openings_of(store: Store, manifest: Manifest) -> list[dict[str, Any]]:
-    """What `record_opening` has recorded, in order."""
+    """Openings that `record_opening` has recorded, in order."""
     folder, storage = _opened(store, manifest), store.storage
     older = f"{folder}.ndjson"  # what earlier versions appended to
     lines = []
@@ -219,7 +228,7 @@ def append_opening(path: Path, line: Mapping[str, Any]) -> None:
 
 
 def openings(path: Path) -> list[dict[str, Any]]:
-    """What `append_opening` has recorded; a line that a crash cut short is left out."""
+    """Openings that `append_opening` has recorded; a line cut short by a crash is skipped."""
     return _lines(path.read_text()) if path.exists() else []
 
 
@@ -248,7 +257,7 @@ def _folder(store: Store, table: str, batch_id: str) -> str:
 
 
 def _number(name: str) -> int:
-    """Of a document in a series; 0 for another file."""
+    """Number of a document in a series; 0 for other files."""
     return int(name.removesuffix(".json")) if _DOCUMENT.fullmatch(name) else 0
 
 
@@ -269,6 +278,6 @@ def _event(store: Store, path: str) -> Recall:
     return Recall(**{**form, "releases": tuple(form["releases"])})
 
 
-def _put_new(store: Store, path: str, form: Mapping[str, Any]) -> bool:
-    """Write the whole document, or nothing if there is one; False if there is."""
-    return store.storage.put_new(path, canonical_json(form) + b"\n")
+def _create(store: Store, path: str, form: Mapping[str, Any]) -> bool:
+    """Create a document atomically; return False, without writing, if it exists."""
+    return store.storage.create(path, canonical_json(form) + b"\n")

@@ -1,4 +1,4 @@
-"""Which version a release gets, and why: a pure function of two manifests."""
+"""Version of the next release and its reasons: a pure function of two manifests."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from headrace.datasets.manifest import Manifest
 
 FIRST = "1.0.0"
-SAME = "content, definitions and metadata are the same"
+UNCHANGED = "content, definitions and metadata are the same"
 _ROLLING = (
     "train_until_us",
     "valid_until_us",
@@ -17,10 +17,9 @@ _ROLLING = (
     "evaluation_after_us",
     "evaluation_until_us",
 )
-# What a release says beside its content. What it was measured to be (coverage) follows from the
-# tables of the day and alone makes no version, and neither does lineage, which follows from the
-# definitions.
-_SAID = (
+# Metadata of a release beside its content. Coverage, which follows from the current tables, and
+# lineage, which follows from the definitions, do not make a version on their own.
+_METADATA = (
     "purpose",
     "description",
     "licences",
@@ -47,12 +46,12 @@ class Step:
 
 
 def next_version(
-    previous: Manifest | None, candidate: Manifest, *, anew: tuple[str, ...] = ()
+    previous: Manifest | None, candidate: Manifest, *, new_reasons: tuple[str, ...] = ()
 ) -> Step:
     """MAJOR: the meaning changed. MINOR: rows or columns came or went. PATCH: new metadata only.
 
     Snapshot ids, batch lists, cutoff and code revision alone make no version: the same content from
-    the same definitions is the same release, unless there are reasons to make it `anew`: a PATCH.
+    the same definitions is the same release, unless there are `new_reasons`: then it is a PATCH.
     """
     if previous is None:
         return Step(FIRST, "FIRST", ("first release",))
@@ -60,9 +59,9 @@ def next_version(
         reasons = tuple(reason for rule in rules for reason in rule(previous, candidate))
         if reasons:
             return Step(bumped(previous.version, change), change, reasons)
-    if anew:
-        return Step(bumped(previous.version, "PATCH"), "PATCH", anew)
-    return Step(previous.version, "NONE", (SAME,))
+    if new_reasons:
+        return Step(bumped(previous.version, "PATCH"), "PATCH", new_reasons)
+    return Step(previous.version, "NONE", (UNCHANGED,))
 
 
 def parse_version(text: str) -> tuple[int, int, int]:
@@ -77,9 +76,9 @@ def bumped(version: str, change: str) -> str:
     return f"{major}.{minor + 1}.0" if change == "MINOR" else f"{major}.{minor}.{patch + 1}"
 
 
-def unused(version: str, change: str, gone: Sequence[str]) -> str:
-    """`version`, or the next one beyond those of releases that are gone."""
-    last = max(gone, key=parse_version, default="0.0.0")
+def unused(version: str, change: str, removed: Sequence[str]) -> str:
+    """`version`, or the next one after all versions of removed releases."""
+    last = max(removed, key=parse_version, default="0.0.0")
     if parse_version(version) > parse_version(last):
         return version
     return bumped(last, change if change in ("MAJOR", "MINOR", "PATCH") else "MINOR")
@@ -89,11 +88,11 @@ Rule = Callable[[Manifest, Manifest], Iterator[str]]
 
 
 def _changed(
-    before: Mapping[str, Any], after: Mapping[str, Any], what: str, *, gone: str = "gone"
+    before: Mapping[str, Any], after: Mapping[str, Any], what: str, *, removed_text: str = "gone"
 ) -> Iterator[str]:
     for name in sorted(before):
         if name not in after:
-            yield f"{what} {name}: {gone}"
+            yield f"{what} {name}: {removed_text}"
         elif before[name] != after[name]:
             yield f"{what} {name}: changed"
 
@@ -114,18 +113,18 @@ def _label(before: Manifest, after: Manifest) -> Iterator[str]:
 
 
 def _split_rule(before: Manifest, after: Manifest) -> Iterator[str]:
-    old, new = (_kept_rule(one, before, after) for one in (before, after))
+    old, new = (_kept_rule(manifest, before, after) for manifest in (before, after))
     yield from _changed(old, new, "split rule")
     yield from _new(old, new, "split rule")
 
 
-def _kept_rule(one: Manifest, before: Manifest, after: Manifest) -> dict[str, Any]:
+def _kept_rule(manifest: Manifest, before: Manifest, after: Manifest) -> dict[str, Any]:
     rolled = set(_rolling(before, after))
-    return {name: value for name, value in one.split_rule.items() if name not in rolled}
+    return {name: value for name, value in manifest.split_rule.items() if name not in rolled}
 
 
 def _rolling(before: Manifest, after: Manifest) -> list[str]:
-    """Bounds that both have: moving one is no other rule; setting or lifting one is."""
+    """Bounds that both rules have: moving one keeps the rule, setting or lifting one changes it."""
     rules = (before.split_rule, after.split_rule)
     return [name for name in _ROLLING if all(rule.get(name) is not None for rule in rules)]
 
@@ -136,7 +135,7 @@ def _mode(before: Manifest, after: Manifest) -> Iterator[str]:
 
 
 def _contract_meaning(before: Manifest, after: Manifest) -> Iterator[str]:
-    """A new major, or other bytes under the same version, which nobody classified."""
+    """Contracts with a new major version, or with other bytes under the same version."""
     for table, old in sorted(before.inputs.items()):
         new = after.inputs.get(table)
         if new is None:
@@ -150,7 +149,7 @@ def _contract_meaning(before: Manifest, after: Manifest) -> Iterator[str]:
 
 
 def _treatments(before: Manifest, after: Manifest) -> Iterator[str]:
-    """Another treatment, or pseudonyms of another key: values no longer compare or join."""
+    """Other treatments, or pseudonyms of another key: values no longer compare or join."""
     for column in sorted(set(before.privacy) & set(after.privacy)):
         old, new = before.privacy[column], after.privacy[column]
         if old["treatment"] != new["treatment"]:
@@ -160,7 +159,7 @@ def _treatments(before: Manifest, after: Manifest) -> Iterator[str]:
 
 
 def _parameters(before: Manifest, after: Manifest) -> Iterator[str]:
-    """What a parameter means is unknown here; one that moved the content may have moved meaning."""
+    """Changed parameters with changed content: the meaning may have changed as well."""
     if before.content_hash != after.content_hash and before.parameters != after.parameters:
         yield "parameters: changed, and the content with them"
 
@@ -174,7 +173,7 @@ def _rolled(before: Manifest, after: Manifest) -> Iterator[str]:
 def _added(before: Manifest, after: Manifest) -> Iterator[str]:
     yield from _new(before.definitions, after.definitions, "definition of")
     yield from _new(before.inputs, after.inputs, "table")
-    old, new = ({column.name: 0 for column in one.columns} for one in (before, after))
+    old, new = ({column.name: 0 for column in manifest.columns} for manifest in (before, after))
     yield from _new(old, new, "column")
 
 
@@ -196,7 +195,7 @@ def _content(before: Manifest, after: Manifest) -> Iterator[str]:
 
 
 def _metadata(before: Manifest, after: Manifest) -> Iterator[str]:
-    for name in _SAID:
+    for name in _METADATA:
         if getattr(before, name) != getattr(after, name):
             yield f"{name}: changed"
     if before.leakage.get("because", "") != after.leakage.get("because", ""):

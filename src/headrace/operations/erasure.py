@@ -20,7 +20,7 @@ from headrace.core.home import Home
 from headrace.core.permissions import Policy, load_policy
 from headrace.datasets.erasure.erase import carry_out, disproof, finish, proofs, search
 from headrace.datasets.erasure.requests import Request, record, request_of, requests
-from headrace.datasets.erasure.residue_scan import Named, where_named, where_stored
+from headrace.datasets.erasure.residue_scan import ResidueMatch, where_named, where_stored
 from headrace.datasets.erasure.tombstone import tombstones
 from headrace.datasets.governance.privacy_key import PrivacyKey
 from headrace.datasets.store.store import Store
@@ -66,20 +66,20 @@ def erase(
     """
     store, datasets = Store.find(home.store), None if datasets is None else sorted(set(datasets))
     for name in datasets or ():
-        if name not in store.names() and not store.gone(name):
+        if name not in store.names() and not store.removed_versions(name):
             raise DeclarationError(
                 f"there is no dataset {name!r} to erase from",
                 where=store.storage.address,
                 fix=f"the store has {', '.join(store.names()) or 'none'}",
             )
-    key, *earlier = PrivacyKey.given("an erasure")
+    key, *earlier = PrivacyKey.find_all("an erasure")
     request = request_of(
         entity, key, principal=principal, reason=reason, datasets=datasets, earlier=earlier
     )
     found = search(store, request)
     reached = [
         {"ref": one.manifest.ref, "rows": dict(one.rows), "of": one.manifest.rows}
-        for one in found.held
+        for one in found.affected
     ]
     before = {
         "id": request.id,
@@ -90,7 +90,7 @@ def erase(
         "unsearched": list(found.unsearched),
     }
     if dry_run:
-        models = _models(home, {one.manifest.ref for one in found.held}, entity)
+        models = _models(home, {one.manifest.ref for one in found.affected}, entity)
         return {**before, "models": models, **_scanned(home, store, entity, wanted=scan)}
     rules = policy or load_policy()
     # Not only where somebody is found now: the request holds for all releases to come.
@@ -196,7 +196,7 @@ def _scanned(
     }
 
 
-def _by_area(found: list[Named]) -> list[dict[str, Any]]:
+def _by_area(found: list[ResidueMatch]) -> list[dict[str, Any]]:
     areas: dict[str, list[str]] = {}
     for one in found:
         areas.setdefault(one.path.split("/", maxsplit=1)[0], []).append(one.path)

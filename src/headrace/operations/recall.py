@@ -15,7 +15,7 @@ from headrace.core.errors import DeclarationError, HeadraceError, RefusedError
 from headrace.core.home import Home
 from headrace.core.permissions import Policy, recorded_name
 from headrace.datasets.store.store import Store
-from headrace.datasets.taint import Recall, note, standing
+from headrace.datasets.taint import Recall, active_recalls, note
 from headrace.lake.ingest.protocol import settle
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides import recall as lake_recall
@@ -121,7 +121,7 @@ def restore(
     with Ledger(home) as ledger:
         permit(ledger, action, policy)
         last = lake_recall.last_action(ledger, table.name, case.batch.batch_id)
-    marked = (table.name, case.batch.batch_id) in standing(store, [table.name])
+    marked = (table.name, case.batch.batch_id) in active_recalls(store, [table.name])
     if marked and case.batch.state == "published" and (last is None or last.action == "recall"):
         # A recall that was cut short before the ledger knew of it: there is only a taint to lift.
         with Ledger(home) as ledger:

@@ -7,7 +7,7 @@ from headrace.core.errors import DeclarationError
 from headrace.core.home import Home
 from headrace.core.permissions import Policy, load_policy
 from headrace.datasets.erasure.tombstone import Tombstone, bury, objects_of, releases, tombstones
-from headrace.datasets.governance.retention import is_expired, told
+from headrace.datasets.governance.retention import is_expired, retention_text
 from headrace.datasets.manifest import Manifest
 from headrace.datasets.store.store import Store
 from headrace.pipeline.pins import let_go_of_gone
@@ -55,7 +55,9 @@ def retire(
     rules = policy or load_policy()
     for dataset in sorted({one.name for one in chosen}):
         rules.check(principal, "retire", dataset)
-    done = [_retired(store, one, principal, reason or told(one.retention)) for one in chosen]
+    done = [
+        _retired(store, one, principal, reason or retention_text(one.retention)) for one in chosen
+    ]
     let_go_of_gone(home, store)
     return done
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.core.home import Home
 from headrace.datasets.store.listing import list_releases
-from headrace.datasets.version import SAME
+from headrace.datasets.version import UNCHANGED
 from headrace.pipeline.build import pinned_release
 from headrace.pipeline.definition import Pipeline
 
@@ -52,7 +52,7 @@ def _told(manifest: "Manifest", *, unchanged: bool, dry_run: bool) -> Released:
     return Released(
         ref=manifest.ref,
         change="NONE" if unchanged else manifest.change,
-        reasons=(SAME,) if unchanged else manifest.reasons,
+        reasons=(UNCHANGED,) if unchanged else manifest.reasons,
         content_hash=manifest.content_hash,
         rows=manifest.rows,
         previous=manifest.previous,

@@ -68,13 +68,13 @@ def card(
         ("may be passed on", "yes" if terms.get("pass_on", True) else "no"),
         *(("obligation", obligation) for obligation in terms.get("obligations", ())),
         *(("credit", credit) for credit in terms.get("credits", ())),
-        ("split", wording.split_told(manifest)),
-        ("label", wording.label_told(manifest)),
-        ("sources", wording.collected(manifest)),
-        *(("privacy", treatment) for treatment in wording.privacy_told(manifest)),
-        ("retention", wording.retention_told(manifest)),
+        ("split", wording.split_rule_text(manifest)),
+        ("label", wording.label_text(manifest)),
+        ("sources", wording.sources_text(manifest)),
+        *(("privacy", treatment) for treatment in wording.privacy_sentences(manifest)),
+        ("retention", wording.retention_sentence(manifest)),
         *(("erased", str(erasure["because"])) for erasure in manifest.erasures),
-        *((FIELDS[name], document.says(name)) for name in FIELDS),
+        *((FIELDS[name], document.statement_text(name)) for name in FIELDS),
     ]
     for name, value in lines:
         out.print(Text.assemble((f"{name}: ", "dim"), value), soft_wrap=True)

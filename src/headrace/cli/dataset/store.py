@@ -144,7 +144,7 @@ def gc(
     word = "removed" if cleared.deleted else "can go"
     out.print(
         f"{len(cleared.objects):,} objects and {len(cleared.temporaries):,} leftovers {word}: "
-        f"{cleared.bytes / 1e6:,.1f} MB; {cleared.kept:,} objects are in use,"
+        f"{cleared.bytes / 1e6:,.1f} MB; {cleared.referenced:,} objects are in use,"
         f" {cleared.young:,} are too recent",
         highlight=False,
         soft_wrap=True,

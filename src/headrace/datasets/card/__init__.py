@@ -1,8 +1,9 @@
 """The card of a release: what it is, where it comes from, what may be done with it.
 
-`card(store, manifest)` gathers; `Card.to_json()` is Croissant JSON-LD, `Card.html()` one readable
-page. All of it is derived from the manifest, its objects and the records beside it, except what
-only a person can know: somebody states it in `card.yaml`, by name, or it reads `not_stated`.
+`card(store, manifest)` collects the content; `Card.to_json()` renders it as Croissant JSON-LD and
+`Card.html()` as one page. All of it is derived from the manifest, its objects and the records
+beside it, except for facts that only a person can know: a named person states them in `card.yaml`,
+or they read `not_stated`.
 """
 
 from headrace.datasets.card.build import Card, card

@@ -1,4 +1,4 @@
-"""Gathering what a card says, once; `croissant` and `page` show it."""
+"""Content of a card, collected once; `croissant` and the card page render it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,16 +17,16 @@ from headrace.datasets.vocabulary import EVALUATION
 
 @dataclass(frozen=True)
 class Card:
-    """Everything about a release that its card says.
+    """Content of the card of a release.
 
     Attributes:
-        store, manifest: which release, and where.
-        created_at: RFC 3339, when it was made.
-        stated: what people state, by field.
-        tainted: why it must not be used as it is, in words.
+        store, manifest: the release, and the store that holds it.
+        created_at: when the release was made, RFC 3339.
+        stated: statements of people, by field.
+        tainted: sentences that say why the release must not be used as it is.
         coverage: the coverage report, or empty.
-        looks: how often the evaluation splits of the dataset were looked at; None if the release
-            has none.
+        looks: number of accesses to the evaluation splits of the dataset; None if the release has
+            no evaluation split.
         made_at: when the card was made, int64 microseconds UTC.
     """
 
@@ -39,15 +39,15 @@ class Card:
     looks: int | None = None
     made_at: int = 0
 
-    def says(self, name: str) -> str:
-        """What somebody states of a field, or `not_stated`."""
+    def statement_text(self, name: str) -> str:
+        """Text of the statement on a field, or `not_stated`."""
         return self.stated[name].text if name in self.stated else NOT_STATED
 
     def to_json(self, folder: Path | str | None = None) -> dict[str, Any]:
         """Croissant 1.1 JSON-LD.
 
-        `folder` is where the document will lie, so that it leads to the objects; in the store's own
-        folder, if left out.
+        `folder` is the folder in which the document will lie, so that its links lead to the
+        objects; by default the store's own folder.
         """
         from headrace.datasets.card.croissant import croissant
 
@@ -58,7 +58,7 @@ class Card:
         return str(provided("card_page")(self))
 
     def _repr_html_(self) -> str:
-        """In a notebook: the page in a frame of its own, so that its style stays there."""
+        """Notebook form: the page in its own iframe, so that its style does not leak."""
         from html import escape
 
         source = escape(self.html(), quote=True)

@@ -1,7 +1,7 @@
 """A card as Croissant 1.1 JSON-LD, with the vocabulary for responsible use (RAI 1.0).
 
-One record set for each split; its parts are file objects, named by the sha256 that they are checked
-against, and joined by a file set where there are several.
+Each split is one record set. Its parts are file objects with their sha256; several parts are joined
+by a file set.
 """
 
 import os
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from headrace.core.clock import iso
 from headrace.datasets.card.statement import NOT_STATED
 from headrace.datasets.card.wording import (
-    collected,
-    label_told,
-    left_out_told,
-    privacy_told,
-    retention_told,
-    seen,
-    treated_features,
+    excluded_rows_text,
+    feature_sentences,
+    label_text,
+    prediction_range,
+    privacy_sentences,
+    retention_sentence,
+    sources_text,
 )
 from headrace.datasets.manifest import Column, SplitEntry
 
@@ -82,7 +82,7 @@ _SPDX = "https://spdx.org/licenses/"
 
 
 def croissant(card: "Card", folder: Path | str | None = None) -> dict[str, Any]:
-    """The document; `folder` is where it will lie (see `Card.to_json`)."""
+    """The document, to be put into `folder` (see `Card.to_json`)."""
     manifest = card.manifest
     return {
         "@context": _CONTEXT,
@@ -92,7 +92,7 @@ def croissant(card: "Card", folder: Path | str | None = None) -> dict[str, Any]:
         "description": manifest.description or NOT_STATED,
         "version": manifest.version,
         "license": _licence(card),
-        "citeAs": card.says("citation"),
+        "citeAs": card.statement_text("citation"),
         "dateCreated": card.created_at,
         "datePublished": card.created_at,
         "isLiveDataset": False,
@@ -115,7 +115,7 @@ def _licence(card: "Card") -> list[str]:
 
 
 def _distribution(card: "Card", folder: Path | str | None) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     for name, split in card.manifest.splits.items():
         if not split.rows:
             continue
@@ -132,19 +132,19 @@ def _distribution(card: "Card", folder: Path | str | None) -> list[dict[str, Any
             }
             for number, part in enumerate(split.parts)
         ]
-        found += files
+        entries += files
         if len(files) > 1:
-            found.append(
+            entries.append(
                 {
                     "@type": "cr:FileSet",
                     "@id": f"{name}-files",
                     "name": f"{name}-files",
                     "encodingFormat": "application/x-parquet",
-                    # Found below the folder of the document, which is the store's.
+                    # Paths are relative to the folder of the document.
                     "includes": [file["contentUrl"] for file in files],
                 }
             )
-    return found
+    return entries
 
 
 def _file(split: str, number: int) -> str:
@@ -152,7 +152,7 @@ def _file(split: str, number: int) -> str:
 
 
 def _address(card: "Card", digest: str, folder: Path | str | None) -> str:
-    """Where a part lies, as seen from the document."""
+    """Path of a part, relative to the document."""
     inside = f"objects/{digest}.parquet"
     if folder is None:
         return inside
@@ -189,24 +189,29 @@ def _record_set(name: str, split: SplitEntry, columns: tuple[Column, ...]) -> di
 
 def _rai(card: "Card") -> dict[str, Any]:
     manifest = card.manifest
-    frame = seen(manifest)
-    biases, limits = card.says("biases"), card.says("limitations")
+    frame = prediction_range(manifest)
+    biases, limits = card.statement_text("biases"), card.statement_text("limitations")
     return {
-        "rai:dataCollection": f"{card.says('collection')}. Delivered as: {collected(manifest)}",
+        "rai:dataCollection": (
+            f"{card.statement_text('collection')}. Delivered as: {sources_text(manifest)}"
+        ),
         **({"rai:dataCollectionTimeframe": [iso(t) for t in frame]} if frame else {}),
-        "rai:dataCollectionMissingData": left_out_told(manifest),
-        "rai:dataPreprocessingProtocol": treated_features(manifest),
-        "rai:dataAnnotationProtocol": [label_told(manifest), card.says("annotation")],
+        "rai:dataCollectionMissingData": excluded_rows_text(manifest),
+        "rai:dataPreprocessingProtocol": feature_sentences(manifest),
+        "rai:dataAnnotationProtocol": [label_text(manifest), card.statement_text("annotation")],
         "rai:dataBiases": [biases],
         "rai:dataLimitations": [
             limits,
-            f"not for: {card.says('not_for')}",
+            f"not for: {card.statement_text('not_for')}",
             *card.tainted,
         ],
-        "rai:dataUseCases": [f"made for {manifest.purpose}", card.says("use_cases")],
-        "rai:dataSocialImpact": card.says("social_impact"),
-        "rai:personalSensitiveInformation": [*privacy_told(manifest), card.says("consent")],
+        "rai:dataUseCases": [f"made for {manifest.purpose}", card.statement_text("use_cases")],
+        "rai:dataSocialImpact": card.statement_text("social_impact"),
+        "rai:personalSensitiveInformation": [
+            *privacy_sentences(manifest),
+            card.statement_text("consent"),
+        ],
         "rai:dataReleaseMaintenancePlan": (
-            f"{retention_told(manifest)}; maintained: {card.says('maintenance')}"
+            f"{retention_sentence(manifest)}; maintained: {card.statement_text('maintenance')}"
         ),
     }

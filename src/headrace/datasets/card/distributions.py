@@ -1,4 +1,4 @@
-"""How a column is distributed, split by split: what the card draws."""
+"""Distributions of a column in training rows and in all other rows, for the card's charts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ _NUMBERS = ("int64", "float64", "bool", "timestamp", "local_timestamp", "date")
 class Shape:
     """Shares of the rows with a value, for the training split and for all other rows.
 
-    `labels` are the levels of a text column, most frequent first; or the ends of the range.
-    `distinct` counts values over all rows; -1 where it was not counted.
+    `labels` are the most frequent values of a text column, or both ends of a number's range.
+    `distinct` counts the values of all rows; -1 if they were not counted.
     """
 
     train: tuple[float, ...]
@@ -34,14 +34,14 @@ def shape(train: pa.ChunkedArray, other: pa.ChunkedArray, kind: str) -> Shape | 
         return _levels(train, other)
     if kind not in _NUMBERS:
         return None
-    given = [_numbers(one, kind) for one in (train, other)]
-    both = np.concatenate(given)
+    samples = [_numbers(column, kind) for column in (train, other)]
+    both = np.concatenate(samples)
     if not len(both):
         return None
     low, high = float(both.min()), float(both.max())
     edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
-    counts = [np.histogram(one, edges)[0] / max(1, len(one)) for one in given]
-    ends = [_shown(end, kind) for end in (low, high)]
+    counts = [np.histogram(sample, edges)[0] / max(1, len(sample)) for sample in samples]
+    ends = [_axis_label(end, kind) for end in (low, high)]
     return Shape(tuple(counts[0].tolist()), tuple(counts[1].tolist()), tuple(ends), levels=False)
 
 
@@ -55,7 +55,7 @@ def _numbers(column: pa.ChunkedArray, kind: str) -> npt.NDArray[np.float64]:
     return finite
 
 
-def _shown(value: float, kind: str) -> str:
+def _axis_label(value: float, kind: str) -> str:
     if "timestamp" in kind:
         from headrace.core.clock import iso
 
@@ -66,20 +66,24 @@ def _shown(value: float, kind: str) -> str:
 
 
 def _levels(train: pa.ChunkedArray, other: pa.ChunkedArray) -> Shape | None:
-    counted = [_counts(one) for one in (train, other)]
+    counted = [_counts(column) for column in (train, other)]
     together = dict(counted[0])
     for name, count in counted[1].items():
         together[name] = together.get(name, 0) + count
     if not together:
         return None
     order = sorted(together, key=lambda name: (-together[name], name))[:_LEVELS]
-    shares = [_shares(one, order) for one in counted]
+    shares = [_shares(counts, order) for counts in counted]
     return Shape(shares[0], shares[1], tuple(order), levels=True, distinct=len(together))
 
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:
-    found = pc.value_counts(column.drop_null())
-    pairs = zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True)
+    value_counts = pc.value_counts(column.drop_null())
+    pairs = zip(
+        value_counts.field("values").to_pylist(),
+        value_counts.field("counts").to_pylist(),
+        strict=True,
+    )
     return {str(name): int(count) for name, count in pairs}
 
 

@@ -1,4 +1,4 @@
-"""What only a person can know of a dataset: stated in a file beside the pipeline, by name.
+"""Statements about a dataset that only a person can make: a file beside the pipeline.
 
     version: 1
     statements:
@@ -7,7 +7,7 @@
         by: Ana Ruiz, data steward
         on: "2026-03-01"
 
-A field that nobody states reads `not_stated` on the card. Nothing is ever filled in.
+A field without a statement reads `not_stated` on the card; nothing is filled in.
 """
 
 import re
@@ -25,7 +25,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 FIELDS = {
     "collection": "How the data came to be in the world, before anybody delivered it",
     "annotation": "Who or what judged the cases that became labels",
-    "consent": "What the people in the data were told, and what they agreed to",
+    "consent": "What the people in the data were informed of, and what they agreed to",
     "biases": "Known biases",
     "limitations": "Known limits",
     "use_cases": "What it was tried for, and suits",
@@ -50,7 +50,7 @@ STATEMENT = Keys((
 
 @dataclass(frozen=True)
 class Statement:
-    """`text` as `by` states it; `on` is the ISO day, or "" if it does not matter."""
+    """A statement by the person `by`; `on` is the ISO day, or "" if it does not matter."""
 
     field: str
     text: str
@@ -72,22 +72,22 @@ class Statement:
             )
         if self.on and not _DAY.fullmatch(self.on):
             raise DeclarationError(
-                f"{self.on!r} is no day", where="a statement of a card", fix="as in 2026-03-01"
+                f"{self.on!r} is not a day", where="a statement of a card", fix="as in 2026-03-01"
             )
 
 
 def load_card(path: Path | str) -> tuple[Statement, ...]:
-    """The statements in a `card.yaml`; DeclarationError names the place of what is wrong in it."""
+    """The statements in a `card.yaml`; a DeclarationError names the place of an error in it."""
     top = read_document(Path(path)).entries(CARD)
     top["version"].choose((FORMAT,))
-    found = []
+    statements = []
     for node in top["statements"].items():
         part = node.entries(STATEMENT)
         name = part["field"].choose(tuple(FIELDS))
         on = part["on"].text() if "on" in part else ""
-        found.append(Statement(name, part["text"].text().strip(), part["by"].text(), on))
-    check_once(found, str(path))
-    return tuple(found)
+        statements.append(Statement(name, part["text"].text().strip(), part["by"].text(), on))
+    check_once(statements, str(path))
+    return tuple(statements)
 
 
 def check_once(statements: Sequence[Statement], where: str) -> None:
@@ -99,13 +99,13 @@ def check_once(statements: Sequence[Statement], where: str) -> None:
 
 
 def to_json(statements: Sequence[Statement]) -> dict[str, object]:
-    """The object that a release keeps."""
+    """The statements as the JSON object that a release stores."""
     return {"format": FORMAT, "statements": [asdict(statement) for statement in statements]}
 
 
 def from_json(form: dict[str, object]) -> dict[str, Statement]:
-    """{field: statement} of such an object."""
+    """{field: statement} of an object that `to_json` made."""
     from typing import Any, cast
 
     listed = cast("list[dict[str, Any]]", form["statements"])
-    return {one["field"]: Statement(**one) for one in listed}
+    return {entry["field"]: Statement(**entry) for entry in listed}

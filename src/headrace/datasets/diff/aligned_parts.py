@@ -1,7 +1,7 @@
-"""Parts with the same rows by key, of which only the columns whose bytes differ are read.
+"""Comparison of parts with the same keys, which reads only the columns whose bytes differ.
 
-A correction of some cells leaves the keys of a part, and with them its ends and the bytes of most
-of its columns, as they were. So does a column that comes or goes.
+A correction of some cells changes neither the keys of a part nor its first and last row, nor the
+bytes of most columns. The same holds if a column is added or removed.
 """
 
 from collections.abc import Sequence
@@ -18,31 +18,37 @@ from headrace.datasets.diff.sample import Sampler
 from headrace.datasets.loaders.scan import Scan
 from headrace.datasets.manifest import Part
 
-# All that says, beside the bytes, how a column of a row group is to be read.
-_TOLD = ("physical_type", "compression", "encodings", "num_values", "total_compressed_size")
+# Properties that, beside the bytes, decide how a column of a row group is read.
+_CHUNK_PROPERTIES = (
+    "physical_type",
+    "compression",
+    "encodings",
+    "num_values",
+    "total_compressed_size",
+)
 
 
 def compare_twins(
     scans: tuple[Scan, Scan], parts: tuple[Part, Part], tally: Tally, sampler: Sampler | None
 ) -> bool:
-    """Compare two parts; False, and nothing is done, if their keys are not the same bytes."""
+    """Compare two parts; return False, without comparing, if the bytes of their keys differ."""
     with ExitStack() as stack:
         sides = [_Side.of(scan, part, stack) for scan, part in zip(scans, parts, strict=True)]
-        one, other = sides
-        if one.rows != other.rows:
+        before, after = sides
+        if before.rows != after.rows:
             return False
-        groups = range(len(one.rows))
-        if not all(_same(one, other, n, name) for n in groups for name in tally.key):
+        groups = range(len(before.rows))
+        if not all(_equal_chunks(before, after, n, name) for n in groups for name in tally.key):
             return False
         for number in groups:
-            names = [name for name in tally.types if not _same(one, other, number, name)]
+            names = [name for name in tally.types if not _equal_chunks(before, after, number, name)]
             _compare(sides, number, names, tally, sampler)
     return True
 
 
 @dataclass(frozen=True)
 class _Side:
-    """An open part: its file, its bytes, where its columns are, and the rows of its groups."""
+    """An open part: its file, bytes, column positions, and the rows of its row groups."""
 
     file: pq.ParquetFile
     data: Any
@@ -72,26 +78,29 @@ class _Side:
         return self.file.read_row_group(number, columns=list(names)).select(list(names))
 
 
-def _same(one: _Side, other: _Side, number: int, name: str) -> bool:
-    """Whether a column of a row group is stored in the same bytes; then its cells are the same."""
-    a, b = one.chunk(number, name), other.chunk(number, name)
-    if any(getattr(a, told) != getattr(b, told) for told in _TOLD):
+def _equal_chunks(before: _Side, after: _Side, number: int, name: str) -> bool:
+    """True if a column of a row group has the same bytes in both parts, and so the same cells."""
+    a, b = before.chunk(number, name), after.chunk(number, name)
+    if any(
+        getattr(a, name_of_property) != getattr(b, name_of_property)
+        for name_of_property in _CHUNK_PROPERTIES
+    ):
         return False
-    return bool(one.bytes(a).equals(other.bytes(b)))
+    return bool(before.bytes(a).equals(after.bytes(b)))
 
 
 def _compare(
     sides: Sequence[_Side], number: int, names: Sequence[str], tally: Tally, sampler: Sampler | None
 ) -> None:
-    one, other = sides
+    before, after = sides
     if not names:
-        tally.rows["same"] += one.rows[number]
+        tally.rows["same"] += before.rows[number]
     else:
-        # What examples show of a row, whether it differs or not.
-        a = one.read(number, list(dict.fromkeys(["split", *names])))
-        b = other.read(number, list(dict.fromkeys([*tally.key, "t", "split", *names])))
+        # Examples show the key, `t` and `split` of a row, whether they differ or not.
+        a = before.read(number, list(dict.fromkeys(["split", *names])))
+        b = after.read(number, list(dict.fromkeys([*tally.key, "t", "split", *names])))
         tally.matched(a, b, names)
         if sampler:
             sampler.pairs(a, b, names)
     if sampler:
-        sampler.common([name for name in tally.types if name not in names], one.rows[number])
+        sampler.common([name for name in tally.types if name not in names], before.rows[number])

@@ -1,4 +1,4 @@
-"""Which cells of two columns differ, as the content hash sees them."""
+"""Comparison of the cells of two columns, with the equality of the content hash."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,23 +11,23 @@ Marks = npt.NDArray[np.bool_]
 
 
 def differing(a: pa.ChunkedArray, b: pa.ChunkedArray, kind: str, name: str) -> Marks | None:
-    """Marks the rows whose cells differ; None where none do.
+    """Marks of the rows whose cells differ; None if no cell differs.
 
-    `a` and `b` are of equal length and canonical type `kind`; `name` is for errors. Null is null,
-    NaN is NaN, -0 is 0, and nothing else is equal.
+    `a` and `b` have equal length and the canonical type `kind`; `name` is for errors. Null equals
+    null, NaN equals NaN and -0 equals 0.
     """
-    # Whole buffers at once; it takes NaN for unequal, which the slow way then decides.
+    # Fast path over whole buffers. It takes NaN for unequal; the comparison below decides then.
     if a.equals(b):
         return None
-    one, other = (_whole(column) for column in (a, b))
-    valid = [column.is_valid().to_numpy(zero_copy_only=False) for column in (one, other)]
+    first, second = (_combined(column) for column in (a, b))
+    valid = [column.is_valid().to_numpy(zero_copy_only=False) for column in (first, second)]
     if kind in DIGESTED:
-        unlike = pc.not_equal(one, other).fill_null(False).to_numpy(zero_copy_only=False)
+        unlike = pc.not_equal(first, second).fill_null(False).to_numpy(zero_copy_only=False)
     else:
-        unlike = words_of(one, kind, name) != words_of(other, kind, name)
+        unlike = words_of(first, kind, name) != words_of(second, kind, name)
     marks: Marks = unlike | (valid[0] != valid[1])
     return marks if marks.any() else None
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
+def _combined(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

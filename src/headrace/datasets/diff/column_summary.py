@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.datasets.diff.json_values import shown
+from headrace.datasets.diff.json_values import json_value
 from headrace.datasets.diff.model import Cell, Summary
 from headrace.datasets.manifest import Manifest
 
@@ -13,35 +13,35 @@ _INSTANTS = {"timestamp": pa.timestamp("us", "UTC"), "local_timestamp": pa.times
 
 
 def summary(manifest: Manifest, column: str, kind: str) -> Summary:
-    """Nulls, least and greatest value and mean; None where a manifest does not say."""
-    told = [
+    """Nulls, minimum, maximum and mean of a column; None if the manifest lacks a number."""
+    statistics = [
         split.statistics[column] for split in manifest.splits.values() if column in split.statistics
     ]
     ends = [
-        choose(found, key=lambda value: _order(value, kind)) if found else None
+        choose(bounds, key=lambda value: _order(value, kind)) if bounds else None
         for name, choose in (("min", min), ("max", max))
-        for found in [[one[name] for one in told if one[name] is not None]]
+        for bounds in [[entry[name] for entry in statistics if entry[name] is not None]]
     ]
-    low, high = (_shown(end, kind) for end in ends)
-    return Summary(sum(one["nulls"] for one in told), low, high, _mean(told))
+    low, high = (_json_bound(end, kind) for end in ends)
+    return Summary(sum(entry["nulls"] for entry in statistics), low, high, _mean(statistics))
 
 
 def _order(value: Cell, kind: str) -> Any:  # noqa: ANN401 - what sorts
-    """A manifest has infinity as text."""
+    """Value to sort by: a manifest stores infinity as text."""
     return float(value) if kind == "float64" else value
 
 
-def _shown(value: Cell, kind: str) -> Cell:
-    """A manifest has moments in microseconds."""
+def _json_bound(value: Cell, kind: str) -> Cell:
+    """A bound as a JSON value: a manifest stores moments in microseconds."""
     if kind in _INSTANTS and value is not None:
-        return shown(pa.scalar(value, pa.int64()).cast(_INSTANTS[kind]).as_py())
+        return json_value(pa.scalar(value, pa.int64()).cast(_INSTANTS[kind]).as_py())
     return value
 
 
-def _mean(told: Iterable[Mapping[str, Any]]) -> float | None:
-    weights = [(one["rows"] - one["nulls"], one["mean"]) for one in told]
-    known = [(rows, float(mean)) for rows, mean in weights if mean is not None]
-    rows = sum(rows for rows, _ in known)
+def _mean(statistics: Iterable[Mapping[str, Any]]) -> float | None:
+    weights = [(entry["rows"] - entry["nulls"], entry["mean"]) for entry in statistics]
+    means = [(rows, float(mean)) for rows, mean in weights if mean is not None]
+    rows = sum(rows for rows, _ in means)
     if not rows:
         return None
-    return float(f"{sum(rows * mean for rows, mean in known) / rows:.12g}")
+    return float(f"{sum(rows * mean for rows, mean in means) / rows:.12g}")

@@ -1,4 +1,4 @@
-"""Two releases of one dataset held against each other: `diff(a, b)`."""
+"""Comparison of two releases of one dataset: `diff(a, b)`."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,41 +17,41 @@ from headrace.datasets.version import next_version, parse_version
 
 
 def diff(a: Dataset, b: Dataset, *, rows: int = 5, distributions: bool = True) -> Diff:
-    """What differs between two releases of one dataset, in one store or in two.
+    """Compare two releases of one dataset, in one store or in two.
 
-    Whole releases are compared, whatever is selected. Parts that both have are not read; the others
-    are read once, a bounded number of rows at a time.
+    Whole releases are compared, whatever is selected. Parts that both releases have are not read;
+    the others are read once, a bounded number of rows at a time.
 
     Args:
-        a: the first; what it has and `b` has not was removed.
-        b: the second.
-        rows: examples of each kind.
-        distributions: also tell how far the values of each column moved, from samples.
+        a: the first release; a row that only `a` has was removed.
+        b: the second release.
+        rows: number of examples of each kind.
+        distributions: also measure, on samples, how far the values of each column moved.
 
     Raises:
-        DeclarationError: they are releases of two datasets.
+        DeclarationError: the releases are of two datasets.
         StateError: an object is missing or is not what was released.
     """
-    one, other = a.manifest, b.manifest
-    if one.name != other.name:
+    before, after = a.manifest, b.manifest
+    if before.name != after.name:
         raise DeclarationError(
-            f"{one.ref} and {other.ref} are releases of two datasets",
-            fix=f"compare releases of one, as {one.name}@1.0.0 and {one.name}@latest",
+            f"{before.ref} and {after.ref} are releases of two datasets",
+            fix=f"compare releases of one, as {before.name}@1.0.0 and {before.name}@latest",
         )
-    a, b = _whole(a), _whole(b)
-    parts, types = pairing(one, other), _comparable(one, other)
-    key = one.key if _keys(one) == _keys(other) and set(one.key) <= set(types) else None
+    a, b = _unfiltered(a), _unfiltered(b)
+    parts, types = pairing(before, after), _comparable(before, after)
+    key = before.key if _keys(before) == _keys(after) and set(before.key) <= set(types) else None
     if key is None:
-        parts = replace(parts, only_a=_parts(one), only_b=_parts(other), shared=(), twins=())
-    found = compare_rows(a, b, parts, key, types, keep=rows, distributions=distributions)
-    return _told(a, b, parts, key, found)
+        parts = replace(parts, only_a=_parts(before), only_b=_parts(after), shared=(), twins=())
+    comparison = compare_rows(a, b, parts, key, types, keep=rows, distributions=distributions)
+    return _build_diff(a, b, parts, key, comparison)
 
 
 def _parts(manifest: Manifest) -> tuple[Part, ...]:
     return tuple(part for split in manifest.splits.values() for part in split.parts)
 
 
-def _whole(release: Dataset) -> Dataset:
+def _unfiltered(release: Dataset) -> Dataset:
     names = tuple(column.name for column in release.manifest.columns)
     return Dataset(release.store, release.manifest, tuple(release.manifest.splits), names)
 
@@ -61,48 +61,50 @@ def _keys(manifest: Manifest) -> set[str]:
 
 
 def _comparable(a: Manifest, b: Manifest) -> dict[str, str]:
-    """Columns of both with one canonical type, in the order of the second."""
+    """Columns that have the same canonical type in both, in the order of the second release."""
     old = {column.name: column.type for column in a.columns}
     return {c.name: c.type for c in b.columns if old.get(c.name) == c.type}
 
 
-def _told(
-    a: Dataset, b: Dataset, parts: Pairing, key: tuple[str, ...] | None, found: Compared
+def _build_diff(
+    a: Dataset, b: Dataset, parts: Pairing, key: tuple[str, ...] | None, comparison: Compared
 ) -> Diff:
-    one, other = a.manifest, b.manifest
-    rows = _rows(one, other, parts, found)
-    schema, said = schema_changes(one, other), meaning(one, other)
-    governed = governance(one, other)
-    same_content = one.content_hash == other.content_hash
-    step = next_version(one, other)
-    differs = schema or said or governed or rows.same != rows.before or rows.same != rows.after
+    before, after = a.manifest, b.manifest
+    rows = _rows(before, after, parts, comparison)
+    schema, meaning_changes = schema_changes(before, after), meaning(before, after)
+    governed = governance(before, after)
+    same_content = before.content_hash == after.content_hash
+    step = next_version(before, after)
+    differs = (
+        schema or meaning_changes or governed or rows.same != rows.before or rows.same != rows.after
+    )
     return Diff(
-        before=one.ref,
-        after=other.ref,
+        before=before.ref,
+        after=after.ref,
         equal=same_content and not differs,
         content_equal=same_content,
-        content_hashes=(one.content_hash, other.content_hash),
+        content_hashes=(before.content_hash, after.content_hash),
         change=step.change,
         reasons=step.reasons,
         keys=key,
         rows=rows,
         schema=schema,
-        columns=_columns(one, other, found, matched=key is not None),
-        meaning=said,
+        columns=_columns(before, after, comparison, matched=key is not None),
+        meaning=meaning_changes,
         governance=governed,
-        origin=origin(one, other, _batches(a.store), _batches(b.store)),
-        steps=_steps(b.store, one, other) if a.store == b.store else (),
-        parts=(_count(one), _count(other), len(parts.shared)),
+        origin=origin(before, after, _batches(a.store), _batches(b.store)),
+        steps=_steps(b.store, before, after) if a.store == b.store else (),
+        parts=(_count(before), _count(after), len(parts.shared)),
     )
 
 
-def _rows(one: Manifest, other: Manifest, parts: Pairing, found: Compared) -> Rows:
-    counts, tally = found.tally.rows, found.tally
+def _rows(before: Manifest, after: Manifest, parts: Pairing, comparison: Compared) -> Rows:
+    counts, tally = comparison.tally.rows, comparison.tally
     skipped = sum(part.rows for part in parts.shared)
     examples: Mapping[str, list[Any]] = tally.examples
     return Rows(
-        before=one.rows,
-        after=other.rows,
+        before=before.rows,
+        after=after.rows,
         added=counts["added"],
         removed=counts["removed"],
         changed=counts["changed"],
@@ -120,49 +122,49 @@ def _rows(one: Manifest, other: Manifest, parts: Pairing, found: Compared) -> Ro
 
 
 def _columns(
-    one: Manifest, other: Manifest, found: Compared, *, matched: bool
+    before: Manifest, after: Manifest, comparison: Compared, *, matched: bool
 ) -> tuple[Column, ...]:
-    """Of both releases: those with most changed cells first, then those that moved furthest."""
-    old = {column.name: column for column in one.columns}
-    tally = found.tally
-    told = []
-    for column in other.columns:
+    """Columns of both releases: most changed cells first, then the largest distance."""
+    old = {column.name: column for column in before.columns}
+    tally = comparison.tally
+    columns = []
+    for column in after.columns:
         if column.name not in old:
             continue
         alike = matched and old[column.name].type == column.type
         cells = tally.rows["moved"] if column.name == "split" else tally.cells[column.name]
-        told.append(
+        columns.append(
             Column(
                 name=column.name,
                 type=column.type,
                 role=column.role,
                 changed=cells if alike else None,
                 examples=tuple(tally.of_column.get(column.name, ())),
-                before=summary(one, column.name, old[column.name].type),
-                after=summary(other, column.name, column.type),
-                distribution=found.distributions.get(column.name),
+                before=summary(before, column.name, old[column.name].type),
+                after=summary(after, column.name, column.type),
+                distribution=comparison.distributions.get(column.name),
             )
         )
-    return tuple(sorted(told, key=_most_changed_first))
+    return tuple(sorted(columns, key=_most_changed_first))
 
 
 def _most_changed_first(column: Column) -> tuple[float, float]:
-    moved = column.distribution.distance if column.distribution else 0.0
-    return -(column.changed or 0), -moved
+    distance = column.distribution.distance if column.distribution else 0.0
+    return -(column.changed or 0), -distance
 
 
 def _batches(store: Store) -> Any:  # noqa: ANN401 - a function of an input
-    def listed(given: InputTable) -> list[str]:
-        found: list[str] = store.get_json(given.batch_list) if given.batch_list else []
-        return found
+    def listed(source: InputTable) -> list[str]:
+        batches: list[str] = store.get_json(source.batch_list) if source.batch_list else []
+        return batches
 
     return listed
 
 
-def _steps(store: Store, one: Manifest, other: Manifest) -> tuple[Step, ...]:
-    first, last = parse_version(one.version), parse_version(other.version)
-    between = [v for v in store.versions(other.name) if first < parse_version(v) <= last]
-    manifests = [store.manifest(other.name, version) for version in between]
+def _steps(store: Store, before: Manifest, after: Manifest) -> tuple[Step, ...]:
+    first, last = parse_version(before.version), parse_version(after.version)
+    between = [v for v in store.versions(after.name) if first < parse_version(v) <= last]
+    manifests = [store.manifest(after.name, version) for version in between]
     return tuple(Step(m.version, m.change, m.reasons) for m in manifests)
 
 

@@ -1,4 +1,4 @@
-"""Counts and examples of what differs, gathered one pair of tables after the other."""
+"""Counts and examples of differing rows and cells, added up over pairs of tables."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,10 @@ Places = npt.NDArray[np.int64]
 
 
 class Tally:
-    """Add pairs of tables with `matched`, and rows of one release with `alone`."""
+    """Totals of a comparison: `matched` adds row pairs, `add_unmatched` rows of one release."""
 
     def __init__(self, key: Sequence[str], types: Mapping[str, str], keep: int) -> None:
-        """`types` are the canonical types of the columns to compare; `keep` examples of a kind."""
+        """Start at zero: `types` are the canonical types to compare, `keep` limits the examples."""
         self.key, self.types, self._keep = tuple(key), dict(types), keep
         self.rows: Counter[str] = Counter()
         self.cells: Counter[str] = Counter()
@@ -33,47 +33,47 @@ class Tally:
         self.of_column: dict[str, list[CellChange]] = {name: [] for name in types}
 
     def matched(self, a: pa.Table, b: pa.Table, names: Sequence[str] | None = None) -> None:
-        """Two tables whose rows are the same by key, one by one.
+        """Add two tables whose rows have the same keys, in the same order.
 
-        Only columns `names` are compared if they are given: the others are known to be equal.
+        If `names` is given, only these columns are compared: the others are known to be equal.
         """
         marks = {
-            name: found
+            name: column_marks
             for name in (self.types if names is None else names)
-            if (found := differing(a.column(name), b.column(name), self.types[name], name))
+            if (column_marks := differing(a.column(name), b.column(name), self.types[name], name))
             is not None
         }
-        moved = marks.pop("split", None)
+        split_marks = marks.pop("split", None)
         changed = np.logical_or.reduce(list(marks.values())) if marks else None
-        same = a.num_rows
-        if changed is not None or moved is not None:
-            both = [one for one in (changed, moved) if one is not None]
-            same -= int(np.logical_or.reduce(both).sum())
-        self.rows["same"] += same
-        if moved is not None:
-            self._moved(a, b, moved)
+        unchanged = a.num_rows
+        if changed is not None or split_marks is not None:
+            both = [mask for mask in (changed, split_marks) if mask is not None]
+            unchanged -= int(np.logical_or.reduce(both).sum())
+        self.rows["same"] += unchanged
+        if split_marks is not None:
+            self._add_moved(a, b, split_marks)
         if changed is not None:
-            self._changed(a, b, marks, changed)
+            self._add_changed(a, b, marks, changed)
 
-    def alone(self, kind: str, rows: pa.Table) -> None:
-        """Rows that were `added` or `removed`."""
+    def add_unmatched(self, kind: str, rows: pa.Table) -> None:
+        """Add rows that were `added` or `removed`."""
         self.rows[kind] += rows.num_rows
         counted = pc.value_counts(rows.column("split")).to_pylist()
-        self.by_split[kind].update({one["values"]: one["counts"] for one in counted})
-        places = self._some(np.arange(rows.num_rows), self.examples[kind], rows)
+        self.by_split[kind].update({entry["values"]: entry["counts"] for entry in counted})
+        places = self._pick_examples(np.arange(rows.num_rows), self.examples[kind], rows)
         self.examples[kind] += [row(rows, place, self.key) for place in places]
 
-    def _some(self, places: Places, held: list[Any], *tables: pa.Table) -> list[int]:
-        """As many as there is room for. A row of the evaluation split is counted, never shown."""
-        found: list[int] = []
+    def _pick_examples(self, places: Places, examples: list[Any], *tables: pa.Table) -> list[int]:
+        """Places for as many examples as there is room for, never from the evaluation split."""
+        picked: list[int] = []
         for place in places:
-            if len(held) + len(found) >= self._keep:
+            if len(examples) + len(picked) >= self._keep:
                 break
             if all(table.column("split")[place].as_py() != EVALUATION for table in tables):
-                found.append(int(place))
-        return found
+                picked.append(int(place))
+        return picked
 
-    def _moved(self, a: pa.Table, b: pa.Table, marks: Marks) -> None:
+    def _add_moved(self, a: pa.Table, b: pa.Table, marks: Marks) -> None:
         places = np.flatnonzero(marks)
         self.rows["moved"] += len(places)
         rows = pa.array(places)
@@ -82,23 +82,23 @@ class Tally:
             self.moves[pair["a"], pair["b"]] += pair["count_all"]
         self.examples["moved"] += [
             self._cell_change(a, b, place, "split")
-            for place in self._some(places, self.examples["moved"], a, b)
+            for place in self._pick_examples(places, self.examples["moved"], a, b)
         ]
 
-    def _changed(
+    def _add_changed(
         self, a: pa.Table, b: pa.Table, marks: Mapping[str, Marks], changed: Marks
     ) -> None:
         self.rows["changed"] += int(changed.sum())
-        for name, found in marks.items():
-            self.cells[name] += int(found.sum())
+        for name, column_marks in marks.items():
+            self.cells[name] += int(column_marks.sum())
             examples = self.of_column[name]
-            places = self._some(np.flatnonzero(found), examples, a, b)
+            places = self._pick_examples(np.flatnonzero(column_marks), examples, a, b)
             examples += [self._cell_change(a, b, place, name) for place in places]
-        for place in self._some(np.flatnonzero(changed), self.examples["changed"], a, b):
+        for place in self._pick_examples(np.flatnonzero(changed), self.examples["changed"], a, b):
             cells: dict[str, tuple[Cell, Cell]] = {
                 name: (cell(a, place, name), cell(b, place, name))
-                for name, found in marks.items()
-                if found[place]
+                for name, column_marks in marks.items()
+                if column_marks[place]
             }
             self.examples["changed"].append(RowChange(self._row(b, place), cells))
 

@@ -1,4 +1,4 @@
-"""How far a column's values moved between two releases, from weighted samples of both."""
+"""Distance between a column's distributions in two releases, from weighted samples of both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.datasets.diff.json_values import shown
+from headrace.datasets.diff.json_values import json_value
 from headrace.datasets.diff.model import Distribution
 from headrace.datasets.hashing.cell_encoding import words_of
 
@@ -16,13 +16,13 @@ Floats = npt.NDArray[np.float64]
 
 _TEXT = ("string", "binary")
 _BARS, _LEVELS, _BINS = 24, 6, 10
-_FLOOR = 1e-4  # a share of nothing has no logarithm
-_EDGES = (0.005, 0.995)  # bars do not show the far tails
+_FLOOR = 1e-4  # zero has no logarithm
+_EDGES = (0.005, 0.995)  # bars leave out the far tails
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """Cells, NaN as null, and how many rows of the release each stands for."""
+    """Sampled cells, NaN as null, and the number of rows that each of them represents."""
 
     cells: pa.Array
     weights: Floats
@@ -36,13 +36,13 @@ class Weighted:
 
     def values(self) -> tuple[pa.Array, Floats]:
         """Cells with a value, and their weights, which sum to one."""
-        there = self.cells.is_valid().to_numpy(zero_copy_only=False)
-        weights = self.weights[there]
+        valid = self.cells.is_valid().to_numpy(zero_copy_only=False)
+        weights = self.weights[valid]
         return self.cells.drop_null(), weights / max(float(weights.sum()), 1e-300)
 
 
 def weighted(parts: Sequence[tuple[pa.ChunkedArray, float]]) -> Weighted:
-    """Samples of one column, and how many rows a row of each stands for."""
+    """Join samples of one column; each comes with the rows that one of its cells represents."""
     columns = [column for column, _ in parts]
     chunks = [chunk for column in columns for chunk in column.chunks]
     cells = pa.chunked_array(chunks, type=columns[0].type).combine_chunks()
@@ -53,7 +53,10 @@ def weighted(parts: Sequence[tuple[pa.ChunkedArray, float]]) -> Weighted:
 
 
 def distribution(before: Weighted, after: Weighted, kind: str, name: str) -> Distribution | None:
-    """None where neither has a value. `kind` is the canonical type of the column `name`."""
+    """Distance of two samples of the column `name`; None if neither has a value.
+
+    `kind` is the column's canonical type.
+    """
     nulls = abs(before.nulls - after.nulls)
     (a, of_a), (b, of_b) = before.values(), after.values()
     if not len(a) and not len(b):
@@ -75,7 +78,7 @@ def _floats(cells: pa.Array, kind: str, name: str) -> Floats:
 
 @dataclass(frozen=True)
 class _Side:
-    """Numbers, and the share of the rows that each stands for."""
+    """Numbers, and the share of the rows that each represents."""
 
     values: Floats
     shares: Floats
@@ -107,8 +110,8 @@ def _of_numbers(a: _Side, b: _Side, nulls: float, kind: pa.DataType) -> Distribu
     return Distribution(
         round(max(nulls, distance), 6),
         _psi(*shares),
-        _told(bars[0]),
-        _told(bars[1]),
+        _rounded(bars[0]),
+        _rounded(bars[1]),
         (),
         _end(low, kind),
         _end(high, kind),
@@ -128,9 +131,9 @@ def _range(ordered: Floats) -> tuple[float, float]:
 
 def _end(value: float, kind: pa.DataType) -> object:
     if pa.types.is_timestamp(kind):
-        return shown(pa.scalar(round(value), pa.int64()).cast(kind).as_py())
+        return json_value(pa.scalar(round(value), pa.int64()).cast(kind).as_py())
     if pa.types.is_date(kind):
-        return shown(pa.scalar(round(value), pa.int32()).cast(kind).as_py())
+        return json_value(pa.scalar(round(value), pa.int32()).cast(kind).as_py())
     return float(f"{value:.6g}")
 
 
@@ -140,34 +143,34 @@ def _of_levels(a: pa.Array, of_a: Floats, b: pa.Array, of_b: Floats, nulls: floa
     size = len(encoded.dictionary)
     before = np.bincount(codes[: len(a)], of_a, size)
     after = np.bincount(codes[len(a) :], of_b, size)
-    # Of many values those that moved most say more than those that are many.
+    # With many values, those that moved most are more telling than the most frequent.
     weight = np.maximum(before, after) if size <= _LEVELS else np.abs(before - after)
-    told = _heaviest(encoded.dictionary, weight.round(9))
-    rest = np.setdiff1d(np.arange(size), told)
-    names = [str(shown(encoded.dictionary[n].as_py())) for n in told]
-    bars = [[float(of[n]) for n in told] for of in (before, after)]
+    heaviest = _heaviest(encoded.dictionary, weight.round(9))
+    rest = np.setdiff1d(np.arange(size), heaviest)
+    names = [str(json_value(encoded.dictionary[n].as_py())) for n in heaviest]
+    bars = [[float(of[n]) for n in heaviest] for of in (before, after)]
     if len(rest):
         bars = [
             [*row, float(of[rest].sum())] for row, of in zip(bars, (before, after), strict=True)
         ]
     return Distribution(
         round(max(nulls, float(np.abs(before - after).sum()) / 2), 6),
-        # Values seen once or twice are noise to an index that takes logarithms: the rest is one.
+        # Rare values are noise to an index that takes logarithms, so the rest is one bar.
         _psi(*(np.array(row) for row in bars)),
-        _told(bars[0]),
-        _told(bars[1]),
+        _rounded(bars[0]),
+        _rounded(bars[1]),
         (*names, *([f"{len(rest)} more"] if len(rest) else [])),
     )
 
 
 def _heaviest(levels: pa.Array, weights: Floats) -> list[int]:
-    """Places of the few levels that weigh most, equal ones by name; there may be many levels."""
-    least = np.sort(weights)[-_LEVELS:][0]
-    places = np.flatnonzero(weights >= least)
-    those = pa.table({"weight": weights[places], "name": levels.take(pa.array(places))})
-    order = pc.sort_indices(those, [("weight", "descending"), ("name", "ascending")])
-    found: list[int] = places[order.to_numpy()[:_LEVELS]].tolist()
-    return found
+    """Places of the few levels with the largest weights, ties ordered by name."""
+    threshold = np.sort(weights)[-_LEVELS:][0]
+    places = np.flatnonzero(weights >= threshold)
+    candidates = pa.table({"weight": weights[places], "name": levels.take(pa.array(places))})
+    order = pc.sort_indices(candidates, [("weight", "descending"), ("name", "ascending")])
+    heaviest: list[int] = places[order.to_numpy()[:_LEVELS]].tolist()
+    return heaviest
 
 
 def _psi(before: Floats, after: Floats) -> float:
@@ -175,5 +178,5 @@ def _psi(before: Floats, after: Floats) -> float:
     return round(float(((b - a) * np.log(b / a)).sum()), 6)
 
 
-def _told(shares: Sequence[float] | Floats) -> tuple[float, ...]:
+def _rounded(shares: Sequence[float] | Floats) -> tuple[float, ...]:
     return tuple(round(float(share), 5) for share in shares)

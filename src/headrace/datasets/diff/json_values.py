@@ -11,8 +11,8 @@ from headrace.core.clock import iso, to_us
 from headrace.datasets.diff.model import Row
 
 
-def shown(value: object) -> Any:  # noqa: ANN401 - a JSON value
-    """A moment in RFC 3339, a date in ISO 8601, bytes in hex, what is not finite as text."""
+def json_value(value: object) -> Any:  # noqa: ANN401 - a JSON value
+    """A cell as JSON: moments in RFC 3339, dates in ISO 8601, bytes in hex, NaN as text."""
     if isinstance(value, dt.datetime):
         return iso(to_us(value)) if value.tzinfo else value.isoformat()
     if isinstance(value, dt.date):
@@ -25,10 +25,10 @@ def shown(value: object) -> Any:  # noqa: ANN401 - a JSON value
 
 
 def cell(table: pa.Table, place: int, column: str) -> Any:  # noqa: ANN401 - a JSON value
-    return shown(table.column(column)[place].as_py())
+    return json_value(table.column(column)[place].as_py())
 
 
 def row(table: pa.Table, place: int, key: Sequence[str]) -> Row:
     """A row of a table that has the key, `t` and `split`."""
-    named = {name: cell(table, place, name) for name in key}
-    return Row(named, cell(table, place, "t"), cell(table, place, "split"))
+    key_cells = {name: cell(table, place, name) for name in key}
+    return Row(key_cells, cell(table, place, "t"), cell(table, place, "split"))

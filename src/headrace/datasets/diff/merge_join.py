@@ -1,4 +1,4 @@
-"""The rows of two releases side by side in the order of time, a bounded number at once."""
+"""Rows of two releases side by side in time order, a bounded number at a time."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from headrace.datasets.loaders.scan import Scan
 from headrace.datasets.manifest import Part
 
-# Rows of a window, both sides together, as cells allow; and how many windows are held at most
-# where rows share one `t`.
-_LEAST, _WINDOW, _CELLS, _MOST = 65_536, 262_144, 8_000_000, 8
+# Rows of a window (both sides together), cells of a window, and the most windows held at once
+# when rows share one `t`.
+_MIN_WINDOW, _MAX_WINDOW, _CELLS, _MAX_WINDOWS_HELD = 65_536, 262_144, 8_000_000, 8
 _OPEN_FILES = 8
 _END = np.iinfo(np.int64).max
 _MICROSECONDS = pa.timestamp("us", "UTC")
@@ -33,26 +33,26 @@ class _Group:
 
 
 def opened(scan: Scan, part: Part) -> pq.ParquetFile:
-    """A part's file. Raises StateError if it is missing or is not what was released."""
+    """Open the file of a part. Raises StateError if it is missing or is not what was released."""
     return scan.file(part)
 
 
 class Side:
-    """Parts of one release as row groups, the earliest first."""
+    """Row groups of the parts of one release, the earliest first."""
 
     def __init__(self, scan: Scan, parts: Sequence[Part]) -> None:
-        """The columns of `scan` are read, `t` among them."""
+        """Read the columns of `scan`, which include `t`, from `parts`."""
         self._scan, self._columns = scan, list(scan.columns)
         self._files: dict[str, pq.ParquetFile] = {}
         self._parts = parts
-        self._left: list[_Group] = []
-        self._held: list[pa.Table] = []
+        self._pending: list[_Group] = []
+        self._tables: list[pa.Table] = []
         self.rows_held = 0
         self.rows = sum(part.rows for part in parts)
 
     def __enter__(self) -> Self:
         groups = [group for part in self._parts for group in self._groups(part)]
-        self._left = sorted(groups, key=lambda group: group.first, reverse=True)
+        self._pending = sorted(groups, key=lambda group: group.first, reverse=True)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -61,48 +61,48 @@ class Side:
 
     def tables(self) -> Iterator[pa.Table]:
         """All rows, group by group."""
-        while self._left:
+        while self._pending:
             self.read()
             yield self.take(_END)
 
     def window(self) -> int:
-        """How many rows to hold at once: fewer of many columns."""
-        return max(_LEAST, min(_WINDOW, _CELLS // len(self._columns)))
+        """Number of rows to hold at once: fewer if there are many columns."""
+        return max(_MIN_WINDOW, min(_MAX_WINDOW, _CELLS // len(self._columns)))
 
     @property
     def next_moment(self) -> int:
-        """No row that is still to be read is earlier."""
-        return self._left[-1].first if self._left else _END
+        """Lower bound of the moments of all rows that are still to be read."""
+        return self._pending[-1].first if self._pending else _END
 
     def read(self) -> None:
-        """Hold the rows of one more group."""
-        group = self._left.pop()
+        """Read one more row group into memory."""
+        group = self._pending.pop()
         table = self._file(group.part).read_row_group(group.number, columns=self._columns)
-        self._held.append(table.select(self._columns))
+        self._tables.append(table.select(self._columns))
         self.rows_held += table.num_rows
 
     def take(self, before: int) -> pa.Table:
-        """Let go of the held rows that are earlier than `before`."""
-        ready, kept = [], []
-        for table in self._held:
+        """Hand out the rows in memory that are earlier than `before`."""
+        ready, late_tables = [], []
+        for table in self._tables:
             early, late = _parted(table, before)
             ready.append(early)
             if late.num_rows:
-                kept.append(late)
-        self._held = kept
-        self.rows_held = sum(table.num_rows for table in kept)
-        return pa.concat_tables(ready) if ready else self.nothing()
+                late_tables.append(late)
+        self._tables = late_tables
+        self.rows_held = sum(table.num_rows for table in late_tables)
+        return pa.concat_tables(ready) if ready else self.empty()
 
-    def nothing(self) -> pa.Table:
+    def empty(self) -> pa.Table:
         return self._scan.schema.empty_table()
 
     def _groups(self, part: Part) -> Iterator[_Group]:
         file = self._file(part)
         place = file.schema_arrow.names.index("t")
         for number in range(file.num_row_groups):
-            found = file.metadata.row_group(number).column(place).statistics
-            if found is not None and found.has_min_max:
-                first = pa.scalar(found.min, _MICROSECONDS).cast(pa.int64()).as_py()
+            statistics = file.metadata.row_group(number).column(place).statistics
+            if statistics is not None and statistics.has_min_max:
+                first = pa.scalar(statistics.min, _MICROSECONDS).cast(pa.int64()).as_py()
             else:
                 column = file.read_row_group(number, columns=["t"]).column("t")
                 first = pc.min(column.cast(pa.int64())).as_py()
@@ -118,25 +118,25 @@ class Side:
 
 
 def windows(a: Side, b: Side) -> Iterator[tuple[pa.Table, pa.Table]]:
-    """All rows of both, in pairs of tables that follow each other in time.
+    """Yield all rows of both sides in pairs of tables, in time order.
 
-    Rows of one `t` come in one pair, unless more of them share it than can be held.
+    Rows with the same `t` are in one pair, unless there are too many of them to hold.
     """
     window = min(a.window(), b.window())
     while a.next_moment < _END or b.next_moment < _END:
         side = a if a.next_moment <= b.next_moment else b
         side.read()
-        held = a.rows_held + b.rows_held
-        if held >= window:
+        rows = a.rows_held + b.rows_held
+        if rows >= window:
             frontier = min(a.next_moment, b.next_moment)
             yield a.take(frontier), b.take(frontier)
-        if a.rows_held + b.rows_held > _MOST * window:
+        if a.rows_held + b.rows_held > _MAX_WINDOWS_HELD * window:
             yield a.take(_END), b.take(_END)
     yield a.take(_END), b.take(_END)
 
 
 def _parted(table: pa.Table, before: int) -> tuple[pa.Table, pa.Table]:
-    """Rows earlier than `before`, and the others."""
+    """Split a table into rows earlier than `before` and all others."""
     if before == _END:
         return table, table.slice(0, 0)
     moments = _moments(table)

@@ -1,4 +1,4 @@
-"""What two manifests say differently, apart from rows: pure functions of the two."""
+"""Differences of two manifests apart from rows, as pure functions of the manifests."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -11,24 +11,24 @@ _NOT_SAID = object()
 
 
 def schema_changes(a: Manifest, b: Manifest) -> tuple[SchemaChange, ...]:
-    """Columns that came, went, were retyped or have another role."""
-    old, new = ({column.name: column for column in one.columns} for one in (a, b))
-    found = []
+    """Columns that were added, removed or retyped, or have another role."""
+    old, new = ({column.name: column for column in manifest.columns} for manifest in (a, b))
+    changes = []
     for name in [*old, *(name for name in new if name not in old)]:
-        one, other = old.get(name), new.get(name)
-        if one is None or other is None:
-            types = [None if column is None else column.type for column in (one, other)]
-            found.append(SchemaChange(name, "removed" if one else "added", *types))
+        before, after = old.get(name), new.get(name)
+        if before is None or after is None:
+            types = [None if column is None else column.type for column in (before, after)]
+            changes.append(SchemaChange(name, "removed" if before else "added", *types))
             continue
-        if one.type != other.type:
-            found.append(SchemaChange(name, "retyped", one.type, other.type))
-        if one.role != other.role:
-            found.append(SchemaChange(name, "role", one.role, other.role))
-    return tuple(found)
+        if before.type != after.type:
+            changes.append(SchemaChange(name, "retyped", before.type, after.type))
+        if before.role != after.role:
+            changes.append(SchemaChange(name, "role", before.role, after.role))
+    return tuple(changes)
 
 
 def meaning(a: Manifest, b: Manifest) -> tuple[Change, ...]:
-    """What the values mean: definitions, contracts, label, split rule, mode, parameters, fits."""
+    """Changes of meaning: definitions, contracts, label, split rule, mode, parameters, fits."""
     return (
         *_changed("definition", a.definitions, b.definitions),
         *_inputs("contract", a, b, ("contract_version", "contract_hash")),
@@ -41,7 +41,7 @@ def meaning(a: Manifest, b: Manifest) -> tuple[Change, ...]:
 
 
 def governance(a: Manifest, b: Manifest) -> tuple[Change, ...]:
-    """Who may use it, for what, how long, and what was erased."""
+    """Changes of governance: purposes, licences, privacy, retention, erasures and overrides."""
     names = ("purpose", "description", "licences", "terms", "card", "erasures")
     allowed = [{"leakage that is allowed": m.leakage.get("because", "")} for m in (a, b)]
     return (
@@ -56,11 +56,11 @@ def governance(a: Manifest, b: Manifest) -> tuple[Change, ...]:
 def origin(
     a: Manifest, b: Manifest, batches_of_a: Batches, batches_of_b: Batches
 ) -> tuple[Change, ...]:
-    """Where it came from, which makes no difference by itself."""
+    """Changes of origin (snapshots, batches, cutoff, code), which alone make no difference."""
     names = (
         "pipeline", "cutoff_us", "live_since_us", "code_revision", "left_out", "lineage", "coverage"
     )  # fmt: skip
-    left = [
+    excluded = [
         {"left out": dict(m.left_out)}
         | {f"left out of {n}": dict(s.left_out) for n, s in m.splits.items()}
         for m in (a, b)
@@ -70,7 +70,7 @@ def origin(
             "release",
             *({name: getattr(m, name) for name in names if name != "left_out"} for m in (a, b)),
         ),
-        *_changed("rows", *left),
+        *_changed("rows", *excluded),
         *_inputs("input", a, b, ("snapshot_id", "verdicts", "batch_count")),
         *_batches(a, b, batches_of_a, batches_of_b),
     )
@@ -107,5 +107,5 @@ def _plain(value: Any) -> Cell:  # noqa: ANN401 - a field of a manifest
     if value is _NOT_SAID:
         return None
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [_plain(element) for element in value]
     return dict(value) if isinstance(value, Mapping) else value

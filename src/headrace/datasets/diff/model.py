@@ -1,4 +1,4 @@
-"""What differs between two releases, as data: `Diff.to_json()` is the document of `--json`."""
+"""Data model of a diff of two releases: `Diff.to_json()` is the document of `--json`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,7 +12,7 @@ Cell = Any
 
 @dataclass(frozen=True)
 class Row:
-    """A row by its key. `t` is RFC 3339; of a row in both releases it is that of the second."""
+    """A row by its key. `t` is RFC 3339, from the second release if both have the row."""
 
     key: Mapping[str, Cell]
     t: Cell
@@ -43,13 +43,13 @@ class Rows:
     Attributes:
         before, after: rows of the two releases.
         added, removed: rows whose key only the second, only the first release has.
-        changed: rows in both in which a cell differs, the split aside.
-        moved: rows in both that are in another split; they may have changed as well.
-        same: rows in both that did neither.
-        skipped: those of `same` that lie in parts which are equal, and were not read.
-        added_by_split, removed_by_split: the counts, split by split.
+        changed: rows in both releases in which a cell other than the split differs.
+        moved: rows in both releases that are in another split; their cells may differ as well.
+        same: rows in both releases that neither changed nor moved.
+        skipped: rows of `same` in equal parts, which were not read.
+        added_by_split, removed_by_split: counts by split.
         moves: (from, to, rows).
-        examples_*: a few of them, in the order in which they were met.
+        examples_*: a few such rows, in the order in which they were read.
     """
 
     before: int
@@ -71,7 +71,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Summary:
-    """A column of a release in numbers, from its manifest; None where there is no such number."""
+    """Numbers of a column from the manifest; None if the manifest lacks a number."""
 
     nulls: int
     low: Cell
@@ -81,17 +81,17 @@ class Summary:
 
 @dataclass(frozen=True)
 class Distribution:
-    """How far a column's values moved.
+    """Distance between the distributions of a column.
 
     Attributes:
-        distance: 0 alike to 1 nothing in common: of numbers and moments the greatest difference of
-            the shares below any value (Kolmogorov and Smirnov), of text the share of rows that
-            would have to change (total variation); a share of nulls that moved further counts.
+        distance: from 0 (alike) to 1 (nothing in common). Numbers and moments: the Kolmogorov-
+            Smirnov distance. Text: the total variation distance. If the share of nulls moved
+            further, that difference.
         psi: population stability index over ten bins of equal share in the first release, or over
-            values; below 0.1 is commonly called stable, above 0.25 a shift.
+            the values of a text; below 0.1 is commonly called stable, above 0.25 a shift.
         before, after: shares of the rows with a value, one for each bar.
-        names: of the bars of text.
-        low, high: where the first bar of numbers begins and the last ends.
+        names: names of the bars of a text column.
+        low, high: start of the first and end of the last bar of a numeric column.
     """
 
     distance: float
@@ -108,11 +108,12 @@ class Column:
     """A column that both releases have.
 
     Attributes:
-        changed: cells that differ in rows with the same key; None if it was retyped: cells of two
-            types are not compared.
-        examples: a few of them.
-        before, after: numbers of the manifests.
-        distribution: None where no cell changed and no row came or went, or it was not asked for.
+        changed: cells that differ in rows with the same key; None if the column was retyped, since
+            cells of two types are not compared.
+        examples: a few of these cells.
+        before, after: numbers from the manifests.
+        distribution: None if no cell changed and no row was added or removed, or if distributions
+            were not requested.
     """
 
     name: str
@@ -137,7 +138,7 @@ class SchemaChange:
 
 @dataclass(frozen=True)
 class Change:
-    """Something else that a manifest says: `before` or `after` is None where it says nothing."""
+    """A change of other metadata: `before` or `after` is None if that manifest lacks the entry."""
 
     group: str
     name: str
@@ -147,7 +148,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Step:
-    """A version between the two, the second included: what it was and why."""
+    """A version after the first release up to the second: its change and the reasons."""
 
     version: str
     change: str
@@ -160,17 +161,17 @@ class Diff:
 
     Attributes:
         before, after: `name@version` of the two.
-        equal: nothing differs but where it came from: rows, cells, splits, schema, definitions,
+        equal: True if only the origin differs: rows, cells, splits, schema, definitions,
             contracts, label, split rule, parameters, fits and governance are the same.
-        content_equal: the content hashes are the same.
-        change, reasons: the step that a release of the second after the first would be.
-        keys: the key columns; None if they differ, and rows could not be matched.
-        columns: those of both releases, most changed first.
+        content_equal: True if the content hashes are the same.
+        change, reasons: version step if the second were released after the first.
+        keys: the key columns; None if they differ, so that rows could not be matched.
+        columns: columns of both releases, most changed first.
         meaning: definitions, contracts, label, split rule, mode, parameters, fits.
         governance: purposes, licences, owners, privacy, retention, erasures, overrides.
-        origin: what makes no difference by itself: snapshots, batches, cutoff, code revision.
+        origin: snapshots, batches, cutoff and code revision, which alone make no difference.
         steps: the versions in between, if the second came after the first in one store.
-        parts: (of the first, of the second, those in both that were not read).
+        parts: numbers of parts: (of the first, of the second, in both and not read).
     """
 
     before: str

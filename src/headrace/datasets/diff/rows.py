@@ -1,4 +1,4 @@
-"""Rows and cells of two releases, compared by key out of core."""
+"""Comparison of the rows and cells of two releases by key, out of core."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from headrace.datasets.reader import Dataset
 
 @dataclass(frozen=True)
 class Compared:
-    """What rows and cells differ, and, if it was asked for, how far each column's values moved."""
+    """Differing rows and cells, and distances of the columns if they were requested."""
 
     tally: Tally
     distributions: Mapping[str, Distribution]
@@ -30,77 +30,77 @@ def compare_rows(
     a: Dataset, b: Dataset, parts: Pairing, key: Sequence[str] | None, types: Mapping[str, str],
     *, keep: int, distributions: bool,
 ) -> Compared:  # fmt: skip
-    """Read what is not the same and compare it.
+    """Read and compare the parts that are not equal.
 
     Args:
         a: a whole release.
         b: another one.
-        parts: which of their parts are to be read.
-        key: the key of both; None if they differ, then every row was added or removed.
+        parts: pairing of their parts.
+        key: the key of both; None if the keys differ: then every row was added or removed.
         types: column -> canonical type of the columns to compare, `t` and `split` among them.
-        keep: examples of each kind.
-        distributions: whether to sample values as well.
+        keep: number of examples of each kind.
+        distributions: sample values as well.
     """
     tally = Tally(key or (), types, keep)
     sampler = Sampler(list(types), parts.rows) if distributions and parts.rows else None
     scans = (replace(a.scan, columns=tuple(types)), replace(b.scan, columns=tuple(types)))
-    # Twins of which even the keys differ are compared as the rest is.
-    others = [
+    # Twins whose keys differ are compared like all other parts.
+    unequal_twins = [
         twins
         for twins in parts.twins
         if key is None or not compare_twins(scans, twins, tally, sampler)
     ]
-    left = [
-        [*only, *(twins[side] for twins in others)]
+    remaining = [
+        [*only, *(twins[side] for twins in unequal_twins)]
         for side, only in enumerate((parts.only_a, parts.only_b))
     ]
-    with Side(scans[0], left[0]) as one, Side(scans[1], left[1]) as other:
+    with Side(scans[0], remaining[0]) as before, Side(scans[1], remaining[1]) as after:
         if key is None:
-            for place, side in enumerate((one, other)):
+            for place, side in enumerate((before, after)):
                 for table in side.tables():
-                    _alone(tally, sampler, place, table)
+                    _add_unmatched(tally, sampler, place, table)
         else:
-            _join(tally, sampler, one, other)
+            _join(tally, sampler, before, after)
     if sampler is None:
         return Compared(tally, {})
-    moved = {
+    changed_types = {
         name: kind
         for name, kind in types.items()
         if name not in tally.key and _may_have_moved(tally, name)
     }
-    return Compared(tally, _distributions(scans[1], parts, sampler, moved))
+    return Compared(tally, _distributions(scans[1], parts, sampler, changed_types))
 
 
 def _join(tally: Tally, sampler: Sampler | None, a: Side, b: Side) -> None:
-    with Leftovers(tally.key, a.rows + b.rows) as left:
-        for one, other in windows(a, b):
-            _match(tally, sampler, one, other, left)
-        for one, other in left.buckets():
-            _match(tally, sampler, one, other, None)
+    with Leftovers(tally.key, a.rows + b.rows) as leftovers:
+        for before, after in windows(a, b):
+            _match(tally, sampler, before, after, leftovers)
+        for before, after in leftovers.buckets():
+            _match(tally, sampler, before, after, None)
 
 
 def _match(
-    tally: Tally, sampler: Sampler | None, a: pa.Table, b: pa.Table, left: Leftovers | None
+    tally: Tally, sampler: Sampler | None, a: pa.Table, b: pa.Table, leftovers: Leftovers | None
 ) -> None:
-    """Compare rows with one key; the others wait in `left`, or have no partner if it is None."""
-    found = match(a, b, tally.key)
-    alone = (a.take(pa.array(found.only_a)), b.take(pa.array(found.only_b)))
-    if found.a is not None:
-        a, b = a.take(pa.array(found.a)), b.take(pa.array(found.b))
+    """Compare rows with equal keys; others go to `leftovers`, or are unmatched if it is None."""
+    matches = match(a, b, tally.key)
+    unmatched = (a.take(pa.array(matches.only_a)), b.take(pa.array(matches.only_b)))
+    if matches.a is not None:
+        a, b = a.take(pa.array(matches.a)), b.take(pa.array(matches.b))
     tally.matched(a, b)
     if sampler:
         sampler.pairs(a, b)
-    for side, rows in enumerate(alone):
-        if left is not None:
-            left.add(side, rows)
+    for side, rows in enumerate(unmatched):
+        if leftovers is not None:
+            leftovers.add(side, rows)
         else:
-            _alone(tally, sampler, side, rows)
+            _add_unmatched(tally, sampler, side, rows)
 
 
-def _alone(tally: Tally, sampler: Sampler | None, side: int, rows: pa.Table) -> None:
-    tally.alone("added" if side else "removed", rows)
+def _add_unmatched(tally: Tally, sampler: Sampler | None, side: int, rows: pa.Table) -> None:
+    tally.add_unmatched("added" if side else "removed", rows)
     if sampler:
-        sampler.alone(side, rows)
+        sampler.add_unmatched(side, rows)
 
 
 def _may_have_moved(tally: Tally, name: str) -> bool:
@@ -117,18 +117,18 @@ def _distributions(
     alike = [*parts.shared, *(part for _, part in parts.twins)]
     common = spread(replace(scan, columns=tuple(types)), alike)
     shared = sum(part.rows for part in parts.shared)
-    found = {}
+    by_column = {}
     for name, kind in types.items():
         rows = shared + sampler.unread[name]
         weight = rows / common.num_rows if common.num_rows else 0.0
         samples = [
             weighted(
                 [(common.column(name), weight)]
-                + [(cells, float(sampler.every)) for cells in sampler.of(side, name)]
+                + [(cells, float(sampler.stride)) for cells in sampler.of(side, name)]
             )
             for side in (0, 1)
         ]
-        told = distribution(samples[0], samples[1], kind, name)
-        if told is not None:
-            found[name] = told
-    return found
+        column_distribution = distribution(samples[0], samples[1], kind, name)
+        if column_distribution is not None:
+            by_column[name] = column_distribution
+    return by_column

@@ -1,4 +1,4 @@
-"""Rows that found no partner at their moment: kept until the end, on the disk if they are many."""
+"""Rows without a match at their moment, kept until the end, on disk if there are many."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,19 +12,19 @@ import pyarrow as pa
 from headrace.datasets.hashing.cell_encoding import words_of
 from headrace.datasets.store.parts import numbers_of
 
-# Bytes that stay in memory, and rows of a bucket that there should be no more of.
+# Bytes kept in memory, and the intended size of a bucket in rows.
 IN_MEMORY, OF_A_BUCKET = 256 << 20, 500_000
 _MOST_BUCKETS = 256
 
 
 class Leftovers:
-    """Rows of two sides. Those with one key come out of the same bucket."""
+    """Unmatched rows of two sides, in buckets; rows with equal keys are in the same bucket."""
 
     def __init__(self, key: Sequence[str], rows: int) -> None:
-        """`rows`: no more will come."""
+        """Prepare for at most `rows` rows with the given key columns."""
         self._key = list(key)
         self._buckets = max(1, min(_MOST_BUCKETS, rows // OF_A_BUCKET))
-        self._held: tuple[list[pa.Table], list[pa.Table]] = ([], [])
+        self._tables: tuple[list[pa.Table], list[pa.Table]] = ([], [])
         self._schemas: list[pa.Schema | None] = [None, None]
         self._bytes = 0
         self._folder: TemporaryDirectory[str] | None = None
@@ -39,19 +39,19 @@ class Leftovers:
             self._folder.cleanup()
 
     def add(self, side: int, rows: pa.Table) -> None:
-        """Rows of side 0 or 1."""
+        """Add rows of side 0 or 1."""
         self._schemas[side] = rows.schema
         if not rows.num_rows:
             return
-        self._held[side].append(rows)
+        self._tables[side].append(rows)
         self._bytes += rows.nbytes
         if self._bytes > IN_MEMORY:
             self._spill()
 
     def buckets(self) -> Iterator[tuple[pa.Table, pa.Table]]:
-        """All rows, bucket by bucket."""
+        """Yield all rows, bucket by bucket."""
         if self._folder is None:
-            yield self._whole(0, self._held[0]), self._whole(1, self._held[1])
+            yield self._concatenated(0, self._tables[0]), self._concatenated(1, self._tables[1])
             return
         self._spill()
         self._close()
@@ -62,9 +62,9 @@ class Leftovers:
         if self._folder is None:
             self._folder = TemporaryDirectory(prefix="headrace-diff-")
         for side in (0, 1):
-            for table in self._held[side]:
+            for table in self._tables[side]:
                 self._write(side, table)
-            self._held[side].clear()
+            self._tables[side].clear()
         self._bytes = 0
 
     def _write(self, side: int, table: pa.Table) -> None:
@@ -83,11 +83,11 @@ class Leftovers:
     def _read(self, side: int, bucket: int) -> pa.Table:
         path = self._path(side, bucket)
         if not path.exists():
-            return self._whole(side, [])
+            return self._concatenated(side, [])
         with pa.ipc.open_stream(str(path)) as stream:
             return stream.read_all()
 
-    def _whole(self, side: int, tables: list[pa.Table]) -> pa.Table:
+    def _concatenated(self, side: int, tables: list[pa.Table]) -> pa.Table:
         if tables:
             return pa.concat_tables(tables)
         schema = self._schemas[side]
@@ -99,7 +99,7 @@ class Leftovers:
 
 
 def bucket_numbers(table: pa.Table, key: Sequence[str], buckets: int) -> npt.NDArray[np.int64]:
-    """A number below `buckets` for each row; rows with equal keys have the same one."""
+    """Number of the bucket of each row, below `buckets`; rows with equal keys share a bucket."""
     columns = {}
     for name in key:
         column = table.column(name)

@@ -1,13 +1,12 @@
-"""Carry an erasure out in a store: each release that holds such rows gets a successor without.
+"""Carry out an erasure in a store: replace each affected release by a successor without the rows.
 
-For each release: (1) read it, tell the rows; (2) store the successor and publish it; (3) read the
-successor back and prove by subtraction that it is the old content less exactly those rows; (4) put
-the proof on the record; (5) bury the old release. Whoever is killed in between runs it again: what
-is done stays done, and what was begun is finished, with the same result.
+For each release: (1) read it and find the rows; (2) store and publish the successor; (3) read the
+successor back and prove by subtraction that it is the old content minus exactly those rows; (4)
+store the proof; (5) replace the old release by a tombstone. A run that was killed is repeated:
+finished steps are kept, unfinished ones are completed, and the result is the same.
 
-A successor has the number of the next free patch, so that it comes right after the release it takes
-the place of, and `@latest` means the same content as before. Successors are made newest first for
-the same reason.
+A successor gets the next free patch version, so that it directly follows the release it replaces
+and `@latest` keeps its meaning. Successors are made newest first for the same reason.
 """
 
 from collections.abc import Collection, Mapping
@@ -50,8 +49,8 @@ PROOF_FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Held:
-    """A release that holds rows to be erased: how many, by split."""
+class AffectedRelease:
+    """A release that holds rows to be erased, with their number by split."""
 
     manifest: Manifest
     rows: Mapping[str, int]
@@ -73,23 +72,23 @@ class Replaced:
 
 @dataclass(frozen=True)
 class Searched:
-    """`held`: releases with such rows. `unsearched`: those in which nobody can tell.
+    """Result of a search: `affected` releases hold such rows, `unsearched` ones may.
 
-    They lack a column that the request names, or have it generalised, in a type that names nobody
-    (neither text nor whole numbers), or as pseudonyms of a key that is not given.
+    A release is unsearched if a column of the request is missing, generalised, pseudonymised with
+    a key that is not configured, or of a type other than text and numbers.
     """
 
-    held: tuple[Held, ...]
+    affected: tuple[AffectedRelease, ...]
     unsearched: tuple[str, ...]
     searched: int = 0
 
 
 def search(store: Store, request: Request) -> Searched:
-    """Which releases of the store hold rows that `request` means; nothing is changed."""
-    key, held, lacking, searched = key_of(request), [], [], 0
-    ids = {one.id for one in PrivacyKey.given(str(request))}
+    """Find the releases of the store that hold rows of `request`, without changing anything."""
+    key, affected, lacking, searched = key_of(request), [], [], 0
+    ids = {privacy_key.id for privacy_key in PrivacyKey.find_all(str(request))}
     for manifest in releases(store):
-        if not request.meant(manifest.name):
+        if not request.covers(manifest.name):
             continue
         if not set(request.columns) <= _tellable(manifest, ids):
             lacking.append(manifest.ref)
@@ -97,16 +96,16 @@ def search(store: Store, request: Request) -> Searched:
         searched += 1
         rows = {}
         for split in manifest.splits:
-            found = _columns(store, manifest, split, tuple(request.columns))
-            if count := int(rows_meant(found, request, key).sum()):
+            table = _columns(store, manifest, split, tuple(request.columns))
+            if count := int(rows_meant(table, request, key).sum()):
                 rows[split] = count
         if rows:
-            held.append(Held(manifest, rows))
-    return Searched(tuple(held), tuple(lacking), searched)
+            affected.append(AffectedRelease(manifest, rows))
+    return Searched(tuple(affected), tuple(lacking), searched)
 
 
 def _tellable(manifest: Manifest, keys: Collection[str]) -> set[str]:
-    """The columns in which somebody can be told: not generalised, nor a pseudonym of a lost key."""
+    """Columns that identify a person: not generalised, and no pseudonym of an unknown key."""
     facts = {column.name: manifest.privacy.get(column.name, {}) for column in manifest.columns}
     return {
         column.name
@@ -118,36 +117,41 @@ def _tellable(manifest: Manifest, keys: Collection[str]) -> set[str]:
 
 
 def carry_out(store: Store, request: Request) -> list[Replaced]:
-    """Replace every release that holds rows `request` means; those replaced now, oldest first.
+    """Replace every release that holds rows of `request`; return those replaced, oldest first.
 
     Raises:
-        StateError: an object is damaged, or a proof fails; what was replaced by then stays so.
+        StateError: an object is damaged, or a proof fails; releases replaced before stay replaced.
     """
     for stone in tombstones(store):
         if stone.erasure == request.id:
             bury(store, stone)  # a crash may have left some of it
-    held = search(store, request).held
-    numbers = _numbers(store, [one.manifest for one in held])
-    done = []
-    for place, one in enumerate(reversed(held)):
-        report("erasure", place, len(held), one.manifest.ref)
-        done.append(_replace(store, request, one.manifest, numbers[one.manifest.ref]))
-    report("erasure", len(held), len(held))
-    return done[::-1]
+    affected = search(store, request).affected
+    numbers = _numbers(store, [release.manifest for release in affected])
+    replaced = []
+    for place, release in enumerate(reversed(affected)):
+        report("erasure", place, len(affected), release.manifest.ref)
+        replaced.append(_replace(store, request, release.manifest, numbers[release.manifest.ref]))
+    report("erasure", len(affected), len(affected))
+    return replaced[::-1]
 
 
 def finish(store: Store) -> list[Replaced]:
-    """Carry out all erasures on the record, as far as they are not: also those cut short."""
-    return [one for request in requests(store) for one in carry_out(store, request)]
+    """Carry out all recorded erasures that are not yet complete."""
+    return [replacement for request in requests(store) for replacement in carry_out(store, request)]
 
 
-def without_late(store: Store, manifest: Manifest, asked: Collection[str]) -> Manifest:
-    """A release without whom an erasure named while it was made; `asked`: those known before.
+def without_late(store: Store, manifest: Manifest, known_ids: Collection[str]) -> Manifest:
+    """Apply the erasures that were recorded while the release was made; return the final release.
 
-    The erasure was recorded before it looked for releases, and this one is visible now: whichever
-    came second sees the other.
+    `known_ids` are the erasures that were known when the release began. An erasure is recorded
+    before it searches for releases, and this release is visible now, so the later of the two sees
+    the other.
     """
-    late = [one for one in requests(store) if one.id not in asked and one.meant(manifest.name)]
+    late = [
+        request
+        for request in requests(store)
+        if request.id not in known_ids and request.covers(manifest.name)
+    ]
     for request in late:
         carry_out(store, request)
     while stone := tombstone(store, manifest.name, manifest.version):
@@ -156,26 +160,26 @@ def without_late(store: Store, manifest: Manifest, asked: Collection[str]) -> Ma
 
 
 def _numbers(store: Store, manifests: list[Manifest]) -> dict[str, str]:
-    """{ref: version of its successor}: the next free patch, in the order of the releases."""
-    taken = {(release.name, release.version) for release in releases(store)}
-    taken |= {(one.name, one.version) for one in tombstones(store)}
-    found: dict[str, str] = {}
-    for one in sorted(
+    """{ref: version of its successor}: the next free patch, assigned in release order."""
+    occupied = {(release.name, release.version) for release in releases(store)}
+    occupied |= {(stone.name, stone.version) for stone in tombstones(store)}
+    numbers: dict[str, str] = {}
+    for manifest in sorted(
         manifests, key=lambda manifest: (manifest.name, parse_version(manifest.version))
     ):
-        version = bumped(one.version, "PATCH")
-        while (one.name, version) in taken:
+        version = bumped(manifest.version, "PATCH")
+        while (manifest.name, version) in occupied:
             version = bumped(version, "PATCH")
-        taken.add((one.name, version))
-        found[one.ref] = version
-    return found
+        occupied.add((manifest.name, version))
+        numbers[manifest.ref] = version
+    return numbers
 
 
 def _replace(store: Store, request: Request, old: Manifest, version: str) -> Replaced:
     successor, erased = _successor(store, request, old, version)
     proof = _proof(store, request, old, successor, erased)
     path = f"{FOLDER}/{request.id}/{old.id}.json"
-    store.storage.put_new(path, canonical_json(proof) + b"\n")
+    store.storage.create(path, canonical_json(proof) + b"\n")
     stone = Tombstone(
         kind="erased",
         name=old.name,
@@ -197,20 +201,20 @@ def _replace(store: Store, request: Request, old: Manifest, version: str) -> Rep
 def _successor(
     store: Store, request: Request, old: Manifest, version: str
 ) -> tuple[Manifest, ContentSum]:
-    """The release without the rows, published; and the content of the rows that are gone."""
+    """Publish the release without the rows; return it and the content of the erased rows."""
     key = key_of(request)
     mark = {**request.entry(), "from": old.ref}
     for before in releases(store, old.name):  # of a run that was killed before the burial
         if before.previous == old.id and mark in before.erasures:
             return before, _content(store, old) - _content(store, before)
-    splits, splits_cut, gone = {}, {}, []
+    splits, splits_cut, erased_sums = {}, {}, []
     for name, entry in old.splits.items():
         rows = _columns(store, old, name, tuple(column.name for column in old.columns))
-        meant: Mask = rows_meant(rows, request, key)
-        gone.append(content_sum(rows.filter(pa.array(meant))))
-        cut = cut_split(rows.filter(pa.array(~meant)).combine_chunks(), old.key, entry.left_out)
+        mask: Mask = rows_meant(rows, request, key)
+        erased_sums.append(content_sum(rows.filter(pa.array(mask))))
+        cut = cut_split(rows.filter(pa.array(~mask)).combine_chunks(), old.key, entry.left_out)
         splits[name], splits_cut[name] = store_split(store, cut, old.key), cut
-    content, erased = total(cut.content for cut in splits_cut.values()), total(gone)
+    content, erased = total(cut.content for cut in splits_cut.values()), total(erased_sums)
     manifest = replace(
         old,
         format=MANIFEST,
@@ -231,7 +235,7 @@ def _successor(
 
 
 def _fits(store: Store, old: Manifest, train: pa.Table) -> dict[str, str]:
-    """The fits on the rows that are left; none where they were made by hand."""
+    """The fits on the remaining rows; none if they were not made by Headrace."""
     try:
         return refitted(store, old, train)
     except (KeyError, TypeError):  # no document of ours
@@ -241,10 +245,10 @@ def _fits(store: Store, old: Manifest, train: pa.Table) -> dict[str, str]:
 def _proof(
     store: Store, request: Request, old: Manifest, new: Manifest, erased: ContentSum
 ) -> dict[str, Any]:
-    """Subtract, with sums of rows as they are read back. Raises StateError if it does not come out.
+    """Proof by subtraction of row sums as read back. Raises StateError if it does not hold.
 
-    The sums are digests of whole rows added up: whoever knows every cell of a row can recognise it
-    in a sum of one, and nobody else can.
+    A sum adds up digests of whole rows, so only a person who knows every cell of a row can
+    recognise it in the sum of a single row.
     """
     before = _content(store, old)
     after = _content(store, new)
@@ -266,9 +270,9 @@ def _proof(
 
 
 def disproof(proof: Mapping[str, Any]) -> str:
-    """What is wrong with a proof; "" if it holds: old - erased = new, and the hashes are of these.
+    """Error in a proof; "" if it holds: old - erased = new, and the hashes match the sums.
 
-    It needs no data: only the document.
+    The check needs only the document, no data.
     """
     schema = tuple((str(name), str(kind)) for name, kind in proof["schema"])
     old, erased, new = (
@@ -281,20 +285,24 @@ def disproof(proof: Mapping[str, Any]) -> str:
         return f"the new content gives {new.hash}"
     if erased.rows < 1:
         return "no row was erased"
-    left = old - erased
-    return "" if left == new else f"{left.rows} rows are left, and the successor has {new.rows}"
+    remainder = old - erased
+    return (
+        ""
+        if remainder == new
+        else f"{remainder.rows} rows are left, and the successor has {new.rows}"
+    )
 
 
 def proofs(store: Store, request: Request) -> list[dict[str, Any]]:
-    """The proofs on the record, by the old release."""
+    """The recorded proofs, ordered by the old release."""
     import json
 
-    found = [
-        json.loads(store.storage.read_bytes(one.path))
-        for one in store.storage.walk(f"{FOLDER}/{request.id}")
-        if not one.path.endswith("/request.json")
+    documents = [
+        json.loads(store.storage.read_bytes(entry.path))
+        for entry in store.storage.walk(f"{FOLDER}/{request.id}")
+        if not entry.path.endswith("/request.json")
     ]
-    return sorted(found, key=lambda proof: str(proof["old"]["ref"]))
+    return sorted(documents, key=lambda proof: str(proof["old"]["ref"]))
 
 
 def _side(manifest: Manifest, content: ContentSum) -> dict[str, Any]:
@@ -313,5 +321,5 @@ def _content(store: Store, manifest: Manifest) -> ContentSum:
 
 
 def _columns(store: Store, manifest: Manifest, split: str, columns: tuple[str, ...]) -> pa.Table:
-    """Rows of a split, read past every mark on the release: a tainted one is erased, too."""
+    """Rows of a split, also of tainted releases, which are erased like others."""
     return Dataset(store, manifest, (split,), columns).arrow

@@ -1,11 +1,11 @@
-"""Who is to be erased: requests, kept for good, that name nobody.
+"""Erasure requests, kept for good without naming the person.
 
     erasures/<id>/request.json        columns, keyed digests of the value, who, why, when
     erasures/<id>/<manifest id>.json  the proof that one release became another without the rows
 
-A request holds HMACs of the value under the privacy key, so that rows can be told without knowing
-whom: also the rows of a release that is made later, from tables that hold the person still. Every
-release leaves out what a request names, and cannot be made without the key that tells it.
+A request holds HMACs of the value under the privacy key. They identify the person's rows, also in
+later releases whose tables still hold the person, but not the person. Every release excludes the
+rows of all requests, so it cannot be made without the key.
 """
 
 import json
@@ -30,23 +30,23 @@ FORMAT = 1
 FOLDER = "erasures"
 ALL = "all"
 Mask = npt.NDArray[np.bool_]
-# Types of columns that may name somebody; whoever is named in another one cannot be told.
+# Types of columns that may name a person; in columns of other types a person is not found.
 TELLABLE = ("int64", "string", "float64")
 _INT64 = range(-(2**63), 2**63)
 
 
 @dataclass(frozen=True)
 class Request:
-    """An erasure that was asked for.
+    """A request to erase the rows of a person.
 
     Attributes:
-        id: 32 hex digits; the same request again has the same.
-        columns: column -> digests of its value, as it is and as its pseudonym, as text and as a
-            number. A row is meant if every column has one of its digests.
-        key_id: of the privacy key that the digests were made with.
+        id: 32 hex digits; equal requests have equal ids.
+        columns: column -> digests of the value in all forms: plain and pseudonymised, as text and
+            as number. A row matches if every column has one of its digests.
+        key_id: id of the privacy key that the digests were made with.
         datasets: names, or `all`.
-        at: when, int64 microseconds UTC.
-        principal, reason: who, and why.
+        at: moment of the request, int64 microseconds UTC.
+        principal, reason: who asked, and why.
     """
 
     id: str
@@ -57,11 +57,11 @@ class Request:
     principal: str
     reason: str
 
-    def meant(self, dataset: str) -> bool:
+    def covers(self, dataset: str) -> bool:
         return self.datasets == ALL or dataset in self.datasets
 
     def entry(self) -> dict[str, Any]:
-        """For the manifest of a release that is without these rows."""
+        """Entry for the manifest of a release that lacks these rows."""
         return {"id": self.id, "at_us": self.at, "because": self.reason}
 
     def __str__(self) -> str:
@@ -82,18 +82,18 @@ def request_of(
     datasets: Iterable[str] | None = None,
     earlier: Sequence[PrivacyKey] = (),
 ) -> Request:
-    """A request for the rows in which every column of `entity` has this value.
+    """Make a request for the rows in which every column of `entity` has the given value.
 
     Args:
-        entity: column -> value as text; of a column of whole numbers, too.
-        key: to make the digests with.
-        principal: who.
-        reason: why, for the record. It must not name the person.
-        datasets: only these; all, if left out.
-        earlier: keys that releases were pseudonymised with before.
+        entity: column -> value as text, also for columns of whole numbers.
+        key: privacy key for the digests.
+        principal: person who asks.
+        reason: reason for the record. It must not name the person.
+        datasets: datasets to search; by default all.
+        earlier: former keys that releases were pseudonymised with.
 
     Raises:
-        DeclarationError: nobody is named, there is no reason, or the reason holds the value.
+        DeclarationError: the entity is empty, the reason is missing, or the reason holds the value.
     """
     if not entity or not all(name and value for name, value in entity.items()):
         raise DeclarationError("an erasure of nobody", fix="--entity customer_id=4711")
@@ -103,9 +103,11 @@ def request_of(
             fix="the number of the case, and on whose request",
         )
     columns = {name: _digests(name, value, key, earlier) for name, value in sorted(entity.items())}
-    chosen = ALL if datasets is None else tuple(sorted(set(datasets)))
-    identity = digest([{name: list(one) for name, one in columns.items()}, key.id, chosen])[:32]
-    return Request(identity, columns, key.id, chosen, now_us(), principal, reason)
+    scope = ALL if datasets is None else tuple(sorted(set(datasets)))
+    identity = digest([{name: list(digests) for name, digests in columns.items()}, key.id, scope])[
+        :32
+    ]
+    return Request(identity, columns, key.id, scope, now_us(), principal, reason)
 
 
 def _digests(
@@ -114,22 +116,25 @@ def _digests(
     forms: list[str | int] = [value]
     if value.removeprefix("-").isdecimal() and int(value) in _INT64:
         forms.append(int(value))
-    shown = [*forms, *(each.pseudonym(form) for each in (key, *earlier) for form in forms)]
-    return tuple(sorted({key.subject(column, one) for one in shown}))
+    spellings = [
+        *forms,
+        *(privacy_key.pseudonym(form) for privacy_key in (key, *earlier) for form in forms),
+    ]
+    return tuple(sorted({key.subject(column, spelling) for spelling in spellings}))
 
 
 def record(store: Store, request: Request) -> Request:
-    """Put the request on the record; the one that stands there, if it was made before."""
+    """Record the request; return the recorded one if the same request was made before."""
     path = f"{FOLDER}/{request.id}/request.json"
-    store.storage.put_new(path, canonical_json(request.to_json()) + b"\n")
+    store.storage.create(path, canonical_json(request.to_json()) + b"\n")
     return _read(store, path)
 
 
 def requests(store: Store) -> list[Request]:
-    """Every erasure that was asked for, oldest first."""
-    paths = [one.path for one in store.storage.walk(FOLDER)]
-    found = [_read(store, path) for path in paths if path.endswith("/request.json")]
-    return sorted(found, key=lambda one: (one.at, one.id))
+    """All recorded requests, oldest first."""
+    paths = [entry.path for entry in store.storage.walk(FOLDER)]
+    recorded = [_read(store, path) for path in paths if path.endswith("/request.json")]
+    return sorted(recorded, key=lambda request: (request.at, request.id))
 
 
 def _read(store: Store, path: str) -> Request:
@@ -143,18 +148,18 @@ def _read(store: Store, path: str) -> Request:
     del form["format"]
     columns = {name: tuple(values) for name, values in form["columns"].items()}
     datasets = form["datasets"]
-    chosen = datasets if datasets == ALL else tuple(datasets)
-    return Request(**{**form, "columns": columns, "datasets": chosen})
+    scope = datasets if datasets == ALL else tuple(datasets)
+    return Request(**{**form, "columns": columns, "datasets": scope})
 
 
 def rows_meant(table: pa.Table, request: Request, key: PrivacyKey) -> Mask:
-    """Which rows `request` names, bool [rows]; none where a column of it is missing."""
+    """Mask of the rows that `request` names, bool [rows]; all False if a column is missing."""
     if not set(request.columns) <= set(table.column_names) or not table.num_rows:
         return np.zeros(table.num_rows, np.bool_)
-    found = np.ones(table.num_rows, np.bool_)
+    mask = np.ones(table.num_rows, np.bool_)
     for column, digests in request.columns.items():
-        found &= _cells_meant(table.column(column), column, frozenset(digests), key)
-    return found
+        mask &= _cells_meant(table.column(column), column, frozenset(digests), key)
+    return mask
 
 
 def _cells_meant(
@@ -167,41 +172,41 @@ def _cells_meant(
     encoded = pc.dictionary_encode(flat.combine_chunks())
     values = encoded.dictionary.to_pylist()
     if kind == "float64":
-        values = [_whole(value) for value in values]
-    meant = np.array([key.subject(name, value) in digests for value in values] + [False])
+        values = [_as_integer(value) for value in values]
+    matches = np.array([key.subject(name, value) in digests for value in values] + [False])
     codes = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
-    cells: Mask = meant[codes]
+    cells: Mask = matches[codes]
     return cells
 
 
-def _whole(value: float) -> str | int:
-    """A whole number that became a float, as one with nulls does in pandas; else what none is."""
+def _as_integer(value: float) -> str | int:
+    """Whole number of a float, as pandas makes of integers with nulls; "" for any other float."""
     return int(value) if value.is_integer() and abs(value) < 2**63 else ""
 
 
 def key_of(request: Request) -> PrivacyKey:
-    """The privacy key that tells whom `request` names. Raises StateError if it is not given."""
-    found = {key.id: key for key in PrivacyKey.given(f"{request}, which rows it means,")}
-    if request.key_id not in found:
+    """The privacy key of `request`. Raises StateError if it is not configured."""
+    keys = {key.id: key for key in PrivacyKey.find_all(f"{request}, which rows it means,")}
+    if request.key_id not in keys:
         raise StateError(
             f"{request} was recorded with the privacy key {request.key_id}, which is not given",
             where=FOLDER,
             fix="add the key of then as a further line of the file of keys",
         )
-    return found[request.key_id]
+    return keys[request.key_id]
 
 
-def kept_out(
+def without_erased(
     store: Store, dataset: str, frame: pa.Table
 ) -> tuple[pa.Table, tuple[dict[str, Any], ...]]:
-    """`frame` without the rows of everybody who was erased, and the erasures that took rows."""
+    """Remove the rows of all erased persons from `frame`; also return the erasures that matched."""
     entries = []
     for request in requests(store):
-        if not request.meant(dataset) or not set(request.columns) <= set(frame.column_names):
+        if not request.covers(dataset) or not set(request.columns) <= set(frame.column_names):
             continue
-        meant = rows_meant(frame, request, key_of(request))
-        if meant.any():
-            frame = frame.filter(pa.array(~meant))
+        mask = rows_meant(frame, request, key_of(request))
+        if mask.any():
+            frame = frame.filter(pa.array(~mask))
             entries.append(request.entry())
     return frame, tuple(entries)
 
@@ -209,7 +214,7 @@ def kept_out(
 def together(
     latest: Manifest | None, erased: tuple[dict[str, Any], ...]
 ) -> tuple[Mapping[str, Any], ...]:
-    """The erasures that the latest release is without, and those that took rows of the next."""
-    known = latest.erasures if latest else ()
-    ids = {one["id"] for one in known}
-    return (*known, *(one for one in erased if one["id"] not in ids))
+    """Erasures of the next release: those of the latest, and those that removed rows now."""
+    earlier = latest.erasures if latest else ()
+    ids = {entry["id"] for entry in earlier}
+    return (*earlier, *(entry for entry in erased if entry["id"] not in ids))

@@ -1,8 +1,9 @@
-"""Where somebody still stands: every file of a folder or a store, decoded as far as we can.
+"""Scan of a folder or store for residual personal data after an erasure.
 
-A text is looked for wherever it may be part of something. A whole number is found in columns of its
-name, and elsewhere only if it is long, since `17` stands everywhere. Of a key of several columns
-all have to stand together: in one row, or on one line.
+All files are searched, and Parquet is decoded. A text is searched everywhere, also as part of other
+texts. A whole number is searched in columns of its name, and elsewhere only if it is long, since
+short numbers occur everywhere. The values of a key of several columns must occur together: in one
+row, or on one line.
 """
 
 import re
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 
 from headrace.datasets.store.storage import Storage
 
-# What is shorter is found in too much that has nothing to do with anybody.
+# Shorter values occur in too many places that are unrelated to the person.
 SHORTEST_TEXT, SHORTEST_NUMBER = 4, 7
 _LONGEST_NUMBER = 20
 _BLOCK = 1 << 22
@@ -28,8 +29,8 @@ Opened = Callable[[], Any]
 
 
 @dataclass(frozen=True)
-class Named:
-    """A file that holds a value: `path` is relative to the folder, `column` is "" for raw bytes."""
+class ResidueMatch:
+    """A file that holds a value; `path` is relative to the folder, `column` is "" in raw bytes."""
 
     path: str
     column: str = ""
@@ -37,34 +38,34 @@ class Named:
 
 def where_named(
     root: Path, entity: Mapping[str, str], skip: Callable[[Path], bool] = lambda _: False
-) -> list[Named]:
+) -> list[ResidueMatch]:
     """Files below `root` that hold a value of `entity` (column -> value as text).
 
-    Parquet is decoded and each column searched; of every other file the bytes are, and so are those
-    of a Parquet file in which no column has it: its own metadata say the least and the greatest.
+    The columns of Parquet files are decoded and searched. The bytes of all other files are
+    searched, and those of Parquet files without a match, whose metadata hold minima and maxima.
     """
-    found: list[Named] = []
+    matches: list[ResidueMatch] = []
     for path in sorted(root.rglob("*")):
         if path.is_symlink() or not path.is_file() or skip(path):
             continue
         name = path.relative_to(root).as_posix()
-        found += _named(name, partial(pa.OSFile, str(path)), entity)
-    return found
+        matches += _matches_in(name, partial(pa.OSFile, str(path)), entity)
+    return matches
 
 
-def where_stored(storage: Storage, entity: Mapping[str, str]) -> list[Named]:
-    """The same, of every file of a store, leftovers of crashes included."""
+def where_stored(storage: Storage, entity: Mapping[str, str]) -> list[ResidueMatch]:
+    """Files of a store that hold a value of `entity`, leftovers of crashes included."""
     place = storage.local_path("objects")
     if place is not None:
         return where_named(place.parent, entity)
-    found: list[Named] = []
+    matches: list[ResidueMatch] = []
     for entry in storage.walk(""):
-        found += _named(entry.path, partial(storage.open, entry.path), entity)
-    return found
+        matches += _matches_in(entry.path, partial(storage.open, entry.path), entity)
+    return matches
 
 
-def _named(name: str, opened: Opened, entity: Mapping[str, str]) -> list[Named]:
-    return [Named(name, column) for column in _found_in(name, opened, entity)]
+def _matches_in(name: str, opened: Opened, entity: Mapping[str, str]) -> list[ResidueMatch]:
+    return [ResidueMatch(name, column) for column in _found_in(name, opened, entity)]
 
 
 def _found_in(name: str, opened: Opened, entity: Mapping[str, str]) -> Iterator[str]:
@@ -72,7 +73,7 @@ def _found_in(name: str, opened: Opened, entity: Mapping[str, str]) -> Iterator[
         try:
             columns = _columns_naming(opened, entity)
         except (pa.ArrowException, OSError):
-            columns = []  # no Parquet after all, or a part of one: its bytes are searched
+            columns = []  # not a complete Parquet file: its bytes are searched
         if columns:
             yield from columns
             return
@@ -113,20 +114,20 @@ def _may_hold(field: pa.Field, column: str, value: str) -> bool:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return field.name == column or _is_telling(value)
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    return number and field.name == column and _whole(value) is not None
+    return number and field.name == column and _as_integer(value) is not None
 
 
-def _whole(value: str) -> int | None:
-    """The int64 that a text is, if it is one."""
+def _as_integer(value: str) -> int | None:
+    """The int64 that a text spells, or None."""
     if not value.removeprefix("-").isdecimal() or len(value) > _LONGEST_NUMBER:
         return None
-    return found if -(2**63) <= (found := int(value)) < 2**63 else None
+    return number if -(2**63) <= (number := int(value)) < 2**63 else None
 
 
 def _holding(file: pq.ParquetFile, name: str, column: str, value: str) -> pa.ChunkedArray:
     values = file.read([name]).column(0)
     if pa.types.is_integer(values.type):
-        return pc.equal(values.cast(pa.int64()), _whole(value))
+        return pc.equal(values.cast(pa.int64()), _as_integer(value))
     if pa.types.is_floating(values.type):
         return pc.equal(values.cast(pa.float64()), float(value))
     text = values.cast(pa.string())
@@ -134,17 +135,17 @@ def _holding(file: pq.ParquetFile, name: str, column: str, value: str) -> pa.Chu
 
 
 def _is_telling(value: str) -> bool:
-    """Whether it is long enough to mean somebody wherever it stands."""
+    """True if a value is long enough to identify a person wherever it occurs."""
     number = value.lstrip("-").isdecimal()
     return len(value) >= (SHORTEST_NUMBER if number else SHORTEST_TEXT)
 
 
 def _bytes_hold(opened: Opened, values: list[str]) -> bool:
-    """Whether a line holds all of `values`; a line that is cut by a block is put together again."""
+    """True if some line holds all of `values`; lines that span two blocks are joined."""
     if not any(map(_is_telling, values)):
         return False
-    # A number stands for itself: not within another one, nor within the digits of a digest.
-    wanted = [
+    # A number must not be part of a longer number or of a digest.
+    patterns = [
         re.compile(rb"(?<![0-9A-Za-z])" + re.escape(value.encode()) + rb"(?![0-9A-Za-z])")
         if value.lstrip("-").isdecimal()
         else re.compile(re.escape(value.encode()))
@@ -154,18 +155,18 @@ def _bytes_hold(opened: Opened, values: list[str]) -> bool:
     with closing(opened()) as file:
         while block := file.read(_BLOCK):
             data = rest + block
-            if _line_holds(data, wanted):
+            if _line_holds(data, patterns):
                 return True
             rest = data[-_BLOCK:] if (cut := data.rfind(b"\n")) < 0 else data[cut + 1 :]
     return False
 
 
-def _line_holds(data: bytes, wanted: list[re.Pattern[bytes]]) -> bool:
-    first, *others = wanted
-    for found in first.finditer(data):
-        start = data.rfind(b"\n", 0, found.start()) + 1
-        end = data.find(b"\n", found.end())
+def _line_holds(data: bytes, patterns: list[re.Pattern[bytes]]) -> bool:
+    first, *other_patterns = patterns
+    for match in first.finditer(data):
+        start = data.rfind(b"\n", 0, match.start()) + 1
+        end = data.find(b"\n", match.end())
         line = data[start : len(data) if end < 0 else end]
-        if all(other.search(line) for other in others):
+        if all(other.search(line) for other in other_patterns):
             return True
     return False

@@ -1,11 +1,12 @@
-"""What stands where a release was: why its rows are gone for good, and what to open instead.
+"""Tombstones of releases that are gone: the reason, and the release to open instead.
 
     datasets/<name>/<version>/tombstone.json
 
-A release is taken away after an erasure (its rows less the erased ones are another release) or when
-it is retired. The tombstone comes first: from then on nobody opens the release, and its version is
-never given again. The manifest and the objects that no other release shares go after it; a crash in
-between is finished by the same command. It can be made again by nobody: it ends rebuildability.
+A release is removed after an erasure, which makes a successor without the erased rows, or when it
+is retired. The tombstone is written first: from then on the release cannot be opened, and its
+version is not used again. The manifest and the objects that no other release shares are deleted
+afterwards; after a crash the same command completes the removal. A release with a tombstone cannot
+be rebuilt.
 """
 
 import json
@@ -26,22 +27,22 @@ Kind = Literal["erased", "retired"]
 
 
 class GoneError(StateError):
-    """A release whose rows were erased, or that was retired: it does not come back."""
+    """The release was replaced after an erasure, or retired; it does not come back."""
 
 
 @dataclass(frozen=True)
 class Tombstone:
-    """A release that is gone.
+    """Record of a release that is gone.
 
     Attributes:
         kind: `erased` or `retired`.
-        name, version: which.
-        manifest_id, content_hash, rows: what it was.
-        at: when, int64 microseconds UTC.
-        principal, reason: who, and why.
-        successor: the release without the erased rows; "" for one that was retired.
-        erasure: the id of the erasure; "" for one that was retired.
-        objects: the objects it consisted of, as file names; those that no release shares are gone.
+        name, version: dataset and version of the release.
+        manifest_id, content_hash, rows: identity and size of the release.
+        at: moment of the removal, int64 microseconds UTC.
+        principal, reason: who removed it, and why.
+        successor: the release without the erased rows; "" if the release was retired.
+        erasure: the id of the erasure; "" if the release was retired.
+        objects: file names of its objects; those that no other release shares are deleted.
     """
 
     kind: Kind
@@ -69,7 +70,7 @@ class Tombstone:
 
 
 def tombstone(store: Store, name: str, version: str) -> Tombstone | None:
-    """What stands where `name@version` was; None if it is there, or never was."""
+    """The tombstone of `name@version`; None if the release exists or never did."""
     path = _path(store, name, version)
     if store.storage.size(path) is None:
         return None
@@ -85,44 +86,44 @@ def tombstone(store: Store, name: str, version: str) -> Tombstone | None:
 
 
 def tombstones(store: Store, name: str | None = None) -> list[Tombstone]:
-    """All of a store, or of one dataset, by name and version as text."""
+    """All tombstones of a store or of one dataset, ordered by name and version as text."""
     folder = "datasets" if name is None else store.dataset(name)
-    found = []
+    stones = []
     for entry in store.storage.walk(folder):
         _, dataset, version, *rest = [*entry.path.split("/"), ""]
-        if rest[:1] == [TOMBSTONE] and (one := tombstone(store, dataset, version)):
-            found.append(one)
-    return found
+        if rest[:1] == [TOMBSTONE] and (stone := tombstone(store, dataset, version)):
+            stones.append(stone)
+    return stones
 
 
 def behind(store: Store, refs: Collection[str]) -> set[str]:
-    """Refs of releases that are gone, of which the successors, near or far, are among `refs`.
+    """Refs of removed releases whose direct or indirect successors are among `refs`.
 
-    All their other rows are in there, from the same batches.
+    The successors hold all their other rows, from the same batches.
     """
-    found, stones = set(refs), [one for one in tombstones(store) if one.successor]
-    while new := {stone.ref for stone in stones if stone.successor in found} - found:
-        found |= new
-    return found - set(refs)
+    covered, stones = set(refs), [stone for stone in tombstones(store) if stone.successor]
+    while new := {stone.ref for stone in stones if stone.successor in covered} - covered:
+        covered |= new
+    return covered - set(refs)
 
 
 def refuse_gone(store: Store, name: str, version: str) -> None:
     """Raises GoneError if there is a tombstone."""
-    if one := tombstone(store, name, version):
-        forget(one.objects)  # it was buried from another machine
+    if stone := tombstone(store, name, version):
+        forget(stone.objects)  # it was buried from another machine
         raise GoneError(
-            f"{one.ref} was {one}",
+            f"{stone.ref} was {stone}",
             where=f"{store.storage.address}/{store.folder(name, version)}",
-            fix=f"open {one.successor}, which has all its other rows"
-            if one.successor
-            else "its rows are gone for good; release anew",
+            fix=f"open {stone.successor}, which has all its other rows"
+            if stone.successor
+            else "its rows are gone for good; make a new release",
         )
 
 
 def bury(store: Store, stone: Tombstone) -> None:
-    """Take the release away. It is safe to do so again, and to have been killed doing so."""
+    """Remove a release, leaving its tombstone; safe to repeat, also after a crash."""
     path = _path(store, stone.name, stone.version)
-    store.storage.put_new(path, canonical_json(stone.to_json()) + b"\n")
+    store.storage.create(path, canonical_json(stone.to_json()) + b"\n")
     folder = store.folder(stone.name, stone.version)
     for name in ("manifest.json", "created.json"):
         store.storage.delete(f"{folder}/{name}")
@@ -132,21 +133,21 @@ def bury(store: Store, stone: Tombstone) -> None:
         path = f"objects/{name}"
         if name in shared or (now := store.storage.stat(path)) is None:
             continue
-        # One that looks newer than a moment ago is of a release at work; what else does not look
-        # new, such a release writes again (`releases.py`).
+        # An object touched since then belongs to a release that is being written. Objects that
+        # such a release needs and finds missing, it writes again (`release_writer.py`).
         if now.modified == written.get(path):
             store.storage.delete(path)
     forget(stone.objects)
 
 
 def objects_of(store: Store, *manifests: Manifest) -> frozenset[str]:
-    """File names of all objects that these releases consist of, and that those name."""
+    """File names of all objects that these releases name, directly or indirectly."""
     documents = [canonical_json(manifest.to_json()) for manifest in manifests]
     return frozenset(reachable(store, documents, object_names(store)))
 
 
 def releases(store: Store, name: str | None = None) -> Iterator[Manifest]:
-    """The manifests of a store, or of one dataset; by name, oldest version first."""
+    """Yield the manifests of a store or of one dataset, by name, oldest version first."""
     for dataset in store.names() if name is None else [name]:
         for version in store.versions(dataset):
             if tombstone(store, dataset, version) is None:

@@ -1,8 +1,8 @@
-"""What a dataset or a model learned of its columns: fitted once, kept exactly (rule 22).
+"""Fitted transforms of a dataset or a model: fitted once, stored exactly (rule 22).
 
-A fit sees the training split only, as known at the training cut. It is a JSON object of the store,
-listed in the manifest, and travels in the bundle of a model: training and serving apply it with the
-same function, to one row as to millions, and nothing ever fits it again.
+Transforms are fitted on the training split alone, as known at the training cut. A fit is a JSON
+object of the store that the manifest lists, and part of a model's bundle. Training and serving
+apply it with the same function, and it is never fitted again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ Step = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Fits:
-    """By column, what is done to it, in order.
+    """Steps of each column, in order.
 
     A step is one of
 
@@ -46,7 +46,7 @@ class Fits:
 
     @property
     def vocabularies(self) -> dict[str, tuple[Value, ...]]:
-        """The columns whose values have places, not sizes."""
+        """Vocabularies of the columns whose values are encoded as positions."""
         return {
             name: tuple(steps[-1]["values"])
             for name, steps in self.steps.items()
@@ -54,7 +54,7 @@ class Fits:
         }
 
     def indicators(self, columns: Sequence[Column]) -> list[str]:
-        """Of these columns, those that a column of 0 and 1 says of where they were null."""
+        """Columns among these that have an indicator: a column of 1 for null and 0 for values."""
         return [
             column.name
             for column in columns
@@ -62,13 +62,13 @@ class Fits:
         ]
 
     def outputs(self, columns: Sequence[Column]) -> list[str]:
-        """Names of what `encode` gives."""
-        named = [f"{name}__missing" for name in self.indicators(columns)]
-        return [*(column.name for column in columns), *named]
+        """Names of the columns that `encode` returns."""
+        indicator_names = [f"{name}__missing" for name in self.indicators(columns)]
+        return [*(column.name for column in columns), *indicator_names]
 
     @property
     def format(self) -> int:
-        """1 where there is nothing but plain vocabularies, as all fits were once."""
+        """Format 1 if all steps are plain vocabularies, as in old fits; otherwise the current."""
         plain = all(
             [step["kind"] for step in steps] == ["vocabulary"] and steps[0]["unknown"] == "null"
             for steps in self.steps.values()
@@ -107,7 +107,7 @@ def _plain(values: Iterable[Value]) -> Step:
 
 
 def filled(column: pa.ChunkedArray, steps: Sequence[Step]) -> pa.ChunkedArray:
-    """The column (numbers as float64) after the steps that take values for nulls."""
+    """The column (numbers as float64) after its imputation steps."""
     for step in steps:
         if step["kind"] != "impute":
             continue
@@ -120,24 +120,24 @@ def filled(column: pa.ChunkedArray, steps: Sequence[Step]) -> pa.ChunkedArray:
 
 
 def encode(table: pa.Table, columns: Sequence[Column], fits: Fits) -> Matrix:
-    """float64 [rows, outputs]; null, and a value that a vocabulary lacks, as NaN.
+    """Encode a table as float64 [rows, outputs]; nulls and values not in a vocabulary become NaN.
 
-    The columns in order, then those that say where some of them were null. Raises DeclarationError
-    for a column that is missing or of another type than in training.
+    The columns come in order, then the indicator columns. Raises DeclarationError for a column that
+    is missing or has another type than in training.
     """
     marked = fits.indicators(columns)
     matrix = np.empty((table.num_rows, len(columns) + len(marked)))
     for place, column in enumerate(columns):
-        found = _column(table, column)
-        matrix[:, place] = apply_steps(found, fits.steps.get(column.name, ()))
+        cells = _column(table, column)
+        matrix[:, place] = apply_steps(cells, fits.steps.get(column.name, ()))
         if column.name in marked:
             at = len(columns) + marked.index(column.name)
-            matrix[:, at] = found.is_null(nan_is_null=True).to_numpy()
+            matrix[:, at] = cells.is_null(nan_is_null=True).to_numpy()
     return matrix
 
 
 def apply_steps(column: pa.ChunkedArray, steps: Sequence[Step]) -> Matrix:
-    """float64 [rows]: the column after its steps; each value hangs on its own row alone."""
+    """float64 [rows]: the column after its steps; each value depends on its own row alone."""
     column = filled(column, steps)
     last: Step = steps[-1] if steps else {"kind": "impute"}
     if last["kind"] == "vocabulary":
@@ -154,14 +154,14 @@ def apply_steps(column: pa.ChunkedArray, steps: Sequence[Step]) -> Matrix:
 
 
 def _places(column: pa.ChunkedArray, step: Step) -> Matrix:
-    known = pa.array(step["values"], column.type)
+    vocabulary = pa.array(step["values"], column.type)
     places: Matrix = (
-        pc.index_in(column, value_set=known, skip_nulls=True).cast(pa.float64()).to_numpy()
+        pc.index_in(column, value_set=vocabulary, skip_nulls=True).cast(pa.float64()).to_numpy()
     )
     if step["unknown"] == "null":
         return places
     missing = column.is_null().to_numpy()
-    return np.where(np.isnan(places) & ~missing, float(len(known)), places)
+    return np.where(np.isnan(places) & ~missing, float(len(vocabulary)), places)
 
 
 def _column(table: pa.Table, column: Column) -> pa.ChunkedArray:
@@ -171,14 +171,14 @@ def _column(table: pa.Table, column: Column) -> pa.ChunkedArray:
             where="encode",
             fix=f"the table has {', '.join(table.column_names)}",
         )
-    found = table.column(column.name)
-    if (kind := canonical_type(found.type, column.name)) != column.type:
+    cells = table.column(column.name)
+    if (kind := canonical_type(cells.type, column.name)) != column.type:
         raise DeclarationError(
             f"column {column.name!r} is {kind}, the model was trained on {column.type}",
             where="encode",
             fix="cast it",
         )
-    return found
+    return cells
 
 
 def _numbers(column: pa.ChunkedArray) -> Matrix:

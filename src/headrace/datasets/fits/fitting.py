@@ -1,4 +1,4 @@
-"""Fitting: from the rows of the training split to steps, exact and in any order of rows."""
+"""Fit transforms on the rows of the training split, exactly and for any order of rows."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -15,19 +15,19 @@ from headrace.datasets.fits.fits import Fits, Step, filled
 from headrace.datasets.fits.transforms import Impute, Scale, Transform, Value, Vocabulary
 
 
-def fit(train: pa.Table, categorical: Sequence[str], given: Fits | None = None) -> Fits:
-    """`given`, and vocabularies of the `categorical` columns that have none in it."""
-    declared = given or Fits({})
-    found = dict(declared.steps)
+def fit(train: pa.Table, categorical: Sequence[str], fitted: Fits | None = None) -> Fits:
+    """Add vocabularies to `fitted` for the `categorical` columns that have none in it."""
+    declared = fitted or Fits({})
+    steps = dict(declared.steps)
     for name in sorted(set(categorical) - set(declared.vocabularies)):
-        before = found.get(name, ())
+        before = steps.get(name, ())
         column = filled(train.column(name), before)
-        found[name] = (*before, _fit_vocabulary(column, Vocabulary((name,))))
-    return Fits(dict(sorted(found.items())))
+        steps[name] = (*before, _fit_vocabulary(column, Vocabulary((name,))))
+    return Fits(dict(sorted(steps.items())))
 
 
 def fit_column(column: pa.ChunkedArray, transforms: Sequence[Transform]) -> tuple[Step, ...]:
-    """What `transforms`, in order, are for the values of the training rows."""
+    """Fit `transforms`, in order, on the values of the training rows."""
     steps: list[Step] = []
     for transform in transforms:
         if isinstance(transform, Impute):
@@ -43,7 +43,7 @@ def _fit_impute(column: pa.ChunkedArray, declared: Impute) -> Step:
     if declared.by == "constant":
         value = _checked(declared.value, column)
     elif declared.by == "mode":
-        value = _mode(_known(column, declared))
+        value = _mode(_present(column, declared))
     elif declared.by == "mean":
         value = mean(_finite(column, declared))
     else:
@@ -67,7 +67,7 @@ def _fit_scale(column: pa.ChunkedArray, declared: Scale) -> Step:
 
 
 def _scaled(values: npt.NDArray[Any], declared: Scale) -> Step:
-    """The step for values that are sorted."""
+    """The step for sorted values."""
     if declared.by == "quantile":
         places = [Fraction(n, declared.bins) for n in range(1, declared.bins + 1)]
         edges = sorted({quantile(values, place) for place in places})
@@ -91,43 +91,43 @@ def _fit_vocabulary(column: pa.ChunkedArray, declared: Vocabulary) -> Step:
 
 def _mode(column: pa.ChunkedArray) -> Value:
     counted = pc.value_counts(column.combine_chunks())
-    most = pc.max(counted.field("counts"))
-    found: list[Value] = (
-        counted.filter(pc.equal(counted.field("counts"), most)).field("values").to_pylist()
+    highest = pc.max(counted.field("counts"))
+    modes: list[Value] = (
+        counted.filter(pc.equal(counted.field("counts"), highest)).field("values").to_pylist()
     )
-    return min(found)
+    return min(modes)
 
 
 def _checked(value: Value | None, column: pa.ChunkedArray) -> Value:
     text = pa.types.is_string(column.type)
     if text != isinstance(value, str) or value is None:
         raise DeclarationError(
-            f"{value!r} is no value of a {column.type} column",
+            f"{value!r} is not a value of a {column.type} column",
             where="Impute(by='constant')",
             fix="a text for a text column, a number for any other",
         )
     return value if text else float(value)
 
 
-def _known(column: pa.ChunkedArray, declared: Transform) -> pa.ChunkedArray:
-    known = column.drop_null()
-    if pa.types.is_floating(known.type):
-        known = known.filter(pc.invert(pc.is_nan(known)))
-    if not len(known):
+def _present(column: pa.ChunkedArray, declared: Transform) -> pa.ChunkedArray:
+    values = column.drop_null()
+    if pa.types.is_floating(values.type):
+        values = values.filter(pc.invert(pc.is_nan(values)))
+    if not len(values):
         raise DeclarationError(
             "the training rows have no value in the column",
             where=f"{type(declared).__name__}({declared.columns!r})",
             fix="Impute(by='constant', value=...), or leave the column out",
         )
-    return known
+    return values
 
 
 def _finite(column: pa.ChunkedArray, declared: Transform) -> npt.NDArray[Any]:
-    known = _known(column, declared)
-    if pa.types.is_boolean(known.type):
-        known = known.cast(pa.int8())
-    wanted = pa.int64() if pa.types.is_integer(known.type) else pa.float64()
-    values: npt.NDArray[Any] = known.cast(wanted).to_numpy() + 0  # -0.0 is 0.0
+    cells = _present(column, declared)
+    if pa.types.is_boolean(cells.type):
+        cells = cells.cast(pa.int8())
+    number_type = pa.int64() if pa.types.is_integer(cells.type) else pa.float64()
+    values: npt.NDArray[Any] = cells.cast(number_type).to_numpy() + 0  # -0.0 is 0.0
     if not np.isfinite(values).all():
         raise DeclarationError(
             "an infinite value has no mean and no distance",

@@ -1,4 +1,4 @@
-"""The fits of a release: made of its training split, kept as objects of the store."""
+"""Fits of a release: fitted on its training split and stored as objects of the store."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -9,7 +9,7 @@ import pyarrow as pa
 from headrace.core.errors import DeclarationError, StateError
 from headrace.datasets.fits.fits import Fits
 from headrace.datasets.fits.fitting import fit_column
-from headrace.datasets.fits.transforms import Transform, chosen, form_of, transform_of
+from headrace.datasets.fits.transforms import Transform, form_of, transform_of, transforms_by_column
 from headrace.datasets.manifest import Column, Manifest
 from headrace.datasets.store.store import Store
 
@@ -20,26 +20,26 @@ def fit_forms(
     train: pa.Table, transforms: Sequence[Transform], columns: Sequence[Column]
 ) -> dict[str, Any]:
     """Column -> `{"format", "column", "declared", "steps"}`, fitted on `train`."""
-    found = chosen(transforms, columns)
-    return {name: _form(train, name, steps) for name, steps in found.items()}
+    by_column = transforms_by_column(transforms, columns)
+    return {name: _form(train, name, steps) for name, steps in by_column.items()}
 
 
 def refitted(store: Store, manifest: Manifest, train: pa.Table) -> dict[str, str]:
-    """The fits of a release, as declared for it, on other training rows: those of a successor.
+    """Fit the declared transforms of a release on the training rows of its successor.
 
-    They are stored; column -> sha256 of the object, as in a manifest.
+    The fits are stored; returns column -> sha256 of the object, as in a manifest.
     """
-    found = {}
+    objects = {}
     for name, form in _forms(store, manifest.fits).items():
-        declared = tuple(transform_of(one, name) for one in form["declared"])
-        # What was fitted on the rows that are gone alone goes with them.
+        declared = tuple(transform_of(entry, name) for entry in form["declared"])
+        # A fit that cannot be made without the removed rows is dropped.
         with suppress(DeclarationError):
-            found[name] = store.put_json(_form(train, name, declared))
-    return found
+            objects[name] = store.put_json(_form(train, name, declared))
+    return objects
 
 
 def fits_of(store: Store, manifest: Manifest) -> Fits:
-    """What the release's fits do. Raises StateError for one that is missing, altered or newer."""
+    """Load the fits of a release. Raises StateError for one that is missing, altered or newer."""
     forms = _forms(store, manifest.fits)
     return Fits({name: tuple(form["steps"]) for name, form in forms.items()})
 
@@ -48,13 +48,13 @@ def _form(train: pa.Table, name: str, declared: Sequence[Transform]) -> dict[str
     return {
         "format": FORMAT,
         "column": name,
-        "declared": [form_of(one) for one in declared],
+        "declared": [form_of(transform) for transform in declared],
         "steps": [dict(step) for step in fit_column(train.column(name), declared)],
     }
 
 
 def _forms(store: Store, fits: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    found = {}
+    forms = {}
     for name, object_id in sorted(fits.items()):
         form = store.get_json(object_id)
         if form["format"] > FORMAT:
@@ -64,5 +64,5 @@ def _forms(store: Store, fits: Mapping[str, str]) -> dict[str, dict[str, Any]]:
                 where=object_id,
                 fix="upgrade headrace",
             )
-        found[name] = form
-    return found
+        forms[name] = form
+    return forms

@@ -1,4 +1,4 @@
-"""Transforms that are fitted on data, as declarations: what to fit, never what was found."""
+"""Declarations of transforms that are fitted on data, without the fitted values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,11 +17,11 @@ _DISCRETE = ("string", "int64", "bool")
 
 @dataclass(frozen=True)
 class Impute:
-    """Take a value for null (and NaN) in `columns`, names or patterns.
+    """Replace null (and NaN) in `columns`, given as names or patterns.
 
-    `by` is the mean, the median (the lower of two), the mode (the least of several) of the training
-    rows, or `constant`: `value`. With `indicator` a column `<name>__missing` of 0 and 1 is added
-    behind all others.
+    `by` is the mean, the median (the lower of two) or the mode (the smallest of several) of the
+    training rows, or `constant`: `value`. With `indicator` a column `<name>__missing` of 0 and 1 is
+    added after all others.
     """
 
     kind: ClassVar[str] = "impute"
@@ -41,7 +41,9 @@ class Impute:
                 fix="a value belongs to by='constant', and nowhere else",
             )
         if isinstance(self.value, float) and not isfinite(self.value):
-            raise DeclarationError(f"value={self.value!r} is none", where=where, fix="as in 0.0")
+            raise DeclarationError(
+                f"value={self.value!r} is not a finite number", where=where, fix="as in 0.0"
+            )
 
     def takes(self, column: Column) -> bool:
         return column.type in (("string", *_NUMBERS) if self.by in _ANY else _NUMBERS)
@@ -77,10 +79,10 @@ class Scale:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """A value's place among those of the training rows, in ascending order; null stays null.
+    """Encode a value as its position among the sorted values of the training rows.
 
-    Values that fewer than `min_count` rows have are left out. A value that is not in it is null,
-    or has a place of its `own` behind the last.
+    Null stays null. Values that occur in fewer than `min_count` rows are excluded. With `unknown`
+    a value that is not in the vocabulary becomes `null`, or gets its `own` position after the last.
     """
 
     kind: ClassVar[str] = "vocabulary"
@@ -101,9 +103,9 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class TargetMean:
-    """Refused: a mean of the target over all training rows knows answers that came after the row.
+    """Always refused: a mean of the target over all training rows includes later outcomes.
 
-    Each row's own answer would be in its feature, too.
+    It would also include the outcome of the row itself.
     """
 
     kind: ClassVar[str] = "target mean"
@@ -111,7 +113,7 @@ class TargetMean:
 
     def __post_init__(self) -> None:
         raise DeclarationError(
-            "a target mean over the training rows tells each row its own answer, and later ones",
+            "a target mean over the training rows leaks each row's own answer, and later ones",
             where=f"TargetMean({self.columns!r})",
             fix="declare a view over the table of outcomes: Mean('<label>') by these columns, with"
             " a window; it counts the answers that are known by t",
@@ -125,40 +127,40 @@ _KINDS: dict[str, type[Impute | Scale | Vocabulary]] = {
 
 
 def form_of(transform: Transform) -> dict[str, Any]:
-    """As JSON values, without the columns: what is fitted for any of them."""
+    """Declaration of a transform as JSON values, without the columns."""
     form = asdict(transform)
     del form["columns"]
     return {"kind": transform.kind, **form}
 
 
 def transform_of(form: Mapping[str, Any], column: str) -> Transform:
-    """What `form_of` made a form of, for one column."""
-    kept = {name: value for name, value in form.items() if name != "kind"}
-    return _KINDS[form["kind"]](columns=(column,), **kept)
+    """Transform of a form that `form_of` made, for one column."""
+    settings = {name: value for name, value in form.items() if name != "kind"}
+    return _KINDS[form["kind"]](columns=(column,), **settings)
 
 
-def chosen(
+def transforms_by_column(
     transforms: Sequence[Transform], columns: Sequence[Column]
 ) -> dict[str, tuple[Transform, ...]]:
-    """By column, what is fitted for it: imputing first, then one of scaling and a vocabulary.
+    """Transforms of each column: first an imputation, then either a scale or a vocabulary.
 
-    Raises DeclarationError for a pattern that fits no key, spine or feature column, for a type that
-    cannot be transformed so, and for two of a kind.
+    Raises DeclarationError for a pattern that matches no key, spine or feature column, for a column
+    type that the transform cannot take, and for two transforms of one kind.
     """
-    known = [one for one in columns if one.role in {"key", "spine", "feature"}]
-    found: dict[str, list[Transform]] = {}
+    eligible = [column for column in columns if column.role in {"key", "spine", "feature"}]
+    by_column: dict[str, list[Transform]] = {}
     for transform in transforms:
         for pattern in transform.columns:
-            names = [one for one in known if fnmatchcase(one.name, pattern)]
+            names = [column for column in eligible if fnmatchcase(column.name, pattern)]
             if not names:
                 raise DeclarationError(
                     f"no column fits {pattern!r}",
                     where=f"{type(transform).__name__}({transform.columns!r})",
-                    fix=f"choose from {', '.join(one.name for one in known)}",
+                    fix=f"choose from {', '.join(column.name for column in eligible)}",
                 )
             for column in names:
-                _add(found.setdefault(column.name, []), transform, column)
-    return {name: tuple(sorted(steps, key=_is_last)) for name, steps in sorted(found.items())}
+                _add(by_column.setdefault(column.name, []), transform, column)
+    return {name: tuple(sorted(steps, key=_is_last)) for name, steps in sorted(by_column.items())}
 
 
 def _is_last(transform: Transform) -> bool:

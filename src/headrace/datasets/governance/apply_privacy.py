@@ -1,4 +1,4 @@
-"""What governance makes of a frame on its way into a release: treatments, and until when."""
+"""Governance of a frame on its way into a release: privacy treatments and retention."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,21 +15,23 @@ from headrace.datasets.spec import DatasetSpec
 def treated(
     spec: DatasetSpec, frame: pa.Table, classes: Mapping[str, str]
 ) -> tuple[pa.Table, dict[str, dict[str, str]]]:
-    """The frame after the declared treatments, and what the manifest says of them.
+    """The frame after the declared treatments, and the `privacy` entry for the manifest.
 
-    `classes` is column -> privacy class, as `headrace.datasets.governance.privacy_classes` finds
-    them. Raises
-    DeclarationError and StateError as `headrace.datasets.governance.privacy.treat` does.
+    `classes` is column -> privacy class, as `headrace.datasets.governance.privacy_classes` derives
+    it. Raises DeclarationError and StateError as `headrace.datasets.governance.privacy.treat` does.
     """
     fixed = {"t", "label_reason", *spec.label.columns}
-    done = treat(spec.name, frame, spec.privacy, classes, fixed=fixed, needed=spec.key)
-    return done.frame, done.privacy
+    outcome = treat(spec.name, frame, spec.privacy, classes, fixed=fixed, needed=spec.key)
+    return outcome.frame, outcome.privacy
 
 
 def kept_until(
     spec: DatasetSpec, frame: pa.Table, contracts: Mapping[str, Contract]
 ) -> dict[str, Any]:
-    """`retention` for the manifest: the shortest that a contract of a table read declares."""
-    periods = {name: retention_us(one.document, str(one.path)) for name, one in contracts.items()}
+    """`retention` for the manifest: the shortest period that the contracts declare."""
+    periods = {
+        name: retention_us(contract.document, str(contract.path))
+        for name, contract in contracts.items()
+    }
     first = pc.min(frame.column("t").cast(pa.int64())).as_py()
     return retention_of(spec.name, periods, first, spec.cutoff_us)

@@ -1,18 +1,18 @@
-"""A release past its retention refuses to open, unless somebody says why, on the record."""
+"""Refusal to open a release past its retention, unless a reason is given and recorded."""
 
 from headrace.core.clock import now_us
 from headrace.core.errors import ExpiredError
-from headrace.datasets.governance.retention import is_expired, told
+from headrace.datasets.governance.retention import is_expired, retention_text
 from headrace.datasets.manifest import Manifest
 from headrace.datasets.store.store import Store
 from headrace.datasets.taint import record_opening
 
 
 def refuse_expired(store: Store, manifest: Manifest, reason: str | None) -> None:
-    """Let pass what may be kept still; of the rest what is opened for a `reason`, and record it.
+    """Refuse an expired release that is opened without a `reason`; record the reason otherwise.
 
     Raises:
-        ExpiredError: it may be kept no longer, and there is no reason.
+        ExpiredError: the release is past its retention, and there is no reason.
         DeclarationError: the reason is empty.
         StateError: the reason cannot be recorded.
     """
@@ -22,7 +22,7 @@ def refuse_expired(store: Store, manifest: Manifest, reason: str | None) -> None
         record_opening(store, manifest, (), reason)
         return
     raise ExpiredError(
-        f"{manifest.ref} may be kept no longer: it was {told(manifest.retention)}",
+        f"{manifest.ref} may be kept no longer: it was {retention_text(manifest.retention)}",
         where=store.storage.address,
         fix=f"retire it: headrace dataset retire {manifest.ref} --reason ...; or"
         f' headrace.open("{manifest.ref}", allow_expired="why"), which is recorded',

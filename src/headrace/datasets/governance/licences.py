@@ -1,12 +1,12 @@
-"""Licences of sources: SPDX expressions, and what each licence means for what is derived from it.
+"""Licences of sources: SPDX expressions, and the effect of each licence on derived works.
 
     CC0-1.0                      one licence
     CC-BY-4.0 AND ODbL-1.0       both hold
     (MIT OR GPL-2.0-only)        either may be chosen
-    LicenseRef-Acme-2024         an agreement of one's own: for the allowed purposes, not passed on
+    LicenseRef-Acme-2024         a private agreement: for the allowed purposes, not passed on
 
-What each means is in `licences.yaml`, to be read and reviewed by people. What is not there is
-refused, and so is a `WITH` exception, which nobody reviewed.
+The file `licences.yaml` describes each licence; people read and review it. A licence that is not
+listed there is refused, and so is a `WITH` exception, since none was reviewed.
 """
 
 import re
@@ -19,10 +19,10 @@ from pathlib import Path
 from headrace.core.errors import DeclarationError
 
 AGREEMENT = "LicenseRef-"
-# Marks of a draft contract: nobody has said yet under which terms the source may be used.
+# Marks of a draft contract, which does not state the terms of use yet.
 _NOT_STATED = re.compile(r"not_stated|TODO\b.*", re.DOTALL)
 _TOKEN = re.compile(r"\s*([()]|[^\s()]+)")
-_ONE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+_LICENCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _OLD = {
     "gpl-2.0": "GPL-2.0-only",
     "gpl-2.0+": "GPL-2.0-or-later",
@@ -30,15 +30,15 @@ _OLD = {
     "gpl-3.0+": "GPL-3.0-or-later",
     "agpl-3.0": "AGPL-3.0-only",
 }
-# Alternatives of one expression: beyond it, somebody has to say which one is meant.
-_MOST = 64
+# Greatest number of alternatives of one expression; a longer one must be simplified.
+_MAX_ALTERNATIVES = 64
 
 
 @dataclass(frozen=True)
 class Licence:
-    """One licence. `under`: what a derived work may be passed on under; None if the choice is free.
+    """One licence. `under` names the licences allowed for derived works; None if any is allowed.
 
-    `passed_on` is False where the terms are one's own agreement, or not stated yet.
+    `passed_on` is False for a private agreement and for terms that are not stated yet.
     """
 
     id: str
@@ -55,66 +55,70 @@ Choice = tuple[Licence, ...]
 
 
 def choices(expression: str) -> tuple[Choice, ...]:
-    """The ways in which `expression` can be complied with: all licences of one of them.
+    """Alternatives of `expression`; to comply means to keep to all licences of one alternative.
 
     Raises:
-        DeclarationError: it is no SPDX expression, or holds a licence that nobody reviewed.
+        DeclarationError: it is not an SPDX expression, or names a licence that is not reviewed.
     """
     if _NOT_STATED.fullmatch(expression.strip()):
         return ((_not_stated(),),)
     tokens = _TOKEN.findall(expression)
-    found, rest = _either(tokens, expression)
-    if rest or not found or len(found) > _MOST:
+    alternatives, rest = _either(tokens, expression)
+    if rest or not alternatives or len(alternatives) > _MAX_ALTERNATIVES:
         raise _unreadable(expression)
-    return tuple(tuple(sorted(one, key=lambda licence: licence.id)) for one in found)
+    return tuple(
+        tuple(sorted(alternative, key=lambda licence: licence.id)) for alternative in alternatives
+    )
 
 
 Parsed = tuple[list[frozenset[Licence]], list[str]]
 
 
-def _either(tokens: list[str], whole: str) -> Parsed:
-    found, rest = _all(tokens, whole)
+def _either(tokens: list[str], expression: str) -> Parsed:
+    alternatives, rest = _all(tokens, expression)
     while rest and rest[0] == "OR":
-        more, rest = _all(rest[1:], whole)
-        found = found + [one for one in more if one not in found]
-    return found, rest
+        added, rest = _all(rest[1:], expression)
+        alternatives = alternatives + [
+            alternative for alternative in added if alternative not in alternatives
+        ]
+    return alternatives, rest
 
 
-def _all(tokens: list[str], whole: str) -> Parsed:
-    found, rest = _one(tokens, whole)
+def _all(tokens: list[str], expression: str) -> Parsed:
+    combinations, rest = _primary(tokens, expression)
     while rest and rest[0] == "AND":
-        more, rest = _one(rest[1:], whole)
-        if len(found) * len(more) > _MOST:
-            raise _unreadable(whole)
-        found = [a | b for a, b in product(found, more)]
-    return found, rest
+        factors, rest = _primary(rest[1:], expression)
+        if len(combinations) * len(factors) > _MAX_ALTERNATIVES:
+            raise _unreadable(expression)
+        combinations = [a | b for a, b in product(combinations, factors)]
+    return combinations, rest
 
 
-def _one(tokens: list[str], whole: str) -> Parsed:
+def _primary(tokens: list[str], expression: str) -> Parsed:
     if not tokens:
-        raise _unreadable(whole)
+        raise _unreadable(expression)
     first, *rest = tokens
     if first == "(":
-        found, rest = _either(rest, whole)
+        alternatives, rest = _either(rest, expression)
         if not rest or rest[0] != ")":
-            raise _unreadable(whole)
-        return found, rest[1:]
+            raise _unreadable(expression)
+        return alternatives, rest[1:]
     return [frozenset({licence(first)})], rest
 
 
 def licence(name: str) -> Licence:
     """The licence of an SPDX id, whatever its case. Raises DeclarationError if it is not listed."""
-    known = _OLD.get(name.lower(), name)
-    if known.lower().startswith(AGREEMENT.lower()) and _ONE.fullmatch(known):
-        return _agreement(known)
-    found = table().get(known.lower())
-    if found is None:
+    spdx_id = _OLD.get(name.lower(), name)
+    if spdx_id.lower().startswith(AGREEMENT.lower()) and _LICENCE_ID.fullmatch(spdx_id):
+        return _agreement(spdx_id)
+    entry = table().get(spdx_id.lower())
+    if entry is None:
         raise DeclarationError(
-            f"its licence {name!r} is none that was reviewed",
+            f"its licence {name!r} is not reviewed",
             fix="write its SPDX id (https://spdx.org/licenses); for an agreement of your own "
             "LicenseRef-<name>; or have it reviewed and added to licences.yaml",
         )
-    return found
+    return entry
 
 
 def _agreement(name: str) -> Licence:
@@ -133,17 +137,17 @@ def table() -> Mapping[str, Licence]:
     import yaml
 
     text = Path(__file__).with_name("licences.yaml").read_text(encoding="utf-8")
-    found: dict[str, Licence] = {}
+    by_id: dict[str, Licence] = {}
     for family, means in yaml.safe_load(text).items():
         ids = means.pop("ids")
         for name in ids:
             under = frozenset(ids[name]) if isinstance(ids, dict) else None
-            found[name.lower()] = Licence(name, family, **means, under=under)
-    return found
+            by_id[name.lower()] = Licence(name, family, **means, under=under)
+    return by_id
 
 
 def _unreadable(expression: str) -> DeclarationError:
     return DeclarationError(
-        f"its licence {expression!r} is no SPDX expression",
+        f"its licence {expression!r} is not an SPDX expression",
         fix="as in CC-BY-4.0, or (MIT OR Apache-2.0) AND CC0-1.0; operators are upper case",
     )

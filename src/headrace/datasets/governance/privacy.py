@@ -1,14 +1,13 @@
-"""Personal and sensitive columns of a release: what is done to each, declared column by column.
+"""Privacy treatments of personal and sensitive columns of a release, declared by column.
 
     public, internal        released as they are
     personal, sensitive     only with a treatment: `Keep`, `Drop`, `Pseudonymise` or `Generalise`
-    any other word          as sensitive: a class that nobody knows is no reason to be careless
+    any other word          treated as sensitive, to be on the safe side
     not_stated, TODO …      a draft contract: recorded as such, and shown on the card
 
-The class of a column comes from the contract of its table, and passes on to what is computed from
-it; see `headrace.datasets.governance.privacy_classes`. Treatments are applied before the rows are
-split and hashed, so
-that splits, groups, statistics and content see what is released and nothing else.
+The class of a column comes from the contract of its table, and columns computed from it inherit it;
+see `headrace.datasets.governance.privacy_classes`. Treatments are applied before the rows are split
+and hashed, so that splits, groups, statistics and content hash see only treated values.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -31,7 +30,7 @@ UNDECIDED = ("not_stated", "TODO")
 
 @dataclass(frozen=True)
 class Keep:
-    """Released as it is; `because` says why that is in order, and stands in manifest and card."""
+    """Release a column unchanged; `because` says why that is allowed, for manifest and card."""
 
     because: str
 
@@ -44,24 +43,25 @@ class Keep:
 
 @dataclass(frozen=True)
 class Drop:
-    """Not released. What was computed from it has its own treatment."""
+    """Leave a column out. Columns computed from it have their own treatments."""
 
 
 @dataclass(frozen=True)
 class Pseudonymise:
-    """A keyed digest of the value in its place, of the same type: text, whole numbers or bytes.
+    """Replace a value by a keyed digest of the same type: text, whole number or bytes.
 
-    Nulls stay null. Rows that had equal values have equal pseudonyms, also across columns, datasets
-    and releases of one key; without the key nobody gets back. Another key makes other pseudonyms.
+    Nulls stay null. Equal values have equal pseudonyms, also across columns, datasets and releases
+    with the same key; a pseudonym cannot be reversed without the key. Another key makes other
+    pseudonyms.
     """
 
 
 @dataclass(frozen=True)
 class Generalise:
-    """The lower end of the step that the value falls in.
+    """Replace a value by the lower end of the step that contains it.
 
-    `step` is a number for numbers (`Generalise(10)`: 34 is 30), a duration such as "1d" for
-    timestamps (from 1970 on, in UTC), and how many characters stay for text.
+    `step` is a number for numbers (`Generalise(10)`: 34 becomes 30), a duration such as "1d" for
+    timestamps (counted from 1970, in UTC), and the number of characters to keep for text.
     """
 
     step: int | float | str
@@ -72,14 +72,14 @@ Treatment: TypeAlias = Keep | Drop | Pseudonymise | Generalise
 
 @dataclass(frozen=True)
 class Treated:
-    """The frame that may be released; `privacy` is what the manifest says: column -> facts."""
+    """The frame that may be released, and the manifest's `privacy` entry: column -> facts."""
 
     frame: pa.Table
     privacy: dict[str, dict[str, str]]
 
 
 def needs_treatment(privacy_class: str) -> bool:
-    """Whether a column of this class is released with a treatment only."""
+    """True if a column of this class may only be released with a treatment."""
     return not is_undecided(privacy_class) and privacy_class not in (PUBLIC, INTERNAL)
 
 
@@ -88,15 +88,15 @@ def is_undecided(privacy_class: str) -> bool:
 
 
 def strictest(classes: Collection[str]) -> str:
-    """The class of what is made from columns of these classes; public if from none."""
+    """The class of a column that is computed from columns of these classes; public if none."""
     return max(classes, key=_rank, default=PUBLIC)
 
 
 def _rank(privacy_class: str) -> tuple[float, str]:
     if is_undecided(privacy_class):
-        return (1.5, privacy_class)  # more than internal, but who knows
-    known = privacy_class in CLASSES
-    return (CLASSES.index(privacy_class) if known else len(CLASSES), privacy_class)
+        return (1.5, privacy_class)  # stricter than internal, until it is decided
+    is_listed = privacy_class in CLASSES
+    return (CLASSES.index(privacy_class) if is_listed else len(CLASSES), privacy_class)
 
 
 def treat(
@@ -111,28 +111,28 @@ def treat(
     """Apply the declared treatments to `frame`.
 
     Args:
-        name: of the dataset.
-        frame: as it is about to be released.
+        name: name of the dataset.
+        frame: the frame to release.
         declared: column, or a pattern such as `orders_30d__*`, -> treatment; the column's own name
-            wins over patterns, and of patterns the first.
-        classes: column -> privacy class; public where it says nothing.
-        fixed: columns that are released as they are or not at all: the time, the label.
-        needed: columns without which there is no release: the key.
+            has priority over patterns, then the first matching pattern.
+        classes: column -> privacy class; by default public.
+        fixed: columns that can only be released unchanged: the time and the label.
+        needed: columns that cannot be dropped: the key.
 
     Raises:
-        DeclarationError: a personal or sensitive column has no treatment (all are named), a
-            treatment is for no column, or it cannot be applied.
-        StateError: a pseudonym is asked for, and there is no privacy key.
+        DeclarationError: personal or sensitive columns have no treatment (all are named), a
+            treatment matches no column, or it cannot be applied.
+        StateError: a pseudonym is declared, and there is no privacy key.
     """
     where = f"dataset {name}, privacy"
-    chosen = _chosen(frame.column_names, declared, where)
-    _check_declared(frame, chosen, classes, where)
+    treatments = _treatments_by_column(frame.column_names, declared, where)
+    _check_declared(frame, treatments, classes, where)
     facts: dict[str, dict[str, str]] = {}
     key: PrivacyKey | None = None
     for column in frame.column_names:
-        treatment, found = chosen.get(column), classes.get(column, PUBLIC)
+        treatment, privacy_class = treatments.get(column), classes.get(column, PUBLIC)
         if treatment is None:
-            if is_undecided(found):
+            if is_undecided(privacy_class):
                 facts[column] = {"class": "not_stated", "treatment": "none"}
             continue
         _check_possible(column, treatment, fixed, needed, where)
@@ -143,23 +143,23 @@ def treat(
         elif not isinstance(treatment, Keep):
             values = _treated(frame.column(column), column, treatment, key, where)
             frame = frame.set_column(frame.column_names.index(column), column, values)
-        facts[column] = {"class": found, **_facts(treatment, key)}
+        facts[column] = {"class": privacy_class, **_facts(treatment, key)}
     return Treated(frame, facts)
 
 
 def key_ids(privacy: Mapping[str, Mapping[str, str]]) -> set[str]:
-    """The ids of the keys that a release's pseudonyms were made with."""
+    """Ids of the keys that the pseudonyms of a release were made with."""
     return {facts["key_id"] for facts in privacy.values() if facts.get("key_id")}
 
 
 def require_keys(ref: str, privacy: Mapping[str, Mapping[str, str]]) -> None:
     """Raises StateError unless this environment's key made the pseudonyms of `ref`."""
-    for wanted in sorted(key_ids(privacy)):
-        found = PrivacyKey.find(f"making {ref} again").id
-        if found != wanted:
+    for expected in sorted(key_ids(privacy)):
+        actual = PrivacyKey.find(f"making {ref} again").id
+        if actual != expected:
             raise StateError(
-                f"the pseudonyms of {ref} were made with the privacy key {wanted}, "
-                f"and the one given here is {found}",
+                f"the pseudonyms of {ref} were made with the privacy key {expected}, "
+                f"and the one given here is {actual}",
                 where=ref,
                 fix="give the key of then; a rotated key makes a new MAJOR version, not this one",
             )
@@ -168,25 +168,25 @@ def require_keys(ref: str, privacy: Mapping[str, Mapping[str, str]]) -> None:
 def changed_treatments(
     declared: Mapping[str, Treatment], privacy: Mapping[str, Mapping[str, str]]
 ) -> list[str]:
-    """What a release did to its columns and is no longer declared, a sentence each."""
-    found = []
+    """Sentences on treatments of a release that are no longer declared."""
+    changes = []
     for column, then in sorted(privacy.items()):
         matching = [t for pattern, t in declared.items() if fnmatchcase(column, pattern)]
         treatment = declared.get(column, matching[0] if matching else None)
         now = _facts(treatment, None) if treatment else {"treatment": "none"}
         if any(now.get(fact) != then.get(fact) for fact in ("treatment", "step")):
-            found.append(f"privacy of {column}: {now['treatment']}, it was {then['treatment']}")
-    return found
+            changes.append(f"privacy of {column}: {now['treatment']}, it was {then['treatment']}")
+    return changes
 
 
-def _chosen(
+def _treatments_by_column(
     columns: Collection[str], declared: Mapping[str, Treatment], where: str
 ) -> dict[str, Treatment]:
     wrong = [t for t in declared.values() if not isinstance(t, Treatment)]
     idle = [p for p in declared if not any(fnmatchcase(column, p) for column in columns)]
     if wrong or idle:
         raise DeclarationError(
-            f"{wrong[0]!r} is no treatment"
+            f"{wrong[0]!r} is not a treatment"
             if wrong
             else f"a treatment is declared for {idle[0]!r}, and the release has no such column",
             where=where,
@@ -194,21 +194,21 @@ def _chosen(
             if wrong
             else f"it has {', '.join(columns)}",
         )
-    found: dict[str, Treatment] = {}
+    treatments: dict[str, Treatment] = {}
     for column in columns:
         matching = [t for pattern, t in declared.items() if fnmatchcase(column, pattern)]
         if matching:
-            found[column] = declared.get(column, matching[0])
-    return found
+            treatments[column] = declared.get(column, matching[0])
+    return treatments
 
 
 def _check_declared(
-    frame: pa.Table, chosen: Mapping[str, Treatment], classes: Mapping[str, str], where: str
+    frame: pa.Table, treatments: Mapping[str, Treatment], classes: Mapping[str, str], where: str
 ) -> None:
     open_ = [
         f"{column} ({classes[column]})"
         for column in frame.column_names
-        if column not in chosen and needs_treatment(classes.get(column, PUBLIC))
+        if column not in treatments and needs_treatment(classes.get(column, PUBLIC))
     ]
     if open_:
         raise DeclarationError(
@@ -269,12 +269,12 @@ def _treated(
 
 
 def pseudonymised(column: pa.ChunkedArray, key: PrivacyKey) -> pa.ChunkedArray:
-    """The column with every value replaced; nulls and the canonical type stay."""
+    """The column with its values replaced by pseudonyms; nulls and the canonical type stay."""
     kind = canonical_type(column.type)
     if kind not in ("int64", "string", "binary"):
         raise DeclarationError(
             f"a {kind} has no pseudonym",
-            fix="Generalise(step) or Drop(): its order or size is what tells it",
+            fix="Generalise(step) or Drop(): its order or size identifies it",
         )
     target = {"int64": pa.int64(), "string": pa.string(), "binary": pa.binary()}[kind]
     flat = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
@@ -299,14 +299,16 @@ def _generalised(column: pa.ChunkedArray, treatment: Generalise) -> pa.ChunkedAr
     step: Any = treatment.step
     if kind in ("timestamp", "local_timestamp") and isinstance(step, str):
         step = duration(step)
-    whole = isinstance(step, int) and not isinstance(step, bool)
-    if kind not in steps or not (whole or (kind == "float64" and isinstance(step, float))):
+    is_integer = isinstance(step, int) and not isinstance(step, bool)
+    if kind not in steps or not (is_integer or (kind == "float64" and isinstance(step, float))):
         raise DeclarationError(
             f"a {kind} cannot be generalised by {treatment.step!r}",
             fix="numbers by a number, timestamps by a duration such as '1d', text by a length",
         )
     if step <= 0:
-        raise DeclarationError(f"a step of {treatment.step!r} is none", fix="more than zero")
+        raise DeclarationError(
+            f"a step of {treatment.step!r} is not positive", fix="more than zero"
+        )
     return steps[kind](column, step)
 
 

@@ -1,8 +1,8 @@
-"""The privacy class of each column of a frame, from the contracts of the tables it was made of.
+"""Privacy class of each column of a frame, from the contracts of the tables behind it.
 
-What is computed inherits the strictest class of what it is computed from: the values it aggregates
-or looks up and the columns it filters by, through contracts' derivations and row transforms. The
-entity does not count, by which rows are found: it says whose row it is, and has its own column.
+A computed column inherits the strictest class of its inputs: the columns that it aggregates, looks
+up or filters by, through contracts' derivations and row transforms. The entity that selects the
+rows does not count: it has a column of its own.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,38 +33,40 @@ def frame_classes(
     """{column: privacy class} of the labelled frame; that of `t` is the event time's."""
     tables = {name: table_classes(contract) for name, contract in contracts.items()}
     of = tables[spine.table]
-    found = {name: of[name] for name in (*contracts[spine.table].primary_key, *spine.columns)}
-    found["t"] = of["event_time"]
+    classes = {name: of[name] for name in (*contracts[spine.table].primary_key, *spine.columns)}
+    classes["t"] = of["event_time"]
     for view in views:
         if isinstance(view, RowTransform):
-            found[view.name] = strictest([found[name] for name in view.inputs if name in found])
+            classes[view.name] = strictest(
+                [classes[name] for name in view.inputs if name in classes]
+            )
         elif isinstance(view, Lookup):
             columns = tables[view.table]
-            found |= {f"{view.name}__{name}": columns[name] for name in view.columns}
+            classes |= {f"{view.name}__{name}": columns[name] for name in view.columns}
         else:
-            found |= _view_classes(view, tables[view.table])
+            classes |= _view_classes(view, tables[view.table])
     decided = [label.status] if label.status else []
     for name in label.columns:
-        found[name] = strictest([tables[label.table][one] for one in (name, *decided)])
-    return found
+        classes[name] = strictest([tables[label.table][column] for column in (name, *decided)])
+    return classes
 
 
 def table_classes(contract: Contract) -> Classes:
-    """{column: class} of a published table; a derived column is as strict as what it is made of."""
-    found: Classes = {}
+    """{column: class} of a published table; a derived column is as strict as its inputs."""
+    classes: Classes = {}
     for field in contract.columns:
-        own = [field.privacy]
-        found[field.name] = strictest([*own, *_given(field.derivation, found)])
-    found["event_time"] = strictest(_given(contract.event_time.expression, found))
-    found["known_at"] = strictest(_given(contract.known_at.expression, found))
-    return found
+        declared = [field.privacy]
+        classes[field.name] = strictest([*declared, *_input_classes(field.derivation, classes)])
+    classes["event_time"] = strictest(_input_classes(contract.event_time.expression, classes))
+    classes["known_at"] = strictest(_input_classes(contract.known_at.expression, classes))
+    return classes
 
 
-def _given(rule: Derivation | None, known: Classes) -> list[str]:
+def _input_classes(rule: Derivation | None, classes: Classes) -> list[str]:
     if rule is None:
         return []
     names = rule.inputs if isinstance(rule, Sql) else set(_texts(asdict(rule)))
-    return [known[name] for name in names if name in known]
+    return [classes[name] for name in names if name in classes]
 
 
 def _texts(value: object) -> Iterator[str]:

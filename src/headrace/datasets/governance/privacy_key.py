@@ -1,12 +1,12 @@
-"""The secret that pseudonyms and erasure records are made with. It is read, never stored or logged.
+"""Secret key of pseudonyms and erasure records. It is read, but never stored or logged.
 
     HEADRACE_PRIVACY_KEY_FILE   a file that holds it, as secret stores mount one
     HEADRACE_PRIVACY_KEY        the secret itself
 
 The first line is the key. Further lines are earlier keys: nothing new is made with them, but
-erasures that were recorded with one are still told by it.
+erasures that were recorded with one of them still need it.
 
-Manifests name a key by its `id`, which tells two keys apart and leads back to neither.
+Manifests name a key by its `id`, which distinguishes keys without revealing them.
 """
 
 import hmac
@@ -18,24 +18,24 @@ from pathlib import Path
 from headrace.core.errors import DeclarationError, StateError
 
 FILE, TEXT = "HEADRACE_PRIVACY_KEY_FILE", "HEADRACE_PRIVACY_KEY"
-LEAST = 32
+MIN_LENGTH = 32
 _FIX = (
-    f"put at least {LEAST} random characters (openssl rand -hex 32) into a file that only you read,"
-    f" keep a copy where you keep secrets, and set {FILE} to its path"
+    f"put at least {MIN_LENGTH} random characters (openssl rand -hex 32) into a file that only you"
+    f" read, keep a copy where you keep secrets, and set {FILE} to its path"
 )
 Value = str | int | bytes
 
 
 @dataclass(frozen=True)
 class PrivacyKey:
-    """A secret; its text shows nowhere, also not in a traceback."""
+    """A secret whose text is never shown, not even in a traceback."""
 
     secret: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        if len(self.secret) < LEAST:
+        if len(self.secret) < MIN_LENGTH:
             raise DeclarationError(
-                f"the privacy key has {len(self.secret)} characters, fewer than {LEAST}: "
+                f"the privacy key has {len(self.secret)} characters, fewer than {MIN_LENGTH}: "
                 "it could be guessed",
                 where=f"{FILE} or {TEXT}",
                 fix=_FIX,
@@ -43,15 +43,15 @@ class PrivacyKey:
 
     @classmethod
     def find(cls, what: str) -> "PrivacyKey":
-        """The key of this environment. Raises StateError, naming `what` needs it, if there is none.
+        """The key of this environment. Raises StateError, which says that `what` needs it.
 
-        White space around it does not count, so that an editor's last newline makes no other key.
+        White space around the key is ignored, so that an editor's final newline does not change it.
         """
-        return cls.given(what)[0]
+        return cls.find_all(what)[0]
 
     @classmethod
-    def given(cls, what: str) -> list["PrivacyKey"]:
-        """The key, and after it the earlier ones, which erasures of then are told by."""
+    def find_all(cls, what: str) -> list["PrivacyKey"]:
+        """The key, followed by earlier keys, which old erasure records need."""
         path, text = os.environ.get(FILE), os.environ.get(TEXT)
         if path:
             try:
@@ -69,11 +69,11 @@ class PrivacyKey:
 
     @property
     def id(self) -> str:
-        """16 hex digits: the same for the same key, and no way back to it."""
+        """16 hex digits that identify the key without revealing it."""
         return self._digest("headrace-key-id-1", b"").hex()[:16]
 
     def pseudonym(self, value: Value) -> Value:
-        """What stands for `value`: text of 32 hex digits, an int in [0, 2^63) or 16 bytes.
+        """Pseudonym of `value`: text of 32 hex digits, an int in [0, 2^63) or 16 bytes.
 
         Equal values of one type have equal pseudonyms, in every column, dataset and release.
         """
@@ -91,7 +91,7 @@ class PrivacyKey:
 
 
 def _bytes(value: Value) -> bytes:
-    """A value with its type, so that the text "5" and the number 5 differ."""
+    """Bytes of a value with its type, so that the text "5" and the number 5 differ."""
     if isinstance(value, int):
         return b"int64\n" + struct.pack("<q", value)
     return b"string\n" + value.encode() if isinstance(value, str) else b"binary\n" + value

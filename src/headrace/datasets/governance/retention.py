@@ -1,11 +1,11 @@
-"""How long a release may be kept: what the contracts of its sources say, in ODCS's own words.
+"""Retention of a release, from the contracts of its sources, in the terms of ODCS.
 
     slaProperties:
       - {property: retention, value: 3, unit: y}
 
-The period of a source runs from the earliest prediction time in the release, the oldest row it
-holds; the shortest of all sources decides. Later than that the release refuses to open, unless a
-reason is given, which is recorded, and `headrace dataset retire` removes it for good.
+The period of a source starts at the earliest prediction time in the release, its oldest row; the
+shortest period of all sources applies. After its end the release cannot be opened, unless a reason
+is given, which is recorded. `headrace dataset retire` removes the release for good.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _UNITS = {
     "hour": HOUR,
     "day": DAY,
     "week": 7 * DAY,
-    # A retention is a promise to somebody: the shortest month and year there are keep it.
+    # A retention is a promise: the shortest month and year keep it in any case.
     "month": 28 * DAY,
     "year": 365 * DAY,
 }
@@ -39,49 +39,49 @@ _SPELLED = {
 
 
 def retention_us(document: Mapping[str, Any], where: str = "") -> int | None:
-    """Microseconds that the rows of a contract may be kept; None if it does not say.
+    """Retention of the rows of a contract in microseconds; None if it declares none.
 
     Args:
         document: the contract as it was read.
         where: its file, for messages.
 
     Raises:
-        DeclarationError: it says so, but not in a way that can be kept to.
+        DeclarationError: the declared retention is not a period.
     """
-    found = [
-        _period(one, where)
-        for one in document.get("slaProperties") or ()
-        if isinstance(one, Mapping) and one.get("property") == "retention"
+    periods = [
+        _period(entry, where)
+        for entry in document.get("slaProperties") or ()
+        if isinstance(entry, Mapping) and entry.get("property") == "retention"
     ]
-    return min(found, default=None)
+    return min(periods, default=None)
 
 
 def _period(entry: Mapping[str, Any], where: str) -> int:
     value, unit = entry.get("value"), str(entry.get("unit") or "").lower()
-    known = _SPELLED.get(unit, unit.removesuffix("s"))
+    unit_name = _SPELLED.get(unit, unit.removesuffix("s"))
     number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-    if not number or known not in _UNITS:
+    if not number or unit_name not in _UNITS:
         raise DeclarationError(
-            f"retention is {value!r} {entry.get('unit')!r}, which is no period",
+            f"retention is {value!r} {entry.get('unit')!r}, which is not a period",
             where=f"{where}: slaProperties" if where else "slaProperties",
             fix="as in {property: retention, value: 3, unit: y}; units: " + ", ".join(_UNITS),
         )
-    return int(float(str(value)) * _UNITS[known])
+    return int(float(str(value)) * _UNITS[unit_name])
 
 
 def retention_of(
     name: str, periods: Mapping[str, int | None], first_t: int | None, cutoff: int
 ) -> dict[str, Any]:
-    """What the manifest says: `{"until_us", "because"}`; empty if no source limits it.
+    """Retention entry of the manifest: `{"until_us", "because"}`; empty if no source limits it.
 
     Args:
-        name: of the dataset.
+        name: name of the dataset.
         periods: table -> microseconds its rows may be kept, or None.
         first_t: the earliest prediction time in the release, microseconds UTC; None without rows.
         cutoff: the moment the release looks back from.
 
     Raises:
-        DeclarationError: the oldest rows were past it at the cutoff already.
+        DeclarationError: the oldest rows were already past their retention at the cutoff.
     """
     limits = {table: period for table, period in periods.items() if period is not None}
     if not limits or first_t is None:
@@ -104,8 +104,8 @@ def is_expired(retention: Mapping[str, Any], now: int) -> bool:
     return until is not None and now >= until
 
 
-def told(retention: Mapping[str, Any]) -> str:
-    """For people: until when, and why; "" if nothing limits it."""
+def retention_text(retention: Mapping[str, Any]) -> str:
+    """Sentence on the end of the retention and its reason; "" if there is no limit."""
     if not retention:
         return ""
     return f"to be kept until {iso(retention['until_us'])}: {retention['because']}"

@@ -1,8 +1,8 @@
-"""Whether a release may exist: what the sources' licences and allowed purposes say of it.
+"""Licence and purpose rules: whether the sources of a release allow it.
 
-Each source says in its contract under which licence it is (an SPDX expression, see `licences`) and
-what for it may be used. A release may exist if every source allows its purpose and there is a way
-to keep to all licences at once; what that way obliges to goes into the manifest.
+Each source states in its contract its licence (an SPDX expression, see `licences`) and the purposes
+it may be used for. A release is allowed if every source allows its purpose and all licences can be
+kept at once; the resulting obligations are recorded in the manifest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,27 +14,27 @@ from headrace.core.errors import DeclarationError
 from headrace.datasets.governance.licences import Choice, Licence, choices
 from headrace.datasets.manifest import InputTable
 
-# Ways to combine the alternatives of all sources that are tried.
-_MOST = 4096
+# Greatest number of combinations of the sources' alternatives that are tried.
+_MAX_COMBINATIONS = 4096
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What keeps a release within the licences of its sources.
+    """Terms of a release that follow from the licences of its sources.
 
     Attributes:
-        obligations: sentences for whoever holds or passes on the release, sorted.
-        credits: one line for each source that wants to be named.
-        under: the licences it may be passed on under; None if that choice is free.
-        pass_on: False if some source does not say that it may leave the house.
-        chosen: {table: licence}, where an expression left a choice or named several.
+        obligations: sentences for users of the release, and for those who pass it on, sorted.
+        credits: one line for each source that must be credited.
+        under: the licences it may be passed on under; None if any is allowed.
+        pass_on: False if some source does not allow it to leave the organisation.
+        licence_by_table: {table: licence}, if an expression left a choice or named several.
     """
 
     obligations: tuple[str, ...] = ()
     credits: tuple[str, ...] = ()
     under: tuple[str, ...] | None = None
     pass_on: bool = True
-    chosen: Mapping[str, str] | None = None
+    licence_by_table: Mapping[str, str] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -42,7 +42,7 @@ class Terms:
             "credits": list(self.credits),
             "under": None if self.under is None else list(self.under),
             "pass_on": self.pass_on,
-            "chosen": dict(self.chosen or {}),
+            "chosen": dict(self.licence_by_table or {}),
         }
 
 
@@ -52,27 +52,27 @@ def check_allowed(
     """The terms of a release of `name` for `purpose`.
 
     Args:
-        name: the dataset's.
-        purpose: each source must name it among its allowed purposes.
-        inputs: what it would be made of.
-        commercial: whether the purpose is commercial; None if nobody said, which a
-            non-commercial source does not take for no.
+        name: name of the dataset.
+        purpose: purpose that each source must list among its allowed purposes.
+        inputs: the input tables of the release.
+        commercial: True if the purpose is commercial; None if not stated, which a non-commercial
+            source does not accept.
 
     Raises:
-        DeclarationError: naming every source that forbids it, why, and its owner.
+        DeclarationError: a source forbids it; all such sources are named, with reason and owner.
     """
     ways: dict[str, tuple[Choice, ...]] = {}
     refused: dict[str, str] = {}
-    for table, given in sorted(inputs.items()):
-        if why := _forbidden(purpose, given):
+    for table, source in sorted(inputs.items()):
+        if why := _forbidden(purpose, source):
             refused[table] = why
             continue
         try:
-            found = choices(given.licence)
+            alternatives = choices(source.licence)
         except DeclarationError as error:
             refused[table] = f"{error.what}; {error.fix}"
             continue
-        ways[table], why = _open(found, commercial)
+        ways[table], why = _open(alternatives, commercial)
         if not ways[table]:
             refused[table] = why
     if refused:
@@ -82,49 +82,55 @@ def check_allowed(
 
 def licences(inputs: Mapping[str, InputTable]) -> tuple[str, ...]:
     """The licence expressions of all sources, sorted."""
-    return tuple(sorted({given.licence for given in inputs.values()}))
+    return tuple(sorted({source.licence for source in inputs.values()}))
 
 
 def check_passing_on(ref: str, terms: Mapping[str, Any]) -> None:
-    """Raises DeclarationError if a release may not leave the house; `terms` as in its manifest.
+    """Raise DeclarationError if a release may not be passed on; `terms` as in its manifest.
 
-    A release without terms was made before they were recorded: what its licences say then holds.
+    A release without terms was made before they were recorded and is not refused here.
     """
     if terms and not terms["pass_on"]:
         raise DeclarationError(
             f"{ref} may not be passed on: {'; '.join(terms['obligations'])}",
             where=f"the licences of {ref}",
-            fix="have the owner of each source state terms that allow it, then release anew",
+            fix="have the owner of each source state terms that allow it, then release again",
         )
 
 
-def _forbidden(purpose: str, given: InputTable) -> str:
-    if not given.licence.strip():
+def _forbidden(purpose: str, source: InputTable) -> str:
+    if not source.licence.strip():
         return "it states no licence"
-    if purpose not in given.purposes:
-        return f"it allows {', '.join(given.purposes) or 'no purpose'} only"
+    if purpose not in source.purposes:
+        return f"it allows {', '.join(source.purposes) or 'no purpose'} only"
     return ""
 
 
-def _open(found: Sequence[Choice], commercial: bool | None) -> tuple[tuple[Choice, ...], str]:
-    """The alternatives that may be used at all, and why the last of the others may not."""
-    kept, why = [], ""
-    for one in found:
-        wrong = next((said for each in one if (said := _against(each, commercial))), "")
+def _open(
+    alternatives: Sequence[Choice], commercial: bool | None
+) -> tuple[tuple[Choice, ...], str]:
+    """The usable alternatives, and the reason against the last of the others."""
+    usable, why = [], ""
+    for alternative in alternatives:
+        wrong = next(
+            (reason for licence in alternative if (reason := _against(licence, commercial))), ""
+        )
         if wrong:
             why = wrong
         else:
-            kept.append(one)
-    return tuple(kept), why
+            usable.append(alternative)
+    return tuple(usable), why
 
 
 def _against(licence: Licence, commercial: bool | None) -> str:
     if not licence.derivatives:
         return f"its licence {licence.id} forbids derived works"
     if not licence.commercial and commercial is not False:
-        says = "is commercial" if commercial else "does not say whether it is commercial"
-        more = "" if commercial else " (DatasetSpec(commercial=False), if it is not)"
-        return f"its licence {licence.id} is for non-commercial use, and the dataset {says}{more}"
+        purpose = "is commercial" if commercial else "does not say whether it is commercial"
+        hint = "" if commercial else " (DatasetSpec(commercial=False), if it is not)"
+        return (
+            f"its licence {licence.id} is for non-commercial use, and the dataset {purpose}{hint}"
+        )
     return ""
 
 
@@ -134,71 +140,73 @@ def _together(
     inputs: Mapping[str, InputTable],
     ways: Mapping[str, tuple[Choice, ...]],
 ) -> Terms:
-    """The combination that obliges to least; the first of equals, as the contracts write them."""
+    """Terms of the combination with the fewest obligations; the first one of equals."""
     best: tuple[tuple[int, int, int], dict[str, Choice], frozenset[str] | None] | None = None
-    for combination in islice(product(*ways.values()), _MOST):
-        chosen = dict(zip(ways, combination, strict=True))
-        under = _under([each for one in combination for each in one])
+    for combination in islice(product(*ways.values()), _MAX_COMBINATIONS):
+        selection = dict(zip(ways, combination, strict=True))
+        under = _under([licence for alternative in combination for licence in alternative])
         if under == frozenset():
             continue
-        flat = [each for one in combination for each in one]
-        closed = sum(not each.passed_on for each in flat)
-        weight = (closed, int(under is not None), sum(each.credit for each in flat))
+        flat = [licence for alternative in combination for licence in alternative]
+        closed = sum(not licence.passed_on for licence in flat)
+        weight = (closed, int(under is not None), sum(licence.credit for licence in flat))
         if best is None or weight < best[0]:
-            best = (weight, chosen, under)
+            best = (weight, selection, under)
     if best is None:
         raise _refusal(name, purpose, inputs, _clash(ways))
     return _terms(inputs, best[1], best[2])
 
 
 def _under(licences: Sequence[Licence]) -> frozenset[str] | None:
-    """What the whole may be passed on under: None is anything, empty is nothing."""
-    found: frozenset[str] | None = None
+    """Licences that all of `licences` allow for derived works; None if any, empty if none."""
+    permitted: frozenset[str] | None = None
     for licence in licences:
         if licence.under is not None:
-            found = licence.under if found is None else found & licence.under
-    return found
+            permitted = licence.under if permitted is None else permitted & licence.under
+    return permitted
 
 
 def _clash(ways: Mapping[str, tuple[Choice, ...]]) -> dict[str, str]:
     return {
-        table: f"its licence {each.id} wants what is derived from it under "
-        f"{' or '.join(sorted(each.under))}, which another source does not allow"
+        table: f"its licence {licence.id} wants what is derived from it under "
+        f"{' or '.join(sorted(licence.under))}, which another source does not allow"
         for table, alternatives in ways.items()
         for alternative in alternatives[:1]
-        for each in alternative
-        if each.under is not None
+        for licence in alternative
+        if licence.under is not None
     }
 
 
 def _terms(
     inputs: Mapping[str, InputTable],
-    chosen: Mapping[str, Choice],
+    selection: Mapping[str, Choice],
     under: frozenset[str] | None,
 ) -> Terms:
-    obligations, named = set(), []
-    for table, one in chosen.items():
+    obligations, credit_lines = set(), []
+    for table, choice in selection.items():
         owner = inputs[table].owner or "its owner"
-        for each in one:
-            if each.credit:
-                named.append(f"{table}, by {owner}, under {each.id}")
-            if not each.passed_on:
-                obligations.add(f"not to be passed on: of {table}, {each.because} ({each.id})")
-            if not each.commercial:
-                obligations.add(f"no commercial use: {table} is under {each.id}")
-    if named:
+        for licence in choice:
+            if licence.credit:
+                credit_lines.append(f"{table}, by {owner}, under {licence.id}")
+            if not licence.passed_on:
+                obligations.add(
+                    f"not to be passed on: of {table}, {licence.because} ({licence.id})"
+                )
+            if not licence.commercial:
+                obligations.add(f"no commercial use: {table} is under {licence.id}")
+    if credit_lines:
         obligations.add("whoever passes it on names its sources, as credited")
     if under is not None:
         obligations.add(f"passed on under {' or '.join(sorted(under))} only: share-alike")
     return Terms(
         tuple(sorted(obligations)),
-        tuple(named),
+        tuple(credit_lines),
         None if under is None else tuple(sorted(under)),
-        all(each.passed_on for one in chosen.values() for each in one),
+        all(licence.passed_on for choice in selection.values() for licence in choice),
         {
-            table: " AND ".join(each.id for each in one)
-            for table, one in chosen.items()
-            if inputs[table].licence != one[0].id
+            table: " AND ".join(licence.id for licence in choice)
+            for table, choice in selection.items()
+            if inputs[table].licence != choice[0].id
         },
     )
 

@@ -24,7 +24,7 @@ TAGS = {
     "binary": 8,
 }
 DIGESTED = ("string", "binary")
-# So many texts are looked at to tell a column in which they repeat from one in which they do not.
+# Number of texts to inspect in order to decide whether the texts of a column repeat.
 _LOOK = 1024
 
 Schema = tuple[tuple[str, str], ...]
@@ -35,9 +35,9 @@ Digests = Callable[[pa.Array], Words]
 
 @dataclass(frozen=True)
 class Cells:
-    """Rows by column: `tags` is (columns, rows) uint8, `words` (words of a row, rows) int64.
+    """Encoded rows by column: `tags` is (columns, rows) uint8, `words` (words, rows) int64.
 
-    A column has one word for its eight value bytes, and two where `wide` (columns, uint8) is 1.
+    A column has one word for its eight value bytes, and two if `wide` (columns, uint8) is 1.
     """
 
     tags: npt.NDArray[np.uint8]
@@ -46,7 +46,7 @@ class Cells:
 
 
 def cells(table: pa.Table, schema: Schema, digests: Digests) -> Cells:
-    """Raises DeclarationError for a value that its canonical type cannot hold."""
+    """Encode the cells of a table. Raises DeclarationError for a value outside its type."""
     wide = np.array([kind in DIGESTED for _, kind in schema], dtype=np.uint8)
     tags = np.empty((len(schema), table.num_rows), dtype=np.uint8)
     words = np.empty((len(schema) + int(wide.sum()), table.num_rows), dtype=np.int64)
@@ -108,17 +108,17 @@ def _filled(column: pa.Array, value: float | bytes) -> pa.Array:
 
 def _digested(column: pa.Array, kind: str, digests: Digests) -> Words:
     """(rows, 2): the sixteen value bytes of each cell, nulls as zeros."""
-    import pyarrow.compute as pc  # whoever only opens a release does without it
+    import pyarrow.compute as pc  # opening a release does not need it
 
     if kind == "string":
         column = column.cast(pa.large_string())
     texts = column.cast(pa.large_binary())
     look = texts.slice(0, _LOOK)
     if len(look) == _LOOK and pc.count_distinct(look, mode="all").as_py() == _LOOK:
-        found = digests(_filled(texts, b""))
+        words = digests(_filled(texts, b""))
         if texts.null_count:
-            found[texts.is_null().to_numpy(zero_copy_only=False)] = 0
-        return found
+            words[texts.is_null().to_numpy(zero_copy_only=False)] = 0
+        return words
     # Once for each distinct value; the last line of the table is for nulls.
     encoded = texts.dictionary_encode()
     table: Words = np.zeros((len(encoded.dictionary) + 1, 2), dtype=np.int64)

@@ -1,7 +1,7 @@
-"""blake2b in machine code, eight messages at a time. Imported only where numba is.
+"""blake2b in machine code, eight messages at a time. Imported only if numba is installed.
 
-The same digests as `hashlib`, without an object for each; the tests prove them equal. All of it
-runs without the interpreter's lock, so that threads share the work.
+The digests equal those of `hashlib`, as the tests prove, without an object for each. The code runs
+without the interpreter's lock, so that threads share the work.
 """
 # ruff: noqa: ANN401, C901  # the compiler's objects have no types; a call costs more than a branch
 
@@ -54,20 +54,21 @@ _NO_KEY = np.uint64(0x01010000)  # fan-out and depth of one; the size of the dig
 
 @intrinsic
 def _compress(typing: Any, state: Any, message: Any, read: Any, last: Any) -> Any:
-    """One block into the state: (8, lanes), (16, lanes), and a word a lane for the last two.
+    """Compress one block into the state.
 
-    Written in the compiler's own vectors, since no loop of ours is turned into them.
+    `state` is (8, lanes), `message` (16, lanes), `read` and `last` one word for each lane. Written
+    with explicit vectors, since the compiler does not vectorise the loop by itself.
     """
     del typing
     return types.void(state, message, read, last), _emit
 
 
-def _emit(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+def _emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     ir = cgutils.ir
     vector = ir.VectorType(ir.IntType(64), _LANES)
 
     def words(n: int) -> Any:
-        array = context.make_array(signature.args[n])(context, builder, given[n])
+        array = context.make_array(signature.args[n])(context, builder, arguments[n])
         return builder.bitcast(array.data, vector.as_pointer())
 
     def word(start: Any, n: int) -> Any:
@@ -116,9 +117,9 @@ def _begin(state: Longs, size: int) -> None:
 
 @_compiled
 def sum_of_rows(tags: Bytes, words: Ints, wide: Bytes) -> Longs:
-    """The sum of the row digests: eight limbs of 32 bits that are not carried over.
+    """The sum of the row digests, as eight limbs of 32 bits without carries.
 
-    `tags` is (columns, rows), `words` (words of a row, rows): one for a column, two where `wide`.
+    `tags` is (columns, rows), `words` (words of a row, rows): one word for a column, two if `wide`.
     """
     columns, rows = tags.shape
     width = columns + 8 * len(words)
@@ -162,15 +163,15 @@ def sum_of_rows(tags: Bytes, words: Ints, wide: Bytes) -> Longs:
 
 @_compiled
 def digests(data: Bytes, offsets: Ints) -> Longs:
-    """(texts, 2): the sixteen bytes of each text's digest; text n is data[offsets[n]:[n + 1]]."""
-    found = np.empty((len(offsets) - 1, 2), dtype=np.uint64)
+    """Digests of texts as (texts, 2) words; text n is data[offsets[n]:offsets[n + 1]]."""
+    digest_words = np.empty((len(offsets) - 1, 2), dtype=np.uint64)
     bytes_ = np.zeros((_LANES, _BLOCK), dtype=np.uint8)
     longs = bytes_.view(np.uint64)
     message = np.empty((16, _LANES), dtype=np.uint64)
     state = np.empty((8, _LANES), dtype=np.uint64)
     read, final = np.empty(_LANES, dtype=np.uint64), np.empty(_LANES, dtype=np.uint64)
-    for start in range(0, len(found), _LANES):
-        lanes = min(_LANES, len(found) - start)
+    for start in range(0, len(digest_words), _LANES):
+        lanes = min(_LANES, len(digest_words) - start)
         longest = 0
         for lane in range(lanes):
             longest = max(longest, offsets[start + lane + 1] - offsets[start + lane])
@@ -179,22 +180,22 @@ def digests(data: Bytes, offsets: Ints) -> Longs:
             before = block * _BLOCK
             for lane in range(lanes):
                 size = offsets[start + lane + 1] - offsets[start + lane]
-                here = min(_BLOCK, max(0, size - before))
+                filled = min(_BLOCK, max(0, size - before))
                 begin = offsets[start + lane] + before
-                for n in range(here):
+                for n in range(filled):
                     bytes_[lane, n] = data[begin + n]
-                for n in range(here, _BLOCK):
+                for n in range(filled, _BLOCK):
                     bytes_[lane, n] = 0
-                read[lane] = before + here
-                final[lane] = _LAST if before + here == size else _NOT_LAST
+                read[lane] = before + filled
+                final[lane] = _LAST if before + filled == size else _NOT_LAST
             for lane in range(_LANES):
                 for n in range(16):
                     message[n, lane] = longs[lane, n]
             _compress(state, message, read, final)
             for lane in range(lanes):
-                # Its last block: what shorter texts get after it is thrown away.
+                # Only the last block of a text counts; later blocks of its lane are ignored.
                 size = offsets[start + lane + 1] - offsets[start + lane]
                 if before <= size <= before + _BLOCK and (size > before or not size):
-                    found[start + lane, 0] = state[0, lane]
-                    found[start + lane, 1] = state[1, lane]
-    return found
+                    digest_words[start + lane, 0] = state[0, lane]
+                    digest_words[start + lane, 1] = state[1, lane]
+    return digest_words

@@ -1,4 +1,4 @@
-"""One text for the content of a table, independent of order, layout and engine.
+"""Content hash of a table, independent of row order, layout and engine.
 
 The specification, with test vectors, is `docs/reference/content-hash.md`.
 """
@@ -19,7 +19,7 @@ MODULUS = 1 << 256
 
 @dataclass(frozen=True)
 class ContentSum:
-    """Schema, row count and sum of row digests; adds and subtracts as tables do."""
+    """Schema, row count and sum of row digests; sums add and subtract like the rows of tables."""
 
     schema: Schema
     rows: int
@@ -51,7 +51,7 @@ class ContentSum:
 
 
 def content_hash(table: pa.Table) -> str:
-    """64 hex digits for the content of `table`."""
+    """The content hash of `table`: 64 hex digits."""
     return content_sum(table).hash
 
 
@@ -61,7 +61,7 @@ def row_sum(table: pa.Table) -> int:
 
 
 def content_sum(table: pa.Table) -> ContentSum:
-    """Schema, rows and sum of `table`. Raises DeclarationError for a type without a form."""
+    """Schema, rows and sum of `table`. Raises DeclarationError for an unsupported type."""
     schema = canonical_schema(table.schema)
     return ContentSum(schema, table.num_rows, sum_of_digests(table, schema) % MODULUS)
 

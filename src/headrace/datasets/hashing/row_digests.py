@@ -1,6 +1,6 @@
-"""The sum of the row digests: by `hashlib` everywhere, in machine code where numba is installed.
+"""Sum of the row digests: with `hashlib`, or in machine code if numba is installed.
 
-Both give the same sum. Machine code is taken where there are rows enough to pay for loading it.
+Both give the same sum. Machine code is used if there are enough rows to justify loading it.
 """
 
 import sys
@@ -15,13 +15,13 @@ import pyarrow as pa
 
 from headrace.datasets.hashing.cell_encoding import Cells, Schema, Words, cells
 
-# Rows, of all tables of this process, after which it pays to load numba, which takes half a second;
-# and rows of a table below which a call is not worth it.
-WORTH_IT, LEAST = 250_000, 4_096
+# Rows of all tables of this process after which loading numba, which takes half a second, pays
+# off; and rows of a table below which compiled code is not used.
+WORTH_IT, MIN_ROWS = 250_000, 4_096
 _MOST_THREADS = 8
-# Rows whose cells are in memory at a time, for a thread: what fits, within these.
+# Limits of the rows that a thread encodes at a time.
 _SEGMENT_BYTES, _LEAST_ROWS, _MOST_ROWS = 32 << 20, 1 << 13, 1 << 18
-# Row bytes assembled at a time: they stay in the processor's cache.
+# Row bytes assembled at a time, small enough for the processor's cache.
 _BLOCK_BYTES = 256 << 10
 
 _rows_seen = 0
@@ -30,7 +30,7 @@ Limbs = npt.NDArray[np.uint64]
 
 
 def sum_of_digests(table: pa.Table, schema: Schema, *, compiled: bool | None = None) -> int:
-    """The sum over all rows, not yet modulo 2^256. `compiled` overrules what would be taken."""
+    """The sum over all rows, not yet modulo 2^256. `compiled` overrides the choice of the code."""
     if compiled is None:
         compiled = _pays(table.num_rows)
     # hashlib holds the interpreter's lock for messages as short as rows: threads gain nothing.
@@ -39,18 +39,18 @@ def sum_of_digests(table: pa.Table, schema: Schema, *, compiled: bool | None = N
     share = -(-table.num_rows // threads)
     rows = max(_LEAST_ROWS, min(_MOST_ROWS, share, _SEGMENT_BYTES // width))
     segments = [table.slice(start, rows) for start in range(0, table.num_rows, rows)]
-    one = _compiled(schema) if compiled else _by_hashlib(schema)
+    segment_sum = _compiled(schema) if compiled else _by_hashlib(schema)
     if len(segments) <= 1 or threads <= 1:
-        return sum(map(one, segments))
+        return sum(map(segment_sum, segments))
     with ThreadPoolExecutor(threads) as pool:
-        return sum(pool.map(one, segments))
+        return sum(pool.map(segment_sum, segments))
 
 
 def _pays(rows: int) -> bool:
-    """Parts of a release come one by one, so that rows are counted together."""
-    global _rows_seen  # noqa: PLW0603 - a guess of what is to come, which changes no answer
+    """True if compiled code pays off, counting the rows of all tables so far."""
+    global _rows_seen  # noqa: PLW0603 - affects the speed only, not the result
     _rows_seen += rows
-    return rows >= LEAST and (_rows_seen >= WORTH_IT or "numba" in sys.modules) and _has_numba()
+    return rows >= MIN_ROWS and (_rows_seen >= WORTH_IT or "numba" in sys.modules) and _has_numba()
 
 
 def _has_numba() -> bool:
@@ -63,15 +63,17 @@ def _compiled(schema: Schema) -> Callable[[pa.Table], int]:
     def digests(texts: pa.Array) -> Words:
         _, offsets, data = texts.buffers()
         ends = np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
-        held = np.frombuffer(data or b"", dtype=np.uint8)
-        found: Words = compiled.digests(held, ends).view(np.int64)
-        return found
+        text_bytes = np.frombuffer(data or b"", dtype=np.uint8)
+        words: Words = compiled.digests(text_bytes, ends).view(np.int64)
+        return words
 
-    def one(segment: pa.Table) -> int:
-        found = cells(segment, schema, digests)
-        return _total(compiled.sum_of_rows(found.tags, found.words, found.wide))
+    def segment_sum(segment: pa.Table) -> int:
+        segment_cells = cells(segment, schema, digests)
+        return _total(
+            compiled.sum_of_rows(segment_cells.tags, segment_cells.words, segment_cells.wide)
+        )
 
-    return one
+    return segment_sum
 
 
 def _by_hashlib(schema: Schema) -> Callable[[pa.Table], int]:
@@ -81,11 +83,11 @@ def _by_hashlib(schema: Schema) -> Callable[[pa.Table], int]:
     return lambda segment: _sum_of_rows(cells(segment, schema, digests))
 
 
-def _sum_of_rows(found: Cells) -> int:
-    """Rows are assembled as their bytes, a block at a time, and each is hashed."""
-    rows = int(found.tags.shape[1])
+def _sum_of_rows(encoded: Cells) -> int:
+    """Assemble rows as bytes, a block at a time, hash each row and add up the digests."""
+    rows = int(encoded.tags.shape[1])
     layout: list[tuple[str, str]] = []
-    for n, wide in enumerate(found.wide):
+    for n, wide in enumerate(encoded.wide):
         layout += [(f"tag{n}", "u1"), *((f"word{len(layout)}.{k}", "<i8") for k in range(1 + wide))]
     width = np.dtype(layout).itemsize
     if not width:
@@ -97,8 +99,8 @@ def _sum_of_rows(found: Cells) -> int:
     limbs = np.zeros(8, dtype=np.uint64)
     for start in range(0, rows, many):
         count = min(many, rows - start)
-        for part, given in ((tags, found.tags), (words, found.words)):
-            for field, values in zip(part, given, strict=True):
+        for part, columns in ((tags, encoded.tags), (words, encoded.words)):
+            for field, values in zip(part, columns, strict=True):
                 field[:count] = values[start : start + count]
         digests = _digests(block[:count].view(f"V{width}").tolist(), 32)
         limbs += np.frombuffer(digests, dtype="<u4").reshape(-1, 8).sum(axis=0, dtype=np.uint64)
@@ -106,16 +108,16 @@ def _sum_of_rows(found: Cells) -> int:
 
 
 def _digests(messages: list[bytes], size: int) -> bytes:
-    """One after the other. A copy of an empty hash is made faster than a hash."""
+    """Concatenated digests of the messages. Copying an empty hash is faster than making one."""
     begin = blake2b(digest_size=size).copy
-    found = []
+    digests = []
     for message in messages:
-        one = begin()
-        one.update(message)
-        found.append(one.digest())
-    return b"".join(found)
+        hasher = begin()
+        hasher.update(message)
+        digests.append(hasher.digest())
+    return b"".join(digests)
 
 
 def _total(limbs: Limbs) -> int:
-    """Eight limbs of 32 bits; their sums stay far below 2^64."""
+    """Number that eight limbs of 32 bits represent; their sums stay far below 2^64."""
     return sum(int(limb) << (32 * n) for n, limb in enumerate(limbs))

@@ -1,8 +1,8 @@
 """A salted 64-bit number for each row, from the canonical values of some of its columns.
 
-It depends on the row alone: not on its neighbours, on the order of rows, on the engine, on chunks,
-or on whether an integer is stored in 32 bits or 64. So a rule that asks nothing else of a row puts
-it where it was before, whatever rows come or go. It is specified in `docs/explanation/splits.md`.
+The number depends on the row alone: not on other rows, the order of rows, the engine, chunks, or
+whether an integer has 32 bits or 64. A split rule based on it therefore keeps each row where it
+was, whatever rows are added or removed. It is specified in `docs/explanation/splits.md`.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from headrace.datasets.hashing.content_hash import canonical_type
 
 Hashes = npt.NDArray[np.uint64]
 
-# Rows at a time: what is held beside the answer stays below a hundred megabytes.
+# Rows at a time: memory beside the result stays below a hundred megabytes.
 _BLOCK = 1 << 20
 
 
@@ -30,12 +30,12 @@ def seed_of(salt: str) -> int:
 
 
 def row_hashes(table: pa.Table, columns: Sequence[str], salt: str = "") -> Hashes:
-    """uint64 [rows]. Raises DeclarationError for a column that is missing or has no form."""
+    """Hash of each row, uint64. Raises DeclarationError for a missing or unsupported column."""
     if missing := sorted(set(columns) - set(table.column_names)):
         raise DeclarationError(
             f"columns {missing} are not there", where="row hash", fix=f"has {table.column_names}"
         )
-    found = np.empty(table.num_rows, np.uint64)
+    all_hashes = np.empty(table.num_rows, np.uint64)
     for start in range(0, table.num_rows, _BLOCK):
         block = table.slice(start, _BLOCK)
         hashes = np.full(block.num_rows, seed_of(salt), np.uint64)
@@ -43,12 +43,12 @@ def row_hashes(table: pa.Table, columns: Sequence[str], salt: str = "") -> Hashe
             tags, words = _cells(block.column(name), name)
             for part in (tags, words):
                 _mix(hashes, part)
-        found[start : start + _BLOCK] = hashes
-    return found
+        all_hashes[start : start + _BLOCK] = hashes
+    return all_hashes
 
 
 def _mix(hashes: Hashes, words: Hashes) -> None:
-    """Take one word in: the finaliser of splitmix64 (Steele, Lea and Flood 2014), in place."""
+    """Mix one word in, in place: the finaliser of splitmix64 (Steele, Lea and Flood 2014)."""
     hashes ^= words
     hashes += np.uint64(0x9E3779B97F4A7C15)
     hashes ^= hashes >> np.uint64(30)
@@ -63,9 +63,9 @@ def _cells(column: pa.ChunkedArray, name: str) -> tuple[Hashes, Hashes]:
     kind = canonical_type(column.type, name)
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    whole = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    tags = np.where(whole.is_valid().to_numpy(zero_copy_only=False), TAGS[kind], 0)
-    words = _text(whole, kind) if kind in {"string", "binary"} else _numbers(whole, kind)
+    array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    tags = np.where(array.is_valid().to_numpy(zero_copy_only=False), TAGS[kind], 0)
+    words = _text(array, kind) if kind in {"string", "binary"} else _numbers(array, kind)
     return tags.astype(np.uint64), words
 
 
@@ -83,11 +83,11 @@ def _numbers(column: pa.Array, kind: str) -> Hashes:
 
 
 def _text(column: pa.Array, kind: str) -> Hashes:
-    """blake2b of eight bytes, once for each distinct value."""
+    """Eight bytes of blake2b for each text, computed once for each distinct value."""
     wide = column.cast(pa.large_string() if kind == "string" else pa.large_binary())
     encoded = pc.dictionary_encode(wide)
     values = encoded.dictionary.cast(pa.large_binary()).to_pylist()
     digests = b"".join(blake2b(value, digest_size=8).digest() for value in values) + bytes(8)
     codes = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
-    found: Hashes = np.frombuffer(digests, "<u8")[codes]
-    return found
+    hashes: Hashes = np.frombuffer(digests, "<u8")[codes]
+    return hashes

@@ -1,4 +1,4 @@
-"""How the rows of a release reach a program: Arrow, pandas, DuckDB, Polars, torch, datasets.
+"""Loaders of the rows of a release: Arrow, pandas, DuckDB, Polars, torch, datasets.
 
-Each module imports its library when it is used, and none is imported before.
+Each module imports its library on first use, and not before.
 """

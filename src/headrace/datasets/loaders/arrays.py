@@ -1,4 +1,4 @@
-"""Columns of a release as numpy arrays that a learner takes, and what becomes of nulls and text."""
+"""Columns of a release as numpy arrays for a learner, with rules for nulls and text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,22 +27,22 @@ _MOMENTS = ("timestamp", "local_timestamp", "date")
 
 @dataclass(frozen=True)
 class Encoder:
-    """How rows become arrays.
+    """Rules for encoding rows as arrays.
 
     Attributes:
         types: the dtypes of all columns of the release.
         columns: the columns in the order of the arrays; for `xy` those of the matrix.
-        target: the label's column, with `xy`; "" otherwise.
-        form: `xy`: `x`, a matrix [rows, columns] of `dtype`, and `y` [rows], in the label's own
-            dtype. `columns`: an array for each column; moments as int64 microseconds UTC, days as
-            int64 days since 1970.
-        dtype: of floating point; float32 holds whole numbers up to 2^24 exactly.
-        nulls: what a null becomes: NaN, a number, or an error. There is no NaN among whole numbers:
-            with `columns` a null there is an error, unless `nulls` is a number.
-        fits: what was fitted on training rows. With `xy` each column goes through its steps, as in
-            a model of Headrace, and a value that is null or unknown to a vocabulary is NaN. With
-            `columns` only vocabularies count, and the code of such a value is the length of the
-            vocabulary, so that an embedding of length + 1 holds all.
+        target: the label's column with `xy`; "" otherwise.
+        form: `xy` gives `x`, a matrix [rows, columns] of `dtype`, and `y` [rows] in the label's own
+            dtype. `columns` gives an array for each column; moments are int64 microseconds UTC,
+            days int64 days since 1970.
+        dtype: floating point type; float32 holds whole numbers up to 2^24 exactly.
+        nulls: replacement of nulls: NaN, a number, or an error. Whole numbers have no NaN: with
+            `columns`, a null among them is an error, unless `nulls` is a number.
+        fits: transforms fitted on training rows. With `xy` each column goes through its steps, as
+            in a model of Headrace, and values that are null or not in a vocabulary become NaN. With
+            `columns` only vocabularies apply, and such values get the length of the vocabulary as
+            their code, so that an embedding of length + 1 holds all codes.
     """
 
     ref: str
@@ -61,14 +61,16 @@ class Encoder:
 
     def _check_options(self) -> None:
         number = isinstance(self.nulls, int | float) and not isinstance(self.nulls, bool)
-        for what, given, known in (
+        for what, choice, choices in (
             ("form", self.form, ("xy", "columns")),
             ("dtype", self.dtype, ("float32", "float64")),
             ("nulls", "nan" if number else self.nulls, ("nan", "refuse")),
         ):
-            if given not in known:
+            if choice not in choices:
                 raise DeclarationError(
-                    f"there is no {what} {given!r}", where=self.ref, fix=choose(str(given), known)
+                    f"there is no {what} {choice!r}",
+                    where=self.ref,
+                    fix=choose(str(choice), choices),
                 )
         if self.form == "xy" and not self.columns:
             raise DeclarationError(
@@ -80,14 +82,14 @@ class Encoder:
         fine = (*_NUMBERS, *_MOMENTS) if self.form == "columns" else _NUMBERS
         if name in self.fits.vocabularies or kind in fine:
             return
-        others = ", ".join(f'"{column}"' for column in self.columns if column != name)
-        fixes = [f"leave it out: select(columns=[{others}])"]
+        quoted = ", ".join(f'"{column}"' for column in self.columns if column != name)
+        fixes = [f"leave it out: select(columns=[{quoted}])"]
         if kind in _MOMENTS:
             fixes.append('form="columns" gives it as int64')
         else:
             fixes.append(f'give its values, in order: vocabularies={{"{name}": [...]}}')
         raise DeclarationError(
-            f"column {name!r} is {kind}, which is no number, and no fit of the release has a"
+            f"column {name!r} is {kind}, which is not a number, and no fit of the release has a"
             " vocabulary of it",
             where=self.ref,
             fix="; or ".join(fixes),
@@ -95,7 +97,7 @@ class Encoder:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Of the matrix, in order; or of the dict."""
+        """Names of the columns of the matrix, in order, or of the dict."""
         xy = self.form == "xy"
         return tuple(self.fits.outputs(self._columns())) if xy else self.columns
 
@@ -105,9 +107,9 @@ class Encoder:
         return tuple(dict.fromkeys((*self.columns, *([self.target] if self.target else []))))
 
     def encode(self, table: pa.Table) -> dict[str, Array]:
-        """Arrays by name. Raises DeclarationError for a null where none may be."""
+        """Arrays by name. Raises DeclarationError for a null that is not allowed."""
         if self.form == "columns":
-            return {name: self._alone(table.column(name), name) for name in self.columns}
+            return {name: self._column_array(table.column(name), name) for name in self.columns}
         columns = self._columns()
         marked = self.fits.indicators(columns)
         matrix = np.empty((table.num_rows, len(columns) + len(marked)), self.dtype)
@@ -116,7 +118,7 @@ class Encoder:
             matrix[:, place] = self._without_nan(values, name)
         for place, name in enumerate(marked, len(columns)):
             matrix[:, place] = table.column(name).is_null(nan_is_null=True).to_numpy()
-        return {X: matrix, Y: self._whole(table.column(self.target), self.target, None)}
+        return {X: matrix, Y: self._plain_array(table.column(self.target), self.target, None)}
 
     def _columns(self) -> list[Column]:
         return [Column(name, self.types[name], "") for name in self.columns]
@@ -128,14 +130,16 @@ class Encoder:
             raise self._null(name, int(missing.sum()))
         return np.where(missing, float(self.nulls), values)
 
-    def _alone(self, column: pa.ChunkedArray, name: str) -> Array:
+    def _column_array(self, column: pa.ChunkedArray, name: str) -> Array:
         if name in self.fits.vocabularies:
-            return self._whole(self._codes(column, name), name, len(self.fits.vocabularies[name]))
+            return self._plain_array(
+                self._codes(column, name), name, len(self.fits.vocabularies[name])
+            )
         if self.types[name] == "float64":
             return self._without_nan(column.to_numpy(), name).astype(self.dtype)
-        return self._whole(column, name, None if isinstance(self.nulls, str) else self.nulls)
+        return self._plain_array(column, name, None if isinstance(self.nulls, str) else self.nulls)
 
-    def _whole(self, column: pa.ChunkedArray, name: str, fill: float | None) -> Array:
+    def _plain_array(self, column: pa.ChunkedArray, name: str, fill: float | None) -> Array:
         """A column without nulls in its own dtype; moments as int64."""
         if column.null_count and fill is None:
             raise self._null(name, column.null_count)
@@ -145,8 +149,8 @@ class Encoder:
             column = column.cast(pa.int64())
         if column.null_count:
             column = pc.fill_null(column, pa.scalar(fill, pa.float64()).cast(column.type))
-        found: Array = column.to_numpy()
-        return found.astype(self.dtype) if pa.types.is_floating(column.type) else found
+        array: Array = column.to_numpy()
+        return array.astype(self.dtype) if pa.types.is_floating(column.type) else array
 
     def _codes(self, column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
         values = pa.array(self.fits.vocabularies[name], column.type)
@@ -161,10 +165,14 @@ class Encoder:
 
 
 def fits_for(
-    store: Store, manifest: Manifest, vocabularies: Mapping[str, Sequence[Any]] | None, *, own: bool
+    store: Store,
+    manifest: Manifest,
+    vocabularies: Mapping[str, Sequence[Any]] | None,
+    *,
+    include_fitted: bool,
 ) -> Fits:
-    """The fits of a release, unless `own` is false; and vocabularies that are given instead."""
-    steps = dict(fits_of(store, manifest).steps) if own else {}
+    """The fits of a release if `include_fitted`, and vocabularies that replace them."""
+    steps = dict(fits_of(store, manifest).steps) if include_fitted else {}
     for name, values in (vocabularies or {}).items():
         steps[name] = ({"kind": "vocabulary", "values": list(values), "unknown": "null"},)
     return Fits(steps)

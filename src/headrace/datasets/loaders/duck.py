@@ -20,10 +20,10 @@ DATASET = "dataset"
 
 
 def query(scans: "dict[str, Scan]", text: str) -> pa.Table:
-    """What `text` gives over the views `scans`.
+    """Result of the query `text` over the views `scans`.
 
     Raises:
-        DeclarationError: DuckDB cannot make sense of the query.
+        DeclarationError: DuckDB cannot parse or bind the query.
     """
     import duckdb
 
@@ -54,13 +54,13 @@ def _views(connection: "duckdb.DuckDBPyConnection", scans: "dict[str, Scan]") ->
 def _rows(connection: "duckdb.DuckDBPyConnection", scan: "Scan") -> Any:  # noqa: ANN401
     parts = scan.parts()
     if scan.where.expressions or not parts:
-        # Only pyarrow can compute its expressions; and no file says what no rows look like.
+        # Only pyarrow can compute its expressions, and without parts no file has the schema.
         return connection.from_arrow(scan.table())
     paths = [str(scan.path(part)) for part in parts]
-    found = connection.read_parquet(paths)
+    rows = connection.read_parquet(paths)
     if scan.where:
-        found = found.filter(_sql(scan.where.terms, scan.types))
-    return found.select(", ".join(map(ident, scan.columns)))
+        rows = rows.filter(_sql(scan.where.terms, scan.types))
+    return rows.select(", ".join(map(ident, scan.columns)))
 
 
 def _sql(terms: Iterable[Term], types: dict[str, str]) -> str:
@@ -75,16 +75,16 @@ def _of_term(term: Term, kind: str) -> str:
     if term.op in LISTED:
         if not values:
             return "FALSE" if term.op == "in" else f"{column} IS NOT NULL"
-        said = f"{column} {term.op.upper()} ({', '.join(values)})"
+        condition = f"{column} {term.op.upper()} ({', '.join(values)})"
     else:
-        said = f"{column} {'<>' if term.op == '!=' else term.op} {values[0]}"
-    # DuckDB takes NaN for the greatest number and equal to itself; in a condition it is neither.
+        condition = f"{column} {'<>' if term.op == '!=' else term.op} {values[0]}"
+    # DuckDB orders NaN above all numbers and equal to itself; conditions do neither.
     if kind != "float64":
-        return said
+        return condition
     return (
-        f"{said} OR isnan({column})"
+        f"{condition} OR isnan({column})"
         if term.op in {"!=", "not in"}
-        else (f"{said} AND NOT isnan({column})")
+        else (f"{condition} AND NOT isnan({column})")
     )
 
 

@@ -1,4 +1,4 @@
-"""Polars and Hugging Face's `datasets`: extras, with the columns and rows pushed down."""
+"""Loaders for Polars and Hugging Face's `datasets` (extras), which push columns and rows down."""
 
 import functools
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def library(module: str, extra: str) -> Any:  # noqa: ANN401 - a module without types
-    """Import `module`. Raises DeclarationError, which says what to install, if it is not there."""
+    """Import `module`. Raises DeclarationError with the package to install if it is missing."""
     try:
         return import_module(module)
     except ImportError as error:
@@ -26,11 +26,11 @@ def library(module: str, extra: str) -> Any:  # noqa: ANN401 - a module without 
 
 
 def polars_frame(scan: "Scan") -> Any:  # noqa: ANN401 - a polars.LazyFrame
-    """A LazyFrame: what is chosen from it later is pushed into the scan, too."""
+    """A LazyFrame, into whose scan later selections are pushed as well."""
     pl = library("polars", '"headrace[polars]"')
     parts = scan.parts()
     if scan.where.expressions or not parts:
-        # Only pyarrow can compute its expressions; and no file says what no rows look like.
+        # Only pyarrow can compute its expressions, and without parts no file has the schema.
         return pl.from_arrow(scan.table()).lazy()
     paths = [scan.path(part) for part in parts]
     frame = pl.scan_parquet(paths, glob=False)
@@ -51,16 +51,18 @@ def _polars_term(pl: Any, term: Term, kind: str) -> Any:  # noqa: ANN401 - a pol
     values = [_polars_value(value, kind) for value in term.values]
     unequal = term.op in {"!=", "not in"}
     if term.op in LISTED:
-        found = functools.reduce(
-            lambda one, two: one | two, [column == value for value in values], pl.lit(value=False)
+        condition = functools.reduce(
+            lambda left, right: left | right,
+            [column == value for value in values],
+            pl.lit(value=False),
         )
-        found = ~found & column.is_not_null() if unequal else found
+        condition = ~condition & column.is_not_null() if unequal else condition
     else:
-        found = _COMPARE[term.op](column, values[0])
-    # Polars takes NaN for the greatest number and equal to itself; in a condition it is neither.
+        condition = _COMPARE[term.op](column, values[0])
+    # Polars orders NaN above all numbers and equal to itself; conditions do neither.
     if kind != "float64":
-        return found
-    return found | column.is_nan() if unequal else found & column.is_not_nan()
+        return condition
+    return condition | column.is_nan() if unequal else condition & column.is_not_nan()
 
 
 _COMPARE = {

@@ -1,4 +1,4 @@
-"""How a release shows itself in a notebook, whose colours it takes, light or dark."""
+"""Notebook display of a release, in the notebook's own colours."""
 
 from html import escape
 from typing import TYPE_CHECKING
@@ -8,11 +8,11 @@ if TYPE_CHECKING:
 
 _CELL = "padding:.15em .8em .15em 0;text-align:left;vertical-align:top;white-space:normal"
 _RIGHT = "padding:.15em .8em .15em 0;text-align:right"
-_MOST = 8  # names of columns shown per role
+_MAX_NAMES = 8  # names of columns shown per role
 
 
 def html(data: "Dataset") -> str:
-    """A fragment without scripts, styles of the page or network."""
+    """HTML fragment without scripts, page styles or network access."""
     manifest = data.manifest
     head = f"<b>{escape(data.ref)}</b>"
     if data.taints:
@@ -63,7 +63,7 @@ def _columns(data: "Dataset") -> str:
             )
     rows = []
     for role, names in by_role.items():
-        more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-        shown = ", ".join(names[:_MOST]) + more
-        rows.append(_row((escape(role), _CELL), (f"{len(names)}", _RIGHT), (shown, _CELL)))
+        remainder = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+        listed = ", ".join(names[:_MAX_NAMES]) + remainder
+        rows.append(_row((escape(role), _CELL), (f"{len(names)}", _RIGHT), (listed, _CELL)))
     return _table(rows)

@@ -1,10 +1,10 @@
-"""Parts of a release as files at hand whose bytes have been checked against their name.
+"""Local files of the parts of a release, verified against the sha256 in their names.
 
-Nothing is read from a part before all its bytes have been hashed once on this machine. What was
-found is kept under `HEADRACE_CACHE` with all that the file system says of the file (inode, size,
-both times of change, to the nanosecond): a file that is touched, replaced or swapped is hashed
-again. Only `verify` takes nobody's word. Parts of a remote store are fetched whole into the same
-folder, which may be deleted at any time. docs/decisions/0027 says why.
+A part is read only after all its bytes have been hashed once on this machine. The result is cached
+under `HEADRACE_CACHE` with the file's inode, size and both modification times in nanoseconds, so
+that a file that is touched, replaced or swapped is hashed again. Only `verify` always hashes. Parts
+of a remote store are fetched whole into the same folder, which may be deleted at any time. See
+docs/decisions/0027.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from headrace.core.files import temporary_beside
 from headrace.datasets.manifest import Part
 from headrace.datasets.store.store import Store
 
-# A file can change twice within one tick of the clock that its times are taken from.
+# A file can change twice within one tick of the file system's clock.
 _SETTLED_NS = 2 * 10**9
 
 _BLOCK = 1 << 20
@@ -29,47 +29,47 @@ _checked: dict[str, Stamp] = {}
 
 
 def cache() -> Path:
-    """`HEADRACE_CACHE`, else `headrace` in the user's folder for what may be deleted."""
-    if given := os.environ.get("HEADRACE_CACHE"):
-        return Path(given).absolute()
+    """`HEADRACE_CACHE`, else `headrace` in the user's cache folder."""
+    if configured := os.environ.get("HEADRACE_CACHE"):
+        return Path(configured).absolute()
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base).absolute() / "headrace"
 
 
 def local_part(store: Store, part: Part, ref: str) -> Path:
-    """A file on this machine whose bytes are the part's.
+    """A local file with the bytes of the part.
 
     Raises:
-        StateError: the store has none, or other bytes under its name.
+        StateError: the store has no such object, or other bytes under its name.
     """
     name = store.object_name(part.object, "parquet")
-    here = store.storage.local_path(name)
-    if here is not None:
-        return checked(here, part.object, part.bytes, ref)
-    kept = cache() / "objects" / f"{part.object}.parquet"
-    with suppress(StateError):  # what is not there, or was damaged here, is fetched
-        return checked(kept, part.object, part.bytes, ref)
-    _fetch(store, name, part, kept, ref)
-    return checked(kept, part.object, part.bytes, ref)
+    local = store.storage.local_path(name)
+    if local is not None:
+        return checked(local, part.object, part.bytes, ref)
+    cached = cache() / "objects" / f"{part.object}.parquet"
+    with suppress(StateError):  # a copy that is missing or damaged is fetched again
+        return checked(cached, part.object, part.bytes, ref)
+    _fetch(store, name, part, cached, ref)
+    return checked(cached, part.object, part.bytes, ref)
 
 
 def _fetch(store: Store, name: str, part: Part, to: Path, ref: str) -> None:
-    """Copy an object; the copy appears whole, and only if its bytes are right."""
+    """Copy an object; the copy becomes visible whole, and only if its bytes are right."""
     where = Path(store.storage.address) / name
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     to.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(to)
     try:
         with store.storage.open(name) as source, temporary.open("wb") as copy:
-            # An object of another size is not fetched to its end, however long it is.
-            left = part.bytes + 1
-            while left > 0 and (block := source.read(min(left, _BLOCK))):
-                found.update(block)
+            # An object that is too large is not fetched to its end.
+            remaining = part.bytes + 1
+            while remaining > 0 and (block := source.read(min(remaining, _BLOCK))):
+                hasher.update(block)
                 copy.write(block)
-                left -= len(block)
-        if left != 1:
+                remaining -= len(block)
+        if remaining != 1:
             raise _refused(part.object, f"is not {part.bytes} bytes", where, ref)
-        if found.hexdigest() != part.object:
+        if hasher.hexdigest() != part.object:
             raise _refused(part.object, "holds other bytes", where, ref)
         temporary.replace(to)
     finally:
@@ -83,30 +83,30 @@ def forget(names: Iterable[str]) -> None:
         StateError: one cannot be removed.
     """
     for name in names:
-        kept = cache() / "objects" / name
+        cached = cache() / "objects" / name
         try:
-            kept.unlink(missing_ok=True)
+            cached.unlink(missing_ok=True)
         except OSError as error:
             raise StateError(
                 f"a copy of an object that is gone stays here: {error.strerror}",
-                where=str(kept),
+                where=str(cached),
                 fix="delete it",
             ) from error
 
 
 def checked(path: Path, digest: str, size: int, ref: str) -> Path:
-    """`path`, whose bytes are those that `digest` (sha256) names.
+    """Return `path` after checking that its bytes have the sha256 `digest`.
 
     Raises:
         StateError: the file is missing, has another size or holds other bytes.
     """
     if not path.is_file():
         raise _refused(digest, "is missing", path, ref)
-    found = path.stat()
-    if found.st_size != size:
-        raise _refused(digest, f"is {found.st_size} bytes, not {size} bytes", path, ref)
-    stamp = _stamp(found)
-    if _known(path, digest) != stamp:
+    status = path.stat()
+    if status.st_size != size:
+        raise _refused(digest, f"is {status.st_size} bytes, not {size} bytes", path, ref)
+    stamp = _stamp(status)
+    if _recorded_stamp(path, digest) != stamp:
         if digest_of(path) != digest:
             raise _refused(digest, "holds other bytes", path, ref)
         _remember(path, digest, stamp)
@@ -127,8 +127,8 @@ def _refused(digest: str, why: str, path: Path, ref: str) -> StateError:
     )
 
 
-def _stamp(found: os.stat_result) -> Stamp:
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+def _stamp(status: os.stat_result) -> Stamp:
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _place(path: Path, digest: str) -> Path:
@@ -136,23 +136,23 @@ def _place(path: Path, digest: str) -> Path:
     return cache() / "checked" / digest[:2] / f"{digest}-{where}"
 
 
-def _known(path: Path, digest: str) -> Stamp | None:
+def _recorded_stamp(path: Path, digest: str) -> Stamp | None:
     place = _place(path, digest)
-    if (found := _checked.get(str(place))) is not None:
-        return found
+    if (stamp := _checked.get(str(place))) is not None:
+        return stamp
     with suppress(OSError, ValueError):
-        one, two, three, four, five = map(int, place.read_text().split())
-        return one, two, three, four, five
+        device, inode, size, modified, changed = map(int, place.read_text().split())
+        return device, inode, size, modified, changed
     return None
 
 
 def _remember(path: Path, digest: str, stamp: Stamp) -> None:
-    """For this process and later ones, if the file is old enough to tell by its times."""
+    """Record a checked file for this and later processes, if its times are old enough."""
     if time.time_ns() - stamp[4] < _SETTLED_NS:
         return
     place = _place(path, digest)
     _checked[str(place)] = stamp
-    # Without a folder to write to, each process checks anew.
+    # Without a writable folder each process checks the file itself.
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary = temporary_beside(place)

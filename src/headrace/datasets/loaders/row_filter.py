@@ -1,11 +1,12 @@
-"""Which rows of a release: a condition as data, so that no name or value becomes text of a query.
+"""Conditions on the rows of a release, as data, so that no name or value becomes query text.
 
     ("distance", ">", 500)                                     one condition
     [("t", ">=", "2013-03-01"), ("carrier", "in", ["AA"])]     all of them hold
     {"origin": "EWR", "carrier": ["AA", "UA"]}                 equal to, or one of
     pc.field("distance") > 2 * pc.field("air_time")            any expression of pyarrow
 
-A row is kept where the condition is true: null is not, and neither is NaN, but for `!=`.
+A row is kept if the condition is true. A null never satisfies a comparison; NaN satisfies only
+`!=`.
 """
 
 import math
@@ -35,7 +36,7 @@ Types = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Term:
-    """One condition. Values are plain ones of dtype `kind`: microseconds for timestamps."""
+    """One condition. Values are of dtype `kind`; timestamps are microseconds."""
 
     column: str
     op: str
@@ -44,13 +45,13 @@ class Term:
 
     def __str__(self) -> str:
         moments = self.kind in {"timestamp", "local_timestamp"}
-        shown = ", ".join(iso(one) if moments else repr(one) for one in self.values)
-        return f"{self.column} {self.op} {f'({shown})' if self.op in LISTED else shown}".rstrip()
+        texts = ", ".join(iso(value) if moments else repr(value) for value in self.values)
+        return f"{self.column} {self.op} {f'({texts})' if self.op in LISTED else texts}".rstrip()
 
 
 @dataclass(frozen=True)
 class Where:
-    """All `terms` and all `expressions` hold; without any, every row is kept."""
+    """Conjunction of `terms` and `expressions`; without any, every row is kept."""
 
     terms: tuple[Term, ...] = ()
     expressions: tuple["pc.Expression", ...] = ()
@@ -70,7 +71,7 @@ EVERY_ROW = Where()
 
 @dataclass(frozen=True)
 class Bound:
-    """What is known of a column in some rows; None is not known. NaN is outside `low` to `high`."""
+    """Known bounds of a column in some rows; None if unknown. NaN is outside `low` to `high`."""
 
     rows: int
     nulls: int | None = None
@@ -78,42 +79,42 @@ class Bound:
     high: Any = None
 
 
-def parse(given: object, types: Types, ref: str) -> Where:
-    """`given` in any of the forms above, for a release with columns of these `types`.
+def parse(condition: object, types: Types, ref: str) -> Where:
+    """Parse a condition in any of the forms above, for a release with columns of these `types`.
 
     Raises:
         DeclarationError: an unknown column, operator or form, or a value of another dtype.
     """
-    if given is None:
+    if condition is None:
         return EVERY_ROW
-    if isinstance(given, Where):
-        return given
-    if not isinstance(given, tuple | list | Mapping):
-        return Where(expressions=(_expression(given, types, ref),))
-    return Where(tuple(_term(*one, types, ref) for one in _listed(given, ref)))
+    if isinstance(condition, Where):
+        return condition
+    if not isinstance(condition, tuple | list | Mapping):
+        return Where(expressions=(_expression(condition, types, ref),))
+    return Where(tuple(_term(*entry, types, ref) for entry in _listed(condition, ref)))
 
 
-def _expression(given: object, types: Types, ref: str) -> "pc.Expression":
+def _expression(condition: object, types: Types, ref: str) -> "pc.Expression":
     import pyarrow.compute as pc
 
-    if not isinstance(given, pc.Expression):
-        raise DeclarationError(f"{given!r} is no condition on rows", where=ref, fix=_FORMS)
-    fields_of(given, types, ref)
-    return given
+    if not isinstance(condition, pc.Expression):
+        raise DeclarationError(f"{condition!r} is not a condition on rows", where=ref, fix=_FORMS)
+    fields_of(condition, types, ref)
+    return condition
 
 
-def _listed(given: object, ref: str) -> Iterator[tuple[object, object, object]]:
-    if isinstance(given, Mapping):
-        for name, value in given.items():
+def _listed(condition: object, ref: str) -> Iterator[tuple[object, object, object]]:
+    if isinstance(condition, Mapping):
+        for name, value in condition.items():
             yield name, "in" if isinstance(value, list | tuple | set | frozenset) else "=", value
         return
-    many = isinstance(given, list) or (
-        isinstance(given, tuple) and bool(given) and isinstance(given[0], tuple)
+    many = isinstance(condition, list) or (
+        isinstance(condition, tuple) and bool(condition) and isinstance(condition[0], tuple)
     )
-    for one in given if many else (given,):  # type: ignore[attr-defined]
-        if not isinstance(one, tuple | list) or len(one) not in {2, 3}:
-            raise DeclarationError(f"{one!r} is no condition on rows", where=ref, fix=_FORMS)
-        yield one[0], one[1], one[2] if len(one) == 3 else None
+    for entry in condition if many else (condition,):  # type: ignore[attr-defined]
+        if not isinstance(entry, tuple | list) or len(entry) not in {2, 3}:
+            raise DeclarationError(f"{entry!r} is not a condition on rows", where=ref, fix=_FORMS)
+        yield entry[0], entry[1], entry[2] if len(entry) == 3 else None
 
 
 def _term(name: object, op: object, value: object, types: Types, ref: str) -> Term:
@@ -122,33 +123,33 @@ def _term(name: object, op: object, value: object, types: Types, ref: str) -> Te
         raise DeclarationError(
             f"there is no column {column!r} to choose rows by", where=ref, fix=choose(column, types)
         )
-    said = {"==": "=", "<>": "!="}.get(str(op), str(op))
-    if said not in OPS:
+    operator = {"==": "=", "<>": "!="}.get(str(op), str(op))
+    if operator not in OPS:
         raise DeclarationError(
-            f"there is no condition {op!r}", where=f"{ref}, {column}", fix=choose(said, OPS)
+            f"there is no condition {op!r}", where=f"{ref}, {column}", fix=choose(operator, OPS)
         )
-    if said in NULLNESS:
-        return Term(column, said)
-    if said in LISTED:
+    if operator in NULLNESS:
+        return Term(column, operator)
+    if operator in LISTED:
         if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
             raise DeclarationError(
-                f"{said!r} needs a list of values, not {value!r}", where=f"{ref}, {column}",
-                fix=f'("{column}", "{said}", [{value!r}])',
+                f"{operator!r} needs a list of values, not {value!r}", where=f"{ref}, {column}",
+                fix=f'("{column}", "{operator}", [{value!r}])',
             )  # fmt: skip
-        values = tuple(_value(one, column, types[column], ref) for one in value)
+        values = tuple(_value(element, column, types[column], ref) for element in value)
     else:
         values = (_value(value, column, types[column], ref),)
-    return Term(column, said, values, types[column])
+    return Term(column, operator, values, types[column])
 
 
-def _value(given: Any, column: str, kind: str, ref: str) -> Any:  # noqa: ANN401 - of any dtype
-    plain = given.item() if hasattr(given, "dtype") and hasattr(given, "item") else given
+def _value(value: Any, column: str, kind: str, ref: str) -> Any:  # noqa: ANN401 - of any dtype
+    plain = value.item() if hasattr(value, "dtype") and hasattr(value, "item") else value
     try:
         return _READ[kind](plain)
     except (KeyError, TypeError, ValueError):
         fix = f'("{column}", "is null")' if plain is None else f"give a {kind}{_EXAMPLES[kind]}"
         raise DeclarationError(
-            f"{given!r} cannot be compared with column {column!r}, which is {kind}",
+            f"{value!r} cannot be compared with column {column!r}, which is {kind}",
             where=ref, fix=fix,
         ) from None  # fmt: skip
 
@@ -162,24 +163,24 @@ def _only(*kinds: type) -> Callable[[Any], Any]:
     return read
 
 
-def _whole(value: object) -> int:
-    found = int(_only(int)(value))
-    if not -(2**63) <= found < 2**63:
+def _int64(value: object) -> int:
+    number = int(_only(int)(value))
+    if not -(2**63) <= number < 2**63:
         raise ValueError(value)
-    return found
+    return number
 
 
 def _moment(value: object) -> int:
     if isinstance(value, datetime):
         return to_us(value)
-    return parse_iso(value) if isinstance(value, str) else _whole(value)
+    return parse_iso(value) if isinstance(value, str) else _int64(value)
 
 
 def _local(value: object) -> int:
-    found = datetime.fromisoformat(value) if isinstance(value, str) else value
-    if not isinstance(found, datetime) or found.tzinfo is not None:
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if not isinstance(moment, datetime) or moment.tzinfo is not None:
         raise TypeError(value)
-    return parse_iso(found.isoformat())
+    return parse_iso(moment.isoformat())
 
 
 def _day(value: object) -> date:
@@ -191,7 +192,7 @@ def _day(value: object) -> date:
 
 
 _READ: dict[str, Callable[[Any], Any]] = {
-    "int64": _whole,
+    "int64": _int64,
     "float64": lambda value: float(_only(int, float)(value)),
     "bool": _only(bool),
     "string": _only(str),
@@ -217,10 +218,13 @@ _EXAMPLES = {
 
 def expression(where: Where, types: Types) -> "pc.Expression | None":
     """The condition for pyarrow; None if every row is kept."""
-    found = None
-    for one in (*(_of_term(term, types[term.column]) for term in where.terms), *where.expressions):
-        found = one if found is None else found & one
-    return found
+    combined = None
+    for condition in (
+        *(_of_term(term, types[term.column]) for term in where.terms),
+        *where.expressions,
+    ):
+        combined = condition if combined is None else combined & condition
+    return combined
 
 
 def _of_term(term: Term, kind: str) -> "pc.Expression":
@@ -231,9 +235,9 @@ def _of_term(term: Term, kind: str) -> "pc.Expression":
         return field.is_null() if term.op == "is null" else field.is_valid()
     values = arrow_values(term, kind)
     if term.op in LISTED:
-        # Arrow takes NaN for a member of a list that has it; a comparison does not.
-        known = field.isin(values.filter(pc.equal(values, values)))
-        return known if term.op == "in" else ~known & field.is_valid()
+        # Arrow finds NaN in a list that contains it; a comparison does not.
+        is_listed = field.isin(values.filter(pc.equal(values, values)))
+        return is_listed if term.op == "in" else ~is_listed & field.is_valid()
     value = pc.scalar(values[0])
     return {
         "=": field == value,
@@ -252,33 +256,33 @@ def arrow_values(term: Term, kind: str) -> pa.Array:
     return pa.array(term.values, TYPES[kind])
 
 
-def fields_of(found: "pc.Expression", types: Types, ref: str) -> tuple[str, ...]:
-    """The columns that an expression needs: those without which it cannot be bound.
+def fields_of(condition: "pc.Expression", types: Types, ref: str) -> tuple[str, ...]:
+    """The columns that an expression needs, which are those without which it cannot be bound.
 
     Raises:
-        DeclarationError: it names other columns, or cannot be computed on these.
+        DeclarationError: the expression names other columns, or cannot be computed on these.
     """
     empty = pa.schema([(name, TYPES[kind]) for name, kind in types.items()]).empty_table()
-    if why := _unbound(found, empty):
+    if why := _unbound(condition, empty):
         raise DeclarationError(
             f"the condition cannot be computed: {why}", where=ref,
             fix=f"it must be true or false of a row's {', '.join(types)}",
         )  # fmt: skip
-    return tuple(name for name in types if _unbound(found, empty.drop_columns([name])))
+    return tuple(name for name in types if _unbound(condition, empty.drop_columns([name])))
 
 
-def _unbound(found: "pc.Expression", empty: pa.Table) -> str:
+def _unbound(condition: "pc.Expression", empty: pa.Table) -> str:
     try:
-        empty.filter(found)
+        empty.filter(condition)
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
         return str(error).splitlines()[0]
     return ""
 
 
 def needed(where: Where, types: Types, ref: str) -> set[str]:
-    """The columns that must be read to decide."""
+    """The columns that the condition reads."""
     of_expressions = {
-        name for one in where.expressions for name in fields_of(one, types, ref)
+        name for condition in where.expressions for name in fields_of(condition, types, ref)
     }  # fmt: skip
     return of_expressions | {term.column for term in where.terms}
 
@@ -291,16 +295,16 @@ def may_match(where: Where, types: Types, bound: Callable[[str], Bound | None]) 
     return all(_may(term, types[term.column], bound(term.column)) for term in where.terms)
 
 
-def _may(term: Term, kind: str, found: Bound | None) -> bool:
-    if found is None:
+def _may(term: Term, kind: str, bound: Bound | None) -> bool:
+    if bound is None:
         return True
     if term.op == "is null":
-        return found.nulls != 0
-    if found.nulls == found.rows:
+        return bound.nulls != 0
+    if bound.nulls == bound.rows:
         return False
-    if term.op == "is not null" or found.low is None or found.high is None:
+    if term.op == "is not null" or bound.low is None or bound.high is None:
         return True
-    low, high = found.low, found.high
+    low, high = bound.low, bound.high
     if term.op in {"!=", "not in"}:
         # A NaN lies outside the bounds of its column, and differs from everything.
         return kind == "float64" or low != high or low not in term.values

@@ -1,9 +1,9 @@
-"""In which order rows come in an epoch, and which of them a reader among several takes.
+"""Order of the rows in an epoch, and their distribution over several readers.
 
-A function of (seed, epoch) alone, the same on every machine and with every version of numpy: parts
-are shuffled, rows within each part, and the line of rows that this gives is cut into shards of
-equal length, to a row. A shard reads its parts in chunks of at least `buffer` rows, and shuffles
-each chunk once more. No row is lost or doubled; at most a chunk is in memory.
+The order depends on (seed, epoch) alone, on every machine and with every version of numpy. Parts
+are shuffled, then the rows within each part; the resulting sequence of rows is cut into shards of
+equal length, up to one row. A shard reads its parts in chunks of at least `buffer` rows and
+shuffles each chunk once more. Each row occurs exactly once; at most one chunk is in memory.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Order:
-    """`sizes` are the rows of each part; `buffer` the rows that are shuffled together, at least."""
+    """Order of rows: `sizes` are the rows of the parts, `buffer` the least rows of a shuffle."""
 
     sizes: tuple[int, ...]
     seed: int = 0
@@ -39,38 +39,38 @@ class Order:
         return sum(self.sizes)
 
     def share(self, shard: int, shards: int) -> tuple[int, int]:
-        """From which to which place of the epoch's line a shard reads."""
+        """Start and end of a shard in the sequence of rows of an epoch."""
         return shard * self.rows // shards, (shard + 1) * self.rows // shards
 
     def chunks(self, epoch: int, shard: int, shards: int) -> list[tuple[Segment, ...]]:
-        """What a shard reads in an epoch, chunk by chunk."""
+        """Segments that a shard reads in an epoch, chunk by chunk."""
         first, end = self.share(shard, shards)
-        found: list[list[Segment]] = []
-        held, place = self.buffer, 0
+        chunks: list[list[Segment]] = []
+        chunk_rows, place = self.buffer, 0
         for part in self._parts(epoch):
             start, stop = max(first - place, 0), min(end - place, self.sizes[part])
             place += self.sizes[part]
             if start >= stop:
                 continue
-            if held >= self.buffer:
-                found.append([])
-                held = 0
-            found[-1].append(Segment(part, start, stop))
-            held += stop - start
-        return [tuple(chunk) for chunk in found]
+            if chunk_rows >= self.buffer:
+                chunks.append([])
+                chunk_rows = 0
+            chunks[-1].append(Segment(part, start, stop))
+            chunk_rows += stop - start
+        return [tuple(chunk) for chunk in chunks]
 
     def _parts(self, epoch: int) -> list[int]:
         if not self.shuffle:
             return list(range(len(self.sizes)))
-        found: list[int] = self._shuffled(len(self.sizes), _PARTS, epoch).tolist()
-        return found
+        order: list[int] = self._shuffled(len(self.sizes), _PARTS, epoch).tolist()
+        return order
 
     def within(self, epoch: int, segment: Segment) -> Places:
         """Places of a segment's rows in its part."""
         if not self.shuffle:
             return np.arange(segment.start, segment.stop)
-        whole = self._shuffled(self.sizes[segment.part], _ROWS, epoch, segment.part)
-        return whole[segment.start : segment.stop]
+        part_order = self._shuffled(self.sizes[segment.part], _ROWS, epoch, segment.part)
+        return part_order[segment.start : segment.stop]
 
     def mixed(self, rows: int, epoch: int, shard: int, chunk: int) -> Places:
         """The order of a chunk's `rows`."""
@@ -79,11 +79,11 @@ class Order:
         return self._shuffled(rows, _CHUNK, epoch, shard, chunk)
 
     def _shuffled(self, rows: int, *of: int) -> Places:
-        # The raw stream is what numpy keeps the same for ever; its shuffles are not.
+        # Numpy guarantees a stable raw stream, but not stable shuffles.
         words = np.random.PCG64(np.random.SeedSequence([self.seed, *of])).random_raw(rows)
         return np.argsort(words, kind="stable")
 
 
 def total(chunks: Sequence[tuple[Segment, ...]]) -> int:
-    """Rows of some chunks."""
+    """Number of rows of some chunks."""
     return sum(segment.stop - segment.start for chunk in chunks for segment in chunk)

@@ -1,8 +1,8 @@
-"""Reading parts with pyarrow: only the columns asked for, and only what may hold rows asked for.
+"""Read parts with pyarrow: only the selected columns, and only row groups that may match.
 
-Rows that cannot match are left out in three steps, each cheaper than the next: whole splits and
-parts by what the manifest says of them, groups of rows by the footer of their file, and single rows
-by the condition itself.
+Rows that cannot match are skipped in three steps, each cheaper than the next: splits and parts by
+the statistics of the manifest, row groups by the footer of their file, and single rows by the
+condition itself.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ TIME = "t"
 
 @dataclass(frozen=True)
 class Scan:
-    """What is read of a release: columns of the rows of some splits for which `where` holds."""
+    """Selection of a release to read: columns and splits, and the rows for which `where` holds."""
 
     store: Store
     manifest: Manifest
@@ -56,17 +56,17 @@ class Scan:
 
     @cached_property
     def schema(self) -> pa.Schema:
-        """Names and dtypes of the columns, in order; from the manifest, no file is read."""
-        whole = self._whole
-        return pa.schema([whole.field(name) for name in self.columns])
+        """Names and dtypes of the columns, in order, from the manifest; no file is read."""
+        full_schema = self._full_schema
+        return pa.schema([full_schema.field(name) for name in self.columns])
 
     @cached_property
-    def _whole(self) -> pa.Schema:
+    def _full_schema(self) -> pa.Schema:
         return schema_of(self.manifest.columns)
 
     @cached_property
     def _read(self) -> list[str]:
-        """The columns to read: those asked for, and those the condition needs after them."""
+        """The columns to read: the selected ones, followed by those that the condition needs."""
         extra = needed(self.where, self.types, self.manifest.ref) - set(self.columns)
         return [*self.columns, *sorted(extra)]
 
@@ -75,18 +75,18 @@ class Scan:
         return expression(self.where, self.types)
 
     def parts(self) -> list[Part]:
-        """Those that may hold rows asked for, by the manifest, in the order of the rows."""
-        found = []
+        """Parts that may hold matching rows, by the manifest, in the order of the rows."""
+        parts = []
         for name in self.splits:
             entry = self.manifest.splits[name]
             if self._may(entry):
-                found += [part for part in entry.parts if self._part_may(part)]
-        return found
+                parts += [part for part in entry.parts if self._part_may(part)]
+        return parts
 
     def _may(self, entry: SplitEntry) -> bool:
-        known = entry.statistics
+        statistics = entry.statistics
         return may_match(
-            self.where, self.types, lambda name: stated(known.get(name), self.types[name])
+            self.where, self.types, lambda name: stated(statistics.get(name), self.types[name])
         )
 
     def _part_may(self, part: Part) -> bool:
@@ -97,11 +97,11 @@ class Scan:
         return may_match(self.where, self.types, bound)
 
     def path(self, part: Part) -> Path:
-        """A file whose bytes are the part's. Raises StateError if there is none."""
+        """A local file with the bytes of the part. Raises StateError if there is none."""
         return local_part(self.store, part, self.manifest.ref)
 
     def counting(self) -> "Scan":
-        """The same rows with as few columns as it takes to count them."""
+        """The same rows with the fewest columns needed to count them."""
         fewest = sorted(needed(self.where, self.types, self.manifest.ref)) or self.columns[:1]
         return replace(self, columns=tuple(fewest))
 
@@ -111,10 +111,10 @@ class Scan:
         return pa.concat_tables(tables) if tables else self.schema.empty_table()
 
     def file(self, part: Part) -> pq.ParquetFile:
-        """An open part, whose bytes, columns, dtypes and number of rows are the manifest's.
+        """Open a part whose bytes, columns, dtypes and number of rows match the manifest.
 
         Raises:
-            StateError: it is missing, or is not what was released.
+            StateError: the part is missing, or is not what was released.
         """
         path = self.path(part)
         with reading(part, f"{self.manifest.ref}, {path}"):
@@ -129,7 +129,7 @@ class Scan:
         return file
 
     def tables(self) -> Iterator[pa.Table]:
-        """A table for each part, in order; of one that holds no such row, none."""
+        """Yield a table for each part, in order, except for parts that cannot match."""
         for part in self.parts():
             with self.file(part) as file, reading(part, self.manifest.ref):
                 groups = self.groups(file)
@@ -139,10 +139,10 @@ class Scan:
                     table = file.read_row_groups(groups, columns=self._read)
                 else:
                     continue
-            yield self._kept(table)
+            yield self._matching(table)
 
     def part(self, part: Part) -> "tuple[pa.Table, npt.NDArray[np.int64] | None]":
-        """The rows asked for of a part, and their places in it; None if they are all its rows."""
+        """Matching rows of a part, and their places in it; None if there is no condition."""
         with self.file(part) as file, reading(part, self.manifest.ref):
             table = file.read(columns=self._read)
         if self._condition is None:
@@ -151,25 +151,25 @@ class Scan:
 
         # A column's name is never empty.
         numbered = table.append_column("", pa.array(np.arange(table.num_rows)))
-        kept = numbered.filter(self._condition)
-        return kept.select(list(self.columns)), kept.column("").to_numpy()
+        matching = numbered.filter(self._condition)
+        return matching.select(list(self.columns)), matching.column("").to_numpy()
 
     def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
-        """At most `rows` at a time; no more than a group of rows is in memory."""
+        """Yield at most `rows` rows at a time; only one row group is in memory."""
         for part in self.parts():
             with self.file(part) as file, reading(part, self.manifest.ref):
-                found = file.iter_batches(rows, self.groups(file), columns=self._read)
-                for batch in found:
-                    kept = self._kept(pa.Table.from_batches([batch]))
-                    yield from kept.to_batches()
+                batches = file.iter_batches(rows, self.groups(file), columns=self._read)
+                for batch in batches:
+                    matching = self._matching(pa.Table.from_batches([batch]))
+                    yield from matching.to_batches()
 
-    def _kept(self, table: pa.Table) -> pa.Table:
+    def _matching(self, table: pa.Table) -> pa.Table:
         if self._condition is not None:
             table = table.filter(self._condition)
         return table if table.column_names == list(self.columns) else table.select(self.columns)
 
     def groups(self, file: pq.ParquetFile) -> list[int]:
-        """Those of a file that may hold rows asked for, by its footer."""
+        """Row groups of a file that may hold matching rows, by its footer."""
         if not self.where:
             return list(range(file.num_row_groups))
         return [
@@ -181,7 +181,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class _Bounds:
-    """Looks a column up in the footer of a group of rows."""
+    """Function that looks up the bounds of a column in the footer of a row group."""
 
     group: Any
     places: Mapping[str, int]
@@ -189,15 +189,15 @@ class _Bounds:
 
     def __call__(self, name: str) -> Bound | None:
         column = self.group.column(self.places[name])
-        found = column.statistics if column.is_stats_set else None
-        if found is None:
+        statistics = column.statistics if column.is_stats_set else None
+        if statistics is None:
             return None
         low, high = (
-            (_plain(found.min, self.types[name]), _plain(found.max, self.types[name]))
-            if found.has_min_max
+            (_plain(statistics.min, self.types[name]), _plain(statistics.max, self.types[name]))
+            if statistics.has_min_max
             else (None, None)
         )
-        nulls = found.null_count if found.has_null_count else None
+        nulls = statistics.null_count if statistics.has_null_count else None
         return Bound(self.group.num_rows, nulls, low, high)
 
 
@@ -210,7 +210,7 @@ def _places(names: Sequence[str]) -> dict[str, int]:
 
 
 def _plain(value: Any, kind: str) -> Any:  # noqa: ANN401 - of the column's dtype
-    """As in a condition: a moment is microseconds."""
+    """A value as conditions hold it: moments are microseconds."""
     if isinstance(value, datetime):
         return parse_iso(value.isoformat())
     if kind == "date" and not isinstance(value, date):

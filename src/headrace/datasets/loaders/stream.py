@@ -1,4 +1,4 @@
-"""Batches of arrays in an order that can be taken up again, by one reader or by several."""
+"""Batches of arrays in a resumable order, for one reader or several."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Arrays = dict[str, Array]
 
 @dataclass(frozen=True)
 class At:
-    """Where a shard stands in an epoch: `row` rows of chunk `chunk` are behind it."""
+    """Position of a shard in an epoch: it has read `row` rows of chunk `chunk`."""
 
     chunk: int = 0
     row: int = 0
@@ -24,10 +24,10 @@ class At:
 
 @dataclass(frozen=True)
 class Stream:
-    """The rows of `scan` in batches of `batch`; the last one of a shard is shorter.
+    """The rows of `scan` in batches of `batch`; the last batch of a shard is shorter.
 
-    With `drop_last` it is left out. All shards then give as many batches, unless there is a
-    condition on rows.
+    With `drop_last` the last batch is dropped. All shards then yield the same number of batches,
+    unless there is a condition on rows.
     """
 
     scan: Scan
@@ -47,8 +47,8 @@ class Stream:
         sizes = tuple(part.rows for part in self.parts)
         return Order(sizes, self.seed, self.shuffle, self.buffer)
 
-    def most(self, shard: int, shards: int) -> int:
-        """Batches of a shard in an epoch; with a condition on rows, no more than that."""
+    def max_batches(self, shard: int, shards: int) -> int:
+        """Number of batches of a shard in an epoch; an upper bound if rows are filtered."""
         first, end = self.order.share(shard, shards)
         if self.drop_last:
             return self.order.rows // shards // self.batch
@@ -57,59 +57,59 @@ class Stream:
     def batches(
         self, epoch: int, shard: int = 0, shards: int = 1, at: At | None = None
     ) -> Iterator[tuple[At, Arrays]]:
-        """Each batch, and where the shard stands behind it: give that as `at` to go on there."""
+        """Yield each batch with the shard's position after it, to be passed as `at` to resume."""
         chunks = self.order.chunks(epoch, shard, shards)
         start = at or At()
-        left = self.most(shard, shards) - self._behind(chunks, start)
+        remaining = self.max_batches(shard, shards) - self._behind(chunks, start)
         carried: list[Arrays] = []
         for number in range(start.chunk, len(chunks)):
-            if left <= 0:
+            if remaining <= 0:
                 return
             rows, mixed = self._chunk(epoch, shard, number, chunks[number])
             place = start.row if number == start.chunk else 0
-            while place < len(mixed) and left > 0:
+            while place < len(mixed) and remaining > 0:
                 stop = min(place + self.batch - sum(map(_length, carried)), len(mixed))
-                carried.append({name: one[mixed[place:stop]] for name, one in rows.items()})
+                carried.append({name: array[mixed[place:stop]] for name, array in rows.items()})
                 place = stop
                 if sum(map(_length, carried)) == self.batch:
                     yield At(number, place), _joined(carried)
                     carried = []
-                    left -= 1
+                    remaining -= 1
         if carried and not self.drop_last:
             yield At(len(chunks)), _joined(carried)
 
     def _behind(self, chunks: list[tuple[Segment, ...]], at: At) -> int:
-        """Batches given before `at`; with a condition, no fewer are left than it leaves."""
+        """Batches before `at`; with a condition on rows, the greatest possible number."""
         return (total(chunks[: at.chunk]) + at.row) // self.batch
 
     def _chunk(
         self, epoch: int, shard: int, number: int, chunk: tuple[Segment, ...]
     ) -> tuple[Arrays, Places]:
-        """The rows of a chunk as they lie in their parts, and the order to take them in."""
-        found, order, rows = [], [], 0
+        """The rows of a chunk in the order of their parts, and the order to take them in."""
+        encoded, order, rows = [], [], 0
         for segment in chunk:
-            table, kept = self.scan.part(self.parts[segment.part])
+            table, matching = self.scan.part(self.parts[segment.part])
             places = self.order.within(epoch, segment)
-            if kept is not None:
-                # From places in the part to places among the rows that are kept of it.
+            if matching is not None:
+                # Map places in the part to places among its matching rows.
                 among = np.full(self.order.sizes[segment.part], -1)
-                among[kept] = np.arange(len(kept))
+                among[matching] = np.arange(len(matching))
                 places = among[places]
                 places = places[places >= 0]
             if len(places) < table.num_rows:
                 table, places = table.take(places), np.arange(len(places))
-            found.append(self.encoder.encode(table))
+            encoded.append(self.encoder.encode(table))
             order.append(places + rows)
             rows += len(places)
         mixed = self.order.mixed(rows, epoch, shard, number)
-        return _joined(found), np.concatenate(order)[mixed]
+        return _joined(encoded), np.concatenate(order)[mixed]
 
 
 def _length(arrays: Arrays) -> int:
     return len(next(iter(arrays.values())))
 
 
-def _joined(found: list[Arrays]) -> Arrays:
-    if len(found) == 1:
-        return found[0]
-    return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+def _joined(pieces: list[Arrays]) -> Arrays:
+    if len(pieces) == 1:
+        return pieces[0]
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}

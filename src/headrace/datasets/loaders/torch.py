@@ -1,4 +1,4 @@
-"""Rows for torch: in batches, shuffled by seed and epoch, resumable, shared out among readers.
+"""Rows for torch in batches: shuffled by seed and epoch, resumable, distributed over readers.
 
     rows = data.split("train").torch(batch=1024, seed=7)
     for epoch in range(3):
@@ -6,10 +6,11 @@
             ...
     state = rows.state_dict()                 # a few numbers; rows.load_state_dict(state) goes on
 
-Every row comes exactly once an epoch, over all ranks of a process group and all workers together.
-With workers, use `rows.loader(num_workers=2)`, whose state counts what was handed out, not what
-workers have read ahead. A plain `DataLoader(rows, batch_size=None, num_workers=2)` shares the rows
-out as well; there, call `rows.set_epoch(epoch)` before each epoch, as for a distributed sampler.
+Every row comes exactly once in an epoch, over all ranks of a process group and all their workers.
+With workers, use `rows.loader(num_workers=2)`, whose state counts the batches handed out, not those
+that workers have read ahead. A plain `DataLoader(rows, batch_size=None, num_workers=2)` distributes
+the rows as well; with it, call `rows.set_epoch(epoch)` before each epoch, as for a distributed
+sampler.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,9 +47,9 @@ class Batch(NamedTuple):
 
 
 class TorchRows(IterableDataset):  # type: ignore[misc]
-    """An iterable dataset of batches; calling it gives one with other options.
+    """An iterable dataset of batches; calling it returns one with other options.
 
-    Iterating goes through the epoch at hand, and the next time through the one after it.
+    Each iteration goes through one epoch, and the next iteration through the next epoch.
     """
 
     def __init__(
@@ -68,29 +69,29 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
         rank: int | None = None,
         world: int | None = None,
     ) -> None:
-        """Describe how rows come; nothing is read.
+        """Set the options of the batches; nothing is read.
 
         Args:
             data: a release, or a selection of one.
             batch: rows of a batch.
-            shuffle: by `seed` and epoch; the order of the release otherwise.
-            seed: of the order.
-            buffer: rows that are shuffled together, at least: so many, and a part, are in memory.
-            drop_last: leave out what does not fill a batch, so that all readers give as many.
-            form: `xy` gives (x, y): the features as a matrix, and the label; `columns` a dict of
-                tensors, features and label. Where columns are selected, these are taken instead
-                of the features, whatever they are.
+            shuffle: shuffle by `seed` and epoch; otherwise keep the order of the release.
+            seed: seed of the order.
+            buffer: least number of rows shuffled together: so many, and a part, are in memory.
+            drop_last: drop an incomplete last batch, so that all readers yield as many batches.
+            form: `xy` yields (x, y): the features as a matrix, and the label; `columns` yields a
+                dict of tensors of features and label. If columns are selected, they replace the
+                features, whatever their role.
             dtype: `float32` or `float64`.
-            nulls: what stands for a null: `nan`, a number, or `refuse`. See `Encoder`.
-            fits: apply what the release has fitted on its training rows: imputation, scales,
+            nulls: replacement of nulls: `nan`, a number, or `refuse`. See `Encoder`.
+            fits: apply the transforms that were fitted on the training rows: imputation, scales,
                 vocabularies.
             vocabularies: values of categorical columns by name, in the order of their codes,
-                instead of those that are fitted.
-            rank: which of `world` processes this is; by default as torch.distributed says.
-            world: how many processes share the rows.
+                instead of the fitted vocabularies.
+            rank: rank of this process among `world`; by default from torch.distributed.
+            world: number of processes that share the rows.
 
         Raises:
-            DeclarationError: an option makes no sense, or a column cannot be a number.
+            DeclarationError: an option is invalid, or a column cannot be encoded as a number.
         """
         super().__init__()
         self._data = data
@@ -105,7 +106,11 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
                 f"batch={batch}, buffer={buffer}", where=data.ref, fix="give at least 1"
             )
         encoder = encoder_of(
-            data, form, dtype, nulls, fits_for(data.store, data.manifest, vocabularies, own=fits)
+            data,
+            form,
+            dtype,
+            nulls,
+            fits_for(data.store, data.manifest, vocabularies, include_fitted=fits),
         )
         scan = replace(data.scan, columns=encoder.read)
         self.stream = Stream(scan, encoder, batch, seed, shuffle, buffer, drop_last)
@@ -119,28 +124,28 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Of `x`, in order; or of the dict."""
+        """Names of the columns of `x`, in order, or of the dict."""
         return self.stream.encoder.outputs
 
     def __len__(self) -> int:
-        """Batches of an epoch for this rank without workers; at most so many with a condition."""
-        return self.stream.most(*self.ranks())
+        """Batches of an epoch for this rank without workers; a bound if rows are filtered."""
+        return self.stream.max_batches(*self.ranks())
 
     @property
     def is_remote(self) -> bool:
-        """Whether parts are fetched."""
+        """True if parts are fetched from a remote store."""
         return str(self._data.store.root).startswith(S3)
 
     def ranks(self) -> tuple[int, int]:
-        """This process, and how many there are."""
+        """Rank of this process, and the number of processes."""
         rank, world = self._options["rank"], self._options["world"]
         distributed = torch.distributed
         if rank is None and distributed.is_available() and distributed.is_initialized():
             return distributed.get_rank(), distributed.get_world_size()
-        found = (rank or 0, world or 1)
-        if not 0 <= found[0] < found[1]:
+        position = (rank or 0, world or 1)
+        if not 0 <= position[0] < position[1]:
             raise DeclarationError(f"rank={rank} of world={world}", fix="rank=0, world=1")
-        return found
+        return position
 
     def __iter__(self) -> Iterator[Any]:
         info = get_worker_info()
@@ -155,33 +160,33 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
         self.set_epoch(self.epoch + 1)
 
     def tensors(self, arrays: Arrays) -> Any:  # noqa: ANN401 - Batch, or a dict of tensors
-        found = {name: torch.from_numpy(one) for name, one in arrays.items()}
-        return Batch(found[X], found[Y]) if self.stream.encoder.form == "xy" else found
+        by_name = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return Batch(by_name[X], by_name[Y]) if self.stream.encoder.form == "xy" else by_name
 
     def set_epoch(self, epoch: int) -> None:
         """The next iteration goes through `epoch` from its start."""
         self.epoch, self._at, self._next = epoch, At(), None
 
     def state_dict(self) -> dict[str, Any]:
-        """Where this reader stands; plain values, to be saved beside a model's weights."""
-        return {**self.made_of(1), "epoch": self.epoch, "at": asdict(self._at)}
+        """Position of this reader as plain values, to be saved beside a model's weights."""
+        return {**self.order_options(1), "epoch": self.epoch, "at": asdict(self._at)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The next iteration goes on where `state` was taken.
+        """Resume at the position of `state` in the next iteration.
 
         Raises:
-            DeclarationError: it was taken of other rows, or with other options.
+            DeclarationError: the state is of other rows, or of other options.
         """
         self.check(state, 1)
         self.set_epoch(int(state["epoch"]))
         self._next = self._at = At(**state["at"])
 
     def loader(self, num_workers: int = 0, **options: Any) -> "Loader":  # noqa: ANN401
-        """A torch `DataLoader` with workers that can be resumed, with its `options`."""
+        """A resumable torch `DataLoader` with workers, with its `options`."""
         return Loader(self, num_workers, **options)
 
-    def made_of(self, readers: int) -> dict[str, Any]:
-        """All that decides the order of rows; a state of other values is refused."""
+    def order_options(self, readers: int) -> dict[str, Any]:
+        """Everything that determines the order of rows; a state with other values is refused."""
         stream, (rank, world) = self.stream, self.ranks()
         scan = stream.scan
         return {
@@ -192,22 +197,22 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
         }  # fmt: skip
 
     def check(self, state: Mapping[str, Any], readers: int) -> None:
-        for name, value in self.made_of(readers).items():
+        for name, value in self.order_options(readers).items():
             if state.get(name) != value:
                 raise DeclarationError(
                     f"the state was taken with {name} {state.get(name)!r}, here it is {value!r}",
                     where=self._data.ref,
-                    fix=f"go on with the {name} it was taken with, or start the epoch anew",
+                    fix=f"go on with the {name} it was taken with, or start the epoch again",
                 )
 
 
 class Loader:
-    """A `DataLoader` over `rows` that knows what of it was handed out."""
+    """A `DataLoader` over `rows` that records which batches were handed out."""
 
     def __init__(self, rows: TorchRows, num_workers: int, **options: Any) -> None:  # noqa: ANN401
         self._rows = rows
         self._workers = num_workers
-        # What talks to a remote store has threads, which do not live on in a forked worker.
+        # Clients of a remote store have threads, which do not survive in a forked worker.
         spawned = {"multiprocessing_context": "spawn"} if num_workers and rows.is_remote else {}
         self._options = {**spawned, **options}
         self._readers = max(num_workers, 1)
@@ -219,11 +224,11 @@ class Loader:
         return [At() for _ in range(self._readers)]
 
     def __len__(self) -> int:
-        """Batches of an epoch for this rank; at most so many with a condition on rows."""
+        """Batches of an epoch for this rank; a bound if rows are filtered."""
         rank, world = self._rows.ranks()
         return sum(
-            self._rows.stream.most(rank * self._readers + one, world * self._readers)
-            for one in range(self._readers)
+            self._rows.stream.max_batches(rank * self._readers + reader, world * self._readers)
+            for reader in range(self._readers)
         )
 
     def __iter__(self) -> Iterator[Any]:
@@ -244,16 +249,16 @@ class Loader:
         self._ats, self._turn, self._resumed = self._start(), 0, False
 
     def state_dict(self) -> dict[str, Any]:
-        """What of the epoch was handed out; batches that workers have read ahead were not."""
-        made_of = self._rows.made_of(self._readers)
+        """Position after the batches handed out, without those that workers have read ahead."""
+        order_options = self._rows.order_options(self._readers)
         ats = [asdict(at) for at in self._ats]
-        return {**made_of, "epoch": self._rows.epoch, "turn": self._turn, "at": ats}
+        return {**order_options, "epoch": self._rows.epoch, "turn": self._turn, "at": ats}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The next iteration goes on where `state` was taken; workers and ranks must be as many.
+        """Resume at the position of `state` in the next iteration, with as many workers and ranks.
 
         Raises:
-            DeclarationError: it was taken of other rows, or with other options.
+            DeclarationError: the state is of other rows, or of other options.
         """
         self._rows.check(state, self._readers)
         self._rows.set_epoch(int(state["epoch"]))
@@ -262,7 +267,7 @@ class Loader:
 
 
 class _Tagged(IterableDataset):  # type: ignore[misc]
-    """Batches with the reader that gave them, and where it stands behind them."""
+    """Batches with the reader that yielded them, and its position after them."""
 
     def __init__(self, rows: TorchRows, ats: tuple[At, ...], turn: int) -> None:
         super().__init__()
@@ -272,16 +277,16 @@ class _Tagged(IterableDataset):  # type: ignore[misc]
         info = get_worker_info()
         rank, world = self._rows.ranks()
         readers = len(self._ats)
-        # A loader begins with its first worker: that one takes the reader whose turn it is.
+        # A loader begins with its first worker, which takes the reader whose turn it is.
         reader = ((info.id if info else 0) + self._turn) % readers
         shard, shards = rank * readers + reader, world * readers
-        found = self._rows.stream.batches(self._rows.epoch, shard, shards, self._ats[reader])
-        for at, arrays in found:
+        batches = self._rows.stream.batches(self._rows.epoch, shard, shards, self._ats[reader])
+        for at, arrays in batches:
             yield reader, at.chunk, at.row, self._rows.tensors(arrays)
 
 
 def encoder_of(data: "Dataset", form: Form, dtype: str, nulls: Nulls, fits: Fits) -> Encoder:
-    """The columns that `form` takes of a selection, and how."""
+    """Encoder of the columns that `form` takes from a selection."""
     manifest = data.manifest
     target = manifest.target
     columns = data.columns

@@ -1,4 +1,4 @@
-"""Which split a row belongs to, as of when its label is read, and why a row is left out."""
+"""Assignment of rows to splits: the split, the cut of its label, or the reason for exclusion."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,28 +28,28 @@ Moments = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-# Why a row is left out, in the order the questions are asked; label reasons come after these.
-OUTSIDE, HELD_OUT, WRONG_SIDE = "outside", "held out", "other side of the bound"
+# Reasons for excluding a row, in the order of the checks; label reasons come after these.
+OUTSIDE, IN_EVALUATION_GROUP, WRONG_SIDE = "outside", "held out", "other side of the bound"
 IMMATURE, EMBARGO = "immature", "embargo"
-_BY_RULE = (OUTSIDE, WITHHELD, HELD_OUT, WRONG_SIDE, IMMATURE, EMBARGO)
+_BY_RULE = (OUTSIDE, WITHHELD, IN_EVALUATION_GROUP, WRONG_SIDE, IMMATURE, EMBARGO)
 _APART, _NOWHERE = PLACES.index(EVALUATION), len(PLACES)
 _NEVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """`split` per row: index into PLACES, or -1; `left_out` counts those by split and reason."""
+    """`split` of each row: index into PLACES, or -1; `excluded` counts rows by split and reason."""
 
     split: npt.NDArray[np.int8]
-    left_out: dict[str, dict[str, int]]
+    excluded: dict[str, dict[str, int]]
 
 
 def label_cuts(spec: DatasetSpec, t: Moments, cutoff: int | None = None) -> Moments:
-    """As of which moment each row's label is read, microseconds UTC.
+    """Cut at which each row's label is read, microseconds UTC.
 
     Training rows: the end of the training split. Validation rows, which choose the model: the end
-    of validation, where splits follow each other in time. All other rows, and all rows of splits
-    without a bound in time: the release cutoff. None is later than the cutoff.
+    of validation, if splits follow each other in time. All other rows, and all rows of splits
+    without a bound in time: the release cutoff. No cut is later than the cutoff.
     """
     end = spec.cutoff_us if cutoff is None else cutoff
     rule = spec.splits
@@ -71,34 +71,33 @@ def assign(
     *,
     withheld: Sequence[Withheld] = (),
 ) -> Assignment:
-    """Put rows into splits; equal rows in any order go to equal splits.
+    """Assign rows to splits; equal rows are assigned equally, in any order of the rows.
 
     Args:
-        spec: says how.
+        spec: declaration of the dataset and its splits.
         t: prediction times, int64 microseconds UTC.
-        reasons: strings, why a row has no label; null where it has one.
+        reasons: strings, the reason why a row has no label; null if it has one.
         cutoff: microseconds UTC, by default the spec's.
-        rows: has the key, and the columns that groups and strata are made of; splits by time alone
-            need none.
+        rows: has the key, and the columns of groups and strata; not needed for splits by time.
         withheld: spans of `t` whose rows are in no split, as in `headrace.datasets.splits.rolling`.
 
-    A row is mature iff t + horizon + settle <= cut, by the clock: an answer that came early does
-    not make it so.
+    A row is mature iff t + horizon + settle <= cut, by the clock: an outcome that arrived early
+    does not make it mature.
     """
     end = spec.cutoff_us if cutoff is None else cutoff
     codes, names = _reason_codes(reasons)
-    apart, held = _kept_apart(spec, t, rows)
+    apart, reserved = _kept_apart(spec, t, rows)
     settled = t + spec.label.matures_after
     faulty = inside(withheld, t)
-    usable = (codes < 0) & (settled <= end) & ~apart & ~held & ~faulty
+    usable = (codes < 0) & (settled <= end) & ~apart & ~reserved & ~faulty
     split = np.where(apart, _APART, _place(spec, t, rows, usable))
-    # In strata a row that cannot be used has no place: it is not outside, it has its own reason.
+    # In strata an unusable row has no place: it is excluded for its own reason, not as outside.
     unplaced = ~usable if isinstance(spec.splits, StratifiedSplits) else np.zeros_like(usable)
     why = np.select(
         [
             (split == _NOWHERE) & ~(unplaced & _before_end(spec, t)),
             faulty,
-            held,
+            reserved,
             _on_the_wrong_side(spec, t, split),
             settled > end,
             settled > _bounds(spec)[split] - spec.splits.embargo_us,
@@ -108,12 +107,12 @@ def assign(
     )
     _check_reasons(spec, {names[code] for code in np.unique(codes[(why < 0) & (codes >= 0)])})
     why = np.where(why >= 0, why, np.where(codes >= 0, codes + len(_BY_RULE), -1))
-    chosen = np.where(why < 0, split, -1).astype(np.int8)
-    return Assignment(chosen, _counts(split, why, (*_BY_RULE, *names)))
+    assigned = np.where(why < 0, split, -1).astype(np.int8)
+    return Assignment(assigned, _counts(split, why, (*_BY_RULE, *names)))
 
 
 def _bounds(spec: DatasetSpec) -> Moments:
-    """Before which moment, less the embargo, a label must be settled, place by place."""
+    """Moment, for each place, by which a label must be settled, before subtracting the embargo."""
     bounds = np.full(len(PLACES) + 1, _NEVER)
     if isinstance(spec.splits, TimeSplits):
         bounds[:2] = spec.splits.bounds[:2]
@@ -123,27 +122,27 @@ def _bounds(spec: DatasetSpec) -> Moments:
 
 
 def _place(spec: DatasetSpec, t: Moments, rows: pa.Table | None, usable: Flags) -> Codes:
-    """An index into PLACES, or the number after the last."""
+    """Place of each row: an index into PLACES, or the number after the last."""
     rule = spec.splits
     if isinstance(rule, TimeSplits):
         return np.array([*range(len(SPLITS)), _NOWHERE])[_by_time(rule, t)]
-    given = _needed(spec, rows)
+    table = _needed(spec, rows)
     if isinstance(rule, GroupSplits):
-        found = _by_group(spec, rule, given)
+        places = _by_group(spec, rule, table)
     else:
-        found = _by_stratum(spec, rule, t, given, usable)
-    return np.where(_before_end(spec, t), found, _NOWHERE)
+        places = _by_stratum(spec, rule, t, table, usable)
+    return np.where(_before_end(spec, t), places, _NOWHERE)
 
 
 def _before_end(spec: DatasetSpec, t: Moments) -> Flags:
-    """Rows before the moment that ends the dataset, if it has one."""
+    """True for rows before the end of the dataset, if it has one."""
     until = None if isinstance(spec.splits, TimeSplits) else spec.splits.until_us
-    found: Flags = t < (_NEVER if until is None else until)
-    return found
+    flags: Flags = t < (_NEVER if until is None else until)
+    return flags
 
 
 def _by_time(rule: TimeSplits, t: Moments) -> Codes:
-    """0 train, 1 valid, 2 test, 3 after the last bound; by prediction time alone."""
+    """Place by prediction time alone: 0 train, 1 valid, 2 test, 3 after the last bound."""
     places: Codes = np.searchsorted(np.array(rule.bounds), t, side="right")
     return places
 
@@ -151,19 +150,19 @@ def _by_time(rule: TimeSplits, t: Moments) -> Codes:
 def _by_group(spec: DatasetSpec, rule: GroupSplits, rows: pa.Table) -> Codes:
     hashes = _group_hashes(spec, rows, rule.by, rule.salt)
     train, valid, _ = rule.shares
-    found = np.full(len(hashes), 2)
-    found[below(hashes, train + valid)] = 1
-    found[below(hashes, train)] = 0
-    return found
+    places = np.full(len(hashes), 2)
+    places[below(hashes, train + valid)] = 1
+    places[below(hashes, train)] = 0
+    return places
 
 
 def _by_stratum(
     spec: DatasetSpec, rule: StratifiedSplits, t: Moments, rows: pa.Table, usable: Flags
 ) -> Codes:
-    """Only rows that can be used count for the shares; others are in no split of their own."""
-    found = np.full(len(t), _NOWHERE)
+    """Place of each row by strata; only usable rows count for the shares, others have no place."""
+    split = np.full(len(t), _NOWHERE)
     early = np.zeros(len(t), np.bool_) if rule.after_us is None else t < rule.after_us
-    found[early] = 0
+    split[early] = 0
     shared = np.flatnonzero(usable & ~early & _before_end(spec, t))
     strata = row_hashes(rows, rule.by)[shared]
     first, second = (
@@ -176,37 +175,37 @@ def _by_stratum(
     places = np.full(len(order), 2)
     places[rank < np.repeat(_cuts(size, train + valid), size)] = 1
     places[rank < np.repeat(_cuts(size, train), size)] = 0
-    found[shared[order]] = places
-    # Where a row that is left out would have gone is not known: its stratum has not counted it.
-    return found
+    split[shared[order]] = places
+    # The place of an excluded row is unknown, since its stratum does not count it.
+    return split
 
 
 def _cuts(sizes: Codes, share: Fraction) -> Codes:
-    """The share of each size to the nearest whole row, halves up; exact."""
-    known = {int(n): (2 * share * int(n) + 1) // 2 for n in np.unique(sizes)}
-    return np.array([known[n] for n in sizes.tolist()], dtype=np.int64)
+    """The share of each size, rounded exactly to whole rows, halves up."""
+    counts = {int(n): (2 * share * int(n) + 1) // 2 for n in np.unique(sizes)}
+    return np.array([counts[n] for n in sizes.tolist()], dtype=np.int64)
 
 
 def below(hashes: Hashes, share: Fraction) -> Flags:
-    """Which hashes are in the first `share` of all 2^64."""
+    """True for hashes in the first `share` of all 2^64."""
     bound = ceil(share * 2**64)
     if bound >= 2**64:
         return np.ones(len(hashes), np.bool_)
-    found: Flags = hashes < np.uint64(bound)
-    return found
+    flags: Flags = hashes < np.uint64(bound)
+    return flags
 
 
 def _kept_apart(spec: DatasetSpec, t: Moments, rows: pa.Table | None) -> tuple[Flags, Flags]:
-    """Rows of the evaluation split; and rows that no split may have because of its groups."""
+    """Rows of the evaluation split, and earlier rows of its groups, which no split may have."""
     apart, none = spec.evaluation, np.zeros(len(t), np.bool_)
     if apart is None:
         return none, none
     by = spec.evaluation_group
-    given = _needed(spec, rows)
+    table = _needed(spec, rows)
     hashes = (
-        _group_hashes(spec, given, by, apart.salt)
+        _group_hashes(spec, table, by, apart.salt)
         if by
-        else row_hashes(given, spec.key, apart.salt)
+        else row_hashes(table, spec.key, apart.salt)
     )
     drawn = below(hashes, exact(apart.share))
     recent = _recent(apart, t)
@@ -215,18 +214,18 @@ def _kept_apart(spec: DatasetSpec, t: Moments, rows: pa.Table | None) -> tuple[F
 
 def _recent(apart: Evaluation, t: Moments) -> Flags:
     until = _NEVER if apart.until_us is None else apart.until_us
-    found: Flags = (t >= apart.after_us) & (t < until)
-    return found
+    flags: Flags = (t >= apart.after_us) & (t < until)
+    return flags
 
 
 def _on_the_wrong_side(spec: DatasetSpec, t: Moments, split: Codes) -> Flags:
-    """Rows whose group belongs to one side of the bound in time, and they themselves do not."""
+    """Rows on the other side of the time bound than the split of their group."""
     rule = spec.splits
     if not isinstance(rule, GroupSplits) or rule.after_us is None:
         return np.zeros(len(t), np.bool_)
     early = t < rule.after_us
-    found: Flags = np.where(split == 0, ~early, early) & (split < len(SPLITS))
-    return found
+    flags: Flags = np.where(split == 0, ~early, early) & (split < len(SPLITS))
+    return flags
 
 
 def _group_hashes(spec: DatasetSpec, rows: pa.Table, by: tuple[str, ...], salt: str) -> Hashes:
@@ -243,7 +242,7 @@ def _group_hashes(spec: DatasetSpec, rows: pa.Table, by: tuple[str, ...], salt: 
 def _needed(spec: DatasetSpec, rows: pa.Table | None) -> pa.Table:
     if rows is None:
         raise DeclarationError(
-            "the splits hang on columns of the rows, and none are given",
+            "the splits depend on columns of the rows, and none are given",
             where=f"dataset {spec.name}",
             fix="assign(spec, t, reasons, cutoff, frame)",
         )
@@ -251,21 +250,21 @@ def _needed(spec: DatasetSpec, rows: pa.Table | None) -> pa.Table:
 
 
 def _reason_codes(reasons: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """-1 where there is a label, else an index into the names of reasons."""
+    """Code of each row's reason: -1 if it has a label, else an index into the returned names."""
     encoded = pc.dictionary_encode(reasons.combine_chunks())
     codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
     return codes, encoded.dictionary.to_pylist()
 
 
-def _check_reasons(spec: DatasetSpec, found: set[str]) -> None:
-    """Refuses `immature`, too, where the clock says mature: it was read as of another cut."""
-    if unknown := sorted(found - set(spec.left_out)):
+def _check_reasons(spec: DatasetSpec, reasons: set[str]) -> None:
+    """Refuse undeclared reasons, and `immature` of a mature row, which was read at another cut."""
+    if unknown := sorted(reasons - set(spec.left_out)):
         raise DeclarationError(
             f"the frame has rows without a label for undeclared reasons {unknown}",
             where=f"dataset {spec.name}, column label_reason",
             fix="read labels as of label_cuts(spec, t)"
             if IMMATURE in unknown
-            else f"add them to left_out, now {sorted(spec.left_out)}, if they may be left out",
+            else f"add them to left_out, now {sorted(spec.left_out)}, if such rows may be excluded",
         )
 
 
@@ -274,9 +273,9 @@ def _counts(
 ) -> dict[str, dict[str, int]]:
     places = (*PLACES, OUTSIDE)
     counted: dict[str, Counter[str]] = {place: Counter() for place in places}
-    left = why >= 0
+    excluded = why >= 0
     pairs, numbers = np.unique(
-        split[left] * len(names) + why[left].astype(np.int64), return_counts=True
+        split[excluded] * len(names) + why[excluded].astype(np.int64), return_counts=True
     )
     for pair, number in zip(pairs.tolist(), numbers.tolist(), strict=True):
         place, reason = divmod(pair, len(names))
@@ -285,7 +284,7 @@ def _counts(
 
 
 def check_keys(spec: DatasetSpec, table: pa.Table) -> None:
-    """Refuse a key that occurs twice: across splits it leaks, within one it has no fixed order.
+    """Refuse a duplicate key: across splits it leaks, within a split the order is not defined.
 
     `table` has the key columns, `t` and `split`.
     """
@@ -307,6 +306,6 @@ def check_keys(spec: DatasetSpec, table: pa.Table) -> None:
     raise DeclarationError(
         f"{twice.num_rows} keys occur more than once, {place}",
         where=f"dataset {spec.name}, for example {key} at {worst['t_min']} and {worst['t_max']}",
-        fix="give the key another column that tells the rows apart"
+        fix="give the key another column that distinguishes the rows"
         + (", or split by this key so that it cannot leak" if across else ", or drop one of them"),
     )

@@ -1,4 +1,4 @@
-"""A frame on its way into a release: split, checked for leaks, fits made of its training rows."""
+"""Preparation of a frame for a release: split it, check for leaks, fit the transforms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,19 +31,19 @@ class Divided:
     """Splits ready to be stored; nothing is written before `store_found` is called.
 
     Attributes:
-        columns: of the release, in order.
-        splits: by name.
-        left_out: rows in no split, by reason.
-        leakage: what the check of leaks found, for the manifest.
-        fits: the documents of what was fitted on train, by column.
-        recent: the rows after training, with a label or not, that coverage is told of.
-        guarded: texts that may name somebody. The report names of them only what stands in a split:
-            nobody who is searched for in the rows is in the report alone.
+        columns: columns of the release, in order.
+        splits: splits by name.
+        excluded: rows in no split, by reason.
+        leakage: result of the leakage check, for the manifest.
+        fits: documents of the transforms fitted on train, by column.
+        recent: rows after training, with a label or without, for the coverage report.
+        guarded: text columns that may name a person. The report shows only texts that occur in a
+            split, so that an erasure, which searches the rows, finds every person named in it.
     """
 
     columns: tuple[Column, ...]
     splits: Mapping[str, CutSplit]
-    left_out: Mapping[str, int]
+    excluded: Mapping[str, int]
     leakage: Mapping[str, Any]
     fits: Mapping[str, Any]
     recent: pa.Table
@@ -51,20 +51,22 @@ class Divided:
 
     @property
     def fit_ids(self) -> dict[str, str]:
-        """The names that the fits will have as objects."""
+        """Object names that the fits will have."""
         return {name: digest(form) for name, form in self.fits.items()}
 
     @cached_property
     def coverage(self) -> dict[str, Any]:
         tables = [split.table for split in self.splits.values()]
-        named = {
+        allowed_texts = {
             name: pa.chunked_array([pc.unique(table.column(name)) for table in tables]).unique()
             for name in self.guarded
         }
-        return coverage(self.splits["train"].table, self.recent, self.columns, named=named)
+        return coverage(
+            self.splits["train"].table, self.recent, self.columns, allowed_texts=allowed_texts
+        )
 
     def store_found(self, store: Store) -> str:
-        """Store the fits and the coverage report; the object of the latter."""
+        """Store the fits and the coverage report; return the object of the report."""
         for form in self.fits.values():
             store.put_json(form)
         return store.put_json(self.coverage)
@@ -84,78 +86,81 @@ def divide(
     """
     columns = columns_of(spec, frame.schema, views)
     moments = _moments(spec, frame.column("t"))
-    given = assign(spec, moments, frame.column("label_reason"), end, frame, withheld=withheld)
-    names = pa.array(np.array([*PLACES, None], dtype=object)[given.split], pa.string())
+    assignment = assign(spec, moments, frame.column("label_reason"), end, frame, withheld=withheld)
+    names = pa.array(np.array([*PLACES, None], dtype=object)[assignment.split], pa.string())
     columned = frame.select([c.name for c in columns if c.name not in {"t", "split"}])
     columned = columned.append_column("t", pa.array(moments, pa.timestamp("us", "UTC")))
     columned = columned.append_column("split", names)
-    kept = np.flatnonzero(given.split >= 0)
-    # The rows themselves are copied once, when they are put into order: a frame may be large.
-    looked = list(dict.fromkeys([*spec.key, "t", "split", spec.target]))
-    head = columned.select(looked).take(pa.array(kept))
+    included = np.flatnonzero(assignment.split >= 0)
+    # The frame may be large: its rows are copied only once, when they are sorted.
+    checked_columns = list(dict.fromkeys([*spec.key, "t", "split", spec.target]))
+    head = columned.select(checked_columns).take(pa.array(included))
     check_keys(spec, head)
     _check_labelled(spec, head)
     del head
-    ordered = shaped(columned, columns, ["t", *spec.key], kept)
+    ordered = shaped(columned, columns, ["t", *spec.key], included)
     places = PLACES if spec.evaluation else SPLITS
-    splits = {name: _one(ordered, name, spec.key, given.left_out.get(name, {})) for name in places}
+    splits = {
+        name: _split_rows(ordered, name, spec.key, assignment.excluded.get(name, {}))
+        for name in places
+    }
     leakage = check_leakage(spec, ordered, columns)
     return Divided(
         columns=columns,
         splits=splits,
-        left_out=given.left_out.get(OUTSIDE, {}),
+        excluded=assignment.excluded.get(OUTSIDE, {}),
         leakage={**leakage, "because": spec.leakage.because},
         fits=fit_forms(splits["train"].table, spec.fits, columns),
-        recent=columned.filter(pa.array(_is_recent(spec, moments, given.split))),
+        recent=columned.filter(pa.array(_is_recent(spec, moments, assignment.split))),
         guarded=tuple(column.name for column in columns if _may_name(spec, column)),
     )
 
 
 def _may_name(spec: DatasetSpec, column: Column) -> bool:
-    """Keys and spine say whom a row is about, and so may a feature that has a treatment."""
+    """True for texts that may name a person: keys, spine columns and columns with a treatment."""
     treated = any(fnmatchcase(column.name, pattern) for pattern in spec.privacy)
     return column.type == "string" and (column.role in {"key", "spine"} or treated)
 
 
 def _moments(spec: DatasetSpec, column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """Microseconds UTC, whatever unit a timestamp has: pandas counts in others."""
+    """Prediction times as microseconds UTC, whatever unit a timestamp has, as those of pandas."""
     try:
         if pa.types.is_timestamp(column.type):
             column = column.cast(pa.timestamp("us", column.type.tz))
         if column.null_count:
             raise pa.ArrowInvalid(f"{column.null_count} rows have none")
-        found: npt.NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
+        moments: npt.NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
     except pa.ArrowException as error:
         raise DeclarationError(
-            f"t is no time of prediction: {error}",
+            f"t is not a time of prediction: {error}",
             where=f"dataset {spec.name}, column t",
             fix="int64 microseconds UTC, or a timestamp without nulls and without nanoseconds",
         ) from error
-    return found
+    return moments
 
 
 def _is_recent(
     spec: DatasetSpec, t: npt.NDArray[np.int64], split: npt.NDArray[np.int8]
 ) -> npt.NDArray[np.bool_]:
-    """What a model would have been asked after its training, and where time does not part the two,
-    whatever it was not trained on.
-    """
+    """True for rows after the end of training; without such a bound, for rows not in train."""
     bound = spec.splits.training_until
-    found: npt.NDArray[np.bool_] = split != 0
-    return found if bound is None else t >= bound
+    flags: npt.NDArray[np.bool_] = split != 0
+    return flags if bound is None else t >= bound
 
 
-def _one(ordered: pa.Table, name: str, key: tuple[str, ...], left_out: dict[str, int]) -> CutSplit:
+def _split_rows(
+    ordered: pa.Table, name: str, key: tuple[str, ...], excluded: dict[str, int]
+) -> CutSplit:
     places = np.flatnonzero(pc.equal(ordered.column("split"), name))
     first, last = (int(places[0]), int(places[-1])) if len(places) else (0, -1)
     # Splits that follow each other in time are slices: the table is in the order of time.
     sliced = last - first + 1 == len(places)
     table = ordered.slice(first, len(places)) if sliced else ordered.take(pa.array(places))
-    return cut_split(table, key, left_out)
+    return cut_split(table, key, excluded)
 
 
-def _check_labelled(spec: DatasetSpec, kept: pa.Table) -> None:
-    nulls = kept.column(spec.target).null_count
+def _check_labelled(spec: DatasetSpec, rows: pa.Table) -> None:
+    nulls = rows.column(spec.target).null_count
     if nulls:
         raise DeclarationError(
             f"{nulls} rows have neither a label nor a reason for lacking it",

@@ -1,8 +1,8 @@
-"""Whether rows of one split say what is in another: the same entity, or a twin under another key.
+"""Leakage between splits: the same entity in two splits, or twins under different keys.
 
-A twin agrees in every feature (floats rounded, declared columns left aside) and lies in another
-split: a model may know its answer by heart. Rows are compared by a 64-bit hash of these values, so
-that ten million take eight bytes each; examples are read back, so that what is shown is true.
+Twins are rows of different splits that agree in every feature (floats rounded, ignored columns
+excluded): a model may have memorised the answer. Rows are compared by a 64-bit hash of the values,
+which takes eight bytes a row; examples are read from the rows themselves.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Twins:
-    """What was found in one split that is not train: `rows` of `of`, with some pairs by key."""
+    """Leaking rows of one split other than train: `rows` of `of`, with example pairs by key."""
 
     split: str
     rows: int
@@ -46,10 +46,10 @@ class Twins:
 def check_leakage(
     spec: DatasetSpec, table: pa.Table, columns: Sequence[Column]
 ) -> dict[str, dict[str, int]]:
-    """What is in two splits, for the manifest: `{"twins": {split: rows}, "groups": {split: n}}`.
+    """Count leaks for the manifest: `{"twins": {split: rows}, "groups": {split: rows}}`.
 
-    `table` has the columns of the release, `split` among them. Raises DeclarationError when there
-    is more than the spec allows, unless it says why that may be.
+    `table` has the columns of the release, `split` among them. Raises DeclarationError if there are
+    more leaks than the spec allows, unless the spec gives a reason.
     """
     rule = spec.leakage
     group = _group(spec)
@@ -61,17 +61,17 @@ def check_leakage(
         _refuse_twins(spec, compared, twins)
     return {
         "twins": {twin.split: twin.rows for twin in twins},
-        "groups": {one.split: one.rows for one in shared},
+        "groups": {overlap.split: overlap.rows for overlap in shared},
     }
 
 
 def _group(spec: DatasetSpec) -> tuple[str, ...]:
-    """Splits by group forbid a group in two of them, whether or not it is declared again."""
+    """Columns of the group that may be in one split only; by default those of splits by group."""
     return spec.leakage.group or (spec.splits.by if isinstance(spec.splits, GroupSplits) else ())
 
 
 def compared_columns(rule: Leakage, columns: Sequence[Column]) -> tuple[str, ...]:
-    """The features that twins agree in; raises DeclarationError for an `ignore` that fits none."""
+    """Columns to compare; raises DeclarationError for a pattern of `ignore` without a match."""
     roles = {"feature", "label"} if rule.with_label else {"feature"}
     names = [column.name for column in columns if column.role in roles]
     for pattern in rule.ignore:
@@ -81,34 +81,36 @@ def compared_columns(rule: Leakage, columns: Sequence[Column]) -> tuple[str, ...
                 where="Leakage",
                 fix=f"choose from {', '.join(names)}",
             )
-    return tuple(name for name in names if not any(fnmatchcase(name, one) for one in rule.ignore))
+    return tuple(
+        name for name in names if not any(fnmatchcase(name, pattern) for pattern in rule.ignore)
+    )
 
 
 def twins_of(
     table: pa.Table, columns: Sequence[str], key: Sequence[str], rule: Leakage
 ) -> list[Twins]:
-    """For each split but train: how many rows agree in `columns` with a row of train.
+    """Count, for each split but train, the rows that agree in `columns` with a row of train.
 
-    A row that is null in all of them says nothing, and is no twin.
+    A row that is null in all these columns is never a twin.
     """
     hashes = rounded_hashes(table, columns, rule.digits)
-    said = _says_something(table, columns)
-    search = _Search(table, hashes, said, tuple(key), rule.common)
+    has_values = _says_something(table, columns)
+    search = _Search(table, hashes, has_values, tuple(key), rule.common)
     codes = _codes(table)
     train = np.flatnonzero(codes == 0)
     return [search.matched(name, rows, train) for name, rows, _ in _other_splits(codes)]
 
 
 def shared_groups(table: pa.Table, group: Sequence[str], key: Sequence[str]) -> list[Twins]:
-    """For each split but train: how many rows are of a group that is in an earlier split, too."""
+    """Count, for each split but train, the rows whose group is in an earlier split as well."""
     everything = np.ones(table.num_rows, np.bool_)
     names = tuple(dict.fromkeys([*key, *group]))
     search = _Search(table, row_hashes(table, group), everything, names)
-    return [search.matched(*found) for found in _other_splits(_codes(table))]
+    return [search.matched(*split_rows) for split_rows in _other_splits(_codes(table))]
 
 
 def rounded_hashes(table: pa.Table, columns: Sequence[str], digits: int | None) -> Hashes:
-    """Of each row, floats first rounded to so many significant decimal digits; block by block."""
+    """Hash of each row, with floats rounded to so many significant decimal digits; in blocks."""
     if digits is None:
         return row_hashes(table, columns)
     parts = [
@@ -130,41 +132,41 @@ def _rounded_column(column: pa.ChunkedArray, digits: int) -> pa.ChunkedArray:
 
 
 def significant(values: npt.NDArray[np.float64], digits: int) -> npt.NDArray[np.float64]:
-    """Each value as a whole number of its own last digit, and that digit's place, in one float.
+    """Round each value to so many significant digits.
 
-    Not for people: equal exactly when the rounded values are, which is all that is asked.
+    The results are for comparison only: they are equal exactly if the rounded values are equal.
     """
     fine = np.isfinite(values) & (values != 0)
     size = np.zeros(len(values))
     size[fine] = np.floor(np.log10(np.abs(values[fine])))
-    fine &= np.abs(size) < 290  # beyond, a power of ten hardly is a float: they stay as they are
-    found = values + 0.0
+    fine &= np.abs(size) < 290  # powers of ten beyond that overflow: such values stay unrounded
+    rounded = values + 0.0
     scale = 10.0 ** (digits - 1 - size[fine])
-    found[fine] = np.rint(values[fine] * scale) / scale
-    return found
+    rounded[fine] = np.rint(values[fine] * scale) / scale
+    return rounded
 
 
 def _nulls(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = column.is_null().to_numpy()
-    return found
+    nulls: npt.NDArray[np.bool_] = column.is_null().to_numpy()
+    return nulls
 
 
 def _says_something(table: pa.Table, columns: Sequence[str]) -> npt.NDArray[np.bool_]:
-    said = np.zeros(table.num_rows, np.bool_)
+    has_values = np.zeros(table.num_rows, np.bool_)
     for name in columns:
         column = table.column(name)
-        said |= True if not column.null_count else ~_nulls(column)
-    return said
+        has_values |= True if not column.null_count else ~_nulls(column)
+    return has_values
 
 
 def _codes(table: pa.Table) -> Rows:
     codes = pc.index_in(table.column("split"), value_set=pa.array(PLACES)).fill_null(-1)
-    found: Rows = codes.cast(pa.int64()).to_numpy()
-    return found
+    numbers: Rows = codes.cast(pa.int64()).to_numpy()
+    return numbers
 
 
 def _other_splits(codes: Rows) -> Iterator[tuple[str, Rows, Rows]]:
-    """Each split but train that has rows, its rows, and those of all splits before it."""
+    """Yield each split but train that has rows, with its rows and those of all earlier splits."""
     for place, name in enumerate(PLACES[1:], start=1):
         if len(rows := np.flatnonzero(codes == place)):
             yield name, rows, np.flatnonzero((codes >= 0) & (codes < place))
@@ -172,48 +174,50 @@ def _other_splits(codes: Rows) -> Iterator[tuple[str, Rows, Rows]]:
 
 @dataclass(frozen=True)
 class _Search:
-    """Rows of `table` by their hashes.
+    """Search for rows of `table` by their hashes.
 
-    `said` marks those that may be found, `names` are shown, and a hash that more than `common` rows
-    have is none.
+    Only rows with `has_values` can match, examples show the columns `names`, and hashes that more
+    than `common` rows share are ignored.
     """
 
     table: pa.Table
     hashes: Hashes
-    said: npt.NDArray[np.bool_]
+    has_values: npt.NDArray[np.bool_]
     names: tuple[str, ...]
     common: int | None = None
 
     def matched(self, split: str, rows: Rows, among: Rows) -> Twins:
-        """Those of `rows` whose hash is among those of `among`."""
+        """Rows of `rows` whose hash is also the hash of a row in `among`."""
         order = np.argsort(self.hashes[among], kind="stable")
-        known = self.hashes[among][order]
-        if not len(known):
+        sorted_hashes = self.hashes[among][order]
+        if not len(sorted_hashes):
             return Twins(split, 0, len(rows))
-        place, end = (np.searchsorted(known, self.hashes[rows], side) for side in ("left", "right"))
-        many = len(known) if self.common is None else self.common
-        hit = self.said[rows] & (place < end) & (end - place <= many)
-        found, twins = rows[hit], among[order[place[hit]]]
-        kept = self.table.select([*self.names, "split"])
-        examples = tuple(
-            {"row": _row(kept, int(row)), "twin": _row(kept, int(twin))}
-            for row, twin in zip(found[:EXAMPLES], twins[:EXAMPLES], strict=True)
+        place, end = (
+            np.searchsorted(sorted_hashes, self.hashes[rows], side) for side in ("left", "right")
         )
-        return Twins(split, len(found), len(rows), examples)
+        many = len(sorted_hashes) if self.common is None else self.common
+        hit = self.has_values[rows] & (place < end) & (end - place <= many)
+        matched_rows, twins = rows[hit], among[order[place[hit]]]
+        excerpt = self.table.select([*self.names, "split"])
+        examples = tuple(
+            {"row": _row(excerpt, int(row)), "twin": _row(excerpt, int(twin))}
+            for row, twin in zip(matched_rows[:EXAMPLES], twins[:EXAMPLES], strict=True)
+        )
+        return Twins(split, len(matched_rows), len(rows), examples)
 
 
 def _row(table: pa.Table, row: int) -> dict[str, Any]:
-    found: dict[str, Any] = table.slice(row, 1).to_pylist()[0]
-    return found
+    values: dict[str, Any] = table.slice(row, 1).to_pylist()[0]
+    return values
 
 
 def _refuse_groups(spec: DatasetSpec, group: Sequence[str], shared: Sequence[Twins]) -> None:
-    if not (bad := [one for one in shared if one.rows]):
+    if not (bad := [overlap for overlap in shared if overlap.rows]):
         return
-    counted = ", ".join(f"{one.rows:,} rows of {one.split}" for one in bad)
+    counted = ", ".join(f"{overlap.rows:,} rows of {overlap.split}" for overlap in bad)
     raise DeclarationError(
         f"the same {' and '.join(group)} is in more than one split: {counted}",
-        where=f"dataset {spec.name}, for example {_told(bad[0])}",
+        where=f"dataset {spec.name}, for example {_example_text(bad[0])}",
         fix=f"splits=GroupSplits(by={tuple(group)!r}, ...), which keeps each in one; or say why it"
         " may be: Leakage(..., because='...'), which stays in the manifest",
     )
@@ -224,19 +228,20 @@ def _refuse_twins(spec: DatasetSpec, compared: Sequence[str], twins: Sequence[Tw
     if not (bad := [twin for twin in twins if twin.share > allowed]):
         return
     counted = ", ".join(
-        f"{one.rows:,} of {one.of:,} rows of {one.split} ({float(one.share):.2%})" for one in bad
+        f"{overlap.rows:,} of {overlap.of:,} rows of {overlap.split} ({float(overlap.share):.2%})"
+        for overlap in bad
     )
     raise DeclarationError(
         f"rows agree in all {len(compared)} features with a row of train: {counted};"
         f" {float(allowed):.2%} are allowed",
-        where=f"dataset {spec.name}, for example {_told(bad[0])}",
+        where=f"dataset {spec.name}, for example {_example_text(bad[0])}",
         fix="find out why a row comes twice under two keys; where it is in their nature, declare"
         " Leakage(share=...) or Leakage(because='...'), which stays in the manifest",
     )
 
 
-def _told(one: Twins) -> str:
-    pair = one.examples[0]
+def _example_text(overlap: Twins) -> str:
+    pair = overlap.examples[0]
     return " and ".join(
         f"{side['split']} { ({k: v for k, v in side.items() if k != 'split'}) }"
         for side in (pair["row"], pair["twin"])

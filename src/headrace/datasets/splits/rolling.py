@@ -1,7 +1,7 @@
-"""A dataset rolled on to a later moment: the same rule, with its bounds where that moment is.
+"""Roll a dataset forward to a later moment: the same split rule with later bounds.
 
-What a row means does not change, so the next release is a MINOR version. Rows of spans that were
-found faulty are withheld from it, countable by reason in the manifest.
+The meaning of a row does not change, so the next release is a MINOR version. Rows of spans with
+faulty data are withheld from it and counted by reason in the manifest.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ WITHHELD = "withheld"
 
 @dataclass(frozen=True, order=True)
 class Withheld:
-    """Predictions made in [from_us, until_us), microseconds UTC, are in no split, and why."""
+    """Span [from_us, until_us), microseconds UTC, whose rows are in no split, and the reason."""
 
     from_us: int
     until_us: int
@@ -36,18 +36,18 @@ class Withheld:
 
 
 def inside(spans: Iterable[Withheld], t: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which of the moments `t` (microseconds UTC) are in any of the spans."""
-    found = np.zeros(len(t), np.bool_)
+    """True for moments `t` (microseconds UTC) that are in any of the spans."""
+    flags = np.zeros(len(t), np.bool_)
     for span in spans:
-        found |= (t >= span.from_us) & (t < span.until_us)
-    return found
+        flags |= (t >= span.from_us) & (t < span.until_us)
+    return flags
 
 
 def rolled(spec: DatasetSpec, as_of: int, valid: str, test: str) -> DatasetSpec:
-    """`spec` as it is at the moment `as_of` (us): the newest `test` of it, `valid` before that.
+    """Roll `spec` forward so that its data ends at `as_of` (microseconds UTC).
 
-    Splits by time end one after the other; of other splits the bounds in time move that are set.
-    Labels are read and rows kept apart by the same rules as before: only the moments are others.
+    The last `test` becomes the test split, and the span `valid` before it the validation split. For
+    splits that are not by time, the bounds in time that are set move. All other rules stay.
 
     Raises:
         DeclarationError: the splits have no bound in time, so no row is newer than training.
@@ -57,12 +57,12 @@ def rolled(spec: DatasetSpec, as_of: int, valid: str, test: str) -> DatasetSpec:
     if isinstance(splits, TimeSplits):
         bounds = (tested - duration(valid), tested, as_of)
         train, valid_until, test_until = map(iso, bounds)
-        moved: Any = replace(
+        rolled_splits: Any = replace(
             splits, train_until=train, valid_until=valid_until, test_until=test_until
         )
     elif splits.after is not None:
         until = None if splits.until is None else iso(as_of)
-        moved = replace(splits, after=iso(tested), until=until)
+        rolled_splits = replace(splits, after=iso(tested), until=until)
     else:
         raise DeclarationError(
             "its splits have no bound in time that could be rolled on",
@@ -74,4 +74,4 @@ def rolled(spec: DatasetSpec, as_of: int, valid: str, test: str) -> DatasetSpec:
     if apart is not None:
         ends = None if apart.until is None else iso(as_of)
         apart = replace(apart, after=iso(tested), until=ends)
-    return replace(spec, splits=moved, evaluation=apart, cutoff=iso(as_of))
+    return replace(spec, splits=rolled_splits, evaluation=apart, cutoff=iso(as_of))

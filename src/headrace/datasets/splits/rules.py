@@ -1,4 +1,4 @@
-"""How rows are split, which are kept apart, and what counts as a leak: declarations, as data."""
+"""Declarations of splits, of the evaluation split and of leakage between splits, as data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,8 +18,8 @@ Share: TypeAlias = "float | str"
 class TimeSplits:
     """Splits by prediction time: train is t < train_until, valid up to valid_until, and so on.
 
-    Bounds are RFC 3339 moments, excluded; a bare date is its midnight UTC. `embargo` widens the gap
-    before each bound beyond what the label's horizon and settle time already keep free.
+    Bounds are RFC 3339 moments, excluded; a bare date means its midnight UTC. `embargo` widens the
+    gap before each bound beyond the label's horizon and settle time.
     """
 
     train_until: str
@@ -37,7 +37,7 @@ class TimeSplits:
 
     @property
     def bounds(self) -> tuple[int, int, int]:
-        """Where train, valid and test end; microseconds UTC, excluded."""
+        """Ends of train, valid and test; microseconds UTC, excluded."""
         return parse_iso(self.train_until), parse_iso(self.valid_until), parse_iso(self.test_until)
 
     @property
@@ -46,12 +46,12 @@ class TimeSplits:
 
     @property
     def training_until(self) -> int:
-        """No training row, and nothing known of one, is later; microseconds UTC."""
+        """End of training rows and of all knowledge about them; microseconds UTC."""
         return self.bounds[0]
 
     @property
     def tuned_until(self) -> int:
-        """No row that chooses the model is later; microseconds UTC."""
+        """End of the rows that choose the model; microseconds UTC."""
         return self.bounds[1]
 
     def form(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class TimeSplits:
 
 @dataclass(frozen=True)
 class _SharedSplits:
-    """What splits by shares have in common; shares add up to exactly one, as decimals."""
+    """Base of splits by shares; the shares add up to exactly one, as decimals."""
 
     by: tuple[str, ...]
     train: Share = 0.8
@@ -82,9 +82,9 @@ class _SharedSplits:
         where = f"{type(self).__name__}(by={self.by!r})"
         check_names(self.by, "by", where)
         if sum(self.shares) != 1 or min(self.shares) < 0:
-            shown = ", ".join(map(str, (self.train, self.valid, self.test)))
+            shares_text = ", ".join(map(str, (self.train, self.valid, self.test)))
             raise DeclarationError(
-                f"shares {shown} do not add up to one",
+                f"shares {shares_text} do not add up to one",
                 where=where,
                 fix="as in train=0.8, valid=0.1, test=0.1",
             )
@@ -120,7 +120,7 @@ class _SharedSplits:
 
     @property
     def training_until(self) -> int | None:
-        """The end of training; None where time does not part train from test."""
+        """The end of training; None if train and test are not separated by time."""
         return self.after_us
 
     @property
@@ -147,23 +147,24 @@ _KINDS = {"GroupSplits": "group", "StratifiedSplits": "stratified"}
 class GroupSplits(_SharedSplits):
     """All rows of a group in one split, chosen by a salted hash of the columns `by` alone.
 
-    A group never moves, whatever rows or groups are added. Shares are of groups, and met as well as
-    chance meets them. `after` bounds training in time as well: training rows whose label is settled
-    before it (with `embargo` between), valid and test rows from it on; a row on the wrong side of
-    its group is left out. `until` ends the dataset, excluded. Another `salt` is another split.
+    A group never moves, whatever rows or groups are added. Shares are of groups, so the shares of
+    rows are met approximately. `after` also bounds training in time: training rows have labels
+    settled before it (with `embargo` between), valid and test rows are from it on, and a row on the
+    other side than its group is excluded. `until` ends the dataset, excluded. Another `salt` gives
+    another split.
     """
 
 
 @dataclass(frozen=True)
 class StratifiedSplits(_SharedSplits):
-    """The same shares of every stratum: of all rows with equal values in `by`, null being one.
+    """The same shares of every stratum, which is all rows with equal values in `by`, null included.
 
-    In a stratum rows stand in the order of a salted hash of their key, and the shares are cut off
-    there, rounded to whole rows. Rows that are added move only rows next to a cut of their own
-    stratum: never more than were added, about the square root of that as a rule.
+    The rows of a stratum are ordered by a salted hash of their key and cut by the shares, rounded
+    to whole rows. Adding n rows to a stratum moves at most n rows next to its cuts, typically about
+    the square root of n.
 
-    With `after`, rows before it are train (as far as their label is settled before it, with
-    `embargo` between), and valid and test divide those from it on: declare `train=0`.
+    With `after`, rows before it are train (if their label is settled before it, with `embargo`
+    between), and valid and test divide the rows from it on: declare `train=0`.
     """
 
     def __post_init__(self) -> None:
@@ -181,12 +182,12 @@ Splits: TypeAlias = TimeSplits | GroupSplits | StratifiedSplits
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Rows kept apart for the last word: never trained on, never tuned on, counted when opened.
+    """Rows reserved for a final evaluation: never used for training or tuning; access is counted.
 
     A uniform sample of `share` of all rows from `after` on (until `until`), drawn by a salted hash
-    of the key, so that segments come as they come in production. With `group`, whole groups are
-    drawn, and no row of such a group is in another split, also before `after`. Splits by group draw
-    by their own groups. More than `looks` openings are warned of.
+    of the key, so that segments have the same shares as in production. With `group`, whole groups
+    are drawn, and no row of such a group is in another split, also before `after`. Splits by group
+    draw by their own groups. More than `looks` accesses cause a warning.
     """
 
     share: Share
@@ -226,14 +227,14 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Leakage:
-    """What counts as a leak between splits, and how much of it is allowed.
+    """Definition of leaks between splits, and the share that is allowed.
 
-    Rows are twins when they agree in all features, but for `ignore` (names or patterns), floats
-    rounded to `digits` significant digits. More than `share` of the rows of any other split with a
-    twin in train block the release. Values that more than `common` rows of train have in common
-    name no row, and make no twins. No value of `group` may be in two splits, which fits splits by
-    group; splits by time usually allow it. `because` says why what is found is allowed: it is kept
-    in the manifest, and then nothing blocks.
+    Rows are twins if they agree in all features except `ignore` (names or patterns), with floats
+    rounded to `digits` significant digits. The release is blocked if more than `share` of the rows
+    of another split have a twin in train. Values that more than `common` rows of train share do not
+    make twins. No value of `group` may be in two splits, which suits splits by group; splits by
+    time usually allow it. `because` gives a reason to allow all leaks; it is recorded in the
+    manifest.
     """
 
     share: Share = 0.01
@@ -259,27 +260,30 @@ def exact(share: Share) -> Fraction:
     try:
         return Fraction(str(share))
     except (ValueError, ZeroDivisionError) as error:
-        raise DeclarationError(f"{share!r} is no share", fix="as in 0.1 or '1/3'") from error
+        raise DeclarationError(f"{share!r} is not a share", fix="as in 0.1 or '1/3'") from error
 
 
 def rule_form(
-    splits: Splits, evaluation: Evaluation | None, key: tuple[str, ...], left_out: tuple[str, ...]
+    splits: Splits,
+    evaluation: Evaluation | None,
+    key: tuple[str, ...],
+    excluded_reasons: tuple[str, ...],
 ) -> Mapping[str, Any]:
-    """The split rule as it enters manifest and version; moments in microseconds UTC."""
+    """The split rule for the manifest and the version; moments in microseconds UTC."""
     apart = evaluation.form() if evaluation else {}
-    return {**splits.form(), "key": list(key), "left_out": sorted(left_out), **apart}
+    return {**splits.form(), "key": list(key), "left_out": sorted(excluded_reasons), **apart}
 
 
 def as_bounded_in(
     form: Mapping[str, Any], splits: Splits, evaluation: Evaluation | None
 ) -> tuple[Splits, Evaluation | None]:
-    """The rule with the moments of a manifest's `form`, where both have one: those may roll on."""
+    """The rule with the bounds of a manifest's `form` where both have one: bounds may roll."""
     moments = {
         name.removesuffix("_us"): iso(value)
         for name, value in form.items()
         if name.endswith(("after_us", "until_us")) and value is not None
     }
-    own: dict[str, Any] = {
+    bounds: dict[str, Any] = {
         name: at for name, at in moments.items() if getattr(splits, name, None) is not None
     }
     if evaluation is not None:
@@ -289,4 +293,4 @@ def as_bounded_in(
             if f"evaluation_{name}" in moments and getattr(evaluation, name) is not None
         }
         evaluation = replace(evaluation, **apart)
-    return replace(splits, **own), evaluation
+    return replace(splits, **bounds), evaluation

@@ -1,4 +1,4 @@
-"""What a store really holds of a release, read without trust: for whoever looks for damage."""
+"""Audit of a stored release: read all objects, also damaged ones, and report the problems."""
 
 import hashlib
 import io
@@ -16,9 +16,9 @@ from headrace.datasets.store.store import Store
 
 @dataclass(frozen=True)
 class Stored:
-    """The rows that could be read, in order, and what is wrong with the objects.
+    """The rows that could be read, in order, and the problems of the objects.
 
-    `content_hash` is "" where not everything could be read.
+    `content_hash` is "" unless everything could be read.
     """
 
     table: pa.Table | None
@@ -33,20 +33,20 @@ class Stored:
 
 
 def read_stored(store: Store, manifest: Manifest) -> Stored:
-    """Read every part of a release; an object with other bytes than its name says is read, too."""
-    tables, problems, lost = [], [], False
+    """Read every part of a release, including objects whose bytes do not match their name."""
+    tables, problems, incomplete = [], [], False
     for split, entry in manifest.splits.items():
         for number, part in enumerate(entry.parts):
             table, problem = _read(store, part)
-            lost = lost or table is None
+            incomplete = incomplete or table is None
             if table is not None:
                 tables.append(table)
             if problem:
                 problems.append(f"{split}, part {number}: object {part.object[:12]} {problem}")
-    found = _joined(tables, problems)
-    complete = found is not None and not lost
-    content = content_sum(found).hash if complete else ""
-    return Stored(found, content, tuple(problems))
+    joined = _joined(tables, problems)
+    complete = joined is not None and not incomplete
+    content = content_sum(joined).hash if complete else ""
+    return Stored(joined, content, tuple(problems))
 
 
 def _joined(tables: list[pa.Table], problems: list[str]) -> pa.Table | None:
@@ -68,4 +68,4 @@ def _read(store: Store, part: Part) -> tuple[pa.Table | None, str]:
     try:
         return pq.read_table(io.BytesIO(data)), problem
     except (pa.ArrowException, OSError) as error:
-        return None, f"is no Parquet file: {str(error).splitlines()[0]}"
+        return None, f"is not a Parquet file: {str(error).splitlines()[0]}"

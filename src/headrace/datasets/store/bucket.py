@@ -1,7 +1,7 @@
 """A store in an S3-compatible bucket: `s3://bucket/prefix`.
 
-What is read goes through pyarrow, as all of Headrace does; what is written goes through obstore,
-which alone can create an object on the condition that there is none.
+Reads go through pyarrow, as everywhere in Headrace. Writes go through obstore, which can create an
+object on the condition that it does not exist yet.
 """
 
 import os
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
 _TRIES = 5
-# Stores that were asked in this process whether they keep conditions, and do.
+# Stores that this process has tested and found to support conditional writes.
 _KEEPING: set[tuple[str, tuple[str | None, str | None]]] = set()
 
 
@@ -51,8 +51,8 @@ class Bucket:
             return self._reading.open_input_file(self._key(path))
 
     def size(self, path: str) -> int | None:
-        found = self.stat(path)
-        return None if found is None else found.size
+        entry = self.stat(path)
+        return None if entry is None else entry.size
 
     def stat(self, path: str) -> Entry | None:
         import pyarrow.fs as pafs
@@ -67,11 +67,11 @@ class Bucket:
         base = self._key(folder) if folder else self.address.removeprefix(S3)
         selector = pafs.FileSelector(base, recursive=True, allow_not_found=True)
         with self._explained(folder):
-            found = self._reading.get_file_info(selector)
-        files = [one for one in found if one.type == pafs.FileType.File]
+            infos = self._reading.get_file_info(selector)
+        files = [info for info in infos if info.type == pafs.FileType.File]
         return sorted((self._entry(file) for file in files), key=lambda entry: entry.path)
 
-    def put_new(self, path: str, data: bytes) -> bool:
+    def create(self, path: str, data: bytes) -> bool:
         obstore = self._client_library()
         self._require_conditions()
         for attempt in range(_TRIES):
@@ -84,8 +84,8 @@ class Bucket:
                     pass
                 else:
                     return True
-            # A request that was answered "is there" may be the second try of one that got through,
-            # or one of two at the same moment, of which neither has written yet.
+            # "Already exists" may answer a retry of a request that succeeded, or one of two
+            # simultaneous requests, neither of which has written yet.
             if self.size(path) is not None:
                 return self.read_bytes(path) == data
             time.sleep(0.1 * 2**attempt)
@@ -103,7 +103,7 @@ class Bucket:
             obstore.put(self._writing, self._at(path), data, use_multipart=False)
 
     def refresh(self, path: str, temporary: Path) -> None:
-        self.put_file(path, temporary)  # a bucket has no other way to make an object new
+        self.put_file(path, temporary)  # a bucket has no other way to renew an object's time
 
     def delete(self, path: str) -> None:
         obstore = self._client_library()
@@ -131,12 +131,12 @@ class Bucket:
         return _client(self.address.removeprefix(S3).split("/")[0])
 
     def _key(self, path: str) -> str:
-        """Bucket and key, as pyarrow has it."""
+        """Bucket and key, as pyarrow expects it."""
         checked(path)
         return f"{self.address.removeprefix(S3)}/{path}"
 
     def _at(self, path: str) -> str:
-        """The key alone, as obstore has it."""
+        """The key alone, as obstore expects it."""
         return self._key(path).split("/", 1)[1]
 
     def _entry(self, info: Any) -> Entry:  # noqa: ANN401 - pyarrow has no types
@@ -159,19 +159,19 @@ class Bucket:
         return f"{self.address}/{path}"
 
     def _require_conditions(self) -> None:
-        """Refuse a server that ignores the condition: it would overwrite releases in silence."""
-        known = (os.environ.get("AWS_ENDPOINT_URL_S3"), os.environ.get("AWS_ENDPOINT_URL"))
-        if (self.address, known) in _KEEPING:
+        """Refuse a server that ignores the condition: it would silently overwrite releases."""
+        endpoints = (os.environ.get("AWS_ENDPOINT_URL_S3"), os.environ.get("AWS_ENDPOINT_URL"))
+        if (self.address, endpoints) in _KEEPING:
             return
         with self._explained("probes"):
-            keeps = _keeps_conditions(self._writing, self._at("probes"))
-        if not keeps:
+            supported = _keeps_conditions(self._writing, self._at("probes"))
+        if not supported:
             raise StateError(
                 "this object store ignores If-None-Match: releases could overwrite each other",
                 where=self.address,
                 fix="use a server that has conditional writes, or release to a folder and copy it",
             )
-        _KEEPING.add((self.address, known))
+        _KEEPING.add((self.address, endpoints))
 
     @contextmanager
     def _explained(self, path: str) -> Iterator[None]:
@@ -201,7 +201,7 @@ def _scratch_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def _scratch() -> Path:
-    """A folder of this process, gone with it."""
+    """A folder of this process, deleted at its end."""
     return Path(_scratch_folder().name)
 
 
@@ -229,7 +229,7 @@ def _clients(bucket: str, endpoint: str | None, region: str) -> "S3Store":
 
 
 def _keeps_conditions(client: "S3Store", folder: str) -> bool:
-    """Whether the second of two creations is refused."""
+    """True if the second of two creations is refused."""
     import obstore
     from obstore.exceptions import AlreadyExistsError
 

@@ -1,9 +1,9 @@
-"""Clearing a store of what nothing refers to: leftovers of crashes and of lost races.
+"""Garbage collection in a store: remove unreferenced leftovers of crashes and lost races.
 
-An object is kept if anything in the store can reach it: manifests, recalls, records of erasures,
-objects that are kept. Tombstones alone do not count: they say what is to go. It is kept, too, while
-it is young: a release writes its objects before its manifest, and makes those that it finds there
-look new. `GRACE` is longer than any release takes.
+An object is kept if anything in the store refers to it: manifests, recalls, records of erasures, or
+objects that are kept. Tombstones do not count, since they list objects to delete. Young objects are
+kept as well: a release writes its objects before its manifest, and renews the time of those that
+exist already. `GRACE` is longer than any release takes.
 """
 
 from collections.abc import Iterator
@@ -23,20 +23,20 @@ _LEAST_GRACE = HOUR
 
 @dataclass(frozen=True)
 class Clearing:
-    """What can go, and whether it has gone.
+    """Unreferenced files of a store, and whether they were deleted.
 
     Attributes:
-        objects, temporaries: paths in the store, and why nobody misses them: nothing names them.
-        bytes: of both.
-        kept: objects that something refers to.
-        young: objects that nothing refers to, but which are too new to tell.
-        deleted: whether they have gone; otherwise it was only looked at.
+        objects, temporaries: paths of unreferenced objects and of temporary files in the store.
+        bytes: size of both.
+        referenced: number of objects that something refers to.
+        young: number of unreferenced objects that are too new to delete.
+        deleted: True if the files were deleted; False if they were only listed.
     """
 
     objects: tuple[str, ...]
     temporaries: tuple[str, ...]
     bytes: int
-    kept: int
+    referenced: int
     young: int
     deleted: bool
 
@@ -46,18 +46,18 @@ class Clearing:
             "objects": list(self.objects),
             "temporaries": list(self.temporaries),
             "bytes": self.bytes,
-            "kept": self.kept,
+            "kept": self.referenced,
             "young": self.young,
         }
 
 
 def clear(store: Store, *, delete: bool = False, grace: int = GRACE) -> Clearing:
-    """Find what nothing refers to, and remove it with `delete`.
+    """Find unreferenced files, and remove them with `delete`.
 
-    `grace` is in microseconds: what was written within it is left alone.
+    `grace` is in microseconds: files written within it are kept.
 
     Raises:
-        StateError: a manifest or a record cannot be read, so that nobody knows what it refers to;
+        StateError: a manifest or a record cannot be read, so that its references are unknown;
             nothing was removed.
         DeclarationError: the grace is under an hour.
     """
@@ -67,44 +67,44 @@ def clear(store: Store, *, delete: bool = False, grace: int = GRACE) -> Clearing
             fix="--grace 24h",
         )
     until = now_us() - grace
-    every = store.storage.walk("")
-    objects = {one.path: one for one in every if one.path.startswith("objects/")}
+    entries = store.storage.walk("")
+    objects = {entry.path: entry for entry in entries if entry.path.startswith("objects/")}
     names = {path.removeprefix("objects/") for path in objects}
-    kept = {f"objects/{name}" for name in reachable(store, _documents(store, every), names)}
-    unused = [entry for path, entry in sorted(objects.items()) if path not in kept]
+    referenced = {f"objects/{name}" for name in reachable(store, _documents(store, entries), names)}
+    unused = [entry for path, entry in sorted(objects.items()) if path not in referenced]
     old = [entry for entry in unused if entry.modified < until]
-    left = [entry for entry in store.storage.leftovers() if entry.modified < until]
-    gone = _deleted(store, [*old, *left], until) if delete else [*old, *left]
+    temporaries = [entry for entry in store.storage.leftovers() if entry.modified < until]
+    cleared = _deleted(store, [*old, *temporaries], until) if delete else [*old, *temporaries]
     return Clearing(
-        objects=tuple(one.path for one in gone if one.path in objects),
-        temporaries=tuple(one.path for one in gone if one.path not in objects),
-        bytes=sum(one.size for one in gone),
-        kept=len(kept),
+        objects=tuple(entry.path for entry in cleared if entry.path in objects),
+        temporaries=tuple(entry.path for entry in cleared if entry.path not in objects),
+        bytes=sum(entry.size for entry in cleared),
+        referenced=len(referenced),
         young=len(unused) - len(old),
         deleted=delete,
     )
 
 
-def _documents(store: Store, every: list[Entry]) -> Iterator[bytes]:
-    """All that is no object. Manifests have to be what was released: a damaged one hides names."""
+def _documents(store: Store, entries: list[Entry]) -> Iterator[bytes]:
+    """Yield all documents apart from objects. Damaged manifests, which hide names, are refused."""
     for name in store.names():
         for version in store.versions(name):
             store.manifest(name, version)
-    for entry in every:
-        # A tombstone names what has gone, and keeps nothing.
+    for entry in entries:
+        # A tombstone names deleted objects, and keeps none.
         tombstone = entry.path.endswith(f"/{TOMBSTONE}")
         if not entry.path.startswith("objects/") and not tombstone:
             yield store.storage.read_bytes(entry.path)
 
 
 def _deleted(store: Store, entries: list[Entry], until: int) -> list[Entry]:
-    gone = []
+    deleted = []
     for number, entry in enumerate(entries):
         report("clear", number, len(entries), entry.path)
-        # A release may have found it useful since it was listed.
+        # A release may have taken it over since it was listed.
         now = store.storage.stat(entry.path)
         if now is not None and now.modified < until:
             store.storage.delete(entry.path)
-            gone.append(entry)
+            deleted.append(entry)
     report("clear", len(entries), len(entries))
-    return gone
+    return deleted

@@ -1,4 +1,4 @@
-"""What a store has, release by release."""
+"""List of the releases of a store."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,9 @@ from headrace.datasets.taint import taints
 
 @dataclass(frozen=True)
 class Release:
-    """One line of a listing; `tainted` says which of its batches were recalled, and why.
+    """One line of the list; `tainted` names recalled batches, with the reasons.
 
-    `kept_until` is RFC 3339, "" if no source limits it; later the release is `expired`.
+    `kept_until` is RFC 3339, "" if no source limits it; after that the release is `expired`.
     """
 
     ref: str
@@ -32,9 +32,9 @@ class Release:
 
 def list_releases(store: Path | str | None = None) -> list[Release]:
     """Every release of a store, by name and version."""
-    found = Store.find(store)
+    opened = Store.find(store)
     return [
-        _line(found, name, version) for name in found.names() for version in found.versions(name)
+        _line(opened, name, version) for name in opened.names() for version in opened.versions(name)
     ]
 
 

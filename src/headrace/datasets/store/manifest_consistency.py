@@ -1,4 +1,4 @@
-"""Whether a manifest agrees with itself: its types, its ids, its sums. No object is read for it."""
+"""Consistency check of a manifest: its types, ids and sums, without reading objects."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,10 +14,10 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 def check_consistent(manifest: Manifest, where: str) -> None:
-    """Raises StateError for a manifest that cannot have been written by a release.
+    """Raise StateError for a manifest that no release can have written.
 
-    The content hash is one of the schema, the rows and the sums of the parts that it names, so that
-    none of them can be exchanged for another and the hash kept.
+    The content hash covers the schema, the rows and the sums of all parts, so that no part can be
+    exchanged without changing it.
     """
     try:
         problem = next(_problems(manifest), "")
@@ -48,16 +48,16 @@ def _problems(manifest: Manifest) -> Iterator[str]:
 
 
 def _ids(manifest: Manifest) -> Iterator[str]:
-    named = {
+    digests = {
         "lineage": manifest.lineage,
         "coverage": manifest.coverage,
         "card": manifest.card,
         **{f"fit {name}": digest for name, digest in manifest.fits.items()},
-        **{f"batches of {name}": given.batch_list for name, given in manifest.inputs.items()},
+        **{f"batches of {name}": source.batch_list for name, source in manifest.inputs.items()},
     }
-    for what, digest in named.items():
+    for what, digest in digests.items():
         if digest and not _SHA256.fullmatch(digest):
-            yield f"{digest!r} is no object of its {what}"
+            yield f"{digest!r} is not an object of its {what}"
 
 
 def _columns(manifest: Manifest) -> Iterator[str]:
@@ -68,7 +68,7 @@ def _columns(manifest: Manifest) -> Iterator[str]:
         if not isinstance(column.name, str) or column.type not in TAGS:
             yield f"column {column.name!r} is of type {column.type!r}"
     if not isinstance(manifest.label, Mapping) or manifest.target not in names:
-        yield "its label is none of its columns"
+        yield "its label is not among its columns"
 
 
 def _of_split(name: str, split: SplitEntry) -> Iterator[str]:
@@ -86,7 +86,7 @@ def _of_split(name: str, split: SplitEntry) -> Iterator[str]:
 def _of_part(part: Part) -> Iterator[str]:
     for digest in (part.object, part.row_sum):
         if not _SHA256.fullmatch(digest):
-            yield f"{digest!r} is no digest"
+            yield f"{digest!r} is not a digest"
     for number in (part.bytes, part.rows):
         if type(number) is not int or number < 0:
-            yield f"{number!r} is no number of bytes or rows"
+            yield f"{number!r} is not a number of bytes or rows"

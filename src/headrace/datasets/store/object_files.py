@@ -1,7 +1,6 @@
-"""Opening the objects of a release, and refusing those that are not what the manifest says.
+"""Open the objects of a release, and refuse those that do not match the manifest.
 
-Everything here is decided by the size and the footer of a file; `headrace.datasets.store.verify`
-reads
+The checks here use the size and the footer of a file; `headrace.datasets.store.verify` reads all
 its bytes.
 """
 
@@ -19,24 +18,24 @@ from headrace.datasets.store.store import Store
 
 # Text of one group of rows (65,536), in bytes: 64 KiB for each cell.
 MOST_UNFOLDED = 4 << 30
-_SHOWN = 50
+_MAX_COLUMNS = 50
 _FIX = "restore it from a copy of the store, or rebuild the release"
 
 
 def opened_part(store: Store, manifest: Manifest, part: Part) -> pq.ParquetFile:
-    """The file of a part, to be closed by the caller.
+    """Open the file of a part, to be closed by the caller.
 
     Raises:
-        StateError: it is missing, a link, of another size, no Parquet, or its footer has other
-            rows or other columns than the manifest.
+        StateError: the file is missing, a link, of another size or not Parquet, or its footer has
+            other rows or columns than the manifest.
     """
     name = store.object_name(part.object, "parquet")
     where = f"{manifest.ref}, {store.storage.address}/{name}"
-    found = store.storage.size(name)
-    if found != part.bytes:
-        said = "missing" if found is None else f"{found} bytes"
+    size = store.storage.size(name)
+    if size != part.bytes:
+        actual = "missing" if size is None else f"{size} bytes"
         raise StateError(
-            f"object {part.object[:12]} is {said}, not {part.bytes} bytes", where=where, fix=_FIX
+            f"object {part.object[:12]} is {actual}, not {part.bytes} bytes", where=where, fix=_FIX
         )
     with reading(part, where):
         file = pq.ParquetFile(store.storage.open(name))
@@ -52,7 +51,7 @@ def opened_part(store: Store, manifest: Manifest, part: Part) -> pq.ParquetFile:
 
 @contextmanager
 def reading(part: Part, where: str) -> Iterator[None]:
-    """Whatever a reader of Parquet says of a broken file, as a StateError."""
+    """Turn errors of the Parquet reader on a broken file into a StateError."""
     try:
         yield
     except HeadraceError:
@@ -64,7 +63,7 @@ def reading(part: Part, where: str) -> Iterator[None]:
 
 
 def footer_problem(manifest: Manifest, part: Part, file: pq.ParquetFile) -> str:
-    """What a footer says that the manifest does not; "" if they agree."""
+    """Difference between a footer and the manifest; "" if they agree."""
     footer = file.metadata
     if footer.num_rows != part.rows:
         return f"it has {footer.num_rows} rows, not {part.rows}"
@@ -73,17 +72,17 @@ def footer_problem(manifest: Manifest, part: Part, file: pq.ParquetFile) -> str:
         return "its row groups have other rows than it"
     expected = schema_of(manifest.columns)
     if not file.schema_arrow.equals(expected):
-        told = (f"{field.name} {field.type}" for field in list(file.schema_arrow)[:_SHOWN])
-        return f"it has the columns {', '.join(told)}"
+        columns = (f"{field.name} {field.type}" for field in list(file.schema_arrow)[:_MAX_COLUMNS])
+        return f"it has the columns {', '.join(columns)}"
     return ""
 
 
 def check_unfolding(file: pq.ParquetFile, group: int) -> None:
-    """Refuse a group of rows whose text would fill the memory: a small dictionary, named often.
+    """Refuse a row group whose texts, repeated from a small dictionary, would exhaust memory.
 
     `file` reads text as dictionaries. Raises ValueError.
     """
-    import pyarrow.compute as pc  # whoever only opens a release does without it
+    import pyarrow.compute as pc  # opening a release does not need it
 
     for name in file.schema_arrow.names:
         column = file.schema_arrow.field(name).type
@@ -101,5 +100,5 @@ def check_unfolding(file: pq.ParquetFile, group: int) -> None:
 
 
 def text_of(manifest: Manifest) -> list[str]:
-    """The columns that a file may keep as a dictionary."""
+    """The columns that a file may store as a dictionary."""
     return [column.name for column in manifest.columns if column.type in ("string", "binary")]

@@ -1,10 +1,10 @@
-"""Where the rows of a split are cut into parts, so that equal parts of two versions are one object.
+"""Content-defined cuts of a split into parts, so that equal parts of two versions are one object.
 
-Whether a row starts a part hangs on its key and on the keys around it, never on its place: a row is
-a cut if no key within `LEAST` rows on either side has a smaller number (ties go to the first row).
-Rows that come or go therefore move only the cuts around them. Cuts of this kind lie more than
-`LEAST` rows apart; where they lie more than `MOST` apart, the gap is cut at its smallest number,
-again and again: what happens inside a gap stays inside it.
+A row starts a part depending on its key and the keys around it, not on its position: it is a cut if
+no key within `MIN_ROWS` rows on either side has a smaller number (the first row wins ties). Added
+or removed rows therefore move only nearby cuts. Such cuts are more than `MIN_ROWS` rows apart. A
+gap of more than `MAX_ROWS` rows is cut repeatedly at its smallest number, so that a change inside a
+gap affects this gap alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-LEAST, MOST = 65_536, 262_144
+MIN_ROWS, MAX_ROWS = 65_536, 262_144
 _BLOCK = 65_536
 _PRIME = np.uint64(0x100000001B3)
 
@@ -24,33 +24,33 @@ Numbers = npt.NDArray[np.uint64]
 
 
 def parts_of(
-    table: pa.Table, key: Sequence[str], least: int = LEAST, most: int = MOST
+    table: pa.Table, key: Sequence[str], min_rows: int = MIN_ROWS, max_rows: int = MAX_ROWS
 ) -> list[pa.Table]:
-    """`table` as slices that follow each other, each of `least` to `most` rows.
+    """Split `table` into consecutive slices of `min_rows` to `max_rows` rows.
 
-    A table of at most `least` rows is one slice, and so is an empty one. `most` is at least twice
-    `least`. `key` are columns whose values tell the rows apart.
+    A table of at most `min_rows` rows is one slice, and so is an empty one. `max_rows` is at least
+    twice `min_rows`. The values of the columns `key` distinguish the rows.
     """
-    cuts = [0, *cuts_of(numbers_of(table, key), least, most), table.num_rows]
+    cuts = [0, *cuts_of(numbers_of(table, key), min_rows, max_rows), table.num_rows]
     return [table.slice(start, end - start) for start, end in pairwise(cuts)]
 
 
-def cuts_of(numbers: Numbers, least: int = LEAST, most: int = MOST) -> list[int]:
-    """Places at which a new part starts, in order; not 0, and not the end."""
-    outer = [0, *_lowest_around(numbers, least), len(numbers)]
-    found: list[int] = []
+def cuts_of(numbers: Numbers, min_rows: int = MIN_ROWS, max_rows: int = MAX_ROWS) -> list[int]:
+    """Places at which new parts start, in order, without 0 and the end."""
+    outer = [0, *_lowest_around(numbers, min_rows), len(numbers)]
+    cuts: list[int] = []
     for start, end in pairwise(outer):
-        found += [*_cuts_within(numbers, start, end, least, most), end]
-    return found[:-1]
+        cuts += [*_cuts_within(numbers, start, end, min_rows, max_rows), end]
+    return cuts[:-1]
 
 
-def _lowest_around(numbers: Numbers, least: int) -> Iterator[int]:
-    """Rows with `least` rows on either side, none of them with a smaller number."""
-    # Only the smallest number of a block that is no wider than the window can be one.
-    block = max(1, least // 16)
+def _lowest_around(numbers: Numbers, min_rows: int) -> Iterator[int]:
+    """Rows with `min_rows` rows on either side, none of them with a smaller number."""
+    # Only the smallest number of each block can be one, since the window covers the block.
+    block = max(1, min_rows // 16)
     for start in range(0, len(numbers), block):
         place = start + int(numbers[start : start + block].argmin())
-        left, right = place - least, place + least
+        left, right = place - min_rows, place + min_rows
         if (
             left >= 0
             and right < len(numbers)
@@ -59,26 +59,28 @@ def _lowest_around(numbers: Numbers, least: int) -> Iterator[int]:
             yield place
 
 
-def _cuts_within(numbers: Numbers, start: int, end: int, least: int, most: int) -> Iterator[int]:
-    if end - start <= most:
+def _cuts_within(
+    numbers: Numbers, start: int, end: int, min_rows: int, max_rows: int
+) -> Iterator[int]:
+    if end - start <= max_rows:
         return
-    inner = slice(start + least, end - least + 1)
+    inner = slice(start + min_rows, end - min_rows + 1)
     cut = inner.start + int(numbers[inner].argmin())
-    yield from _cuts_within(numbers, start, cut, least, most)
+    yield from _cuts_within(numbers, start, cut, min_rows, max_rows)
     yield cut
-    yield from _cuts_within(numbers, cut, end, least, most)
+    yield from _cuts_within(numbers, cut, end, min_rows, max_rows)
 
 
 def numbers_of(table: pa.Table, key: Sequence[str]) -> Numbers:
     """A number for each row's key, spread evenly over 64 bits; the same on every machine."""
-    found = np.empty(table.num_rows, np.uint64)
+    numbers = np.empty(table.num_rows, np.uint64)
     for start in range(0, table.num_rows, _BLOCK):
         block = table.slice(start, _BLOCK)
         mixed = np.zeros(block.num_rows, np.uint64)
         for name in key:
             mixed = _mixed(mixed ^ _cell_numbers(block.column(name).combine_chunks()))
-        found[start : start + _BLOCK] = mixed
-    return found
+        numbers[start : start + _BLOCK] = mixed
+    return numbers
 
 
 def _mixed(words: Numbers) -> Numbers:
@@ -91,7 +93,7 @@ def _mixed(words: Numbers) -> Numbers:
 
 
 def _cell_numbers(column: pa.Array) -> Numbers:
-    """Of a column in one of the types that a release has; a null is 0."""
+    """Numbers of the cells of a column, of any type that a release has; null is 0."""
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
         return _text_numbers(column.fill_null("" if pa.types.is_string(kind) else b""))
@@ -119,12 +121,12 @@ def _text_numbers(column: pa.Array) -> Numbers:
     place = np.arange(last - first) - np.repeat(offsets[:-1] - first, lengths)
     powers = np.cumprod(np.full(int(lengths.max()), _PRIME))
     sums = np.concatenate([[np.uint64(0)], np.cumsum(text * powers[place], dtype=np.uint64)])
-    found: Numbers = sums[offsets[1:] - first] - sums[offsets[:-1] - first]
-    return found
+    numbers: Numbers = sums[offsets[1:] - first] - sums[offsets[:-1] - first]
+    return numbers
 
 
 def ends_of(table: pa.Table, key: Sequence[str]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """(t in microseconds UTC, *key) of the first and the last row as JSON values; () of no rows."""
+    """(t in microseconds UTC, *key) of the first and last row as JSON values; () without rows."""
     if not table.num_rows:
         return (), ()
     first, last = (_row(table, place, key) for place in (0, table.num_rows - 1))

@@ -1,4 +1,4 @@
-"""Copying a release into another store, object by object, each verified on its way."""
+"""Copy a release into another store, object by object, verifying each."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Pulled:
-    """What a pull did: `copied` of `objects`; the others were there. `bytes` were copied."""
+    """Result of a pull: `copied` of `objects` (the others were there), and the `bytes` copied."""
 
     ref: str
     content_hash: str
@@ -34,14 +34,14 @@ class Pulled:
 
 
 def pull(ref: str, to: Path | str, store: Path | str | None = None) -> Pulled:
-    """Copy a release with all its objects, and what taints it, into the store at `to`.
+    """Copy a release with all its objects and recalls into the store at `to`.
 
-    Objects come first, each whole or not at all, and the manifest last: what was cut short is
-    continued by the same call, and what is there already is not copied again. Aliases are left
-    where they are: each store has its own.
+    Objects come first, each whole or not at all, and the manifest last. An interrupted pull is
+    continued by the same call, and existing objects are not copied again. Aliases are not copied:
+    each store has its own.
 
     Raises:
-        StateError: there is no such release, an object is missing or is not what its name says, or
+        StateError: there is no such release, an object is missing or does not match its name, or
             `to` has another release of this name and version, or had it and erased it.
         DeclarationError: `to` is the store itself.
     """
@@ -57,20 +57,20 @@ def pull(ref: str, to: Path | str, store: Path | str | None = None) -> Pulled:
     copied = size = 0
     for number, name in enumerate(names):
         report("pull", number, len(names), manifest.ref)
-        if moved := _copied(source, target, name):
-            copied, size = copied + 1, size + moved
+        if copied_bytes := _copied(source, target, name):
+            copied, size = copied + 1, size + copied_bytes
     for taint in taints(source, manifest):
         note(target, taint)
     if manifest.format == 1:
         older = path.replace("manifest.json", "created.json")
         if source.storage.size(older) is not None:
-            target.storage.put_new(older, source.storage.read_bytes(older))
-    if not target.storage.put_new(path, document):
+            target.storage.create(older, source.storage.read_bytes(older))
+    if not target.storage.create(path, document):
         _check_same(target, manifest)
-    # What was there may have been cleared up as a leftover, until the manifest named it.
-    lost = [name for name in names if target.storage.size(f"objects/{name}") is None]
-    again = [_copied(source, target, name) for name in lost]
-    copied, size = copied + len(again), size + sum(again)
+    # An existing object may have been removed as unreferenced before the manifest named it.
+    missing = [name for name in names if target.storage.size(f"objects/{name}") is None]
+    recopied = [_copied(source, target, name) for name in missing]
+    copied, size = copied + len(recopied), size + sum(recopied)
     report("pull", len(names), len(names), manifest.ref)
     return Pulled(
         manifest.ref, manifest.content_hash, target.storage.address, len(names), copied, size
@@ -78,24 +78,24 @@ def pull(ref: str, to: Path | str, store: Path | str | None = None) -> Pulled:
 
 
 def _needed(source: Store, manifest: Manifest, document: bytes) -> list[str]:
-    """Objects by name. What is named and missing is asked for, too, and then found missing."""
+    """Names of all objects of a release, including missing ones, which the copy then reports."""
     parts = {f"{part.object}.parquet" for split in manifest.splits.values() for part in split.parts}
     return sorted(parts | reachable(source, [document], object_names(source)))
 
 
 def _check_same(target: Store, manifest: Manifest) -> None:
     if manifest.version in target.versions(manifest.name):
-        found = target.manifest(manifest.name, manifest.version)
-        if found.id != manifest.id:
+        existing = target.manifest(manifest.name, manifest.version)
+        if existing.id != manifest.id:
             raise StateError(
-                f"there is another {manifest.ref}: {found.id[:12]} is not {manifest.id[:12]}",
+                f"there is another {manifest.ref}: {existing.id[:12]} is not {manifest.id[:12]}",
                 where=target.storage.address,
                 fix="pull into another store",
             )
 
 
 def _copied(source: Store, target: Store, name: str) -> int:
-    """Bytes copied; 0 if the object is there already and is what its name says."""
+    """Copy an object and return its size; 0 if it exists already and matches its name."""
     digest, _, suffix = name.partition(".")
     path = source.object_name(digest, suffix)
     size = source.storage.size(path)
@@ -106,11 +106,11 @@ def _copied(source: Store, target: Store, name: str) -> int:
     temporary = target.storage.temporary(name)
     try:
         with source.storage.open(path) as reading, temporary.open("wb") as writing:
-            found = hashlib.sha256()
+            hasher = hashlib.sha256()
             while block := reading.read(_BLOCK):
-                found.update(block)
+                hasher.update(block)
                 writing.write(block)
-        if found.hexdigest() != digest:
+        if hasher.hexdigest() != digest:
             raise _refused(digest, "holds other bytes", source)
         target.storage.put_file(path, temporary)
     finally:
@@ -119,11 +119,11 @@ def _copied(source: Store, target: Store, name: str) -> int:
 
 
 def _trusted(target: Store, path: str, digest: str) -> bool:
-    """A bucket writes an object whole and keeps it; what lies on a disk is read again."""
+    """True if an existing object has the right bytes; a bucket is trusted, a file is hashed."""
     place = target.storage.local_path(path)
     if place is None:
         return True
-    with suppress(OSError):  # another user's; no clearing up takes it for a leftover
+    with suppress(OSError):  # renew its time, so that it is not removed; fails for other owners
         os.utime(place)
     with place.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest() == digest

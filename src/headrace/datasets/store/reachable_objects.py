@@ -1,7 +1,7 @@
-"""Which objects of a store are needed: those that a manifest, a record, another object names.
+"""Reachability of the objects of a store: named by a manifest, a record or another object.
 
-An object is named by 64 hexadecimal digits, and a document names it by writing them. So nobody has
-to keep a list of the fields that may name one: what is needed is what can be reached.
+The name of an object is 64 hexadecimal digits, and every document that contains them refers to the
+object. So there is no list of fields that may hold a name.
 """
 
 import re
@@ -13,20 +13,20 @@ _DIGEST = re.compile(rb"[0-9a-f]{64}")
 
 
 def reachable(store: Store, roots: Iterable[bytes], names: Collection[str]) -> set[str]:
-    """Those of the objects `names` (`<sha256>.json`) that `roots` name, and those that they name.
+    """Objects among `names` (`<sha256>.json`) that `roots` name, directly or through other objects.
 
-    Raises StateError if a JSON object that is needed holds other bytes than its name says.
+    Raises StateError if the bytes of a reached JSON object do not match its name.
     """
-    found: set[str] = set()
+    reached: set[str] = set()
     unread = list(roots)
     while unread:
-        named = {digest.decode() for digest in _DIGEST.findall(unread.pop())}
-        for name in {f"{one}.{suffix}" for one in named for suffix in ("parquet", "json")}:
-            if name in names and name not in found:
-                found.add(name)
+        digests = {digest.decode() for digest in _DIGEST.findall(unread.pop())}
+        for name in {f"{digest}.{suffix}" for digest in digests for suffix in ("parquet", "json")}:
+            if name in names and name not in reached:
+                reached.add(name)
                 if name.endswith(".json"):
                     unread.append(store.get_bytes(name.removesuffix(".json")))
-    return found
+    return reached
 
 
 def object_names(store: Store) -> set[str]:

@@ -1,4 +1,4 @@
-"""A split as it is stored: cut into parts, each a Parquet file named by its bytes."""
+"""Stored form of a split: parts, each a Parquet file named by the sha256 of its bytes."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from headrace.datasets.table_shape import statistics
 
 _ROW_GROUP = 65_536
 
-Known = Mapping[tuple[str, int], Part]
+PartsBySum = Mapping[tuple[str, int], Part]
 
 
 @dataclass(frozen=True)
@@ -26,23 +26,23 @@ class CutSplit:
 
     table: pa.Table
     parts: list[tuple[pa.Table, ContentSum]]
-    left_out: Mapping[str, int]
+    excluded: Mapping[str, int]
 
     @property
     def content(self) -> ContentSum:
         return total(content for _, content in self.parts)
 
 
-def cut_split(table: pa.Table, key: Sequence[str], left_out: Mapping[str, int]) -> CutSplit:
-    """Rows in their fixed order, in the fixed shape of the release, cut by their `key`."""
+def cut_split(table: pa.Table, key: Sequence[str], excluded: Mapping[str, int]) -> CutSplit:
+    """Cut rows, in the order and shape of the release, into parts by their `key`."""
     parts = [(part, content_sum(part)) for part in parts_of(table, key)]
-    return CutSplit(table, parts, left_out)
+    return CutSplit(table, parts, excluded)
 
 
-def known_parts(manifest: Manifest | None, draft: Manifest) -> Known:
-    """Parts of an earlier release that one with the same columns can take over, by sum and rows.
+def known_parts(manifest: Manifest | None, draft: Manifest) -> PartsBySum:
+    """Parts of an earlier release, by sum and rows, that one with the same columns can reuse.
 
-    Equal sums are equal rows, and rows have one order: there is nothing to write.
+    Equal sums mean equal rows, and the order of rows is fixed, so such parts need not be written.
     """
     if manifest is None or manifest.columns != draft.columns:
         return {}
@@ -51,20 +51,20 @@ def known_parts(manifest: Manifest | None, draft: Manifest) -> Known:
 
 
 def store_splits(
-    store: Store, splits: Mapping[str, CutSplit], key: Sequence[str], known: Known
+    store: Store, splits: Mapping[str, CutSplit], key: Sequence[str], earlier: PartsBySum
 ) -> dict[str, SplitEntry]:
-    """Store all splits of a release, and say how far it is."""
-    count, done = sum(len(split.parts) for split in splits.values()), 0
+    """Store all splits of a release, and report the progress."""
+    count, stored = sum(len(split.parts) for split in splits.values()), 0
     entries = {}
 
-    def tell() -> None:
-        nonlocal done
-        done += 1
-        report("parts", done, count)
+    def report_part() -> None:
+        nonlocal stored
+        stored += 1
+        report("parts", stored, count)
 
     report("parts", 0, count)
     for name, split in splits.items():
-        entries[name] = store_split(store, split, key, known, tell)
+        entries[name] = store_split(store, split, key, earlier, report_part)
     return entries
 
 
@@ -72,39 +72,45 @@ def store_split(
     store: Store,
     split: CutSplit,
     key: Sequence[str],
-    known: Known | None = None,
-    tell: Callable[[], None] = lambda: None,
+    earlier: PartsBySum | None = None,
+    report_part: Callable[[], None] = lambda: None,
 ) -> SplitEntry:
-    """Store the parts that the store has not, and describe them; `tell` is called after each."""
+    """Store missing parts and describe all; `report_part` is called after each part."""
     parts = []
     for table, content in split.parts:
-        there = _there(store, content, known or {})
-        parts.append(there or _stored_part(store, table, content, key))
-        tell()
+        existing = _existing_part(store, content, earlier or {})
+        parts.append(existing or _stored_part(store, table, content, key))
+        report_part()
     return SplitEntry(
         parts=tuple(parts),
         rows=split.table.num_rows,
         row_sum=f"{split.content.total:064x}",
-        left_out=dict(split.left_out),
+        left_out=dict(split.excluded),
         statistics=statistics(split.table),
     )
 
 
 def check_there(store: Store, manifest: Manifest) -> None:
-    """Look at every object once more before the release is seen.
+    """Check, before the release is published, that all its objects exist.
 
-    Raises StateError: something cleared one up between its writing and now.
+    Raises StateError if an object was removed after it was written.
     """
     parts = [part for split in manifest.splits.values() for part in split.parts]
-    lists = [given.batch_list for given in manifest.inputs.values()]
-    said = [*manifest.fits.values(), manifest.lineage, manifest.coverage, manifest.card, *lists]
-    wanted: list[tuple[str, str, int | None]] = [
+    lists = [source.batch_list for source in manifest.inputs.values()]
+    documents = [
+        *manifest.fits.values(),
+        manifest.lineage,
+        manifest.coverage,
+        manifest.card,
+        *lists,
+    ]
+    expected: list[tuple[str, str, int | None]] = [
         (part.object, "parquet", part.bytes) for part in parts
     ]
-    wanted += [(one, "json", None) for one in said if one]
-    for digest, suffix, size in wanted:
-        found = store.storage.size(store.object_name(digest, suffix))
-        if found is None or size not in {None, found}:
+    expected += [(digest, "json", None) for digest in documents if digest]
+    for digest, suffix, size in expected:
+        actual = store.storage.size(store.object_name(digest, suffix))
+        if actual is None or size not in {None, actual}:
             raise StateError(
                 f"object {digest[:12]} has gone while its release was made",
                 where=store.storage.address,
@@ -113,7 +119,7 @@ def check_there(store: Store, manifest: Manifest) -> None:
 
 
 def total(contents: Iterable[ContentSum]) -> ContentSum:
-    """The content of all of them together; there is at least one."""
+    """Sum of all contents; there is at least one."""
     first, *rest = contents
     for content in rest:
         first = first + content
@@ -125,16 +131,16 @@ def _has_nan(column: pa.ChunkedArray) -> bool:
     return floats and bool(pc.any(pc.is_nan(column)).as_py())
 
 
-def _there(store: Store, content: ContentSum, known: Known) -> Part | None:
-    part = known.get((f"{content.total:064x}", content.rows))
+def _existing_part(store: Store, content: ContentSum, earlier: PartsBySum) -> Part | None:
+    part = earlier.get((f"{content.total:064x}", content.rows))
     if part is None:
         return None
-    found = store.storage.size(store.object_name(part.object, "parquet"))
-    return part if found == part.bytes else None
+    size = store.storage.size(store.object_name(part.object, "parquet"))
+    return part if size == part.bytes else None
 
 
 def _stored_part(store: Store, table: pa.Table, content: ContentSum, key: Sequence[str]) -> Part:
-    """Equal rows give equal bytes, as long as the writer of Parquet is the same."""
+    """Write a part; equal rows give equal bytes with the same version of the Parquet writer."""
     temporary = store.temporary(f"{content.hash}.parquet")
     pq.write_table(
         table,
@@ -143,7 +149,7 @@ def _stored_part(store: Store, table: pa.Table, content: ContentSum, key: Sequen
         compression="zstd",
         compression_level=1,
         use_dictionary=[field.name for field in table.schema if field.type == pa.string()],
-        # Engines believe the least and greatest value of a footer, which leave NaN out.
+        # Engines trust the bounds in a footer, which do not cover NaN.
         write_statistics=[name for name in table.column_names if not _has_nan(table.column(name))],
     )
     size = temporary.stat().st_size

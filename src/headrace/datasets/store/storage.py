@@ -1,8 +1,8 @@
-"""Where a store's files lie: the one place that reads, writes and lists them.
+"""Storage of a store's files: the only module that reads, writes and lists them.
 
-Paths are relative to the store, with `/` between parts that are plain names: none leads elsewhere,
-and none starts with a dot, as the temporaries of a folder do. Documents and objects are created
-once and never changed; only what is called `replace` replaces, and it does so at once.
+Paths are relative to the store; their parts are plain names separated by `/`, which cannot leave
+the store and do not start with a dot, unlike temporary files. Documents and objects are created
+once and never changed; only `replace` overwrites, and it does so atomically.
 """
 
 import os
@@ -19,7 +19,7 @@ from headrace.core.errors import StateError
 from headrace.core.files import sync_folder
 
 S3 = "s3://"
-# No document of a store is near this size; one that is was made to exhaust a reader.
+# No document of a store comes near this size; a larger one would exhaust a reader's memory.
 MOST_BYTES = 256 << 20
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@=-]*")
 TEMPORARY = re.compile(r"\..+\.tmp")
@@ -35,69 +35,69 @@ class Entry:
 
 
 class Storage(Protocol):
-    """A place for files. Whatever goes wrong in it is a StateError that says where."""
+    """A place for files. Every failure is a StateError that names the file."""
 
     @property
     def address(self) -> str:
-        """How a person names the place."""
+        """The place as shown to people."""
         ...
 
     def read_bytes(self, path: str) -> bytes:
-        """All of a file. Raises StateError if there is none, or if it is larger than MOST_BYTES."""
+        """The bytes of a file. Raises StateError if it is missing or larger than MOST_BYTES."""
         ...
 
     def open(self, path: str) -> Any:  # noqa: ANN401 - pyarrow has no types
-        """A file to read and seek in, as a `pyarrow.NativeFile`."""
+        """Open a file for reading and seeking, as a `pyarrow.NativeFile`."""
         ...
 
     def size(self, path: str) -> int | None:
-        """Bytes of a file; None if there is none."""
+        """Size of a file in bytes; None if it does not exist."""
         ...
 
     def stat(self, path: str) -> Entry | None:
-        """The file now, which may be a leftover; None if there is none."""
+        """Entry of a file, which may be a leftover; None if it does not exist."""
         ...
 
     def walk(self, folder: str) -> list[Entry]:
-        """All files in and below a folder, by path; none if there is no such folder.
+        """All files in and below a folder, ordered by path; empty if there is no such folder.
 
-        "" is the whole store. Leftovers are not among them.
+        "" is the whole store. Leftovers are not included.
         """
         ...
 
-    def put_new(self, path: str, data: bytes) -> bool:
-        """Write the whole file, or nothing if there is one; False if there is."""
+    def create(self, path: str, data: bytes) -> bool:
+        """Create a file atomically; return False, without writing, if it exists."""
         ...
 
     def put_file(self, path: str, temporary: Path) -> None:
-        """Move a finished local file here, whole or not at all; the temporary is gone after."""
+        """Move a finished local file into the store atomically; the local file disappears."""
         ...
 
     def replace(self, path: str, data: bytes) -> None:
-        """Write the file; a reader sees the old bytes or the new ones."""
+        """Write a file atomically; a reader sees either the old bytes or the new ones."""
         ...
 
     def refresh(self, path: str, temporary: Path) -> None:
-        """As `put_file` for an object that is there already with the same bytes.
+        """As `put_file`, for an object that exists with the same bytes.
 
-        It looks new after, so that no clearing up takes it for a leftover.
+        Its modification time is renewed, so that garbage collection does not remove it.
         """
         ...
 
     def delete(self, path: str) -> None:
-        """Remove a file; nothing happens if there is none."""
+        """Remove a file if it exists."""
         ...
 
     def temporary(self, name: str) -> Path:
-        """A name for a local file of this thread, for `put_file` to move."""
+        """Path of a local temporary file of this thread, for `put_file` to move."""
         ...
 
     def leftovers(self) -> list[Entry]:
-        """Temporaries, of writers at work or of such as died."""
+        """Temporary files, of running writers and of killed ones."""
         ...
 
     def local_path(self, path: str) -> Path | None:
-        """Where the file lies on this machine; None if it does not."""
+        """Path of the file on this machine; None for a remote store."""
         ...
 
 
@@ -111,16 +111,18 @@ def storage_at(root: Path | str) -> Storage:
 
 
 def checked(path: str) -> tuple[str, ...]:
-    """The parts of a path. Raises StateError for one that is not made of plain names."""
+    """The parts of a path. Raises StateError unless all are plain names."""
     parts = tuple(path.split("/"))
     if not all(_PART.fullmatch(part) for part in parts):
-        raise StateError(f"{path!r} is no path of a store", fix="names have letters, digits, _-.@=")
+        raise StateError(
+            f"{path!r} is not a path of a store", fix="names have letters, digits, _-.@="
+        )
     return parts
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of this machine, or of a file system that it has mounted."""
+    """Storage in a folder of this machine or of a mounted file system."""
 
     root: Path
 
@@ -152,10 +154,10 @@ class Folder:
 
     def walk(self, folder: str) -> list[Entry]:
         place = self.local_path(folder) if folder else self.root
-        found = [file for file in _files(place) if not file.name.startswith(".")]
-        return sorted((self._entry(one) for one in found), key=lambda entry: entry.path)
+        files = [file for file in _files(place) if not file.name.startswith(".")]
+        return sorted((self._entry(file) for file in files), key=lambda entry: entry.path)
 
-    def put_new(self, path: str, data: bytes) -> bool:
+    def create(self, path: str, data: bytes) -> bool:
         place = self.local_path(path)
         with self._explained(place), self._written(place, data) as temporary:
             try:
@@ -184,7 +186,7 @@ class Folder:
         try:
             os.utime(place)
             temporary.unlink()
-        except OSError:  # gone meanwhile, or another user's
+        except OSError:  # deleted meanwhile, or owned by another user
             self.put_file(path, temporary)
 
     def delete(self, path: str) -> None:
@@ -199,11 +201,11 @@ class Folder:
         return folder / f".{name}.{_me()}.tmp"
 
     def leftovers(self) -> list[Entry]:
-        found = [file for file in _files(self.root) if TEMPORARY.fullmatch(file.name)]
-        return [self._entry(one) for one in found]
+        temporaries = [file for file in _files(self.root) if TEMPORARY.fullmatch(file.name)]
+        return [self._entry(file) for file in temporaries]
 
     def local_path(self, path: str) -> Path:
-        """Raises StateError if anything on the way below the root is a link."""
+        """Path of the file. Raises StateError if any part of it below the root is a link."""
         place = self.root
         for part in checked(path):
             place /= part
@@ -216,7 +218,7 @@ class Folder:
         return place
 
     def _place(self, path: str) -> Path:
-        """As `local_path`, also of a leftover."""
+        """As `local_path`, also for leftovers."""
         folder, _, name = path.rpartition("/")
         if not TEMPORARY.fullmatch(name):
             return self.local_path(path)
@@ -224,15 +226,15 @@ class Folder:
 
     def _entry(self, place: Path) -> Entry:
         try:
-            found = place.stat(follow_symlinks=False)
+            status = place.stat(follow_symlinks=False)
         except FileNotFoundError:  # a temporary that was moved meanwhile
             return Entry(place.relative_to(self.root).as_posix(), 0, now_us())
-        modified = found.st_mtime_ns // 1000
-        return Entry(place.relative_to(self.root).as_posix(), found.st_size, modified)
+        modified = status.st_mtime_ns // 1000
+        return Entry(place.relative_to(self.root).as_posix(), status.st_size, modified)
 
     @contextmanager
     def _written(self, place: Path, data: bytes) -> Iterator[Path]:
-        """The bytes in a temporary beside `place`, which is gone in the end."""
+        """Write the bytes to a temporary file beside `place`, which is removed at the end."""
         self._make(place.parent)
         temporary = place.with_name(f".{place.name}.{_me()}.tmp")
         try:
@@ -243,7 +245,7 @@ class Folder:
             temporary.unlink(missing_ok=True)
 
     def _make(self, folder: Path) -> None:
-        """The folder and all above it, to stay after a power cut."""
+        """Make the folder and its parents, durable against a power cut."""
         if folder.is_dir():
             return
         self._make(folder.parent)
@@ -278,7 +280,7 @@ def too_large(where: str) -> StateError:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Files below a folder; a link is listed, and never followed."""
+    """Yield the files below a folder; links are listed but never followed."""
     for base, _, names in os.walk(folder):
         for name in names:
             yield Path(base, name)

@@ -1,16 +1,16 @@
 """The store: content-addressed objects, one folder per release, aliases. Plain files, relocatable.
 
-    objects/<sha256>.parquet|json            what releases are made of
-    datasets/<name>/<version>/manifest.json  a release, with the moment it was made and its id
+    objects/<sha256>.parquet|json            parts and documents of releases
+    datasets/<name>/<version>/manifest.json  a release, with its creation time and id
     datasets/<name>/<version>/opened/        see `headrace.datasets.taint`
     datasets/<name>/aliases/<alias>.json     {"version": "1.0.0"}
     datasets/<name>/<version>/tombstone.json instead of a manifest, of an erased or retired release
     recalls/<table>/<batch id>/              recalled batches; see `headrace.datasets.taint`
     erasures/<id>/                           requests for erasure and their proofs
 
-The store is a folder or a bucket; `storage` reads and writes it. Objects come
-first and the manifest last, created only if there is none: a release is whole or absent, and its
-version is taken once.
+The store is a folder or a bucket; `storage` reads and writes it. Objects are written first and the
+manifest last, and only if it does not exist yet: a release is complete or absent, and no version is
+used twice.
 """
 
 import hashlib
@@ -37,25 +37,25 @@ _OBJECT = re.compile(r"[0-9a-f]{64}")
 _SUFFIXES = ("parquet", "json")
 # In the folder of a release that is gone; see `headrace.datasets.erasure.tombstone`.
 TOMBSTONE = "tombstone.json"
-# What the document of a release says beside its manifest; no part of its identity.
+# Fields of the document of a release beside its manifest; not part of its identity.
 _OF_MAKING = ("created_at", "manifest_id")
 
 
 class TakenError(StateError):
-    """The version that a release would have got was released meanwhile, by someone else."""
+    """The version of a release was taken meanwhile by another release."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """Releases in a folder, or at `s3://bucket/prefix`. Nothing is ever overwritten but aliases."""
+    """Releases in a folder or at `s3://bucket/prefix`. Only aliases are ever overwritten."""
 
     root: Path | str
 
     @classmethod
     def find(cls, root: Path | str | None = None) -> "Store":
         """`root`, else `HEADRACE_STORE`, else the store of the default home."""
-        chosen = root or configured_store() or Home.find().store
-        return cls(str(chosen) if str(chosen).startswith(S3) else Path(chosen).absolute())
+        location = root or configured_store() or Home.find().store
+        return cls(str(location) if str(location).startswith(S3) else Path(location).absolute())
 
     @cached_property
     def storage(self) -> Storage:
@@ -64,13 +64,13 @@ class Store:
     # Objects
 
     def object_name(self, digest: str, suffix: str) -> str:
-        """The path of an object in the store; refuses what is not a digest."""
+        """The path of an object in the store; refuses an invalid digest."""
         if not _OBJECT.fullmatch(digest) or suffix not in _SUFFIXES:
             raise StateError(f"{digest!r} is not an object id", where=self.storage.address)
         return f"objects/{digest}.{suffix}"
 
     def object_path(self, digest: str, suffix: str) -> Path:
-        """Where an object lies on this machine; refuses links, and a store that is elsewhere."""
+        """Path of an object on this machine; refuses links and remote stores."""
         place = self.storage.local_path(self.object_name(digest, suffix))
         if place is None:
             raise StateError(
@@ -84,10 +84,10 @@ class Store:
         """Move a finished file into the store under the sha256 of its bytes."""
         digest = _sha256_of(temporary)
         name = self.object_name(digest, suffix)
-        there = self.storage.size(name) == temporary.stat().st_size
+        present = self.storage.size(name) == temporary.stat().st_size
         place = self.storage.local_path(name)
-        # One that holds other bytes is what a broken disk has left: it is written anew.
-        if there and (place is None or _sha256_of(place) == digest):
+        # An object with other bytes was damaged on disk, and is written again.
+        if present and (place is None or _sha256_of(place) == digest):
             self.storage.refresh(name, temporary)
         else:
             self.storage.put_file(name, temporary)
@@ -103,7 +103,7 @@ class Store:
         return json.loads(self.get_bytes(digest))
 
     def get_bytes(self, digest: str) -> bytes:
-        """Of a JSON object. Raises StateError if it is missing, or holds other bytes."""
+        """Bytes of a JSON object. Raises StateError if it is missing or does not match its name."""
         name = self.object_name(digest, "json")
         data = self.storage.read_bytes(name)
         if sha256(data) != digest:
@@ -130,7 +130,7 @@ class Store:
         return f"datasets/{name}"
 
     def names(self) -> list[str]:
-        """All datasets with a release."""
+        """Names of all datasets with a release."""
         return sorted(self._released("datasets"))
 
     def versions(self, name: str) -> list[str]:
@@ -140,14 +140,16 @@ class Store:
         return sorted(self._released(self.dataset(name)).get(name, []), key=parse_version)
 
     def _released(self, folder: str) -> dict[str, list[str]]:
-        """{name: versions}, as far as they have a manifest and no tombstone."""
+        """{name: versions} that have a manifest and no tombstone."""
         entries = self.storage.walk(folder)
-        there, gone = (_with(entries, file) for file in ("manifest.json", TOMBSTONE))
-        left = {name: sorted(versions - gone.get(name, set())) for name, versions in there.items()}
-        return {name: versions for name, versions in left.items() if versions}
+        released, removed = (_with(entries, file) for file in ("manifest.json", TOMBSTONE))
+        remaining = {
+            name: sorted(versions - removed.get(name, set())) for name, versions in released.items()
+        }
+        return {name: versions for name, versions in remaining.items() if versions}
 
-    def gone(self, name: str) -> list[str]:
-        """Versions that a tombstone stands for, oldest first; none of them is given again."""
+    def removed_versions(self, name: str) -> list[str]:
+        """Versions with a tombstone, oldest first; they are never used again."""
         entries = self.storage.walk(self.dataset(name))
         return sorted(_with(entries, TOMBSTONE).get(name, ()), key=parse_version)
 
@@ -162,19 +164,21 @@ class Store:
         return self.manifest(name, versions[-1]) if versions else None
 
     def manifest(self, name: str, version: str) -> Manifest:
-        """Raises StateError when it is missing, or is not what was released."""
+        """The manifest of a release. Raises StateError if it is missing or was altered."""
         path = f"{self.folder(name, version)}/manifest.json"
         where = f"{self.storage.address}/{path}"
         self._refuse_gone(name, version)
         if self.storage.size(path) is None:
-            raise StateError(f"there is no {name}@{version}", where=where, fix=self._known(name))
+            raise StateError(
+                f"there is no {name}@{version}", where=where, fix=self._available_text(name)
+            )
         form = self.document(path)
         expected = self._of_making(name, version, form)["manifest_id"]
         manifest = Manifest.from_json(_without_making(form), where)
-        found = _id_of(manifest)
-        if (manifest.name, manifest.version, found) != (name, version, expected):
+        manifest_id = _id_of(manifest)
+        if (manifest.name, manifest.version, manifest_id) != (name, version, expected):
             raise StateError(
-                f"the manifest was altered after its release: {found[:12]} is not "
+                f"the manifest was altered after its release: {manifest_id[:12]} is not "
                 f"{str(expected)[:12]}, or it is filed under another name",
                 where=where,
                 fix="restore it from a copy of the store",
@@ -183,7 +187,7 @@ class Store:
         return manifest
 
     def created(self, name: str, version: str) -> dict[str, Any]:
-        """When the release was made, and the id its manifest had then."""
+        """Creation time of the release, and the id of its manifest at that time."""
         form = self.document(f"{self.folder(name, version)}/manifest.json")
         return self._of_making(name, version, form)
 
@@ -200,16 +204,16 @@ class Store:
             ) from error
 
     def document(self, path: str) -> dict[str, Any]:
-        """A JSON object that lies at a path of the store. Raises StateError if there is none."""
+        """JSON document at a path of the store. Raises StateError if there is none."""
         data = self.storage.read_bytes(path)
         try:
             form = json.loads(data)
         except (ValueError, RecursionError) as error:
-            problem = f"it is no JSON: {error}"
+            problem = f"it is not JSON: {error}"
         else:
             if isinstance(form, dict):
                 return form
-            problem = "it is no JSON object"
+            problem = "it is not a JSON object"
         raise StateError(
             f"a document of the store cannot be read: {problem}",
             where=f"{self.storage.address}/{path}",
@@ -217,11 +221,11 @@ class Store:
         )
 
     def publish(self, manifest: Manifest) -> None:
-        """Make a release visible by one creation. Raises TakenError if its version is taken."""
+        """Publish a release by creating its document. Raises TakenError if its version is taken."""
         self._refuse_gone(manifest.name, manifest.version)
         path = f"{self.folder(manifest.name, manifest.version)}/manifest.json"
         making = {"created_at": iso(now_us()), "manifest_id": manifest.id}
-        if not self.storage.put_new(path, pretty_json({**manifest.to_json(), **making})):
+        if not self.storage.create(path, pretty_json({**manifest.to_json(), **making})):
             raise TakenError(
                 f"{manifest.ref} exists and is never overwritten",
                 where=f"{self.storage.address}/{path}",
@@ -231,21 +235,21 @@ class Store:
     # Aliases
 
     def aliases(self, name: str) -> dict[str, str]:
-        """{alias: version}; `latest` always, if anything was released."""
+        """{alias: version}, including `latest` if there is a release."""
         folder = f"{self.dataset(name)}/aliases"
-        found: dict[str, str] = {}
-        old = f"{folder}.json"  # what earlier versions kept them in, all in one
+        by_alias: dict[str, str] = {}
+        old = f"{folder}.json"  # earlier versions of Headrace kept all aliases in this file
         if self.storage.size(old) is not None:
-            found = {key: str(value) for key, value in self.document(old).items()}
+            by_alias = {key: str(value) for key, value in self.document(old).items()}
         for entry in self.storage.walk(folder):
             alias = entry.path.removeprefix(f"{folder}/").removesuffix(".json")
             if NAME.fullmatch(alias):
-                found[alias] = str(self.document(entry.path).get("version"))
+                by_alias[alias] = str(self.document(entry.path).get("version"))
         versions = self.versions(name)
-        return {**found, "latest": versions[-1]} if versions else found
+        return {**by_alias, "latest": versions[-1]} if versions else by_alias
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Point `name@alias` at a release, at once."""
+        """Point `name@alias` at a release, atomically."""
         if not NAME.fullmatch(alias) or alias == "latest":
             raise DeclarationError(f"{alias!r} cannot be an alias", fix="as in champion")
         self.manifest(name, version)
@@ -254,19 +258,19 @@ class Store:
 
     def resolve(self, ref: str) -> tuple[str, str]:
         """`name@version`, `name@alias` or `name` (the latest) as name and version."""
-        name, _, wanted = ref.partition("@")
+        name, _, label = ref.partition("@")
         if not NAME.fullmatch(name):
-            raise DeclarationError(f"{ref!r} is no reference", fix="as in flights_delay@1.0.0")
-        wanted = wanted or "latest"
-        version = self.aliases(name).get(wanted, wanted)
+            raise DeclarationError(f"{ref!r} is not a reference", fix="as in flights_delay@1.0.0")
+        label = label or "latest"
+        version = self.aliases(name).get(label, label)
         if version not in self.versions(name):
             self._refuse_gone(name, version)
             raise StateError(
-                f"there is no {ref}", where=self.storage.address, fix=self._known(name)
+                f"there is no {ref}", where=self.storage.address, fix=self._available_text(name)
             )
         return name, version
 
-    def _known(self, name: str) -> str:
+    def _available_text(self, name: str) -> str:
         if versions := self.versions(name):
             names = [*versions, *(f"@{alias}" for alias in sorted(self.aliases(name)))]
             return f"{name} has {', '.join(names)}"
@@ -290,12 +294,12 @@ def _sha256_of(path: Path) -> str:
 
 def _with(entries: Iterable[Entry], file: str) -> dict[str, set[str]]:
     """{name: versions} that have this file."""
-    found: dict[str, set[str]] = {}
+    versions: dict[str, set[str]] = {}
     for entry in entries:
         _, name, version, *rest = [*entry.path.split("/"), "", "", ""]
         if rest[0] == file and NAME.fullmatch(name) and _VERSION.fullmatch(version):
-            found.setdefault(name, set()).add(version)
-    return found
+            versions.setdefault(name, set()).add(version)
+    return versions
 
 
 def _without_making(form: dict[str, Any]) -> dict[str, Any]:
@@ -303,7 +307,7 @@ def _without_making(form: dict[str, Any]) -> dict[str, Any]:
 
 
 def _id_of(manifest: Manifest) -> str:
-    """The id, or "" for a document that has no canonical form, as one with an infinity in it."""
+    """The id; "" for a document without canonical form, such as one that contains infinity."""
     try:
         return manifest.id
     except (TypeError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Whether a release is what its manifest says: every byte, every row, part by part."""
+"""Verification of a release against its manifest: every byte and every row, part by part."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found; `ok` when `problems` is empty. `rows` and `bytes` were read."""
+    """Result of `verify`; `ok` if `problems` is empty. `rows` and `bytes` were read."""
 
     ref: str
     content_hash: str
@@ -49,30 +49,30 @@ class Verification:
 
 
 def verify(store: Store, manifest: Manifest) -> Verification:
-    """Read every object of a release and compare it with the manifest; one part at a time.
+    """Read every object of a release and compare it with the manifest, one part at a time.
 
-    The bytes of objects, footers, columns, the order of the rows, which split they are in, their
+    Checks the bytes of objects, footers, columns, the order of the rows and their split, their
     sums, the content hash, and the JSON objects that the manifest names.
     """
     problems: list[str] = []
-    whole = ContentSum(_schema(manifest), 0, 0)
+    total = ContentSum(_schema(manifest), 0, 0)
     parts = [(name, part) for name, split in manifest.splits.items() for part in split.parts]
     for number, (name, part) in enumerate(parts):
         report("verify", number, len(parts), f"{manifest.ref} {name}")
-        found, wrong = _of_part(store, manifest, name, part)
+        part_sum, wrong = _of_part(store, manifest, name, part)
         problems += [f"{name}: {problem}" for problem in wrong]
-        whole = whole + found if found else whole
+        total = total + part_sum if part_sum else total
     report("verify", len(parts), len(parts), manifest.ref)
     problems += _of_documents(store, manifest)
-    content = whole.hash if whole.rows == manifest.rows else ""
+    content = total.hash if total.rows == manifest.rows else ""
     if not problems and content != manifest.content_hash:
         problems.append(f"content: {content} is not the manifest's {manifest.content_hash}")
     size = sum(part.bytes for _, part in parts)
-    return Verification(manifest.ref, content, tuple(problems), len(parts), whole.rows, size)
+    return Verification(manifest.ref, content, tuple(problems), len(parts), total.rows, size)
 
 
 def verify_ref(store: Store, name: str, version: str) -> Verification:
-    """As `verify`; a manifest that cannot be read is a problem of the release, and no error."""
+    """As `verify`, but an unreadable manifest is reported as a problem of the release."""
     try:
         manifest = store.manifest(name, version)
     except HeadraceError as error:
@@ -83,7 +83,7 @@ def verify_ref(store: Store, name: str, version: str) -> Verification:
 def _of_part(
     store: Store, manifest: Manifest, split: str, part: Part
 ) -> tuple[ContentSum | None, list[str]]:
-    """The content of a part, and what is wrong with it."""
+    """The content of a part, and its problems."""
     name = store.object_name(part.object, "parquet")
     try:
         if store.storage.size(name) == part.bytes and _sha256(store, name) != part.object:
@@ -106,8 +106,8 @@ def _check_sizes(store: Store, manifest: Manifest, name: str, groups: int) -> No
 def _of_rows(
     manifest: Manifest, split: str, part: Part, batches: Iterator[pa.RecordBatch]
 ) -> tuple[ContentSum | None, list[str]]:
-    """Rows block by block, so that a part that unfolds to more than memory holds is no matter."""
-    found: ContentSum | None = None
+    """Check rows block by block, so that a part may decompress to more than memory holds."""
+    content: ContentSum | None = None
     problems: dict[str, None] = {}
     before: dict[str, Any] | None = None
     first: tuple[Any, ...] = ()
@@ -117,7 +117,7 @@ def _of_rows(
         table = pa.table(batch)
         if not table.num_rows:
             continue
-        found = content_sum(table) if found is None else found + content_sum(table)
+        content = content_sum(table) if content is None else content + content_sum(table)
         starts, last = ends_of(table, manifest.key)
         first = first or starts
         if not pc.all(pc.equal(table.column("split"), split)).as_py():
@@ -128,13 +128,13 @@ def _of_rows(
         if not _ordered(head):
             problems["its rows are not in their order"] = None
         before = head.slice(head.num_rows - 1).to_pylist()[0]
-    if found is None:
-        found = ContentSum(_schema(manifest), 0, 0)
-    if f"{found.total:064x}" != part.row_sum:
+    if content is None:
+        content = ContentSum(_schema(manifest), 0, 0)
+    if f"{content.total:064x}" != part.row_sum:
         problems["its rows are not those of the manifest"] = None
     if part.first and (first, last) != (part.first, part.last):
         problems["its first or last row is not the manifest's"] = None
-    return found, list(problems)
+    return content, list(problems)
 
 
 def _schema(manifest: Manifest) -> tuple[tuple[str, str], ...]:
@@ -160,14 +160,14 @@ def _of_documents(store: Store, manifest: Manifest) -> list[str]:
 
 def documents_of(manifest: Manifest) -> Mapping[str, str]:
     """{what it is: sha256} of every JSON object that a manifest names."""
-    named = {
-        **{f"batches of {name}": given.batch_list for name, given in manifest.inputs.items()},
+    digests = {
+        **{f"batches of {name}": source.batch_list for name, source in manifest.inputs.items()},
         **{f"fit {name}": digest for name, digest in manifest.fits.items()},
         "lineage": manifest.lineage,
         "coverage": manifest.coverage,
         "card": manifest.card,
     }
-    return {what: digest for what, digest in named.items() if digest}
+    return {what: digest for what, digest in digests.items() if digest}
 
 
 def _sha256(store: Store, name: str) -> str:

@@ -136,7 +136,7 @@ def _composition(card: "Card") -> Html:
     return _section(
         "What it holds",
         element("p", f"One row for each {', '.join(manifest.key)}, by time; split "
-                     f"{wording.split_told(manifest)}."),
+                     f"{wording.split_rule_text(manifest)}."),
         table("Splits", ["split", "rows", "from", "to", f"mean {manifest.target}"], rows),
         _listed(left_out),
         place="holds",
@@ -213,7 +213,7 @@ def _made(card: "Card") -> Html:
               ["table", "contract", "deliveries", "verdicts", "overrides", "snapshot"], rows),
         element("details", element("summary", counted(len(overrides), "override")),
                 _listed(map(_override, overrides))) if overrides else None,
-        _listed(wording.treated_features(manifest)),
+        _listed(wording.feature_sentences(manifest)),
         place="made",
     )  # fmt: skip
 
@@ -227,7 +227,7 @@ def _override(text: str) -> str:
 def _label(card: "Card") -> Html:
     return _section(
         "The label",
-        element("p", wording.label_told(card.manifest)),
+        element("p", wording.label_text(card.manifest)),
         _pairs({FIELDS["annotation"]: _said(card, "annotation")}),
         place="label",
     )
@@ -265,7 +265,7 @@ def _privacy(card: "Card") -> Html:
     ]
     return _section(
         "Privacy",
-        _listed(wording.privacy_told(manifest)),
+        _listed(wording.privacy_sentences(manifest)),
         element("h3", "Erased from it, or kept out"),
         _listed(erased) or element("p", "nobody"),
         _pairs({FIELDS["consent"]: _said(card, "consent")}),
@@ -275,7 +275,7 @@ def _privacy(card: "Card") -> Html:
 
 def _keeping(card: "Card") -> Html:
     return _section(
-        "How long", element("p", wording.retention_told(card.manifest)), place="keeping"
+        "How long", element("p", wording.retention_sentence(card.manifest)), place="keeping"
     )
 
 
