@@ -45,11 +45,11 @@ GOLDEN = [
     (("   ",), None, "states no licence"),
     (("proprietary",), None, "'proprietary' is not reviewed"),
     (("CC-BY-5.0",), None, "'CC-BY-5.0' is not reviewed"),
-    (("all rights reserved",), None, "reviewed|no SPDX expression"),
-    (("CC-BY-4.0 and CC0-1.0",), None, "no SPDX expression"),
-    (("GPL-2.0-only WITH Classpath-exception-2.0",), None, "no SPDX expression"),
-    (("(MIT", "MIT"), None, "no SPDX expression"),
-    (("MIT OR",), None, "no SPDX expression"),
+    (("all rights reserved",), None, "reviewed|not an SPDX expression"),
+    (("CC-BY-4.0 and CC0-1.0",), None, "not an SPDX expression"),
+    (("GPL-2.0-only WITH Classpath-exception-2.0",), None, "not an SPDX expression"),
+    (("(MIT", "MIT"), None, "not an SPDX expression"),
+    (("MIT OR",), None, "not an SPDX expression"),
 ]
 
 
@@ -106,7 +106,7 @@ def test_alternatives_and_their_order():
         ["CC0-1.0", "MIT"],
         ["CC-BY-4.0", "MIT"],
     ]
-    with pytest.raises(DeclarationError, match="no SPDX"):
+    with pytest.raises(DeclarationError, match="not an SPDX"):
         choices(" AND ".join(["(MIT OR CC0-1.0)"] * 7))
 
 

@@ -97,7 +97,7 @@ def test_patterns_cover_many_and_the_own_name_wins():
     assert done.frame.column_names == ["v__a", "w"]
     with pytest.raises(DeclarationError, match="no such column"):
         treat("d", frame, {"u__*": Drop()}, {})
-    with pytest.raises(DeclarationError, match="no treatment"):
+    with pytest.raises(DeclarationError, match="not a treatment"):
         treat("d", frame, {"w": "drop"}, {})
 
 
@@ -265,7 +265,7 @@ def test_retention_is_read_and_the_shortest_decides():
     assert retention_us(year) == 365 * DAY
     assert retention_us(both) == 30 * DAY
     for wrong in ({"value": "long", "unit": "y"}, {"value": 1, "unit": "moon"}, {"value": 0}):
-        with pytest.raises(DeclarationError, match="no period"):
+        with pytest.raises(DeclarationError, match="not a period"):
             retention_us({"slaProperties": [{"property": "retention", **wrong}]})
     found = retention_of("d", {"a": 30 * DAY, "b": 365 * DAY, "c": None}, 0, 10 * DAY)
     assert found["until_us"] == 30 * DAY

@@ -79,7 +79,7 @@ def test_sql_sees_no_variables_of_the_caller(store):
         ("delays@9.9.9", StateError, "delays has 1.0.0, @latest"),
         ("delays@champion", StateError, "delays has 1.0.0, @latest"),
         ("other@1.0.0", StateError, "this store has delays"),
-        ("../delays@1.0.0", DeclarationError, "no reference"),
+        ("../delays@1.0.0", DeclarationError, "not a reference"),
         ("delays@../../x", StateError, "there is no"),
     ],
 )

@@ -98,7 +98,7 @@ def test_a_path_that_leads_elsewhere_is_refused(storage, path):
         lambda: storage.local_path(path),
     ]
     for call in calls:
-        with pytest.raises(StateError, match="no path"):
+        with pytest.raises(StateError, match="not a path"):
             call()
 
 
@@ -144,7 +144,7 @@ def test_rights_that_lack_are_told(tmp_path, monkeypatch):
 def test_an_address_of_a_bucket_is_checked():
     assert isinstance(storage_at("s3://bucket/prefix/"), Bucket)
     for bad in ("s3://", "s3://bucket/../x", "s3://bucket//x"):
-        with pytest.raises(StateError, match="no path"):
+        with pytest.raises(StateError, match="not a path"):
             storage_at(bad)
 
 
