@@ -82,7 +82,10 @@ def test_recipes_leave_rows_out():
     assert Recipe("recent", after=TURN).rows(rows).num_rows == np.sum(t >= TURN)
     partly = Recipe("since", since=TURN, segment=(("calendar__carrier", "UA"),))
     assert partly.rows(rows).num_rows == np.sum((t >= TURN) | ~ours)
-    assert partly.says == "since, without rows of calendar__carrier UA before 2013-02-01T00:00:00Z"
+    assert (
+        partly.description
+        == "since, without rows of calendar__carrier UA before 2013-02-01T00:00:00Z"
+    )
 
 
 def test_what_may_be_tried():

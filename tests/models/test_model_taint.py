@@ -83,11 +83,11 @@ def test_against_a_tainted_champion_the_burden_of_proof_turns_round(
 
 
 def test_references_that_name_nothing(record, home):
-    with pytest.raises(StateError, match="no model late is in charge"):
+    with pytest.raises(StateError, match="model late has no champion"):
         open_model(home, "late")
     with pytest.raises(StateError, match="there is no model late@0"):
         open_model(home, "late@0" * 2)
-    with pytest.raises(DeclarationError, match="is no model"):
+    with pytest.raises(DeclarationError, match="is not a model"):
         open_model(home, "../late@0")
 
 

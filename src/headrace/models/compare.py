@@ -23,12 +23,13 @@ class Comparison:
     """Log loss of the challenger minus the champion's; below zero the challenger is better.
 
     Attributes:
-        rows, days: what was compared, and over how many UTC days.
+        rows, days: number of rows compared, and of their UTC days.
         challenger, champion: mean log loss.
-        interval: of the difference, by days; of a single day it has no width, and proves nothing.
+        interval: of the difference, resampled by day; with a single day it has no width and proves
+            nothing.
         segments: {column: [{"value", "rows", "challenger", "champion", "difference", "low", "high",
-            "worse"}]}, of segments with enough rows; their intervals are wide enough that all of
-            them hold together.
+            "worse"}]}, of segments with enough rows; their intervals are wide enough to hold for
+            all segments together.
     """
 
     rows: int
@@ -42,17 +43,17 @@ class Comparison:
     def worse(self) -> list[str]:
         """Segments that clearly got worse, in words."""
         return [
-            f"{column} {one['value']}: {one['difference']:+.4f} [{one['low']:+.4f}, "
-            f"{one['high']:+.4f}] over {one['rows']:,} rows"
-            for column, found in self.segments.items()
-            for one in found
-            if one["worse"]
+            f"{column} {row['value']}: {row['difference']:+.4f} [{row['low']:+.4f}, "
+            f"{row['high']:+.4f}] over {row['rows']:,} rows"
+            for column, rows in self.segments.items()
+            for row in rows
+            if row["worse"]
         ]
 
     @property
-    def says(self) -> str:
-        found = self.interval
-        return f"{found['difference']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}]"
+    def summary(self) -> str:
+        interval = self.interval
+        return f"{interval['difference']:+.4f} [{interval['low']:+.4f}, {interval['high']:+.4f}]"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -61,7 +62,7 @@ class Comparison:
             "challenger": self.challenger,
             "champion": self.champion,
             "interval": dict(self.interval),
-            "segments": {name: list(found) for name, found in self.segments.items()},
+            "segments": {name: list(rows) for name, rows in self.segments.items()},
         }
 
 
@@ -79,17 +80,18 @@ def compare(
     """Compare two models on the rows of `table`, which neither was trained or tuned on.
 
     A segment is worse when even the better end of its interval is above `segment_margin`. `looks`
-    is how often the same question is asked while rows come in: the interval is widened to hold at
-    all of them (Bonferroni).
+    is the number of times that the comparison is repeated while rows arrive: the interval is
+    widened to hold for all repetitions (Bonferroni).
 
     Raises:
-        DeclarationError: there are no rows, or a model's features mean something else by now.
+        DeclarationError: there are no rows, or the definition of a model's features has changed.
     """
     if not table.num_rows:
         raise DeclarationError("there are no rows to compare on")
     y, t = truth(table, challenger.target), moments(table)
     new, old = (
-        losses(y, predict(one, table, definitions=definitions)) for one in (challenger, champion)
+        losses(y, predict(model, table, definitions=definitions))
+        for model in (challenger, champion)
     )
     level = 1 - (1 - CONFIDENCE) / looks
     interval = day_block_interval(t, new - old, rounds, seed, level)
@@ -105,17 +107,20 @@ def compare(
     )
 
 
-def not_worse(found: Comparison, margin: float, *, tainted: bool) -> tuple[bool, str]:
-    """Whether the challenger is not worse as a whole, and by what numbers.
+def not_worse(comparison: Comparison, margin: float, *, tainted: bool) -> tuple[bool, str]:
+    """Return True if the challenger is not worse overall, and a sentence with the numbers.
 
-    Not worse: the upper end of the interval is at most `margin`. Against a champion that was
-    trained on a recalled batch (`tainted`) the burden of proof turns round: the lower end.
+    Not worse means that the upper end of the interval is at most `margin`. If the champion was
+    trained on a recalled batch (`tainted`), the burden of proof is reversed and the lower end
+    counts.
     """
-    told = f"log loss against the {'tainted ' if tainted else ''}champion {found.says}"
-    told = f"{told}, margin {margin:+.4f}, over {found.rows:,} rows of {found.days} days"
-    if found.days < 2:
-        return False, f"{told}; a single day does not say how days differ"
-    return found.interval["low" if tainted else "high"] <= margin, told  # nan is no proof
+    reason = f"log loss against the {'tainted ' if tainted else ''}champion {comparison.summary}"
+    reason = (
+        f"{reason}, margin {margin:+.4f}, over {comparison.rows:,} rows of {comparison.days} days"
+    )
+    if comparison.days < 2:
+        return False, f"{reason}; a single day does not say how days differ"
+    return comparison.interval["low" if tainted else "high"] <= margin, reason  # nan is no proof
 
 
 def _segments(
@@ -129,20 +134,20 @@ def _segments(
     new, old = loss
     parts = {name: _parts(table.column(name)) for name in columns}
     level = 1 - (1 - CONFIDENCE) / max(sum(map(len, parts.values())), 1)
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_column: dict[str, list[dict[str, Any]]] = {}
     for name, values in parts.items():
-        found[name] = []
+        by_column[name] = []
         for value, at in values:
-            one = day_block_interval(t[at], (new - old)[at], rounds, seed, level)
-            told = {"challenger": float(new[at].mean()), "champion": float(old[at].mean())}
-            clear = one["blocks"] > 1 and one["low"] > margin
+            interval = day_block_interval(t[at], (new - old)[at], rounds, seed, level)
+            means = {"challenger": float(new[at].mean()), "champion": float(old[at].mean())}
+            clear = interval["blocks"] > 1 and interval["low"] > margin
             worse = {"value": value, "rows": len(at), "worse": clear}
-            found[name].append({**one, **told, **worse})
-    return found
+            by_column[name].append({**interval, **means, **worse})
+    return by_column
 
 
 def _parts(column: pa.ChunkedArray) -> list[tuple[str, npt.NDArray[np.int64]]]:
-    """(value as text, places of its rows) of values that have enough rows to be judged by."""
+    """Return (value as text, places of its rows) of the values with enough rows to compare."""
     encoded = pc.dictionary_encode(column.cast(pa.string()).combine_chunks())
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     values = encoded.dictionary.to_pylist()
@@ -150,10 +155,10 @@ def _parts(column: pa.ChunkedArray) -> list[tuple[str, npt.NDArray[np.int64]]]:
     return sorted((value, at) for value, at in places if len(at) >= THIN)
 
 
-def mix_distance(sample: pa.ChunkedArray, whole: pa.ChunkedArray) -> float:
-    """Total variation distance between the shares of values in two columns: 0 same, 1 disjoint."""
+def mix_distance(sample: pa.ChunkedArray, population: pa.ChunkedArray) -> float:
+    """Return the total variation distance of the values in two columns: 0 same, 1 disjoint."""
     shares: list[dict[Any, float]] = []
-    for column in (sample, whole):
+    for column in (sample, population):
         counts = pc.value_counts(column.cast(pa.string())).to_pylist()
         total = max(len(column), 1)
         shares.append({count["values"]: count["counts"] / total for count in counts})

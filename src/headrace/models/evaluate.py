@@ -1,4 +1,4 @@
-"""How a model does on rows it never saw, against a baseline that knows no history."""
+"""Evaluation of a model on held-out rows, against a baseline without history."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +29,7 @@ THIN = 200
 
 
 @dataclass(frozen=True)
-class Judged:
+class Forecasts:
     """Rows of one split with truth, forecasts and segment columns, all of one length."""
 
     y: Floats
@@ -51,13 +51,13 @@ def evaluate(
 ) -> dict[str, Any]:
     """Return metrics of a stored model on one split of any release with the same definitions.
 
-    The split `evaluation` needs a `purpose`: that it was looked at is recorded beside the release.
-    Training and the comparison with the champion never do.
+    The split `evaluation` needs a `purpose`, and the access is recorded beside the release.
+    Training and the comparison with the champion never read it.
     """
-    require_definitions(record, dataset.manifest.definitions)  # before a look is spent on it
+    require_definitions(record, dataset.manifest.definitions)  # before an access is recorded
     table = dataset.split(split, purpose=purpose).arrow
     return assess(
-        Judged(
+        Forecasts(
             y=truth(table, record.target),
             t=moments(table),
             model=predict(record, table, definitions=dataset.manifest.definitions),
@@ -71,33 +71,33 @@ def evaluate(
 
 
 def truth(table: pa.Table, target: str) -> Floats:
-    found: Floats = table.column(target).cast(pa.float64()).to_numpy()
-    return found
+    target_values: Floats = table.column(target).cast(pa.float64()).to_numpy()
+    return target_values
 
 
 def moments(table: pa.Table) -> npt.NDArray[np.int64]:
-    found: npt.NDArray[np.int64] = table.column("t").cast(pa.int64()).to_numpy()
-    return found
+    times: npt.NDArray[np.int64] = table.column("t").cast(pa.int64()).to_numpy()
+    return times
 
 
-def assess(judged: Judged, *, rounds: int, seed: int) -> dict[str, Any]:
-    """All metrics as JSON values; `{"rows": 0}` when there is nothing to judge."""
-    if not len(judged.y):
+def assess(forecasts: Forecasts, *, rounds: int, seed: int) -> dict[str, Any]:
+    """Return all metrics as JSON values; `{"rows": 0}` without rows."""
+    if not len(forecasts.y):
         return {"rows": 0}
-    constant = np.full(len(judged.y), judged.base_rate)
+    constant = np.full(len(forecasts.y), forecasts.base_rate)
     return {
-        "rows": len(judged.y),
-        "positives": int(judged.y.sum()),
-        "days": len(np.unique(judged.t // DAY)),
-        "model": scores(judged.y, judged.model),
-        "baseline": scores(judged.y, judged.baseline),
-        "constant": scores(judged.y, constant),
-        "against_baseline": compare(judged, judged.baseline, "the baseline", rounds, seed),
-        "against_constant": compare(judged, constant, "the constant base rate", rounds, seed),
-        "calibration": calibration(judged.y, judged.model),
+        "rows": len(forecasts.y),
+        "positives": int(forecasts.y.sum()),
+        "days": len(np.unique(forecasts.t // DAY)),
+        "model": scores(forecasts.y, forecasts.model),
+        "baseline": scores(forecasts.y, forecasts.baseline),
+        "constant": scores(forecasts.y, constant),
+        "against_baseline": compare(forecasts, forecasts.baseline, "the baseline", rounds, seed),
+        "against_constant": compare(forecasts, constant, "the constant base rate", rounds, seed),
+        "calibration": calibration(forecasts.y, forecasts.model),
         "segments": {
-            name: by_segment(judged, judged.segments.column(name))
-            for name in judged.segments.column_names
+            name: by_segment(forecasts, forecasts.segments.column(name))
+            for name in forecasts.segments.column_names
         },
     }
 
@@ -114,30 +114,32 @@ def scores(y: Floats, p: Floats) -> dict[str, float | None]:
     }
 
 
-def compare(judged: Judged, other: Floats, name: str, rounds: int, seed: int) -> dict[str, Any]:
-    """Log loss of the model minus that of `other`; below zero the model is better."""
-    difference = losses(judged.y, judged.model) - losses(judged.y, other)
-    found = day_block_interval(judged.t, difference, rounds, seed)
-    beats, loses = found["high"] < 0, found["low"] > 0
+def compare(
+    forecasts: Forecasts, other: Floats, name: str, rounds: int, seed: int
+) -> dict[str, Any]:
+    """Return the log loss of the model minus that of `other`; below zero the model is better."""
+    difference = losses(forecasts.y, forecasts.model) - losses(forecasts.y, other)
+    interval = day_block_interval(forecasts.t, difference, rounds, seed)
+    beats, loses = interval["high"] < 0, interval["low"] > 0
     verdict = "beats" if beats else ("loses to" if loses else "cannot be told from")
-    says = (
-        f"the model {verdict} {name}: log loss {found['difference']:+.4f} "
-        f"[{found['low']:+.4f}, {found['high']:+.4f}] over {found['blocks']} days"
+    sentence = (
+        f"the model {verdict} {name}: log loss {interval['difference']:+.4f} "
+        f"[{interval['low']:+.4f}, {interval['high']:+.4f}] over {interval['blocks']} days"
     )
-    return {"metric": "log_loss", **found, "beats": beats, "says": says}
+    return {"metric": "log_loss", **interval, "beats": beats, "says": sentence}
 
 
-def by_segment(judged: Judged, column: pa.ChunkedArray) -> list[dict[str, Any]]:
-    """One line per value, ordered by value, null last."""
+def by_segment(forecasts: Forecasts, column: pa.ChunkedArray) -> list[dict[str, Any]]:
+    """Return one entry per value, ordered by value, null last."""
     encoded = pc.dictionary_encode(column.combine_chunks(), null_encoding="encode")
     values, codes = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
-    known = sorted(value for value in values if value is not None)
-    order = [values.index(value) for value in (*known, *([None] if None in values else []))]
-    return [_segment(judged, values[n], codes == n) for n in order]
+    present = sorted(value for value in values if value is not None)
+    order = [values.index(value) for value in (*present, *([None] if None in values else []))]
+    return [_segment(forecasts, values[n], codes == n) for n in order]
 
 
-def _segment(judged: Judged, value: object, rows: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    y, model, baseline = judged.y[rows], judged.model[rows], judged.baseline[rows]
+def _segment(forecasts: Forecasts, value: object, rows: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    y, model, baseline = forecasts.y[rows], forecasts.model[rows], forecasts.baseline[rows]
     return {
         "value": value,
         "rows": len(y),

@@ -4,8 +4,8 @@
     models/<name>/external/<id>/created.json   when, and by whom
     models/<name>/external/<id>/files/<sha256> the artifacts, as they came
 
-They are never loaded, run or unpickled: what is kept is which bytes came of which release, so that
-a recall, an erasure or a bad batch finds them. The id is the sha256 of model.json.
+They are never loaded, run or unpickled. The record says which files were trained on which release,
+so that a recall, an erasure or a bad batch finds them. The id is the sha256 of model.json.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file of a model: its name, the sha256 of its bytes, and how many they are."""
+    """File of a model: its name, the sha256 of its bytes, and their number."""
 
     name: str
     sha256: str
@@ -41,7 +41,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class ExternalModel:
-    """A registered model. `metrics` are those that its makers state; nothing here measured them."""
+    """Registered model. `metrics` are stated by its makers; Headrace did not measure them."""
 
     name: str
     bundle_id: str
@@ -80,18 +80,18 @@ def register(
     """Register a model that was trained on `dataset`; registering the same again changes nothing.
 
     Args:
-        home: where models are kept.
-        name: of the model; it may have a model trained here, too.
+        home: Headrace home with the models.
+        name: name of the model; a model of that name may be trained here, too.
         dataset: an opened release.
-        artifacts: its files, of different names; they are copied.
-        framework: what it takes to load it, as in "torch 2.9".
+        artifacts: files of the model, with different names; they are copied.
+        framework: library that loads the model, as in "torch 2.9".
         metrics: JSON values that its makers state.
-        content_hash: what training read, as it knew it; compared with the release.
-        principal: who registers it; by default who acts.
+        content_hash: content hash that training recorded; compared with the release.
+        principal: who registers it; by default the current principal.
 
     Raises:
-        DeclarationError: a name, file or metric that cannot be kept, or another content hash.
-        TaintedError: the release holds a recalled batch; a model of it would be tainted from birth.
+        DeclarationError: a name, file or metric that cannot be stored, or another content hash.
+        TaintedError: the release has a recalled batch, so a model trained on it is tainted.
         SourceError: a file cannot be read.
     """
     from headrace.core.permissions import acting
@@ -104,7 +104,7 @@ def register(
     folder = model_folder(home, name) / "external"
     temporary = folder / f".{os.getpid()}-{now_us()}.tmp"
     try:
-        kept = [_kept(Path(artifact), temporary / "files") for artifact in artifacts]
+        copies = [_copied(Path(artifact), temporary / "files") for artifact in artifacts]
         form = {
             "format": FORMAT,
             "name": name,
@@ -113,7 +113,7 @@ def register(
             "manifest": dataset.manifest.id,
             "framework": framework,
             "metrics": _plain(metrics or {}),
-            "artifacts": [asdict(one) for one in sorted(kept, key=lambda one: one.name)],
+            "artifacts": [asdict(copy) for copy in sorted(copies, key=lambda copy: copy.name)],
         }
         identity = digest(form)
         write_atomically(temporary / _FORM, canonical_json(form))
@@ -155,32 +155,32 @@ def _plain(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
         canonical_json(dict(metrics))
     except (TypeError, ValueError) as error:
         raise DeclarationError(
-            f"metrics are no JSON object of finite values: {error}",
+            f"metrics are not a JSON object of finite values: {error}",
             where="metrics",
             fix='as in {"auc": 0.81}',
         ) from error
     return dict(metrics)
 
 
-def _kept(source: Path, folder: Path) -> Artifact:
+def _copied(source: Path, folder: Path) -> Artifact:
     """Copy a file under the sha256 of the bytes that were copied."""
     if not source.is_file():  # a folder, a pipe that never ends, or nothing
-        raise _not_copied(source, "it is no file")
+        raise _not_copied(source, "it is not a file")
     folder.mkdir(parents=True, exist_ok=True)
-    taken, size = hashlib.sha256(), 0
+    hasher, size = hashlib.sha256(), 0
     target = folder / ".copying"
     try:
         with source.open("rb") as file, target.open("wb") as copy:
             while block := file.read(_BLOCK):
-                taken.update(block)
+                hasher.update(block)
                 copy.write(block)
                 size += len(block)
             copy.flush()
             os.fsync(copy.fileno())
     except OSError as error:
         raise _not_copied(source, str(error.strerror or error)) from error
-    target.rename(folder / taken.hexdigest())
-    return Artifact(source.name, taken.hexdigest(), size)
+    target.rename(folder / hasher.hexdigest())
+    return Artifact(source.name, hasher.hexdigest(), size)
 
 
 def _not_copied(source: Path, why: str) -> SourceError:
@@ -192,7 +192,7 @@ def _not_copied(source: Path, why: str) -> SourceError:
 
 
 def _move(temporary: Path, folder: Path) -> None:
-    """Visible by one rename; what is there already is the same, but for who came first."""
+    """Publish the folder by one rename; a folder that exists already has the same content."""
     if folder.exists():
         return
     sync_folder(temporary)
@@ -210,7 +210,10 @@ def _move(temporary: Path, folder: Path) -> None:
 
 
 def load_external(home: Home, name: str, identity: str) -> ExternalModel:
-    """Raises StateError when it is missing, altered, or of a newer format."""
+    """Load a registered model.
+
+    Raises StateError if it is missing, was altered, or has a newer format.
+    """
     folder = model_folder(home, name) / "external" / identity
     if not (folder / _FORM).exists():
         raise StateError(f"there is no model {name}@{identity[:12]}", where=str(folder))
@@ -221,7 +224,7 @@ def load_external(home: Home, name: str, identity: str) -> ExternalModel:
             where=str(folder),
             fix="upgrade headrace",
         )
-    artifacts = tuple(Artifact(**one) for one in form["artifacts"])
+    artifacts = tuple(Artifact(**entry) for entry in form["artifacts"])
     if digest(form) != identity or not all(_is_there(folder, artifact) for artifact in artifacts):
         raise StateError(
             "a registered model was altered, or a file of it is missing",
@@ -244,15 +247,15 @@ def _is_there(folder: Path, artifact: Artifact) -> bool:
 
 
 def artifact_path(model: ExternalModel, name: str) -> Path:
-    """Where a file of a model lies, once its bytes are what was registered.
+    """Return the path of a model's file after checking that its bytes are the registered ones.
 
     Raises DeclarationError for an unknown name, StateError for other bytes.
     """
-    for one in model.artifacts:
-        if one.name == name:
-            path = model.path / "files" / one.sha256
+    for artifact in model.artifacts:
+        if artifact.name == name:
+            path = model.path / "files" / artifact.sha256
             with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() == one.sha256:
+                if hashlib.file_digest(file, "sha256").hexdigest() == artifact.sha256:
                     return path
             raise StateError(
                 f"{name} has other bytes than were registered",
@@ -267,8 +270,8 @@ def artifact_path(model: ExternalModel, name: str) -> Path:
 
 def list_external(home: Home) -> list[ExternalModel]:
     """Return every registered model, by name and time."""
-    found = [load_external(home, name, one) for name, one in _all(home)]
-    return sorted(found, key=lambda one: (one.name, one.registered_at, one.bundle_id))
+    models = [load_external(home, name, identity) for name, identity in _all(home)]
+    return sorted(models, key=lambda model: (model.name, model.registered_at, model.bundle_id))
 
 
 def _all(home: Home) -> Iterator[tuple[str, str]]:

@@ -37,8 +37,8 @@ class Bin(TypedDict):
 def losses(y: Floats, p: Floats) -> Floats:
     """Log loss of each row, natural logarithm."""
     clipped = np.clip(p, _CLIP, 1 - _CLIP)
-    each: Floats = -(y * np.log(clipped) + (1 - y) * np.log1p(-clipped))
-    return each
+    row_losses: Floats = -(y * np.log(clipped) + (1 - y) * np.log1p(-clipped))
+    return row_losses
 
 
 def log_loss(y: Floats, p: Floats) -> float:
@@ -106,9 +106,10 @@ def calibration_error(bins: list[Bin]) -> float:
 def day_block_interval(
     t: npt.NDArray[np.int64], difference: Floats, rounds: int, seed: int, level: float = 0.95
 ) -> Interval:
-    """The mean of `difference` and its interval of `level`, resampling whole UTC days of `t`.
+    """Return the mean of `difference` and its interval of `level`, resampling UTC days of `t`.
 
-    Rows of one day share their weather and their delays; resampling rows would claim far too much.
+    Rows of one day share weather and delays, so resampling rows would give far too narrow an
+    interval.
     """
     _, day = np.unique(t // DAY, return_inverse=True)
     sums, rows = np.bincount(day, difference), np.bincount(day)

@@ -1,8 +1,8 @@
-"""A stored model told to MLflow: parameters, metrics, the release it learned from, the files.
+"""Export of a stored model to MLflow: parameters, metrics, the release it was trained on, files.
 
-One way: MLflow shows it and keeps a version in its registry; what is in charge stays the pointer
-here. Needs the extra `mlflow` (mlflow-skinny), and is imported when it is used. Nothing is pickled:
-the artifacts are the bundle's own files.
+The export is one-way: MLflow shows the model and has a version in its registry, but Headrace's own
+pointer still decides which model is the champion. Needs the extra `mlflow` (mlflow-skinny), which
+is imported on use. Nothing is pickled: the artifacts are the bundle's own files.
 """
 
 import tempfile
@@ -30,7 +30,7 @@ _PARAM, _DIGEST = 6_000, 36
 
 @dataclass(frozen=True)
 class Exported:
-    """Where the model stands in MLflow. `new` is False where it stood there already."""
+    """Run and version of a model in MLflow. `new` is False if MLflow had both already."""
 
     model: str
     tracking_uri: str
@@ -49,13 +49,14 @@ def export(
     """Log `record` as a run of an experiment (the model's name by default) and register a version.
 
     Args:
-        home: where the model and its release are.
-        record: which model.
+        home: Headrace home with the model and its release.
+        record: model to export.
         tracking_uri: a server (`https://...`), a database (`sqlite:///mlflow.db`), or a folder,
             which MLflow 3.17 takes only with MLFLOW_ALLOW_FILE_STORE=true.
-        experiment: made if it is not there, and so is the registered model, which has its name.
+        experiment: created if missing; so is the registered model, which has the model's name.
 
-    The same bundle again finds its run and version, and logs only what a crash has left out.
+    Exporting the same bundle again reuses its run and version, and logs only what is missing after
+    a crash.
 
     Raises:
         DeclarationError: the extra is missing.
@@ -67,16 +68,18 @@ def export(
     name = experiment or record.name
     try:
         client = _client(tracking_uri)
-        run, found = _run(client, record, _experiment(client, name))
-        if not found:
+        run, complete = _run(client, record, _experiment(client, name))
+        if not complete:
             _log(client, run.info.run_id, home, record)
             client.set_terminated(run.info.run_id)
-        version, made = _version(client, record, run)
+        version, created = _version(client, record, run)
     except MlflowException as error:
         raise StateError(
             f"MLflow refuses: {error.message}", where=tracking_uri, fix="see the message"
         ) from error
-    return Exported(record.ref, tracking_uri, name, run.info.run_id, version, not found or made)
+    return Exported(
+        record.ref, tracking_uri, name, run.info.run_id, version, not complete or created
+    )
 
 
 def _required() -> None:
@@ -93,18 +96,18 @@ def _client(tracking_uri: str) -> "MlflowClient":
 
 
 def _experiment(client: "MlflowClient", name: str) -> str:
-    known = client.get_experiment_by_name(name)
-    return str(known.experiment_id if known else client.create_experiment(name))
+    existing = client.get_experiment_by_name(name)
+    return str(existing.experiment_id if existing else client.create_experiment(name))
 
 
 def _run(client: "MlflowClient", record: ModelRecord, experiment: str) -> "tuple[Run, bool]":
-    """The bundle's run, and whether it is whole; one that a crash left is gone on with."""
-    found = client.search_runs([experiment], f"tags.`{BUNDLE}` = '{record.bundle_id}'")
-    for run in found:
+    """Return the bundle's run, and True if it is complete; a run from before a crash is reused."""
+    runs = client.search_runs([experiment], f"tags.`{BUNDLE}` = '{record.bundle_id}'")
+    for run in runs:
         if run.info.status == "FINISHED":
             return run, True
-    if found:
-        return found[0], False
+    if runs:
+        return runs[0], False
     tags = {BUNDLE: record.bundle_id, "headrace.dataset": record.dataset}
     return client.create_run(experiment, tags=tags, run_name=record.ref), False
 
@@ -125,9 +128,9 @@ def _log(client: "MlflowClient", run_id: str, home: Home, record: ModelRecord) -
     for file in (MODEL, BASELINE, FITS, FORM, METRICS):
         client.log_artifact(run_id, str(record.path / file), "model")
     with tempfile.TemporaryDirectory() as folder:
-        about = Path(folder) / "dataset.json"
-        about.write_bytes(canonical_json(_source(home, record)))
-        client.log_artifact(run_id, str(about), "dataset")
+        source_file = Path(folder) / "dataset.json"
+        source_file.write_bytes(canonical_json(_source(home, record)))
+        client.log_artifact(run_id, str(source_file), "dataset")
 
 
 def params_of(record: ModelRecord) -> dict[str, Any]:
@@ -136,17 +139,17 @@ def params_of(record: ModelRecord) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    told = value if isinstance(value, str) else canonical_json(value).decode()
-    return told if len(told) <= _PARAM else f"{told[: _PARAM - 1]}…"
+    text = value if isinstance(value, str) else canonical_json(value).decode()
+    return text if len(text) <= _PARAM else f"{text[: _PARAM - 1]}…"
 
 
 def flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Numbers of nested objects by their path; lists, texts and nulls have no place there."""
-    for key, one in value.items():
-        if isinstance(one, Mapping):
-            yield from flat(one, f"{prefix}{key}.")
-        elif isinstance(one, int | float) and not isinstance(one, bool):
-            yield f"{prefix}{key}", float(one)
+    """Yield the numbers of nested objects by their path; lists, texts and nulls are skipped."""
+    for key, part in value.items():
+        if isinstance(part, Mapping):
+            yield from flat(part, f"{prefix}{key}.")
+        elif isinstance(part, int | float) and not isinstance(part, bool):
+            yield f"{prefix}{key}", float(part)
 
 
 def _source(home: Home, record: ModelRecord) -> dict[str, Any]:
@@ -175,7 +178,7 @@ def _log_dataset(client: "MlflowClient", run_id: str, home: Home, record: ModelR
 
 
 def _version(client: "MlflowClient", record: ModelRecord, run: "Run") -> tuple[str, bool]:
-    """The version of the registered model that is this bundle, and whether it is new."""
+    """Return the version of the registered model with this bundle, and True if it is new."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -185,17 +188,17 @@ def _version(client: "MlflowClient", record: ModelRecord, run: "Run") -> tuple[s
     for version in client.search_model_versions(f"name = '{record.name}'"):
         if version.tags.get(BUNDLE) == record.bundle_id:
             return str(version.version), False
-    made = client.create_model_version(
+    registered = client.create_model_version(
         record.name,
         f"{run.info.artifact_uri}/model",
         run.info.run_id,
         tags={BUNDLE: record.bundle_id, "headrace.dataset": record.dataset},
     )
-    return str(made.version), True
+    return str(registered.version), True
 
 
 def mark_champion(home: Home, name: str, exported: Exported) -> bool:
-    """Point MLflow's alias `champion` at this version, if the model is the one in charge here."""
+    """Point MLflow's alias `champion` at this version, if the model is the champion here."""
     standing = pointer(home, name)
     if standing is None or not exported.model.startswith(f"{name}@{standing.bundle_id[:12]}"):
         return False

@@ -1,4 +1,4 @@
-"""A trained model on disk: plain files, named by what they hold. Nothing is unpickled, ever."""
+"""Trained models on disk: plain files, addressed by their content. Nothing is ever unpickled."""
 
 import json
 import shutil
@@ -24,16 +24,16 @@ from headrace.datasets.manifest import Column
 FORMAT = 2
 MODEL, BASELINE, FITS, FORM = "model.txt", "baseline.txt", "fits.json", "model.json"
 METRICS, CREATED = "metrics.json", "created.json"
-# The bundle id covers these. Metrics follow from them and the dataset, the time is no content.
+# The bundle id covers these files. Metrics follow from them and the dataset; the time is excluded.
 _IDENTITY = (MODEL, BASELINE, FITS, FORM)
 
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """A stored model: what it was trained on, what it needs, how it did.
+    """Stored model: its training data, its inputs and its metrics.
 
     `features` are its inputs in order; `definitions` the hashes of the views they come from, which
-    a vector must share. `metrics` is what `evaluate` said of the held-out test split.
+    a vector must share. `metrics` is the result of `evaluate` on the held-out test split.
     """
 
     name: str
@@ -70,7 +70,7 @@ def model_folder(home: Home, name: str) -> Path:
 
 
 def form_of(record: ModelRecord, fits: Fits) -> dict[str, Any]:
-    """What model.json holds: all that serving must know beside trees and fits."""
+    """Return the content of model.json: all that serving needs besides trees and fits."""
     return {
         "format": fits.format,
         "name": record.name,
@@ -96,7 +96,7 @@ def bundle_id(files: Mapping[str, bytes]) -> str:
 def write_bundle(
     home: Home, name: str, files: Mapping[str, bytes], created: Mapping[str, Any]
 ) -> str:
-    """Write the files under their id, visible by one rename; what is there already stays."""
+    """Write the files under their id, published by one rename; an existing bundle stays."""
     identity = bundle_id(files)
     folder = model_folder(home, name) / identity
     if folder.exists():
@@ -120,10 +120,10 @@ def load_record(home: Home, name: str, identity: str) -> ModelRecord:
             where=str(folder),
             fix=f"{name} has {', '.join(bundle[:12] for bundle in bundles(home, name)) or 'none'}",
         )
-    found = bundle_id({file: (folder / file).read_bytes() for file in _IDENTITY})
-    if found != identity:
+    actual = bundle_id({file: (folder / file).read_bytes() for file in _IDENTITY})
+    if actual != identity:
         raise StateError(
-            f"the bundle's bytes give {found[:12]}: it was altered",
+            f"the bundle's bytes give {actual[:12]}: it was altered",
             where=str(folder),
             fix="restore it, or remove the folder and train again",
         )
@@ -138,12 +138,12 @@ def _parsed(folder: Path, identity: str) -> ModelRecord:
             where=str(folder),
             fix="upgrade headrace",
         )
-    kept = {name: value for name, value in form.items() if name not in {"format", "fits"}}
+    attributes = {name: value for name, value in form.items() if name not in {"format", "fits"}}
     columns = {
         name: tuple(Column(**column) for column in form[name]) for name in ("features", "baseline")
     }
     return ModelRecord(
-        **{**kept, **columns, "segments": tuple(form["segments"])},
+        **{**attributes, **columns, "segments": tuple(form["segments"])},
         bundle_id=identity,
         path=folder,
         fits_id=form["fits"],
@@ -153,7 +153,7 @@ def _parsed(folder: Path, identity: str) -> ModelRecord:
 
 
 def bundles(home: Home, name: str) -> list[str]:
-    """Ids of all whole bundles of a model."""
+    """Return the ids of all complete bundles of a model."""
     folder = model_folder(home, name)
     if not folder.is_dir():
         return []
@@ -165,12 +165,12 @@ def list_models(home: Home) -> list[ModelRecord]:
     if not home.models.is_dir():
         return []
     names = sorted(path.name for path in home.models.iterdir() if path.is_dir())
-    found = [load_record(home, name, bundle) for name in names for bundle in bundles(home, name)]
-    return sorted(found, key=lambda record: (record.name, record.trained_at, record.bundle_id))
+    records = [load_record(home, name, bundle) for name in names for bundle in bundles(home, name)]
+    return sorted(records, key=lambda record: (record.name, record.trained_at, record.bundle_id))
 
 
 def remembered(home: Home, name: str, inputs: str) -> str | None:
-    """The bundle that training on `inputs` (a digest) gave before, if it is still there."""
+    """Return the bundle of an earlier training on `inputs` (a digest), if it still exists."""
     path = model_folder(home, name) / "inputs" / f"{inputs}.json"
     if not path.exists():
         return None

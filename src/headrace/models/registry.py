@@ -1,4 +1,4 @@
-"""Which model is in charge: one small file, swapped atomically; every change is kept."""
+"""Pointer to the champion: one small file, replaced atomically, with a history of all changes."""
 
 import json
 import os
@@ -51,26 +51,26 @@ def pointer(home: Home, name: str) -> Champion | None:
 def champion(home: Home, name: str) -> ModelRecord | None:
     """Return the champion, or None before the first promotion.
 
-    Also one that is tainted: what answers must not fall silent because of a recall. Whoever uses it
-    asks `model_taints`, and says so.
+    It may be tainted, as serving must not stop because of a recall: callers check `model_taints`
+    and report the taint.
     """
-    found = pointer(home, name)
-    return load_record(home, name, found.bundle_id) if found else None
+    current = pointer(home, name)
+    return load_record(home, name, current.bundle_id) if current else None
 
 
 def open_model(home: Home, ref: str, *, allow_tainted: str | None = None) -> ModelRecord:
     """Open `name@bundle id` (or the start of one), `name@champion` or `name`.
 
     Args:
-        home: where the models are.
-        ref: which one.
+        home: Headrace home with the models.
+        ref: reference of the model.
         allow_tainted: the reason to open a model that was trained on a recalled batch; it is
-            recorded beside the bundles, with who gave it.
+            recorded beside the bundles, with the principal.
 
     Raises:
-        DeclarationError: it is no reference, or more than one bundle is meant.
+        DeclarationError: `ref` is not a reference, or more than one bundle matches it.
         StateError: there is no such model.
-        TaintedError: a batch it was trained on was recalled, and no reason was given.
+        TaintedError: a batch that it was trained on was recalled, and no reason was given.
     """
     record = find_model(home, ref)
     allow_model(home, record, allow_tainted)
@@ -79,59 +79,59 @@ def open_model(home: Home, ref: str, *, allow_tainted: str | None = None) -> Mod
 
 def find_model(home: Home, ref: str) -> ModelRecord:
     """Return the model that `open_model` opens, also a tainted one: for inspection only."""
-    name, _, wanted = ref.partition("@")
+    name, _, selector = ref.partition("@")
     if not NAME.fullmatch(name):
-        raise DeclarationError(f"{ref!r} is no model", fix="as in flights_late@0123abcd")
-    return load_record(home, name, _bundle(home, name, wanted or "champion"))
+        raise DeclarationError(f"{ref!r} is not a model", fix="as in flights_late@0123abcd")
+    return load_record(home, name, _bundle(home, name, selector or "champion"))
 
 
-def _bundle(home: Home, name: str, wanted: str) -> str:
-    if wanted == "champion":
+def _bundle(home: Home, name: str, selector: str) -> str:
+    if selector == "champion":
         standing = pointer(home, name)
         if standing is None:
             raise StateError(
-                f"no model {name} is in charge",
+                f"model {name} has no champion",
                 where=str(home.models),
                 fix="see `headrace model ls`",
             )
         return standing.bundle_id
-    found = [bundle for bundle in bundles(home, name) if bundle.startswith(wanted)]
-    if not found and any(
-        one.name == name and one.bundle_id.startswith(wanted) for one in list_external(home)
+    matches = [bundle for bundle in bundles(home, name) if bundle.startswith(selector)]
+    if not matches and any(
+        model.name == name and model.bundle_id.startswith(selector) for model in list_external(home)
     ):
         raise DeclarationError(
-            f"{name}@{wanted} was trained elsewhere: it is registered, and cannot answer here",
+            f"{name}@{selector} was trained elsewhere: it is registered, and cannot answer here",
             where=str(home.models),
             fix="headrace.models.external.artifact_path gives its files",
         )
-    if len(found) > 1:
+    if len(matches) > 1:
         raise DeclarationError(
-            f"{name}@{wanted} may be {len(found)} models", fix="give more of the bundle id"
+            f"{name}@{selector} may be {len(matches)} models", fix="give more of the bundle id"
         )
-    return found[0] if found else wanted
+    return matches[0] if matches else selector
 
 
 def history(home: Home, name: str) -> list[Champion]:
     """Return every champion so far, first to last."""
     path = model_folder(home, name) / "history.ndjson"
     lines = path.read_text().splitlines() if path.exists() else []
-    kept = [Champion(**json.loads(line)) for line in lines]
+    entries = [Champion(**json.loads(line)) for line in lines]
     now = pointer(home, name)
-    # A crash between swap and append leaves the last line out; the pointer is the truth.
-    return [*kept, now] if now and len(kept) < now.sequence else kept
+    # After a crash between swap and append the last line is missing; the pointer is right.
+    return [*entries, now] if now and len(entries) < now.sequence else entries
 
 
 def promote(
     home: Home, record: ModelRecord, reason: str, *, allow_tainted: str | None = None
 ) -> Champion:
-    """Make `record` the champion, and point its dataset's `@champion` at what it was trained on.
+    """Make `record` the champion, and point its dataset's `@champion` at its training release.
 
     Promoting the champion again changes nothing. Raises TaintedError for a model that was trained
-    on a recalled batch, unless `allow_tainted` says why, which is recorded.
+    on a recalled batch, unless `allow_tainted` gives a reason, which is recorded.
     """
     before = pointer(home, record.name)
     if before and before.bundle_id == record.bundle_id:
-        _follow(home, before)  # what a crash after the swap left out
+        _follow(home, before)  # completes a promotion that crashed after the swap
         return before
     allow_model(home, record, allow_tainted)
     _append_missing(home, record.name)
@@ -150,7 +150,7 @@ def promote(
 
 
 def _follow(home: Home, now: Champion) -> None:
-    """Bring the history and the dataset's alias to where the pointer is."""
+    """Update the history and the dataset's alias to match the pointer."""
     _append_missing(home, now.name)
     dataset, _, version = now.dataset.partition("@")
     store = Store.find(home.store)
@@ -190,7 +190,7 @@ def challenge(
     if current.bundle_id == record.bundle_id:
         return Challenge(promoted=False, reason="it is the champion already", champion=standing)
     try:
-        found = compare(
+        comparison = compare(
             record,
             current,
             dataset.split("test").arrow,
@@ -204,6 +204,8 @@ def challenge(
         )
         return Challenge(promoted=False, reason=reason, champion=standing)
     tainted = bool(model_taints(home, current))
-    promoted, reason = not_worse(found, margin, tainted=tainted)
-    chosen = promote(home, record, reason) if promoted else standing
-    return Challenge(promoted=promoted, reason=reason, champion=chosen, interval=found.interval)
+    promoted, reason = not_worse(comparison, margin, tainted=tainted)
+    winner = promote(home, record, reason) if promoted else standing
+    return Challenge(
+        promoted=promoted, reason=reason, champion=winner, interval=comparison.interval
+    )

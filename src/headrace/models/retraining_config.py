@@ -1,7 +1,8 @@
-"""How a pipeline's model is trained anew: how its splits roll, what is tried, who decides.
+"""Settings of a pipeline's retraining: rolling splits, candidates and promotion.
 
-It stands on the pipeline, not on the monitor: it moves the dataset's splits and says what the model
-must prove, and a monitor knows neither. When to retrain is the monitor's policy; how, is this.
+They belong to the pipeline, not to the monitor, because they move the dataset's splits and state
+what a new model must prove. The monitor's policy decides when to retrain; these settings decide
+how.
 """
 
 from dataclasses import dataclass
@@ -15,14 +16,14 @@ class Retraining:
     """Settings of a retraining. Durations are text ("14d").
 
     Attributes:
-        valid: the part before `test`, on which rounds and candidates are chosen.
-        test: the newest part of a release, on which challenger and champion are compared.
-        history: rows older than this, as of the retraining, are not learned from; None for all.
-        recent: one candidate learns from rows of this age only; None for no such candidate.
+        valid: length of the part before `test`, on which rounds and candidates are chosen.
+        test: length of the newest part of a release, on which challenger and champion are compared.
+        history: rows older than this, as of the retraining, are not trained on; None for no limit.
+        recent: one candidate is trained on rows up to this age only; None for no such candidate.
         segment_margin: log loss that a segment may lose at the better end of its interval.
         watch: windows of the monitor for which a promoted challenger is watched.
         watch_margin: log loss that it may lose to the old champion meanwhile, at the better end.
-        attempts: how often a retraining is begun before it counts as failed and a person is told.
+        attempts: attempts at a retraining before it counts as failed and a person is notified.
     """
 
     valid: str = "7d"

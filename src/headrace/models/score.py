@@ -26,9 +26,9 @@ def predict(record: ModelRecord, table: pa.Table, *, definitions: Mapping[str, s
 
 
 def require_definitions(record: ModelRecord, definitions: Mapping[str, str]) -> None:
-    """Raises DeclarationError when the definition hash of a view that the model uses differs.
+    """Raise DeclarationError if the definition hash of a view that the model uses differs.
 
-    The same name would mean something else than it did in training.
+    The same feature name would then have another meaning than in training.
     """
     differing = sorted(
         view for view in used_views(record) if definitions.get(view) != record.definitions[view]
@@ -42,14 +42,14 @@ def require_definitions(record: ModelRecord, definitions: Mapping[str, str]) -> 
 
 
 def predict_baseline(record: ModelRecord, table: pa.Table) -> Floats:
-    """What the model without history says of the same rows."""
+    """Return the probabilities of the model without history for the same rows."""
     return score(record.text(BASELINE), record.baseline, record.fits(), table)
 
 
 def used_views(record: ModelRecord) -> set[str]:
-    """Views and transforms that the model's features come from, and the spine.
+    """Return the views and transforms of the model's features, and the spine.
 
-    A row transform (a feature without `__`) may read any other, so with one of them all count.
+    A row transform (a feature without `__`) may read any other, so if there is one, all count.
     """
     names = [column.name for column in record.features if column.role == "feature"]
     if any("__" not in name for name in names):
@@ -65,5 +65,5 @@ def score(trees: str, columns: Sequence[Column], fits: Fits, table: pa.Table) ->
     if not len(matrix):
         return np.empty(0)
     booster = lightgbm.Booster(model_str=trees)
-    found: Floats = np.asarray(booster.predict(matrix), dtype=np.float64)
-    return found
+    probabilities: Floats = np.asarray(booster.predict(matrix), dtype=np.float64)
+    return probabilities

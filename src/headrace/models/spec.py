@@ -1,4 +1,4 @@
-"""What a model is, as data."""
+"""Declaration of a model."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from headrace.core.errors import DeclarationError
 from headrace.datasets.manifest import Column, Manifest
 from headrace.datasets.vocabulary import NAME
 
-# What makes the trees the same in every process and on every machine: a fixed thread count, since
-# it is written into the model text, and no choice of algorithm by measured speed.
+# Parameters that make the trees the same in every process and on every machine: a fixed thread
+# count, since it is written into the model text, and no choice of algorithm by measured speed.
 FIXED = {
     "objective": "binary",
     "deterministic": True,
@@ -27,10 +27,10 @@ class ModelSpec:
 
     `features`, `context`, `baseline` and `segments` choose columns of the release by name or
     pattern (`calendar__*`). `features=None` means all of them; `context` adds columns of the row to
-    predict, such as its carrier. `baseline` is what a model without history may know: the same
-    learner is trained on it, to show what history adds. Text columns are categorical; `categorical`
-    names others. `params` are LightGBM's. `margin` is how much log loss a challenger may lose to
-    the champion, at the worse end of the bootstrap interval.
+    predict, such as its carrier. `baseline` are the inputs of a model without history: the same
+    learner is trained on them, to show what history adds. Text columns are categorical;
+    `categorical` names others. `params` are LightGBM's. `margin` is the log loss that a challenger
+    may lose to the champion, at the worse end of the bootstrap interval.
     """
 
     name: str
@@ -54,9 +54,9 @@ class ModelSpec:
                 f"{self.name!r} is not a model name",
                 fix="lower-case letters, digits and underscores, starting with a letter",
             )
-        if taken := sorted({*FIXED, "seed"} & set(self.params)):
+        if fixed := sorted({*FIXED, "seed"} & set(self.params)):
             raise DeclarationError(
-                f"params {taken} are fixed", where=where, fix="use ModelSpec.seed; drop the others"
+                f"params {fixed} are fixed", where=where, fix="use ModelSpec.seed; drop the others"
             )
 
     def all_params(self) -> dict[str, Any]:
@@ -64,39 +64,39 @@ class ModelSpec:
 
     def feature_columns(self, manifest: Manifest) -> tuple[Column, ...]:
         if self.features is not None:
-            return self._chosen((*self.features, *self.context), manifest, "features")
+            return self._select((*self.features, *self.context), manifest, "features")
         features = [column for column in manifest.columns if column.role == "feature"]
-        context = self._chosen(self.context, manifest, "context")
+        context = self._select(self.context, manifest, "context")
         return _usable(self.name, [*context, *(c for c in features if c not in context)])
 
     def baseline_columns(self, manifest: Manifest) -> tuple[Column, ...]:
-        return self._chosen(self.baseline, manifest, "baseline")
+        return self._select(self.baseline, manifest, "baseline")
 
     def segment_columns(self, manifest: Manifest) -> tuple[Column, ...]:
-        return self._chosen(self.segments, manifest, "segments")
+        return self._select(self.segments, manifest, "segments")
 
     def categorical_columns(self, columns: Iterable[Column]) -> tuple[str, ...]:
-        """Text columns, and those named; in order of the columns."""
+        """Return the text columns and those in `categorical`, in order of the columns."""
         return tuple(
             c.name
             for c in columns
             if c.type == "string" or any(fnmatchcase(c.name, p) for p in self.categorical)
         )
 
-    def _chosen(
+    def _select(
         self, patterns: tuple[str, ...], manifest: Manifest, what: str
     ) -> tuple[Column, ...]:
-        """Columns in the release's order; a pattern that fits none is a mistake."""
-        known = [c for c in manifest.columns if c.role in {"key", "spine", "feature"}]
+        """Return the columns that match, in the release's order; each pattern must match one."""
+        eligible = [c for c in manifest.columns if c.role in {"key", "spine", "feature"}]
         for pattern in patterns:
-            if not any(fnmatchcase(column.name, pattern) for column in known):
+            if not any(fnmatchcase(column.name, pattern) for column in eligible):
                 raise DeclarationError(
                     f"{what}: no column fits {pattern!r}",
                     where=f"model {self.name} on {manifest.ref}",
-                    fix=f"choose from {', '.join(column.name for column in known)}",
+                    fix=f"choose from {', '.join(column.name for column in eligible)}",
                 )
         return _usable(
-            self.name, [c for c in known if any(fnmatchcase(c.name, p) for p in patterns)]
+            self.name, [c for c in eligible if any(fnmatchcase(c.name, p) for p in patterns)]
         )
 
 

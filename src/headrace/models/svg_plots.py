@@ -1,4 +1,4 @@
-"""Pictures and the report of a model's metrics: SVG text without a plotting library."""
+"""Plots and the report of a model's metrics: SVG text without a plotting library."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -6,21 +6,24 @@ from typing import Any
 
 from headrace.web.svg_plots import markdown, svg
 
-_SIDE, _LEFT, _TOP = 240, 44, 34
+_SIDE, _MARGIN_LEFT, _TOP = 240, 44, 34
 
 
 def reliability_svg(bins: Sequence[Mapping[str, Any]], title: str = "Reliability") -> str:
-    """Observed rate over forecast; the dashed diagonal is perfect, a dot's area its rows."""
+    """Plot the observed rate over the forecast.
+
+    The dashed diagonal is a perfect forecast; the area of a dot is its number of rows.
+    """
     filled = [bin_ for bin_ in bins if bin_["rows"]]
-    most = max((one["rows"] for one in filled), default=1)
-    points = [(_x(one["mean_prediction"]), _y(one["observed"]), one) for one in filled]
+    max_rows = max((bin_["rows"] for bin_ in filled), default=1)
+    points = [(_x(bin_["mean_prediction"]), _y(bin_["observed"]), bin_) for bin_ in filled]
     path = " ".join(f"{'L' if n else 'M'}{x:.1f} {y:.1f}" for n, (x, y, _) in enumerate(points))
-    radii = [2 + 6 * (one["rows"] / most) ** 0.5 for one in filled]
+    radii = [2 + 6 * (bin_["rows"] / max_rows) ** 0.5 for bin_ in filled]
     dots = [
         f'<circle class="b" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}">'
-        f"<title>forecast {one['mean_prediction']:.3f}, observed {one['observed']:.3f}, "
-        f"{one['rows']:,} rows</title></circle>"
-        for (x, y, one), radius in zip(points, radii, strict=True)
+        f"<title>forecast {bin_['mean_prediction']:.3f}, observed {bin_['observed']:.3f}, "
+        f"{bin_['rows']:,} rows</title></circle>"
+        for (x, y, bin_), radius in zip(points, radii, strict=True)
     ]
     parts = [
         f'<path class="a" d="M{_x(0)} {_y(1)}V{_y(0)}H{_x(1)}"/>',
@@ -31,36 +34,40 @@ def reliability_svg(bins: Sequence[Mapping[str, Any]], title: str = "Reliability
         *(_label(_x(0) - 5, _y(at) + 4, f"{at:g}", "end") for at in (0, 0.5, 1)),
         _label(_x(0.5), _y(0) + 30, "forecast", "middle"),
     ]
-    return svg(_LEFT + _SIDE + 20, _TOP + _SIDE + 42, title, parts)
+    return svg(_MARGIN_LEFT + _SIDE + 20, _TOP + _SIDE + 42, title, parts)
 
 
 def segments_svg(segments: Sequence[Mapping[str, Any]], title: str) -> str:
-    """Log loss of the model (bar) and of the baseline (mark) for each value of a segment."""
-    wide, step, left = 420, 20, 90
-    most = max((max(s["log_loss"], s["baseline_log_loss"]) for s in segments), default=1.0) or 1.0
+    """Plot the log loss of the model (bar) and the baseline (mark) by value of a segment."""
+    wide, step, margin = 420, 20, 90
+    max_loss = (
+        max((max(s["log_loss"], s["baseline_log_loss"]) for s in segments), default=1.0) or 1.0
+    )
     parts = []
-    for n, one in enumerate(segments):
+    for n, segment in enumerate(segments):
         y = _TOP + n * step
-        bar, mark = (wide * one[name] / most for name in ("log_loss", "baseline_log_loss"))
+        bar, mark = (wide * segment[name] / max_loss for name in ("log_loss", "baseline_log_loss"))
         text = (
-            f"{one['value']}: {one['rows']:,} rows, log loss {one['log_loss']:.4f}, "
-            f"baseline {one['baseline_log_loss']:.4f}"
+            f"{segment['value']}: {segment['rows']:,} rows, log loss {segment['log_loss']:.4f}, "
+            f"baseline {segment['baseline_log_loss']:.4f}"
         )
-        place = f'x="{left}" y="{y}" width="{bar:.1f}" height="14"'
-        css = "n" if one["thin"] else "b"
+        place = f'x="{margin}" y="{y}" width="{bar:.1f}" height="14"'
+        css = "n" if segment["thin"] else "b"
         parts += [
-            _label(left - 6, y + 11, str(one["value"]), "end"),
+            _label(margin - 6, y + 11, str(segment["value"]), "end"),
             f'<rect class="{css}" {place}><title>{escape(text)}</title></rect>',
-            f'<path class="m" d="M{left + mark:.1f} {y - 2}v18"/>',
-            _label(left + wide + 6, y + 11, f"{one['log_loss']:.3f}", "start"),
+            f'<path class="m" d="M{margin + mark:.1f} {y - 2}v18"/>',
+            _label(margin + wide + 6, y + 11, f"{segment['log_loss']:.3f}", "start"),
         ]
     foot = "bar: model (pale: few rows); dashed mark: baseline"
     tall = _TOP + len(segments) * step
-    return svg(left + wide + 60, tall + 24, title, [*parts, _label(left, tall + 14, foot, "start")])
+    return svg(
+        margin + wide + 60, tall + 24, title, [*parts, _label(margin, tall + 14, foot, "start")]
+    )
 
 
 def _x(value: float) -> float:
-    return round(_LEFT + value * _SIDE, 1)
+    return round(_MARGIN_LEFT + value * _SIDE, 1)
 
 
 def _y(value: float) -> float:
@@ -77,12 +84,12 @@ def model_report(metrics: Mapping[str, Any]) -> str:
         return "The test split is empty."
     names = ("log_loss", "brier", "auc", "average_precision", "calibration_error")
     lines = [f"| | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
-    for who in ("model", "baseline", "constant"):
-        values = " | ".join(_shown(metrics[who][name]) for name in names)
-        lines.append(f"| {who} | {values} |")
-    says = str(metrics["against_baseline"]["says"])
+    for forecast in ("model", "baseline", "constant"):
+        values = " | ".join(_number(metrics[forecast][name]) for name in names)
+        lines.append(f"| {forecast} | {values} |")
+    sentence = str(metrics["against_baseline"]["says"])
     parts = [
-        f"{metrics['rows']:,} rows over {metrics['days']} days. {says.capitalize()}.",
+        f"{metrics['rows']:,} rows over {metrics['days']} days. {sentence.capitalize()}.",
         "\n".join(lines),
         markdown(reliability_svg(metrics["calibration"]), "reliability"),
     ]
@@ -91,5 +98,5 @@ def model_report(metrics: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _shown(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"

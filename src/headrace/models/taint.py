@@ -21,7 +21,7 @@ def model_taints(home: Home, record: ModelRecord | ExternalModel) -> tuple[Recal
 
 
 def allow_model(home: Home, record: ModelRecord, reason: str | None) -> None:
-    """Let a clean model pass; a tainted one with a reason, which is recorded beside the bundles.
+    """Allow a clean model, or a tainted one with a reason, which is recorded beside the bundles.
 
     Raises:
         TaintedError: it was trained on a recalled batch, and no reason was given.
@@ -40,7 +40,7 @@ def allow_model(home: Home, record: ModelRecord, reason: str | None) -> None:
 
 
 def trained_on_erased(home: Home, dataset: str) -> list[str]:
-    """For a model: that the release it was trained on is gone, and why; empty if it is there."""
+    """Return a sentence if the release that a model was trained on was erased; else nothing."""
     name, _, version = dataset.partition("@")
     return [
         f"rows that are gone: {dataset} was {stone}"

@@ -17,7 +17,7 @@ from headrace.datasets.fits.fitting import fit
 from headrace.datasets.fits.release_fits import fits_of
 from headrace.datasets.manifest import Column
 from headrace.datasets.reader import Dataset
-from headrace.models.evaluate import Judged, assess, moments, truth
+from headrace.models.evaluate import Forecasts, assess, moments, truth
 from headrace.models.metrics import log_loss
 from headrace.models.record import (
     BASELINE,
@@ -39,7 +39,7 @@ from headrace.models.training_rows import Recipe
 
 @dataclass(frozen=True)
 class _Material:
-    """What a learner is trained from; `fits` saw the training rows only."""
+    """Inputs of a learner; `fits` were fitted on the training rows only."""
 
     spec: ModelSpec
     fits: Fits
@@ -51,7 +51,7 @@ class _Material:
 
 @dataclass(frozen=True)
 class _Grown:
-    """A trained learner: its text, and what each column brought."""
+    """Trained learner: its text, and the gain of each column."""
 
     columns: tuple[Column, ...]
     text: str
@@ -59,7 +59,7 @@ class _Grown:
     gain: dict[str, float]
 
     def forecast(self, fits: Fits, table: pa.Table) -> Floats:
-        """From the text that is stored, not from the learner in memory."""
+        """Predict with the stored text, not with the learner in memory."""
         return score(self.text, self.columns, fits, table)
 
 
@@ -68,43 +68,43 @@ def train(
 ) -> ModelRecord:
     """Train on train, stop by valid, evaluate on test; store the bundle.
 
-    A `recipe` says to learn from some rows only; without one, from all training rows. The same
-    inputs again return the stored record without training. Needs the extra `models`.
+    A `recipe` selects some training rows; without one, all are used. The same inputs again return
+    the stored record without training. Needs the extra `models`.
     """
     inputs = _inputs(dataset, spec, recipe)
-    known = remembered(home, spec.name, inputs)
-    if known is None:
-        known = _store(dataset, spec, home, recipe)
-        remember(home, spec.name, inputs, known)
-    return load_record(home, spec.name, known)
+    identity = remembered(home, spec.name, inputs)
+    if identity is None:
+        identity = _store(dataset, spec, home, recipe)
+        remember(home, spec.name, inputs, identity)
+    return load_record(home, spec.name, identity)
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A recipe, with the rounds that the valid split asks for, and its log loss there."""
+class Candidate:
+    """Recipe with the number of rounds chosen on the valid split, and its log loss there."""
 
     recipe: Recipe
     rows: int
     loss: float
 
 
-def choose(dataset: Dataset, spec: ModelSpec, recipes: Sequence[Recipe]) -> list[Tried]:
-    """Every recipe tried, best first, by the valid split alone; of equals the one named first.
+def choose(dataset: Dataset, spec: ModelSpec, recipes: Sequence[Recipe]) -> list[Candidate]:
+    """Train with every recipe and return them by their loss on the valid split, best first.
 
-    Recipes that leave no training rows, or rows of one outcome only, are left out, and so are those
-    that leave the same rows as one before them. Nothing is stored. The rounds of a recipe are meant
-    for training on train and valid together.
+    Of equals the earlier recipe comes first. Recipes without training rows, with rows of one
+    outcome only, or with the same rows as an earlier recipe are skipped. Nothing is stored. The
+    rounds of a recipe are meant for training on train and valid together.
     """
     manifest = dataset.manifest
     columns = spec.feature_columns(manifest)
     rows = dataset.split("train").arrow
-    found = []
+    candidates = []
     taught = set()
     for recipe in recipes:
-        kept = recipe.keeps(rows).tobytes()
-        if kept in taught:
+        mask = recipe.row_mask(rows).tobytes()
+        if mask in taught:
             continue
-        taught.add(kept)
+        taught.add(mask)
         material = _material(dataset, spec, columns, recipe)
         outcomes = truth(material.rows, manifest.target)
         if len(outcomes) == 0 or outcomes.min() == outcomes.max():
@@ -113,12 +113,12 @@ def choose(dataset: Dataset, spec: ModelSpec, recipes: Sequence[Recipe]) -> list
         expected = grown.forecast(material.fits, material.valid)
         loss = log_loss(truth(material.valid, manifest.target), expected)
         best = replace(recipe, rounds=grown.rounds, with_valid=True)
-        found.append(Tried(best, material.rows.num_rows, loss))
-    return sorted(found, key=lambda one: one.loss)
+        candidates.append(Candidate(best, material.rows.num_rows, loss))
+    return sorted(candidates, key=lambda candidate: candidate.loss)
 
 
 def _inputs(dataset: Dataset, spec: ModelSpec, recipe: Recipe | None) -> str:
-    """Digest of all that decides the bytes of the bundle."""
+    """Return a digest of everything that determines the bytes of the bundle."""
     if spec.dataset != dataset.manifest.name:
         raise DeclarationError(
             f"model {spec.name} is declared on {spec.dataset}, not on {dataset.ref}",
@@ -171,7 +171,7 @@ def _store(dataset: Dataset, spec: ModelSpec, home: Home, recipe: Recipe | None)
         metrics={},
     )
     test = dataset.split("test").arrow
-    judged = Judged(
+    forecasts = Forecasts(
         y=truth(test, draft.target),
         t=moments(test),
         model=grown.forecast(material.fits, test),
@@ -179,14 +179,14 @@ def _store(dataset: Dataset, spec: ModelSpec, home: Home, recipe: Recipe | None)
         base_rate=draft.base_rate,
         segments=test.select(list(draft.segments)),
     )
-    metrics = assess(judged, rounds=spec.bootstrap, seed=spec.seed)
-    about = {"dataset": manifest.ref, "split": "test", "gain": grown.gain}
+    metrics = assess(forecasts, rounds=spec.bootstrap, seed=spec.seed)
+    details = {"dataset": manifest.ref, "split": "test", "gain": grown.gain}
     files = {
         MODEL: grown.text.encode(),
         BASELINE: plain.text.encode(),
         FITS: material.fits.to_bytes(),
         FORM: canonical_json(form_of(draft, material.fits)),
-        METRICS: canonical_json({**metrics, **about}),
+        METRICS: canonical_json({**metrics, **details}),
     }
     created = {"trained_at": iso(now_us()), "manifest_id": manifest.id}
     return write_bundle(home, spec.name, files, created)
@@ -207,8 +207,8 @@ def _material(
     target = dataset.manifest.target
     if recipe is None:
         return _Material(spec, fits, target, rows, valid)
-    known = pa.concat_tables([rows, valid]) if recipe.with_valid else rows
-    return _Material(spec, fits, target, recipe.rows(known), valid, recipe.rounds)
+    available = pa.concat_tables([rows, valid]) if recipe.with_valid else rows
+    return _Material(spec, fits, target, recipe.rows(available), valid, recipe.rounds)
 
 
 def _grow(material: _Material, columns: tuple[Column, ...]) -> _Grown:
@@ -259,5 +259,5 @@ def _lightgbm_data(
 
 
 def _safe(names: Sequence[str]) -> list[str]:
-    """LightGBM refuses its own JSON characters in names; the bundle's column list is the truth."""
+    """Replace characters that LightGBM refuses; the bundle's column list has the real names."""
     return ["".join(c if c.isalnum() or c == "_" else "_" for c in name) for name in names]

@@ -1,4 +1,4 @@
-"""Which training rows a model learns from: all of them, or without those that no longer hold."""
+"""Selection of training rows: all of them, or without those from before a change."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,21 +10,21 @@ from headrace.core.clock import iso
 
 Segment = tuple[tuple[str, str], ...]
 
-OTHER = "other"  # how evidence calls all levels of a text that have no segment of their own
+OTHER = "other"  # name in evidence of all levels of a text without a segment of their own
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a retraining learns. Moments are microseconds UTC.
+    """Rows and rounds of a retraining. Moments are microseconds UTC.
 
     Attributes:
-        name: what people call it.
-        after: rows predicted before this are not learned from.
-        since: of the `segment`, rows predicted before this are not learned from: the relation
-            between features and label was another one.
+        name: name of the recipe for people.
+        after: rows predicted before this are excluded.
+        since: rows of the `segment` predicted before this are excluded, as the relation between
+            features and label was another one.
         segment: (column, value as text) pairs that all hold; () is every row.
         rounds: trees to grow; None to stop by the valid split.
-        with_valid: learn from the valid rows too, once they have chosen recipe and rounds.
+        with_valid: train on the valid rows too, after they were used to choose recipe and rounds.
     """
 
     name: str
@@ -38,70 +38,70 @@ class Recipe:
         return {**asdict(self), "segment": [list(pair) for pair in self.segment]}
 
     @property
-    def says(self) -> str:
-        told = [self.name]
+    def description(self) -> str:
+        parts = [self.name]
         if self.after is not None:
-            told.append(f"rows from {iso(self.after)} on")
+            parts.append(f"rows from {iso(self.after)} on")
         if self.since is not None:
             where = " and ".join(f"{column} {value}" for column, value in self.segment)
-            told.append(f"without rows{' of ' + where if where else ''} before {iso(self.since)}")
-        return ", ".join(told)
+            parts.append(f"without rows{' of ' + where if where else ''} before {iso(self.since)}")
+        return ", ".join(parts)
 
     def rows(self, table: pa.Table) -> pa.Table:
-        """Those rows of `table` (with `t` and the columns of the segment) that are learned from."""
-        kept = self.keeps(table)
-        return table if kept.all() else table.filter(pa.array(kept))
+        """Return the training rows of `table`, which has `t` and the columns of the segment."""
+        mask = self.row_mask(table)
+        return table if mask.all() else table.filter(pa.array(mask))
 
-    def keeps(self, table: pa.Table) -> "np.typing.NDArray[np.bool_]":
-        """Of each row of `table`, whether it is learned from."""
+    def row_mask(self, table: pa.Table) -> "np.typing.NDArray[np.bool_]":
+        """Return a mask of the training rows of `table`."""
         t = table.column("t").cast(pa.int64()).to_numpy()
-        kept = np.ones(len(t), np.bool_)
+        mask = np.ones(len(t), np.bool_)
         if self.after is not None:
-            kept &= t >= self.after
+            mask &= t >= self.after
         if self.since is not None:
-            kept &= (t >= self.since) | ~in_segment(table, self.segment)
-        return kept
+            mask &= (t >= self.since) | ~in_segment(table, self.segment)
+        return mask
 
 
 def in_segment(table: pa.Table, segment: Segment) -> "np.typing.NDArray[np.bool_]":
-    """Which rows have all values of the segment, as evidence writes them.
+    """Return a mask of the rows with all values of the segment, as evidence writes them.
 
-    Values are compared as text; of numbers `below 3`, `3 to 5` (without 5) and `from 5` are ranges,
-    to the six digits that are written, and `missing` is null or NaN.
+    Values are compared as text. For numbers, `below 3`, `3 to 5` (without 5) and `from 5` are
+    ranges, to the six digits that are written, and `missing` is null or NaN.
     """
-    found = np.ones(table.num_rows, np.bool_)
+    mask = np.ones(table.num_rows, np.bool_)
     for column, value in segment:
         values = table.column(column)
         if pa.types.is_boolean(values.type):  # a segment of numbers, too
             values = values.cast(pa.int8())
         if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
-            found &= _in_range(values.cast(pa.float64(), safe=False).to_numpy(), value)
+            mask &= _in_range(values.cast(pa.float64(), safe=False).to_numpy(), value)
         elif value == "missing":
-            found &= values.is_null().to_numpy()
+            mask &= values.is_null().to_numpy()
         else:
             texts = values.cast(pa.string())
-            found &= pa.compute.equal(texts, value).fill_null(False).to_numpy()
-    return found
+            mask &= pa.compute.equal(texts, value).fill_null(False).to_numpy()
+    return mask
 
 
 def _in_range(values: "np.typing.NDArray[np.float64]", text: str) -> "np.typing.NDArray[np.bool_]":
     first, _, rest = text.partition(" ")
     low, between, high = text.partition(" to ")
-    found: np.typing.NDArray[np.bool_]
+    mask: np.typing.NDArray[np.bool_]
     if text in {"missing", "any"}:
-        found = np.isnan(values) == (text == "missing")
+        mask = np.isnan(values) == (text == "missing")
     elif first == "below":
-        found = values < float(rest)
+        mask = values < float(rest)
     elif first == "from":
-        found = values >= float(rest)
+        mask = values >= float(rest)
     elif between:
-        found = (values >= float(low)) & (values < float(high))
+        mask = (values >= float(low)) & (values < float(high))
     else:
         try:
-            found = values == float(text)
-        except ValueError:  # a level of text, of a column that holds numbers by now
-            found = np.zeros(len(values), np.bool_)
-    return found
+            mask = values == float(text)
+        except ValueError:  # a level of text, of a column that has numbers now
+            mask = np.zeros(len(values), np.bool_)
+    return mask
 
 
 def candidates(
@@ -112,19 +112,19 @@ def candidates(
     history: int | None = None,
     recent: int | None = None,
 ) -> list[Recipe]:
-    """What a retraining as of a moment may try; the plainest first.
+    """Return the recipes to try in a retraining as of a moment, the simplest first.
 
-    `onset` and `segment` are from when on, and where, the relation is held to be another one;
-    `history` and `recent` are durations in microseconds. A segment of all `other` levels is none
-    that rows could be told to be of: which levels were frequent, rows do not say.
+    `onset` and `segment` are the moment and the segment in which the relation changed; `history`
+    and `recent` are durations in microseconds. A segment `other` gets no recipe of its own, because
+    its rows cannot be selected: the frequent levels that it excludes are not known here.
     """
     after = None if history is None else as_of - history
-    found = [Recipe("all", after)]
-    told = bool(segment) and all(value != OTHER for _, value in segment)
-    if onset is not None and told:
-        found.append(Recipe("since in the segment", after, onset, segment))
+    recipes = [Recipe("all", after)]
+    has_known_levels = bool(segment) and all(value != OTHER for _, value in segment)
+    if onset is not None and has_known_levels:
+        recipes.append(Recipe("since in the segment", after, onset, segment))
     if onset is not None:
-        found.append(Recipe("since", after, onset))
+        recipes.append(Recipe("since", after, onset))
     if recent is not None and (history is None or recent < history):
-        found.append(Recipe("recent", as_of - recent))
-    return found
+        recipes.append(Recipe("recent", as_of - recent))
+    return recipes

@@ -132,7 +132,7 @@ def _judge(
 
 
 def _says(found: "Comparison") -> str:
-    return f"log loss {found.says} over {found.rows:,} rows of {found.days} days"
+    return f"log loss {found.summary} over {found.rows:,} rows of {found.days} days"
 
 
 def _over(world: World, since: int, now: int, spans: list[Withheld]) -> list[int]:

@@ -227,10 +227,14 @@ class _Work:
         return {
             "model": record.ref,
             "bundle": record.bundle_id,
-            "recipe": tried[0].recipe.says,
+            "recipe": tried[0].recipe.description,
             "rows": tried[0].rows,
             "candidates": [
-                {"recipe": one.recipe.says, "rows": one.rows, "valid_loss": round(one.loss, 6)}
+                {
+                    "recipe": one.recipe.description,
+                    "rows": one.rows,
+                    "valid_loss": round(one.loss, 6),
+                }
                 for one in tried
             ],
         }
