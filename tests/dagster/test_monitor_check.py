@@ -24,7 +24,7 @@ def test_the_check_says_how_the_monitor_stands(state, passed, severity, tmp_path
     import headrace.reports.monitor.facts
 
     standing = SimpleNamespace(
-        state=state, says=f"it is {state}", metadata={"report": {"url": REPORT}, "open": 1}
+        state=state, sentence=f"it is {state}", metadata={"report": {"url": REPORT}, "open": 1}
     )
     done = SimpleNamespace(metadata={"plots": {"md": "*x*"}}, changed=True)
     monkeypatch.setattr(

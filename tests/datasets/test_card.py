@@ -105,7 +105,7 @@ def test_the_page_stands_alone_and_says_what_audits_ask_for(root):
         "kept: no person has one",
         "weather may be kept for 30 years",
         "late: from table outcomes",
-        "no key stands in two splits",
+        "no key is in two splits",
         "agree in all features",
         "2013-03-01",
     ):

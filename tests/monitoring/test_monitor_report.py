@@ -112,7 +112,7 @@ def test_alternatives_decide_the_same_evidence(made):
 def test_figures_come_from_the_ledgers(made):
     figures = monitor_report(*made[:2]).figures
     assert (figures.windows, figures.acknowledged) == (26, 0)
-    assert 15 <= figures.judged <= 26
+    assert 15 <= figures.evaluated <= 26
     assert figures.labelled >= 20
     assert (figures.costs[0].wall_s, figures.costs[0].cpu_s, figures.costs[0].rows) == (
         4.5, 8.0, 12_000,
@@ -184,7 +184,7 @@ def test_what_another_headrace_kept_for_the_eye_stops_no_command(own):
     details_path(home, "world").write_text(json.dumps({"format": 99}))
     report = monitor_report(pipeline, home)
     assert [view.entry for view in report.windows] == [view.entry for view in before.windows]
-    assert {view.seen for view in report.windows} == {None}
+    assert {view.details for view in report.windows} == {None}
     assert "Evidence and decisions" in render(report)
 
 
@@ -323,7 +323,7 @@ def test_what_the_orchestrator_is_told(made, tmp_path):
     standing = monitor_standing(pipeline, home)
     last = monitor_report(pipeline, home).windows[-1]
     assert (standing.state == "well") == (last.action in {"none", "retrain"})
-    assert standing.says.startswith(f"{last.entry.window.text}, {last.action}: ")
+    assert standing.sentence.startswith(f"{last.entry.window.text}, {last.action}: ")
     assert standing.metadata["report"] == {"url": monitor_url("world")}
     assert monitor_standing(pipeline, type(home)(tmp_path / "empty")).state == "well"
 

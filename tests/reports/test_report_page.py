@@ -129,7 +129,7 @@ def test_the_order_is_what_matters_first():
         ("pending", "ERROR", "says nothing about the data"),
         ("published", "QUARANTINE", "Can wait"),
         ("superseded", "BLOCK", "A later delivery of this slot passed"),
-        ("rejected", "BLOCK", "Somebody rejected this batch"),
+        ("rejected", "BLOCK", "The batch was rejected"),
         ("recalled", "PASS", "It was published and is recalled"),
         ("judged", "PASS", "Under way"),
     ],

@@ -1,4 +1,4 @@
-"""The pictures of a report as inline SVG; each says in words what it shows."""
+"""Plots of a report as inline SVG, each with a text alternative."""
 
 from collections.abc import Sequence
 
@@ -7,20 +7,20 @@ from headrace.web import wording
 from headrace.web.html import Html, element
 
 _WIDE, _TALL = 240, 48
-# Height tells as much as colour does.
+# Height shows the same as colour.
 _HEIGHTS = {"PASS": 6, "WARN": 11, "QUARANTINE": 15, "BLOCK": 20, "ERROR": 20}
 _STEP, _STRIP = 12, 24
 
 
-def svg(width: int, height: int, says: str, *parts: Html) -> Html:
+def svg(width: int, height: int, label: str, *parts: Html) -> Html:
     box = f"0 0 {width} {height}"
     return element(
-        "svg", *parts, role="img", aria_label=says, viewBox=box, width=width, height=height
+        "svg", *parts, role="img", aria_label=label, viewBox=box, width=width, height=height
     )
 
 
 def histogram(bars: Bars, name: str) -> Html:
-    """This batch as an outline over the other one's grey bars, from zero, in equal scale."""
+    """Plot this batch as an outline over the grey bars of the other, from zero, in equal scale."""
     top = max((*bars.this, *bars.other), default=0.0) or 1.0
     step = _WIDE / max(1, len(bars.this))
     grey = [
@@ -29,11 +29,11 @@ def histogram(bars: Bars, name: str) -> Html:
         if share
     ]
     edge = _outline([share / top for share in bars.this], step)
-    says = f"Histogram of {name}: this batch outlined, the last good one in grey"
+    label = f"Histogram of {name}: this batch outlined, the last good one in grey"
     return svg(
         _WIDE,
         _TALL + 2,
-        says,
+        label,
         *grey,
         element("path", class_="tf", d=f"{edge}z"),
         element("path", class_="t", d=edge, stroke_width="1.5"),
@@ -41,9 +41,9 @@ def histogram(bars: Bars, name: str) -> Html:
     )
 
 
-def _bar(left: float, width: float, share: float) -> str:
+def _bar(x: float, width: float, share: float) -> str:
     tall = share * (_TALL - 2)
-    return f"M{left + 0.5:.1f} {_TALL}v{-tall:.1f}h{width - 1:.1f}v{tall:.1f}z"
+    return f"M{x + 0.5:.1f} {_TALL}v{-tall:.1f}h{width - 1:.1f}v{tall:.1f}z"
 
 
 def _outline(shares: Sequence[float], step: float) -> str:
@@ -53,31 +53,31 @@ def _outline(shares: Sequence[float], step: float) -> str:
     return f"{path}V{_TALL}"
 
 
-def level(this: float, other: float, name: str) -> Html:
-    """Two bars, one below the other: this batch's share above the last good one's."""
-    says = f"{name}: {wording.percent(this)}, was {wording.percent(other)}"
+def level(share: float, other: float, name: str) -> Html:
+    """Plot two bars: this batch's share above that of the last good batch."""
+    label = f"{name}: {wording.percent(share)}, was {wording.percent(other)}"
     return svg(
         120,
         16,
-        says,
-        element("rect", class_="ts", x=0, y=1, width=f"{120 * this:.1f}", height=6),
+        label,
+        element("rect", class_="ts", x=0, y=1, width=f"{120 * share:.1f}", height=6),
         element("rect", class_="o", x=0, y=9, width=f"{120 * other:.1f}", height=6),
     )
 
 
-def strip(verdicts: Sequence[str], says: str) -> Html:
-    """One mark a batch, the higher the graver; the last one, underlined, is this batch."""
+def strip(verdicts: Sequence[str], label: str) -> Html:
+    """Plot one mark a batch, higher if more severe; the last one, underlined, is this batch."""
     wide = max(30, len(verdicts)) * _STEP
     marks = [_mark(at, verdict) for at, verdict in enumerate(verdicts)]
-    left = (len(verdicts) - 1) * _STEP
-    here = element("rect", class_="now", x=left, y=_STRIP - 2, width=_STEP - 2, height=2)
-    return svg(wide, _STRIP, says, *marks, here)
+    x = (len(verdicts) - 1) * _STEP
+    underline = element("rect", class_="now", x=x, y=_STRIP - 2, width=_STEP - 2, height=2)
+    return svg(wide, _STRIP, label, *marks, underline)
 
 
 def _mark(at: int, verdict: str) -> Html:
-    known = verdict in _HEIGHTS
+    is_verdict = verdict in _HEIGHTS
     tall = _HEIGHTS.get(verdict, 2)
     return element(
-        "rect", class_=f"s{verdict if known else 'NONE'}", x=at * _STEP, y=_STRIP - 4 - tall,
+        "rect", class_=f"s{verdict if is_verdict else 'NONE'}", x=at * _STEP, y=_STRIP - 4 - tall,
         width=_STEP - 2, height=tall, rx=1,
     )  # fmt: skip

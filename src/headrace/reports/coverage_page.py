@@ -1,4 +1,4 @@
-"""The coverage report as one self-contained page, and as a picture."""
+"""Coverage report as one self-contained page, and as a plot."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,13 +10,15 @@ from headrace.web.svg_plots import svg
 from headrace.web.tables import TableRow, table
 
 _DRAWN = 20
-_LEFT, _WIDE, _STEP = 250, 300, 20
+_LABEL_WIDTH, _WIDE, _STEP = 250, 300, 20
 
 
 def ordered(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Columns by how far the recent rows are outside, then by name."""
+    """Return the columns sorted by the share of recent rows outside, then by name."""
     columns: Mapping[str, Mapping[str, Any]] = report["columns"]
-    return sorted(columns.items(), key=lambda one: (-one[1]["outside"], -_seldom(one[1]), one[0]))
+    return sorted(
+        columns.items(), key=lambda entry: (-entry[1]["outside"], -_seldom(entry[1]), entry[0])
+    )
 
 
 def _seldom(form: Mapping[str, Any]) -> float:
@@ -24,12 +26,12 @@ def _seldom(form: Mapping[str, Any]) -> float:
 
 
 def percent(share: float) -> str:
-    """As people read it: what is there is never shown as nothing."""
+    """Return a share as text; a share above 0 is never shown as 0."""
     return "<0.01%" if 0 < share < 0.0001 else f"{share:.2%}"
 
 
 def why(form: Mapping[str, Any]) -> str:
-    """In words, what is outside of a column."""
+    """Return a text on the values of a column that training does not cover."""
     parts = []
     if form["kind"] == "number" and "least" in form:
         if form["below"]:
@@ -37,7 +39,7 @@ def why(form: Mapping[str, Any]) -> str:
         if form["above"]:
             parts.append(f"{percent(form['above'])} above {_value(form['greatest'])}")
     if form.get("unseen"):
-        values = ", ".join(str(one["value"]) for one in form["examples"])
+        values = ", ".join(str(example["value"]) for example in form["examples"])
         parts.append(f"{percent(form['unseen'])} never seen: {values}")
     if form["null_is_new"]:
         parts.append(f"{percent(form['null'])} null, and training has none")
@@ -48,8 +50,8 @@ def _value(number: float | str) -> str:
     return number if isinstance(number, str) else f"{number:g}"
 
 
-def says(report: Mapping[str, Any]) -> str:
-    """The report in a sentence or two."""
+def summary(report: Mapping[str, Any]) -> str:
+    """Return the report in one or two sentences."""
     text = (
         f"{percent(report['rows'])} of {report['recent_rows']:,} recent rows are outside what"
         f" {report['train_rows']:,} training rows cover, in some column"
@@ -60,50 +62,54 @@ def says(report: Mapping[str, Any]) -> str:
 
 
 def picture(report: Mapping[str, Any], title: str) -> str:
-    """Bars of what is outside and what is seldom, the worst columns first, as SVG.
+    """Plot the shares of values outside and of rare values, worst columns first, as SVG.
 
-    Columns that moved as a whole are left out: next to them nothing else would be seen.
+    Columns that moved as a whole are omitted, as all other bars would be tiny beside them.
     """
-    kept = [one for one in ordered(report) if one[0] not in report["moved"]]
-    shown = [one for one in kept if one[1]["outside"] or _seldom(one[1])][:_DRAWN]
-    most = max((max(form["outside"], _seldom(form)) for _, form in shown), default=0.0) or 1.0
+    columns = [entry for entry in ordered(report) if entry[0] not in report["moved"]]
+    drawn = [entry for entry in columns if entry[1]["outside"] or _seldom(entry[1])][:_DRAWN]
+    largest = max((max(form["outside"], _seldom(form)) for _, form in drawn), default=0.0) or 1.0
     parts = []
-    for row, (name, form) in enumerate(shown):
+    for row, (name, form) in enumerate(drawn):
         y = 34 + row * _STEP
         outside, seldom = form["outside"], _seldom(form)
         parts += [
-            _label(_LEFT - 6, y + 10, name[:38], "end"),
-            _bar("b", y, outside / most),
-            _bar("n", y + 8, seldom / most),
-            _label(_LEFT + _WIDE + 6, y + 10, f"{percent(outside)} / {percent(seldom)}", "start"),
+            _label(_LABEL_WIDTH - 6, y + 10, name[:38], "end"),
+            _bar("b", y, outside / largest),
+            _bar("n", y + 8, seldom / largest),
+            _label(
+                _LABEL_WIDTH + _WIDE + 6, y + 10, f"{percent(outside)} / {percent(seldom)}", "start"
+            ),
         ]
-    if not shown:
-        parts.append(_label(_LEFT, 44, "nothing is outside", "start"))
-    height = 60 + max(1, len(shown)) * _STEP
-    told = "outside training / beyond its tails or rare"
+    if not drawn:
+        parts.append(_label(_LABEL_WIDTH, 44, "nothing is outside", "start"))
+    height = 60 + max(1, len(drawn)) * _STEP
+    legend = "outside training / beyond its tails or rare"
     if report["moved"]:
-        told += f"; moved as a whole: {', '.join(report['moved'])}"
-    parts.append(_label(10, height - 10, told[:110], "start"))
-    return svg(_LEFT + _WIDE + 130, height, title, parts)
+        legend += f"; moved as a whole: {', '.join(report['moved'])}"
+    parts.append(_label(10, height - 10, legend[:110], "start"))
+    return svg(_LABEL_WIDTH + _WIDE + 130, height, title, parts)
 
 
 def _bar(style: str, y: int, share: float) -> str:
-    return f'<rect class="{style}" x="{_LEFT}" y="{y}" width="{_WIDE * share:.1f}" height="7"/>'
+    return (
+        f'<rect class="{style}" x="{_LABEL_WIDTH}" y="{y}" width="{_WIDE * share:.1f}" height="7"/>'
+    )
 
 
 def _label(x: float, y: float, text: str, anchor: str) -> str:
-    shown = text.replace("&", "&amp;").replace("<", "&lt;")
-    return f'<text class="t" x="{x}" y="{y}" text-anchor="{anchor}">{shown}</text>'
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;")
+    return f'<text class="t" x="{x}" y="{y}" text-anchor="{anchor}">{escaped}</text>'
 
 
 def page(report: Mapping[str, Any], ref: str) -> str:
-    """The whole document."""
+    """Return the complete document."""
     begin, end = report["recent_from_us"], report["recent_until_us"]
     span = f"Recent rows: {iso(begin)} to {iso(end)}." if begin is not None else "No recent rows."
     top = element(
         "header",
         element("h1", f"What training does not cover: {ref}"),
-        element("p", f"{says(report)}."),
+        element("p", f"{summary(report)}."),
         element("p", span, class_="soft"),
         class_="top NONE",
     )
@@ -112,14 +118,14 @@ def page(report: Mapping[str, Any], ref: str) -> str:
 
 
 def _columns(report: Mapping[str, Any]) -> Html:
-    moved = report["moved"]
-    shares = [form["outside"] for name, form in report["columns"].items() if name not in moved]
-    most = max(shares, default=0.0) or 1.0
+    shifted = report["moved"]
+    shares = [form["outside"] for name, form in report["columns"].items() if name not in shifted]
+    largest = max(shares, default=0.0) or 1.0
     rows = [
         TableRow(
             element("code", name),
             (
-                ("", _meter(min(form["outside"], most), most, name)),
+                ("", _meter(min(form["outside"], largest), largest, name)),
                 ("outside", percent(form["outside"])),
                 ("beyond the tails or rare", percent(_seldom(form))),
                 ("", why(form)),
@@ -127,15 +133,15 @@ def _columns(report: Mapping[str, Any]) -> Html:
         )
         for name, form in ordered(report)
     ]
-    told = (
+    caption = (
         "Shares of the recent rows, by column, the farthest outside first. Bars are relative to the"
         " farthest that has not moved as a whole."
     )
-    return _section("Columns", table(told, ["column", "", "outside", "seldom", "what"], rows))
+    return _section("Columns", table(caption, ["column", "", "outside", "seldom", "what"], rows))
 
 
-def _meter(share: float, most: float, name: str) -> Html:
-    bar = element("rect", class_="ts", x=0, y=1, width=f"{120 * share / most:.1f}", height=10)
+def _meter(share: float, largest: float, name: str) -> Html:
+    bar = element("rect", class_="ts", x=0, y=1, width=f"{120 * share / largest:.1f}", height=10)
     ground = element("rect", class_="o", x=0, y=1, width=120, height=10, fill_opacity="0.35")
     return element(
         "svg",
@@ -154,28 +160,28 @@ def _segments(report: Mapping[str, Any]) -> list[Html]:
     for name, lines in report["segments"].items():
         rows = [
             TableRow(
-                "null" if one["value"] is None else str(one["value"]),
+                "null" if line["value"] is None else str(line["value"]),
                 (
-                    ("rows", f"{one['rows']:,}"),
-                    ("outside", percent(one["outside"])),
-                    ("most in", one["worst"] or "—"),
+                    ("rows", f"{line['rows']:,}"),
+                    ("outside", percent(line["outside"])),
+                    ("most in", line["worst"] or "—"),
                 ),
             )
-            for one in sorted(lines, key=lambda line: -line["outside"])
+            for line in sorted(lines, key=lambda line: -line["outside"])
         ]
-        told = "Rows outside in some column that has not moved as a whole."
+        caption = "Rows outside in some column that has not moved as a whole."
         heads: Sequence[str] = (name, "rows", "outside", "most in")
-        segments.append(_section(f"By {name}", table(told, heads, rows)))
+        segments.append(_section(f"By {name}", table(caption, heads, rows)))
     return segments
 
 
 def _pairs(report: Mapping[str, Any]) -> Html:
     rows = [
-        TableRow(" and ".join(one["columns"]), (("outside", percent(one["outside"])),))
-        for one in report["pairs"]
+        TableRow(" and ".join(pair["columns"]), (("outside", percent(pair["outside"])),))
+        for pair in report["pairs"]
     ]
-    told = "Both values are known from training, and never together."
-    return _section("Pairs", table(told, ["columns", "outside"], rows) if rows else "None.")
+    caption = "Both values are known from training, and never together."
+    return _section("Pairs", table(caption, ["columns", "outside"], rows) if rows else "None.")
 
 
 def _section(title: str, *body: Child) -> Html:

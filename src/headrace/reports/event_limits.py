@@ -1,4 +1,4 @@
-"""Entities that come near the `maxEvents` of their table, before features of them become null."""
+"""Entities close to the `maxEvents` of their table, above which their features become null."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,11 +17,12 @@ WARNED_AT = 0.8  # of maxEvents
 
 
 def crowded_windows(pipelines: Sequence[Pipeline], home: Home) -> list[dict[str, Any]]:
-    """The fullest window of each view that holds 80 % of `maxEvents` or more.
+    """Return the fullest window of each view with 80 % of `maxEvents` or more.
 
     All published rows of an entity count, corrected and deleted ones too, in the view's longest
-    window wherever it lies: never less than a feature counts. A table that has fewer rows in all
-    is not read. Each is `{"table", "view", "entity", "window", "rows", "max_events", "says"}`.
+    window at any moment, so the count is never below that of a feature. Tables with fewer rows in
+    total are not read. Each is `{"table", "view", "entity", "window", "rows", "max_events",
+    "says"}`.
     """
     lake = Lake(home)
     return [row for pipeline in pipelines for row in _of_pipeline(pipeline, lake)]
@@ -37,41 +38,41 @@ def _of_pipeline(pipeline: Pipeline, lake: Lake) -> Iterator[dict[str, Any]]:
             continue
         length = max(feature.window.b - feature.window.a for feature in view.features)
         rows = lake.scan(view.table, [*view.entity, "event_time"])
-        most, entity = fullest(rows, view.entity, length)
-        if most >= WARNED_AT * limit:
-            yield _row(view, entity, length, most, limit)
+        largest, entity = fullest(rows, view.entity, length)
+        if largest >= WARNED_AT * limit:
+            yield _row(view, entity, length, largest, limit)
 
 
 def fullest(rows: pa.Table, entity: Sequence[str], length: int) -> tuple[int, dict[str, Any]]:
-    """The most rows of one entity within `length` microseconds, and that entity."""
+    """Return the largest number of rows of one entity within `length` us, and that entity."""
     columns = [rows[name] for name in entity]
     numbering = Numbering(columns)
     order, starts = numbering.group(numbering.codes)
     e = np.asarray(values_of(rows["event_time"]).data, dtype=np.int64)
-    most, row = 0, -1
+    largest, row = 0, -1
     for first, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-        if end - first > most:
+        if end - first > largest:
             moments: Ints = np.sort(e[order[first:end]])
             inside = np.searchsorted(moments, moments + length) - np.arange(len(moments))
-            if (count := int(inside.max())) > most:
-                most, row = count, int(order[first])
+            if (count := int(inside.max())) > largest:
+                largest, row = count, int(order[first])
     picked = rows.select(list(entity)).slice(max(row, 0), 1 if row >= 0 else 0).to_pylist()
-    return most, picked[0] if picked else {}
+    return largest, picked[0] if picked else {}
 
 
 def _row(
-    view: FeatureView, entity: dict[str, Any], length: int, most: int, limit: int
+    view: FeatureView, entity: dict[str, Any], length: int, largest: int, limit: int
 ) -> dict[str, Any]:
-    named = ", ".join(f"{name} {value}" for name, value in entity.items())
+    entity_text = ", ".join(f"{name} {value}" for name, value in entity.items())
     window = duration_text(length)
-    state = "are null there" if most > limit else "become null above it"
+    state = "are null there" if largest > limit else "become null above it"
     return {
         "table": view.table,
         "view": view.name,
         "entity": {name: str(value) for name, value in entity.items()},
         "window": window,
-        "rows": most,
+        "rows": largest,
         "max_events": limit,
-        "says": f"{view.table}: {named} has {most:,} rows within {window}, maxEvents is {limit:,};"
-        f" features of view {view.name} {state}. Raise maxEvents or shorten the window",
+        "says": f"{view.table}: {entity_text} has {largest:,} rows within {window}, maxEvents is"
+        f" {limit:,}; features of view {view.name} {state}. Raise maxEvents or shorten the window",
     }

@@ -1,4 +1,4 @@
-"""The state of everything, as plain JSON values: tables, releases, models."""
+"""State of all tables, releases and models, as plain JSON values."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def overview(pipelines: Sequence[Pipeline], home: Home) -> dict[str, list[dict[str, Any]]]:
-    """`{"tables", "crowded", "unmatched", "releases", "models"}` of these pipelines, as lists."""
+    """Return `{"tables", "crowded", "unmatched", "releases", "models"}`, each a list."""
     return {
         "tables": [
             table_status(home, table) for pipeline in pipelines for table in pipeline.tables
@@ -34,9 +34,9 @@ def overview(pipelines: Sequence[Pipeline], home: Home) -> dict[str, list[dict[s
 
 
 def unmatched_rows(pipelines: Sequence[Pipeline]) -> list[dict[str, Any]]:
-    """Files in the drop folders of these pipelines that no source reads.
+    """Return the files in the drop folders of these pipelines that no source reads.
 
-    A store that cannot be listed now is left out: the next run says what is wrong with it.
+    A store that cannot be listed now is skipped; the next run reports the error.
     """
     readers = [
         Reader(table.name, table.source, partial(_expects, pipeline, table))
@@ -89,13 +89,16 @@ def model_rows(home: Home) -> list[dict[str, Any]]:
                 "content_hash": record.content_hash,
                 "champion": standing is not None and standing.bundle_id == record.bundle_id,
                 "trained_at": record.trained_at,
-                "test": {who: metrics.get(who) for who in ("model", "baseline", "constant")},
+                "test": {
+                    forecast: metrics.get(forecast)
+                    for forecast in ("model", "baseline", "constant")
+                },
                 "against_baseline": metrics.get("against_baseline"),
                 "tainted": [*map(str, model_taints(home, record)), *erased(home, record.dataset)],
                 "elsewhere": None,
             }
         )
-    return rows + [_external_row(home, one) for one in list_external(home)]
+    return rows + [_external_row(home, model) for model in list_external(home)]
 
 
 def _external_row(home: Home, record: "ExternalModel") -> dict[str, Any]:

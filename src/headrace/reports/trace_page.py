@@ -1,4 +1,4 @@
-"""A trace as one self-contained page: light and dark, phone and desk, no script."""
+"""Trace of a row as one self-contained page without scripts, for phones and desktops."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -13,8 +13,8 @@ from headrace.web.html import Html, element
 from headrace.web.tables import TableRow, table
 from headrace.web.wording import value
 
-MOST = 30
-_SAYS = {
+MAX_ROWS = 30
+_ROLE_TEXTS = {
     "decides": "gives the value",
     "counts": "in the window, changes nothing",
     "filtered": "out by the filter",
@@ -25,56 +25,57 @@ _SAYS = {
 }
 
 
-def page(found: Trace, most: int = MOST) -> str:
-    """The whole document; of each column up to `most` rows, those that decide first."""
-    sources = {name: list(found.source_rows(name)) for name in found.rows.tables}
-    columns = list(found.columns())
+def page(trace: Trace, max_rows: int = MAX_ROWS) -> str:
+    """Return the complete document, with up to `max_rows` rows a column, deciding rows first."""
+    sources = {name: list(trace.source_rows(name)) for name in trace.rows.tables}
+    columns = list(trace.columns())
     views = [
-        (view, list(some)) for view, some in groupby(columns, key=lambda column: column["view"])
+        (view, list(group)) for view, group in groupby(columns, key=lambda column: column["view"])
     ]
-    own = [_column("the row", found.rows_of(SPINE), sources, most)]
-    values = found.released.to_pylist()[0]
-    label = ", ".join(f"{name} = {values[name]}" for name in found.manifest.of_role("label"))
-    own.append(_column(f"label: {label}", found.rows_of(LABEL), sources, most))
+    row_columns = [_column("the row", trace.rows_of(SPINE), sources, max_rows)]
+    values = trace.released.to_pylist()[0]
+    label = ", ".join(f"{name} = {values[name]}" for name in trace.manifest.of_role("label"))
+    row_columns.append(_column(f"label: {label}", trace.rows_of(LABEL), sources, max_rows))
     places = [("Features", "#features"), ("Sources", "#sources")]
     links = [element("a", name, href=place) for name, place in places]
     return document(
-        f"{found.ref} {_key(found)}",
-        _top(found, sources),
+        f"{trace.ref} {_key(trace)}",
+        _top(trace, sources),
         element("nav", links, aria_label="Parts of this trace"),
         element(
             "main",
-            element("section", element("h2", "The row and its label"), own),
+            element("section", element("h2", "The row and its label"), row_columns),
             element("section", element("h2", "Features"),
-                    [_view(view, some, sources, most) for view, some in views], id="features"),
-            _sources(found),
+                    [_view(view, group, sources, max_rows) for view, group in views],
+                    id="features"),
+            _sources(trace),
         ),
-        element("footer", element("p", "made by ", element("code", found.manifest.code_revision)),
-                element("p", "content hash ", element("code", found.manifest.content_hash))),
+        element("footer", element("p", "made by ", element("code", trace.manifest.code_revision)),
+                element("p", "content hash ", element("code", trace.manifest.content_hash))),
     )  # fmt: skip
 
 
-def _key(found: Trace) -> str:
-    return " ".join(f"{name}={value}" for name, value in found.key.items())
+def _key(trace: Trace) -> str:
+    return " ".join(f"{name}={value}" for name, value in trace.key.items())
 
 
-def _top(found: Trace, sources: Mapping[str, Sequence[Any]]) -> Html:
-    tone = "BLOCK" if found.differs else "PASS"
-    said = (
-        f"Computed anew from the traced rows alone, it differs in {', '.join(found.differs)}."
-        if found.differs
-        else "Computed anew from the traced rows alone, it is equal, to the bit."
+def _top(trace: Trace, sources: Mapping[str, Sequence[Any]]) -> Html:
+    tone = "BLOCK" if trace.differs else "PASS"
+    sentence = (
+        f"Recomputed from the traced rows alone, it differs in {', '.join(trace.differs)}."
+        if trace.differs
+        else "Recomputed from the traced rows alone, it is equal, to the bit."
     )
     counts = [*((f"rows of {name}", len(rows)) for name, rows in sources.items())]
     return element(
         "header",
-        element("p", element("strong", found.manifest.name),
-                element("span", found.manifest.version, class_="mono"),
-                element("span", found.released["split"][0].as_py(), class_="tag"),
-                element("span", found.manifest.mode, class_="tag"), class_="where"),
-        element("h1", _key(found)),
-        element("p", f"Predicted at {iso(found.t)}; label read as of {iso(found.rows.cut)}."),
-        element("div", element("p", element("strong", said)), class_="call"),
+        element("p", element("strong", trace.manifest.name),
+                element("span", trace.manifest.version, class_="mono"),
+                element("span", trace.released["split"][0].as_py(), class_="tag"),
+                element("span", trace.manifest.mode, class_="tag"), class_="where"),
+        element("h1", _key(trace)),
+        element("p", f"Predicted at {iso(trace.t)}; label read as of {iso(trace.rows.cut)}."),
+        element("div", element("p", element("strong", sentence)), class_="call"),
         element("dl", [element("div", element("dt", name), element("dd", f"{count:,}"))
                        for name, count in counts], class_="sum"),
         class_=f"top {tone}",
@@ -82,57 +83,61 @@ def _top(found: Trace, sources: Mapping[str, Sequence[Any]]) -> Html:
 
 
 def _view(
-    view: str, some: Sequence[Mapping[str, Any]], sources: Mapping[str, list[Any]], most: int
+    view: str, columns: Sequence[Mapping[str, Any]], sources: Mapping[str, list[Any]], max_rows: int
 ) -> Html:
-    told = [
-        _column(_said(one), one, sources, most, what=one["what"])
-        if "table" in one
-        else element("p", element("strong", _said(one)), " ",
-                     element("span", one["what"], class_="soft"))
-        for one in some
+    entries = [
+        _column(_feature_text(column), column, sources, max_rows, what=column["what"])
+        if "table" in column
+        else element("p", element("strong", _feature_text(column)), " ",
+                     element("span", column["what"], class_="soft"))
+        for column in columns
     ]  # fmt: skip
-    heading = element("h3", view, " ", element("code", some[0]["definition"][:12], class_="soft"))
-    return element("article", heading, told, class_="step")
+    heading = element(
+        "h3", view, " ", element("code", columns[0]["definition"][:12], class_="soft")
+    )
+    return element("article", heading, entries, class_="step")
 
 
-def _said(one: Mapping[str, Any]) -> str:
-    reason = f" ({one['reason']})" if one.get("reason") else ""
-    return f"{one['feature']} = {one['value']}{reason}"
+def _feature_text(column: Mapping[str, Any]) -> str:
+    reason = f" ({column['reason']})" if column.get("reason") else ""
+    return f"{column['feature']} = {column['value']}{reason}"
 
 
 def _column(
     title: str,
-    one: Mapping[str, Any],
+    column: Mapping[str, Any],
     sources: Mapping[str, list[Any]],
-    most: int,
+    max_rows: int,
     *,
     what: str = "",
 ) -> Html:
-    rows = one["rows"]
+    rows = column["rows"]
     counts = ", ".join(f"{len(rows[role]):,} {role}" for role in ROLES if role in rows)
-    window = one["window"]
+    window = column["window"]
     within = f", from {window[0] or '…'} until {window[1] or '…'}" if window else ""
-    held = sources[one["table"]]
+    source_rows = sources[column["table"]]
     picked = [
-        (role, held[number])
+        (role, source_rows[number])
         for role in ROLES
-        for number in sorted(rows.get(role, ()), key=lambda n: held[n]["event_time"], reverse=True)
+        for number in sorted(
+            rows.get(role, ()), key=lambda n: source_rows[n]["event_time"], reverse=True
+        )
     ]
-    more = len(picked) - most
+    rest = len(picked) - max_rows
     return element(
         "details",
         element("summary", title),
         element("p", what, class_="soft") if what else None,
-        element("p", f"{one['table']}: {counts or 'no row'}{within}", class_="soft small"),
+        element("p", f"{column['table']}: {counts or 'no row'}{within}", class_="soft small"),
         table(
-            f"source rows of {one['table']}",
+            f"source rows of {column['table']}",
             ["delivered", "role", "key", "happened", "usable"],
-            [_row(role, row) for role, row in picked[:most]],
+            [_row(role, row) for role, row in picked[:max_rows]],
         )
         if picked
         else None,
-        element("p", f"and {more:,} more: headrace trace … --json", class_="soft")
-        if more > 0
+        element("p", f"and {rest:,} more: headrace trace … --json", class_="soft")
+        if rest > 0
         else None,
     )
 
@@ -148,7 +153,10 @@ def _row(role: str, row: Mapping[str, Any]) -> TableRow:
     return TableRow(
         head,
         (
-            ("", element("span", role, " ", element("span", _SAYS[role], class_="soft small"))),
+            (
+                "",
+                element("span", role, " ", element("span", _ROLE_TEXTS[role], class_="soft small")),
+            ),
             ("key", key),
             ("happened", value(row["event_time"])),
             ("usable", value(row["usable_at"])),
@@ -156,23 +164,23 @@ def _row(role: str, row: Mapping[str, Any]) -> TableRow:
     )
 
 
-def _sources(found: Trace) -> Html:
+def _sources(trace: Trace) -> Html:
     rows = []
-    for name, batches in found.evidence.items():
-        given = found.manifest.inputs[name]
+    for name, batches in trace.evidence.items():
+        source = trace.manifest.inputs[name]
         counts: dict[str, int] = {}
         for batch in batches.values():
-            said = batch.verdict.verdict if batch.verdict else "unknown here"
-            counts[said] = counts.get(said, 0) + 1
+            verdict = batch.verdict.verdict if batch.verdict else "unknown here"
+            counts[verdict] = counts.get(verdict, 0) + 1
         overrides = [override for batch in batches.values() for override in batch.overrides]
         rows.append(
             TableRow(
                 name,
                 (
-                    ("rows", f"{found.rows.tables[name].num_rows:,}"),
-                    ("verdicts", ", ".join(f"{one} {n}" for one, n in sorted(counts.items()))),
-                    ("contract", given.contract_version),
-                    ("snapshot", str(given.snapshot_id)),
+                    ("rows", f"{trace.rows.tables[name].num_rows:,}"),
+                    ("verdicts", ", ".join(f"{label} {n}" for label, n in sorted(counts.items()))),
+                    ("contract", source.contract_version),
+                    ("snapshot", str(source.snapshot_id)),
                     ("overrides", _overrides(overrides)),
                 ),
             )
@@ -186,6 +194,9 @@ def _sources(found: Trace) -> Html:
     )
 
 
-def _overrides(some: Sequence[Mapping[str, Any]]) -> str:
-    told = {f"{one['action']} by {one['principal']}: {one['reason']}" for one in some}
-    return "; ".join(sorted(told)) or "none"
+def _overrides(overrides: Sequence[Mapping[str, Any]]) -> str:
+    sentences = {
+        f"{override['action']} by {override['principal']}: {override['reason']}"
+        for override in overrides
+    }
+    return "; ".join(sorted(sentences)) or "none"

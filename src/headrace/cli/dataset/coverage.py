@@ -72,9 +72,9 @@ def _read(path: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
 
 
 def _print_report(ref: str, report: dict[str, Any]) -> None:
-    from headrace.reports.coverage_page import ordered, percent, says, why
+    from headrace.reports.coverage_page import ordered, percent, summary, why
 
-    out.print(Text(f"{ref}: {says(report)}"), soft_wrap=True)
+    out.print(Text(f"{ref}: {summary(report)}"), soft_wrap=True)
     columns = [entry for entry in ordered(report) if entry[1]["outside"]]
     grid(
         "columns",

@@ -91,7 +91,7 @@ def _tell_status(report: "MonitorReport") -> None:
     _line("retraining", f"{sentences.next_retraining(report)} at the earliest; budget left: "
           f"{sentences.budget(report)}")  # fmt: skip
     figures = report.figures
-    _line("evaluated", f"{figures.judged} of {figures.windows} windows on their columns, "
+    _line("evaluated", f"{figures.evaluated} of {figures.windows} windows on their columns, "
           f"{figures.labelled} on labels")  # fmt: skip
     for note in report.notes:
         _line("not monitored", note)

@@ -68,7 +68,7 @@ def _checked(
         severity=dg.AssetCheckSeverity.ERROR if open_windows else dg.AssetCheckSeverity.WARN,
         check_name=asset_names.MONITOR,
         asset_key=key,
-        description=standing.says,
+        description=standing.sentence,
         metadata=about,
     )
 

@@ -1,7 +1,7 @@
-"""The form of a page where a person decides: one reason, one button for each action that applies.
+"""Form on a page where a person decides: one reason, and a button for each possible action.
 
-It needs no script. Only a server that this machine alone reaches shows it (`Form`); everywhere
-else the page has commands and links, and nothing that acts.
+It needs no script. Only a server that is reachable from this machine alone shows it (`Form`);
+everywhere else the page has commands and links only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from headrace.core.batch_actions import BATCH_ACTIONS
 from headrace.reports.batch.model import Report, Step
 from headrace.web.html import Html, element, is_link
 
-# Actions that need a reason and nothing else; the others have more to be filled in.
+# Actions that need a reason and nothing else.
 BUTTONS = tuple(name for name, action in BATCH_ACTIONS.items() if action.button)
 MONITOR_ACTIONS = ("ack", "accept")
 _ENDS = (("", "Never"), ("1d", "After 1 day"), ("7d", "After 7 days"), ("30d", "After 30 days"))
@@ -20,13 +20,13 @@ _STRONG = ("release", "accept", "restore")
 
 @dataclass(frozen=True)
 class Form:
-    """A request that may act, and what became of the one before.
+    """Request that may act, and the outcome of the previous one.
 
     Attributes:
         token: secret of this server process; without it no form is accepted.
         principal: the user of this machine, in whose name the action is recorded.
-        problem, fix: why the action was refused; "" if none was tried.
-        reason: as it was typed, so that a refusal does not lose it.
+        problem, fix: why the action was refused; "" without an earlier action.
+        reason: the text that was typed, so that a refusal does not lose it.
     """
 
     token: str
@@ -37,7 +37,7 @@ class Form:
 
 
 def steps(report: Report, form: Form | None) -> Html:
-    """Every action on the batch, the likeliest first."""
+    """Show every action on the batch, the likeliest first."""
     able = [step for step in report.steps if step.action in BUTTONS]
     head = [element("h2", "What you can do")]
     if form and able:
@@ -54,10 +54,10 @@ def steps(report: Report, form: Form | None) -> Html:
             ),
             id="act",
         )
-    said = "In a browser with the button, or with the command. Each is on the record."
+    hint = "In a browser with the button, or with the command. Each is on the record."
     if not any(step.url for step in report.steps):
-        said = "Each command below is complete: tap it to select it whole."
-    head.append(element("p", said, class_="soft"))
+        hint = "Each command below is complete: tap it to select it whole."
+    head.append(element("p", hint, class_="soft"))
     return element("section", head, [_step(step) for step in report.steps], id="act")
 
 
@@ -68,13 +68,13 @@ def decide(
     ends: Html | None = None,
     days: Mapping[str, str] | None = None,
 ) -> Html:
-    """The form itself; it is sent to the address of its page.
+    """Build the form, which is sent to the address of its page.
 
     Args:
-        form: whose request it is, and what became of the one before.
-        able: the actions that apply, each with its name and effect.
+        form: the request, with the outcome of the previous one.
+        able: possible actions, each with its name and effect.
         ends: a field for the end of an approval.
-        days: of a monitor, the day of the window that each action is about.
+        days: for a monitor, the day of the window that each action applies to.
     """
     return element(
         "form",
@@ -95,7 +95,7 @@ def decide(
 
 
 def problem(form: Form) -> Html | None:
-    """The refusal of the action that was tried, at the head of the form."""
+    """Show the refusal of the previous action above the form."""
     if not form.problem:
         return None
     fix = element("p", form.fix) if form.fix else None

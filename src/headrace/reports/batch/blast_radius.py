@@ -1,4 +1,4 @@
-"""What reads a table, along a pipeline's declaration: the blast radius of a batch."""
+"""Blast radius of a batch: everything that reads its table, from the pipeline's declaration."""
 
 from collections.abc import Iterator
 
@@ -9,30 +9,30 @@ from headrace.lineage.downstream import readers
 from headrace.pipeline.definition import Pipeline
 from headrace.reports.batch.model import Reach
 
-# Features that no view stores: computed from those of the views, or from the spine's columns.
+# Labels of features that no view stores: computed from other features, or from the spine's columns.
 FROM_THEM, FROM_ROW = "computed from these", "from the row itself"
 
 
 def blast_radius(
     pipeline: Pipeline, home: Home, table: str, batch_id: str, *, published: bool
 ) -> Reach:
-    """What is downstream of `table`; of a published batch also what was released with it."""
+    """Return everything downstream of `table`, and the releases with a published batch."""
     views = tuple(_views(pipeline, table))
     uses = _uses(pipeline, table, features=sum(count for _, count in views))
-    held = impact(home, batch_id) if published else None
+    holders = impact(home, batch_id) if published else None
     return Reach(
         table=table,
         views=views,
         datasets=((pipeline.dataset.name, f"takes {uses} from it"),) if uses else (),
         models=(pipeline.model.name,) if uses else (),
         consumers=_consumers(pipeline, table),
-        released=tuple(release.ref for release in held.releases) if held else (),
-        trained=held.models if held else (),
+        released=tuple(release.ref for release in holders.releases) if holders else (),
+        trained=holders.models if holders else (),
     )
 
 
 def _views(pipeline: Pipeline, table: str) -> Iterator[tuple[str, int]]:
-    """Views with how many features each has; transforms by what they are computed from."""
+    """Yield each view with its number of features; transforms by the source of their inputs."""
     stored = [v for v in pipeline.views if not isinstance(v, RowTransform) and v.table == table]
     yield from ((view.name, len(view.outputs)) for view in stored)
     reached = [name for reader in readers([pipeline], table) for name in reader["features"]]
@@ -41,8 +41,12 @@ def _views(pipeline: Pipeline, table: str) -> Iterator[tuple[str, int]]:
         yield FROM_THEM, computed
     spine = pipeline.spine
     if spine.table == table:
-        own = {*getattr(spine, "columns", ()), "t"}
-        rows = [v for v in pipeline.views if isinstance(v, RowTransform) and own & set(v.inputs)]
+        spine_columns = {*getattr(spine, "columns", ()), "t"}
+        rows = [
+            v
+            for v in pipeline.views
+            if isinstance(v, RowTransform) and spine_columns & set(v.inputs)
+        ]
         if rows:
             yield FROM_ROW, len(rows)
 
@@ -59,6 +63,6 @@ def _uses(pipeline: Pipeline, table: str, *, features: int) -> str:
 
 
 def _consumers(pipeline: Pipeline, table: str) -> tuple[str, ...]:
-    """Those that the contract names besides the pipeline's own dataset and model."""
-    own = {pipeline.dataset.name, pipeline.model.name}
-    return tuple(name for name in pipeline.table(table).contract.consumers if name not in own)
+    """Return the contract's consumers without the pipeline's own dataset and model."""
+    declared = {pipeline.dataset.name, pipeline.model.name}
+    return tuple(name for name in pipeline.table(table).contract.consumers if name not in declared)

@@ -1,4 +1,4 @@
-"""The batch against the last good one: a card for each column, the oddest first."""
+"""Comparison of the batch with the last good one: a card for each column, the oddest first."""
 
 from collections.abc import Sequence
 
@@ -9,32 +9,32 @@ from headrace.reports.batch.summary import Page
 from headrace.web import wording
 from headrace.web.html import Html, element, join
 
-_FEWEST, _MOST = 3, 8  # columns that are shown at once
+_FEWEST, _MAX_CARDS = 3, 8  # columns that are shown at once
 _ORDER = "Columns that a failed check names come first, then those that moved beyond the usual."
 _RANGE = {"low": "min", "high": "max"}
-_MOVED = 0.02  # a distance beyond the usual that is worth a look
+_ODD_DISTANCE = 0.02  # distance beyond the usual from which a column is highlighted
 
 
 def comparison(report: Report, page: Page) -> Html:
-    """Column by column, those that moved furthest beyond the usual first."""
+    """Compare column by column, those with the largest unusual shift first."""
     head = element("h2", "Against the last good batch")
     if report.comparison is None or report.last_good is None:
-        said = report.not_compared or "There is no earlier batch to hold it against."
-        return element("section", head, element("p", said), id="compare")
-    found, good = report.comparison, report.last_good
+        sentence = report.not_compared or "There is no earlier batch to hold it against."
+        return element("section", head, element("p", sentence), id="compare")
+    compared, good = report.comparison, report.last_good
     units, other = dict(report.units), element("code", good.batch_id[:12])
     blamed = {name for result in report.failed for name in result.columns}
-    alike = _alike(sorted(found.columns, key=lambda c: c.name not in blamed))
+    alike = _alike(sorted(compared.columns, key=lambda c: c.name not in blamed))
     cards = [_card(columns, units.get(columns[0].name, "")) for columns in alike]
-    told = sum(c[0].name in blamed or is_odd(c[0]) for c in alike)
-    first = min(max(_FEWEST, told), _MOST)
+    odd_count = sum(c[0].name in blamed or is_odd(c[0]) for c in alike)
+    first = min(max(_FEWEST, odd_count), _MAX_CARDS)
     rest = cards[first:]
     return element(
         "section",
         head,
-        element("p", f"{wording.counted(found.rows, 'row')} here, {found.other_rows:,} in ",
+        element("p", f"{wording.counted(compared.rows, 'row')} here, {compared.other_rows:,} in ",
                 f"{good.slot} (", element("a", other, href=page(good.batch_id)), "). ", _ORDER),
-        element("p", _thinned(found.every), class_="soft small") if found.every > 1 else None,
+        element("p", _thinned(compared.every), class_="soft small") if compared.every > 1 else None,
         _legend(),
         element("div", cards[:first], class_="cards"),
         element("details", element("summary", f"{wording.counted(len(rest), 'more column')}"),
@@ -43,9 +43,9 @@ def comparison(report: Report, page: Page) -> Html:
     )  # fmt: skip
 
 
-def _thinned(every: int) -> str:
+def _thinned(step: int) -> str:
     return (
-        f"Rows, nulls, min and max are of every row; the rest is of one row in {every}, since the"
+        f"Rows, nulls, min and max are of every row; the rest is of one row in {step}, since the"
         " batch is long."
     )
 
@@ -61,7 +61,7 @@ def _legend() -> Html:
 
 
 def _alike(columns: Sequence[Compared]) -> list[list[Compared]]:
-    """Columns of the same values are told once: a derived one often repeats another."""
+    """Group columns with the same values, as derived columns often repeat another one."""
     groups: dict[object, list[Compared]] = {}
     for column in columns:
         groups.setdefault((column.type, column.this, column.other, column.bars), []).append(column)
@@ -69,14 +69,14 @@ def _alike(columns: Sequence[Compared]) -> list[list[Compared]]:
 
 
 def _card(alike: Sequence[Compared], unit: str) -> Html:
-    column, *others = alike
-    said = element("span", unit or wording.kind(column.type), class_="soft small")
-    also = wording.listed([other.name for other in others])
+    column, *duplicates = alike
+    kind_label = element("span", unit or wording.kind(column.type), class_="soft small")
+    also = wording.listed([other.name for other in duplicates])
     return element(
         "article",
-        element("h3", element("bdi", column.name), said),
-        element("p", f"and {also}, alike", class_="small soft also") if others else None,
-        element("p", _moved(column), class_="small bad" if is_odd(column) else "small soft"),
+        element("h3", element("bdi", column.name), kind_label),
+        element("p", f"and {also}, alike", class_="small soft also") if duplicates else None,
+        element("p", _shift_text(column), class_="small bad" if is_odd(column) else "small soft"),
         _picture(column),
         _stats(column),
         class_="card",
@@ -84,11 +84,11 @@ def _card(alike: Sequence[Compared], unit: str) -> Html:
 
 
 def is_odd(column: Compared) -> bool:
-    """Whether it is worth a look: it moved beyond the usual, or holds what no good batch held."""
-    return column.excess > _MOVED or bool(column.outside)
+    """Return True if the column moved beyond the usual, or has values outside the usual range."""
+    return column.excess > _ODD_DISTANCE or bool(column.outside)
 
 
-def _moved(column: Compared) -> str:
+def _shift_text(column: Compared) -> str:
     if column.this is None or column.other is None:
         return f"Not in {'this' if column.this is None else 'the last good'} batch."
     share = f"Moved by {wording.percent(column.distance)}"
@@ -97,7 +97,7 @@ def _moved(column: Compared) -> str:
         return f"{share}, and goes far beyond {low} to {high}, the range of good batches."
     if not column.distance:
         return "The same as before."
-    if column.usual is not None and column.excess > _MOVED:
+    if column.usual is not None and column.excess > _ODD_DISTANCE:
         return f"{share}; usually by up to {wording.percent(column.usual)}."
     return f"{share}." if column.usual is None else f"{share}, about as usual."
 
@@ -118,19 +118,23 @@ def _picture(column: Compared) -> Html | None:
 
 
 def _level(bars: Bars, at: int) -> Html:
-    this, other, name = bars.this[at], bars.other[at], wording.shortened(bars.names[at] or "''", 24)
-    said = f"{wording.percent(this)}, was {wording.percent(other)}"
+    share, other, name = (
+        bars.this[at],
+        bars.other[at],
+        wording.shortened(bars.names[at] or "''", 24),
+    )
+    label = f"{wording.percent(share)}, was {wording.percent(other)}"
     return element(
         "div",
         element("bdi", name),
-        charts.level(this, other, name),
-        element("span", said, class_="num"),
+        charts.level(share, other, name),
+        element("span", label, class_="num"),
         class_="level",
     )
 
 
 def _stats(column: Compared) -> Html:
-    """The same numbers of both, side by side."""
+    """Show the same statistics of both batches side by side."""
     text = column.type == "string"
     names = ("nulls", "distinct", *(() if text else ("low", "median", "high")))
     return element(
@@ -145,11 +149,11 @@ def _head(name: str) -> Html:
     return element("th", name, scope="col", class_="num" if name else None)
 
 
-def _stat(name: str, this: Stats | None, other: Stats | None) -> Html:
-    told = [None if of is None else getattr(of, name) for of in (this, other)]
-    shown = [_RANGE.get(name, name), *("none" if v is None else wording.value(v) for v in told)]
+def _stat(name: str, current: Stats | None, other: Stats | None) -> Html:
+    values = [None if of is None else getattr(of, name) for of in (current, other)]
+    cells = [_RANGE.get(name, name), *("none" if v is None else wording.value(v) for v in values)]
     return element(
         "tr",
-        element("th", shown[0], scope="row"),
-        [element("td", value, class_="num") for value in shown[1:]],
+        element("th", cells[0], scope="row"),
+        [element("td", value, class_="num") for value in cells[1:]],
     )

@@ -1,4 +1,4 @@
-"""The evidence: failing rows, and each failed check's past."""
+"""Evidence in a gate report: failing rows, and the history of each failed check."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,29 +14,29 @@ _ROWS = 5  # failing rows that are shown at once
 
 
 def rows(report: Report) -> Html | None:
-    found = report.rows
-    if found is None or not found.total:
+    failing = report.rows
+    if failing is None or not failing.total:
         return None
-    more = found.total > len(found.rows)
-    shown = f"The first {len(found.rows)} of {found.total:,}" if more else "All of them"
-    shared = [element("p", "All of them: ", [_cell(*pair) for pair in found.shared])]
-    first, rest = found.rows[:_ROWS], found.rows[_ROWS:]
+    truncated = failing.total > len(failing.rows)
+    caption = f"The first {len(failing.rows)} of {failing.total:,}" if truncated else "All of them"
+    shared = [element("p", "All of them: ", [_cell(*pair) for pair in failing.shared])]
+    first, rest = failing.rows[:_ROWS], failing.rows[_ROWS:]
     return element(
         "section",
         element("h2", "Failing rows"),
-        shared if found.shared else None,
-        _table(f"{shown}, by key, with the checks they failed.", first),
+        shared if failing.shared else None,
+        _table(f"{caption}, by key, with the checks they failed.", first),
         element("details", element("summary", f"{len(rest)} more"), _table("The next ones.", rest))
         if rest
         else None,
         element("p", "All of them, whole, with their reasons:"),
-        element("pre", found.command),
+        element("pre", failing.command),
         id="rows",
     )
 
 
-def _table(caption: str, found: Sequence[FailingRow]) -> Html:
-    return table(caption, ("row", "values looked at", "failed"), [_row(row) for row in found])
+def _table(caption: str, failing: Sequence[FailingRow]) -> Html:
+    return table(caption, ("row", "values looked at", "failed"), [_row(row) for row in failing])
 
 
 def _row(row: FailingRow) -> TableRow:
@@ -48,40 +48,41 @@ def _row(row: FailingRow) -> TableRow:
 
 
 def _cell(name: str, value: Any, *, bad: bool = False) -> Html:  # noqa: ANN401 - a value of data
-    shown = element("bdi", wording.value(value), class_="bad" if bad else None)
-    return element("span", element("span", f"{name} ", class_="soft"), shown, class_="cell")
+    cell = element("bdi", wording.value(value), class_="bad" if bad else None)
+    return element("span", element("span", f"{name} ", class_="soft"), cell, class_="cell")
 
 
 def history(report: Report) -> Html | None:
-    """What each failed check said of the batches before: is this new, or does it cry often?"""
-    found = report.history
-    if found is None or len(found.slots) < 2:
+    """Show the results of each failed check on earlier batches, to separate new faults from noise."""
+    verdict_history = report.history
+    if verdict_history is None or len(verdict_history.slots) < 2:
         return None
-    first, last = found.slots[0], found.slots[-1]
-    whole = RuleHistory("the batch as a whole", found.whole)
+    first, last = verdict_history.slots[0], verdict_history.slots[-1]
+    batch_verdicts = RuleHistory("the batch as a whole", verdict_history.verdicts)
     return element(
         "section",
         element("h2", "Have these checks failed before?"),
-        element("p", f"The last {len(found.slots)} batches, {first} to {last}; a higher mark is a"
-                " graver verdict, the underlined one is this batch.", class_="soft small"),
-        [_strip(rule) for rule in (*found.rules, whole)],
+        element("p", f"The last {len(verdict_history.slots)} batches, {first} to {last}; a higher "
+                "mark is a more severe verdict, the underlined one is this batch.",
+                class_="soft small"),
+        [_strip(rule) for rule in (*verdict_history.rules, batch_verdicts)],
         id="history",
     )  # fmt: skip
 
 
 def _strip(rule: RuleHistory) -> Html:
-    said = past(rule)
+    sentence = past(rule)
     return element(
         "div",
         element("h3", element("code", rule.check) if rule.check[:4] != "the " else rule.check),
-        element("p", said, class_="small"),
-        charts.strip(rule.verdicts, f"{rule.check}: {said}"),
+        element("p", sentence, class_="small"),
+        charts.strip(rule.verdicts, f"{rule.check}: {sentence}"),
         class_="strip",
     )
 
 
 def past(rule: RuleHistory) -> str:
-    """In words, so that nobody has to count marks."""
+    """Return the history of a check as a sentence."""
     before = [v for v in rule.verdicts[:-1] if v]
     if not before:
         return "It is new: no batch before this one was judged by it."
@@ -89,9 +90,9 @@ def past(rule: RuleHistory) -> str:
     if not bad and rule.check.startswith("semantic:"):
         return f"Not seen in the {len(before)} batches before this one."
     if not bad:
-        every = f"all {len(before)} batches" if len(before) > 1 else "the one batch"
-        return f"Passed in {every} before this one."
-    told = wording.listed(f"{count} {verdict}" for verdict, count in bad.most_common())
+        scope = f"all {len(before)} batches" if len(before) > 1 else "the one batch"
+        return f"Passed in {scope} before this one."
+    counts = wording.listed(f"{count} {verdict}" for verdict, count in bad.most_common())
     streak = next((at for at, v in enumerate(reversed(before)) if v == "PASS"), len(before))
     run = f" It has not passed {streak + 1} times in a row now." if streak else ""
-    return f"Of {len(before)} batches before this one: {told}.{run}"
+    return f"Of {len(before)} batches before this one: {counts}.{run}"

@@ -1,8 +1,8 @@
-"""The facts of a gate report, from the ledger, the lake and the pipeline's declaration.
+"""Facts of a gate report, from the ledger, the lake and the pipeline's declaration.
 
-A batch is reported from what the gate recorded when it judged, so that its page says the same years
-later, under other rules. What it needs: the ledger; for the columns' comparison the staged or the
-delivered files, or what was kept of them. Without either the page says so.
+A report uses what the gate recorded at validation, so that its page is the same years later, under
+other rules. It needs the ledger. The comparison of columns needs the staged or delivered files, or
+a stored comparison; without them the page says so.
 """
 
 import shlex
@@ -43,19 +43,19 @@ def gate_report(
     keeping: bool = False,
     memory: MutableMapping[tuple[str, ...], Comparison] | None = None,
 ) -> Report:
-    """Every fact about one batch.
+    """Collect all facts about one batch.
 
     Args:
-        pipeline: the one that declares the table.
-        home: where the state lives.
+        pipeline: the pipeline that declares the table.
+        home: the Headrace home.
         table: a table of the pipeline.
-        batch_id: whole, as the ledger has it.
-        link: the page where an action can be done in a browser.
-        keeping: write the comparison down, so that the report outlives the rows.
-        memory: comparisons that need not be made again.
+        batch_id: the complete id, as in the ledger.
+        link: returns the page where an action can be done in a browser.
+        keeping: store the comparison, so that the report outlives the rows.
+        memory: cache of comparisons.
 
     Raises:
-        StateError: no such batch, or it was not judged yet.
+        StateError: there is no such batch, or it was not validated yet.
     """
     with Ledger(home) as ledger:
         facts = Facts(pipeline, home, ledger, pipeline.table(table), batch_id, memory)
@@ -63,7 +63,7 @@ def gate_report(
 
 
 def _report(facts: Facts, link: Link, *, keeping: bool) -> Report:
-    batch, judged, judgement = facts.batch, facts.judged, facts.judgement
+    batch, judgement_row, judgement = facts.batch, facts.judgement_row, facts.judgement
     name, failed = facts.table.name, judgement.failed
     comparison, why_not = _compared(facts, keeping=keeping)
     last = facts.good[-1] if facts.good else None
@@ -74,7 +74,7 @@ def _report(facts: Facts, link: Link, *, keeping: bool) -> Report:
         batch_id=batch.batch_id,
         state=batch.state,
         judgement=judgement,
-        passing=judged.passing,
+        passing=judgement_row.passing,
         origin=_origin(facts),
         rules=_rules(facts),
         reach=_reach(facts),
@@ -112,7 +112,7 @@ def _report(facts: Facts, link: Link, *, keeping: bool) -> Report:
 
 
 def _offers(facts: Facts) -> tuple[list[str], tuple[str, ...]]:
-    """Actions that would be accepted now, and the failed checks that can be muted."""
+    """Return the actions that are allowed now, and the failed checks that can be muted."""
     live = Lake(facts.home).live(facts.table.name).get(facts.batch_id)
     case = find_case(facts.ledger, facts.home, facts.table, facts.batch_id, live)
     offers = available_actions(case)
@@ -120,13 +120,13 @@ def _offers(facts: Facts) -> tuple[list[str], tuple[str, ...]]:
 
 
 def _successor(batch: Batch) -> str:
-    """The batch that took its place, as the ledger's note says."""
+    """Return the batch that superseded this one, from the ledger's note."""
     return batch.note.removeprefix("superseded by ") if batch.state == "superseded" else ""
 
 
 def _origin(facts: Facts) -> Origin:
     batch = facts.batch
-    others = facts.ledger.origins(facts.table.name).get(batch.batch_id, set()) - {batch.origin}
+    aliases = facts.ledger.origins(facts.table.name).get(batch.batch_id, set()) - {batch.origin}
     return Origin(
         origin=batch.origin,
         producer=batch.producer,
@@ -137,38 +137,41 @@ def _origin(facts: Facts) -> Origin:
         arrived_at=batch.arrived_at,
         received_at=batch.received_at,
         raw_path=batch.raw_path,
-        origins=tuple(sorted(others)),
+        origins=tuple(sorted(aliases)),
     )
 
 
 def _rules(facts: Facts) -> Rules:
     judgement, contract = facts.judgement, facts.table.contract
-    same = judgement.contract_hash == contract.hash
+    contract_unchanged = judgement.contract_hash == contract.hash
     return Rules(
         owner=facts.batch.owner,
         suite=judgement.suite,
         suite_hash=judgement.suite_hash,
-        contract_version=contract.version if same else f"before today's {contract.version}",
+        contract_version=contract.version
+        if contract_unchanged
+        else f"before today's {contract.version}",
         contract_hash=judgement.contract_hash,
-        rule_hash=facts.judged.rule_hash,
-        judged_at=facts.judged.judged_at,
-        current=(facts.judged.base_hash or facts.judged.rule_hash) == table_rule(facts.table),
+        rule_hash=facts.judgement_row.rule_hash,
+        judged_at=facts.judgement_row.judged_at,
+        current=(facts.judgement_row.base_hash or facts.judgement_row.rule_hash)
+        == table_rule(facts.table),
         support=support_channels(contract),
     )
 
 
 def _contact(facts: Facts) -> str:
-    """Who delivers, who owns, and where the owner is reached."""
+    """Return the producer, and the owner with the channels to reach them."""
     owner, channels = facts.batch.owner, support_channels(facts.table.contract)
     where = wording.listed([channel for channel, _ in channels])
     owned = f"{owner} ({where})" if owner and where else owner
-    return wording.listed(dict.fromkeys(one for one in (facts.batch.producer, owned) if one))
+    return wording.listed(dict.fromkeys(party for party in (facts.batch.producer, owned) if party))
 
 
 def _reach(facts: Facts) -> Reach:
-    shown = facts.batch.published_at is not None
+    published = facts.batch.published_at is not None
     return blast_radius(
-        facts.pipeline, facts.home, facts.table.name, facts.batch.batch_id, published=shown
+        facts.pipeline, facts.home, facts.table.name, facts.batch.batch_id, published=published
     )
 
 
@@ -178,21 +181,23 @@ def _last_good(batch: Batch, row: JudgementRow) -> LastGood:
 
 
 def _compared(facts: Facts, *, keeping: bool) -> tuple[Comparison | None, str]:
-    """The comparison with the last good batch, or why there is none."""
+    """Return the comparison with the last good batch, or why there is none."""
     if not facts.good:
         return None, "There is no good batch before this one."
     other = facts.good[-1][0]
-    path = comparison_path(facts.home, facts.table.name, facts.batch_id, facts.judged.rule_hash)
-    key = (facts.table.name, facts.batch_id, facts.judged.rule_hash, other.batch_id)
-    found = (facts.memory or {}).get(key) or stored_comparison(path, other.batch_id)
-    if found is None:
-        pair = (facts.batch, facts.judged), facts.good[-1]
+    path = comparison_path(
+        facts.home, facts.table.name, facts.batch_id, facts.judgement_row.rule_hash
+    )
+    key = (facts.table.name, facts.batch_id, facts.judgement_row.rule_hash, other.batch_id)
+    comparison = (facts.memory or {}).get(key) or stored_comparison(path, other.batch_id)
+    if comparison is None:
+        pair = (facts.batch, facts.judgement_row), facts.good[-1]
         try:
-            found = compare_batches(facts.home, facts.table, *pair, facts.good)
+            comparison = compare_batches(facts.home, facts.table, *pair, facts.good)
         except HeadraceError as error:
             return None, f"The columns cannot be compared: {wording.split_fix(error.what)[0]}."
     if keeping:
-        store_comparison(path, other.batch_id, found)
+        store_comparison(path, other.batch_id, comparison)
     if facts.memory is not None:
-        facts.memory[key] = found
-    return found, ""
+        facts.memory[key] = comparison
+    return comparison, ""

@@ -1,4 +1,4 @@
-"""The failing rows of a batch, one entry a row, from the samples that its judgement kept."""
+"""Failing rows of a batch, one entry a row, from the samples in its validation result."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 from headrace.gates.verdict import Judgement, Result
 from headrace.reports.batch.model import FailingRow, FailingRows
 
-SHOWN = 12
+MAX_ROWS = 12
 
 
 @dataclass
@@ -21,27 +21,27 @@ class _Row:
 def failing_rows(
     judgement: Judgement, command: str, keys: Sequence[str] = ()
 ) -> FailingRows | None:
-    """The first rows that some check holds against the batch, gravest check first.
+    """Return the first rows that failed a check, those of the most severe check first.
 
-    A judgement keeps twenty of each check; `command` gets all. What all of them share of their
-    key, given in the contract's order, is told once.
+    A validation result has twenty rows of each check; `command` gets all. The parts of the key that
+    all rows share, in the contract's order, are separate.
     """
     merged: dict[object, _Row] = {}
     for result in judgement.failed:
         for sample in result.sample:
             _add(merged, result, sample)
-    shown = sorted(merged.values(), key=lambda row: -len(row.checks))[:SHOWN]
-    if not shown:
+    first_rows = sorted(merged.values(), key=lambda row: -len(row.checks))[:MAX_ROWS]
+    if not first_rows:
         return None
-    shared = _shared(shown, keys)
-    rows = tuple(_row(row, keys, shared) for row in shown)
+    shared = _shared(first_rows, keys)
+    rows = tuple(_row(row, keys, shared) for row in first_rows)
     common = tuple((name, shared[name]) for name in _ordered(shared, keys))
     return FailingRows(rows, _total(judgement, len(merged)), command, common)
 
 
 def _row(row: _Row, keys: Sequence[str], shared: Mapping[str, Any]) -> FailingRow:
-    own = [name for name in _ordered(row.key, keys) if name not in shared]
-    key = tuple((name, row.key[name]) for name in own)
+    names = [name for name in _ordered(row.key, keys) if name not in shared]
+    key = tuple((name, row.key[name]) for name in names)
     return FailingRow(row.line, key, tuple(row.values.items()), tuple(row.checks))
 
 
@@ -50,16 +50,16 @@ def _ordered(names: Iterable[str], keys: Sequence[str]) -> list[str]:
 
 
 def _shared(rows: Sequence[_Row], keys: Sequence[str]) -> dict[str, Any]:
-    """Parts of the key that are the same in all rows, if something is left to tell them apart."""
-    first, others = rows[0].key, rows[1:]
-    shared = {n: v for n, v in first.items() if all(r.key.get(n, r) == v for r in others)}
-    return shared if others and len(shared) < len(first) and set(first) <= set(keys) else {}
+    """Return the parts of the key that are the same in all rows, unless that is the entire key."""
+    first, remaining = rows[0].key, rows[1:]
+    shared = {n: v for n, v in first.items() if all(r.key.get(n, r) == v for r in remaining)}
+    return shared if remaining and len(shared) < len(first) and set(first) <= set(keys) else {}
 
 
 def _add(merged: dict[object, _Row], result: Result, sample: Mapping[str, Any]) -> None:
     line = sample.get("line")
-    known: object = line if line is not None else (result.id, repr(sample))
-    row = merged.setdefault(known, _Row(line))
+    row_id: object = line if line is not None else (result.id, repr(sample))
+    row = merged.setdefault(row_id, _Row(line))
     row.key |= dict(sample.get("key") or {})
     row.values |= dict(_values(sample))
     if result.id not in row.checks:
@@ -67,9 +67,9 @@ def _add(merged: dict[object, _Row], result: Result, sample: Mapping[str, Any]) 
 
 
 def _values(sample: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """A check's columns; of a broken contract the field, with what was found in it.
+    """Yield the columns of a check; for a contract violation the field with its value.
 
-    Of a conflict both versions: each column that differs, and after it the earlier row's value.
+    For a conflict both versions: each column that differs, followed by the earlier row's value.
     """
     earlier = sample.get("earlier") or {}
     for name, value in (sample.get("values") or {}).items():
@@ -83,7 +83,7 @@ def _values(sample: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield str(sample.get("field") or "row"), sample["got"]
 
 
-def _total(judgement: Judgement, seen: int) -> int:
-    """Rows that failed, as far as they were counted; a row that fails twice may count once."""
+def _total(judgement: Judgement, merged_count: int) -> int:
+    """Return the number of failed rows, at least; a row that fails twice may count once."""
     counts = [r.unexpected_count or 0 for r in judgement.failed if r.sample]
-    return max(seen, judgement.quarantined_count, judgement.violation_count, *counts, 0)
+    return max(merged_count, judgement.quarantined_count, judgement.violation_count, *counts, 0)

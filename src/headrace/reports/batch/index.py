@@ -1,4 +1,4 @@
-"""The first page of the reports: what waits for somebody, then what did not simply pass."""
+"""Index of the reports: batches that wait for a decision, then others that did not pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from headrace.web.html import Html, element, join
 
 @dataclass(frozen=True)
 class Line:
-    """One batch in a list."""
+    """Batch in a list."""
 
     table: str
     slot: str
@@ -37,12 +37,12 @@ class Missing:
 
 @dataclass(frozen=True)
 class Index:
-    """What the index shows; `only` is the table it is narrowed to, "" for all.
+    """Content of the index; `only` is the table that it is filtered to, "" for all.
 
     Attributes:
         pending: batches that wait for a decision, the newest slot first.
-        recent: the latest others that did not simply pass; `older` are not shown.
-        monitors: their names, and how much of each waits for a look.
+        recent: the latest other batches that did not pass; `older` is the number not shown.
+        monitors: name of each monitor, and its number of open incidents.
     """
 
     tables: tuple[str, ...]
@@ -60,7 +60,9 @@ def render_index(index: Index) -> str:
     title = (
         f"{wording.counted(waiting, 'batch', 'batches')} waiting" if waiting else "Nothing waits"
     )
-    more = f"{index.older:,} older ones are not listed: headrace gate ls" if index.older else ""
+    older_note = (
+        f"{index.older:,} older ones are not listed: headrace gate ls" if index.older else ""
+    )
     return document(
         title,
         element("header", element("h1", title), _filter(index),
@@ -70,7 +72,7 @@ def render_index(index: Index) -> str:
             _section("Waiting for a decision", "The newest first.", index.pending) or _calm(),
             _section("What did not simply pass", "The latest first; nothing of it waits.",
                      index.recent),
-            element("p", more, class_="soft") if more else None,
+            element("p", older_note, class_="soft") if older_note else None,
             _missing(index.missing),
             _monitors(index.monitors),
         ),
@@ -79,64 +81,66 @@ def render_index(index: Index) -> str:
 
 
 def _monitors(monitors: Sequence[tuple[str, int]]) -> Html | None:
-    """Each has a page of its own."""
+    """List the monitors with links to their pages."""
     if not monitors:
         return None
-    told = [
+    entries = [
         element("li", element("a", f"monitor {name}", href=f"./monitor/{quote(name, safe='')}"),
                 f": {wording.counted(waiting, 'thing')} to look at" if waiting else ": all is well")
         for name, waiting in monitors
     ]  # fmt: skip
-    return element("section", element("h2", "Monitors"), element("ul", told, class_="monitors"))
+    return element("section", element("h2", "Monitors"), element("ul", entries, class_="monitors"))
 
 
 def _missing(tables: Sequence[Missing]) -> Html | None:
-    """What is not there has no page of its own."""
+    """List the missing slots, which have no page."""
     if not tables:
         return None
-    told = [element("li", element("strong", table.table), f": {_span(table)}") for table in tables]
+    entries = [
+        element("li", element("strong", table.table), f": {_span(table)}") for table in tables
+    ]
     return element(
         "section",
         element("h2", "Expected, and not delivered"),
-        element("ul", told),
+        element("ul", entries),
         element("p", "headrace status names each.", class_="soft"),
     )
 
 
-def _span(one: Missing) -> str:
-    if one.slots == 1:
-        return one.first
-    return f"{wording.counted(one.slots, 'slot')}, {one.first} to {one.last}"
+def _span(gap: Missing) -> str:
+    if gap.slots == 1:
+        return gap.first
+    return f"{wording.counted(gap.slots, 'slot')}, {gap.first} to {gap.last}"
 
 
 def _calm() -> Html:
-    said = "Every batch is published, or closed."
-    return element("section", element("h2", "Waiting for a decision"), element("p", said))
+    sentence = "Every batch is published, or closed."
+    return element("section", element("h2", "Waiting for a decision"), element("p", sentence))
 
 
 def _filter(index: Index) -> Html:
-    """One link a table; the chosen one is no link."""
-    links = [_choice("all tables", ".", chosen=not index.only)]
+    """Show one link a table; the selected table is plain text."""
+    links = [_choice("all tables", ".", selected=not index.only)]
     links += [
-        _choice(name, f"./?{urlencode({'table': name})}", chosen=name == index.only)
+        _choice(name, f"./?{urlencode({'table': name})}", selected=name == index.only)
         for name in index.tables
     ]
     return element("p", links, class_="where")
 
 
-def _choice(name: str, address: str, *, chosen: bool) -> Html:
-    if chosen:
+def _choice(name: str, address: str, *, selected: bool) -> Html:
+    if selected:
         return element("strong", name, class_="tag", aria_current="page")
     return element("a", name, href=address if address != "." else "./", class_="tag")
 
 
-def _section(title: str, said: str, lines: Sequence[Line]) -> Html | None:
+def _section(title: str, hint: str, lines: Sequence[Line]) -> Html | None:
     if not lines:
         return None
     return element(
         "section",
         element("h2", title),
-        element("p", said, class_="soft"),
+        element("p", hint, class_="soft"),
         [_entry(line, "") for line in lines],
     )
 
@@ -157,13 +161,13 @@ def _entry(line: Line, home: str) -> Html:
 
 
 def _why(line: Line) -> str:
-    """The summary without the verdict, which stands beside it."""
-    said = line.summary.removeprefix(f"{line.verdict}: ").partition(" (fix: ")[0]
-    return wording.shortened(said, 240)
+    """Return the summary without the verdict, which is shown beside it."""
+    reason = line.summary.removeprefix(f"{line.verdict}: ").partition(" (fix: ")[0]
+    return wording.shortened(reason, 240)
 
 
 def render_slot(table: str, slot: str, lines: Sequence[Line]) -> str:
-    """The batches of one slot, where there are several."""
+    """Render the batches of a slot that has several."""
     entries = [_entry(line, "../../") for line in lines]
     return document(
         f"{table} {slot}",
@@ -173,11 +177,11 @@ def render_slot(table: str, slot: str, lines: Sequence[Line]) -> str:
     )
 
 
-def render_problem(title: str, said: str, fix: str, home: str) -> str:
-    """A page for what cannot be shown."""
+def render_problem(title: str, message: str, fix: str, home: str) -> str:
+    """Render an error page."""
     return document(
         title,
         element("header", element("h1", title), class_="top NONE"),
-        element("main", element("p", said), element("pre", fix) if fix else None),
+        element("main", element("p", message), element("pre", fix) if fix else None),
         element("footer", element("p", join([element("a", "All reports", href=home)]))),
     )

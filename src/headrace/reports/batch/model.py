@@ -1,4 +1,4 @@
-"""All that a report says, as data: gathered in one place, shown in another.
+"""Data of a gate report, collected in one place and rendered in another.
 
 Moments are int64 microseconds UTC.
 """
@@ -12,7 +12,7 @@ from headrace.gates.verdict import Judgement, Result
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the batch came from. `origins` are the other names it was delivered under."""
+    """Origin of a batch. `origins` are the other names it was delivered under."""
 
     origin: str
     producer: str
@@ -28,11 +28,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Rules:
-    """What the batch was judged by, and who answers for its data.
+    """Rules that the batch was validated by, and the owner of its data.
 
     Attributes:
-        current: whether the table is judged by the same rules today.
-        support: where to reach the owner: (channel, address or "").
+        current: True if the table has the same rules today.
+        support: channels to reach the owner: (channel, address or "").
     """
 
     owner: str
@@ -48,7 +48,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class LastGood:
-    """The batch before this one that the table shows."""
+    """Last batch before this one that is published."""
 
     batch_id: str
     slot: str
@@ -59,13 +59,13 @@ class LastGood:
 
 @dataclass(frozen=True)
 class Reach:
-    """What reads the table, along the pipeline's declaration.
+    """Everything that reads the table, from the pipeline's declaration.
 
     Attributes:
-        views: (feature view, features in it).
-        uses: what a dataset takes the table for, in words: "its spine", "its label".
-        consumers: as the contract names them.
-        released: dataset releases that hold this very batch, with the models trained on them.
+        views: (feature view, number of its features).
+        datasets: (dataset, its use of the table in words, as in "takes its label from it").
+        consumers: consumers in the contract.
+        released: dataset releases with this batch; `trained` are the models trained on them.
     """
 
     table: str
@@ -79,7 +79,7 @@ class Reach:
 
 @dataclass(frozen=True)
 class FailingRow:
-    """A row with its key, some values and the ids of the checks it failed."""
+    """Row with its key, some values and the ids of the checks that it failed."""
 
     line: int | None
     key: tuple[tuple[str, Any], ...]
@@ -89,7 +89,7 @@ class FailingRow:
 
 @dataclass(frozen=True)
 class FailingRows:
-    """The first of `total` failing rows; `command` gets all. `shared` is of every row's key."""
+    """First of `total` failing rows; `command` gets all. `shared` is in the key of every row."""
 
     rows: tuple[FailingRow, ...]
     total: int
@@ -99,7 +99,7 @@ class FailingRows:
 
 @dataclass(frozen=True)
 class RuleHistory:
-    """A check's verdicts over batches, oldest first, the last one this batch's."""
+    """Verdicts of a check over batches, oldest first; the last is that of this batch."""
 
     check: str
     verdicts: tuple[str, ...]
@@ -107,16 +107,16 @@ class RuleHistory:
 
 @dataclass(frozen=True)
 class History:
-    """`slots` and `whole` (the batches' own verdicts) go with each rule's verdicts."""
+    """Verdicts of recent batches: `slots`, `verdicts` and those of each rule have equal length."""
 
     slots: tuple[str, ...]
-    whole: tuple[str, ...]
+    verdicts: tuple[str, ...]
     rules: tuple[RuleHistory, ...]
 
 
 @dataclass(frozen=True)
 class LogEntry:
-    """Something that somebody did, or was refused."""
+    """Action of a person, done or refused."""
 
     at: int
     principal: str
@@ -130,9 +130,9 @@ class LogEntry:
 
 @dataclass(frozen=True)
 class Step:
-    """An action for the reader: in words, as a command, and as a page of Dagster that does it.
+    """Action for the reader: in words, as a command, and as a page of Dagster that does it.
 
-    `action` is its name where it acts on this batch, as `headrace gate` has it.
+    `action` is the command of `headrace gate` if it acts on this batch.
     """
 
     name: str
@@ -144,14 +144,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Report:
-    """One batch of one table, for the person who is paged.
+    """Report on one batch of one table, for the person on call.
 
     Attributes:
         state: as in the ledger: pending, published, superseded, rejected, judged, received.
-        note: why it is in that state, as recorded; successor: the batch that took its place.
-        passing: rows that no check held against; of a blocked batch they wait with the others.
-        compared_with: what `comparison` is held against; not_compared says why there is none.
-        rendered_at: when the facts were gathered.
+        note: recorded reason for that state; successor: the batch that superseded this one.
+        passing: number of rows that passed all checks; those of a blocked batch wait, too.
+        comparison: comparison with `last_good`; not_compared says why there is none.
+        rendered_at: moment at which the facts were collected.
     """
 
     table: str
@@ -182,18 +182,18 @@ class Report:
         return self.judgement.verdict.value
 
     @property
-    def held(self) -> bool:
-        """Whether the batch waits for somebody to decide."""
+    def is_pending(self) -> bool:
+        """True if the batch waits for a decision."""
         return self.state == "pending"
 
     @property
     def closed(self) -> bool:
-        """Whether nothing of it is used, and nothing waits."""
+        """True if no row of the batch is used, and none waits."""
         return self.state in {"superseded", "rejected", "recalled"}
 
     @property
     def overrides(self) -> tuple[Result, ...]:
-        """What people did that the verdict takes into account, in order."""
+        """Actions of people that the verdict takes into account, in order."""
         return tuple(r for r in self.judgement.results if r.kind == "override")
 
     @property

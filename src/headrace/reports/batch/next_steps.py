@@ -1,4 +1,4 @@
-"""What a person can do about a batch, the likeliest first: commands, and pages that do the same."""
+"""Possible actions on a batch, the likeliest first: commands, and pages that do the same."""
 
 import shlex
 from collections.abc import Collection, Iterator
@@ -13,27 +13,27 @@ MUTED = 7  # days of a mute, unless the reader writes another date
 
 
 class Link(Protocol):
-    """From an action to the page where a browser can do it; "" where there is none."""
+    """Function that returns the page of an action in the browser; "" if there is none."""
 
     def __call__(self, action: str, **fields: object) -> str:
-        """`fields` are filled in there, besides table and batch."""
+        """Return the page, with table, batch and `fields` filled in."""
         ...
 
 
 def no_link(action: str, **fields: object) -> str:
-    """Of an installation without a user interface."""
+    """Return no link, for an installation without a user interface."""
     del action, fields
     return ""
 
 
 @dataclass(frozen=True)
 class Case:
-    """The batch that something is to be done about, and when it is looked at (microseconds UTC).
+    """Batch to act on, with its state at the moment `now` (microseconds UTC).
 
     Attributes:
-        allowed: actions that would be accepted; no others are offered.
-        contact: who can correct a delivery, in words.
-        mutable: failed checks that a mute is accepted for.
+        allowed: actions that are allowed; no others are offered.
+        contact: text on who can correct a delivery.
+        mutable: failed checks that can be muted.
     """
 
     table: str
@@ -48,30 +48,30 @@ class Case:
     link: Link = no_link
 
     @property
-    def named(self) -> str:
-        """Table and batch as arguments; the start of an id is enough."""
+    def arguments(self) -> str:
+        """Table and batch as command arguments, with a shortened batch id."""
         return shlex.join([self.table, self.batch_id[:12]])
 
     def step(self, name: str, does: str, action: str, why: str, **fields: object) -> Step:
-        """A step whose command has the name of its action."""
-        command = f"headrace gate {action} {self.named} --reason {shlex.quote(why)}"
+        """Return a step whose command has the name of its action."""
+        command = f"headrace gate {action} {self.arguments} --reason {shlex.quote(why)}"
         return Step(name, does, command, self.link(action, **fields), action)
 
 
 def steps(case: Case) -> tuple[Step, ...]:
-    """The steps that make sense for a batch in its state."""
+    """Return the steps that are possible for a batch in its state."""
     return tuple(_steps(case))
 
 
 def _steps(case: Case) -> Iterator[Step]:
     if case.state == "pending":
-        yield from _held(case)
+        yield from _pending(case)
     if case.state == "published":
         yield from _quarantined(case)
     yield Step(
         "Look closer",
         "Every column against the last good batch, and every check, in a terminal.",
-        f"headrace gate compare {case.named}\nheadrace gate show {case.named}",
+        f"headrace gate compare {case.arguments}\nheadrace gate show {case.arguments}",
     )
     if case.state in {"pending", "published"} and "mute" in case.allowed:
         yield _mute(case)
@@ -85,14 +85,14 @@ def _steps(case: Case) -> Iterator[Step]:
         )
     if "restore" in case.allowed:
         yield case.step(
-            "Take the recall back",
+            "Withdraw the recall",
             "The batch was right: its rows are shown again, usable from that moment.",
             "restore",
             "why it is right",
         )
 
 
-def _held(case: Case) -> Iterator[Step]:
+def _pending(case: Case) -> Iterator[Step]:
     if "ack" in case.allowed:
         yield case.step(
             "Acknowledge",
@@ -102,15 +102,15 @@ def _held(case: Case) -> Iterator[Step]:
         )
     if case.judgement.verdict.value == "ERROR" and "rerun" in case.allowed:
         yield case.step(
-            "Judge it again",
-            "Once the cause of the crash is mended, the same bytes are judged anew.",
+            "Validate it again",
+            "Once the cause of the crash is fixed, the same bytes are validated again.",
             "rerun",
-            "what was mended",
+            "what was fixed",
         )
     yield Step(
         "Ask for a corrected delivery",
-        f"The safe way{case.contact and f': tell {case.contact}'}. Once it is there, this run"
-        " judges it, and it takes this batch's place.",
+        f"The safe way{case.contact and f': ask {case.contact}'}. Once it is there, this run"
+        " validates it, and it replaces this batch.",
         _run(case.slot),
     )
     if "release" in case.allowed:
@@ -127,24 +127,24 @@ def _held(case: Case) -> Iterator[Step]:
 
 
 def _override(case: Case) -> Step:
-    others = ""
+    quarantine_note = ""
     if case.judgement.quarantined_count:
-        others = " The rows that fail a check of their own go to quarantine."
+        quarantine_note = " The rows that fail a check of their own go to quarantine."
     return case.step(
         "Approve",
-        f"The data is right and the gate is not: publish the batch.{others} Who and why go with it"
-        " into every release.",
+        f"The data is right and the gate is not: publish the batch.{quarantine_note} Who and why go"
+        " with it into every release.",
         "release",
         "why it is right",
     )
 
 
 def _mend(case: Case) -> Step:
-    """No override can let in what could not be read."""
+    """Offer a change of the contract, as no override can admit data that cannot be read."""
     return Step(
         "Change the contract",
-        "The new form is meant: review the proposal, describe the form in the contract, and the"
-        " same bytes are judged again.",
+        "The new form is intended: review the proposal, describe the form in the contract, and the"
+        " same bytes are validated again.",
         f"headrace contract propose {shlex.quote(case.table)}\n{_run(case.slot)}",
     )
 
@@ -171,18 +171,18 @@ def _mute(case: Case) -> Step:
     """Offer to silence a noisy check by name and for a time, never a whole gate."""
     check = case.mutable[0]
     until = f"{from_us(case.now + MUTED * DAY):%Y-%m-%d}"
-    named = shlex.join([case.table, check])
+    arguments = shlex.join([case.table, check])
     return Step(
         "Mute the check",
-        "It cries wolf: it goes on telling, and decides nothing of batches judged from now on,"
-        " until a day.",
-        f"headrace gate mute {named} --until {until} --reason 'why'",
+        "It is a noisy check: it keeps reporting, but blocks no batch that is validated from now"
+        " on, until a date that you choose.",
+        f"headrace gate mute {arguments} --until {until} --reason 'why'",
         case.link("mute", checks=[check], expires=f"{MUTED}d"),
     )
 
 
 def _run(slot: str) -> str:
-    """The run that takes up a delivery of this slot."""
+    """Return the command that ingests a delivery of this slot."""
     day = shlex.quote(slot)
     days = f" --from {day} --to {day}" if slot[:1].isdigit() else ""
     return f"headrace run --stage ingest{days}"

@@ -1,4 +1,4 @@
-"""The whole page: one self-contained document that asks for nothing else."""
+"""Page of a gate report: one self-contained document that loads nothing else."""
 
 from urllib.parse import quote
 
@@ -10,14 +10,14 @@ from headrace.web.style import ACTING, CSS, POLICY
 
 
 def render(report: Report, home: str = "", form: action_form.Form | None = None) -> str:
-    """The report as one HTML document.
+    """Render the report as one HTML document.
 
     Args:
-        report: every fact that is shown.
-        home: address of the index, relative to this page, where the page is served with others.
-        form: of a request that may act; None leaves the page without buttons that do.
+        report: all facts that are shown.
+        home: address of the index, relative to this page, if the page is served with others.
+        form: form of a request that may act; None for a page without action buttons.
     """
-    page = (lambda batch_id: page_path(report.table, batch_id, home)) if home else _alone
+    page = (lambda batch_id: page_path(report.table, batch_id, home)) if home else _no_page
     sections = [
         element(
             "div",
@@ -33,31 +33,33 @@ def render(report: Report, home: str = "", form: action_form.Form | None = None)
         record.log(report),
         action_form.steps(report, form),
     ]
-    made = f"Made {wording.moment(report.rendered_at)} from what the gate recorded when it judged."
+    footer = (
+        f"Made {wording.moment(report.rendered_at)} from what the gate recorded when it judged."
+    )
     back = element("p", element("a", "All reports", href=home)) if home else None
     return document(
         f"{report.verdict} {report.table} {report.slot}",
         summary.top(report, page),
         _jumps(report),
         element("main", sections),
-        element("footer", back, element("p", made)),
+        element("footer", back, element("p", footer)),
         acting=form is not None,
     )
 
 
 def page_path(table: str, batch_id: str, home: str) -> str:
-    """The page of a batch, from one that has the index at `home`."""
+    """Return the address of a batch's page, relative to a page with the index at `home`."""
     return f"{home}batch/{quote(table, safe='')}/{quote(batch_id, safe='')}"
 
 
-def _alone(batch_id: str) -> str:
-    """A file has no other pages beside it."""
+def _no_page(batch_id: str) -> str:
+    """Return no address, as a file has no other pages beside it."""
     del batch_id
     return ""
 
 
 def _jumps(report: Report) -> Html:
-    """To what is asked for most; it stays in sight while the page scrolls."""
+    """Return links to the main parts, which stay visible while the page scrolls."""
     places = [("Why", "#why"), ("Compare", "#compare"), ("Act", "#act")]
     if report.rows is not None and report.rows.total:
         places.insert(1, ("Rows", "#rows"))
@@ -66,7 +68,7 @@ def _jumps(report: Report) -> Html:
 
 
 def document(title: str, *body: Child, acting: bool = False) -> str:
-    """A page in the one style, which lets nothing else in; `acting` if it has a form."""
+    """Return a page in the common style that loads nothing else; `acting` if it has a form."""
     head = element(
         "head",
         element("meta", charset="utf-8"),

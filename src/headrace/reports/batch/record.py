@@ -1,4 +1,4 @@
-"""For the record: where the batch came from, who answers for it, what was done."""
+"""Origin and owner of a batch, and its audit trail."""
 
 from headrace.reports.batch.model import LogEntry, Report
 from headrace.web import wording
@@ -25,11 +25,11 @@ def lineage(report: Report) -> Html:
         ("Kept as", element("code", f"landing/{origin.raw_path}")),
         ("State", [wording.state(report.state), f": {report.note}" if report.note else ""]),
     ]  # fmt: skip
-    told = [join([element("dt", name), element("dd", what)]) for name, what in pairs if what]
+    entries = [join([element("dt", name), element("dd", what)]) for name, what in pairs if what]
     return element(
         "section",
         element("h2", "Owner and lineage"),
-        element("dl", told, class_="pairs"),
+        element("dl", entries, class_="pairs"),
         id="lineage",
     )
 
@@ -49,15 +49,15 @@ def _moment(us: int, report: Report) -> str:
 
 
 def log(report: Report) -> Html:
-    """Newest first: what was done about this batch, and what was refused."""
+    """List the actions on this batch, done and refused, the newest first."""
     head = element("h2", "What was done about it")
     if not report.log:
         body = element("p", "Nothing so far: no override, and nobody was refused one.")
         return element("section", head, body, id="log")
     entries = sorted(report.log, key=lambda entry: entry.at, reverse=True)
     caption = "The audit trail, newest first. Lines are never changed or removed."
-    told = table(caption, ("when", "who did what", "why"), [_entry(entry) for entry in entries])
-    return element("section", head, told, id="log")
+    trail = table(caption, ("when", "who did what", "why"), [_entry(entry) for entry in entries])
+    return element("section", head, trail, id="log")
 
 
 def _entry(entry: LogEntry) -> TableRow:

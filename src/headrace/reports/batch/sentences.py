@@ -1,31 +1,31 @@
-"""What the page says first, and what goes on by itself; sentences, no markup."""
+"""Sentences of a gate report, without markup: its headline, and what happens by itself."""
 
 from headrace.reports.batch.model import Report
 from headrace.web import wording
 
 
 def headline(report: Report) -> str:
-    """The gravest reason, a named one if there is one; a sentence without its verdict."""
+    """Return the most severe reason, a named cause if there is one, without the verdict."""
     failed = [result for result in report.failed if result.kind != "override"]
-    named = [r for r in failed if r.kind == "semantic" and r.status == "fail"]
+    causes = [r for r in failed if r.kind == "semantic" and r.status == "fail"]
     if failed and failed[0].status == "error":
         return failed[0].reason
-    if named:
-        return wording.shortened(named[0].reason.partition(": ")[0].rstrip("."), 200)
+    if causes:
+        return wording.shortened(causes[0].reason.partition(": ")[0].rstrip("."), 200)
     if failed:
         return wording.shortened(wording.split_fix(failed[0].reason)[0], 200)
     return f"all {wording.counted(len(report.judgement.counted), 'check')} passed"
 
 
 def call(report: Report) -> tuple[str, str]:
-    """(whether the reader has to do something, and why) in words."""
+    """Return (what the reader has to do, why)."""
     if report.state == "superseded":
         return "Closed", "A later delivery of this slot passed and took its place."
     if report.closed:
-        return "Closed", f"Somebody {report.state} this batch; none of it is used."
-    if report.held:
+        return "Closed", f"The batch was {report.state}; no row of it is used."
+    if report.is_pending:
         rows = wording.counted(report.judgement.delivered - report.judgement.repeated, "row")
-        return "Needs a decision", f"Nothing of this batch is published: {rows} held back."
+        return "Needs a decision", f"Nothing of this batch is published: {rows} blocked."
     if report.state != "published":
         return "Under way", f"The batch is {wording.state(report.state)}."
     return _call_of_published(report)
@@ -37,18 +37,18 @@ def _call_of_published(report: Report) -> tuple[str, str]:
     if report.overrides:
         return "Decided", wording.capital(report.overrides[-1].reason)
     if report.judgement.quarantined_count:
-        kept = wording.counted(report.judgement.quarantined_count, "row")
-        return "Can wait", f"Published without {kept}, kept in quarantine."
+        rows = wording.counted(report.judgement.quarantined_count, "row")
+        return "Can wait", f"Published without {rows}, kept in quarantine."
     if report.verdict == "WARN":
         return "Can wait", "Everything is published; a check asks to be looked at by day."
     return "Nothing to do", "Everything is published."
 
 
 def if_nothing_is_done(report: Report) -> list[str]:
-    """What goes on by itself, in order of what matters."""
+    """Return what happens without an action, the most important first."""
     if report.closed:
         return [_closed(report), _standing(report)]
-    if report.held or report.verdict in {"BLOCK", "ERROR"}:
+    if report.is_pending or report.verdict in {"BLOCK", "ERROR"}:
         return [*_while_held(report), *_next_run(report)]
     if report.judgement.quarantined_count:
         return _while_quarantined(report)
@@ -59,13 +59,13 @@ def if_nothing_is_done(report: Report) -> list[str]:
 
 def _closed(report: Report) -> str:
     if report.state != "superseded":
-        said = f" ({report.note})" if report.note else ""
-        return f"Nothing: its rows are set aside for good and count as rejected{said}."
+        note = f" ({report.note})" if report.note else ""
+        return f"Nothing: its rows are set aside for good and count as rejected{note}."
     return "Nothing: its rows are in no table, and the delivery that passed is used in their stead."
 
 
 def _standing(report: Report) -> str:
-    """What the table serves, and how old it is."""
+    """Return a sentence on the rows that the table serves, and their age."""
     good = report.last_good
     if good is None:
         return f"Nothing of {report.table} was published before this batch."
@@ -88,12 +88,12 @@ def _while_held(report: Report) -> list[str]:
             f"{wording.counted(rows, 'row')} wait.",
         ]
     when = wording.ago(good.published_at, report.rendered_at)
-    kept = f"{report.table} keeps serving what it served before, up to {good.slot}"
+    unchanged = f"{report.table} keeps serving what it served before, up to {good.slot}"
     if report.corrects:
         serves = f"{report.table} keeps serving the earlier delivery of {good.slot}"
         return [f"{serves}, published {when}. Its correction stays out."]
     return [
-        f"{kept} (published {when}). Readers see no bad row, and no error.",
+        f"{unchanged} (published {when}). Readers see no bad row, and no error.",
         f"{report.slot} stays missing: {wording.counted(rows, 'row')}. {_stale(report)}".rstrip(),
         *_unreleased(report),
     ]
@@ -108,14 +108,16 @@ def _stale(report: Report) -> str:
 
 def _unreleased(report: Report) -> list[str]:
     names = [name for name, uses in report.reach.datasets if "its rows" in uses]
-    told = f"{wording.listed(names)} has no rows of {report.slot}; a new release goes without them."
-    return [told] if names else []
+    sentence = (
+        f"{wording.listed(names)} has no rows of {report.slot}; a new release goes without them."
+    )
+    return [sentence] if names else []
 
 
 def _next_run(report: Report) -> list[str]:
     if report.verdict == "ERROR":
-        again = "The next run judges the batch again, and publishes it if it passes."
-        return [f"The crash says nothing about the data. {again}"]
+        rerun = "The next run judges the batch again, and publishes it if it passes."
+        return [f"The crash says nothing about the data. {rerun}"]
     return ["A corrected delivery of the same slot takes its place by itself on the next run."]
 
 

@@ -1,4 +1,4 @@
-"""What the parts of a gate report share, read once; and its past: earlier verdicts, and actions."""
+"""Facts that the parts of a gate report share, and its history of verdicts and actions."""
 
 from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ from headrace.pipeline.definition import Pipeline
 from headrace.reports.batch.model import History, LogEntry, RuleHistory
 
 PAST = 30  # batches of a rule's history
-# Checks that leave a result only where they fail: where there is none, they passed.
+# Checks with a result only if they fail: without one they passed.
 _ONLY_FAILING = ("contract:", "quarantined_share", "accounting", f"{SEMANTIC}:")
 
 
 @dataclass
 class Facts:
-    """What the parts of a report share, read once."""
+    """Facts that the parts of a report share, read once."""
 
     pipeline: Pipeline
     home: Home
@@ -38,27 +38,27 @@ class Facts:
     memory: MutableMapping[tuple[str, ...], Comparison] | None = None
 
     @cached_property
-    def known(self) -> JudgedBatches:
+    def batch_history(self) -> JudgedBatches:
         return judged_batches(self.home, self.table.name, self.ledger)
 
     @cached_property
     def batch(self) -> Batch:
-        if self.batch_id not in self.known.batches:
+        if self.batch_id not in self.batch_history.batches:
             raise StateError(
                 f"table {self.table.name} has no batch {self.batch_id}",
                 where=str(self.ledger.path),
                 fix=f"list what there is: headrace gate ls --table {self.table.name} --all",
             )
-        return self.known.batches[self.batch_id]
+        return self.batch_history.batches[self.batch_id]
 
     @cached_property
-    def judged(self) -> JudgementRow:
-        """The verdict that decides what is shown of the batch; of a blocked one the newest."""
-        return self.known.of(self.batch.batch_id)[1]
+    def judgement_row(self) -> JudgementRow:
+        """Verdict that decides which rows are published; the newest for a blocked batch."""
+        return self.batch_history.of(self.batch.batch_id)[1]
 
     @cached_property
     def judgement(self) -> Judgement:
-        return self.judgement_of(self.judged)
+        return self.judgement_of(self.judgement_row)
 
     def judgement_of(self, row: JudgementRow) -> Judgement:
         report = self.ledger.report(self.table.name, row.batch_id, row.rule_hash)
@@ -66,26 +66,26 @@ class Facts:
 
     @cached_property
     def good(self) -> list[BatchVerdict]:
-        return self.known.good_before(self.batch)
+        return self.batch_history.good_before(self.batch)
 
 
 def history(facts: Facts, checks: Sequence[str]) -> History:
-    """Up to `PAST` batches that end with this one, in order of slot and arrival."""
-    judged = facts.known.until(facts.batch)[-PAST:]
-    past = [facts.judgement_of(row) for _, row in judged]
+    """Return the history of up to `PAST` batches up to this one, by slot and arrival."""
+    batches = facts.batch_history.until(facts.batch)[-PAST:]
+    past = [facts.judgement_of(row) for _, row in batches]
     return History(
-        slots=tuple(batch.slot for batch, _ in judged),
-        whole=tuple(judgement.verdict.value for judgement in past),
+        slots=tuple(batch.slot for batch, _ in batches),
+        verdicts=tuple(judgement.verdict.value for judgement in past),
         rules=tuple(RuleHistory(check, tuple(_verdicts(past, check))) for check in checks),
     )
 
 
 def _verdicts(past: Sequence[Judgement], check: str) -> Iterator[str]:
-    """What the check said of each batch; "" where it did not exist."""
+    """Yield the check's verdict on each batch; "" where the check did not exist."""
     implied = check.startswith(_ONLY_FAILING)
     for judgement in past:
-        found = [result for result in judgement.results if result.id == check]
-        yield found[0].would.value if found else "PASS" if implied else ""
+        results = [result for result in judgement.results if result.id == check]
+        yield results[0].would.value if results else "PASS" if implied else ""
 
 
 def log(facts: Facts) -> tuple[LogEntry, ...]:
@@ -105,28 +105,28 @@ def log(facts: Facts) -> tuple[LogEntry, ...]:
     )
 
 
-def one_batch(home: Home, table: Table, which: str) -> dict[str, Any]:
-    """The batch of a slot, or whose id starts with `which`, as `find_batches` tells it.
+def one_batch(home: Home, table: Table, selector: str) -> dict[str, Any]:
+    """Return the batch of a slot, or with an id that starts with `selector`; see `find_batches`.
 
-    Of several it is the one that waits, or else the gravest that is not closed, or the last.
+    Of several it is a pending one, or else the most severe that is not closed, or the last.
     """
     gravity = ("PASS", "WARN", "QUARANTINE", "UNJUDGED", "BLOCK", "ERROR")
 
     def order(row: dict[str, Any]) -> tuple[bool, bool, int, int]:
-        held, open_ = row["state"] == "pending", row["state"] not in SETTLED_STATES
-        return held, open_, gravity.index(row["verdict"]), row["arrived_at"]
+        pending, open_ = row["state"] == "pending", row["state"] not in SETTLED_STATES
+        return pending, open_, gravity.index(row["verdict"]), row["arrived_at"]
 
-    return max(find_batches(home, table, which), key=order)
+    return max(find_batches(home, table, selector), key=order)
 
 
 def pipeline_of(pipelines: Sequence[Pipeline], table: str) -> Pipeline:
-    """The pipeline that declares a table.
+    """Return the pipeline that declares a table.
 
     Raises:
         DeclarationError: none does.
     """
     for pipeline in pipelines:
-        if any(one.name == table for one in pipeline.tables):
+        if any(candidate.name == table for candidate in pipeline.tables):
             return pipeline
-    known = [table.name for pipeline in pipelines for table in pipeline.tables]
-    raise DeclarationError(f"no table {table!r}", fix=f"one of {', '.join(known)}")
+    names = [table.name for pipeline in pipelines for table in pipeline.tables]
+    raise DeclarationError(f"no table {table!r}", fix=f"one of {', '.join(names)}")

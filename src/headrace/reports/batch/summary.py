@@ -1,4 +1,4 @@
-"""What the reader needs first: the verdict, what it holds up, why, and what happens by itself."""
+"""Top of a gate report: the verdict, what it blocks, why, and what happens by itself."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -9,9 +9,9 @@ from headrace.reports.batch.model import Reach, Report
 from headrace.web import wording
 from headrace.web.html import Html, element, join
 
-# From a batch of the same table to its page; "" where there is none.
+# Function from a batch of the same table to the address of its page; "" without one.
 Page = Callable[[str], str]
-_OPEN = 8  # failed checks that are told in full
+_OPEN = 8  # failed checks that are shown in full
 
 
 def chip(verdict: str) -> Html:
@@ -19,7 +19,7 @@ def chip(verdict: str) -> Html:
 
 
 def top(report: Report, page: Page) -> Html:
-    """Table, slot, verdict, the reason as the page's heading, and whether to act."""
+    """Show table, slot, verdict, the reason as the page's heading, and whether to act."""
     todo, because = sentences.call(report)
     return element(
         "header",
@@ -35,7 +35,7 @@ def top(report: Report, page: Page) -> Html:
 
 
 def _instead(report: Report, page: Page) -> Html | None:
-    """The batch that took this one's place."""
+    """Link to the batch that superseded this one."""
     if not report.successor:
         return None
     name = element("code", report.successor[:12])
@@ -44,7 +44,7 @@ def _instead(report: Report, page: Page) -> Html | None:
 
 
 def _decided(report: Report) -> Html | None:
-    """The latest action on the batch: after a tap the page says what came of it."""
+    """Show the latest action on the batch, which is the result of a button just pressed."""
     if not report.log:
         return None
     entry = max(report.log, key=lambda entry: entry.at)
@@ -59,40 +59,40 @@ def _decided(report: Report) -> Html | None:
 
 
 def tone(report: Report) -> str:
-    """The verdict gives the colour, unless the matter is closed."""
+    """Return the colour class: the verdict, unless the batch is closed."""
     return "NONE" if report.closed else report.verdict
 
 
 def _sums(report: Report) -> Html:
-    judged = report.judgement
-    rows = judged.delivered - judged.repeated
-    held = rows if report.held else 0
+    judgement = report.judgement
+    rows = judgement.delivered - judgement.repeated
+    pending_rows = rows if report.is_pending else 0
     published = report.passing if report.state == "published" else 0
-    shown: list[tuple[str, object]] = [("rows delivered", rows)]
-    if held:
-        shown.append(("rows held back", held))
+    figures: list[tuple[str, object]] = [("rows delivered", rows)]
+    if pending_rows:
+        figures.append(("rows blocked", pending_rows))
     else:
-        shown.append(("rows published", published))
-    if judged.quarantined_count:
-        shown.append(
+        figures.append(("rows published", published))
+    if judgement.quarantined_count:
+        figures.append(
             (
-                "rows that fail a check" if report.held else "rows quarantined",
-                judged.quarantined_count,
+                "rows that fail a check" if report.is_pending else "rows quarantined",
+                judgement.quarantined_count,
             )
         )
-    if judged.violation_count:
-        shown.append(("contract violations", judged.violation_count))
-    shown.append(("checks not passed", f"{len(judged.failed)} of {len(judged.counted)}"))
-    return element("dl", [_sum(name, value) for name, value in shown], class_="sum")
+    if judgement.violation_count:
+        figures.append(("contract violations", judgement.violation_count))
+    figures.append(("checks not passed", f"{len(judgement.failed)} of {len(judgement.counted)}"))
+    return element("dl", [_sum(name, value) for name, value in figures], class_="sum")
 
 
 def _sum(name: str, value: object) -> Html:
-    told = wording.number(value) if isinstance(value, int) else str(value)
-    return element("div", element("dt", name), element("dd", told))
+    text = wording.number(value) if isinstance(value, int) else str(value)
+    return element("div", element("dt", name), element("dd", text))
 
 
 def reach(report: Report) -> Html:
-    """The way downstream, stage by stage; what already holds the batch, if anything does."""
+    """Show everything downstream by stage, and the releases that already have the batch."""
     to = report.reach
     stages = [stage for stage in _stages(report, to) if stage]
     return element(
@@ -106,7 +106,7 @@ def reach(report: Report) -> Html:
 
 
 def _reach_said(report: Report) -> str:
-    if report.held:
+    if report.is_pending:
         return "Blocked for everything below: none of it reads a row of this batch."
     if report.state == "recalled":
         return "It was published and is recalled: what has read it before is marked."
@@ -123,8 +123,8 @@ def _stages(report: Report, to: Reach) -> Iterator[Html | None]:
     if to.views:
         title = f"{wording.counted(len(to.views), 'feature view')}, "
         title += wording.counted(features, "feature")
-        told = [_tag(name) for name, _ in to.views]
-        yield join([element("strong", title), element("br"), *told])
+        tags = [_tag(name) for name, _ in to.views]
+        yield join([element("strong", title), element("br"), *tags])
     if to.datasets:
         yield join([
             element("strong", "Dataset "),
@@ -134,8 +134,8 @@ def _stages(report: Report, to: Reach) -> Iterator[Html | None]:
     if to.models:
         yield join([element("strong", "Model "), *map(_tag, to.models)])
     if to.consumers:
-        named = element("strong", "Consumers named in the contract ")
-        yield join([named, *map(_tag, to.consumers)])
+        heading = element("strong", "Consumers named in the contract ")
+        yield join([heading, *map(_tag, to.consumers)])
 
 
 def _tag(name: str) -> Html:
@@ -147,19 +147,19 @@ def _state(report: Report) -> Html:
 
 
 def _holding(report: Report) -> Html | None:
-    """Releases are immutable: what went into one stays there."""
+    """Name the releases with rows of this batch, which stay there as releases are immutable."""
     released, trained = report.reach.released, report.reach.trained
     if not released:
         return None
-    said = f"Rows of this batch are in {wording.listed(released)}"
+    sentence = f"Rows of this batch are in {wording.listed(released)}"
     if trained:
-        said += f", which {wording.listed(trained)} was trained on"
-    return element("p", f"{said}.")
+        sentence += f", which {wording.listed(trained)} was trained on"
+    return element("p", f"{sentence}.")
 
 
 def why(report: Report) -> Html:
-    """Every check that did not pass, gravest first; a named cause before all others."""
-    # What people did stands before what the gate had said.
+    """Show every check that did not pass, most severe first; a named cause before all others."""
+    # Actions of people come before the gate's own results.
     failed = sorted(report.failed, key=lambda r: r.kind != "override")
     shadows = report.judgement.shadowed
     head = element("h2", "Why")
@@ -169,13 +169,13 @@ def why(report: Report) -> Html:
     else:
         body = [_check(r, first=not at) for at, r in enumerate(failed[:_OPEN])]
         if failed[_OPEN:]:
-            more = [_check(r) for r in failed[_OPEN:]]
-            title = f"{wording.counted(len(more), 'more check')} not passed"
-            body.append(element("details", element("summary", title), more))
+            rest = [_check(r) for r in failed[_OPEN:]]
+            title = f"{wording.counted(len(rest), 'more check')} not passed"
+            body.append(element("details", element("summary", title), rest))
     if shadows:
         title = f"{wording.counted(len(shadows), 'check')} in shadow would not have passed"
-        told = [_check(r) for r in shadows]
-        body.append(element("details", element("summary", title), told))
+        shadow_checks = [_check(r) for r in shadows]
+        body.append(element("details", element("summary", title), shadow_checks))
     body += [
         element("p", f"Note: {note.reason}.", class_="soft") for note in report.judgement.notes
     ]
@@ -201,32 +201,32 @@ def _kind(result: Result) -> Html:
     verdict = result.would.value
     if result.kind == "override":
         return element("span", result.type, class_="chip NONE")
-    said = f"would {verdict}" if result.shadow else verdict
-    return element("span", said, class_=f"chip {verdict}")
+    label = f"would {verdict}" if result.shadow else verdict
+    return element("span", label, class_=f"chip {verdict}")
 
 
 def _expected(result: Result) -> Html | None:
-    """What was asked and why, unless the reason has said it in the same words."""
-    told = []
+    """Show the expectation and its note, unless the reason has the same words."""
+    parts = []
     if result.expected and result.expected not in result.reason:
-        told.append(f"Expected: {result.expected}.")
+        parts.append(f"Expected: {result.expected}.")
     if result.note and result.note not in result.reason:
-        told.append(f"{result.note.rstrip('.')}.")
-    return element("p", " ".join(told), class_="soft small") if told else None
+        parts.append(f"{result.note.rstrip('.')}.")
+    return element("p", " ".join(parts), class_="soft small") if parts else None
 
 
-def _evidence(found: Mapping[str, Any]) -> Html:
-    """In one line, as much of it as fits: names small, values as they are."""
-    told = [(name.replace("_", " "), wording.value(value)) for name, value in found.items()]
+def _evidence(evidence: Mapping[str, Any]) -> Html:
+    """Show the evidence in one line: names small, values as they are."""
+    pairs = [(name.replace("_", " "), wording.value(value)) for name, value in evidence.items()]
     cells = [
         element("span", element("span", f"{name} ", class_="soft"), value, class_="cell")
-        for name, value in told
+        for name, value in pairs
     ]
     return element("p", cells, class_="small")
 
 
 def inaction(report: Report) -> Html:
-    told = [element("li", sentence) for sentence in sentences.if_nothing_is_done(report)]
+    entries = [element("li", sentence) for sentence in sentences.if_nothing_is_done(report)]
     return element(
-        "section", element("h2", "If nothing is done"), element("ul", told), id="nothing"
+        "section", element("h2", "If nothing is done"), element("ul", entries), id="nothing"
     )

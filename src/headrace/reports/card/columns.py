@@ -1,4 +1,4 @@
-"""Every column of a release: role, range, nulls, and how its values are spread."""
+"""Every column of a release: role, range, nulls and distribution."""
 
 from typing import TYPE_CHECKING
 
@@ -19,14 +19,14 @@ _WIDE, _TALL = 240, 56
 
 
 def columns(card: "Card") -> Html:
-    """Training against all other rows, column by column; the label first, then the features."""
+    """Compare training with all other rows by column: the label first, then the features."""
     from headrace.datasets.reader import Dataset
 
     manifest = card.manifest
-    shown = [column for column in manifest.columns if column.role != "split"]
-    shown.sort(key=lambda one: ("label", "feature", "spine", "time", "key").index(one.role))
+    listed = [column for column in manifest.columns if column.role != "split"]
+    listed.sort(key=lambda column: ("label", "feature", "spine", "time", "key").index(column.role))
     cards = []
-    for column in shown:
+    for column in listed:
         parts = {
             split: Dataset(card.store, manifest, (split,), (column.name,)).arrow.column(0)
             for split in manifest.splits
@@ -49,40 +49,40 @@ def _card(manifest: Manifest, column: Column, parts: dict[str, pa.ChunkedArray])
     rows = sum(len(part) for part in parts.values())
     nulls = sum(part.null_count for part in parts.values())
     facts = manifest.privacy.get(column.name, {})
-    # A column that names people shows no values here: the card goes to more eyes than the rows.
+    # No values of personal columns: more people see the card than the rows.
     closed = needs_treatment(facts.get("class", "public"))
-    found = None if closed else _shape(parts, column.type)
-    told = f"{percent(nulls / rows)} null" if rows and nulls else "no nulls"
-    if found is not None and found.distinct >= 0:
-        told += f", {counted(found.distinct, 'value')}"
+    distribution = None if closed else _shape(parts, column.type)
+    summary = f"{percent(nulls / rows)} null" if rows and nulls else "no nulls"
+    if distribution is not None and distribution.distinct >= 0:
+        summary += f", {counted(distribution.distinct, 'value')}"
     if facts:
-        told += f"; {facts['class']}, {facts['treatment']}"
+        summary += f"; {facts['class']}, {facts['treatment']}"
     return element(
         "article",
         element("h3", element("bdi", column.name),
                 element("span", f"{column.role}, {column.type}", class_="soft small")),
-        element("p", told, class_="small soft"),
-        _picture(column.name, found) if found else None,
+        element("p", summary, class_="small soft"),
+        _picture(column.name, distribution) if distribution else None,
         class_="card",
     )  # fmt: skip
 
 
 def _shape(parts: dict[str, pa.ChunkedArray], kind: str) -> Shape | None:
     train = parts["train"]
-    others = [chunk for name, one in parts.items() if name != "train" for chunk in one.chunks]
-    return shape(train, pa.chunked_array(others, train.type), kind)
+    chunks = [chunk for name, part in parts.items() if name != "train" for chunk in part.chunks]
+    return shape(train, pa.chunked_array(chunks, train.type), kind)
 
 
-def _picture(name: str, found: Shape) -> list[Html]:
-    top = max((*found.train, *found.other), default=0.0) or 1.0
-    step = _WIDE / len(found.train)
+def _picture(name: str, distribution: Shape) -> list[Html]:
+    top = max((*distribution.train, *distribution.other), default=0.0) or 1.0
+    step = _WIDE / len(distribution.train)
     grey = [
         element("path", class_="o", d=_bar(at * step, step, share / top))
-        for at, share in enumerate(found.other)
+        for at, share in enumerate(distribution.other)
         if share
     ]
     edge = f"M0 {_TALL}"
-    for at, share in enumerate(found.train):
+    for at, share in enumerate(distribution.train):
         edge += f"V{_TALL - share / top * (_TALL - 2):.1f}H{(at + 1) * step:.1f}"
     drawn = svg(
         _WIDE,
@@ -93,18 +93,18 @@ def _picture(name: str, found: Shape) -> list[Html]:
         element("path", class_="t", d=f"{edge}V{_TALL}", stroke_width="1.5"),
         element("line", class_="ax", x1=0, x2=_WIDE, y1=_TALL + 1, y2=_TALL + 1),
     )
-    if found.levels:
-        names = ", ".join(shortened(label, 18) for label in found.labels)
-        more = found.distinct - len(found.labels)
+    if distribution.levels:
+        names = ", ".join(shortened(label, 18) for label in distribution.labels)
+        rest = distribution.distinct - len(distribution.labels)
         under = element(
-            "p", names + (f" and {more:,} more" if more > 0 else ""), class_="small soft"
+            "p", names + (f" and {rest:,} more" if rest > 0 else ""), class_="small soft"
         )
     else:
-        ends = [element("span", label) for label in found.labels]
+        ends = [element("span", label) for label in distribution.labels]
         under = element("div", ends, class_="ends")
     return [drawn, under]
 
 
-def _bar(left: float, width: float, share: float) -> str:
+def _bar(x: float, width: float, share: float) -> str:
     tall = share * (_TALL - 2)
-    return f"M{left + 0.5:.1f} {_TALL}v{-tall:.1f}h{width - 1:.1f}v{tall:.1f}z"
+    return f"M{x + 0.5:.1f} {_TALL}v{-tall:.1f}h{width - 1:.1f}v{tall:.1f}z"

@@ -1,4 +1,4 @@
-"""The card as one page, in the style of the gate report; it asks for nothing from elsewhere."""
+"""Dataset card as one self-contained page, in the style of the gate report."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -25,13 +25,13 @@ _JUMPS = (
 
 
 def page(card: "Card") -> str:
-    """The whole document."""
+    """Return the complete document."""
     sections = [
         _composition(card),
         _stated(card, "For what", ("use_cases", "not_for", "biases", "limitations",
                                    "social_impact"), "purpose"),
         _terms(card),
-        _made(card),
+        _inputs(card),
         _label(card),
         _checks(card),
         _privacy(card),
@@ -40,7 +40,7 @@ def page(card: "Card") -> str:
         _stated(card, "Ask and cite", ("contact", "maintenance", "citation", "licence"), "cite"),
         _identity(card),
     ]  # fmt: skip
-    made = (
+    footer = (
         f"Made {moment(card.made_at)} from the manifest and the records of the store."
         " What reads not_stated, nobody has stated."
     )
@@ -50,7 +50,7 @@ def page(card: "Card") -> str:
         element("nav", [element("a", name, href=to) for name, to in _JUMPS],
                 aria_label="Parts of this card"),
         element("main", sections),
-        element("footer", element("p", made)),
+        element("footer", element("p", footer)),
     )  # fmt: skip
 
 
@@ -91,28 +91,32 @@ def _section(title: str, *children: Child, place: str = "") -> Html:
 
 
 def _pairs(pairs: Mapping[str, Child]) -> Html:
-    shown = [(element("dt", name), element("dd", value)) for name, value in pairs.items()]
-    return element("dl", shown, class_="pairs")
+    entries = [(element("dt", name), element("dd", value)) for name, value in pairs.items()]
+    return element("dl", entries, class_="pairs")
 
 
 def _listed(lines: Iterable[str]) -> Html | None:
-    shown = [element("li", line) for line in lines]
-    return element("ul", shown) if shown else None
+    entries = [element("li", line) for line in lines]
+    return element("ul", entries) if entries else None
 
 
 def _stated(card: "Card", title: str, fields: tuple[str, ...], place: str) -> Html:
-    """What people state, with their names; each field that nobody states says so."""
+    """Show statements with their authors; fields without a statement are marked."""
     return _section(
-        title, _pairs({FIELDS[name]: _said(card, name) for name in fields}), place=place
+        title, _pairs({FIELDS[name]: _statement(card, name) for name in fields}), place=place
     )
 
 
-def _said(card: "Card", name: str) -> Child:
-    one = card.stated.get(name)
-    if one is None:
+def _statement(card: "Card", name: str) -> Child:
+    statement = card.stated.get(name)
+    if statement is None:
         return element("span", NOT_STATED, class_="soft")
-    when = f", {one.on}" if one.on else ""
-    return [one.text, " ", element("span", f"(stated by {one.by}{when})", class_="soft small")]
+    when = f", {statement.on}" if statement.on else ""
+    return [
+        statement.text,
+        " ",
+        element("span", f"(stated by {statement.by}{when})", class_="soft small"),
+    ]
 
 
 def _composition(card: "Card") -> Html:
@@ -130,21 +134,23 @@ def _composition(card: "Card") -> Html:
         for name, split in manifest.splits.items()
     ]
     counts = {name: split.left_out for name, split in manifest.splits.items()}
-    left_out = [f"left out of {name}: {_counts(count)}" for name, count in counts.items() if count]
+    exclusions = [
+        f"excluded from {name}: {_counts(count)}" for name, count in counts.items() if count
+    ]
     if manifest.left_out:
-        left_out.append(f"outside of all splits: {_counts(manifest.left_out)}")
+        exclusions.append(f"outside of all splits: {_counts(manifest.left_out)}")
     return _section(
         "What it holds",
         element("p", f"One row for each {', '.join(manifest.key)}, by time; split "
                      f"{wording.split_rule_text(manifest)}."),
         table("Splits", ["split", "rows", "from", "to", f"mean {manifest.target}"], rows),
-        _listed(left_out),
+        _listed(exclusions),
         place="holds",
     )  # fmt: skip
 
 
-def _end(statistics: Mapping[str, Mapping[str, Any]], which: str) -> str:
-    value = statistics.get("t", {}).get(which)
+def _end(statistics: Mapping[str, Mapping[str, Any]], bound: str) -> str:
+    value = statistics.get("t", {}).get(bound)
     return moment(int(value)) if isinstance(value, int) else "no rows"
 
 
@@ -165,13 +171,13 @@ def _terms(card: "Card") -> Html:
         TableRow(
             name,
             (
-                ("owner", given.owner or NOT_STATED),
-                ("licence", given.licence),
+                ("owner", source.owner or NOT_STATED),
+                ("licence", source.licence),
                 ("chosen", terms.get("chosen", {}).get(name, "")),
-                ("allowed for", ", ".join(given.purposes)),
+                ("allowed for", ", ".join(source.purposes)),
             ),
         )
-        for name, given in sorted(manifest.inputs.items())
+        for name, source in sorted(manifest.inputs.items())
     ]
     passed = "It may be passed on" if terms.get("pass_on") else "It may not be passed on"
     passed += f" under {' or '.join(under)} only" if under else ""
@@ -190,25 +196,25 @@ def _terms(card: "Card") -> Html:
     )  # fmt: skip
 
 
-def _made(card: "Card") -> Html:
+def _inputs(card: "Card") -> Html:
     manifest = card.manifest
     rows = [
         TableRow(
             name,
             (
-                ("contract", given.contract_version),
-                ("deliveries", number(given.batch_count)),
-                ("verdicts", _counts(given.verdicts)),
-                ("overrides", number(len(given.overrides))),
-                ("snapshot", element("code", str(given.snapshot_id))),
+                ("contract", source.contract_version),
+                ("deliveries", number(source.batch_count)),
+                ("verdicts", _counts(source.verdicts)),
+                ("overrides", number(len(source.overrides))),
+                ("snapshot", element("code", str(source.snapshot_id))),
             ),
         )
-        for name, given in sorted(manifest.inputs.items())
+        for name, source in sorted(manifest.inputs.items())
     ]
-    overrides = [told for given in manifest.inputs.values() for told in given.overrides]
+    overrides = [override for source in manifest.inputs.values() for override in source.overrides]
     return _section(
         "What it is made of",
-        _pairs({FIELDS["collection"]: _said(card, "collection")}),
+        _pairs({FIELDS["collection"]: _statement(card, "collection")}),
         table("Tables, and what their gate said of the deliveries",
               ["table", "contract", "deliveries", "verdicts", "overrides", "snapshot"], rows),
         element("details", element("summary", counted(len(overrides), "override")),
@@ -228,7 +234,7 @@ def _label(card: "Card") -> Html:
     return _section(
         "The label",
         element("p", wording.label_text(card.manifest)),
-        _pairs({FIELDS["annotation"]: _said(card, "annotation")}),
+        _pairs({FIELDS["annotation"]: _statement(card, "annotation")}),
         place="label",
     )
 
@@ -237,7 +243,7 @@ def _checks(card: "Card") -> Html:
     manifest = card.manifest
     rule = manifest.split_rule
     lines = [
-        "no key stands in two splits, or twice in one: a release with one is refused",
+        "no key is in two splits, or twice in one: a release with one is refused",
         "training labels were read as of the end of training, test labels as of the cutoff"
         if rule.get("kind") == "time" or rule.get("after_us") is not None
         else "labels were read as of the cutoff: time does not part the splits",
@@ -250,9 +256,9 @@ def _checks(card: "Card") -> Html:
     if card.looks is not None:
         lines.append(f"the evaluation split was looked at {counted(card.looks, 'time')}")
     outside = card.coverage.get("rows")
-    shown = percent(float(outside)) if isinstance(outside, int | float) else ""
-    if shown:
-        lines.append(f"{shown} of recent rows lie outside of what the training split supports")
+    share = percent(float(outside)) if isinstance(outside, int | float) else ""
+    if share:
+        lines.append(f"{share} of recent rows lie outside of what the training split supports")
     return _section("Checks", _listed(lines), place="checks")
 
 
@@ -268,7 +274,7 @@ def _privacy(card: "Card") -> Html:
         _listed(wording.privacy_sentences(manifest)),
         element("h3", "Erased from it, or kept out"),
         _listed(erased) or element("p", "nobody"),
-        _pairs({FIELDS["consent"]: _said(card, "consent")}),
+        _pairs({FIELDS["consent"]: _statement(card, "consent")}),
         place="privacy",
     )
 

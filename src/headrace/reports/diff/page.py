@@ -1,4 +1,4 @@
-"""A diff as one self-contained page: light and dark, phone and desk, no script, nothing fetched."""
+"""Diff of two releases as one self-contained page without scripts, for phones and desktops."""
 
 from collections.abc import Sequence
 
@@ -15,16 +15,16 @@ _OPEN = 9  # columns that are drawn at once
 _TONES = {"MAJOR": "BLOCK", "MINOR": "WARN", "PATCH": "WARN"}
 
 
-def page(found: Diff) -> str:
-    """The whole document."""
+def page(diff: Diff) -> str:
+    """Return the complete document."""
     sections = [
-        _rows(found),
-        _columns(found),
-        _schema(found),
-        _changes("meaning", "What the values mean", found.meaning),
-        _changes("governance", "Who may use it, and how long", found.governance),
-        _steps(found),
-        _origin(found),
+        _rows(diff),
+        _columns(diff),
+        _schema(diff),
+        _changes("meaning", "What the values mean", diff.meaning),
+        _changes("governance", "Who may use it, and how long", diff.governance),
+        _steps(diff),
+        _origin(diff),
     ]
     places = [
         ("Rows", "rows"),
@@ -32,40 +32,40 @@ def page(found: Diff) -> str:
         ("Schema", "schema"),
         ("Meaning", "meaning"),
     ]
-    told = {
+    present = {
         "rows",
         "columns",
-        *(["schema"] * bool(found.schema)),
-        *(["meaning"] * bool(found.meaning)),
+        *(["schema"] * bool(diff.schema)),
+        *(["meaning"] * bool(diff.meaning)),
     }
-    links = [element("a", name, href=f"#{place}") for name, place in places if place in told]
-    one, other = (found.content_hashes[n] for n in (0, 1))
+    links = [element("a", name, href=f"#{place}") for name, place in places if place in present]
+    before_hash, after_hash = (diff.content_hashes[n] for n in (0, 1))
     return document(
-        f"{found.before} → {found.after}",
-        _top(found),
+        f"{diff.before} → {diff.after}",
+        _top(diff),
         element("nav", links, aria_label="Parts of this diff"),
         element("main", [section for section in sections if section]),
-        element("footer", element("p", "content hash of the first ", element("code", one)),
-                element("p", "content hash of the second ", element("code", other))),
+        element("footer", element("p", "content hash of the first ", element("code", before_hash)),
+                element("p", "content hash of the second ", element("code", after_hash))),
     )  # fmt: skip
 
 
-def _top(found: Diff) -> Html:
-    tone = "PASS" if found.equal else _TONES.get(found.change, "NONE")
-    rows = found.rows
+def _top(diff: Diff) -> Html:
+    tone = "PASS" if diff.equal else _TONES.get(diff.change, "NONE")
+    rows = diff.rows
     sums = [
         ("rows before", rows.before), ("rows after", rows.after), ("added", rows.added),
         ("removed", rows.removed), ("changed", rows.changed), ("moved between splits", rows.moved),
     ]  # fmt: skip
-    reasons = [element("li", reason) for reason in found.reasons]
+    reasons = [element("li", reason) for reason in diff.reasons]
     return element(
         "header",
-        element("p", element("strong", found.before.partition("@")[0]),
-                element("span", span(found), class_="mono"),
-                element("span", found.change, class_=f"chip {tone}"), class_="where"),
-        element("h1", wording.capital(headline(found))),
+        element("p", element("strong", diff.before.partition("@")[0]),
+                element("span", span(diff), class_="mono"),
+                element("span", diff.change, class_=f"chip {tone}"), class_="where"),
+        element("h1", wording.capital(headline(diff))),
         element("div", element("p", element("strong", "Released after the first, the second is "),
-                               element("strong", found.change), "."),
+                               element("strong", diff.change), "."),
                 element("ul", reasons), class_="call"),
         element("dl", [element("div", element("dt", name), element("dd", f"{count:,}"))
                        for name, count in sums], class_="sum"),
@@ -73,33 +73,33 @@ def _top(found: Diff) -> Html:
     )  # fmt: skip
 
 
-def _rows(found: Diff) -> Html:
-    rows = found.rows
+def _rows(diff: Diff) -> Html:
+    rows = diff.rows
     read = (
         f"{rows.skipped:,} of the {rows.same:,} rows that are the same lie in parts which both "
-        f"releases have; {found.parts[2]:,} such parts were not read."
+        f"releases have; {diff.parts[2]:,} such parts were not read."
     )
-    if found.keys is None:
+    if diff.keys is None:
         read = "The two have different keys, so that no row of one could be found in the other."
     return element(
         "section",
         element("h2", "Rows"),
         element("p", read, class_="soft"),
-        _by_split(found),
-        _moves(found),
-        _examples("Changed rows, for example", _changed_rows(found)),
-        _alone("Added rows, for example", rows.examples_added),
-        _alone("Removed rows, for example", rows.examples_removed),
+        _by_split(diff),
+        _moves(diff),
+        _examples("Changed rows, for example", _changed_rows(diff)),
+        _key_table("Added rows, for example", rows.examples_added),
+        _key_table("Removed rows, for example", rows.examples_removed),
         _examples("Rows in another split, for example", [
-            Line(_key(one.row), ((("", f"{one.before} → {one.after}")),))
-            for one in rows.examples_moved
+            Line(_key(move.row), ((("", f"{move.before} → {move.after}")),))
+            for move in rows.examples_moved
         ]),
         id="rows",
     )  # fmt: skip
 
 
-def _by_split(found: Diff) -> Html | None:
-    rows = found.rows
+def _by_split(diff: Diff) -> Html | None:
+    rows = diff.rows
     names = sorted({*rows.added_by_split, *rows.removed_by_split}, key=str)
     if not names:
         return None
@@ -111,10 +111,10 @@ def _by_split(found: Diff) -> Html | None:
     return table("Rows that came and went, by split", ("split", "added", "removed"), lines)
 
 
-def _moves(found: Diff) -> Html | None:
-    if not found.rows.moves:
+def _moves(diff: Diff) -> Html | None:
+    if not diff.rows.moves:
         return None
-    lines = [Line(f"{a} → {b}", (("rows", f"{n:,}"),)) for a, b, n in found.rows.moves]
+    lines = [Line(f"{a} → {b}", (("rows", f"{n:,}"),)) for a, b, n in diff.rows.moves]
     return table("Rows that are in another split", ("from, to", "rows"), lines)
 
 
@@ -122,10 +122,10 @@ def _examples(caption: str, lines: Sequence[Line]) -> Html | None:
     return table(caption, ("row", "what"), lines) if lines else None
 
 
-def _changed_rows(found: Diff) -> list[Line]:
+def _changed_rows(diff: Diff) -> list[Line]:
     return [
-        Line(_key(one.row), (("", [_cell(name, *both) for name, both in one.cells.items()]),))
-        for one in found.rows.examples_changed
+        Line(_key(change.row), (("", [_cell(name, *both) for name, both in change.cells.items()]),))
+        for change in diff.rows.examples_changed
     ]
 
 
@@ -134,24 +134,26 @@ def _cell(name: str, before: object, after: object) -> Html:
                    " → ", element("strong", value(after)), class_="cell")  # fmt: skip
 
 
-def _alone(caption: str, rows: Sequence[Row]) -> Html | None:
+def _key_table(caption: str, rows: Sequence[Row]) -> Html | None:
     if not rows:
         return None
     lines = [Line(_key(row), (("", value(row.t)), ("", str(row.split)))) for row in rows]
     return table(caption, ("row", "t", "split"), lines)
 
 
-def _key(one: Row) -> list[Child]:
+def _key(row: Row) -> list[Child]:
     return [
         element("span", element("span", name, class_="soft"), " ", value(cell), class_="cell")
-        for name, cell in one.key.items()
+        for name, cell in row.key.items()
     ]
 
 
-def _columns(found: Diff) -> Html:
-    moved = [c for c in found.columns if c.changed or (c.distribution and c.distribution.distance)]
-    alike = [column.name for column in found.columns if column not in moved]
-    cards = [_card(column, found) for column in moved]
+def _columns(diff: Diff) -> Html:
+    changed_columns = [
+        c for c in diff.columns if c.changed or (c.distribution and c.distribution.distance)
+    ]
+    alike = [column.name for column in diff.columns if column not in changed_columns]
+    cards = [_card(column, diff) for column in changed_columns]
     rest = cards[_OPEN:]
     return element(
         "section",
@@ -164,7 +166,7 @@ def _columns(found: Diff) -> Html:
                     "0.25 is commonly called a shift. Nulls, ends and means are of all rows; the "
                     "rest is of samples.", class_="soft"),
             class_="small",
-        ) if moved else element("p", "No column changed."),
+        ) if changed_columns else element("p", "No column changed."),
         element("div", cards[:_OPEN], class_="cards"),
         element("details", element("summary", wording.counted(len(rest), "more column")),
                 element("div", rest, class_="cards")) if rest else None,
@@ -174,12 +176,12 @@ def _columns(found: Diff) -> Html:
     )  # fmt: skip
 
 
-def _card(column: Column, found: Diff) -> Html:
+def _card(column: Column, diff: Diff) -> Html:
     return element(
         "article",
         element("h3", element("bdi", column.name),
                 element("span", f"{column.role}, {column.type}", class_="soft small")),
-        element("p", what_moved(column, found.rows), class_="small"),
+        element("p", what_moved(column, diff.rows), class_="small"),
         pictures.distribution(column),
         _numbers(column),
         [element("p", _where(example.row), _cell("", example.before, example.after), class_="small")
@@ -188,8 +190,8 @@ def _card(column: Column, found: Diff) -> Html:
     )  # fmt: skip
 
 
-def _where(one: Row) -> list[Child]:
-    return [element("span", value(cell), " ", class_="soft") for cell in one.key.values()]
+def _where(row: Row) -> list[Child]:
+    return [element("span", value(cell), " ", class_="soft") for cell in row.key.values()]
 
 
 def _numbers(column: Column) -> Html:
@@ -197,9 +199,9 @@ def _numbers(column: Column) -> Html:
     averaged = any(side.mean is not None for side in sides)
     names = ("nulls", "low", *(["mean"] if averaged else []), "high")
     head = [element("th", name, scope="col", class_="num") for name in ("before", "after")]
-    shown = {"low": "min", "high": "max"}
+    labels = {"low": "min", "high": "max"}
     lines = [
-        element("tr", element("th", shown.get(name, name), scope="row"),
+        element("tr", element("th", labels.get(name, name), scope="row"),
                 [element("td", number(getattr(of, name)), class_="num")
                  for of in sides])
         for name in names
@@ -208,21 +210,21 @@ def _numbers(column: Column) -> Html:
                    element("tbody", lines))  # fmt: skip
 
 
-def _schema(found: Diff) -> Html | None:
-    if not found.schema:
+def _schema(diff: Diff) -> Html | None:
+    if not diff.schema:
         return None
     lines = [
-        Line(one.column, (("", one.what), ("before", value_or_none(one.before)),
-                          ("after", value_or_none(one.after))))
-        for one in found.schema
+        Line(change.column, (("", change.what), ("before", value_or_none(change.before)),
+                          ("after", value_or_none(change.after))))
+        for change in diff.schema
     ]  # fmt: skip
     heads = ("column", "what", "before", "after")
-    told = table("Columns that came, went or changed", heads, lines)
-    return element("section", element("h2", "Schema"), told, id="schema")
+    schema_table = table("Columns that came, went or changed", heads, lines)
+    return element("section", element("h2", "Schema"), schema_table, id="schema")
 
 
-def value_or_none(said: object) -> str:
-    return "—" if said is None else value(said)
+def value_or_none(cell: object) -> str:
+    return "—" if cell is None else value(cell)
 
 
 def _changes(name: str, title: str, changes: Sequence[Change]) -> Html | None:
@@ -239,24 +241,24 @@ def _change_table(caption: str, changes: Sequence[Change]) -> Html:
     return table(caption, ("what", "before", "after"), lines)
 
 
-def _steps(found: Diff) -> Html | None:
-    if not found.steps:
+def _steps(diff: Diff) -> Html | None:
+    if not diff.steps:
         return None
     lines = [
         Line(step.version, (("", step.change), ("", element("ul", [
-            element("li", reason) for reason in step.reasons])))) for step in found.steps
+            element("li", reason) for reason in step.reasons])))) for step in diff.steps
     ]  # fmt: skip
-    told = table("Each with its reasons", ("version", "change", "why"), lines)
-    return element("section", element("h2", "Versions in between"), told, id="steps")
+    steps_table = table("Each with its reasons", ("version", "change", "why"), lines)
+    return element("section", element("h2", "Versions in between"), steps_table, id="steps")
 
 
-def _origin(found: Diff) -> Html | None:
-    if not found.origin:
+def _origin(diff: Diff) -> Html | None:
+    if not diff.origin:
         return None
     return element(
         "section",
         element("details", element("summary", "Where they came from"),
                 element("p", "What makes no difference by itself.", class_="soft"),
-                _change_table("Origin", found.origin)),
+                _change_table("Origin", diff.origin)),
         id="origin",
     )  # fmt: skip

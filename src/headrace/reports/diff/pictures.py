@@ -1,4 +1,4 @@
-"""A column's values before and after, as inline SVG; each says in words what it shows."""
+"""Plots of a column before and after as inline SVG, each with a text alternative."""
 
 from headrace.datasets.diff.model import Column, Distribution
 from headrace.reports import charts
@@ -9,27 +9,27 @@ _WIDE, _TALL = 240, 56
 
 
 def distribution(column: Column) -> Html | None:
-    """Bars before in grey, after as an outline; of text two bars a value."""
-    found = column.distribution
-    if found is None or not found.before:
+    """Plot bars in grey for before and an outline for after; for text two bars a value."""
+    shares = column.distribution
+    if shares is None or not shares.before:
         return None
-    if found.names:
-        return join([_level(found, at) for at in range(len(found.names))])
-    ends = [element("span", wording.value(end)) for end in (found.low, found.high)]
-    return join([_histogram(found, column.name), element("div", ends, class_="ends")])
+    if shares.names:
+        return join([_level(shares, at) for at in range(len(shares.names))])
+    ends = [element("span", wording.value(end)) for end in (shares.low, shares.high)]
+    return join([_histogram(shares, column.name), element("div", ends, class_="ends")])
 
 
-def _histogram(found: Distribution, name: str) -> Html:
-    top = max((*found.before, *found.after), default=0.0) or 1.0
-    step = _WIDE / len(found.before)
+def _histogram(shares: Distribution, name: str) -> Html:
+    top = max((*shares.before, *shares.after), default=0.0) or 1.0
+    step = _WIDE / len(shares.before)
     grey = [
         element("rect", class_="o", x=f"{at * step + 0.5:.1f}", width=f"{step - 1:.1f}",
                 y=f"{_TALL * (1 - share / top):.1f}", height=f"{_TALL * share / top:.1f}")
-        for at, share in enumerate(found.before) if share
+        for at, share in enumerate(shares.before) if share
     ]  # fmt: skip
     edge = f"M0 {_TALL}" + "".join(
         f"V{_TALL * (1 - share / top):.1f}H{(at + 1) * step:.1f}"
-        for at, share in enumerate(found.after)
+        for at, share in enumerate(shares.after)
     )
     return charts.svg(
         _WIDE, _TALL + 2, f"Histogram of {name}: before in grey, after outlined",
@@ -40,9 +40,9 @@ def _histogram(found: Distribution, name: str) -> Html:
     )  # fmt: skip
 
 
-def _level(found: Distribution, at: int) -> Html:
-    before, after = found.before[at], found.after[at]
-    name = wording.shortened(found.names[at] or "''", 24)
-    said = f"{wording.percent(after)}, was {wording.percent(before)}"
+def _level(shares: Distribution, at: int) -> Html:
+    before, after = shares.before[at], shares.after[at]
+    name = wording.shortened(shares.names[at] or "''", 24)
+    label = f"{wording.percent(after)}, was {wording.percent(before)}"
     return element("div", element("bdi", name), charts.level(after, before, name),
-                   element("span", said, class_="num"), class_="level")  # fmt: skip
+                   element("span", label, class_="num"), class_="level")  # fmt: skip

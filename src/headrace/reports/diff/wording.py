@@ -1,17 +1,17 @@
-"""A diff in words: for the page and for the terminal."""
+"""Texts of a diff, for the page and for the terminal."""
 
 from headrace.core.clock import duration_text, iso
 from headrace.datasets.diff.model import Change, Column, Diff, Rows
 from headrace.web import wording
 
 
-def span(found: Diff) -> str:
-    """`1.0.0 → 1.1.0`."""
-    return " → ".join(ref.partition("@")[2] for ref in (found.before, found.after))
+def span(diff: Diff) -> str:
+    """Return the two versions, as in `1.0.0 → 1.1.0`."""
+    return " → ".join(ref.partition("@")[2] for ref in (diff.before, diff.after))
 
 
 def value(cell: object) -> str:
-    """A cell, shortened; a number with all its digits, since the last one may be what differs."""
+    """Return a cell as text, shortened; numbers have all digits, as the last one may differ."""
     if isinstance(cell, float):
         return repr(cell)
     return wording.value(cell)
@@ -20,15 +20,16 @@ def value(cell: object) -> str:
 _MOMENTS = ("until_us", "after_us", "cutoff_us", "since_us")
 
 
-def changed(one: Change) -> tuple[str, str, str]:
-    """(what, before, after) of a change, with moments and spans as people write them."""
-    name = f"{one.group} {one.name}"
+def changed(change: Change) -> tuple[str, str, str]:
+    """Return (name, before, after) of a change, with moments and durations as text."""
+    name = f"{change.group} {change.name}"
     if not name.endswith("_us"):
-        return name, _side(one.before), _side(one.after)
+        return name, _side(change.before), _side(change.after)
     # Unlike the others, such as an embargo, these are points in time.
-    tell = iso if name.endswith(_MOMENTS) else duration_text
+    as_text = iso if name.endswith(_MOMENTS) else duration_text
     before, after = (
-        _side(tell(side) if isinstance(side, int) else side) for side in (one.before, one.after)
+        _side(as_text(side) if isinstance(side, int) else side)
+        for side in (change.before, change.after)
     )
     return name.removesuffix("_us"), before, after
 
@@ -37,17 +38,17 @@ def _side(cell: object) -> str:
     return "" if cell is None else value(cell)
 
 
-def number(found: object) -> str:
-    """A number of a whole column: enough digits to see it move."""
-    return f"{found:.8g}" if isinstance(found, float) else wording.value(found)
+def number(cell: object) -> str:
+    """Return a statistic of a column as text, with enough digits to show a change."""
+    return f"{cell:.8g}" if isinstance(cell, float) else wording.value(cell)
 
 
-def headline(found: Diff) -> str:
-    """What matters most, in one line."""
-    rows = found.rows
-    if found.equal:
+def headline(diff: Diff) -> str:
+    """Return the most important differences in one line."""
+    rows = diff.rows
+    if diff.equal:
         return "nothing differs"
-    said = [
+    counts = [
         f"{count:,} {what}"
         for count, what in (
             (rows.added, "added"), (rows.removed, "removed"), (rows.changed, "changed"),
@@ -55,13 +56,13 @@ def headline(found: Diff) -> str:
         )
         if count
     ]  # fmt: skip
-    parts = [f"rows: {', '.join(said)}"] if said else ["every row is the same"]
+    parts = [f"rows: {', '.join(counts)}"] if counts else ["every row is the same"]
     parts += [
         wording.counted(len(of), what, many)
         for of, what, many in (
-            (found.schema, "change of schema", "changes of schema"),
-            (found.meaning, "change of meaning", "changes of meaning"),
-            (found.governance, "change of governance", "changes of governance"),
+            (diff.schema, "change of schema", "changes of schema"),
+            (diff.meaning, "change of meaning", "changes of meaning"),
+            (diff.governance, "change of governance", "changes of governance"),
         )
         if of
     ]
@@ -69,15 +70,15 @@ def headline(found: Diff) -> str:
 
 
 def what_moved(column: Column, rows: Rows) -> str:
-    """`1,024 cells changed (3.1%); 12% apart, PSI 0.31`."""
-    said = []
+    """Return the changes of a column, as in `1,024 cells changed (3.1%); 12% apart, PSI 0.31`."""
+    parts = []
     both = rows.same + rows.changed + rows.moved
     if column.changed is None:
-        said.append("cells not compared")
+        parts.append("cells not compared")
     elif column.changed:
         share = wording.percent(min(1.0, column.changed / max(1, both)))
-        said.append(f"{wording.counted(column.changed, 'cell')} changed ({share})")
+        parts.append(f"{wording.counted(column.changed, 'cell')} changed ({share})")
     if column.distribution is not None:
         apart = wording.percent(column.distribution.distance)
-        said.append(f"{apart} apart, PSI {column.distribution.psi:.3g}")
-    return "; ".join(said)
+        parts.append(f"{apart} apart, PSI {column.distribution.psi:.3g}")
+    return "; ".join(parts)

@@ -1,4 +1,4 @@
-"""The monitor for people: in the orchestrator's metadata, and as a page of its own."""
+"""Reports of a monitor: in the orchestrator's metadata, and as a page of its own."""
 
 from headrace.reports.monitor.inline import markdown
 from headrace.reports.monitor.model import MonitorReport

@@ -1,4 +1,4 @@
-"""Business figures of a monitor, from what its ledgers say and from nothing else."""
+"""Business figures of a monitor, from its ledgers alone."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +15,7 @@ def figures(
     retrainings: Iterable[Retraining],
     lead_times: Sequence[int] = (),
 ) -> Figures:
-    """The figures of these windows; `lead_times` are spans (us) from an arrival to a model."""
+    """Return the figures of these windows; `lead_times` (us) are from an arrival to a model."""
     recorded = {window.entry.window: window.entry.recorded_at for window in windows}
     waits = [
         max(0, incident.acknowledged.recorded_at - recorded[incident.first])
@@ -25,9 +25,11 @@ def figures(
     covered = sum(window.entry.window.end - window.entry.window.first for window in windows) * DAY
     return Figures(
         windows=len(windows),
-        judged=sum(window.seen is not None and bool(window.seen.heat) for window in windows),
+        evaluated=sum(
+            window.details is not None and bool(window.details.heat) for window in windows
+        ),
         labelled=sum(
-            window.seen is not None and window.seen.loss is not None for window in windows
+            window.details is not None and window.details.loss is not None for window in windows
         ),
         incidents=len(incidents),
         pages=sum(incident.paged for incident in incidents),
@@ -40,21 +42,21 @@ def figures(
 
 
 def spread(spans: Sequence[int]) -> Spread | None:
-    """None of nothing; the median is the lower of two middle ones."""
+    """Return the spread of spans, None without any; the median is the lower of two middle ones."""
     ordered = sorted(spans)
     if not ordered:
         return None
     return Spread(len(ordered), ordered[(len(ordered) - 1) // 2], ordered[-1])
 
 
-def cost(one: Retraining) -> Cost:
-    """The sums of what the steps say they took, and the rows the model learned from."""
-    details = {step.step: step.detail for step in one.steps}
+def cost(retraining: Retraining) -> Cost:
+    """Return the total time of the steps, and the number of training rows."""
+    details = {step.step: step.detail for step in retraining.steps}
     walls = [float(d["seconds"]) for d in details.values() if d.get("seconds") is not None]
     cpus = [float(d["cpu_s"]) for d in details.values() if d.get("cpu_s") is not None]
     rows = details.get("trained", {}).get("rows")
     return Cost(
-        one.trigger_id,
+        retraining.trigger_id,
         sum(walls) if walls else None,
         sum(cpus) if cpus else None,
         int(rows) if rows is not None else None,

@@ -1,6 +1,6 @@
-"""The pictures of the monitor's report as inline SVG; each says in words what it shows.
+"""Plots of the monitor's report as inline SVG, each with a text alternative.
 
-They are drawn for half a year at the width of a phone; a page lays two of them side by side.
+A plot covers half a year at the width of a phone; a page places two of them side by side.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from headrace.web.wording import percent, shortened
 CHUNK = 26  # windows of one picture: half a year of weeks
 WIDE = 364
 HEAT_STEPS = (0.5, 1.0, 1.5, 3.0)
-_LEFT, _LANE = 66, 24
+_LABEL_WIDTH, _LANE = 66, 24
 _LANES: tuple[tuple[str, frozenset[str]], ...] = (
     ("fault", DISTRUSTED),
     ("moved", frozenset({"population"})),
@@ -30,46 +30,46 @@ _SHOWN_LEVELS = 7
 
 
 def chunks(count: int) -> list[range]:
-    """The windows of each picture; the last picture is as wide as the others."""
+    """Return the windows of each plot; the last plot is as wide as the others."""
     return [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
 
 
 def timeline(windows: Sequence[WindowView], reigns: Sequence[Reign]) -> Html:
-    """Evidence by kind, decisions, and where the champion changed; a loud window is a link."""
-    return element("div", [_half(windows, reigns, some) for some in chunks(len(windows))],
+    """Plot evidence by kind, decisions and champion changes, with links to loud windows."""
+    return element("div", [_half(windows, reigns, chunk) for chunk in chunks(len(windows))],
                    class_="halves")  # fmt: skip
 
 
-def _half(windows: Sequence[WindowView], reigns: Sequence[Reign], some: range) -> Html:
-    step = (WIDE - _LEFT) / CHUNK
+def _half(windows: Sequence[WindowView], reigns: Sequence[Reign], chunk: range) -> Html:
+    step = (WIDE - _LABEL_WIDTH) / CHUNK
     base = 16 + _LANE * (len(_LANES) + 1)
     names = [*(name for name, _ in _LANES), "decision"]
     labels = [
-        element("text", name, class_="tx", x=_LEFT - 6, y=16 + _LANE * (lane + 1) - 6,
+        element("text", name, class_="tx", x=_LABEL_WIDTH - 6, y=16 + _LANE * (lane + 1) - 6,
                 text_anchor="end")
         for lane, name in enumerate(names)
     ]  # fmt: skip
     rules = [
-        element("line", class_="ax", x1=_LEFT, x2=WIDE, y1=16 + _LANE * (lane + 1),
+        element("line", class_="ax", x1=_LABEL_WIDTH, x2=WIDE, y1=16 + _LANE * (lane + 1),
                 y2=16 + _LANE * (lane + 1))
         for lane in range(len(names))
     ]  # fmt: skip
-    columns = [_column(windows[at], _LEFT + (at - some.start) * step, step) for at in some]
-    marks = list(_crowned(windows, reigns, some, step, base))
-    first, last = windows[some.start].entry.window, windows[some.stop - 1].entry.window
-    says = f"Evidence and decisions from {day_text(first.first)} to {day_text(last.end - 1)}"
-    ends = _ends(windows, some, base + 16, step)
-    return svg(WIDE, base + 22, says, *labels, *rules, *columns, *marks, *ends)
+    columns = [_column(windows[at], _LABEL_WIDTH + (at - chunk.start) * step, step) for at in chunk]
+    marks = list(_crowned(windows, reigns, chunk, step, base))
+    first, last = windows[chunk.start].entry.window, windows[chunk.stop - 1].entry.window
+    label = f"Evidence and decisions from {day_text(first.first)} to {day_text(last.end - 1)}"
+    ends = _ends(windows, chunk, base + 16, step)
+    return svg(WIDE, base + 22, label, *labels, *rules, *columns, *marks, *ends)
 
 
-def _column(view: WindowView, left: float, step: float) -> Html:
+def _column(view: WindowView, x: float, step: float) -> Html:
     parts = [
         part
         for lane, (_, kinds) in enumerate(_LANES)
-        if (part := _mark(view, kinds, left, step, 16 + _LANE * (lane + 1)))
+        if (part := _mark(view, kinds, x, step, 16 + _LANE * (lane + 1)))
     ]
     tall, base = _ACTIONS[view.action], 16 + _LANE * (len(_LANES) + 1)
-    parts.append(_bar(f"d{view.action}", left, step, base, tall))
+    parts.append(_bar(f"d{view.action}", x, step, base, tall))
     title = element("title", f"{view.entry.window.text}: {view.action}")
     inside = element("g", title, parts)
     return element("a", inside, href=f"#{anchor(view)}") if view.loud else inside
@@ -79,66 +79,64 @@ def anchor(view: WindowView) -> str:
     return f"w{view.entry.window.end}"
 
 
-def _mark(
-    view: WindowView, kinds: frozenset[str], left: float, step: float, base: int
-) -> Html | None:
-    found = [one for one in view.entry.evidence if one.kind in kinds]
-    if not found:
+def _mark(view: WindowView, kinds: frozenset[str], x: float, step: float, base: int) -> Html | None:
+    findings = [finding for finding in view.entry.evidence if finding.kind in kinds]
+    if not findings:
         return None
-    loud = any(one.severity == "alarm" for one in found)
-    return _bar("ealarm" if loud else "enotice", left, step, base, 17 if loud else 8)
+    loud = any(finding.severity == "alarm" for finding in findings)
+    return _bar("ealarm" if loud else "enotice", x, step, base, 17 if loud else 8)
 
 
-def _bar(css: str, left: float, step: float, base: float, tall: float) -> Html:
-    return element("rect", class_=css, x=f"{left + 1:.1f}", y=f"{base - tall:.1f}",
+def _bar(css: str, x: float, step: float, base: float, tall: float) -> Html:
+    return element("rect", class_=css, x=f"{x + 1:.1f}", y=f"{base - tall:.1f}",
                    width=f"{step - 2:.1f}", height=f"{tall:g}")  # fmt: skip
 
 
 def _crowned(
-    windows: Sequence[WindowView], reigns: Sequence[Reign], some: range, step: float, base: int
+    windows: Sequence[WindowView], reigns: Sequence[Reign], chunk: range, step: float, base: int
 ) -> Iterator[Html]:
-    """A line through all lanes where a champion began; the first one may be before the picture."""
+    """Yield a line through all lanes where a champion began, if that is within the plot."""
     for reign in reigns:
-        at = next((n for n in some if windows[n].closes >= reign.began), None)
-        earlier = some.start and windows[some.start - 1].closes >= reign.began
+        at = next((n for n in chunk if windows[n].closes >= reign.began), None)
+        earlier = chunk.start and windows[chunk.start - 1].closes >= reign.began
         if at is None or earlier:
             continue
-        x = f"{_LEFT + (at - some.start) * step + step / 2:.1f}"
-        title = element("title", f"{reign.ref} in charge: {reign.reason}")
+        x = f"{_LABEL_WIDTH + (at - chunk.start) * step + step / 2:.1f}"
+        title = element("title", f"Champion {reign.ref}: {reign.reason}")
         line = element("line", class_="crown", x1=x, x2=x, y1=12, y2=base)
         yield element("g", title, line, element("text", "▼", class_="tx crowned", x=x, y=11,
                                                 text_anchor="middle"))  # fmt: skip
 
 
-def _ends(windows: Sequence[WindowView], some: range, y: int, step: float) -> Iterator[Html]:
-    """The day on which the first and the last window of the picture begin."""
-    for at, where in ((some.start, "start"), (some.stop - 1, "end")):
-        if at == some.start and where == "end":
+def _ends(windows: Sequence[WindowView], chunk: range, y: int, step: float) -> Iterator[Html]:
+    """Yield the days on which the first and the last window of the plot begin."""
+    for at, where in ((chunk.start, "start"), (chunk.stop - 1, "end")):
+        if at == chunk.start and where == "end":
             return
-        x = _LEFT + (at - some.start + (where == "end")) * step
+        x = _LABEL_WIDTH + (at - chunk.start + (where == "end")) * step
         day = day_text(windows[at].entry.window.first)
         yield element("text", day, class_="tx", x=f"{x:.1f}", y=y, text_anchor=where)
 
 
-def heat(windows: Sequence[WindowView], most: int = 20) -> Html | None:
-    """The columns that came nearest to their limits, week by week; None where none was judged."""
-    rows = heat_rows(windows, most)
+def heat(windows: Sequence[WindowView], max_columns: int = 20) -> Html | None:
+    """Plot the columns closest to their limits by window; None if none was evaluated."""
+    rows = heat_rows(windows, max_columns)
     if not rows:
         return None
-    return element("div", [_heat_half(windows, rows, some) for some in chunks(len(windows))],
+    return element("div", [_heat_half(windows, rows, chunk) for chunk in chunks(len(windows))],
                    class_="halves")  # fmt: skip
 
 
-def heat_rows(windows: Sequence[WindowView], most: int) -> list[str]:
-    """Names of columns, the one furthest beyond its limit first."""
+def heat_rows(windows: Sequence[WindowView], max_columns: int) -> list[str]:
+    """Return the names of columns, the one furthest beyond its limit first."""
     highest: dict[str, float] = {}
     for view in windows:
-        for name, value in (view.seen.heat if view.seen else {}).items():
+        for name, value in (view.details.heat if view.details else {}).items():
             highest[name] = max(value, highest.get(name, 0.0))
-    return sorted(highest, key=lambda name: (-highest[name], name))[:most]
+    return sorted(highest, key=lambda name: (-highest[name], name))[:max_columns]
 
 
-def _heat_half(windows: Sequence[WindowView], rows: Sequence[str], some: range) -> Html:
+def _heat_half(windows: Sequence[WindowView], rows: Sequence[str], chunk: range) -> Html:
     step = (WIDE - _NAMES) / CHUNK
     shades: dict[int, list[str]] = {}
     labels = []
@@ -148,30 +146,30 @@ def _heat_half(windows: Sequence[WindowView], rows: Sequence[str], some: range) 
             element("text", element("title", name), _clipped(name), class_="tx hn", x=_NAMES - 5,
                     y=y + 11, text_anchor="end")
         )  # fmt: skip
-        for at in some:
-            seen = windows[at].seen
-            value = None if seen is None else seen.heat.get(name)
+        for at in chunk:
+            details = windows[at].details
+            value = None if details is None else details.heat.get(name)
             if value is not None:
                 shade = sum(value > step for step in HEAT_STEPS)
-                left = _NAMES + (at - some.start) * step
-                box = f"M{left:.1f} {y + 1}h{step - 1:.1f}v{_TALL_CELL - 2}h{1 - step:.1f}z"
+                x = _NAMES + (at - chunk.start) * step
+                box = f"M{x:.1f} {y + 1}h{step - 1:.1f}v{_TALL_CELL - 2}h{1 - step:.1f}z"
                 shades.setdefault(shade, []).append(box)
     cells = [element("path", class_=f"h{shade}", d="".join(d)) for shade, d in shades.items()]
     tall = len(rows) * _TALL_CELL
     ends = [
         element("text", day_text(windows[at].entry.window.first), class_="tx", y=tall + 13,
                 x=_NAMES if where == "start" else WIDE, text_anchor=where)
-        for at, where in ((some.start, "start"), (some.stop - 1, "end"))
+        for at, where in ((chunk.start, "start"), (chunk.stop - 1, "end"))
     ]  # fmt: skip
-    says = "How far each column came towards its own limit, window by window"
-    return svg(WIDE, tall + 18, says, *labels, *cells, *ends)
+    label = "How far each column came towards its own limit, window by window"
+    return svg(WIDE, tall + 18, label, *labels, *cells, *ends)
 
 
-def _clipped(name: str, most: int = 28) -> str:
-    """Both ends of a long name: `carrier_orig…delay_last_6h`."""
-    if len(name) <= most:
+def _clipped(name: str, max_length: int = 28) -> str:
+    """Return both ends of a long name, as in `carrier_orig…delay_last_6h`."""
+    if len(name) <= max_length:
         return name
-    return f"{name[: most // 2 - 2]}…{name[-(most - most // 2 + 1) :]}"
+    return f"{name[: max_length // 2 - 2]}…{name[-(max_length - max_length // 2 + 1) :]}"
 
 
 def heat_key() -> Html:
@@ -184,12 +182,12 @@ def heat_key() -> Html:
     return element("p", [element("span", key, class_="shade") for key in keys], class_="small")
 
 
-def shape(name: str, shown: Shape) -> Html:
-    """Before in grey, this window outlined or above: a histogram, or the levels that moved most."""
-    before, after = _shares(shown.before), _shares(shown.after)
-    if shown.labels[-3:-1] == ("rarer", "unknown"):
-        return join(_levels(shown.labels, before, after))
-    labels, nulls = shown.labels[:-1], (before[-1], after[-1])
+def shape(name: str, distribution: Shape) -> Html:
+    """Plot a histogram, before in grey and this window outlined; for text the top changes."""
+    before, after = _shares(distribution.before), _shares(distribution.after)
+    if distribution.labels[-3:-1] == ("rarer", "unknown"):
+        return join(_levels(distribution.labels, before, after))
+    labels, nulls = distribution.labels[:-1], (before[-1], after[-1])
     inner = [at for at in range(len(labels)) if before[at] or after[at]] or [0]
     span = slice(inner[0], inner[-1] + 1)
     first, last = labels[inner[0]], labels[inner[-1]]
@@ -235,7 +233,7 @@ def _histogram(name: str, before: Sequence[float], after: Sequence[float]) -> Ht
 
 
 def _levels(labels: Sequence[str], before: Sequence[float], after: Sequence[float]) -> list[Html]:
-    """Those whose share changed most, above each other: now, and before."""
+    """Plot the levels with the largest changes of their share, now above before."""
     order = sorted(range(len(labels)), key=lambda at: (-abs(after[at] - before[at]), at))
     return [
         _level(
@@ -246,19 +244,19 @@ def _levels(labels: Sequence[str], before: Sequence[float], after: Sequence[floa
     ]
 
 
-def _level(name: str, now: float, then: float, said: str) -> Html:
-    shown = shortened(name or "''", 24)
+def _level(name: str, now: float, then: float, label: str) -> Html:
+    short_name = shortened(name or "''", 24)
     return element(
         "div",
-        element("bdi", shown),
-        level(min(1.0, now), min(1.0, then), shown),
-        element("span", said, class_="num"),
+        element("bdi", short_name),
+        level(min(1.0, now), min(1.0, then), short_name),
+        element("span", label, class_="num"),
         class_="level",
     )
 
 
 def loudest(evidence: Sequence[Evidence]) -> list[Evidence]:
-    """Alarms first, then by how far each is beyond its threshold."""
+    """Sort evidence: alarms first, then by the ratio to its threshold."""
     return sorted(
         evidence,
         key=lambda evidence: (
@@ -270,53 +268,60 @@ def loudest(evidence: Sequence[Evidence]) -> list[Evidence]:
 
 
 def rates(levels: Sequence[Rate]) -> Html:
-    """Two bars a level, observed above expected; those furthest apart for their rows first."""
-    order = sorted(levels, key=lambda one: (-_apart(one), one.level))[:_SHOWN_LEVELS]
-    widest = max((max(one.observed, one.expected) for one in order), default=0.0) or 1.0
+    """Plot two bars a level, observed above expected; the most significant difference first."""
+    order = sorted(levels, key=lambda rate: (-_apart(rate), rate.level))[:_SHOWN_LEVELS]
+    widest = max((max(rate.observed, rate.expected) for rate in order), default=0.0) or 1.0
     return join(
         [
-            _level(one.level, one.observed / widest, one.expected / widest,
-                   f"{percent(one.observed)}, scored {percent(one.expected)} ({one.rows:,} rows)")
-            for one in order
+            _level(rate.level, rate.observed / widest, rate.expected / widest,
+                   f"{percent(rate.observed)}, scored {percent(rate.expected)} "
+                   f"({rate.rows:,} rows)")
+            for rate in order
         ]
     )  # fmt: skip
 
 
-def _apart(one: Rate) -> float:
-    """How many standard errors the two rates are apart, if rows were independent."""
-    error = (one.expected * (1 - one.expected) / one.rows) ** 0.5
-    return abs(one.observed - one.expected) / error if error > 0 else 0.0
+def _apart(rate: Rate) -> float:
+    """Return the difference of the two rates in standard errors, for independent rows."""
+    error = (rate.expected * (1 - rate.expected) / rate.rows) ** 0.5
+    return abs(rate.observed - rate.expected) / error if error > 0 else 0.0
 
 
-def most_apart(found: Mapping[str, Sequence[Rate]], most: int) -> list[str]:
-    """The columns in whose levels observed and expected are furthest apart."""
-    worst = {name: max(map(_apart, levels), default=0.0) for name, levels in found.items()}
-    return sorted(found, key=lambda name: (-worst[name], name))[:most]
+def most_apart(rates_by_column: Mapping[str, Sequence[Rate]], max_columns: int) -> list[str]:
+    """Return the columns with the largest difference of observed and expected in a level."""
+    worst = {
+        name: max(map(_apart, levels), default=0.0) for name, levels in rates_by_column.items()
+    }
+    return sorted(rates_by_column, key=lambda name: (-worst[name], name))[:max_columns]
 
 
 def differences(levels: Sequence[Mapping[str, Any]]) -> Html:
-    """Intervals around a line at zero, of {value, rows, difference, low, high, worse}."""
-    shown = sorted(levels, key=lambda one: (-abs(float(one["difference"])), str(one["value"])))
-    shown = shown[: 2 * _SHOWN_LEVELS]
-    reach = max((max(abs(float(one["low"])), abs(float(one["high"]))) for one in shown), default=0)
-    return join([_difference(one, reach or 1.0) for one in shown])
+    """Plot intervals around zero, of {value, rows, difference, low, high, worse}."""
+    entries = sorted(
+        levels, key=lambda entry: (-abs(float(entry["difference"])), str(entry["value"]))
+    )
+    entries = entries[: 2 * _SHOWN_LEVELS]
+    reach = max(
+        (max(abs(float(entry["low"])), abs(float(entry["high"]))) for entry in entries), default=0
+    )
+    return join([_difference(entry, reach or 1.0) for entry in entries])
 
 
-def _difference(one: Mapping[str, Any], reach: float) -> Html:
-    low, high, middle = (float(one[key]) for key in ("low", "high", "difference"))
-    name = shortened(str(one["value"]) or "''", 24)
-    said = f"{middle:+.4f} [{low:+.4f}, {high:+.4f}], {int(one['rows']):,} rows"
+def _difference(entry: Mapping[str, Any], reach: float) -> Html:
+    low, high, middle = (float(entry[key]) for key in ("low", "high", "difference"))
+    name = shortened(str(entry["value"]) or "''", 24)
+    figures = f"{middle:+.4f} [{low:+.4f}, {high:+.4f}], {int(entry['rows']):,} rows"
     x = [60 + 58 * value / reach for value in (low, high, middle)]
-    css = "ealarm" if one.get("worse") else "ts"
+    css = "ealarm" if entry.get("worse") else "ts"
     picture = svg(
         120,
         16,
-        f"{name}: {said}",
+        f"{name}: {figures}",
         element("line", class_="zero", x1=60, x2=60, y1=0, y2=16),
         element("rect", class_="o", x=f"{x[0]:.1f}", y=6, width=f"{max(1.0, x[1] - x[0]):.1f}",
                 height=4),
         element("rect", class_=css, x=f"{x[2] - 2:.1f}", y=3, width=4, height=10),
     )  # fmt: skip
-    told = element("span", said, " ", element("strong", "worse", class_="bad")
-                   if one.get("worse") else None, class_="num")  # fmt: skip
-    return element("div", element("bdi", name), picture, told, class_="level")
+    label = element("span", figures, " ", element("strong", "worse", class_="bad")
+                   if entry.get("worse") else None, class_="num")  # fmt: skip
+    return element("div", element("bdi", name), picture, label, class_="level")

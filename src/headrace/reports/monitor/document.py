@@ -1,4 +1,4 @@
-"""The facts of a monitor as JSON values, for scripts; moments in RFC 3339."""
+"""Facts of a monitor as JSON values, for scripts; moments in RFC 3339."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from headrace.reports.monitor import sentences
 from headrace.reports.monitor.model import Figures, MonitorReport, Spread, WindowView
 
 
-def status_json(report: MonitorReport, most: int) -> dict[str, Any]:
-    """One screen of it: the newest `most` windows, what is open, what may retrain and when."""
+def status_json(report: MonitorReport, max_windows: int) -> dict[str, Any]:
+    """Return a summary: the newest windows, open incidents and the next possible retraining."""
     reign, state = report.champion, report.state
     next_at = report.next_retraining
     return {
@@ -19,12 +19,12 @@ def status_json(report: MonitorReport, most: int) -> dict[str, Any]:
         "says": sentences.headline(report),
         "needs_attention": report.needs_attention,
         "gaps": [
-            {"table": gap.table, "held": list(gap.held), "missing": list(gap.missing)}
+            {"table": gap.table, "held": list(gap.blocked), "missing": list(gap.missing)}
             for gap in report.gaps
         ],
         "windows": len(report.windows),
-        "latest": [_brief(view) for view in report.windows[-most:]],
-        "open": [incident_json(one) for one in report.open],
+        "latest": [_brief(view) for view in report.windows[-max_windows:]],
+        "open": [incident_json(incident) for incident in report.open],
         "champion": None
         if reign is None
         else {"ref": reign.ref, "since": iso(reign.since), "reason": reign.reason},
@@ -53,14 +53,14 @@ def _brief(view: WindowView) -> dict[str, Any]:
     }
 
 
-def incident_json(one: Incident) -> dict[str, Any]:
-    ack = one.acknowledged
+def incident_json(incident: Incident) -> dict[str, Any]:
+    ack = incident.acknowledged
     return {
-        "since": one.first.text,
-        "last": one.last.text,
-        "open": one.is_open,
-        "about": sorted(one.topics),
-        "sentence": one.sentence,
+        "since": incident.first.text,
+        "last": incident.last.text,
+        "open": incident.is_open,
+        "about": sorted(incident.topics),
+        "sentence": incident.sentence,
         "acknowledged": None
         if ack is None
         else {"principal": ack.principal, "reason": ack.reason, "at": iso(ack.recorded_at)},
@@ -68,59 +68,59 @@ def incident_json(one: Incident) -> dict[str, Any]:
 
 
 def window_json(report: MonitorReport, view: WindowView) -> dict[str, Any]:
-    """Everything about one window."""
+    """Return all facts about one window."""
     entry = view.entry
     return {
         "monitor": report.monitor,
         **entry.to_json(),
         "attribution": view.attribution.to_json(),
         "recorded_at": iso(entry.recorded_at),
-        "rows": None if view.seen is None else view.seen.rows,
+        "rows": None if view.details is None else view.details.rows,
         "acknowledged": [
             {"principal": ack.principal, "reason": ack.reason, "at": iso(ack.recorded_at)}
             for ack in view.acks
         ],
-        "accepted": [acceptance_json(one) for one in view.accepted],
-        "alternatives": dict(view.others),
-        "later": [one.to_json() for one in view.later],
+        "accepted": [acceptance_json(acceptance) for acceptance in view.accepted],
+        "alternatives": dict(view.alternatives),
+        "later": [later_entry.to_json() for later_entry in view.later],
     }
 
 
-def acceptance_json(one: Acceptance) -> dict[str, Any]:
+def acceptance_json(acceptance: Acceptance) -> dict[str, Any]:
     return {
-        "principal": one.principal,
-        "reason": one.reason,
-        "about": list(one.about),
-        "withdrawn": one.withdrawn,
-        "at": iso(one.recorded_at),
+        "principal": acceptance.principal,
+        "reason": acceptance.reason,
+        "about": list(acceptance.about),
+        "withdrawn": acceptance.withdrawn,
+        "at": iso(acceptance.recorded_at),
     }
 
 
-def figures_json(found: Figures) -> dict[str, Any]:
-    """The business figures; spans in seconds."""
+def figures_json(figures: Figures) -> dict[str, Any]:
+    """Return the business figures, with spans in seconds."""
     return {
-        "windows": found.windows,
-        "judged": found.judged,
-        "labelled": found.labelled,
-        "incidents": found.incidents,
-        "acknowledged": found.acknowledged,
-        "pages": found.pages,
-        "pages_per_month": round(found.pages_per_month, 3),
-        "delivery_to_model_s": _spread(found.lead_time),
-        "alarm_to_acknowledgement_s": _spread(found.diagnose),
+        "windows": figures.windows,
+        "judged": figures.evaluated,
+        "labelled": figures.labelled,
+        "incidents": figures.incidents,
+        "acknowledged": figures.acknowledged,
+        "pages": figures.pages,
+        "pages_per_month": round(figures.pages_per_month, 3),
+        "delivery_to_model_s": _spread(figures.lead_time),
+        "alarm_to_acknowledgement_s": _spread(figures.diagnose),
         "retrainings": [
             {"trigger_id": c.trigger_id, "wall_s": c.wall_s, "cpu_s": c.cpu_s, "rows": c.rows}
-            for c in found.costs
+            for c in figures.costs
         ],
     }
 
 
-def _spread(found: Spread | None) -> dict[str, Any] | None:
-    if found is None:
+def _spread(spread: Spread | None) -> dict[str, Any] | None:
+    if spread is None:
         return None
     second = 1_000_000
     return {
-        "count": found.count,
-        "median": found.median / second,
-        "longest": found.longest / second,
+        "count": spread.count,
+        "median": spread.median / second,
+        "longest": spread.longest / second,
     }

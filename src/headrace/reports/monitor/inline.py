@@ -1,4 +1,4 @@
-"""A run of the monitor for people: what needs a look, in sentences, and two plots."""
+"""Report of a monitor run: the windows that need attention, and plots."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,10 @@ LISTED = 12
 
 
 def pictures(run: MonitorRun) -> dict[str, str]:
-    """{name: SVG}: `decisions` and `heat`, and `loss` and `ranking` where the model was judged."""
+    """Return {name: SVG}: `decisions`, `heat`, and with an evaluated model `loss`, `ranking`."""
     labels = [day_text(result.window.first) for result in run.results]
     marks = [result.decision.action for result in run.results]
-    found = {
+    plots = {
         "decisions": svg_plots.timeline(
             "Decisions, one window a bar", marks, labels, ACTION_STYLES
         ),
@@ -28,21 +28,21 @@ def pictures(run: MonitorRun) -> dict[str, str]:
     if any(result.scored for result in run.results):
         loss = [result.scored.loss if result.scored else None for result in run.results]
         ranks = [result.scored.ranking if result.scored else None for result in run.results]
-        found["loss"] = svg_plots.line("Log loss on labels that were mature", loss, labels)
-        found["ranking"] = svg_plots.line("Area under the ROC curve", ranks, labels)
-    return found
+        plots["loss"] = svg_plots.line("Log loss on labels that were mature", loss, labels)
+        plots["ranking"] = svg_plots.line("Area under the ROC curve", ranks, labels)
+    return plots
 
 
 def heat_rows(results: Sequence[WindowResult]) -> dict[str, list[float | None]]:
-    """The columns that came nearest to their limits, the nearest first; None where not judged."""
+    """Return the columns closest to their limits, the closest first; None if not evaluated."""
     columns = sorted({column for result in results for column in result.heat})
     highest = {c: max(result.heat.get(c, 0.0) for result in results) for c in columns}
-    chosen = sorted(columns, key=lambda c: (-highest[c], c))[:HEAT_ROWS]
-    return {c: [result.heat.get(c) for result in results] for c in chosen}
+    selected = sorted(columns, key=lambda c: (-highest[c], c))[:HEAT_ROWS]
+    return {c: [result.heat.get(c) for result in results] for c in selected}
 
 
 def markdown(run: MonitorRun) -> str:
-    """The whole report as markdown; its plots are inside, as data."""
+    """Return the report as markdown with embedded plots."""
     counts = ", ".join(f"{name} {n}" for name, n in run.counts().items() if n)
     parts = [f"**{run.name}**: {len(run.results)} windows ({counts or 'none closed yet'})."]
     if run.results:
@@ -56,7 +56,7 @@ def markdown(run: MonitorRun) -> str:
 
 
 def _rows(results: Sequence[WindowResult]) -> list[str]:
-    """The newest windows first."""
+    """Return the table rows, the newest windows first."""
     return [
         f"| {result.window.text} | {result.decision.action} "
         f"| {_cell(' '.join(result.decision.reasons))} |"

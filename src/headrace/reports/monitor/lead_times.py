@@ -1,4 +1,4 @@
-"""How long a delivery takes until a model has learned from it."""
+"""Time from a delivery to the first model trained on it."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from headrace.pipeline.definition import Pipeline
 
 
 def lead_times(pipeline: Pipeline, home: Home) -> Iterator[int]:
-    """From the arrival of each batch to the first champion that learned from it (us)."""
+    """Yield the time (us) from each batch's arrival to the first champion trained on it."""
     from headrace.models.registry import history
 
     arrived: dict[tuple[str, str], int] = {}
@@ -18,23 +18,23 @@ def lead_times(pipeline: Pipeline, home: Home) -> Iterator[int]:
         for table in pipeline.tables:
             for key, batch in ledger.batches(table.name).items():
                 arrived[table.name, key] = batch.received_at
-    for one in history(home, pipeline.model.name):
-        made = parse_iso(one.since)
-        for learned in _learned_from(home, one.dataset):
+    for champion in history(home, pipeline.model.name):
+        promoted_at = parse_iso(champion.since)
+        for learned in _learned_from(home, champion.dataset):
             at = arrived.pop(learned, -1)
             if at >= 0:
-                yield max(0, made - at)
+                yield max(0, promoted_at - at)
 
 
 def _learned_from(home: Home, dataset: str) -> Iterator[tuple[str, str]]:
-    """(table, batch) of everything in a release; nothing where it is gone, as after an erasure."""
+    """Yield (table, batch) of each batch in a release; nothing if it was erased."""
     from headrace.datasets.store.store import Store
 
     store = Store.find(home.store)
     try:
         manifest = store.manifest(*store.resolve(dataset))
-        for table, given in manifest.inputs.items():
-            for batch in store.get_json(given.batch_list) if given.batch_list else ():
+        for table, source in manifest.inputs.items():
+            for batch in store.get_json(source.batch_list) if source.batch_list else ():
                 yield table, batch
     except HeadraceError:
         return

@@ -1,4 +1,4 @@
-"""Every fact that the monitor's report shows. Moments are int64 microseconds UTC."""
+"""Facts that the monitor's report shows. Moments are int64 microseconds UTC."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,20 +15,20 @@ from headrace.monitoring.run_details import WindowDetails
 
 @dataclass(frozen=True)
 class WindowView:
-    """A window as it was decided first; `later` are entries on evidence that came afterwards.
+    """Window as it was decided first; `later` are entries on later evidence.
 
-    `accepted` is what people said of its data, taken back or not. `others` is {alternative: its
-    action}.
+    `accepted` are all acceptances of its data, withdrawn or not. `alternatives` is {alternative
+    policy: its action}.
     """
 
     entry: Entry
     closes: int
     attribution: Attribution
-    seen: WindowDetails | None = None
+    details: WindowDetails | None = None
     later: tuple[Entry, ...] = ()
     acks: tuple[Ack, ...] = ()
     accepted: tuple[Acceptance, ...] = ()
-    others: Mapping[str, str] = field(default_factory=dict)
+    alternatives: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def action(self) -> str:
@@ -41,7 +41,7 @@ class WindowView:
 
 @dataclass(frozen=True)
 class Reign:
-    """A champion: `began` is the end of the window, or the training cut, that it came with."""
+    """Champion: `began` is the end of the window that triggered it, or its training cut."""
 
     ref: str
     since: int
@@ -51,7 +51,7 @@ class Reign:
 
 @dataclass(frozen=True)
 class Retraining:
-    """What became of one trigger. `ending` is "" while it goes on; `reasons` why it was started."""
+    """Retraining of one trigger, with `reasons`. `ending` is "" while it is in progress."""
 
     trigger_id: str
     asked_at: int | None
@@ -63,17 +63,17 @@ class Retraining:
 
 @dataclass(frozen=True)
 class Compared:
-    """An alternative policy, what the same evidence comes to, and its action by a window's end."""
+    """Alternative policy: its counts on the same evidence, and its action by a window's end."""
 
     name: str
-    says: str
+    description: str
     tally: Tally
     actions: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Spans of time (us): how many, the middle one and the longest."""
+    """Spans of time (us): their number, the median and the longest."""
 
     count: int
     median: int
@@ -82,7 +82,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one retraining took; None where its steps do not say."""
+    """Cost of one retraining; None where its steps do not record it."""
 
     trigger_id: str
     wall_s: float | None
@@ -92,19 +92,19 @@ class Cost:
 
 @dataclass(frozen=True)
 class Figures:
-    """The business figures. `months` is what the windows cover.
+    """Business figures. `months` is the time that the windows cover.
 
     Attributes:
-        lead_time: from the arrival of a batch to the first model that learned from it.
+        lead_time: from the arrival of a batch to the first model trained on it.
         diagnose: from the record of an incident to its first acknowledgement.
-        incidents, acknowledged: how many there are.
-        pages: incidents that sent one: not where another alert, of a delivery or a rollback, told
-            of it.
-        judged: windows whose columns could be judged; `labelled`: whose model could.
+        incidents, acknowledged: number of each.
+        pages: incidents that sent a page; none if another alert, of a delivery or a rollback,
+            reported it.
+        evaluated: windows with evaluated columns; `labelled`: with an evaluated model.
     """
 
     windows: int
-    judged: int
+    evaluated: int
     labelled: int
     incidents: int
     pages: int
@@ -121,23 +121,23 @@ class Figures:
 
 @dataclass(frozen=True)
 class Gap:
-    """Slots of a watched table that the monitor has no data of.
+    """Slots of a watched table without data for the monitor.
 
     Attributes:
-        held: slots with a batch that is blocked, pending or in ERROR.
+        blocked: slots with a batch that is blocked, pending or in ERROR.
         missing: expected slots before today without a delivery.
     """
 
     table: str
-    held: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class MonitorReport:
-    """All of one monitor. `state` is what the last window left; `next_retraining` see `decide`.
+    """Report on one monitor. `state` is that after the last window; `next_retraining` see `decide`.
 
-    `trained_at` is up to when (us) the champion was taught; `gaps` are of tables that have any.
+    `trained_at` is the training cut (us) of the champion; `gaps` has the tables with gaps only.
     """
 
     monitor: str
@@ -162,15 +162,15 @@ class MonitorReport:
 
     @property
     def needs_attention(self) -> bool:
-        """True if data is held back, or something is open that nobody has acknowledged."""
-        unknown = any(one.acknowledged is None for one in self.open)
-        return unknown or any(gap.held for gap in self.gaps)
+        """True if a delivery is blocked, or an open incident is not acknowledged."""
+        unknown = any(incident.acknowledged is None for incident in self.open)
+        return unknown or any(gap.blocked for gap in self.gaps)
 
     @property
     def open(self) -> list[Incident]:
-        """What goes on and nobody has acknowledged, then what goes on and somebody has."""
+        """Open incidents, those that nobody has acknowledged first."""
         going = [incident for incident in self.incidents if incident.is_open]
-        return sorted(going, key=lambda one: one.acknowledged is not None)
+        return sorted(going, key=lambda incident: incident.acknowledged is not None)
 
     @property
     def champion(self) -> Reign | None:

@@ -1,4 +1,4 @@
-"""The whole page of a monitor: one self-contained document, for a phone first."""
+"""Page of a monitor: one self-contained document, designed for phones first."""
 
 from headrace.monitoring.evidence.model import day_text
 from headrace.reports.batch.action_form import Form, decide
@@ -15,12 +15,12 @@ from headrace.web.tables import TableRow, table
 
 
 def render(report: MonitorReport, home: str = "", form: Form | None = None) -> str:
-    """The report as one HTML document.
+    """Render the report as one HTML document.
 
     Args:
-        report: every fact that is shown.
+        report: all facts that are shown.
         home: address of the reports' index, if any.
-        form: of a request that may acknowledge or accept; None leaves out the buttons.
+        form: form of a request that may acknowledge or accept; None for no buttons.
     """
     links = [
         ("Timeline", "#timeline"),
@@ -30,7 +30,7 @@ def render(report: MonitorReport, home: str = "", form: Form | None = None) -> s
         ("Figures", "#figures"),
     ]
     back = element("p", element("a", "All reports", href=home)) if home else None
-    made = (
+    footer = (
         f"Made {wording.moment(report.rendered_at)} from the ledgers and the monitor's latest run."
     )
     return document(
@@ -48,7 +48,7 @@ def render(report: MonitorReport, home: str = "", form: Form | None = None) -> s
             _figures(report),
             _notes(report),
         ),
-        element("footer", back, element("p", made)),
+        element("footer", back, element("p", footer)),
         acting=form is not None,
     )  # fmt: skip
 
@@ -56,7 +56,7 @@ def render(report: MonitorReport, home: str = "", form: Form | None = None) -> s
 def _top(report: MonitorReport, form: Form | None) -> Html:
     todo, because = sentences.call(report)
     last = report.windows[-1].entry.window.text if report.windows else "no window yet"
-    open_one = next((one for one in report.open if one.acknowledged is None), None)
+    open_one = next((incident for incident in report.open if incident.acknowledged is None), None)
     right = sentences.acceptance(report, open_one) if open_one else ""
     steps = [
         element("p", "When you know, say so; it pages nobody again:"),
@@ -79,8 +79,8 @@ def _top(report: MonitorReport, form: Form | None) -> Html:
 
 
 def _act(report: MonitorReport, form: Form) -> Html:
-    """The newest incident that nobody has acknowledged, and the buttons for it."""
-    open_one = next(one for one in report.open if one.acknowledged is None)
+    """Show the buttons for the newest incident that nobody has acknowledged."""
+    open_one = next(incident for incident in report.open if incident.acknowledged is None)
     able = [
         Step("Acknowledge", "You know of it: it pages nobody again. The data stay suspect.", "",
              action="ack"),
@@ -95,17 +95,18 @@ def _act(report: MonitorReport, form: Form) -> Html:
 def _sums(report: MonitorReport) -> Html:
     actions = report.recorded.actions
     quiet = f"{actions['none']} of {len(report.windows)}"
-    known = sum(one.acknowledged is not None for one in report.open)
-    shown = [
+    acknowledged = sum(incident.acknowledged is not None for incident in report.open)
+    figures = [
         ("quiet windows", quiet),
-        ("open", f"{len(report.open)} ({known} known)" if known else str(len(report.open))),
+        ("open", f"{len(report.open)} ({acknowledged} known)" if acknowledged
+         else str(len(report.open))),
         ("retrainings", str(len(report.retrainings))),
         ("age of the champion", sentences.champion_age(report)),
         ("next retraining", sentences.next_retraining(report)),
         ("budget left", sentences.budget(report)),
     ]  # fmt: skip
     return element("dl", [element("div", element("dt", name), element("dd", value))
-                          for name, value in shown], class_="sum")  # fmt: skip
+                          for name, value in figures], class_="sum")  # fmt: skip
 
 
 def _timeline(report: MonitorReport) -> Html:
@@ -116,7 +117,7 @@ def _timeline(report: MonitorReport) -> Html:
         element(
             "p",
             f"Each column is a window of {wording.counted(days, 'day')}. Tall is an alarm, ",
-                "low a notice; of decisions the higher the graver: none, watch, investigate, ",
+                "low a notice; a higher decision is more severe: none, watch, investigate, ",
                 "retrain. ▼ is where a champion began. Columns that are not quiet lead to their ",
                 "window.", class_="small soft"),
         charts.timeline(report.windows, report.reigns) if report.windows else _none_yet(),
@@ -147,25 +148,26 @@ def _alternatives(report: MonitorReport) -> Html:
     path = report.policy_path.name
     rows = [
         TableRow(
-            [element("strong", name), element("br"), element("span", says, class_="soft small")],
+            [element("strong", name), element("br"),
+             element("span", description, class_="soft small")],
             (
-                ("retrainings", f"{len(told.retrainings)}"),
-                ("pages", f"{len(told.pages)}"),
-                ("watched", f"{told.actions['watch']}"),
+                ("retrainings", f"{len(counts.retrainings)}"),
+                ("pages", f"{len(counts.pages)}"),
+                ("watched", f"{counts.actions['watch']}"),
                 ("windows otherwise", "" if differ is None else f"{differ}"),
             ),
         )
-        for name, says, told, differ in [
+        for name, description, counts, differ in [
             ("on record", "What was decided.", report.recorded, None),
-            *((other.name, other.says, other.tally, _differ(report, other.name))
+            *((other.name, other.description, other.tally, _differ(report, other.name))
               for other in report.alternatives),
         ]
     ]  # fmt: skip
     rules = element(
         "dl",
         [
-            [element("dt", element("code", name), f" {value}"), element("dd", says)]
-            for name, value, says in sentences.rules(report.policy)
+            [element("dt", element("code", name), f" {value}"), element("dd", meaning)]
+            for name, value, meaning in sentences.rules(report.policy)
         ],
         class_="pairs",
     )
@@ -185,20 +187,23 @@ def _alternatives(report: MonitorReport) -> Html:
 
 
 def _differ(report: MonitorReport, name: str) -> int:
-    return sum(view.others.get(name) != view.action for view in report.windows)
+    return sum(view.alternatives.get(name) != view.action for view in report.windows)
 
 
 def _figures(report: MonitorReport) -> Html:
-    found = report.figures
-    share = f"{found.judged} of {found.windows} on their columns, {found.labelled} on labels"
-    seen = f"{found.acknowledged} of {found.incidents} acknowledged"
-    pages = f"{found.pages_per_month:.1f} ({found.pages} in {found.months:.1f} months)"
+    figures = report.figures
+    share = (
+        f"{figures.evaluated} of {figures.windows} on their columns, {figures.labelled} on labels"
+    )
+    acknowledged = f"{figures.acknowledged} of {figures.incidents} acknowledged"
+    pages = f"{figures.pages_per_month:.1f} ({figures.pages} in {figures.months:.1f} months)"
     costs = [element("li", element("code", cost.trigger_id[:12]), f": {sentences.cost(cost)}")
-             for cost in found.costs]  # fmt: skip
+             for cost in figures.costs]  # fmt: skip
     pairs: list[tuple[str, Child]] = [
-        ("from delivery to model", _spread(found.lead_time, "batch", "batches")),
+        ("from delivery to model", _spread(figures.lead_time, "batch", "batches")),
         ("cost of a retraining", element("ul", costs) if costs else "none was done"),
-        ("from alarm to acknowledgement", [_spread(found.diagnose, "incident"), f"; {seen}"]),
+        ("from alarm to acknowledgement",
+         [_spread(figures.diagnose, "incident"), f"; {acknowledged}"]),
         ("pages a month", pages),
         ("windows judged", share),
     ]  # fmt: skip
@@ -211,12 +216,12 @@ def _figures(report: MonitorReport) -> Html:
     )  # fmt: skip
 
 
-def _spread(found: Spread | None, noun: str, plural: str = "") -> str:
-    if found is None:
+def _spread(spread: Spread | None, noun: str, plural: str = "") -> str:
+    if spread is None:
         return "not known yet"
     return (
-        f"{wording.age(found.median)} in the middle, {wording.age(found.longest)} at most "
-        f"({wording.counted(found.count, noun, plural)})"
+        f"{wording.age(spread.median)} in the middle, {wording.age(spread.longest)} at most "
+        f"({wording.counted(spread.count, noun, plural)})"
     )
 
 

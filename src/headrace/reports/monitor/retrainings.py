@@ -1,4 +1,4 @@
-"""Champions and retrainings: what was released, trained and compared, who won, and why."""
+"""Champions and retrainings: releases, training, comparisons, outcomes and reasons."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,39 +9,40 @@ from headrace.web import wording
 from headrace.web.html import Html, element
 from headrace.web.tables import TableRow, table
 
-_TRIED = ("rows", "valid_loss")
+_CANDIDATE_COLUMNS = ("rows", "valid_loss")
 
 
 def retrainings(report: MonitorReport) -> Html:
-    """The champion, then every retraining with its steps, the newest first."""
-    told = [_one(retraining) for retraining in reversed(report.retrainings)]
+    """Show the champion, then every retraining with its steps, the newest first."""
+    articles = [_retraining(retraining) for retraining in reversed(report.retrainings)]
     return element(
         "section",
         element("h2", "Models"),
         [_reign(reign) for reign in report.reigns[-1:]],
-        element("p", "None in charge yet.") if not report.reigns else None,
+        element("p", "No champion yet.") if not report.reigns else None,
         element("details", element("summary", "Champions before it"),
                 [_reign(reign) for reign in reversed(report.reigns[:-1])])
         if len(report.reigns) > 1 else None,
         element("h3", "Retrainings"),
-        told or element("p", "No window asked for one."),
+        articles or element("p", "No window asked for one."),
         id="models",
     )  # fmt: skip
 
 
-def _reign(one: Reign) -> Html:
-    return element("p", element("strong", element("code", one.ref)),
-                   f" in charge since {wording.moment(one.since)}: {one.reason}")  # fmt: skip
+def _reign(reign: Reign) -> Html:
+    return element("p", element("strong", element("code", reign.ref)),
+                   f" champion since {wording.moment(reign.since)}: {reign.reason}")  # fmt: skip
 
 
-def _one(one: Retraining) -> Html:
-    title = f"{one.window or 'By hand'}: {sentences.ending(one)}"
+def _retraining(retraining: Retraining) -> Html:
+    title = f"{retraining.window or 'By hand'}: {sentences.ending(retraining)}"
     return element(
         "article",
         element("h3", title),
-        element("p", element("code", one.trigger_id[:12]), " ", " ".join(one.reasons),
+        element("p", element("code", retraining.trigger_id[:12]), " ", " ".join(retraining.reasons),
                 class_="small soft"),
-        element("ol", [_step(step) for step in one.steps], class_="flow") if one.steps else None,
+        element("ol", [_step(step) for step in retraining.steps], class_="flow")
+        if retraining.steps else None,
         class_="step",
     )  # fmt: skip
 
@@ -56,56 +57,59 @@ def _step(step: Step) -> Html:
         element("span", f", took {took:,.1f} s", class_="soft small")
         if isinstance(took, int | float)
         else None,
-        [element("p", text) for text in _said(step)],
+        [element("p", text) for text in _step_sentences(step)],
         _candidates(detail.get("candidates")),
         _segments(detail.get("comparison")),
     )
 
 
-def _said(step: Step) -> Iterator[str]:
-    """What the step found, in sentences; unknown details are left to the JSON of the ledger."""
+def _step_sentences(step: Step) -> Iterator[str]:
+    """Yield sentences on the result of a step; other details are in the ledger's JSON only."""
     detail = step.detail
     if name := detail.get("dataset"):
         rows = detail.get("rows")
         counts = rows.items() if isinstance(rows, Mapping) else ()
         ordered = sorted(counts, key=lambda pair: -pair[1])
-        told = ", ".join(f"{split} {count:,}" for split, count in ordered)
-        yield f"{name}{f': {told} rows' if told else ''}"
-    if held := detail.get("withheld_rows"):
-        yield f"{wording.counted(int(held), 'row')} of faulty windows left out."
+        listing = ", ".join(f"{split} {count:,}" for split, count in ordered)
+        yield f"{name}{f': {listing} rows' if listing else ''}"
+    if excluded := detail.get("withheld_rows"):
+        yield f"{wording.counted(int(excluded), 'row')} of faulty windows excluded."
     if model := detail.get("model"):
         recipe = detail.get("recipe")
         yield f"{model}, {recipe}" if recipe else str(model)
-    found = detail.get("comparison")
-    if isinstance(found, Mapping):
+    comparison = detail.get("comparison")
+    if isinstance(comparison, Mapping):
         yield (
-            f"Log loss {_cell(found.get('challenger'))}, the champion's "
-            f"{_cell(found.get('champion'))}, over {_cell(found.get('rows'))} rows of "
-            f"{_cell(found.get('days'))} days."
+            f"Log loss {_cell(comparison.get('challenger'))}, the champion's "
+            f"{_cell(comparison.get('champion'))}, over {_cell(comparison.get('rows'))} rows of "
+            f"{_cell(comparison.get('days'))} days."
         )
     if because := detail.get("because"):
         yield wording.capital(f"{because}.".replace("..", "."))
 
 
-def _candidates(tried: object) -> Html | None:
-    """What was trained, and how it did on the part that chooses."""
-    if not isinstance(tried, Sequence) or isinstance(tried, str) or len(tried) < 2:
+def _candidates(candidates: object) -> Html | None:
+    """Show the candidates, and their loss on the part that chooses."""
+    if not isinstance(candidates, Sequence) or isinstance(candidates, str) or len(candidates) < 2:
         return None
     rows = [
-        TableRow(str(one.get("recipe", "")), tuple((name, _cell(one.get(name))) for name in _TRIED))
-        for one in tried
-        if isinstance(one, Mapping)
+        TableRow(
+            str(candidate.get("recipe", "")),
+            tuple((name, _cell(candidate.get(name))) for name in _CANDIDATE_COLUMNS),
+        )
+        for candidate in candidates
+        if isinstance(candidate, Mapping)
     ]
     return element(
         "details",
-        element("summary", f"{len(tried)} candidates"),
-        table("candidates, the chosen one first", ["recipe", *_TRIED], rows),
+        element("summary", f"{len(candidates)} candidates"),
+        table("candidates, the chosen one first", ["recipe", *_CANDIDATE_COLUMNS], rows),
     )
 
 
-def _segments(found: object) -> Html | None:
-    """Challenger minus champion by segment, with intervals that hold together."""
-    segments = found.get("segments") if isinstance(found, Mapping) else None
+def _segments(comparison: object) -> Html | None:
+    """Plot challenger minus champion by segment, with simultaneous intervals."""
+    segments = comparison.get("segments") if isinstance(comparison, Mapping) else None
     if not isinstance(segments, Mapping) or not any(segments.values()):
         return None
     cards = [

@@ -1,4 +1,4 @@
-"""The sentences of the report: what a tired person should read first, and what to do."""
+"""Sentences of the report: the state in short, and what to do."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ STEPS = {
     "rolled_back": "rolled back",
 }
 
-_NAMED = 3  # slots that a headline names
+_MAX_SLOTS = 3  # slots that a headline names
 
 
 def headline(report: MonitorReport) -> str:
@@ -45,33 +45,33 @@ def headline(report: MonitorReport) -> str:
 
 
 def _lacking_nothing(report: MonitorReport) -> str:
-    """The state of what was judged."""
-    unknown = [one for one in report.open if one.acknowledged is None]
+    """Return the state of the evaluated windows."""
+    unknown = [incident for incident in report.open if incident.acknowledged is None]
     if unknown:
         return f"{wording.counted(len(unknown), 'thing')} to look at: {unknown[0].sentence}"
     if report.open:
-        return f"Somebody is on it: {report.open[0].sentence}"
+        return f"Acknowledged: {report.open[0].sentence}"
     if report.windows[-1].action == "retrain":
         return "The last window asks for a retraining"
     return "Nothing is open; the last window is watched"
 
 
 def gap_words(gaps: Sequence[Gap]) -> str:
-    """Days that are not published, counted, with the first ones by name; "" if there are none."""
-    told = []
-    for kind, verb in (("held", "held"), ("missing", "missing")):
+    """Return the number of unpublished days with the names of the first; "" without any."""
+    parts = []
+    for kind, verb in (("blocked", "held"), ("missing", "missing")):
         slots = [f"{gap.table} {slot}" for gap in gaps for slot in getattr(gap, kind)]
         if slots:
-            more = f" and {len(slots) - _NAMED} more" if len(slots) > _NAMED else ""
-            told.append(
+            rest = f" and {len(slots) - _MAX_SLOTS} more" if len(slots) > _MAX_SLOTS else ""
+            parts.append(
                 f"{wording.counted(len(slots), 'delivery', 'deliveries')} {verb}"
-                f" ({', '.join(slots[:_NAMED])}{more})"
+                f" ({', '.join(slots[:_MAX_SLOTS])}{rest})"
             )
-    return ", ".join(told)
+    return ", ".join(parts)
 
 
 def tone(report: MonitorReport) -> str:
-    """The colour of the page: by what is open, else by the last window."""
+    """Return the colour class of the page: by open incidents, else by the last window."""
     if report.needs_attention:
         return "investigate"
     if not report.windows:
@@ -83,10 +83,10 @@ def tone(report: MonitorReport) -> str:
 
 
 def call(report: MonitorReport) -> tuple[str, str]:
-    """(what to do, why) in the box under the headline."""
+    """Return (what to do, why) for the box under the headline."""
     if not report.windows:
         return "Run the pipeline", "Windows are judged once they are over: headrace run"
-    unknown = [one for one in report.open if one.acknowledged is None]
+    unknown = [incident for incident in report.open if incident.acknowledged is None]
     last = report.windows[-1]
     if unknown:
         since = day_text(unknown[0].first.first)
@@ -97,7 +97,7 @@ def call(report: MonitorReport) -> tuple[str, str]:
 
 
 def next_retraining(report: MonitorReport) -> str:
-    """When a retraining may start at the earliest, by cool-down and budget."""
+    """Return the earliest start of a retraining, by cool-down and budget."""
     if report.next_retraining is None:
         return "never: the policy's budget is 0"
     if report.next_retraining == 0:
@@ -106,9 +106,9 @@ def next_retraining(report: MonitorReport) -> str:
 
 
 def champion_age(report: MonitorReport) -> str:
-    """From the end of what it was taught to the end of the last window."""
+    """Return the time from the champion's training cut to the end of the last window."""
     if report.champion is None:
-        return "none in charge"
+        return "no champion"
     return f"{max(0, report.state.closes - report.trained_at) // DAY} days"
 
 
@@ -118,13 +118,13 @@ def budget(report: MonitorReport) -> str:
 
 
 def acknowledgement(incident: Incident, pipeline: str) -> str:
-    """The command that says somebody knows."""
+    """Return the command that acknowledges the incident."""
     day = day_text(incident.last.first)
     return f'headrace monitor ack {day} --pipeline {pipeline} --reason "..."'
 
 
 def acceptance(report: MonitorReport, incident: Incident) -> str:
-    """The command that says that the data are right; "" where that is not what it is about."""
+    """Return the command that accepts the data; "" if the incident is not about data."""
     view = report.window(incident.first.end)
     if view is None or not open_topics(view.entry.evidence):
         return ""
@@ -132,20 +132,24 @@ def acceptance(report: MonitorReport, incident: Incident) -> str:
     return f'headrace monitor accept {day} --pipeline {report.pipeline} --reason "..."'
 
 
-def accepted(one: Acceptance) -> str:
-    """Who said what of a window's data, and why."""
-    about = ", ".join(topic.partition(":")[2] for topic in one.about)
-    what = "took back that they are right" if one.withdrawn else "they are right"
-    return f"{one.principal}: {what} ({about}): {one.reason}"
+def accepted(statement: Acceptance) -> str:
+    """Return the person, the topics and the reason of an acceptance or its withdrawal."""
+    topics = ", ".join(topic.partition(":")[2] for topic in statement.about)
+    what = "withdrew that they are right" if statement.withdrawn else "they are right"
+    return f"{statement.principal}: {what} ({topics}): {statement.reason}"
 
 
-def incident_words(one: Incident) -> str:
-    first = day_text(one.first.first)
-    return f"since {first}" if one.is_open else f"seen {first} to {day_text(one.last.end - 1)}"
+def incident_words(incident: Incident) -> str:
+    first = day_text(incident.first.first)
+    return (
+        f"since {first}"
+        if incident.is_open
+        else f"seen {first} to {day_text(incident.last.end - 1)}"
+    )
 
 
 def cause(view: WindowView) -> str:
-    """Whether the data, the relation or both were found to have changed."""
+    """Return the cause in words: the data, the relation or both changed."""
     return {
         "none": "no cause named",
         "data": "data changed",
@@ -154,23 +158,23 @@ def cause(view: WindowView) -> str:
     }[view.attribution.cause]
 
 
-def ending(one: Retraining) -> str:
-    return "It waits for its run." if not one.steps else ENDINGS[one.ending]
+def ending(retraining: Retraining) -> str:
+    return "It waits for its run." if not retraining.steps else ENDINGS[retraining.ending]
 
 
-def cost(one: Cost) -> str:
+def cost(sums: Cost) -> str:
     parts = []
-    if one.wall_s is not None:
-        parts.append(f"{one.wall_s:,.0f} s")
-    if one.cpu_s is not None:
-        parts.append(f"{one.cpu_s:,.0f} CPU seconds")
-    if one.rows is not None:
-        parts.append(f"{one.rows:,} rows")
+    if sums.wall_s is not None:
+        parts.append(f"{sums.wall_s:,.0f} s")
+    if sums.cpu_s is not None:
+        parts.append(f"{sums.cpu_s:,.0f} CPU seconds")
+    if sums.rows is not None:
+        parts.append(f"{sums.rows:,} rows")
     return ", ".join(parts) or "not recorded"
 
 
 def rules(policy: Policy) -> Sequence[tuple[str, str, str]]:
-    """(name, value, meaning) of each rule of a policy."""
+    """Return (name, value, meaning) of each rule of a policy."""
     strong = "off" if policy.strong is None else f"{policy.strong:g} times the limit"
     age = "no limit" if policy.max_age is None else duration_text(policy.max_age)
     return (

@@ -1,4 +1,4 @@
-"""The windows that were not quiet: why, what was decided, and what that looks like."""
+"""Windows that were not quiet: reasons, decisions and plots."""
 
 from collections.abc import Sequence
 
@@ -18,14 +18,14 @@ _COLUMNS = 3  # segment columns that are drawn
 
 
 def loud_windows(report: MonitorReport) -> Html:
-    """The newest first; of the others one line says how many there are."""
+    """Show the loud windows, the newest first, and the number of quiet ones."""
     loud = [view for view in reversed(report.windows) if view.loud]
     quiet = len(report.windows) - len(loud)
-    told = f"The newest first. {wording.counted(quiet, 'window')} had nothing beyond its limits."
+    intro = f"The newest first. {wording.counted(quiet, 'window')} had nothing beyond its limits."
     return element(
         "section",
         element("h2", "Windows that were not quiet"),
-        element("p", told if loud else "There was none.", class_="small soft"),
+        element("p", intro if loud else "There was none.", class_="small soft"),
         [_window(report, view, opened=at < OPENED) for at, view in enumerate(loud)],
         id="windows",
     )
@@ -39,16 +39,16 @@ def _window(report: MonitorReport, view: WindowView, *, opened: bool) -> Html:
         element("span", sentences.cause(view), class_="tag"),
         class_="when",
     )
-    said = element("span", wording.shortened(_first(view), 400), class_="small soft")
+    reason = element("span", wording.shortened(_first(view), 400), class_="small soft")
     return element(
         "details",
-        element("summary", head, said),
+        element("summary", head, reason),
         _why(view),
         _pictures(view),
         _segments(view),
         _evidence(view),
-        _others(view),
-        _known(report, view),
+        _alternatives(view),
+        _on_record(report, view),
         class_=f"late {view.action}",
         open=opened or None,
         id=charts.anchor(view),
@@ -56,7 +56,7 @@ def _window(report: MonitorReport, view: WindowView, *, opened: bool) -> Html:
 
 
 def _first(view: WindowView) -> str:
-    """The sentence that names the cause, or the first reason where none is named."""
+    """Return the sentence that names the cause, or the first reason without one."""
     if view.attribution.cause != "none":
         return view.attribution.sentence
     return view.entry.decision.reasons[0] if view.entry.decision.reasons else ""
@@ -71,35 +71,35 @@ def _why(view: WindowView) -> list[Child]:
     ]  # fmt: skip
     return [
         element("h3", f"Decided: {view.action}"),
-        element("ul", [element("li", reason) for reason in _told(reasons)]),
+        element("ul", [element("li", reason) for reason in _shortened_reasons(reasons)]),
         element("p", "Where: ", where) if where else None,
     ]
 
 
-def _told(reasons: Sequence[str]) -> list[str]:
-    """The first of them, how many are between, and the last, which is the rule that decided."""
+def _shortened_reasons(reasons: Sequence[str]) -> list[str]:
+    """Return the first reasons, the number omitted, and the last, which is the deciding rule."""
     if len(reasons) <= _REASONS + 2:
         return list(reasons)
-    more = f"and {len(reasons) - _REASONS - 1} more like these"
-    return [*reasons[:_REASONS], more, reasons[-1]]
+    rest = f"and {len(reasons) - _REASONS - 1} more like these"
+    return [*reasons[:_REASONS], rest, reasons[-1]]
 
 
 def _pictures(view: WindowView) -> Html | None:
-    """The columns that carry it, before and in this window."""
-    shapes = list((view.seen.shapes if view.seen else {}).items())
+    """Plot the columns that the attribution names, before and in this window."""
+    shapes = list((view.details.shapes if view.details else {}).items())
     if not shapes:
         return None
     legend = _legend("this window", "the windows before")
     cards = [
-        element("article", element("h3", element("bdi", name)), charts.shape(name, shown),
+        element("article", element("h3", element("bdi", name)), charts.shape(name, distribution),
                 class_="card")
-        for name, shown in shapes[:_PICTURES]
+        for name, distribution in shapes[:_PICTURES]
     ]  # fmt: skip
     return element("div", legend, element("div", cards, class_="cards"))
 
 
 def _legend(first: str, second: str) -> Html:
-    """What the two colours of a picture stand for."""
+    """Show the meaning of the two colours of a plot."""
     return element(
         "p",
         element("span", class_="key t"), first,
@@ -109,75 +109,83 @@ def _legend(first: str, second: str) -> Html:
 
 
 def _segments(view: WindowView) -> Html | None:
-    """Outcomes seen and scored, by the segments in which they are furthest apart."""
-    rates = view.seen.rates if view.seen else {}
-    named = [column for segment in view.attribution.segments for column, _ in segment]
-    by_name = [name for name in dict.fromkeys(named) if name in rates]
-    others = [n for n in charts.most_apart(rates, _COLUMNS) if n not in {*by_name, "all"}]
-    chosen = ["all"] * ("all" in rates) + [*by_name, *others][:_COLUMNS]
-    if not chosen:
+    """Plot observed and scored outcomes by the segments with the largest differences."""
+    rates = view.details.rates if view.details else {}
+    columns = [column for segment in view.attribution.segments for column, _ in segment]
+    by_name = [name for name in dict.fromkeys(columns) if name in rates]
+    remaining = [n for n in charts.most_apart(rates, _COLUMNS) if n not in {*by_name, "all"}]
+    selected = ["all"] * ("all" in rates) + [*by_name, *remaining][:_COLUMNS]
+    if not selected:
         return None
     legend = _legend("outcomes seen", "as the model scored them")
     cards = [
         element("article",
                 element("h3", element("bdi", "all rows" if name == "all" else name)),
                 charts.rates(rates[name]), class_="card wide")
-        for name in chosen
+        for name in selected
     ]  # fmt: skip
     return element("div", legend, element("div", cards, class_="cards"))
 
 
 def _evidence(view: WindowView) -> Html | None:
-    found = charts.loudest(view.entry.evidence)
-    if not found:
+    findings = charts.loudest(view.entry.evidence)
+    if not findings:
         return None
     heads = ["about", "kind", "statistic", "limit", "in words"]
-    shown = table(
-        f"evidence of {view.entry.window.text}", heads, [_row(one) for one in found[:_LISTED]]
+    evidence_table = table(
+        f"evidence of {view.entry.window.text}",
+        heads,
+        [_row(finding) for finding in findings[:_LISTED]],
     )
-    more = len(found) - _LISTED
-    label = f"{wording.counted(len(found), 'finding')}, with numbers"
+    rest = len(findings) - _LISTED
+    label = f"{wording.counted(len(findings), 'finding')}, with numbers"
     return element(
         "details",
         element("summary", label),
-        shown,
-        element("p", f"and {more} more: headrace monitor explain --json", class_="soft")
-        if more > 0
+        evidence_table,
+        element("p", f"and {rest} more: headrace monitor explain --json", class_="soft")
+        if rest > 0
         else None,
     )
 
 
-def _row(one: Evidence) -> TableRow:
-    subject = element("bdi", wording.shortened(one.subject, 60))
+def _row(finding: Evidence) -> TableRow:
+    subject = element("bdi", wording.shortened(finding.subject, 60))
     return TableRow(
         subject,
         (
-            ("kind", f"{one.kind}, {one.severity}"),
-            ("statistic", wording.number(one.statistic)),
-            ("limit", wording.number(one.threshold)),
-            ("", element("span", one.sentence, class_="small")),
+            ("kind", f"{finding.kind}, {finding.severity}"),
+            ("statistic", wording.number(finding.statistic)),
+            ("limit", wording.number(finding.threshold)),
+            ("", element("span", finding.sentence, class_="small")),
         ),
     )
 
 
-def _others(view: WindowView) -> Html | None:
-    """What other policies would have decided here, where they would have decided otherwise."""
-    told = [f"{name}: {action}" for name, action in view.others.items() if action != view.action]
-    if not told:
-        return element("p", "Every policy held against it decides the same.", class_="small soft")
-    return element("p", "By other policies: ", [element("span", one, class_="tag") for one in told])
+def _alternatives(view: WindowView) -> Html | None:
+    """Show the decisions of alternative policies that differ from the one on record."""
+    decisions = [
+        f"{name}: {action}" for name, action in view.alternatives.items() if action != view.action
+    ]
+    if not decisions:
+        return element("p", "All alternative policies decide the same.", class_="small soft")
+    return element(
+        "p",
+        "By other policies: ",
+        [element("span", decision, class_="tag") for decision in decisions],
+    )
 
 
-def _known(report: MonitorReport, view: WindowView) -> list[Child]:
+def _on_record(report: MonitorReport, view: WindowView) -> list[Child]:
     acks = [
         element("li", f"{wording.moment(ack.recorded_at)}, {ack.principal}: {ack.reason}")
         for ack in view.acks
     ]
     accepted = [
-        element("li", f"{wording.moment(one.recorded_at)}, {sentences.accepted(one)}")
-        for one in view.accepted
+        element("li", f"{wording.moment(acceptance.recorded_at)}, {sentences.accepted(acceptance)}")
+        for acceptance in view.accepted
     ]
-    mine = [
+    incidents = [
         incident
         for incident in report.incidents
         if incident.first <= view.entry.window <= incident.last
@@ -186,14 +194,14 @@ def _known(report: MonitorReport, view: WindowView) -> list[Child]:
         f"Recorded {wording.moment(view.entry.recorded_at)} under policy "
         f"{view.entry.policy_hash[:12]}"
     )
-    told = f"{record}; {sentences.incident_words(mine[0])}." if mine else f"{record}."
+    sentence = f"{record}; {sentences.incident_words(incidents[0])}." if incidents else f"{record}."
     later = len(view.later)
     return [
         element("p", "Acknowledged:") if acks else None,
         element("ul", acks) if acks else None,
         element("p", "Said of its data:") if accepted else None,
         element("ul", accepted) if accepted else None,
-        element("p", told, class_="small soft"),
+        element("p", sentence, class_="small soft"),
         element("p", f"Evidence that came later is on record {wording.counted(later, 'time')}; "
                 "it starts nothing.", class_="small soft") if later else None,
     ]  # fmt: skip
