@@ -94,7 +94,7 @@ def test_what_cannot_be_registered(home, dataset, files, tmp_path):
         ({"name": "../net"}, "not a model name"),
         ({"content_hash": "0" * 64}, "it was trained on 0000"),
         ({"metrics": {"auc": float("nan")}}, "finite"),
-        ({"metrics": {"auc": object()}}, "no JSON object"),
+        ({"metrics": {"auc": object()}}, "not a JSON object"),
     ):
         given = {"name": "net", "artifacts": files, **wrong}
         with pytest.raises(DeclarationError, match=says):

@@ -53,7 +53,7 @@ def _cell(name: str, value: Any, *, bad: bool = False) -> Html:  # noqa: ANN401 
 
 
 def history(report: Report) -> Html | None:
-    """Show the results of each failed check on earlier batches, to separate new faults from noise."""
+    """Show the results of each failed check on earlier batches, to reveal noisy checks."""
     verdict_history = report.history
     if verdict_history is None or len(verdict_history.slots) < 2:
         return None
