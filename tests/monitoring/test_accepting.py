@@ -395,7 +395,7 @@ def test_the_command_and_what_comes_of_it(watch, monkeypatch):
     ("which", "more", "words"),
     [
         ("2020-02-11", {}, "no fault of the data of 2020-02-10 to 2020-02-16"),
-        ("2020-03-18", {}, "was told by gates and sources: flights is blocked"),
+        ("2020-03-18", {}, "gates and sources reported the fault: flights is blocked"),
         (DAY_OF_IT, {"withdraw": True}, "nothing of 2020-03-30 to 2020-04-05 was accepted"),
         (DAY_OF_IT, {"reason": " "}, "who does it, and why"),
     ],

@@ -84,7 +84,7 @@ def test_a_crash_between_release_and_pin_loses_no_snapshot(world, monkeypatch):
     assert said.pinned == (REF,)
     assert not pins(lake, "arrivals", REF)
     done = look_after(world.home, TABLES, apply=True, keep=1)
-    assert (done.pinned, done.lost) == ((REF,), ())
+    assert (done.pinned, done.unreproducible) == ((REF,), ())
     assert all(pins(lake, table, REF) for table in TABLES)
     assert rebuild(REF, [world.pipeline], world.home).equal
     assert look_after(world.home, TABLES, apply=True, keep=1).pinned == ()
@@ -131,7 +131,7 @@ def test_a_release_that_was_let_go_can_be_made_no_more(world):
     world.deliver("arrivals", DAYS[4], go_on_with[:5], "-again")
     world.publish("arrivals")
     maintain(world.home, TABLES, keep=1)
-    lost = look_after(world.home, TABLES, apply=True, keep=1).lost
+    lost = look_after(world.home, TABLES, apply=True, keep=1).unreproducible
     assert lost == (REF,)
     with pytest.raises(StateError, match="has no snapshot"):
         rebuild(REF, [world.pipeline], world.home)

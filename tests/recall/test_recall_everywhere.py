@@ -287,7 +287,7 @@ def test_a_damaged_release_does_not_hold_up_the_recall(world):
     manifest.write_text(manifest.read_text().replace('"rows"', '"rows "', 1))
     found = act("recall", world)
     assert (found["state"], found["committed_now"]) == ("recalled", True)
-    assert "cannot be told" in found["incomplete"][0]
+    assert "cannot be determined" in found["incomplete"][0]
 
 
 def test_restored_rows_are_usable_later_also_in_stored_views(tmp_path):

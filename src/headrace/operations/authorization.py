@@ -11,7 +11,7 @@ from headrace.lake.overrides.batch_case import BatchCase
 
 
 def permit(ledger: Ledger, draft: Action, policy: Policy | None = None) -> None:
-    """Raises RefusedError, on the record, where the policy (default: the project's) forbids it."""
+    """Record and raise RefusedError if the policy (default: the project's) forbids the action."""
     try:
         (policy or load_policy()).check(draft.principal, draft.action, draft.table)
     except RefusedError as refused:
@@ -20,7 +20,7 @@ def permit(ledger: Ledger, draft: Action, policy: Policy | None = None) -> None:
 
 
 def permitted_actions(case: BatchCase, principal: str) -> dict[str, Availability]:
-    """Return `available_actions` for somebody, under the project's policy.
+    """Return `available_actions` for a principal, under the project's policy.
 
     A policy that cannot be read grants nothing; its error is the reason.
     """

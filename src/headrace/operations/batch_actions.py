@@ -69,7 +69,7 @@ def release(
         reason: why, for the record.
         scope: {"checks": [ids]} and {"lines": [numbers]}; empty is all that can be released.
         expires: int64 microseconds UTC; then the rows leave again. None is never.
-        policy: the project's, if left out.
+        policy: by default the project's.
 
     Raises:
         DeclarationError: no such batch, no reason, an expiry in the past, an unknown scope.
@@ -106,7 +106,7 @@ def quarantine(
         reason: why, for the record.
         scope: which rows: {"lines": [numbers]}, {"checks": [ids]} (those that fail these, also if
             the checks only warn), {"where": {column: text}} (those that have these values).
-        policy: the project's, if left out.
+        policy: by default the project's.
 
     Raises:
         DeclarationError: no such batch, no reason, an empty or unknown scope.
@@ -143,7 +143,7 @@ def reject(
         reason: why, for the record.
         scope: of a published batch, {"checks": [ids]} and {"lines": [numbers]}; empty is all rows
             in quarantine.
-        policy: the project's, if left out.
+        policy: by default the project's.
 
     Raises:
         DeclarationError: no such batch, no reason, an unknown scope.
@@ -241,14 +241,14 @@ def ack(
     """
     case = open_case(home, table, batch, ("pending", "published", "judged", "received"))
     with AlertStore(home) as store:
-        about = [a for a in store.open_alerts() if a.condition.batch_id == case.batch.batch_id]
-    if not about:
+        alerts = [a for a in store.open_alerts() if a.condition.batch_id == case.batch.batch_id]
+    if not alerts:
         return _outcome(
             case, _decide(case, case.action("ack", principal, reason), policy, _unconditional)
         )
-    for alert in about:
+    for alert in alerts:
         acknowledge(home, alert.alert_id, principal=principal, reason=reason, policy=policy)
-    return {**_outcome(case, case.action("ack", principal, reason)), "alerts": len(about)}
+    return {**_outcome(case, case.action("ack", principal, reason)), "alerts": len(alerts)}
 
 
 _FUNCTIONS: Mapping[str, Callable[..., dict[str, Any]]] = {
@@ -386,8 +386,8 @@ def _check_action(
 def _record_check_action(home: Home, action: Action, policy: Policy | None) -> dict[str, Any]:
     with Ledger(home) as ledger:
         permit(ledger, action, policy)
-        held = mutes_now(ledger, action.table, now_us()).checks
-        loud = [check for check in action.scope["checks"] if check not in held]
+        muted = mutes_now(ledger, action.table, now_us()).checks
+        loud = [check for check in action.scope["checks"] if check not in muted]
         if action.action == "unmute" and loud:
             refusal = f"{', '.join(loud)} of {action.table} is not muted"
             record(ledger, replace(action, allowed=False, note=refusal))

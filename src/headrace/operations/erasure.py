@@ -1,10 +1,9 @@
-"""Erase a person from everything that was released, and say where else the person still stands.
+"""Erasure of a person from all releases, with a report of the places that still have the person.
 
-What is erased: rows in every release of the store, with the objects they stood in, and everything
-that a release learnt from its rows. What is not, and is listed instead: models that were trained on
-such a release, and the files of the home: deliveries as they came, published tables, quarantine,
-online stores. Deleting there is for the source to ask for, whose data it is; until it does, no
-release takes the rows in again.
+Erased are rows in every release of the store, with their objects, and everything that a release
+learnt from its rows. Not erased but listed are models that were trained on such a release, and
+files of the home: raw deliveries, published tables, quarantine, online stores. The source, which
+owns these data, has to request their deletion; until then, no new release includes the rows.
 """
 
 import json
@@ -44,25 +43,25 @@ def erase(
     scan: bool = True,
     policy: Policy | None = None,
 ) -> dict[str, Any]:
-    """Erase every row in which all columns of `entity` have this value; plain JSON values.
+    """Erase every row in which all columns of `entity` have this value; return JSON values.
 
-    Running it again changes nothing, or does the rest of what was cut short.
+    Running it again changes nothing, or completes an interrupted erasure.
 
     Args:
-        home: whose store and models are meant.
+        home: its store and models are searched.
         entity: column -> value as text.
         principal: who.
         reason: why; it is kept for good and must not name the person.
-        datasets: only these; all, if left out.
-        dry_run: say what it would reach, and change nothing.
+        datasets: only these; all by default.
+        dry_run: report what would be erased, and change nothing.
         scan: search the files of store and home for the value afterwards.
-        policy: the project's, if left out.
+        policy: by default the project's.
 
     Raises:
-        RefusedError: the policy does not let them erase from one of `datasets`, or of all that the
-            store has; nothing was done.
-        DeclarationError: nobody is meant, no reason is given, or there is no such dataset.
-        StateError: there is no privacy key, or a proof does not come out.
+        RefusedError: the policy does not allow the erasure from one of `datasets`, or of all in the
+            store; nothing was done.
+        DeclarationError: the entity or the reason is empty, or there is no such dataset.
+        StateError: there is no privacy key, or a proof fails.
     """
     store, datasets = Store.find(home.store), None if datasets is None else sorted(set(datasets))
     for name in datasets or ():
@@ -76,61 +75,67 @@ def erase(
     request = request_of(
         entity, key, principal=principal, reason=reason, datasets=datasets, earlier=earlier
     )
-    found = search(store, request)
+    matches = search(store, request)
     reached = [
-        {"ref": one.manifest.ref, "rows": dict(one.rows), "of": one.manifest.rows}
-        for one in found.affected
+        {"ref": release.manifest.ref, "rows": dict(release.rows), "of": release.manifest.rows}
+        for release in matches.affected
     ]
     before = {
         "id": request.id,
         "columns": sorted(request.columns),
         "dry_run": dry_run,
         "releases": reached,
-        "searched": found.searched,
-        "unsearched": list(found.unsearched),
+        "searched": matches.searched,
+        "unsearched": list(matches.unsearched),
     }
     if dry_run:
-        models = _models(home, {one.manifest.ref for one in found.affected}, entity)
-        return {**before, "models": models, **_scanned(home, store, entity, wanted=scan)}
+        models = _models(home, {release.manifest.ref for release in matches.affected}, entity)
+        return {**before, "models": models, **_scanned(home, store, entity, scan=scan)}
     rules = policy or load_policy()
-    # Not only where somebody is found now: the request holds for all releases to come.
+    # Also datasets without matching rows now: the request applies to all later releases.
     for dataset in store.names() if datasets is None else datasets:
         rules.check(principal, "erase", dataset)
     request = record(store, request)
-    done = carry_out(store, request)
+    replacements = carry_out(store, request)
     let_go_of_gone(home, store)
     old = {stone.ref for stone in tombstones(store) if stone.erasure == request.id}
     models = _models(home, old, entity)
-    told = {
+    document = {
         **before,
         "at": iso(request.at),
         "principal": request.principal,
         "reason": request.reason,
-        "replaced": [{"old": one.old, "new": one.new, "erased": one.erased} for one in done],
+        "replaced": [
+            {"old": replacement.old, "new": replacement.new, "erased": replacement.erased}
+            for replacement in replacements
+        ],
         "proofs": _checked(store, request),
         "models": models,
-        **_scanned(home, store, entity, wanted=scan),
+        **_scanned(home, store, entity, scan=scan),
     }
-    _keep(home, request, told)
-    return told
+    _keep(home, request, document)
+    return document
 
 
 def finish_all(home: Home) -> dict[str, Any]:
-    """Bring every erasure on the record to its end, without knowing whom it means."""
+    """Complete every recorded erasure, without knowing the person."""
     store = Store.find(home.store)
-    done = [{"old": one.old, "new": one.new, "erased": one.erased} for one in finish(store)]
+    replaced = [
+        {"old": replacement.old, "new": replacement.new, "erased": replacement.erased}
+        for replacement in finish(store)
+    ]
     let_go_of_gone(home, store)
-    return {"replaced": done, "erasures": listed(home)}
+    return {"replaced": replaced, "erasures": listed(home)}
 
 
 def listed(home: Home) -> list[dict[str, Any]]:
-    """The ledger: every erasure, whether its proofs hold, and what was trained on its rows."""
+    """Return every recorded erasure, with the check of its proofs and the models concerned."""
     store = Store.find(home.store)
     stones = tombstones(store)
-    found = []
+    rows = []
     for request in requests(store):
         old = {stone.ref: stone.successor for stone in stones if stone.erasure == request.id}
-        found.append(
+        rows.append(
             {
                 "id": request.id,
                 "columns": sorted(request.columns),
@@ -142,7 +147,7 @@ def listed(home: Home) -> list[dict[str, Any]]:
                 "models": [record_.ref for record_ in _every_model(home) if record_.dataset in old],
             }
         )
-    return found
+    return rows
 
 
 def _checked(store: Store, request: Request) -> list[dict[str, Any]]:
@@ -162,27 +167,25 @@ def _every_model(home: Home) -> list[ModelRecord | ExternalModel]:
 
 
 def _models(home: Home, refs: set[str], entity: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Models trained on these releases; `names_it`: a file of it has the value."""
-    found = []
+    """Return the models trained on these releases; `names_it` is true if a file has the value."""
+    rows = []
     for record_ in _every_model(home):
         if record_.dataset in refs:
-            standing = pointer(home, record_.name)
-            found.append(
+            champion = pointer(home, record_.name)
+            rows.append(
                 {
                     "ref": record_.ref,
                     "dataset": record_.dataset,
-                    "champion": standing is not None and standing.bundle_id == record_.bundle_id,
+                    "champion": champion is not None and champion.bundle_id == record_.bundle_id,
                     "names_it": bool(where_named(record_.path, entity)),
                 }
             )
-    return found
+    return rows
 
 
-def _scanned(
-    home: Home, store: Store, entity: Mapping[str, str], *, wanted: bool
-) -> dict[str, Any]:
-    """Files that hold the value: of the store, where none may, and elsewhere in the home."""
-    if not wanted:
+def _scanned(home: Home, store: Store, entity: Mapping[str, str], *, scan: bool) -> dict[str, Any]:
+    """Return the files with the value: in the store, where none may be, and in the home."""
+    if not scan:
         return {"remains": None, "elsewhere": None}
     place = store.storage.local_path("objects")
 
@@ -191,27 +194,27 @@ def _scanned(
 
     inside = where_stored(store.storage, entity)
     return {
-        "remains": [asdict(one) for one in inside],
+        "remains": [asdict(match) for match in inside],
         "elsewhere": _by_area(where_named(home.root, entity, skip)),
     }
 
 
-def _by_area(found: list[ResidueMatch]) -> list[dict[str, Any]]:
+def _by_area(matches: list[ResidueMatch]) -> list[dict[str, Any]]:
     areas: dict[str, list[str]] = {}
-    for one in found:
-        areas.setdefault(one.path.split("/", maxsplit=1)[0], []).append(one.path)
+    for match in matches:
+        areas.setdefault(match.path.split("/", maxsplit=1)[0], []).append(match.path)
     return [
         {"area": area, "files": len(set(paths)), "first": min(paths)}
         for area, paths in sorted(areas.items())
     ]
 
 
-def _keep(home: Home, request: Request, told: Mapping[str, Any]) -> None:
-    """One line in the home's own ledger for each run that changed something, or was the first."""
+def _keep(home: Home, request: Request, document: Mapping[str, Any]) -> None:
+    """Append a line to the home's ledger for the first run and each run that changed something."""
     path = home.root / LEDGER
     lines = path.read_text().splitlines() if path.exists() else []
-    known = any(json.loads(line)["id"] == request.id for line in lines if line.endswith("}"))
-    if known and not told["replaced"]:
+    is_recorded = any(json.loads(line)["id"] == request.id for line in lines if line.endswith("}"))
+    if is_recorded and not document["replaced"]:
         return
     line = {
         "format": FORMAT,
@@ -219,8 +222,10 @@ def _keep(home: Home, request: Request, told: Mapping[str, Any]) -> None:
         "id": request.id,
         "principal": request.principal,
         "reason": request.reason,
-        "replaced": {one["old"]: one["new"] for one in told["replaced"]},
-        "models": [one["ref"] for one in told["models"]],
+        "replaced": {
+            replacement["old"]: replacement["new"] for replacement in document["replaced"]
+        },
+        "models": [model["ref"] for model in document["models"]],
     }
     try:
         append_line(path, line)

@@ -1,4 +1,4 @@
-"""Maintenance of the lake with regard to releases: pins first, then what nothing needs goes."""
+"""Maintenance of the lake: pin the snapshots of releases, then remove what nothing needs."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,26 +15,26 @@ from headrace.lake.tables.maintenance import KEEP_SNAPSHOTS, YOUNG, Upkeep, main
 from headrace.lineage.reproducibility import has_ended
 from headrace.pipeline.pins import gone_tags, held_since, is_pinned, let_go, pin
 
-# A hold outlives the build that made it by this, if that was killed.
-HELD = 7 * DAY
+# Holds older than this are removed: the build that made them was killed.
+MAX_HOLD = 7 * DAY
 
 
 @dataclass(frozen=True)
-class Done:
-    """What maintenance did, or would do.
+class MaintenanceReport:
+    """Result of maintenance that was done, or would be.
 
     Attributes:
-        applied: whether it was done.
-        tables: what went, table by table; the last one is of the landed bytes.
+        applied: True if it was done.
+        tables: results by table; the last one is for the landed bytes.
         pinned: refs of releases that were not pinned, as after a crash, and are now.
-        lost: refs of releases that can no longer be made again, a snapshot being gone.
-        let_go: tags that kept a snapshot without need, by table.
+        unreproducible: refs of releases that cannot be rebuilt because a snapshot is gone.
+        let_go: removed tags that kept a snapshot without need, by table.
     """
 
     applied: bool
     tables: tuple[Upkeep, ...]
     pinned: tuple[str, ...]
-    lost: tuple[str, ...]
+    unreproducible: tuple[str, ...]
     let_go: dict[str, list[str]]
 
     def to_json(self) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class Done:
             "bytes": sum(table.bytes for table in self.tables),
             "files": sum(len(table.removed) for table in self.tables),
             "pinned": list(self.pinned),
-            "lost": list(self.lost),
+            "lost": list(self.unreproducible),
             "let_go": self.let_go,
         }
 
@@ -56,57 +56,62 @@ def look_after(
     apply: bool,
     keep: int = KEEP_SNAPSHOTS,
     young: int = YOUNG,
-) -> Done:
-    """Pin every release of the store, let go of what nobody holds, and maintain the tables.
+) -> MaintenanceReport:
+    """Pin every release of the store, remove needless tags, and maintain the tables.
 
     Args:
-        home: where the state lives; its store says which releases there are.
-        tables: names of the tables to look after.
-        apply: do it; without, only say what would be done.
-        keep: how many snapshots a table keeps besides the pinned ones.
-        young: files written within so many microseconds stay.
+        home: where the state lives; its store has the releases.
+        tables: names of the tables to maintain.
+        apply: True to do it; otherwise only report what would be done.
+        keep: number of snapshots that a table keeps besides the pinned ones.
+        young: files written within this many microseconds stay.
 
     Raises:
         StateError: an ingest was at work all the while.
     """
     names = list(tables)
     lake, store = Lake(home), Store.find(home.store)
-    manifests, gone = _manifests(store), gone_tags(store)
+    manifests, obsolete_tags = _manifests(store), gone_tags(store)
     unpinned = [manifest for manifest in manifests if not _is_pinned(lake, manifest)]
-    lost = {one.ref for one in unpinned if apply and pin(lake, one)}
-    needless = {name: found for name in names if (found := _needless(lake, name, gone))}
+    unreproducible = {manifest.ref for manifest in unpinned if apply and pin(lake, manifest)}
+    needless = {
+        name: unneeded for name in names if (unneeded := _needless(lake, name, obsolete_tags))
+    }
     if apply:
         for name, tags in needless.items():
             let_go(lake, name, *tags)
-    done = maintain(home, names, dry=not apply, keep=keep, young=young)
-    pinned = tuple(one.ref for one in unpinned if one.ref not in lost)
-    return Done(apply, tuple(done), pinned, tuple(sorted(lost)), needless)
+    upkeep = maintain(home, names, dry=not apply, keep=keep, young=young)
+    pinned = tuple(manifest.ref for manifest in unpinned if manifest.ref not in unreproducible)
+    return MaintenanceReport(apply, tuple(upkeep), pinned, tuple(sorted(unreproducible)), needless)
 
 
 def _manifests(store: Store) -> list[Manifest]:
-    """Of the releases that can be made again; one that is damaged pins nothing new."""
-    found = []
+    """Return the manifests of reproducible releases; damaged ones are skipped."""
+    reproducible = []
     for name in store.names():
         for version in store.versions(name):
             with suppress(StateError):
                 manifest = store.manifest(name, version)
                 if not has_ended(store, manifest):
-                    found.append(manifest)
-    return found
+                    reproducible.append(manifest)
+    return reproducible
 
 
 def _is_pinned(lake: Lake, manifest: Manifest) -> bool:
-    """Of tables that this home has; a store may hold releases of others."""
+    """Return True if the snapshots of all tables that this home has are pinned.
+
+    A store may hold releases with tables of other homes.
+    """
     return all(
         is_pinned(lake, table, manifest)
-        for table, given in manifest.inputs.items()
-        if isinstance(given.snapshot_id, int) and lake.snapshot_id(table) is not None
+        for table, input_table in manifest.inputs.items()
+        if isinstance(input_table.snapshot_id, int) and lake.snapshot_id(table) is not None
     )
 
 
-def _needless(lake: Lake, table: str, gone: set[str]) -> list[str]:
-    """Of releases that are gone, and of builds that ended long ago without letting go."""
-    until = now_us() - HELD
+def _needless(lake: Lake, table: str, obsolete_tags: set[str]) -> list[str]:
+    """Return the tags of deleted releases, and of builds that were killed long ago."""
+    until = now_us() - MAX_HOLD
     since = {tag: held_since(tag) for tag in lake.tags(table)}
     old = {tag for tag, moment in since.items() if moment is not None and moment < until}
-    return sorted(old | (gone & since.keys()))
+    return sorted(old | (obsolete_tags & since.keys()))

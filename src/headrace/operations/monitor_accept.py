@@ -1,4 +1,4 @@
-"""Somebody says that the data of a window are right: from there on this is what they look like."""
+"""Acceptance of a window's data: later windows are compared with them as a baseline."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,16 +21,16 @@ from headrace.reports.monitor.facts import tell_owner
 def accept(
     pipeline: Pipeline,
     home: Home,
-    which: str,
+    window_day: str,
     *,
     principal: str,
     reason: str,
     withdraw: bool = False,
     policy: Policy | None = None,
 ) -> tuple[Acceptance, bool]:
-    """Accept the data of the window that holds a day, as they are known now, or take that back.
+    """Accept the data of the window that holds a day, as they are known now, or withdraw that.
 
-    The next run of the monitor judges by it. Also whether that was not on record before.
+    The next run of the monitor takes it into account. Return the record, and True if it is new.
 
     Raises:
         DeclarationError: no such window, nothing in its data that can be accepted (or was), or the
@@ -38,15 +38,19 @@ def accept(
         RefusedError: the policy does not allow it; that is on the record.
     """
     name, ledger = pipeline.monitor.name, DecisionLedger(home)
-    entry = newest_entries(ledger.entries(name))[window_of(pipeline, home, which).window.end]
-    here = [
+    entry = newest_entries(ledger.entries(name))[window_of(pipeline, home, window_day).window.end]
+    acceptances = [
         acceptance
         for acceptance in ledger.acceptances(name)
         if acceptance.window_end == entry.window.end
     ]
-    about = _taken_back(name, entry, here) if withdraw else _found(name, entry, here)
+    topics = (
+        _topics_to_withdraw(name, entry, acceptances)
+        if withdraw
+        else _topics_to_accept(name, entry, acceptances)
+    )
     need_who_and_why(f"accepting the data of {entry.window.text}", name, principal, reason)
-    words = ", ".join(one.partition(":")[2] for one in about)
+    words = ", ".join(topic.partition(":")[2] for topic in topics)
     draft = Action(
         principal=principal,
         action="accept",
@@ -56,41 +60,46 @@ def accept(
         note=f"window {entry.window.text} of monitor {name}: "
         f"{'withdrawn' if withdraw else 'accepted'} {words}",
     )
-    said = Acceptance(name, entry.window.end, principal, reason, about, now_us(), withdraw)
+    acceptance = Acceptance(name, entry.window.end, principal, reason, topics, now_us(), withdraw)
     with Ledger(home) as batches:
         permit(batches, draft, policy)
-        new = _standing(ledger, said) is None
+        new = _recorded_acceptance(ledger, acceptance) is None
         if new:
-            record(batches, draft)  # first: nothing is in force that is not on the trail
-            ledger.accept(said)
+            record(batches, draft)  # first, so that every active acceptance is on the trail
+            ledger.accept(acceptance)
     tell_owner(pipeline, home)
-    done = _standing(ledger, said)
-    assert done is not None
-    return done, new
+    recorded = _recorded_acceptance(ledger, acceptance)
+    assert recorded is not None
+    return recorded, new
 
 
-def _standing(ledger: DecisionLedger, said: Acceptance) -> Acceptance | None:
-    """This very thing on record, unless the opposite was said of the window since."""
-    found = None
-    for acceptance in ledger.acceptances(said.pipeline):
-        if acceptance.window_end == said.window_end and acceptance.withdrawn != said.withdrawn:
-            found = None
-        elif replace(acceptance, recorded_at=said.recorded_at, cursor=0) == said:
-            found = acceptance
-    return found
+def _recorded_acceptance(ledger: DecisionLedger, request: Acceptance) -> Acceptance | None:
+    """Return the same acceptance from the record, unless the opposite was recorded since."""
+    recorded = None
+    for acceptance in ledger.acceptances(request.pipeline):
+        if (
+            acceptance.window_end == request.window_end
+            and acceptance.withdrawn != request.withdrawn
+        ):
+            recorded = None
+        elif replace(acceptance, recorded_at=request.recorded_at, cursor=0) == request:
+            recorded = acceptance
+    return recorded
 
 
-def _found(name: str, entry: Entry, here: Sequence[Acceptance]) -> tuple[str, ...]:
-    """What of the window is accepted with this: what was, and what stands now."""
-    known = in_force(here).get(entry.window.end, {})
-    about = {*known, *open_topics(entry.evidence)}
-    if about:
-        return tuple(sorted(about))
+def _topics_to_accept(
+    name: str, entry: Entry, acceptances: Sequence[Acceptance]
+) -> tuple[str, ...]:
+    """Return the topics to accept: those accepted before, and those that are open now."""
+    accepted = in_force(acceptances).get(entry.window.end, {})
+    topics = {*accepted, *open_topics(entry.evidence)}
+    if topics:
+        return tuple(sorted(topics))
     faults = [alarm.sentence for alarm in alarms(entry.evidence) if alarm.kind in DISTRUSTED]
     if faults:
         raise DeclarationError(
             f"nothing in the data of {entry.window.text} can be accepted; "
-            f"what is wrong was told by gates and sources: {faults[0]}",
+            f"gates and sources reported the fault: {faults[0]}",
             where=f"monitor {name}",
             fix="headrace gate approve, a corrected delivery, or headrace monitor ack "
             f"{day_text(entry.window.first)}",
@@ -102,13 +111,15 @@ def _found(name: str, entry: Entry, here: Sequence[Acceptance]) -> tuple[str, ..
     )
 
 
-def _taken_back(name: str, entry: Entry, here: Sequence[Acceptance]) -> tuple[str, ...]:
-    """What was accepted of the window, or was when it was taken back last."""
-    if not here:
+def _topics_to_withdraw(
+    name: str, entry: Entry, acceptances: Sequence[Acceptance]
+) -> tuple[str, ...]:
+    """Return the accepted topics of the window, or those of its last withdrawal."""
+    if not acceptances:
         raise DeclarationError(
             f"nothing of {entry.window.text} was accepted",
             where=f"monitor {name}",
             fix="headrace monitor status",
         )
-    known = in_force(here).get(entry.window.end)
-    return tuple(sorted(known)) if known else here[-1].about
+    accepted = in_force(acceptances).get(entry.window.end)
+    return tuple(sorted(accepted)) if accepted else acceptances[-1].about

@@ -1,4 +1,4 @@
-"""Somebody knows of a window: on record for good, and nobody is paged for it again."""
+"""Acknowledgement of a window: it is recorded for good, and the window sends no more pages."""
 
 from headrace.core.clock import now_us, parse_day
 from headrace.core.errors import DeclarationError
@@ -16,11 +16,11 @@ from headrace.reports.monitor.facts import tell_owner
 LATEST = "last"
 
 
-def window_of(pipeline: Pipeline, home: Home, which: str) -> Entry:
-    """The decided window that holds the ISO day `which`, or the newest one for `last`.
+def window_of(pipeline: Pipeline, home: Home, window_day: str) -> Entry:
+    """Return the decided window that holds the ISO day `window_day`, or the newest for `last`.
 
     Raises:
-        DeclarationError: it is no day, or no decided window holds it.
+        DeclarationError: it is not a day, or no decided window holds it.
     """
     name = pipeline.monitor.name
     entries = first_entries(DecisionLedger(home).entries(name))
@@ -30,36 +30,36 @@ def window_of(pipeline: Pipeline, home: Home, which: str) -> Entry:
             where=str(home.root),
             fix="headrace run; a window is judged once it is over",
         )
-    if which == LATEST:
+    if window_day == LATEST:
         return entries[-1]
-    day = day_number(parse_day(which, "WINDOW, a day or `last`"))
-    found = [entry for entry in entries if entry.window.first <= day < entry.window.end]
-    if not found:
+    day = day_number(parse_day(window_day, "WINDOW, a day or `last`"))
+    matches = [entry for entry in entries if entry.window.first <= day < entry.window.end]
+    if not matches:
         raise DeclarationError(
-            f"no decided window of monitor {name} holds {which}",
+            f"no decided window of monitor {name} holds {window_day}",
             where=str(home.root),
             fix=f"a day from {day_text(entries[0].window.first)} to "
             f"{day_text(entries[-1].window.end - 1)}",
         )
-    return found[0]
+    return matches[0]
 
 
 def acknowledge(
     pipeline: Pipeline,
     home: Home,
-    which: str,
+    window_day: str,
     *,
     principal: str,
     reason: str,
     policy: Policy | None = None,
 ) -> tuple[Ack, bool]:
-    """Acknowledge the window that holds a day; also whether that was not on record before.
+    """Acknowledge the window that holds a day; return the record, and True if it is new.
 
     Raises:
         DeclarationError: no such window, it was quiet, or the principal or reason is empty.
         RefusedError: the policy does not allow it; that is on the record.
     """
-    entry, name = window_of(pipeline, home, which), pipeline.monitor.name
+    entry, name = window_of(pipeline, home, window_day), pipeline.monitor.name
     if entry.decision.action == "none":
         raise DeclarationError(
             f"there is nothing to acknowledge in {entry.window.text}: it was quiet",
@@ -75,21 +75,21 @@ def acknowledge(
         slot=day_text(entry.window.first),
         note=f"window {entry.window.text} of monitor {name}",
     )
-    ledger, said = DecisionLedger(home), (entry.window.end, principal, reason)
+    ledger, acknowledgement = DecisionLedger(home), (entry.window.end, principal, reason)
     with Ledger(home) as batches:
         permit(batches, draft, policy)
-        new = _found(ledger, name, said) is None
+        new = _recorded_ack(ledger, name, acknowledgement) is None
         if new:
-            record(batches, draft)  # first: nothing is done that is not on the trail
-            ledger.acknowledge(name, *said, now_us())
+            record(batches, draft)  # first, so that every acknowledgement is on the trail
+            ledger.acknowledge(name, *acknowledgement, now_us())
     tell_owner(pipeline, home)
-    ack = _found(ledger, name, said)
+    ack = _recorded_ack(ledger, name, acknowledgement)
     assert ack is not None
     return ack, new
 
 
 def need_who_and_why(doing: str, name: str, principal: str, reason: str) -> None:
-    """Refuse what nobody does, or for no reason, before anything is on record.
+    """Refuse an action without a principal or a reason, before anything is recorded.
 
     Raises:
         DeclarationError: the principal or the reason is empty.
@@ -102,9 +102,15 @@ def need_who_and_why(doing: str, name: str, principal: str, reason: str) -> None
         )
 
 
-def _found(ledger: DecisionLedger, name: str, said: tuple[int, str, str]) -> Ack | None:
-    """The acknowledgement of a window by somebody for a reason, if it is on record."""
+def _recorded_ack(
+    ledger: DecisionLedger, name: str, acknowledgement: tuple[int, str, str]
+) -> Ack | None:
+    """Return the recorded acknowledgement of a window by a principal for a reason, if any."""
     return next(
-        (ack for ack in ledger.acks(name) if (ack.window_end, ack.principal, ack.reason) == said),
+        (
+            ack
+            for ack in ledger.acks(name)
+            if (ack.window_end, ack.principal, ack.reason) == acknowledgement
+        ),
         None,
     )

@@ -1,4 +1,4 @@
-"""The online store of a pipeline as people run it: fill it, thin it, see how far it is."""
+"""Operation of a pipeline's online store: sync, prune, and status."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -35,12 +35,12 @@ LATENESS = 7 * DAY
 
 
 def fill(pipeline: Pipeline, home: Home, *, anew: bool = False) -> dict[str, Any]:
-    """Bring the store up to what is published, as plain JSON values.
+    """Bring the store up to the published tables; return plain JSON values.
 
-    `missing` are tables that views read and of which nothing was ever published: nothing is
-    answered before it is.
+    `missing` are tables that views read and that were never published: requests are not answered
+    until they are.
     """
-    done = materialise_online(pipeline, home, anew=anew)
+    update = materialise_online(pipeline, home, anew=anew)
     layout = _layout(pipeline)
     return {
         "pipeline": pipeline.name,
@@ -48,13 +48,13 @@ def fill(pipeline: Pipeline, home: Home, *, anew: bool = False) -> dict[str, Any
         "tables": [
             {
                 "table": table,
-                "snapshot_id": done.snapshots[table],
-                "rows": done.rows[table],
-                "keys_renewed": done.renewed[table],
+                "snapshot_id": update.snapshots[table],
+                "rows": update.rows[table],
+                "keys_renewed": update.renewed[table],
             }
-            for table in done.snapshots
+            for table in update.snapshots
         ],
-        "missing": [table for table in layout.tables if table not in done.snapshots],
+        "missing": [table for table in layout.tables if table not in update.snapshots],
     }
 
 
@@ -66,15 +66,14 @@ def thin(
     before: str | None = None,
     lateness: str | None = None,
 ) -> dict[str, Any]:
-    """Give up answers before a moment, and drop what only they need; as plain JSON values.
+    """Prune the history that only requests before a moment need; return plain JSON values.
 
     Args:
         pipeline: whose store.
         home: where it is.
         keep: how far back from now answers must reach, such as "7d".
         before: or the moment itself, RFC 3339 or a day.
-        lateness: how late a correction may still come by itself; as before if left out, 7 days at
-            first.
+        lateness: how late a correction may still arrive; by default unchanged, 7 days at first.
 
     Raises:
         DeclarationError: not exactly one of `keep` and `before`, or a moment to come.
@@ -92,37 +91,37 @@ def thin(
             if not any(store_metadata.read_files(reader, table) for table in layout.tables):
                 raise _not_filled(pipeline)
             horizon = store_metadata.read_horizon(reader)
-        known = LATENESS if horizon is None else horizon.lateness
-        bound = known if lateness is None else _age(lateness, "lateness")
+        current = LATENESS if horizon is None else horizon.lateness
+        bound = current if lateness is None else _age(lateness, "lateness")
         used = store.used
-        done = retain(store, layout, frontier, lateness=bound)
+        pruned = retain(store, layout, frontier, lateness=bound)
         return {
             "pipeline": pipeline.name,
             "answers_from": iso(frontier),
             "lateness": duration_text(bound),
-            "dropped": {"records": done.records, "keys": done.keys, "texts": done.texts},
+            "dropped": {"records": pruned.records, "keys": pruned.keys, "texts": pruned.texts},
             "bytes_used_before": used,
             "bytes_used": store.used,
         }
 
 
 def online_status(pipeline: Pipeline, home: Home, *, count: bool = False) -> dict[str, Any]:
-    """What the store holds and how far it is behind, as plain JSON values.
+    """Return the content of the store and its lag, as plain JSON values.
 
     Args:
-        pipeline: whose store.
+        pipeline: its store is read.
         home: where it is.
-        count: say as well how many keys and entities it holds, which reads all of it.
+        count: True to count keys and entities as well, which reads the whole store.
 
     Returns:
-        One mapping. `state` is `not filled`, `filling` or `filled`; `problems` says in words what
-        somebody should look at, and is empty if nothing.
+        One mapping. `state` is `not filled`, `filling` or `filled`; `problems` are sentences about
+        what needs attention, empty if nothing does.
     """
     from headrace.serving.online import LmdbStore
 
     layout, now = _layout(pipeline), now_us()
     folder = store_folder(pipeline, home, layout)
-    found: dict[str, Any] = {
+    status: dict[str, Any] = {
         "pipeline": pipeline.name,
         "store": _place(pipeline, home, layout),
         "state": "not filled",
@@ -137,24 +136,24 @@ def online_status(pipeline: Pipeline, home: Home, *, count: bool = False) -> dic
         "problems": [],
     }
     if not store_exists(pipeline, home):
-        return found
+        return status
     with closing(online_store(pipeline, home)) as store, store.reading() as reader:
-        found |= _about(store, reader)
-        found["bytes"] = _size(folder) if isinstance(store, LmdbStore) else store.used
+        status |= _store_facts(store, reader)
+        status["bytes"] = _size(folder) if isinstance(store, LmdbStore) else store.used
         lake = Lake(home)
         tables = {table: _table(lake, reader, table, now) for table in layout.tables}
         if count:
             for table in layout.tables:
                 tables[table] |= _counted(reader, layout, table)
-    found["tables"] = list(tables.values())
-    found["views"] = _views(pipeline, tables, now)
-    whole = all(one["snapshot_id"] is not None for one in tables.values())
-    any_files = any(one["files"] for one in tables.values())
-    found["state"] = "filled" if whole else "filling" if any_files else "not filled"
-    return {**found, "problems": _problems(found)}
+    status["tables"] = list(tables.values())
+    status["views"] = _views(pipeline, tables, now)
+    complete = all(table["snapshot_id"] is not None for table in tables.values())
+    any_files = any(table["files"] for table in tables.values())
+    status["state"] = "filled" if complete else "filling" if any_files else "not filled"
+    return {**status, "problems": _problems(status)}
 
 
-def _about(store: "LmdbStore | RedisStore", reader: "Reader") -> dict[str, Any]:
+def _store_facts(store: "LmdbStore | RedisStore", reader: "Reader") -> dict[str, Any]:
     from headrace.serving.online import store_metadata
     from headrace.serving.online.retention import last_thinned
 
@@ -178,8 +177,8 @@ def _table(lake: Lake, reader: "Reader", table: str, now: int) -> dict[str, Any]
     frontier = store_metadata.read_frontier(reader, table) or {}
     snapshot, as_of = frontier.get("snapshot_id"), frontier.get("as_of")
     oldest = min(commits.values(), default=now)
-    known = oldest - 1 if snapshot is None else commits.get(snapshot, oldest - 1)
-    later = sorted(at for at in commits.values() if at > known)
+    applied_at = oldest - 1 if snapshot is None else commits.get(snapshot, oldest - 1)
+    later = sorted(at for at in commits.values() if at > applied_at)
     return {
         "table": table,
         "snapshot_id": snapshot,
@@ -213,15 +212,17 @@ def _views(
 ) -> list[dict[str, Any]]:
     from headrace.features.spec import RowTransform
 
-    found = []
+    views = []
     for view in pipeline.views:
         if isinstance(view, RowTransform):
             continue
         as_of = tables[view.table]["as_of"]
         age = None if as_of is None else now - parse_iso(as_of)
-        limits = {one.then: one.at_most for one in pipeline.max_staleness if one.view == view.name}
-        over = [then for then, most in limits.items() if age is None or age > duration(most)]
-        found.append(
+        limits = {
+            limit.then: limit.at_most for limit in pipeline.max_staleness if limit.view == view.name
+        }
+        over = [then for then, limit in limits.items() if age is None or age > duration(limit)]
+        views.append(
             {
                 "view": view.name,
                 "table": view.table,
@@ -230,33 +231,34 @@ def _views(
                 "stale": "refuse" if "refuse" in over else "flag" if over else "",
             }
         )
-    return found
+    return views
 
 
-def _problems(found: Mapping[str, Any]) -> list[str]:
-    told, fill_it = [], f"headrace online sync {found['pipeline']}"
-    if found["state"] == "filling":
-        lacking = [one["table"] for one in found["tables"] if one["snapshot_id"] is None]
-        told.append(f"nothing is answered before {', '.join(lacking)} is whole: {fill_it}")
-    for one in found["tables"]:
-        if one["behind"]["gone"] and one["snapshot_id"] is not None:
-            gone = one["behind"]["gone"]
-            told.append(
-                f"{one['table']}: {gone} recalled or rewritten files still count: {fill_it}"
+def _problems(status: Mapping[str, Any]) -> list[str]:
+    problems, fill_it = [], f"headrace online sync {status['pipeline']}"
+    if status["state"] == "filling":
+        lacking = [entry["table"] for entry in status["tables"] if entry["snapshot_id"] is None]
+        problems.append(f"nothing is answered before {', '.join(lacking)} is whole: {fill_it}")
+    for entry in status["tables"]:
+        if entry["behind"]["gone"] and entry["snapshot_id"] is not None:
+            stale_files = entry["behind"]["gone"]
+            problems.append(
+                f"{entry['table']}: {stale_files} recalled or rewritten files still count:"
+                f" {fill_it}"
             )
-    for one in found["views"]:
-        if one["stale"] and found["state"] != "not filled":
-            done = {"flag": "flagged", "refuse": "refused"}[one["stale"]]
-            limit = one["max_staleness"][one["stale"]]
-            told.append(f"view {one['view']} is older than {limit} and {done}: {fill_it}")
-    return told
+    for entry in status["views"]:
+        if entry["stale"] and status["state"] != "not filled":
+            effect = {"flag": "flagged", "refuse": "refused"}[entry["stale"]]
+            limit = entry["max_staleness"][entry["stale"]]
+            problems.append(f"view {entry['view']} is older than {limit} and {effect}: {fill_it}")
+    return problems
 
 
 def _moment(keep: str | None, before: str | None) -> int:
     if (keep is None) == (before is None):
         raise DeclarationError(
             "how far back answers must reach is not said" if keep is None else "it is said twice",
-            where="thinning the online store",
+            where="pruning the online store",
             fix="--keep 7d, or --before 2024-03-01",
         )
     now = now_us()
@@ -293,22 +295,22 @@ def _not_filled(pipeline: Pipeline) -> StateError:
 
 
 def _place(pipeline: Pipeline, home: Home, layout: "Layout") -> str:
-    """The folder, or the name on the server; an address may hold a password."""
+    """Return the folder, or the name on the server; its address may hold a password."""
     if os.environ.get(ONLINE):
         return f"redis: headrace:online:{pipeline.name}:{layout.name}"
     return str(store_folder(pipeline, home, layout))
 
 
 def _older(folder: Path) -> list[dict[str, Any]]:
-    """Stores of the pipeline that the views of now do not use."""
-    others = sorted(folder.parent.glob("*/data.mdb"))
+    """Return the stores of the pipeline that the present views do not use."""
+    files = sorted(folder.parent.glob("*/data.mdb"))
     return [
         {"store": str(other.parent), "bytes": _size(other.parent)}
-        for other in others
+        for other in files
         if other.parent != folder
     ]
 
 
 def _size(folder: Path) -> int:
-    """What the store takes of the disk; its file has holes."""
+    """Return the disk usage of the store, whose file is sparse."""
     return (folder / "data.mdb").stat().st_blocks * 512

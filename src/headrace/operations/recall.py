@@ -1,8 +1,8 @@
-"""Recall a batch everywhere: table, online stores, releases, models; and take a recall back.
+"""Recall of a batch in tables, online stores, releases and models, and its restoration.
 
-The order fails closed. A recall taints first, then the ledger decides, then the table and the
-online stores follow; a restoration goes the other way. Each step may be repeated, so that the same
-call again brings to its end what was cut short.
+The order fails closed. A recall taints releases first, then the ledger records it, then the table
+and the online stores follow; a restoration has the reverse order. Each step may be repeated, so the
+same call completes an interrupted one.
 """
 
 from collections.abc import Sequence
@@ -37,13 +37,13 @@ _STATES = ("published", "recalled")
 def reach(
     home: Home, table: Table, batch: str, *, pipelines: Sequence[Pipeline] | None = None
 ) -> dict[str, Any]:
-    """What a recall would reach, as plain JSON values; nothing is changed.
+    """Return what a recall would affect, as plain JSON values; nothing is changed.
 
     Args:
         home: where the state is.
         table: as the pipeline declares it.
         batch: its slot, or the start of its id.
-        pipelines: whose views and stores are looked at; the project's, if left out.
+        pipelines: their views and stores are checked; by default the project's.
     """
     return _reach(open_case(home, table, batch, _STATES), _readers(pipelines, table))
 
@@ -58,9 +58,9 @@ def recall(
     policy: Policy | None = None,
     pipelines: Sequence[Pipeline] | None = None,
 ) -> dict[str, Any]:
-    """Recall a published batch; what it reached and what was done, as plain JSON values.
+    """Recall a published batch; return what it affects and what was done, as plain JSON values.
 
-    `incomplete` says in words what has yet to be done; it is empty if nothing. Running it again
+    `incomplete` are sentences about what has yet to be done, empty if nothing. Running it again
     changes nothing, or does the rest.
 
     Args:
@@ -69,7 +69,7 @@ def recall(
         batch: its slot, or the start of its id.
         principal: who.
         reason: why, for the record.
-        policy: the project's, if left out.
+        policy: by default the project's.
         pipelines: as in `reach`.
 
     Raises:
@@ -86,13 +86,13 @@ def recall(
         except RefusedError as refused:
             record(ledger, replace(action, allowed=False, note=refused.what))
             raise
-    found = _reach(case, affected)
-    refs = [one["ref"] for one in found["releases"]]
+    report = _reach(case, affected)
+    refs = [release["ref"] for release in report["releases"]]
     note(Store.find(home.store), _event(action, refs))
-    done = lake_recall.recall(home, action)
-    found["releases"] = [{**one, "tainted": True} for one in found["releases"]]
-    ended = _done(case, affected, done)
-    return {**found, **ended, "incomplete": [*ended["incomplete"], *found["problems"]]}
+    withdrawal = lake_recall.recall(home, action)
+    report["releases"] = [{**release, "tainted": True} for release in report["releases"]]
+    ended = _effects(case, affected, withdrawal)
+    return {**report, **ended, "incomplete": [*ended["incomplete"], *report["problems"]]}
 
 
 def restore(
@@ -105,9 +105,9 @@ def restore(
     policy: Policy | None = None,
     pipelines: Sequence[Pipeline] | None = None,
 ) -> dict[str, Any]:
-    """Take a recall back: the batch is shown again, and what it had tainted opens again.
+    """Withdraw a recall: the batch is published again, and the releases it tainted can be opened.
 
-    Args and result are as those of `recall`.
+    Arguments and result are as for `recall`.
 
     Raises:
         DeclarationError: no batch, or more than one, is meant; or no reason.
@@ -123,16 +123,16 @@ def restore(
         last = lake_recall.last_action(ledger, table.name, case.batch.batch_id)
     marked = (table.name, case.batch.batch_id) in active_recalls(store, [table.name])
     if marked and case.batch.state == "published" and (last is None or last.action == "recall"):
-        # A recall that was cut short before the ledger knew of it: there is only a taint to lift.
+        # A recall was interrupted before the ledger recorded it: only a taint has to be lifted.
         with Ledger(home) as ledger:
-            done = Withdrawal(
+            withdrawal = Withdrawal(
                 record(ledger, action), True, Lake(home).snapshot_id(table.name), False
             )
     else:
-        done = _restored(home, table, action)
-        settle(table, [case.batch.slot], home)  # what was released until a day that has passed
+        withdrawal = _restored(home, table, action)
+        settle(table, [case.batch.slot], home)  # approvals may have expired meanwhile
     note(store, _event(action, ()))
-    return {**_reach(case, affected), **_done(case, affected, done)}
+    return {**_reach(case, affected), **_effects(case, affected, withdrawal)}
 
 
 def _restored(home: Home, table: Table, action: Action) -> Withdrawal:
@@ -145,8 +145,8 @@ def _restored(home: Home, table: Table, action: Action) -> Withdrawal:
 
 
 def _readers(pipelines: Sequence[Pipeline] | None, table: Table) -> list[Pipeline]:
-    every = project_pipelines() if pipelines is None else pipelines
-    return [one for one in every if table.name in one.contracts]
+    candidates = project_pipelines() if pipelines is None else pipelines
+    return [pipeline for pipeline in candidates if table.name in pipeline.contracts]
 
 
 def _draft(case: BatchCase, verb: str, principal: str, reason: str) -> Action:
@@ -155,8 +155,8 @@ def _draft(case: BatchCase, verb: str, principal: str, reason: str) -> Action:
             f"{verb} of {case.name}, has no reason", fix="say why: it is kept for good"
         )
     batch = case.batch
-    named = (batch.batch_id, batch.slot)
-    return Action(recorded_name(principal), verb, case.table.name, reason, *named, at=now_us())
+    identity = (batch.batch_id, batch.slot)
+    return Action(recorded_name(principal), verb, case.table.name, reason, *identity, at=now_us())
 
 
 def _event(action: Action, refs: Sequence[str]) -> Recall:
@@ -172,17 +172,17 @@ def _event(action: Action, refs: Sequence[str]) -> Recall:
     )
 
 
-# What it reaches
+# Affected releases, models and stores
 
 
 def _reach(case: BatchCase, pipelines: Sequence[Pipeline]) -> dict[str, Any]:
     home, table, batch = case.home, case.table.name, case.batch
     problems = []
     try:
-        found = impact(home, batch.batch_id, table)
+        affected = impact(home, batch.batch_id, table)
     except HeadraceError as error:  # a damaged release must not hold up a recall
-        found = Impact(batch.batch_id, (), (), ())
-        problems = [f"which releases and models hold it cannot be told: {error.what}"]
+        affected = Impact(batch.batch_id, (), (), ())
+        problems = [f"the releases and models that hold it cannot be determined: {error.what}"]
     files = {file.batch_id: file for file in Lake(home).files(table)}
     live = files.get(batch.batch_id)
     return {
@@ -194,50 +194,52 @@ def _reach(case: BatchCase, pipelines: Sequence[Pipeline]) -> dict[str, Any]:
         "published_rows": live.rows if live else 0,
         "releases": [
             {"ref": release.ref, "content_hash": release.content_hash, "tainted": release.tainted}
-            for release in found.releases
+            for release in affected.releases
         ],
-        "models": [{"ref": ref, "champion": ref in found.champions} for ref in found.models],
+        "models": [{"ref": ref, "champion": ref in affected.champions} for ref in affected.models],
         "readers": readers(pipelines, table),
         "stores": [store.name for store in stores(pipelines, home, table)],
         "problems": problems,
     }
 
 
-# What was done
+# Effects
 
 
-def _done(case: BatchCase, pipelines: Sequence[Pipeline], done: Withdrawal) -> dict[str, Any]:
+def _effects(
+    case: BatchCase, pipelines: Sequence[Pipeline], withdrawal: Withdrawal
+) -> dict[str, Any]:
     holding = stores(pipelines, case.home, case.table.name)
-    renewed = [_renewed(one, case.home) for one in holding]
+    renewed = [_renewed(pipeline, case.home) for pipeline in holding]
     with Ledger(case.home) as ledger:
         state = ledger.batches(case.table.name)[case.batch.batch_id].state
     return {
-        "action": done.action.document(),
-        "decided_now": done.decided,
+        "action": withdrawal.action.document(),
+        "decided_now": withdrawal.decided,
         "state": state,
-        "snapshot_id": done.snapshot_id,
-        "committed_now": done.committed,
+        "snapshot_id": withdrawal.snapshot_id,
+        "committed_now": withdrawal.committed,
         "stores": renewed,
-        "incomplete": [one["error"] for one in renewed if one["error"]],
+        "incomplete": [store["error"] for store in renewed if store["error"]],
     }
 
 
 def _renewed(pipeline: Pipeline, home: Home) -> dict[str, Any]:
-    """Bring an online store up to the table. One that cannot be does not undo the recall."""
+    """Bring an online store up to the table; a failure does not undo the recall."""
     from headrace.pipeline.serving.services import materialise_online, online_store
 
     try:
         with closing(online_store(pipeline, home)) as store:
-            done = materialise_online(pipeline, home, store)
+            update = materialise_online(pipeline, home, store)
     except HeadraceError as error:
-        told = f"the online store of {pipeline.name} still answers with it: {error.what}"
+        problem = f"the online store of {pipeline.name} still answers with it: {error.what}"
         return {
             "pipeline": pipeline.name,
             "keys_renewed": 0,
-            "error": f"{told}; then: headrace online sync {pipeline.name}",
+            "error": f"{problem}; then: headrace online sync {pipeline.name}",
         }
     return {
         "pipeline": pipeline.name,
-        "keys_renewed": sum(done.renewed.values()),
+        "keys_renewed": sum(update.renewed.values()),
         "error": "",
     }

@@ -1,4 +1,4 @@
-"""Take a release away for good, and let go of what it held in the lake."""
+"""Retirement of a release: delete it for good, and unpin its snapshots in the lake."""
 
 from typing import Any
 
@@ -22,19 +22,20 @@ def retire(
     expired: bool = False,
     policy: Policy | None = None,
 ) -> list[dict[str, Any]]:
-    """Retire one release, or all that are past their retention; what was retired now.
+    """Retire one release, or all that are past their retention; return those retired now.
 
     Args:
-        home: whose store it is.
-        ref: `name@version`; an alias may mean another release tomorrow, and is refused.
+        home: its store has the release.
+        ref: `name@version`; an alias is refused, because it may move to another release.
         principal: who.
-        reason: why; for those past their retention the contract's words, if left out.
+        reason: why; by default the contract's words for releases past their retention.
         expired: all that are past their retention, instead of one.
-        policy: the project's, if left out.
+        policy: by default the project's.
 
     Raises:
-        RefusedError: the policy does not let them retire one of the datasets; nothing was done.
-        DeclarationError: neither or both are asked for, or there is no reason.
+        RefusedError: the policy does not allow the retirement of one of the datasets; nothing was
+            done.
+        DeclarationError: neither or both of `ref` and `expired` are given, or there is no reason.
         StateError: there is no such release.
     """
     if (ref is None) is not expired or not (expired or reason.strip()):
@@ -45,21 +46,22 @@ def retire(
     store = Store.find(home.store)
     for stone in tombstones(store):
         if stone.kind == "retired":
-            bury(store, stone)  # a crash may have left some of it
+            bury(store, stone)  # completes a retirement that a crash interrupted
     if expired:
         now = now_us()
-        chosen = [release for release in releases(store) if is_expired(release.retention, now)]
+        manifests = [release for release in releases(store) if is_expired(release.retention, now)]
     else:
         name, _, version = str(ref).partition("@")
-        chosen = [store.manifest(name, version)]
+        manifests = [store.manifest(name, version)]
     rules = policy or load_policy()
-    for dataset in sorted({one.name for one in chosen}):
+    for dataset in sorted({manifest.name for manifest in manifests}):
         rules.check(principal, "retire", dataset)
-    done = [
-        _retired(store, one, principal, reason or retention_text(one.retention)) for one in chosen
+    retired = [
+        _retired(store, manifest, principal, reason or retention_text(manifest.retention))
+        for manifest in manifests
     ]
     let_go_of_gone(home, store)
-    return done
+    return retired
 
 
 def _retired(store: Store, manifest: Manifest, principal: str, reason: str) -> dict[str, Any]:

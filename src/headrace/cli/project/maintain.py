@@ -11,7 +11,7 @@ from headrace.cli.output import emit_json, explained, grid, out
 if TYPE_CHECKING:
     from headrace.core.home import Home
     from headrace.lake.table import Table
-    from headrace.operations.maintenance import Done
+    from headrace.operations.maintenance import MaintenanceReport
 
 LISTED = 10
 
@@ -93,7 +93,7 @@ def _rewrite(home: "Home", tables: "list[Table]", *, apply: bool, as_json: bool)
         out.print("nothing was changed; to apply it: headrace maintain --rewrite-decimals --apply")
 
 
-def _print_outcome(outcome: "Done") -> None:
+def _print_outcome(outcome: "MaintenanceReport") -> None:
     grid(
         "maintenance",
         ["table", "snapshots#", "pinned#", "expired#", "files#", "bytes#"],
@@ -117,7 +117,7 @@ def _print_outcome(outcome: "Done") -> None:
     verb = "are" if outcome.applied else "are not"
     for ref in outcome.pinned:
         out.print(f"{ref}: its snapshots {verb} pinned{' now' if outcome.applied else ''}")
-    for ref in outcome.lost:
+    for ref in outcome.unreproducible:
         out.print(f"{ref}: a snapshot it was made of is gone; it cannot be rebuilt", style="red")
     for name, tags in outcome.let_go.items():
         out.print(f"{name}: {', '.join(tags)} {'kept' if outcome.applied else 'keep'} a snapshot"

@@ -31,7 +31,7 @@ def maintenance_job(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) 
                 len(one.removed),
                 one.bytes,
             )
-        for ref in done.lost:
+        for ref in done.unreproducible:
             context.log.warning("%s cannot be made again: a snapshot is gone", ref)
 
     @dg.job(
