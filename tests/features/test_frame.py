@@ -113,7 +113,7 @@ def test_what_a_frame_cannot_be_made_of_is_told(memory):
 
     doubled = LOG.spine_table.append_column("who__rows_10us", LOG.spine_table["t"])
     cases = {
-        "'recored' is no mode": {"mode": "recored"},
+        "'recored' is not a mode": {"mode": "recored"},
         "no column 't'": {"spine": LOG.spine_table.drop_columns("t")},
         "no column 'known_at'": {"history": without("known_at")},
         "no column 'committed_at'": {"history": without("committed_at"), "mode": "recorded"},

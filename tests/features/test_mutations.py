@@ -87,7 +87,7 @@ def default_over_nulls(joined, output, array, default):
 def default_unless_a_row(joined, output, array, default):
     """A default for an empty window only, not where all values are null."""
     rows = np.zeros(len(array), dtype=np.bool_)
-    rows[joined.places.rows] = joined.seen == 0
+    rows[joined.places.rows] = joined.visible_count == 0
     return pc.if_else(pa.array(rows), array, WITH_DEFAULT(joined, output, array, default))
 
 

@@ -129,7 +129,7 @@ def test_a_stale_view_is_flagged_or_refused(world):
 
 
 def test_an_unknown_mode_is_said_on_load(world):
-    with pytest.raises(DeclarationError, match="'recorde' is no mode"):
+    with pytest.raises(DeclarationError, match="'recorde' is not a mode"):
         replace(world.pipeline, mode="recorde")
 
 

@@ -41,11 +41,12 @@ RULES = {
     # known-at, sequence, content
     "known-at plays no part among versions": wrong(
         "numpy", "features.kernel.visibility",
-        "np.lexsort((sequence, known[rows], keys[rows]))", "np.lexsort((sequence, keys[rows]))",
+        "np.lexsort((sequence, known_at[rows], keys[rows]))", "np.lexsort((sequence, keys[rows]))",
     ),
     "sequence plays no part among versions": wrong(
         "numpy", "features.kernel.visibility",
-        "np.lexsort((sequence, known[rows], keys[rows]))", "np.lexsort((known[rows], keys[rows]))",
+        "np.lexsort((sequence, known_at[rows], keys[rows]))",
+        "np.lexsort((known_at[rows], keys[rows]))",
     ),
     "sequence plays no part among events": wrong(
         "numpy", "features.kernel.visibility",
@@ -87,7 +88,7 @@ RULES = {
     "a row that came back was never there before": wrong(
         "lake",
         "features.kernel.visibility",
-        'shown_before(table, known) if mode == "recorded" else None',
+        'shown_before(table, known_at) if mode == "recorded" else None',
         "None",
     ),
     # windows and states

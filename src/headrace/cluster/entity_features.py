@@ -42,12 +42,12 @@ def spine_shards(spine: pa.Table, join: Join, count: int) -> Ints:
 class Gathered(Host):
     """A frame over the versions that were gathered on this worker."""
 
-    given: Versions | None = None
+    gathered: Versions | None = None
 
     def versions(self, table: str) -> Versions:
-        assert self.given is not None
-        assert self.given.shape.name == table
-        return self.given
+        assert self.gathered is not None
+        assert self.gathered.shape.name == table
+        return self.gathered
 
 
 def join_group(job: Job, messages: pa.Table) -> pa.Table:
@@ -59,7 +59,7 @@ def join_group(job: Job, messages: pa.Table) -> pa.Table:
     join = job.joins[number]
     host = Gathered.over(spine, join.views, _not_read, job.shapes, job.mode)
     assert isinstance(host, Gathered)
-    host.given = gather(job, join, of_kind(messages, VERSIONS))
+    host.gathered = gather(job, join, of_kind(messages, VERSIONS))
     pairs = [pair for view in join.views for pair in host.columns(view, reasons=job.reasons)]
     rows = pa.table([spine[ROW], *(a for _, a in pairs)], names=[ROW, *(n for n, _ in pairs)])
     sent = letters(rows, np.asarray(rows[ROW]) % job.shards, OUTPUTS + number)

@@ -198,8 +198,8 @@ def _plan(job: Job, spine: DataFrame, tables: dict[str, DataFrame]) -> DataFrame
     frame = spine.mapInArrow(assembled, MESSAGE_DDL)
     if job.joins:
         sent = [rows.mapInArrow(of_table(name), MESSAGE_DDL) for name, rows in tables.items()]
-        found = _exchange(sent, resolve, MESSAGE_DDL)
-        columns = _exchange([found, spine.mapInArrow(requests, MESSAGE_DDL)], join, MESSAGE_DDL)
+        resolved = _exchange(sent, resolve, MESSAGE_DDL)
+        columns = _exchange([resolved, spine.mapInArrow(requests, MESSAGE_DDL)], join, MESSAGE_DDL)
         sent = [frame, columns]
     else:
         sent = [frame]

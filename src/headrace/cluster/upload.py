@@ -14,17 +14,17 @@ PIECE = 16 * 2**20
 IN_PLAN = 2**20
 
 
-def send(session: Session, rows: pa.Table, columns: list[str]) -> DataFrame:
-    """The table as packed bytes on the cluster, so that its types stay what they are.
+def send(session: Session, rows: pa.Table, view_names: list[str]) -> DataFrame:
+    """Send the table to the cluster as packed bytes, which keep its types.
 
-    Small ones are part of the plan. Of others each piece becomes a temporary view of the session,
-    whose name is added to `kept`.
+    A small table is part of the plan. Each piece of a larger one becomes a temporary view of the
+    session, whose name is added to `view_names`.
     """
     pieces = [packed(piece) for piece in _pieces(rows)]
     with remote_errors():
         frames = [session.createDataFrame(piece, schema=PACKED_DDL) for piece in pieces]
         if sum(piece.nbytes for piece in pieces) > IN_PLAN:
-            frames = [_view(session, frame, columns) for frame in frames]
+            frames = [_view(session, frame, view_names) for frame in frames]
         return reduce(lambda first, second: first.union(second), frames)
 
 
@@ -36,8 +36,8 @@ def _pieces(rows: pa.Table) -> Iterator[pa.Table]:
         yield rows.slice(start, step)
 
 
-def _view(session: Session, frame: DataFrame, columns: list[str]) -> DataFrame:
+def _view(session: Session, frame: DataFrame, view_names: list[str]) -> DataFrame:
     name = f"headrace_sent_{uuid.uuid4().hex}"
     frame.createTempView(name)
-    columns.append(name)
+    view_names.append(name)
     return session.table(name)

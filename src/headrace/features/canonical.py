@@ -1,8 +1,9 @@
-"""The canonical form of a definition, and its hash.
+"""Canonical form of a definition, and its hash.
 
-Two declarations with the same canonical form mean the same. It holds what gives a value its
-meaning: durations in microseconds, filter values as stored, types and scales of the columns used,
-the source text of a transform's functions, and the time-zone table where a transform uses one.
+Two declarations with the same canonical form mean the same. The form holds everything that gives a
+value its meaning: durations in microseconds, filter values as stored, types and scales of the
+columns used, the source text of a transform's functions, and the time-zone table if a transform
+uses one.
 """
 
 import inspect
@@ -52,12 +53,12 @@ def definition_hash(definition: Definition, contracts: Contracts) -> str:
     return digest({"semantics": SEMANTICS_VERSION, "definition": canonical(definition, contracts)})
 
 
-# Beside the views' names, none of which has brackets: what a row is, and when it is asked for.
+# Key of the spine's hash; names of views have no brackets.
 SPINE = "(spine)"
 
 
 def definition_hashes(spine: Spine, views: Sequence[View], contracts: Contracts) -> dict[str, str]:
-    """Hash of each view by name, and of the spine, as releases, models and services record them."""
+    """Hashes of the views by name and of the spine, as releases and models record them."""
     hashes = {view.name: definition_hash(view, contracts) for view in views}
     return {**hashes, SPINE: definition_hash(spine, contracts)}
 
@@ -93,7 +94,7 @@ def _feature(feature: Aggregate, shape: TableShape) -> dict[str, Any]:
         "window_us": [feature.window.a, feature.window.b],
         "where": _filter(feature.where, shape),
     }
-    # What a declaration does not use is not in its form, so that the hash of an older one stays.
+    # Fields that a declaration does not use are not in its form, so that old hashes stay valid.
     if feature.op == "last_row":
         form["columns"] = sorted(feature.columns)
     return form | _defaults(feature, feature.names, shape)
@@ -102,26 +103,26 @@ def _feature(feature: Aggregate, shape: TableShape) -> dict[str, Any]:
 def _defaults(
     feature: Aggregate | Lookup, names: Sequence[str], shape: TableShape
 ) -> dict[str, dict[str, Scalar]]:
-    """Nothing where nothing is declared."""
+    """Declared defaults of the outputs; empty if there are none."""
     values = zip(names, default_values(feature, shape), strict=True)
-    found = {name: value for name, value in values if value is not None}
-    return {"default": found} if found else {}
+    defaults = {name: value for name, value in values if value is not None}
+    return {"default": defaults} if defaults else {}
 
 
 def _filter(where: Filter, shape: TableShape) -> list[list[Any]]:
-    """Conditions in a fixed order; they all must hold, so that their order means nothing."""
-    found = []
+    """Conditions in a fixed order; all must hold, so their declared order has no meaning."""
+    forms = []
     for condition in conditions(where):
         column = shape.column(condition.column, f"a filter on {shape.name}")
         many = condition.value if isinstance(condition.value, tuple) else (condition.value,)
         stored = {stored_value(value, column.type, column.scale) for value in many}
-        found.append([condition.column, condition.op, sorted(stored, key=repr)])
-    return sorted(found, key=repr)
+        forms.append([condition.column, condition.op, sorted(stored, key=repr)])
+    return sorted(forms, key=repr)
 
 
 def _lookup(lookup: Lookup, shape: TableShape) -> dict[str, Any]:
-    given = _defaults(lookup, lookup.columns, shape)
-    return given | {
+    defaults = _defaults(lookup, lookup.columns, shape)
+    return defaults | {
         "type": "lookup",
         "name": lookup.name,
         "table": _table(shape, [*lookup.entity, *lookup.columns]),
@@ -132,8 +133,8 @@ def _lookup(lookup: Lookup, shape: TableShape) -> dict[str, Any]:
 
 
 def _spine(spine: Spine, shape: TableShape) -> dict[str, Any]:
-    given = {"defaults": request_defaults(spine, shape)} if spine.defaults else {}
-    return given | {
+    defaults = {"defaults": request_defaults(spine, shape)} if spine.defaults else {}
+    return defaults | {
         "type": "spine",
         "table": _table(shape, spine.columns),
         "offset_us": spine.offset,
@@ -167,8 +168,8 @@ def _transform(transform: RowTransform) -> dict[str, Any]:
     }
 
 
-# Modules of Headrace under the names that definition hashes know them by: a module that moves to
-# another room must not give every feature that uses it another hash.
+# Names of moved modules in definition hashes: moving a module must not change the hash of the
+# features that use it.
 _HASHED_AS = {
     **{
         f"headrace.core.{module}": f"headrace.{module}"
@@ -187,10 +188,10 @@ Met: TypeAlias = dict[FunctionType, str]
 
 
 def _collect(fn: Callable[..., Any], parts: dict[str, Any], met: Met, where: str) -> str:
-    """The source of `fn` and of what it calls in its own project; names of what lies outside.
+    """Collect the source of `fn` and of its project's functions that it calls, and other names.
 
-    Returns the name of `fn` in the form. Functions of one name (two lambdas, what a factory made
-    twice, a decorated function and the one within) are told apart by a number.
+    Returns the name of `fn` in the form. Functions with the same name (two lambdas, two results of
+    a factory, a decorated function and the inner one) are distinguished by a number.
     """
     if not isinstance(fn, FunctionType):
         raise DeclarationError(
@@ -199,8 +200,8 @@ def _collect(fn: Callable[..., Any], parts: dict[str, Any], met: Met, where: str
     if fn in met:
         return met[fn]
     name = f"{_hashed_as(fn.__module__)}.{fn.__qualname__}"
-    same = sum(other.partition("#")[0] == name for other in met.values())
-    name = f"{name}#{same + 1}" if same else name
+    namesakes = sum(other.partition("#")[0] == name for other in met.values())
+    name = f"{name}#{namesakes + 1}" if namesakes else name
     met[fn] = name
     try:
         source = textwrap.dedent(inspect.getsource(fn.__code__))  # not of what a decorator wraps
@@ -223,9 +224,9 @@ def _collect(fn: Callable[..., Any], parts: dict[str, Any], met: Met, where: str
 
 
 def _place_in(source: str, fn: FunctionType) -> str:
-    """Where a lambda begins: its source is the whole statement, with what other lambdas are in it.
+    """Position of a lambda in its source, which is a whole statement that may hold several.
 
-    Nothing where it is the only one.
+    Empty if it is the only one.
     """
     if fn.__name__ != "<lambda>" or source.count("lambda") < 2:
         return ""
@@ -234,13 +235,13 @@ def _place_in(source: str, fn: FunctionType) -> str:
 
 
 def _surroundings(fn: FunctionType) -> dict[str, object]:
-    """What `fn` and the functions written inside it read from outside, defaults included."""
+    """Outer variables that `fn` and its inner functions read, including defaults."""
     names = _names_in(fn.__code__)
-    found: dict[str, object] = {n: v for n, v in fn.__globals__.items() if n in names}
-    found |= inspect.getclosurevars(fn).nonlocals
+    variables: dict[str, object] = {n: v for n, v in fn.__globals__.items() if n in names}
+    variables |= inspect.getclosurevars(fn).nonlocals
     if fn.__defaults__:
-        found["(defaults)"] = fn.__defaults__
-    return found | {f"({name})": value for name, value in (fn.__kwdefaults__ or {}).items()}
+        variables["(defaults)"] = fn.__defaults__
+    return variables | {f"({name})": value for name, value in (fn.__kwdefaults__ or {}).items()}
 
 
 def _names_in(code: CodeType) -> set[str]:
@@ -251,7 +252,7 @@ def _names_in(code: CodeType) -> set[str]:
 def _collect_value(  # noqa: PLR0917
     name: str, value: object, fn: FunctionType, parts: dict[str, Any], met: Met, where: str
 ) -> str | None:
-    """Into `parts`, what a variable holds; the name of a function or class that it holds."""
+    """Add the value of a variable to `parts`; return the name of a function or outside class."""
     if isinstance(value, ModuleType) and _is_own(value.__name__, fn):
         raise DeclarationError(
             f"it reads from the module {value.__name__}, whose contents are not part of its form",
@@ -285,14 +286,14 @@ def _hashed_as(module: str) -> str:
 
 
 def _belongs(value: FunctionType, fn: FunctionType) -> bool:
-    same = value.__module__ == fn.__module__ or _is_own(value.__module__, fn)
-    return same or value.__module__.startswith("headrace.features.")
+    same_module = value.__module__ == fn.__module__ or _is_own(value.__module__, fn)
+    return same_module or value.__module__.startswith("headrace.features.")
 
 
 def _is_own(module: str, fn: FunctionType) -> bool:
-    """Whether the module is of the same project as `fn`; Headrace is nobody's own."""
-    own = fn.__module__.partition(".")[0]
-    return own != "headrace" and module.partition(".")[0] == own
+    """True if the module is in the same project as `fn`; Headrace itself does not count."""
+    project = fn.__module__.partition(".")[0]
+    return project != "headrace" and module.partition(".")[0] == project
 
 
 def _is_constant(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""Canonical forms taken apart: one entry per feature, of named parts that can be told in words."""
+"""Canonical forms split by feature into named parts that can be shown in words."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -26,42 +26,44 @@ def parts_by_feature(forms: Sequence[Form]) -> dict[str, Parts]:
 def _features(form: Form) -> Iterator[tuple[str, Parts]]:
     name = str(form.get("name", "(spine)"))
     if form["type"] == "view":
-        for feature, own in form["features"].items():
-            yield from _of_view(name, form, feature, own)
+        for feature, details in form["features"].items():
+            yield from _of_view(name, form, feature, details)
     elif form["type"] == "lookup":
         for column in form["columns"]:
-            own = {"column": column, "default": form.get("default", {}).get(column)}
-            yield f"{name}__{column}", {**own, **_shared(form, [column])}
+            details = {"column": column, "default": form.get("default", {}).get(column)}
+            yield f"{name}__{column}", {**details, **_shared(form, [column])}
     elif form["type"] == "transform":
         code = {f"code of {what}": text for what, text in form["code"].items()}
         yield name, {**_own_parts(form), **code}
     else:
         columns = [*form["columns"], *([form["status"]] if form.get("status") else [])]
-        own = {"columns": form["columns"], "defaults": form.get("defaults")}
-        yield name, {**own, **_shared(form, columns)}
+        details = {"columns": form["columns"], "defaults": form.get("defaults")}
+        yield name, {**details, **_shared(form, columns)}
 
 
-def _of_view(view: str, form: Form, feature: str, own: Form) -> Iterator[tuple[str, Parts]]:
-    filtered = [row[0] for row in own["where"]]
+def _of_view(
+    view: str, form: Form, feature: str, feature_form: Form
+) -> Iterator[tuple[str, Parts]]:
+    filtered = [row[0] for row in feature_form["where"]]
     scales = {name: column["scale"] for name, column in form["table"]["columns"].items()}
-    columns = own.get("columns", [own["column"]])
+    columns = feature_form.get("columns", [feature_form["column"]])
     for column in columns:
-        name = f"{feature}_{column}" if "columns" in own else feature
+        name = f"{feature}_{column}" if "columns" in feature_form else feature
         yield (
             f"{view}__{name}",
             {
-                "operation": own["op"],
+                "operation": feature_form["op"],
                 "column": column,
-                "window": own["window_us"],
-                "filter": [[*row, scales[row[0]]] for row in own["where"]],
-                "default": own.get("default", {}).get(name),
+                "window": feature_form["window_us"],
+                "filter": [[*row, scales[row[0]]] for row in feature_form["where"]],
+                "default": feature_form.get("default", {}).get(name),
                 **_shared(form, [column, *filtered]),
             },
         )
 
 
 def _shared(form: Form, used: Sequence[str | None]) -> Parts:
-    """What a feature has of its view and table: only of the columns that it uses."""
+    """Parts that a feature has from its view and table, for the columns that it uses."""
     table = form["table"]
     entity = [pair[0] for pair in form.get("entity", [])]
     fixed = [*table["primary_key"], *([table["sequence"]] if table["sequence"] else []), *entity]
@@ -84,12 +86,12 @@ def _shared(form: Form, used: Sequence[str | None]) -> Parts:
 
 
 def _own_parts(form: Form) -> Parts:
-    found: Parts = {name: form[name] for name in _PLAIN if name in form}
-    found |= {words: form[name] for name, words in _DURATIONS.items() if name in form}
-    return found
+    parts: Parts = {name: form[name] for name in _PLAIN if name in form}
+    parts |= {words: form[name] for name, words in _DURATIONS.items() if name in form}
+    return parts
 
 
-def told(part: str, value: Any) -> str:  # noqa: ANN401 - any JSON value
+def value_text(part: str, value: Any) -> str:  # noqa: ANN401 - any JSON value
     """A part's value in words."""
     if value is None or value == []:
         return "none"
@@ -104,16 +106,17 @@ def _bound(us: int) -> str:
 
 def _condition(row: Sequence[Any]) -> str:
     column, test, values, scale = row
-    shown = [repr(v) if scale is None else str(Decimal(v).scaleb(-scale)) for v in values]
+    texts = [repr(v) if scale is None else str(Decimal(v).scaleb(-scale)) for v in values]
     many = test in {"in", "not in"}
-    return f"{column} {test} " + (f"({', '.join(shown)})" if many else shown[0])
+    return f"{column} {test} " + (f"({', '.join(texts)})" if many else texts[0])
 
 
 _WORDS: Mapping[str, Callable[[Any], str]] = {
     "window": lambda value: " to ".join(map(_bound, value)),
     "filter": lambda value: " and ".join(map(_condition, value)),
     "entity": lambda value: ", ".join(
-        one if one == asked else f"{one} = {asked}" for one, asked in value
+        column if column == spine_column else f"{column} = {spine_column}"
+        for column, spine_column in value
     ),
     "default": repr,
     "defaults": repr,

@@ -1,4 +1,4 @@
-"""What contracts say of the values of columns, and how two of them differ, in words."""
+"""Meaning of columns as contracts state it, and differences of two contracts, in words."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from typing import Any, TypeAlias
 
 from headrace.contracts.model import Contract
 from headrace.contracts.semantic_digest import meaning_parts, time_parts
-from headrace.features.canonical_parts import Form, told
+from headrace.features.canonical_parts import Form, value_text
 from headrace.features.table_shapes import Contracts
 
 # Per table: `columns` (name: parts) and `times`; plain JSON values.
-Said: TypeAlias = Mapping[str, Mapping[str, Any]]
+ContractMeanings: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 
-def said(contracts: Contracts | None) -> Said:
-    """Per table what its contract says of its columns and its times; nothing for bare shapes."""
+def contract_meanings(contracts: Contracts | None) -> ContractMeanings:
+    """Meaning of columns and times by table, from its contract; nothing for bare shapes."""
     return {
         table: {"columns": meaning_parts(contract), "times": time_parts(contract)}
         for table, contract in (contracts or {}).items()
@@ -24,28 +24,28 @@ def said(contracts: Contracts | None) -> Said:
 
 @dataclass(frozen=True)
 class Explained:
-    """Words for a part whose digest is another; what is not known to both sides is not told."""
+    """Words for a part with a changed digest; only facts known to both sides are mentioned."""
 
-    old: Said
-    new: Said
+    old: ContractMeanings
+    new: ContractMeanings
 
     def meaning(self, part: str, old_table: str, new_table: str) -> str:
-        one, other = self.old.get(old_table, {}), self.new.get(new_table, {})
+        before, after = self.old.get(old_table, {}), self.new.get(new_table, {})
         if part == "times":
-            texts = _told_difference(one.get("times", {}), other.get("times", {}))
+            texts = _difference_texts(before.get("times", {}), after.get("times", {}))
             return ", ".join(texts) or "when rows happen or are known is another"
         column = part.removeprefix("meaning of ")
-        texts = _column(one.get("columns", {}), other.get("columns", {}), column)
+        texts = _column(before.get("columns", {}), after.get("columns", {}), column)
         return f"{column}: {', '.join(texts) or 'its contract says something else of its values'}"
 
 
 def _column(old: Form, new: Form, column: str) -> Iterator[str]:
-    one, other = old.get(column), new.get(column)
-    if one is None or other is None:
+    before, after = old.get(column), new.get(column)
+    if before is None or after is None:
         return
-    yield from _told_difference(_without_inputs(one), _without_inputs(other))
-    for name in sorted(one["from"].keys() & other["from"].keys()):
-        if one["from"][name] != other["from"][name]:
+    yield from _difference_texts(_without_inputs(before), _without_inputs(after))
+    for name in sorted(before["from"].keys() & after["from"].keys()):
+        if before["from"][name] != after["from"][name]:
             yield from (f"through {name} {text}" for text in _column(old, new, name))
 
 
@@ -53,7 +53,7 @@ def _without_inputs(parts: Form) -> Form:
     return {name: value for name, value in parts.items() if name != "from"}
 
 
-def _told_difference(one: Form, other: Form) -> Iterator[str]:
-    for name in [name for name in one if name in other]:
-        if one[name] != other[name]:
-            yield f"{name} {told('', one[name])} -> {told('', other[name])}"
+def _difference_texts(before: Form, after: Form) -> Iterator[str]:
+    for name in [name for name in before if name in after]:
+        if before[name] != after[name]:
+            yield f"{name} {value_text('', before[name])} -> {value_text('', after[name])}"

@@ -1,4 +1,4 @@
-"""What can be seen of a declaration alone: that names are names, and durations durations."""
+"""Checks of a declaration by itself: names and durations are valid."""
 
 import re
 from collections.abc import Mapping
@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from headrace.core.clock import duration
 from headrace.core.errors import DeclarationError
 
-# Farther than this is no window but a mistake, and sums with a time could leave int64.
+# A longer window is a mistake, and its sum with a time could leave int64.
 LONGEST = duration("36500d")
-# Views are folders on disk, and columns of reports.
+# Names of views are folder names and column headers of reports.
 _LONGEST_NAME = 100
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def check_name(name: object, what: str) -> None:
-    """The name of a view, lookup, transform, label or feature."""
+    """Check the name of a view, lookup, transform, label or feature."""
     if not isinstance(name, str) or not _NAME.fullmatch(name) or "__" in name:
         raise DeclarationError(
             f"{name!r} is not a name for a {what}",
@@ -29,41 +29,41 @@ def check_name(name: object, what: str) -> None:
         )
 
 
-def check_names(names: object, what: str, where: str, *, least: int = 1) -> None:
-    """A tuple of names of columns, each once."""
+def check_names(names: object, what: str, where: str, *, min_count: int = 1) -> None:
+    """Check a tuple of distinct column names."""
     if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
         raise DeclarationError(
             f"{what} is {names!r}, no tuple of names",
             where=where,
             fix=f'name each column once, as in {what}=("<name>",), a comma also after a single one',
         )
-    if len(names) < least or len(set(names)) < len(names):
+    if len(names) < min_count or len(set(names)) < len(names):
         raise DeclarationError(
             f"{what} {names!r}: none, or one twice", where=where, fix="name each column once"
         )
 
 
 def check_duration(text: object, what: str, where: str) -> int:
-    """Microseconds of a duration, of up to 100 years either way."""
+    """Check a duration of up to 100 years either way; return its microseconds."""
     if not isinstance(text, str):
         raise DeclarationError(
             f"{what} {text!r} is not a duration", where=where, fix="write a text, such as '90m'"
         )
     try:
-        found = duration(text)
+        microseconds = duration(text)
     except DeclarationError as error:
         raise DeclarationError(f"{what}: {error.what}", where=where, fix=error.fix) from None
-    if not -LONGEST <= found <= LONGEST:
+    if not -LONGEST <= microseconds <= LONGEST:
         raise DeclarationError(
             f"{what} {text!r} is more than 100 years", where=where, fix="write a shorter one"
         )
-    return found
+    return microseconds
 
 
 def spine_names(
     entity: tuple[str, ...], entity_map: Mapping[str, str], what: str, where: str
 ) -> tuple[str, ...]:
-    """The spine's column for each of the table's."""
+    """Check an entity and its map; return the spine's column for each of the table's."""
     check_names(entity, what, where)
     if not isinstance(entity_map, Mapping) or not set(entity_map) <= set(entity):
         raise DeclarationError(

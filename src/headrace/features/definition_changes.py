@@ -1,7 +1,7 @@
-"""Which features change meaning between two sets of definitions, and why, in words and as JSON.
+"""Features that change meaning between two sets of definitions, with reasons in words and as JSON.
 
-A feature also changes when one that it is computed from does. Where both sides' contracts are
-given, a column whose values mean something else is explained by what its contract says.
+A feature also changes if one of its inputs does. If the contracts of both sides are given, a change
+of a column's meaning is explained by them.
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Any
 from headrace.core.errors import DeclarationError, StateError
 from headrace.core.files import canonical_json
 from headrace.features.canonical import Definition, canonical
-from headrace.features.canonical_parts import Form, Parts, parts_by_feature, told
-from headrace.features.contract_wording import Explained, said
+from headrace.features.canonical_parts import Form, Parts, parts_by_feature, value_text
+from headrace.features.contract_wording import Explained, contract_meanings
 from headrace.features.spec import SEMANTICS_VERSION
 from headrace.features.table_shapes import Contracts
 
@@ -23,7 +23,7 @@ _OF_COLUMN = ("type of ", "scale of ", "meaning of ")
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a feature that is not what it was; `old` and `new` are JSON values."""
+    """A changed part of a feature; `old` and `new` are JSON values."""
 
     part: str
     old: Any
@@ -82,19 +82,19 @@ class Diff:
 def stored_forms(definitions: Sequence[Definition], contracts: Contracts) -> dict[str, Any]:
     """Return definitions as a JSON document, to compare later ones with.
 
-    With it goes what the contracts of their tables say of the values, to explain a change by.
+    The document includes the meaning of the columns by their contracts, to explain later changes.
     """
     forms = [canonical(definition, contracts) for definition in definitions]
     tables = {form["table"]["name"] for form in forms if "table" in form}
-    of_tables = {table: of for table, of in said(contracts).items() if table in tables}
+    of_tables = {table: of for table, of in contract_meanings(contracts).items() if table in tables}
     document = {
         "format": FORMAT,
         "semantics": SEMANTICS_VERSION,
         "definitions": forms,
         "contracts": of_tables,
     }
-    kept: dict[str, Any] = json.loads(canonical_json(document))
-    return kept
+    plain_document: dict[str, Any] = json.loads(canonical_json(document))
+    return plain_document
 
 
 def diff(
@@ -108,8 +108,8 @@ def diff(
     Args:
         old: definitions, their canonical forms, or a document of `stored_forms`.
         new: the same.
-        contracts_old: of the tables, by name; needed where there are definitions, else only to
-            explain more. None takes those of the other side.
+        contracts_old: contracts of the tables, by name; required for definitions, optional for
+            better explanations otherwise. None uses those of the other side.
         contracts_new: the same for `new`.
 
     Raises:
@@ -118,14 +118,16 @@ def diff(
     """
     contracts = [contracts_old or contracts_new, contracts_new or contracts_old]
     before, after = (
-        parts_by_feature(_forms(side, given))
-        for side, given in zip((old, new), contracts, strict=True)
+        parts_by_feature(_forms(side, side_contracts))
+        for side, side_contracts in zip((old, new), contracts, strict=True)
     )
     rules = (_semantics(old), _semantics(new))
     explain = Explained(
         *(
-            side.get("contracts", {}) if isinstance(side, Mapping) else said(given)
-            for side, given in zip((old, new), contracts, strict=True)
+            side.get("contracts", {})
+            if isinstance(side, Mapping)
+            else contract_meanings(side_contracts)
+            for side, side_contracts in zip((old, new), contracts, strict=True)
         )
     )
     changed = {
@@ -139,9 +141,9 @@ def diff(
     _follow_inputs(after, changed)
     removed = [Change("removed", name) for name in before if name not in after]
     added = [_added(name, after, before) for name in after if name not in before]
-    kept = [Change("changed", name, parts) for name, parts in changed.items() if parts]
-    same = tuple(name for name, parts in changed.items() if not parts)
-    return Diff((*removed, *added, *kept), same)
+    changes = [Change("changed", name, parts) for name, parts in changed.items() if parts]
+    unchanged = tuple(name for name, parts in changed.items() if not parts)
+    return Diff((*removed, *added, *changes), unchanged)
 
 
 def _forms(side: Any, contracts: Contracts | None) -> list[Form]:  # noqa: ANN401 - see `diff`
@@ -153,14 +155,17 @@ def _forms(side: Any, contracts: Contracts | None) -> list[Form]:  # noqa: ANN40
                 fix="store them again with this version",
             )
         side = side["definitions"]
-    forms = [one for one in side if isinstance(one, Mapping)]
+    forms = [definition for definition in side if isinstance(definition, Mapping)]
     if len(forms) < len(side) and contracts is None:
         raise DeclarationError(
             "definitions mean nothing without the contracts of their tables",
             where="a comparison of definitions",
             fix="give contracts_old and contracts_new, or canonical forms",
         )
-    return [one if isinstance(one, Mapping) else canonical(one, contracts or {}) for one in side]
+    return [
+        definition if isinstance(definition, Mapping) else canonical(definition, contracts or {})
+        for definition in side
+    ]
 
 
 def _semantics(side: Any) -> int:  # noqa: ANN401 - see `diff`
@@ -168,29 +173,39 @@ def _semantics(side: Any) -> int:  # noqa: ANN401 - see `diff`
 
 
 def _added(name: str, after: Mapping[str, Parts], before: Mapping[str, Parts]) -> Change:
-    same = [one for one, parts in before.items() if one not in after and parts == after[name]]
-    return Change("added", name, detail=f"it means what {same[0]} meant" if same else "")
+    former_names = [
+        former_name
+        for former_name, parts in before.items()
+        if former_name not in after and parts == after[name]
+    ]
+    return Change(
+        "added", name, detail=f"it means what {former_names[0]} meant" if former_names else ""
+    )
 
 
 def _differences(old: Parts, new: Parts, explain: "Explained") -> Iterator[Part]:
     for part in [*old, *(name for name in new if name not in old)]:
-        one, other = old.get(part), new.get(part)
-        # Another column has another type: the column says it all.
-        if one == other or (part.startswith(_OF_COLUMN) and not (part in old and part in new)):
+        before, after = old.get(part), new.get(part)
+        # If the column changed, its type is not mentioned in addition.
+        if before == after or (part.startswith(_OF_COLUMN) and not (part in old and part in new)):
             continue
         if part == "times" or part.startswith("meaning of "):
             text = explain.meaning(part, str(old["table"]), str(new["table"]))
         elif part.startswith("code of "):
-            text = f"{part} is another" if one and other else f"{part} {told('', other or one)}"
+            text = (
+                f"{part} is another"
+                if before and after
+                else f"{part} {value_text('', after or before)}"
+            )
         else:
-            text = f"{part} {told(part, one)} -> {told(part, other)}"
-        yield Part(part, one, other, text)
+            text = f"{part} {value_text(part, before)} -> {value_text(part, after)}"
+        yield Part(part, before, after, text)
 
 
 def _follow_inputs(after: Mapping[str, Parts], changed: dict[str, tuple[Part, ...]]) -> None:
-    """Transforms stand after what they read, so that one pass reaches all of them."""
+    """Propagate changes to transforms; they come after their inputs, so one pass is enough."""
     for name, parts in after.items():
-        for given in parts.get("inputs", []) if name in changed else []:
-            if changed.get(given):
-                text = f"its input {given} changes meaning"
-                changed[name] = (*changed[name], Part("input", given, given, text))
+        for input_name in parts.get("inputs", []) if name in changed else []:
+            if changed.get(input_name):
+                text = f"its input {input_name} changes meaning"
+                changed[name] = (*changed[name], Part("input", input_name, input_name, text))

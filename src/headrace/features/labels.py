@@ -27,15 +27,15 @@ def attach_label(  # noqa: PLR0917
 
     Args:
         frame: has `t` (int64 microseconds UTC) and the label's key.
-        label: what to read.
+        label: label to read.
         history: as for `training_frame`.
-        contracts: of the label's table at least.
-        cut: as of when to read, microseconds UTC: one for all rows, or one for each (training rows
-            as of the training cut, test rows as of the release).
+        contracts: contracts by table; must have the label's table.
+        cut: moment at which labels are read, microseconds UTC: one for all rows, or one for each
+            (training rows at the training cut, test rows at the release).
         mode: `declared` or `recorded`.
 
-    `label_reason` (string) is null where there is a label; else `immature`, `null entity`,
-    `no outcome`, an excluded status, or `all null`: a label column is null in the outcome.
+    `label_reason` (string) is null for rows with a label; else `immature`, `null entity`,
+    `no outcome`, an excluded status, or `all null` if a label column is null in the outcome.
     """
     shape = shape_for(shapes_of(contracts), label.table, f"label {label.name}")
     columns = [*label.key, *label.columns, *([label.status] if label.status else [])]
@@ -47,14 +47,14 @@ def attach_label(  # noqa: PLR0917
         part = frame.select([*dict.fromkeys((*label.spine_key, "t"))]).take(pa.array(rows[-1]))
         parts.append(_read(part, label, versions_at(versions, moment), moment))
     back = np.argsort(np.concatenate(rows), kind="stable")
-    found = pa.concat_tables(parts).take(pa.array(back)).combine_chunks()
+    outcomes = pa.concat_tables(parts).take(pa.array(back)).combine_chunks()
     for name in label.outputs:
-        frame = frame.append_column(name, found[name])
+        frame = frame.append_column(name, outcomes[name])
     return frame
 
 
 def versions_at(versions: Versions, cut: int) -> Versions:
-    """The versions visible at the cut; their k and x have done their work."""
+    """The versions visible at the cut; their k and x are not used afterwards."""
     rows = np.flatnonzero((versions.k <= cut) & (cut < versions.x))
     return Versions(
         versions.shape,
@@ -67,7 +67,7 @@ def versions_at(versions: Versions, cut: int) -> Versions:
 
 
 def is_mature(t: Ints, matures_after: int, cut: int) -> Bools:
-    """By the clock, never by whether an outcome is there."""
+    """True for rows whose label is mature by the clock, whether or not there is an outcome."""
     return t + matures_after <= cut
 
 
@@ -115,7 +115,7 @@ def _outcome(joined: Joined, horizon: int) -> Output:
     lo = joined.places.at(joined.codes, label_start(joined.e, horizon))
     hi = joined.places.at(joined.codes, label_end(joined.e))
     ok = covered_count(lo, hi, joined.places.size) > 0
-    best = covered_best(lo, hi, np.arange(len(lo)), joined.places.size, least=False)
+    best = covered_best(lo, hi, np.arange(len(lo)), joined.places.size, minimum=False)
     return Output(ok, index=kernel.versions_at_places(joined, best, ok))
 
 

@@ -23,7 +23,7 @@ Result: TypeAlias = tuple[Any, str | None]
 
 
 def usable_at(row: Row, mode: Mode) -> int:
-    """Rules 2 and 3."""
+    """Moment from which a row is usable (rules 2 and 3)."""
     return int(row["known_at"] if mode == "declared" else max(row["known_at"], row["committed_at"]))
 
 
@@ -42,7 +42,7 @@ def content(row: Row, shape: TableShape) -> bytes:
 
 
 def resolve(rows: Rows, shape: TableShape, t: int, mode: Mode) -> list[Row]:
-    """Rules 5 to 8: one version per key, of those usable at t; tombstones dropped."""
+    """Versions visible at t: the greatest usable one per key, without tombstones (rules 5 to 8)."""
     best: dict[tuple[Any, ...], Row] = {}
     for row in rows:
         spans = () if mode == "declared" else row.get("_shown_before") or ()
@@ -55,18 +55,18 @@ def resolve(rows: Rows, shape: TableShape, t: int, mode: Mode) -> list[Row]:
 
 
 def supersedes(row: Row, other: Row, shape: TableShape) -> bool:
-    mine, theirs = ((r["known_at"], sequence(r, shape)) for r in (row, other))
-    return content(row, shape) > content(other, shape) if mine == theirs else mine > theirs
+    mark, rival = ((r["known_at"], sequence(r, shape)) for r in (row, other))
+    return content(row, shape) > content(other, shape) if mark == rival else mark > rival
 
 
-def keeps(where: Filter, row: Row, shape: TableShape) -> bool:
-    """Rule 12."""
+def passes_filter(where: Filter, row: Row, shape: TableShape) -> bool:
+    """True if a row satisfies all conditions (rule 12)."""
     for condition in conditions_of(where):
         column = shape.columns[condition.column]
-        value, given = plain(row[condition.column]), condition.value
-        many = given if isinstance(given, tuple) else (given,)
+        value, operand = plain(row[condition.column]), condition.value
+        many = operand if isinstance(operand, tuple) else (operand,)
         stored = [stored_value(v, column.type, column.scale) for v in many]
-        against = stored if isinstance(given, tuple) else stored[0]
+        against = stored if isinstance(operand, tuple) else stored[0]
         if value is None or not TESTS[condition.op](value, against):
             return False
     return True
@@ -82,33 +82,33 @@ def matching(
     rows: Rows, entity: Sequence[str], values: Sequence[Any], shape: TableShape
 ) -> list[Row]:
     """The rows of an entity in event order (rule 7)."""
-    mine = [row for row in rows if tuple(row[name] for name in entity) == tuple(values)]
-    return sorted(mine, key=lambda r: (r["event_time"], sequence(r, shape), primary_key(r, shape)))
+    hits = [row for row in rows if tuple(row[name] for name in entity) == tuple(values)]
+    return sorted(hits, key=lambda r: (r["event_time"], sequence(r, shape), primary_key(r, shape)))
 
 
 def in_unit(value: Cell, column: str, shape: TableShape) -> Cell:
-    """Rules 14 and 15: a scaled integer leaves as fl(q) / fl(10^d), the rest as it is."""
+    """A value in its unit: scaled integers as fl(q) / fl(10^d), others unchanged (rules 14, 15)."""
     scale = shape.columns[column].scale
     return value if scale is None or value is None else float(value) / float(10**scale)
 
 
 def aggregate(feature: Aggregate, rows: Rows, shape: TableShape) -> list[Result]:
-    """Rules 11 and 13 to 15, over one window's rows in event order: one result for each output."""
+    """One result for each output, over a window's rows in event order (rules 11 and 13 to 15)."""
     if feature.op == "last_row" and rows:
         return [_cell(rows[-1], name, shape) for name in feature.columns]
     values = [plain(row[name]) for name in feature.columns for row in rows]
-    found: list[Any] = [value for value in values if value is not None]
-    counts = {"rows": rows, "count": found, "distinct": set(found)}
+    present: list[Any] = [value for value in values if value is not None]
+    counts = {"rows": rows, "count": present, "distinct": set(present)}
     if feature.op in counts:
         return [(len(counts[feature.op]), None)]
-    why = None if found else "all null" if rows else "empty window"
-    if why or (feature.op == "std" and len(found) == 1):
+    why = None if present else "all null" if rows else "empty window"
+    if why or (feature.op == "std" and len(present) == 1):
         defaults = default_values(feature, shape)
         return [(None, why or "one value") if d is None else (d, None) for d in defaults]
     scale = shape.columns[feature.columns[0]].scale
     if feature.op in {"mean", "std"}:
-        return [((mean if feature.op == "mean" else std)(found, scale or 0), None)]
-    return [(in_unit(PICK[feature.op](found), feature.columns[0], shape), None)]
+        return [((mean if feature.op == "mean" else std)(present, scale or 0), None)]
+    return [(in_unit(PICK[feature.op](present), feature.columns[0], shape), None)]
 
 
 def mean(q: list[int], d: int) -> float:
@@ -128,7 +128,7 @@ PICK: dict[str, Callable[[list[Any]], Any]] = {
 def view_row(
     view: FeatureView, rows: Rows, shape: TableShape, spine: Row, mode: Mode = "declared"
 ) -> dict[str, Result]:
-    """Rules 9, 12, 13 and 16 for one spine row."""
+    """Results of a view for one spine row (rules 9, 12, 13 and 16)."""
     values, t = [spine[name] for name in view.spine_entity], spine["t"]
     if None in values:
         return dict.fromkeys(view.outputs, (None, "null entity"))
@@ -137,18 +137,18 @@ def view_row(
     for feature in view.features:
         start, end = t + feature.window.a, t + feature.window.b
         inside = [row for row in visible if start <= row["event_time"] < end]
-        kept = [row for row in inside if keeps(feature.where, row, shape)]
-        found = aggregate(feature, kept, shape)
+        counted = [row for row in inside if passes_filter(feature.where, row, shape)]
+        outputs = aggregate(feature, counted, shape)
         if len(inside) > (shape.max_events or math.inf):
-            found = [(None, "too many events")] * len(found)
-        results += [(v, "no history" if why and not visible else why) for v, why in found]
+            outputs = [(None, "too many events")] * len(outputs)
+        results += [(v, "no history" if why and not visible else why) for v, why in outputs]
     return dict(zip(view.outputs, results, strict=True))
 
 
 def lookup_row(
     lookup: Lookup, rows: Rows, shape: TableShape, spine: Row, mode: Mode = "declared"
 ) -> dict[str, Result]:
-    """Rules 10 and 13 for one spine row."""
+    """Results of a lookup for one spine row (rules 10 and 13)."""
     values, t = [spine[name] for name in lookup.spine_entity], spine["t"]
     if None in values:
         return dict.fromkeys(lookup.outputs, (None, "null entity"))
@@ -168,32 +168,32 @@ def _cell(row: Row, column: str, shape: TableShape) -> Result:
 
 
 def spine_rows(spec: Spine, rows: Rows, shape: TableShape, mode: Mode = "declared") -> list[Row]:
-    """Rule 20: the rows that are their key's version at their own event_time + offset."""
+    """Spine rows: each is its key's version at its own event_time + offset (rule 20)."""
     names = tuple(dict.fromkeys((*shape.primary_key, *spec.columns)))
-    found: list[Row] = []
+    spines: list[Row] = []
     for t in sorted({row["event_time"] + spec.offset for row in rows}):
         current = [r for r in resolve(rows, shape, t, mode) if r["event_time"] + spec.offset == t]
         current.sort(key=lambda row: primary_key(row, shape))
-        found += [{name: plain(row[name]) for name in names} | {"t": t} for row in current]
-    return found
+        spines += [{name: plain(row[name]) for name in names} | {"t": t} for row in current]
+    return spines
 
 
 def label_row(
     label: Label, rows: Rows, shape: TableShape, spine: Row, cut: int, *, mode: Mode = "declared"
 ) -> dict[str, Any]:
-    """Rule 21: as read at the cut; mature by the clock."""
+    """Label of one spine row, read at the cut and mature by the clock (rule 21)."""
     values, t = [spine[name] for name in label.spine_key], spine["t"]
-    nothing = dict.fromkeys(label.columns)
+    nulls = dict.fromkeys(label.columns)
     if t + label.matures_after > cut:
-        return {**nothing, "label_reason": "immature"}
+        return {**nulls, "label_reason": "immature"}
     if None in values:
-        return {**nothing, "label_reason": "null entity"}
-    seen = matching(resolve(rows, shape, cut, mode), label.key, values, shape)
-    inside = [row for row in seen if t <= row["event_time"] < t + duration(label.horizon)]
+        return {**nulls, "label_reason": "null entity"}
+    visible = matching(resolve(rows, shape, cut, mode), label.key, values, shape)
+    inside = [row for row in visible if t <= row["event_time"] < t + duration(label.horizon)]
     if not inside:
-        return {**nothing, "label_reason": "no outcome"}
+        return {**nulls, "label_reason": "no outcome"}
     outcome = inside[-1]
     if label.status is not None and outcome[label.status] in label.excluded:
-        return {**nothing, "label_reason": outcome[label.status]}
+        return {**nulls, "label_reason": outcome[label.status]}
     cells = {name: _cell(outcome, name, shape)[0] for name in label.columns}
     return {**cells, "label_reason": "all null" if None in cells.values() else None}

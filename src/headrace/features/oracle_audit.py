@@ -1,7 +1,7 @@
 """Compare rows of a frame with the oracle, on data of any size.
 
-The oracle is slow, so it is shown only what can matter to a row: every version of every key that
-has some version of the row's entity within the view's reach. All else it would filter out.
+The oracle is slow, so it gets only the versions that can matter to a row: all versions of every key
+with some version of the row's entity within the view's reach. It would filter out all others.
 """
 
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ _ALWAYS = -(2**62)
 
 @dataclass(frozen=True)
 class Difference:
-    """Row number and column of the frame, what the oracle says, what the frame holds."""
+    """Cell of the frame that differs from the oracle: row number, column and both values."""
 
     row: int
     column: str
     expected: Any
-    got: Any
+    actual: Any
 
 
 def audit(
@@ -41,25 +41,25 @@ def audit(
     *,
     mode: Mode = "declared",
 ) -> list[Difference]:
-    """Every value of the views in `rows` of the frame that is not the oracle's, to the bit.
+    """Compare the views' values in `rows` of the frame with the oracle, to the bit.
 
-    A row transform is compared with itself on the row alone.
+    A row transform is compared with its own result on the single row.
     """
     part = frame.take(pa.array(rows, type=pa.int64()))
     shapes = shapes_of(contracts)
-    found: list[Difference] = []
+    differences: list[Difference] = []
     for view in views:
-        expected = _alone(part, view) if isinstance(view, RowTransform) else None
+        expected = _row_by_row(part, view) if isinstance(view, RowTransform) else None
         if not isinstance(view, RowTransform):
             shape = shape_for(shapes, view.table, f"view {view.name}")
             near = Near(history, shape, view.entity, used_columns(view))
             expected = [_by_oracle(view, near, spine, mode) for spine in near.spines(part, view)]
         assert expected is not None
         for name in view.outputs:
-            got = plain_values(part[name])
-            wanted = [one[name] for one in expected]
-            found += _differences(name, rows, wanted, got)
-    return found
+            actual = plain_values(part[name])
+            oracle_values = [oracle_row[name] for oracle_row in expected]
+            differences += _differences(name, rows, oracle_values, actual)
+    return differences
 
 
 def audit_label(
@@ -72,7 +72,7 @@ def audit_label(
     cuts: Sequence[int],
     mode: Mode = "declared",
 ) -> list[Difference]:
-    """The same for a label; `cuts` are the cuts at which `rows` were read (microseconds)."""
+    """Compare a label with the oracle; `cuts` are the cuts of `rows` in microseconds."""
     part = frame.take(pa.array(rows, type=pa.int64()))
     shape = shape_for(shapes_of(contracts), label.table, f"label {label.name}")
     columns = [*label.columns, *([label.status] if label.status else [])]
@@ -82,11 +82,11 @@ def audit_label(
         oracle.label_row(label, near.rows(key, _ALWAYS, -_ALWAYS), shape, spine, cut, mode=mode)
         for spine, key, cut in zip(spines, near.keys(part, label.spine_key), cuts, strict=True)
     ]
-    found: list[Difference] = []
+    differences: list[Difference] = []
     for name in label.outputs:
-        wanted = [one[name] for one in expected]
-        found += _differences(name, rows, wanted, plain_values(part[name]))
-    return found
+        oracle_values = [oracle_row[name] for oracle_row in expected]
+        differences += _differences(name, rows, oracle_values, plain_values(part[name]))
+    return differences
 
 
 class Near:
@@ -96,7 +96,7 @@ class Near:
         self, history: History, shape: TableShape, entity: Sequence[str], columns: Sequence[str]
     ) -> None:
         self.shape = shape
-        # In one piece: taking rows from hundreds of chunks costs more than the oracle does.
+        # In one chunk: taking rows from hundreds of chunks costs more than the oracle does.
         self.table = _with_all_columns(history, shape, [*entity, *columns]).combine_chunks()
         self.e = times(self.table, "event_time", f"table {shape.name}")
         self.numbering = Numbering([self.table[name] for name in entity])
@@ -125,19 +125,19 @@ class Near:
         return list(zip(spine_rows(part, names), self.keys(part, names), strict=True))
 
     def rows(self, code: int, first: int, end: int) -> list[dict[str, Any]]:
-        """All versions of the keys with a version of that entity and first <= event_time < end."""
+        """All versions of the keys with a version of the entity in first <= event_time < end."""
         return _dicts(self.table, self.row_numbers(code, first, end)) if code >= 0 else []
 
     def row_numbers(self, code: int, first: int, end: int) -> Ints:
-        """The same as rows of `table`."""
+        """Row numbers in `table` of the versions that `rows` returns."""
         if code < 0:
             return np.zeros(0, dtype=np.int64)
         lo, hi = np.searchsorted(self.codes, [code, code + 1])
-        mine = self.order[lo:hi]
-        start, stop = np.searchsorted(self.e[mine], [first, end])
+        entity_rows = self.order[lo:hi]
+        start, stop = np.searchsorted(self.e[entity_rows], [first, end])
         if self.is_single:
-            return mine[start:stop]
-        keys = np.unique(self.pk[mine[start:stop]])
+            return entity_rows[start:stop]
+        keys = np.unique(self.pk[entity_rows[start:stop]])
         starts = np.searchsorted(self.sorted_pk, keys)
         ends = np.searchsorted(self.sorted_pk, keys, side="right")
         spans = [self.by_key[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
@@ -145,9 +145,9 @@ class Near:
 
 
 def _with_all_columns(history: History, shape: TableShape, columns: Sequence[str]) -> pa.Table:
-    """The columns that count, the others null: the oracle reads them only to settle a tie.
+    """A table with the needed columns, and nulls in all others, which only break ties.
 
-    The kernel settles ties by all columns; where there are any, all are read.
+    If there are ties, all columns are read.
     """
     sequence = [shape.sequence] if shape.sequence else []
     table = history(shape.name, list(dict.fromkeys([*shape.primary_key, *sequence, *columns])))
@@ -161,9 +161,9 @@ def _with_all_columns(history: History, shape: TableShape, columns: Sequence[str
 
 
 def _by_oracle(
-    view: FeatureView | Lookup, near: Near, asked: tuple[dict[str, Any], int], mode: Mode
+    view: FeatureView | Lookup, near: Near, request: tuple[dict[str, Any], int], mode: Mode
 ) -> dict[str, Any]:
-    spine, code = asked
+    spine, code = request
     first, end = reach(view, spine["t"])
     rows = near.rows(code, first, end)
     if isinstance(view, Lookup):
@@ -174,7 +174,7 @@ def _by_oracle(
 
 
 def reach(view: FeatureView | Lookup, t: int) -> tuple[int, int]:
-    """Event times that can matter at t."""
+    """Range of event times that can matter at t."""
     if isinstance(view, Lookup):
         first = _ALWAYS if view.max_age is None else t - duration(view.max_age)
         return first, t + 1
@@ -182,13 +182,13 @@ def reach(view: FeatureView | Lookup, t: int) -> tuple[int, int]:
     return t + min(window.a for window in windows), t + max(window.b for window in windows)
 
 
-def _alone(part: pa.Table, view: RowTransform) -> list[dict[str, Any]]:
+def _row_by_row(part: pa.Table, view: RowTransform) -> list[dict[str, Any]]:
     inputs = [whole(part[name]) for name in view.inputs]
-    alone = [
+    values = [
         plain_values(transforms.apply(view, [column.slice(i, 1) for column in inputs]))[0]
         for i in range(part.num_rows)
     ]
-    return [{view.name: value} for value in alone]
+    return [{view.name: value} for value in values]
 
 
 def spine_rows(part: pa.Table, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -213,7 +213,7 @@ def plain_values(column: pa.ChunkedArray | pa.Array) -> list[Any]:
 
 
 def _differences(
-    name: str, rows: Sequence[int], expected: list[Any], got: list[Any]
+    name: str, rows: Sequence[int], expected: list[Any], actual: list[Any]
 ) -> list[Difference]:
-    found = zip(rows, expected, got, strict=True)
-    return [Difference(row, name, e, g) for row, e, g in found if repr(e) != repr(g)]
+    triples = zip(rows, expected, actual, strict=True)
+    return [Difference(row, name, e, g) for row, e, g in triples if repr(e) != repr(g)]

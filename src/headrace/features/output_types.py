@@ -1,4 +1,4 @@
-"""What the outputs of a feature are: their types, and what is declared for where they are null."""
+"""Types and declared defaults of the outputs of a feature."""
 
 import pyarrow as pa
 
@@ -26,13 +26,12 @@ def output_types(feature: Aggregate, shape: TableShape, where: str) -> tuple[pa.
 def default_values(
     feature: Aggregate | Lookup, shape: TableShape, where: str = ""
 ) -> tuple[Scalar | None, ...]:
-    """The declared default of each output of `feature` as the output has it, None for null.
+    """The declared default of each output of `feature`, in the output's unit; None for null.
 
-    Timestamps are int microseconds; a scaled number takes the way of the stored ones,
-    fl(q)/fl(10^d).
+    Timestamps are int microseconds; a scaled number is converted like stored ones, fl(q)/fl(10^d).
 
     Raises:
-        DeclarationError: a default is of another type, or finer than the column's scale.
+        DeclarationError: a default has another type, or is finer than the column's scale.
     """
     if all(default is None for default in feature.defaults):
         return feature.defaults
@@ -56,10 +55,10 @@ def request_defaults(spine: Spine, shape: TableShape) -> dict[str, Scalar | None
     """The spine's defaults as the table stores them: scaled integers, int microseconds.
 
     Raises:
-        DeclarationError: one is of another type, finer than the column's scale, above its greatest
-            value, or of the primary key.
+        DeclarationError: a default has another type, is finer than the column's scale, exceeds its
+            greatest value, or is of the primary key.
     """
-    found: dict[str, Scalar | None] = {}
+    stored_defaults: dict[str, Scalar | None] = {}
     for name, default in spine.defaults.items():
         where = f"Spine({spine.table!r}), its default for {name}"
         column = shape.column(name, where)
@@ -78,5 +77,5 @@ def request_defaults(spine: Spine, shape: TableShape) -> dict[str, Scalar | None
                 where=where,
                 fix="give a value that the column could hold",
             )
-        found[name] = stored
-    return found
+        stored_defaults[name] = stored
+    return stored_defaults

@@ -1,4 +1,4 @@
-"""Clocks, chance and the outside world in the code of a row transform, found without running it."""
+"""Find impure calls (clocks, random numbers, I/O) in a row transform without running it."""
 
 import builtins
 import datetime as dt
@@ -12,7 +12,7 @@ from typing import Any
 
 _CLOCKS = {"now", "utcnow", "today"}  # of date, datetime and their subclasses, as in pandas
 _MOMENTS = {"now", "today"}  # numpy.datetime64("now")
-# Modules whose functions all read something else than their arguments, but for the pure ones.
+# Modules whose functions are impure, with their pure exceptions.
 _MODULES = {
     "random": set(), "secrets": set(), "numpy.random": set(), "socket": set(), "subprocess": set(),
     "time": {"gmtime", "strftime", "strptime"}, "uuid": {"uuid3", "uuid5"},
@@ -26,9 +26,9 @@ _UNKNOWN = object()
 
 
 def outside_reads(fn: Callable[..., Any]) -> list[str]:
-    """Clocks, random numbers and the like that `fn` and the functions it calls read.
+    """Names of impure functions that `fn` and the functions it calls use.
 
-    Functions of installed packages are not looked into.
+    Functions of installed packages are not inspected.
     """
     reads: dict[str, None] = {}
     _follow(fn, reads, set())
@@ -115,7 +115,7 @@ def _judge(value: object, reads: dict[str, None], met: set[CodeType]) -> None:
 
 
 def _outside(value: object) -> str | None:
-    """The name of a function that reads something else than its arguments; None of others."""
+    """The name of a function that is impure; None for others."""
     if value is os.environ:
         return "os.environ"
     if isinstance(value, ModuleType | type) or not callable(value):
@@ -133,8 +133,8 @@ def _outside(value: object) -> str | None:
         module = str(getattr(value, "__module__", ""))
     module = _SAME_MODULE.get(module, module)
     parts = module.split(".")
-    for known in (parts[0], ".".join(parts[:2])):
-        if known in _MODULES and name not in _MODULES[known]:
-            return f"{known}.{name.rpartition('.')[2]}"
+    for prefix in (parts[0], ".".join(parts[:2])):
+        if prefix in _MODULES and name not in _MODULES[prefix]:
+            return f"{prefix}.{name.rpartition('.')[2]}"
     full = f"{module}.{name}"
     return full if full in _FUNCTIONS else None

@@ -1,9 +1,9 @@
 """Declarations of features, as data.
 
-`docs/reference/feature-semantics.md` specifies what they mean; the modules beside compute them.
+`docs/reference/feature-semantics.md` specifies their meaning; other modules here compute them.
 
-A declaration is checked in two steps: what can be seen alone when it is made (here), and what
-needs the tables' contracts when a pipeline loads (`validate.py`).
+A declaration is checked in two steps: by itself when it is made (here), and against the tables'
+contracts when a pipeline loads (`validate.py`).
 """
 
 import re
@@ -20,7 +20,8 @@ from headrace.features.declaration_checks import (
     spine_names,
 )
 
-# Part of every definition hash. A change of any rule of meaning needs a new number and a record.
+# Part of every definition hash. Changing a rule of the semantics needs a new number and a decision
+# record.
 SEMANTICS_VERSION = 1
 
 Op: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">=", "in", "not in"]
@@ -38,7 +39,7 @@ _OP_WORDS = {
     ">": "gt_",
 }
 _OPS = (*_OP_WORDS, ">=")
-# Operations whose result is a count: never null, 0 where there is nothing.
+# Operations whose result is a count: never null, 0 without rows.
 COUNTS = frozenset({"rows", "count", "distinct"})
 # Operations that add numbers up: of integers with declared bounds only.
 SUMMED = frozenset({"sum", "mean", "std"})
@@ -48,7 +49,7 @@ SUMMED = frozenset({"sum", "mean", "std"})
 class Window:
     """Events with `t + start <= event_time < t + end`; durations are fixed ("1d" is 24 hours).
 
-    A trailing window ends at "0s" and so leaves out an event at exactly t. One that ends after t
+    A trailing window ends at "0s" and so excludes an event at exactly t. A window that ends after t
     needs a table of kind `planned`.
     """
 
@@ -84,7 +85,7 @@ class Window:
 
     @property
     def label(self) -> str:
-        """How names show it: `7d`, `3h_ago_to_1h_ago`, `in_1h_to_3h`."""
+        """Form in names: `7d`, `3h_ago_to_1h_ago`, `in_1h_to_3h`."""
         if self.b == 0:
             return duration_text(-self.a)
         prefix = "in_" if self.a >= 0 else ""
@@ -113,7 +114,9 @@ class Where:
         where = f"Where({self.column!r}, ...)"
         if not isinstance(self.column, str):
             raise DeclarationError(
-                f"{self.column!r} is no name of a column", where=where, fix="name one of the table"
+                f"{self.column!r} is not the name of a column",
+                where=where,
+                fix="name one of the table",
             )
         many = self.op in {"in", "not in"}
         if self.op not in _OPS or isinstance(self.value, tuple) != many:
@@ -127,14 +130,14 @@ class Where:
         for value in self.values:
             if not isinstance(value, str | int | float):
                 raise DeclarationError(
-                    f"{value!r} is no text, number or truth value",
+                    f"{value!r} is not a text, number or truth value",
                     where=where,
                     fix="write a moment as an RFC 3339 text; null is out of every filter as it is",
                 )
 
     @property
     def values(self) -> tuple[Scalar, ...]:
-        """What the column is compared with, one value or many."""
+        """Values that the column is compared with, as a tuple."""
         return self.value if isinstance(self.value, tuple) else (self.value,)
 
     @property
@@ -144,7 +147,7 @@ class Where:
 
 
 def _word(value: Scalar) -> str:
-    """A filter's value as part of a name; nothing where no letter or digit is left."""
+    """A filter's value as part of a name; empty if it has no letters or digits."""
     word = re.sub(r"[^A-Za-z0-9]+", "_", str(value)).strip("_")
     return f"minus_{word}" if isinstance(value, int | float) and value < 0 else word
 
@@ -153,14 +156,14 @@ Filter: TypeAlias = Where | tuple[Where, ...] | None
 
 
 def conditions(where: Filter) -> tuple[Where, ...]:
-    """A filter as the conditions that must all hold."""
+    """The conditions of a filter, which must all hold."""
     if where is None:
         return ()
     return (where,) if isinstance(where, Where) else where
 
 
 def _check_parts(window: object, where: object, columns: tuple[object, ...], op: str) -> None:
-    """A feature's parts, before its name is made of them."""
+    """Check the parts of a feature, before its name is made from them."""
     parts = where if isinstance(where, tuple) else () if where is None else (where,)
     wrong = [
         f"{value!r} is no {what}"
@@ -202,7 +205,7 @@ class Rows:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What it reads beside its filter."""
+        """Columns that it reads beside its filter."""
         return ()
 
     @property
@@ -212,14 +215,16 @@ class Rows:
 
     @property
     def defaults(self) -> tuple[Scalar | None, ...]:
-        """What each output is where it would be null, as declared."""
+        """Declared value of each output that would be null."""
         return (None,)
 
 
 @dataclass(frozen=True)
 class _OfColumn:
-    """`default`, in the column's unit, stands where the result would be null: an empty window, no
-    value, one value for `Std`, no history. A null entity stays null.
+    """Aggregate of one column.
+
+    `default`, in the column's unit, replaces a null result: of an empty window, of no values, of
+    one value for `Std`, and without history. A null entity stays null.
     """
 
     column: str
@@ -243,7 +248,7 @@ class _OfColumn:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What it reads beside its filter."""
+        """Columns that it reads beside its filter."""
         return (self.column,)
 
     @property
@@ -253,7 +258,7 @@ class _OfColumn:
 
     @property
     def defaults(self) -> tuple[Scalar | None, ...]:
-        """What each output is where it would be null, as declared."""
+        """Declared value of each output that would be null."""
         return (self.default,)
 
 
@@ -313,11 +318,11 @@ class Distinct(_OfColumn):
 
 @dataclass(frozen=True)
 class LastRow:
-    """The last row of the window whole, by (event_time, sequence, primary key); any types.
+    """The whole last row of the window, by (event_time, sequence, primary key); any types.
 
-    A null in that row stays null, where `Last` would go back to an earlier row. Outputs:
-    `<name>_<column>` for each column. `default` gives one value per column (None for null), for
-    where the window has no row.
+    A null in that row stays null, whereas `Last` would use an earlier row. Outputs:
+    `<name>_<column>` for each column. `default` gives one value per column (None for null), used
+    if the window has no row.
     """
 
     columns: tuple[str, ...]
@@ -347,7 +352,7 @@ class LastRow:
 
     @property
     def defaults(self) -> tuple[Scalar | None, ...]:
-        """What each output is where there is no row, as declared."""
+        """Declared value of each output without a row."""
         return (None,) * len(self.columns) if self.default is None else self.default
 
 
@@ -367,8 +372,8 @@ Aggregate: TypeAlias = (
 
 
 def _auto_name(op: str, column: str | None, window: Window, where: Filter) -> str:
-    kept = [f"where_{condition.label}" for condition in conditions(where)]
-    return "_".join([*([column] if column else []), op, *kept, window.label])
+    filters = [f"where_{condition.label}" for condition in conditions(where)]
+    return "_".join([*([column] if column else []), op, *filters, window.label])
 
 
 EntityMap: TypeAlias = Mapping[str, str]
@@ -378,9 +383,9 @@ EntityMap: TypeAlias = Mapping[str, str]
 class FeatureView:
     """Windowed aggregates of one table's rows for one entity.
 
-    `entity` names columns of the table; a spine column of the same name holds the entity to look
-    for, unless `entity_map` (table column -> spine column) says another. A null part of the entity
-    makes every feature of that row null. Output columns: `<view>__<feature>`.
+    `entity` names columns of the table. The spine columns of the same names hold the entity to look
+    for, unless `entity_map` (table column -> spine column) names others. A null in the entity makes
+    all features of that row null. Output columns: `<view>__<feature>`.
     """
 
     name: str
@@ -392,11 +397,11 @@ class FeatureView:
     def __post_init__(self) -> None:
         check_name(self.name, "view")
         spine_names(self.entity, self.entity_map, "entity", f"view {self.name}")
-        given = self.features if isinstance(self.features, tuple) else (self.features,)
-        wrong = [feature for feature in given if not isinstance(feature, Aggregate)]
-        if wrong or given is not self.features:
+        features = self.features if isinstance(self.features, tuple) else (self.features,)
+        wrong = [feature for feature in features if not isinstance(feature, Aggregate)]
+        if wrong or features is not self.features:
             raise DeclarationError(
-                f"features is {(wrong or given)[0]!r}, no tuple of features",
+                f"features is {(wrong or features)[0]!r}, no tuple of features",
                 where=f"view {self.name}",
                 fix='write features=(Rows(Window("-1d")),), with a comma also after a single one',
             )
@@ -426,8 +431,8 @@ class Lookup:
     """The state that holds at t: the row with the greatest (event_time, sequence, key) up to t.
 
     A null in that row stays null. A row older than `max_age` (t - event_time > max_age) counts as
-    absent; `max_age=None` says that the state never expires. Output: `<lookup>__<column>`.
-    `default` gives one value per column (None for null), for where there is no such row.
+    absent; with `max_age=None` the state never expires. Output: `<lookup>__<column>`.
+    `default` gives one value per column (None for null), used if there is no such row.
     """
 
     name: str
@@ -453,7 +458,7 @@ class Lookup:
 
     @property
     def defaults(self) -> tuple[Scalar | None, ...]:
-        """What each output is where there is no row, as declared."""
+        """Declared value of each output without a row."""
         return (None,) * len(self.columns) if self.default is None else self.default
 
     @property
@@ -471,7 +476,7 @@ class RowTransform:
 
     `inputs` are spine columns, outputs of views and lookups, or transforms declared before it.
     `fn` takes one Arrow array per input and returns an Arrow array of `dtype` and equal length. It
-    must be elementwise, which is proven at load. Output column: `name`.
+    must be elementwise, which is tested when a pipeline loads. Output column: `name`.
     """
 
     name: str
@@ -487,7 +492,9 @@ class RowTransform:
         check_names(self.inputs, "inputs", where)
         if not callable(self.fn):
             raise DeclarationError(
-                f"{self.fn!r} is no function", where=where, fix="give fn, which takes Arrow arrays"
+                f"{self.fn!r} is not a function",
+                where=where,
+                fix="give fn, which takes Arrow arrays",
             )
 
     @property
@@ -502,11 +509,11 @@ View: TypeAlias = FeatureView | Lookup | RowTransform
 class Spine:
     """Prediction times: each row of `table`, at its own event_time + `at_offset`.
 
-    Only versions visible at that very moment count, so a spine column cannot know more than was
-    known. The spine holds the primary key, `columns`, and `t` (int64 microseconds, UTC).
+    Only versions visible at exactly that moment count, so a spine column never holds later
+    knowledge. The spine holds the primary key, `columns`, and `t` (int64 microseconds, UTC).
 
-    `defaults` stand in a request for columns that it leaves out, in the column's unit; without one
-    a missing column is an error. A None that is given, or stored in the table, stays null.
+    `defaults` replace columns that a request omits, in the column's unit; without a default a
+    missing column is an error. A None in the request or in the table stays null.
     """
 
     table: str
@@ -517,10 +524,10 @@ class Spine:
     def __post_init__(self) -> None:
         where = f"Spine({self.table!r})"
         check_duration(self.at_offset, "at_offset", where)
-        check_names(self.columns, "columns", where, least=0)
+        check_names(self.columns, "columns", where, min_count=0)
         if unknown := sorted(set(self.defaults) - set(self.columns)):
             raise DeclarationError(
-                f"a default for {unknown[0]!r}, which is none of columns {self.columns!r}",
+                f"a default for {unknown[0]!r}, which is not one of columns {self.columns!r}",
                 where=where,
                 fix="give defaults for the spine's columns; the primary key has none",
             )
@@ -554,7 +561,7 @@ class Label:
         where = f"label {self.name}"
         spine_names(self.key, self.entity_map, "key", where)
         check_names(self.columns, "columns", where)
-        check_names(self.excluded, "excluded", where, least=0)
+        check_names(self.excluded, "excluded", where, min_count=0)
         horizon = check_duration(self.horizon, "horizon", where)
         if horizon <= 0 or check_duration(self.settle, "settle", where) < 0:
             raise DeclarationError(
@@ -586,10 +593,10 @@ class Label:
 
 
 def check_mode(mode: str) -> None:
-    """Another word would be taken for one of the two."""
+    """Refuse a mode other than `declared` and `recorded`."""
     if mode not in MODES:
         raise DeclarationError(
-            f"{mode!r} is no mode of availability",
+            f"{mode!r} is not a mode of availability",
             where="a frame, spine, label or pipeline",
             fix=f"use one of: {', '.join(MODES)}",
         )

@@ -31,5 +31,5 @@ def build_spine(
 
 
 def is_visible(versions: Versions, t: Ints) -> Bools:
-    """Which versions are their key's visible one, each at its own moment."""
+    """True for versions that are visible, each at its own moment `t`."""
     return (versions.k <= t) & (t < versions.x)

@@ -1,4 +1,4 @@
-"""What features need to know of a table: the part of its contract that gives values a meaning."""
+"""Shape of a table for features: the part of its contract that gives values their meaning."""
 
 import math
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from headrace.core.errors import DeclarationError
 class Column:
     """Type of one column. `scale` and `max_abs` are those of the stored integer (rule 14, 16).
 
-    `meaning` digests what the contract says of its values: unit, zone, nulls, how it is derived.
+    `meaning` is a digest of the contract's description of its values, such as unit and nulls.
     """
 
     type: pa.DataType
@@ -31,14 +31,14 @@ class Column:
 
     @property
     def is_ordered(self) -> bool:
-        """Whether least and greatest are defined: numbers and timestamps."""
+        """True if minimum and maximum are defined: for numbers and timestamps."""
         return self.is_integer or bool(
             pa.types.is_float64(self.type) or pa.types.is_timestamp(self.type)
         )
 
     @property
     def output_type(self) -> pa.DataType:
-        """Type of a single value in a frame: scaled integers leave as float64 in their unit."""
+        """Type of a single value in a frame: scaled integers become float64 in their unit."""
         return self.type if self.scale is None else pa.float64()
 
     def canonical(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class TableShape:
 
     `kind` is event, planned or state; `max_events` bounds the rows that one window can hold.
 
-    `times` digests when rows happen and when they are known.
+    `times` is a digest of the definitions of event time and known-at.
     """
 
     name: str

@@ -1,4 +1,7 @@
-"""Row transforms: applied to a frame, and proven at load to look at one row only (rule 23)."""
+"""Row transforms: application to a frame, and the test at load that they use one row only.
+
+See rule 23.
+"""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +24,7 @@ TYPES = {
     "timestamp": pa.timestamp("us", tz="UTC"),
 }
 _ROWS = 61
-_MANY = 20_011  # beyond the thousands at which a rule may be made to change
+_MANY = 20_011  # more rows than a transform would plausibly treat as a special case
 _EARLY, _LATE = parse_iso("1950-01-01"), parse_iso("2100-01-01")
 
 
@@ -56,10 +59,10 @@ def output_type(transform: RowTransform) -> pa.DataType:
 
 
 def apply(transform: RowTransform, columns: Sequence[pa.Array]) -> pa.Array:
-    """The transform's column; NaN is null and -0 is +0 in it.
+    """The transform's column, with NaN as null and -0 as +0.
 
     Raises:
-        HeadraceError: it raises, or returns something else than was declared.
+        HeadraceError: the transform raises, or returns something else than was declared.
     """
     try:
         return _applied(transform, columns)
@@ -80,9 +83,9 @@ def _applied(transform: RowTransform, columns: Sequence[pa.Array]) -> pa.Array:
     expected = output_type(transform)
     rows = len(columns[0])
     if not isinstance(result, pa.Array) or result.type != expected or len(result) != rows:
-        got = f"{result.type}[{len(result)}]" if isinstance(result, pa.Array) else type(result)
+        actual = f"{result.type}[{len(result)}]" if isinstance(result, pa.Array) else type(result)
         raise DeclarationError(
-            f"expected {expected}[{rows}], got {got}",
+            f"expected {expected}[{rows}], got {actual}",
             where=f"row transform {transform.name}",
             fix="return one Arrow array of the declared dtype with one value per row",
         )
@@ -92,9 +95,9 @@ def _applied(transform: RowTransform, columns: Sequence[pa.Array]) -> pa.Array:
 def prove_row_local(transform: RowTransform, types: Sequence[pa.DataType]) -> None:
     """Refuse a transform whose value for a row depends on other rows, on order or on batch size.
 
-    The proof is by trial on made-up rows of the input types, nulls and extremes among them: what a
-    row gives alone it must give in every company, among thousands as well. What it reads beside its
-    inputs, such as today's date, no trial shows: that is looked for in its code.
+    The test runs it on random rows of the input types, with nulls and extremes: each row must give
+    the same value alone, among others, and among thousands. Reads beside the inputs, such as
+    today's date, do not show in such a test; they are searched for in the code.
     """
     if reads := outside_reads(transform.fn):
         raise DeclarationError(
@@ -103,10 +106,12 @@ def prove_row_local(transform: RowTransform, types: Sequence[pa.DataType]) -> No
             fix="compute it from the row's own values, such as the spine's t or a timestamp column",
         )
     probes = [_probe(kind, seed) for seed, kind in enumerate(types)]
-    together = _tried(transform, probes, "all rows")
-    _expect(transform, _tried(transform, probes, "twice"), together, "is not deterministic")
-    alone = [_tried(transform, [p.slice(i, 1) for p in probes], "one row") for i in range(_ROWS)]
-    _expect(transform, pa.concat_arrays(alone), together, "depends on the batch size")
+    together = _attempt(transform, probes, "all rows")
+    _expect(transform, _attempt(transform, probes, "twice"), together, "is not deterministic")
+    single_rows = [
+        _attempt(transform, [p.slice(i, 1) for p in probes], "one row") for i in range(_ROWS)
+    ]
+    _expect(transform, pa.concat_arrays(single_rows), together, "depends on the batch size")
     order = list(range(_ROWS))
     random.Random(0).shuffle(order)  # noqa: S311
     for rows, why in (
@@ -115,15 +120,15 @@ def prove_row_local(transform: RowTransform, types: Sequence[pa.DataType]) -> No
     ):
         picked = [probe.take(pa.array(rows)) for probe in probes]
         expected = together.take(pa.array(rows))
-        _expect(transform, _tried(transform, picked, why), expected, why)
+        _expect(transform, _attempt(transform, picked, why), expected, why)
     many = pa.array(random.Random(1).choices(range(_ROWS), k=_MANY))  # noqa: S311
-    crowd = _tried(transform, [probe.take(many) for probe in probes], "many rows")
+    crowd = _attempt(transform, [probe.take(many) for probe in probes], "many rows")
     _expect(transform, crowd, together.take(many), f"depends on the batch size: {_MANY} rows")
-    empty = _tried(transform, [probe.slice(0, 0) for probe in probes], "no rows")
+    empty = _attempt(transform, [probe.slice(0, 0) for probe in probes], "no rows")
     _expect(transform, empty, together.slice(0, 0), "fails on no rows")
 
 
-def _tried(transform: RowTransform, probes: list[pa.Array], what: str) -> pa.Array:
+def _attempt(transform: RowTransform, probes: list[pa.Array], what: str) -> pa.Array:
     try:
         return _applied(transform, probes)
     except DeclarationError:
@@ -136,8 +141,8 @@ def _tried(transform: RowTransform, probes: list[pa.Array], what: str) -> pa.Arr
         ) from error
 
 
-def _expect(transform: RowTransform, got: pa.Array, expected: pa.Array, why: str) -> None:
-    if not got.equals(expected):
+def _expect(transform: RowTransform, actual: pa.Array, expected: pa.Array, why: str) -> None:
+    if not actual.equals(expected):
         raise DeclarationError(
             f"its value {why}",
             where=f"row transform {transform.name}",
@@ -154,5 +159,5 @@ def _probe(kind: pa.DataType, seed: int) -> pa.Array:
         "string": lambda: chance.choice(["", "a", "JFK", "ÅØ", chance.choice("xyz") * 3]),
         "bool": lambda: chance.random() < 0.5,
     }
-    one = make.get(str(kind), lambda: chance.randrange(_EARLY // MINUTE, _LATE // MINUTE) * MINUTE)
-    return pa.array([None if chance.random() < 0.15 else one() for _ in range(_ROWS)], type=kind)
+    draw = make.get(str(kind), lambda: chance.randrange(_EARLY // MINUTE, _LATE // MINUTE) * MINUTE)
+    return pa.array([None if chance.random() < 0.15 else draw() for _ in range(_ROWS)], type=kind)

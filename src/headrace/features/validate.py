@@ -1,4 +1,4 @@
-"""What is checked when a pipeline loads: declarations against the contracts of their tables."""
+"""Validation of declarations against the contracts of their tables, when a pipeline loads."""
 
 from collections.abc import Sequence
 
@@ -44,35 +44,35 @@ def validate(
     """Check all definitions together; return the type of each column that views add, in order.
 
     Raises:
-        DeclarationError: what is wrong, where, and how to mend it.
+        DeclarationError: a definition is invalid; the error says where, and how to fix it.
     """
     shapes = shapes_of(contracts)
     types = spine_types(spine, shapes)
     outputs: Types = {}
     _refuse_views(views)
     for view in views:
-        found = _view_types(view, shapes, types, {**types, **outputs})
-        _refuse_doubled(found, {**types, **outputs}, f"view {view.name}")
+        view_types = _view_types(view, shapes, types, {**types, **outputs})
+        _refuse_doubled(view_types, {**types, **outputs}, f"view {view.name}")
         definition_hash(view, contracts)
-        outputs.update(found)
+        outputs.update(view_types)
     if label is not None:
         _check_label(label, shapes, types)
-        taken = {**types, **outputs}
-        _refuse_doubled(dict.fromkeys(label.outputs, pa.null()), taken, f"label {label.name}")
+        existing = {**types, **outputs}
+        _refuse_doubled(dict.fromkeys(label.outputs, pa.null()), existing, f"label {label.name}")
     return outputs
 
 
 def _refuse_views(views: Sequence[View]) -> None:
-    """What is no view; and two of one name, by which models and services know what they mean."""
+    """Refuse values that are not views, and two views of one name, which identifies a view."""
     if not isinstance(views, Sequence):
         raise DeclarationError(
-            f"{views!r} are no views", where="the views", fix="write a tuple of them"
+            f"{views!r} is not a sequence of views", where="the views", fix="write a tuple of them"
         )
     names: set[str] = set()
     for number, view in enumerate(views):
         if not isinstance(view, View):
             raise DeclarationError(
-                f"{view!r} is no view",
+                f"{view!r} is not a view",
                 where=f"number {number} of the views",
                 fix="declare a FeatureView, Lookup or RowTransform",
             )
@@ -109,24 +109,24 @@ def _keyed(shapes: Shapes, table: str, where: str) -> TableShape:
     shape = shape_for(shapes, table, where)
     if not shape.primary_key:
         raise DeclarationError(
-            f"table {table} has no primary key, by which the versions of a row are told from rows",
+            f"table {table} has no primary key, which distinguishes versions of a row from rows",
             where=where,
             fix="declare one in its contract: primaryKey and primaryKeyPosition of its columns",
         )
     return shape
 
 
-def _refuse_doubled(found: Types, taken: Types, where: str) -> None:
-    doubled = [name for name in found if name in taken]
+def _refuse_doubled(added: Types, existing: Types, where: str) -> None:
+    doubled = [name for name in added if name in existing]
     if doubled:
         raise DeclarationError(
             f"the frame already has a column {doubled[0]!r}", where=where, fix="choose another name"
         )
 
 
-def _view_types(view: View, shapes: Shapes, spine: Types, known: Types) -> Types:
+def _view_types(view: View, shapes: Shapes, spine: Types, available: Types) -> Types:
     if isinstance(view, RowTransform):
-        return {view.name: _check_transform(view, known)}
+        return {view.name: _check_transform(view, available)}
     where = f"{'lookup' if isinstance(view, Lookup) else 'view'} {view.name}"
     shape = _keyed(shapes, view.table, where)
     _check_entity(view.entity, view.spine_entity, shape, spine, where)
@@ -145,17 +145,17 @@ def _view_types(view: View, shapes: Shapes, spine: Types, known: Types) -> Types
 def _check_entity(
     entity: Sequence[str], spine_entity: Sequence[str], shape: TableShape, spine: Types, where: str
 ) -> None:
-    for name, asked in zip(entity, spine_entity, strict=True):
+    for name, spine_name in zip(entity, spine_entity, strict=True):
         kind = shape.column(name, where).type
-        if asked not in spine:
+        if spine_name not in spine:
             raise DeclarationError(
-                f"the spine has no column {asked!r}",
+                f"the spine has no column {spine_name!r}",
                 where=where,
                 fix=f"add it to the spine's columns, or map {name!r} to one of: {', '.join(spine)}",
             )
-        if kind != spine[asked] or pa.types.is_float64(kind):
+        if kind != spine[spine_name] or pa.types.is_float64(kind):
             raise DeclarationError(
-                f"{shape.name}.{name} is {kind}, the spine's {asked} is {spine[asked]}",
+                f"{shape.name}.{name} is {kind}, the spine's {spine_name} is {spine[spine_name]}",
                 where=where,
                 fix="an entity has one type on both sides, and not a float",
             )
@@ -164,7 +164,7 @@ def _check_entity(
 def _check_feature(feature: Aggregate, shape: TableShape, where: str) -> tuple[pa.DataType, ...]:
     if feature.window.b > 0 and shape.kind != "planned":
         raise DeclarationError(
-            f"the window ends {feature.window.end} after t, and {shape.name} is no plan",
+            f"the window ends {feature.window.end} after t, and {shape.name} is not a plan",
             where=where,
             fix='end it at "0s", or use a table whose contract says kind planned',
         )
@@ -198,7 +198,7 @@ def _check_filter(where: Filter, shape: TableShape, place: str) -> None:
 
 
 def _prove_exact(feature: Aggregate, column: Column, shape: TableShape, where: str) -> None:
-    """Rules 14 and 16: sums are of integers, and no sum of any window leaves int64."""
+    """Refuse sums that are not of integers or could leave int64 in a window (rules 14 and 16)."""
     if not column.is_integer:
         is_float = pa.types.is_float64(column.type)
         why = ": float sums depend on the order of rows" if is_float else ", no number"
@@ -244,16 +244,16 @@ def _too_large(feature: Aggregate, n: int, largest: int, d: int) -> str:
     return next((what for what, greatest in limits.items() if greatest >= _INT64_END), "")
 
 
-def _check_transform(transform: RowTransform, known: Types) -> pa.DataType:
-    unknown = [name for name in transform.inputs if name not in known]
+def _check_transform(transform: RowTransform, available: Types) -> pa.DataType:
+    unknown = [name for name in transform.inputs if name not in available]
     if unknown:
         raise DeclarationError(
             f"there is no column {unknown[0]!r} to read",
             where=f"row transform {transform.name}",
-            fix=f"use a spine column or a feature declared before it: {', '.join(known)}",
+            fix=f"use a spine column or a feature declared before it: {', '.join(available)}",
         )
     kind = output_type(transform)
-    prove_row_local(transform, [known[name] for name in transform.inputs])
+    prove_row_local(transform, [available[name] for name in transform.inputs])
     return kind
 
 

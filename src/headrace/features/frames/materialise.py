@@ -1,12 +1,12 @@
-"""A view's columns for every row of the spine, kept on disk and renewed only where they can change.
+"""Materialised columns of a view, stored on disk and recomputed only where they can change.
 
-A fact that becomes usable at k is seen by no prediction before k. So when a table has gained files,
-the rows with `t` below the least availability in the new files stay as they are, to the bit, and
-only the rows from there on are computed again. When files have gone or been replaced, or the
-definition has changed, everything is computed again.
+A fact that becomes usable at k does not affect predictions before k. If a table has gained files,
+the rows with `t` below the earliest availability in the new files stay the same, to the bit, and
+only later rows are recomputed. If files were removed or replaced, or the definition has changed,
+all rows are recomputed.
 
-On disk, under `<home>/features/<pipeline>/<view>/`: `state.json` and Parquet segments. A segment's
-rows past `rows` are left over from before a renewal and are never read.
+Files, under `<home>/features/<pipeline>/<view>/`: `state.json` and Parquet segments. Rows of a
+segment after `rows` are obsolete and never read.
 """
 
 import json
@@ -21,13 +21,13 @@ import pyarrow.parquet as pq
 from headrace.core.files import digest, move_into_place, temporary_beside, write_json
 
 FORMAT = 1
-# Reading many small files costs more than writing one anew.
+# Reading many small files costs more than writing one file again.
 MOST_SEGMENTS = 40
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the rows of a view depend on: its definition, and the files of the tables it reads."""
+    """Inputs of a view's rows: its definition, and the files of the tables that it reads."""
 
     definition: str
     files: Mapping[str, tuple[str, ...]]
@@ -57,7 +57,7 @@ class State:
 
 @dataclass(frozen=True)
 class Materialised:
-    """`table` has the view's columns in spine order; `computed` of its rows were computed now."""
+    """The view's columns in spine order, and the number of rows that were computed now."""
 
     table: pa.Table
     computed: int
@@ -73,35 +73,36 @@ def materialise(
     """The view's columns for `spine`, which is ordered by `t` (int64 microseconds).
 
     Args:
-        folder: where the view is kept.
-        inputs: what its rows depend on now.
-        spine: every row to have; of these, the ones that may have changed go to `compute`.
-        compute: the columns of the view for some rows of the spine, in their order.
-        usable_from: the least moment at which a row of these files is usable; None for no rows.
+        folder: folder of the view.
+        inputs: current inputs of its rows.
+        spine: all rows; those that may have changed are passed to `compute`.
+        compute: computes the columns of the view for some rows of the spine, in their order.
+        usable_from: the earliest moment at which a row of these files is usable; None without rows.
     """
     old = read_state(folder)
     keep = _rows_to_keep(old, inputs, spine, usable_from)
     if old is not None and keep == spine.num_rows == old.rows and _files(inputs) == old.files:
         return Materialised(read_segments(folder, old), 0)
-    kept = _shorten(old.segments, keep) if old is not None else []
+    reused = _shorten(old.segments, keep) if old is not None else []
     fresh = compute(spine.slice(keep))
-    if len(kept) >= MOST_SEGMENTS and old is not None:
+    if len(reused) >= MOST_SEGMENTS and old is not None:
         fresh = pa.concat_tables([read_segments(folder, old).slice(0, keep), fresh])
-        kept = []
-    segments = kept
-    if fresh.num_rows or not kept:
-        first = sum(segment.rows for segment in kept)
-        segments = [*kept, _write_segment(folder, f"{inputs.key[:32]}-{first}", fresh)]
+        reused = []
+    segments = reused
+    if fresh.num_rows or not reused:
+        first = sum(segment.rows for segment in reused)
+        segments = [*reused, _write_segment(folder, f"{inputs.key[:32]}-{first}", fresh)]
     state = State(FORMAT, inputs.definition, _files(inputs), segments)
     write_json(folder / "state.json", asdict(state))
     _forget_others(folder, segments)
-    table = read_segments(folder, state) if kept else fresh
+    table = read_segments(folder, state) if reused else fresh
     return Materialised(table, spine.num_rows - keep)
 
 
 def read_state(folder: Path) -> State | None:
-    """The view as it was last written; None where nothing is, a part is gone, or the format is
-    another one: a cache is computed again rather than mended.
+    """The stored state; None if there is none, a segment is missing, or the format is another.
+
+    A damaged cache is recomputed, not repaired.
     """
     try:
         raw: dict[str, Any] = json.loads((folder / "state.json").read_text())
@@ -110,7 +111,7 @@ def read_state(folder: Path) -> State | None:
     if raw["format"] != FORMAT:
         return None
     segments = [Segment(**segment) for segment in raw["segments"]]
-    # Of two runs at once, the one that ends first may have its segments cleared by the other.
+    # With two concurrent runs, the second to finish may have removed segments of the first.
     if not all((folder / segment.file).exists() for segment in segments):
         return None
     return State(raw["format"], raw["definition"], raw["files"], segments)
@@ -132,7 +133,7 @@ def _rows_to_keep(
     spine: pa.Table,
     usable_from: Callable[[Mapping[str, tuple[str, ...]]], int | None],
 ) -> int:
-    """How many rows at the head of the spine cannot have changed."""
+    """Number of rows at the start of the spine that cannot have changed."""
     if old is None or old.definition != inputs.definition or set(old.files) != set(inputs.files):
         return 0
     now = _files(inputs)
@@ -147,13 +148,13 @@ def _rows_to_keep(
 
 
 def _shorten(segments: list[Segment], rows: int) -> list[Segment]:
-    kept = []
+    shortened = []
     for segment in segments:
-        taken = min(segment.rows, rows)
-        if taken:
-            kept.append(Segment(segment.file, taken))
-        rows -= taken
-    return kept
+        count = min(segment.rows, rows)
+        if count:
+            shortened.append(Segment(segment.file, count))
+        rows -= count
+    return shortened
 
 
 def _write_segment(folder: Path, name: str, fresh: pa.Table) -> Segment:
@@ -166,7 +167,7 @@ def _write_segment(folder: Path, name: str, fresh: pa.Table) -> Segment:
 
 
 def _forget_others(folder: Path, segments: list[Segment]) -> None:
-    wanted = {segment.file for segment in segments}
+    file_names = {segment.file for segment in segments}
     for path in folder.glob("*.parquet"):
-        if path.name not in wanted:
+        if path.name not in file_names:
             path.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
 """Training frames that do not fit in memory: part by part, equal to `training_frame` to the bit.
 
-A table is read once, in batches. Which version of a row is visible when is settled first: by parts
-of the primary key, or at once where keys only ascend, so that none can come twice. The versions are
-then written in parts by entity, together with no more than what the views read, and the kernel
-computes a part at a time. Last, the parts' rows are put into the spine's order, chunk by chunk.
+A table is read once, in batches. First the visibility of its versions is resolved, by parts of the
+primary key, or batch by batch if keys only ascend and so none occurs twice. The versions are then
+written in parts by entity, with only the columns that the views read, and the kernel computes one
+part at a time. Finally the rows of all parts are put into the spine's order, chunk by chunk.
 """
 
 import math
@@ -52,7 +52,7 @@ from headrace.features.table_shapes import Contracts, TableShape, shape_for, sha
 
 Stored: TypeAlias = FeatureView | Lookup
 
-# What the kernel needs for one version in memory, in bytes, columns included.
+# Bytes of memory that the kernel needs for one version, columns included.
 _PER_ROW = 240
 _BATCH = 250_000
 _MOST_PARTS = 512
@@ -80,15 +80,15 @@ def training_batches(
         spine: in memory, as for `training_frame`.
         views: as for `training_frame`.
         history: `(table, columns) -> rows`, a table or, to bound memory, a RecordBatchReader; it is
-            asked more than once, and must give the same rows each time.
-        contracts: of every table that is used, by name.
+            called more than once, and must return the same rows each time.
+        contracts: contracts of all tables used, by name.
         mode: `declared` or `recorded`.
-        memory: bytes to work with beside the spine. A part holds whole entities: one entity with
-            more rows than fit needs what it needs.
-        reasons: add why a value is null.
-        folder: where parts are kept meanwhile; the system's folder for temporary files if None.
-        progress: called as the work goes on.
-        threads: how many to use; as many as the process may if None.
+        memory: bytes to work with beside the spine. A part holds whole entities, so an entity with
+            too many rows exceeds it.
+        reasons: add the reasons of null values.
+        folder: folder for the parts; by default the system's folder for temporary files.
+        progress: called to report progress.
+        threads: number of threads; by default all that the process may use.
 
     Raises:
         HeadraceError: as `training_frame` does.
@@ -111,7 +111,7 @@ def _chained(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[
 
 @dataclass
 class _Join:
-    """Views that look for the same entity in the same table, and where their parts are."""
+    """Views that join the same table by the same entity, and the numbering of its entities."""
 
     table: str
     entity: tuple[str, ...]
@@ -148,34 +148,38 @@ class _Frame:
         self.needed = columns_by_table(self.views)
         Host.over(self.spine.slice(0, 0), self.views, _no_history, self.contracts, self.mode)
 
-    def say(self, what: str, done: int, total: int = 0) -> None:
+    def say(self, what: str, completed: int, total: int = 0) -> None:
         if self.progress is not None:
-            self.progress(what, done, total)
+            self.progress(what, completed, total)
 
     def compute(self, *, reasons: bool) -> list[tuple[list[str], Spill]]:
-        """For each join the names of its columns, and those columns in parts."""
-        done: list[tuple[list[str], Spill]] = []
+        """Compute each join; return the names of its columns, and the columns in parts."""
+        outputs: list[tuple[list[str], Spill]] = []
         joins = self._joins()
         for table in self.needed:
-            mine = [join for join in joins if join.table == table]
+            table_joins = [join for join in joins if join.table == table]
             shape = shape_for(self.shapes, table, "a training frame")
             rows, ascending = self._survey(shape)
             parts = min(max(1, math.ceil(rows * _PER_ROW / self.memory)), _MOST_PARTS)
             try:
-                spills = self._partition(shape, mine, parts, ascending=ascending, complete=False)
+                spills = self._partition(
+                    shape, table_joins, parts, ascending=ascending, complete=False
+                )
             except _NeedsContent:
-                spills = self._partition(shape, mine, parts, ascending=ascending, complete=True)
-            for join, spill in zip(mine, spills, strict=True):
-                done.append(self._computed(join, spill, reasons=reasons, number=len(done)))
-        return done
+                spills = self._partition(
+                    shape, table_joins, parts, ascending=ascending, complete=True
+                )
+            for join, spill in zip(table_joins, spills, strict=True):
+                outputs.append(self._computed(join, spill, reasons=reasons, number=len(outputs)))
+        return outputs
 
     def _joins(self) -> list[_Join]:
-        found: dict[tuple[str, tuple[str, ...], tuple[str, ...]], _Join] = {}
+        joins_by_key: dict[tuple[str, tuple[str, ...], tuple[str, ...]], _Join] = {}
         for view in self.views:
             if isinstance(view, RowTransform):
                 continue
             key = (view.table, view.entity, view.spine_entity)
-            if key not in found:
+            if key not in joins_by_key:
                 missing = [n for n in view.spine_entity if n not in self.spine.column_names]
                 if missing:
                     raise HeadraceError(
@@ -184,9 +188,9 @@ class _Frame:
                         fix="add it to the spine, or map the entity to another spine column",
                     )
                 numbering = Numbering([self.spine[name] for name in view.spine_entity])
-                found[key] = _Join(*key, [], numbering)
-            found[key].views.append(view)
-        return list(found.values())
+                joins_by_key[key] = _Join(*key, [], numbering)
+            joins_by_key[key].views.append(view)
+        return list(joins_by_key.values())
 
     def _read(self, shape: TableShape, columns: Sequence[str]) -> Iterator[pa.Table]:
         rows = self.history(shape.name, list(dict.fromkeys(columns)))
@@ -198,13 +202,13 @@ class _Frame:
             yield from (rows.slice(at, _BATCH) for at in range(0, max(rows.num_rows, 1), _BATCH))
         else:
             with rows:
-                # A table without a row has a type as well.
+                # Even without rows a table has column types.
                 yield quantised(shape, rows.schema.empty_table(), columns)
                 for batch in rows:
                     yield quantised(shape, pa.Table.from_batches([batch]), columns)
 
     def _survey(self, shape: TableShape) -> tuple[int, bool]:
-        """How many rows there are, and whether a single integer key ascends throughout."""
+        """Number of rows, and True if the key is a single integer that ascends throughout."""
         count, last, ascending = 0, -(2**63), len(shape.primary_key) == 1
         for batch in self._read(shape, shape.primary_key):
             count += batch.num_rows
@@ -230,9 +234,9 @@ class _Frame:
     def _partition(
         self, shape: TableShape, joins: list[_Join], parts: int, *, ascending: bool, complete: bool
     ) -> list[Spill]:
-        """Visible versions, for each join in parts by entity."""
+        """Write the visible versions, for each join, in parts by entity."""
         columns = self._columns(shape, complete=complete)
-        kept = self._columns(shape, complete=False)
+        needed = self._columns(shape, complete=False)
         spills = [
             Spill(self.folder, f"{shape.name}-{i}-{int(complete)}", parts)
             for i in range(len(joins))
@@ -244,21 +248,21 @@ class _Frame:
         )
         if parts == 1 and not ascending:
             tables = iter([pa.concat_tables(tables)])
-        done = 0
+        completed = 0
         for table in tables:
             versions = resolve(shape, table, self.mode, complete=complete)
-            flat = flatten(versions, kept)
+            flat = flatten(versions, needed)
             for join, spill in zip(joins, spills, strict=True):
                 codes = join.numbering.of([versions.array(name) for name in join.entity])
                 spill.write(flat, join.parts_of(codes, parts))
-            done += table.num_rows
-            self.say(f"rows of {shape.name} settled", done)
+            completed += table.num_rows
+            self.say(f"rows of {shape.name} settled", completed)
         for spill in spills:
             spill.close()
         return spills
 
     def _by_key(self, shape: TableShape, columns: list[str], parts: int) -> Iterator[pa.Table]:
-        """The table in parts, all rows of a primary key in one."""
+        """Yield the table in parts; all rows of a primary key are in one part."""
         spill = Spill(self.folder, f"{shape.name}-keys-{len(columns)}", parts)
         for batch in self._read(shape, columns):
             keys = shards_of([batch[name] for name in shape.primary_key], parts)
@@ -272,15 +276,15 @@ class _Frame:
     def _computed(
         self, join: _Join, spill: Spill, *, reasons: bool, number: int
     ) -> tuple[list[str], Spill]:
-        """The join's columns for every row of the spine, in parts, with the rows' numbers."""
+        """Compute the join's columns for all rows of the spine, in parts, with the row numbers."""
         out = Spill(self.folder, f"answers-{number}", spill.parts)
         codes = join.numbering.codes
-        wanted = list(dict.fromkeys([*join.spine_entity, "t"]))
+        spine_columns = list(dict.fromkeys([*join.spine_entity, "t"]))
         part_of = np.where(codes < 0, 0, codes % spill.parts)  # a null entity is answered anywhere
         names: list[str] = []
         for part in range(spill.parts):
             rows = np.flatnonzero(part_of == part)
-            spine = self.spine.select(wanted).take(pa.array(rows))
+            spine = self.spine.select(spine_columns).take(pa.array(rows))
             columns = self._columns_of(join, spill.read(part), spine, reasons=reasons)
             names = [name for name, _ in columns]
             table = pa.table([pa.array(rows), *(column for _, column in columns)], [_ROW, *names])
@@ -303,16 +307,16 @@ class _Frame:
         shape = self.shapes[join.table]
         host = Host.over(spine, join.views, _no_history, self.contracts, self.mode)
         if flat is None:
-            flat = _nothing(shape, self._columns(shape, complete=False))
+            flat = _empty_versions(shape, self._columns(shape, complete=False))
         versions = gather(shape, flat)
         versions.table = versions.table.select(self.needed[join.table])  # keys have done their work
         expect_one_unit(host.t, versions.e, f"table {join.table}")
         host.give(join.table, versions)
         del flat, versions
-        return [found for view in join.views for found in host.columns(view, reasons=reasons)]
+        return [column for view in join.views for column in host.columns(view, reasons=reasons)]
 
     def assemble(self, parts: list[tuple[list[str], Spill]]) -> Iterator[pa.RecordBatch]:
-        """Chunks of the frame in the spine's order; the first even if the spine has no row."""
+        """Yield chunks of the frame in the spine's order; at least one, even without rows."""
         with ExitStack() as stack:
             readers = []
             for _, spill in parts:
@@ -348,7 +352,7 @@ class _Frame:
 
 
 def flatten(versions: Versions, columns: list[str]) -> pa.Table:
-    """Visible versions as rows: the columns, then when they happen, begin and end."""
+    """Visible versions as rows: the columns, event time, start and end of visibility."""
     picked = versions.table.select(columns).take(pa.array(versions.rows))
     for name, moments in zip(_MOMENTS, (versions.e, versions.k, versions.x), strict=True):
         picked = picked.append_column(name, pa.array(moments, pa.int64()))
@@ -356,7 +360,7 @@ def flatten(versions: Versions, columns: list[str]) -> pa.Table:
 
 
 def gather(shape: TableShape, flat: pa.Table) -> Versions:
-    """Versions from several batches, in event order again (rule 7)."""
+    """Versions from several batches, sorted by event order (rule 7)."""
     e, k, x = (np.asarray(values_of(flat[name]).data, dtype=np.int64) for name in _MOMENTS)
     keys = key_ranks([flat[name] for name in shape.primary_key]) if len(e) else e
     order = event_order(e, sequences(shape, flat), keys)
@@ -366,7 +370,7 @@ def gather(shape: TableShape, flat: pa.Table) -> Versions:
     return Versions(shape, flat.drop_columns(_MOMENTS), order, e[order], k[order], x[order])
 
 
-def _nothing(shape: TableShape, columns: list[str]) -> pa.Table:
+def _empty_versions(shape: TableShape, columns: list[str]) -> pa.Table:
     fields = [(name, shape.columns[name].type) for name in columns]
     return pa.schema(fields + [(name, pa.int64()) for name in _MOMENTS]).empty_table()
 

@@ -1,4 +1,4 @@
-"""Which of a number of shards a key or an entity belongs to; the same on every machine."""
+"""Shard of a key or an entity; the same on every machine."""
 
 import zlib
 
@@ -12,17 +12,17 @@ Hashes = NDArray[np.uint64]
 
 
 def shards_of(columns: list[pa.ChunkedArray], count: int) -> Ints:
-    """int64 from 0 to count - 1 for each row; -1 where one of the columns is null.
+    """Shard of each row, int64 from 0 to count - 1; -1 if one of the columns is null.
 
-    Values that are equal have the same shard if their types are equal.
+    Equal values of equal types have the same shard.
     """
     arrays = [whole(column) for column in columns]
     mixed = np.zeros(len(arrays[0]), dtype=np.uint64)
-    known = np.ones(len(mixed), dtype=np.bool_)
+    valid = np.ones(len(mixed), dtype=np.bool_)
     for array in arrays:
         mixed = _scramble(mixed ^ _hashes(array))
-        known &= bools(array.is_valid())
-    return np.where(known, (mixed % np.uint64(count)).astype(np.int64), -1)
+        valid &= bools(array.is_valid())
+    return np.where(valid, (mixed % np.uint64(count)).astype(np.int64), -1)
 
 
 def _hashes(array: pa.Array) -> Hashes:
@@ -39,7 +39,7 @@ def _hashes(array: pa.Array) -> Hashes:
 
 
 def _of_distinct(array: pa.Array) -> Hashes:
-    """Text by its UTF-8 bytes, other types by their text; each distinct value once."""
+    """Hash of texts by their UTF-8 bytes, of other types by their text; once per distinct value."""
     if not (pa.types.is_string(array.type) or pa.types.is_binary(array.type)):
         array = array.cast(pa.string())
     encoded = array.cast(pa.binary()).dictionary_encode()
@@ -49,7 +49,7 @@ def _of_distinct(array: pa.Array) -> Hashes:
 
 
 def _scramble(x: Hashes) -> Hashes:
-    """splitmix64: every bit of the answer depends on every bit of the question."""
+    """splitmix64: every bit of the output depends on every bit of the input."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

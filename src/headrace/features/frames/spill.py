@@ -1,4 +1,4 @@
-"""Rows on disk in parts, so that one part at a time is in memory."""
+"""Rows on disk in parts, which are read into memory one at a time."""
 
 from collections.abc import Generator
 from pathlib import Path
@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from headrace.features.kernel.arrays import Ints, stable_order
 
-# Small pieces are gathered until a part has this many rows: a batch on disk costs some hundred
-# bytes, and a read.
+# Small tables are collected until a part has this many rows: each batch on disk costs some hundred
+# bytes and a read.
 _ROWS = 1 << 14
 
 
@@ -22,11 +22,11 @@ class Spill:
         self._paths = [folder / f"{name}-{part}.arrow" for part in range(parts)]
         self._writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
         self._waiting: dict[int, list[pa.Table]] = {}
-        self._held = np.zeros(parts, dtype=np.int64)
+        self._waiting_rows = np.zeros(parts, dtype=np.int64)
         self._schema: pa.Schema | None = None
 
     def write(self, table: pa.Table, parts: Ints) -> None:
-        """Append each row to its part; those of part -1 are left out."""
+        """Append each row to its part; rows of part -1 are skipped."""
         self._schema = self._schema or table.schema
         order = stable_order(parts + 1, self.parts + 1)
         ends = np.cumsum(np.bincount(parts + 1, minlength=self.parts + 1))
@@ -40,31 +40,31 @@ class Spill:
         self._schema = self._schema or table.schema
         self._waiting.setdefault(part, []).append(table)
         self.rows[part] += table.num_rows
-        self._held[part] += table.num_rows
-        if self._held[part] >= _ROWS:
+        self._waiting_rows[part] += table.num_rows
+        if self._waiting_rows[part] >= _ROWS:
             self.flush(part)
 
     def flush(self, part: int) -> None:
-        """Write what waits, as one batch, even if it has no row."""
+        """Write the waiting rows of a part as one batch, which may be empty."""
         tables = self._waiting.pop(part, [])
         if not tables:
             return
         if part not in self._writers:
             self._writers[part] = pa.ipc.new_stream(str(self._paths[part]), self._schema)
-        whole = pa.concat_tables(tables).combine_chunks()
-        batches = whole.to_batches()
-        self._writers[part].write_batch(batches[0] if batches else empty_batch(whole.schema))
-        self._held[part] = 0
+        combined = pa.concat_tables(tables).combine_chunks()
+        batches = combined.to_batches()
+        self._writers[part].write_batch(batches[0] if batches else empty_batch(combined.schema))
+        self._waiting_rows[part] = 0
 
     def close(self) -> None:
-        """No more rows come."""
+        """Flush all parts and close the files."""
         for part in range(self.parts):
             self.flush(part)
         for writer in self._writers.values():
             writer.close()
 
     def read(self, part: int) -> pa.Table | None:
-        """A part's rows, and the file is gone; None where there are none."""
+        """Read the rows of a part and delete its file; None if there are none."""
         if not self.rows[part]:
             return None
         with pa.OSFile(str(self._paths[part])) as file, pa.ipc.open_stream(file) as reader:
@@ -73,7 +73,7 @@ class Spill:
         return table
 
     def batches(self, part: int) -> Generator[pa.RecordBatch, None, None]:
-        """A part's batches, one at a time."""
+        """Yield the batches of a part, one at a time."""
         if self._paths[part].exists():
             with pa.OSFile(str(self._paths[part])) as file, pa.ipc.open_stream(file) as reader:
                 yield from reader

@@ -31,8 +31,8 @@ from headrace.features.spec import (
 )
 from headrace.features.table_shapes import TIMESTAMP, Contracts, Shapes, shape_for, shapes_of
 
-Named = list[tuple[str, pa.Array]]
-# (what is being done, how much of it is done, how much there is; 0 where that is not known)
+NamedColumns = list[tuple[str, pa.Array]]
+# (current step, amount done, total amount or 0 if unknown)
 Progress: TypeAlias = Callable[[str, int, int], None]
 
 
@@ -51,17 +51,17 @@ def training_frame(
     """Return the spine with the columns of `views` added, each row as of its own `t`.
 
     Args:
-        spine: `t` (int64 microseconds UTC) and the columns that views look at; any order.
-        views: feature views, lookups and row transforms; a transform may use what stands before.
+        spine: `t` (int64 microseconds UTC) and the columns that views use, in any order.
+        views: feature views, lookups and row transforms; a transform may use the outputs of
+            earlier views.
         history: `(table, columns) -> rows`, see `headrace.features.kernel.visibility.History`.
-        contracts: of every table that is used, by name.
-        mode: `declared` (visible from known_at) or `recorded` (and from the commit on).
+        contracts: contracts of all tables used, by name.
+        mode: `declared` (visible from known_at) or `recorded` (also not before the commit).
         reasons: add, for each feature of a view or lookup, `<feature>__reason`: why it is null.
-        memory: bytes for the work, which then goes part by part over files; the frame itself is in
-            memory all the same. `headrace.features.frames.out_of_core.training_batches` has no
-            such limit.
-        progress: called as `(what, done, total)` while parts are worked on.
-        threads: how many to use; as many as the process may if None.
+        memory: bytes for the work, which is then done part by part with files. The frame itself is
+            in memory; `headrace.features.frames.out_of_core.training_batches` avoids that.
+        progress: called as `(what, done, total)` to report progress.
+        threads: number of threads; by default all that the process may use.
 
     Raises:
         HeadraceError: null or absurd times, null primary keys.
@@ -79,7 +79,7 @@ def training_frame(
 
 
 def in_full(history: Streamed) -> History:
-    """A history whose rows come as tables."""
+    """Wrap a history so that its rows are tables."""
 
     def read(table: str, columns: list[str]) -> pa.Table:
         rows = history(table, columns)
@@ -100,7 +100,7 @@ def _in_memory(
     expect_table(spine, "the spine")
     refuse_doubled(spine, views, reasons=reasons)
     host = Host.over(spine, views, history, contracts, mode)
-    columns: Named = list(zip(spine.column_names, spine.columns, strict=True))
+    columns: NamedColumns = list(zip(spine.column_names, spine.columns, strict=True))
     for view in views:
         if isinstance(view, RowTransform):
             columns.append((view.name, transformed(columns, view)))
@@ -111,7 +111,7 @@ def _in_memory(
 
 
 def refuse_doubled(spine: pa.Table, views: Sequence[View], *, reasons: bool) -> None:
-    """Two columns of one name: who asks for it would get the first, whichever that is."""
+    """Refuse two columns with the same name, since a reader would get an arbitrary one."""
     added = [name for view in views for name in view.outputs]
     names = [*spine.column_names, *added, *(f"{name}__reason" for name in added if reasons)]
     if len(set(names)) < len(names):
@@ -135,10 +135,10 @@ def vector(
 ) -> dict[str, Scalar | None]:
     """Return the features of one entity at `t`: a frame of one row, by the same kernel.
 
-    `types` are the Arrow types of spine columns, needed where the row holds a null or a timestamp.
+    `types` are the Arrow types of spine columns, needed if the row holds a null or a timestamp.
     """
-    known = types or {}
-    cells = {name: pa.array([value], known.get(name)) for name, value in entity_row.items()}
+    arrow_types = types or {}
+    cells = {name: pa.array([value], arrow_types.get(name)) for name, value in entity_row.items()}
     spine = pa.table({**cells, "t": pa.array([t], pa.int64())})
     frame = training_frame(spine, views, history, contracts, mode)
     names = [name for view in views for name in view.outputs]
@@ -148,7 +148,7 @@ def vector(
 
 def apply_transforms(frame: pa.Table, views: Sequence[View]) -> pa.Table:
     """Return the frame with the row transforms among `views` added, in their order."""
-    columns: Named = list(zip(frame.column_names, frame.columns, strict=True))
+    columns: NamedColumns = list(zip(frame.column_names, frame.columns, strict=True))
     for view in views:
         if isinstance(view, RowTransform):
             columns.append((view.name, transformed(columns, view)))
@@ -156,23 +156,23 @@ def apply_transforms(frame: pa.Table, views: Sequence[View]) -> pa.Table:
     return pa.table(list(arrays), names=list(names))
 
 
-def transformed(columns: Named, view: RowTransform) -> pa.Array:
+def transformed(columns: NamedColumns, view: RowTransform) -> pa.Array:
     return transforms.apply(view, [_input(columns, name, view) for name in view.inputs])
 
 
-def _input(columns: Named, name: str, transform: RowTransform) -> pa.Array:
-    for known, column in columns:
-        if known == name:
+def _input(columns: NamedColumns, name: str, transform: RowTransform) -> pa.Array:
+    for column_name, column in columns:
+        if column_name == name:
             return whole(column)
     raise DeclarationError(
         f"there is no column {name!r} to read",
         where=f"row transform {transform.name}",
-        fix=f"use one declared before it: {', '.join(known for known, _ in columns)}",
+        fix=f"use one declared before it: {', '.join(column_name for column_name, _ in columns)}",
     )
 
 
 def columns_by_table(views: Sequence[View]) -> dict[str, list[str]]:
-    """What to read of each table, so that it is read once."""
+    """Columns to read from each table, so that it is read once."""
     needed: dict[str, list[str]] = {}
     for view in views:
         if not isinstance(view, RowTransform):
@@ -191,13 +191,13 @@ Use: TypeAlias = str | tuple[str, ...] | tuple[str, tuple[str, ...], tuple[str, 
 
 
 def _uses(view: FeatureView | Lookup) -> tuple[Use, Use, Use]:
-    """What the view takes part in: its table's versions, the spine's places, and their join."""
+    """Shared state that a view uses: the table's versions, the spine's places, and their join."""
     return view.table, view.spine_entity, (view.table, view.entity, view.spine_entity)
 
 
 @dataclass
 class Host:
-    """State of one training set while it is computed; what views share is computed once."""
+    """State of the computation of a training set, with intermediate results shared by views."""
 
     spine: pa.Table
     history: History
@@ -224,23 +224,23 @@ class Host:
         contracts: Contracts,
         mode: Mode,
     ) -> "Host":
-        """A host that can answer for any of `views`."""
+        """Make a host that can compute any of `views`."""
         stored = [view for view in views if not isinstance(view, RowTransform)]
         uses = Counter(use for view in stored for use in _uses(view))
         shapes = shapes_of(contracts)
         return cls(spine, history, shapes, mode, columns_by_table(views), uses)
 
-    def columns(self, view: FeatureView | Lookup, *, reasons: bool = False) -> Named:
+    def columns(self, view: FeatureView | Lookup, *, reasons: bool = False) -> NamedColumns:
         """The view's output columns for every row of the spine."""
         if isinstance(view, Lookup):
-            found = self.lookup(view, reasons=reasons)
+            columns = self.lookup(view, reasons=reasons)
         else:
-            found = self.view(view, reasons=reasons)
+            columns = self.view(view, reasons=reasons)
         self._release(view)
-        return found
+        return columns
 
     def _release(self, view: FeatureView | Lookup) -> None:
-        """Let go of what no later view shares; should it be asked for again, it is made again."""
+        """Free state that no later view shares; it is rebuilt if it is needed after all."""
         table, entity, join = _uses(view)
         self.uses.subtract([table, entity, join])
         if self.uses[table] <= 0:
@@ -253,7 +253,7 @@ class Host:
                 joined.forget()
 
     def give(self, table: str, versions: Versions) -> None:
-        """Versions that are resolved already; the history is not asked for this table."""
+        """Set resolved versions of a table, so that its history is not read."""
         self._versions[table] = versions
 
     def versions(self, table: str) -> Versions:
@@ -284,44 +284,46 @@ class Host:
             self._joined[key] = kernel.join(self.versions(view.table), places, view.entity)
         return self._joined[key]
 
-    def view(self, view: FeatureView, *, reasons: bool) -> Named:
+    def view(self, view: FeatureView, *, reasons: bool) -> NamedColumns:
         joined = self.joined(view)
-        columns: Named = []
+        columns: NamedColumns = []
         for feature in view.features:
             output = kernel.aggregate(joined, feature)
-            # A count is a number, whatever is counted.
+            # The type of a count does not depend on the column.
             of = (None,) if feature.op in COUNTS else feature.columns
             defaults = default_values(feature, joined.versions.shape)
             for name, column, default in zip(feature.names, of, defaults, strict=True):
                 array = to_arrow(joined, output, column, self.spine.num_rows)
                 array = with_default(joined, output, array, default)
                 name = f"{view.name}__{name}"  # noqa: PLW2901
-                columns += _named(name, joined, output, array, reasons=reasons)
+                columns += _with_reason(name, joined, output, array, reasons=reasons)
         return columns
 
-    def lookup(self, lookup: Lookup, *, reasons: bool) -> Named:
+    def lookup(self, lookup: Lookup, *, reasons: bool) -> NamedColumns:
         joined = self.joined(lookup)
         winner = kernel.state(joined, lookup.max_age)
-        columns: Named = []
+        columns: NamedColumns = []
         defaults = default_values(lookup, joined.versions.shape)
         for name, column, default in zip(lookup.outputs, lookup.columns, defaults, strict=True):
             array = to_arrow(joined, winner, column, self.spine.num_rows)
             array = with_default(joined, winner, array, default)
-            columns += _named(name, joined, winner, array, reasons=reasons)
+            columns += _with_reason(name, joined, winner, array, reasons=reasons)
         return columns
 
 
-def _named(name: str, joined: Joined, output: Output, array: pa.Array, *, reasons: bool) -> Named:
-    found: Named = [(name, array)]
+def _with_reason(
+    name: str, joined: Joined, output: Output, array: pa.Array, *, reasons: bool
+) -> NamedColumns:
+    columns: NamedColumns = [(name, array)]
     if reasons:
-        found.append((f"{name}__reason", why_null(joined, output, array)))
-    return found
+        columns.append((f"{name}__reason", why_null(joined, output, array)))
+    return columns
 
 
 def with_default(joined: Joined, output: Output, array: pa.Array, default: object) -> pa.Array:
-    """The declared default (as `default_values` has it) at places without a result (rule 13).
+    """Fill the declared default (from `default_values`) at places without a result (rule 13).
 
-    A window that holds too many events stays null: a default would hide that it could not be read.
+    A window with too many events stays null: a default would hide that it was not evaluated.
     """
     if default is None:
         return array
@@ -332,11 +334,11 @@ def with_default(joined: Joined, output: Output, array: pa.Array, default: objec
 
 
 def to_arrow(joined: Joined, output: Output, column: str | None, rows: int) -> pa.Array:
-    """A column by place as a column by spine row; rows without a place are null."""
+    """Convert a column by place to a column by spine row; rows without a place are null."""
     ok = np.zeros(rows, dtype=np.bool_)
     ok[joined.places.rows] = output.ok
     if output.index is not None:
-        return _taken(joined, output.index, ok, column or "")
+        return _version_values(joined, output.index, ok, column or "")
     data = output.data
     assert data is not None
     out = np.zeros(rows, dtype=data.dtype)
@@ -348,8 +350,8 @@ def to_arrow(joined: Joined, output: Output, column: str | None, rows: int) -> p
     return array.view(TIMESTAMP) if is_time and array.type == pa.int64() else array
 
 
-def _taken(joined: Joined, index: Ints, ok: np.ndarray, column: str) -> pa.Array:
-    """Values of version rows: numbers as features see them, the rest as stored."""
+def _version_values(joined: Joined, index: Ints, ok: np.ndarray, column: str) -> pa.Array:
+    """Values of version rows: numbers in their unit, other types as stored."""
     versions, declared = joined.versions, joined.versions.shape.columns[column]
     rows = np.zeros(len(ok), dtype=np.int64)
     rows[joined.places.rows] = index
@@ -358,19 +360,19 @@ def _taken(joined: Joined, index: Ints, ok: np.ndarray, column: str) -> pa.Array
     if not declared.is_ordered:
         return versions.array(column).take(pa.array(rows, mask=~ok))
     values = versions.values(column)
-    known = ok if values.valid is None else ok & values.valid[rows]
+    valid = ok if values.valid is None else ok & values.valid[rows]
     data = values.data[rows]
     if declared.scale is not None:
         data = quantity(data.astype(np.int64, copy=False), declared.scale)
-    array = pa.array(np.where(known, data, data.dtype.type(0)), mask=~known)
+    array = pa.array(np.where(valid, data, data.dtype.type(0)), mask=~valid)
     return array.view(TIMESTAMP) if pa.types.is_timestamp(declared.type) else array
 
 
 def why_null(joined: Joined, output: Output, array: pa.Array) -> pa.Array:
-    """string: the reason of each null, null where there is a value (rule 13)."""
-    found = np.full(len(array), "null entity", dtype=object)
+    """Reason of each null as a string; null where there is a value (rule 13)."""
+    reasons = np.full(len(array), "null entity", dtype=object)
     reason = np.full(joined.places.size, "all null", dtype=object)
-    for name, holds in reversed(output.why()):
-        reason[holds] = name
-    found[joined.places.rows] = reason
-    return pa.array(found, type=pa.string(), mask=np.asarray(array.is_valid()))
+    for name, mask in reversed(output.why()):
+        reason[mask] = name
+    reasons[joined.places.rows] = reason
+    return pa.array(reasons, type=pa.string(), mask=np.asarray(array.is_valid()))

@@ -16,7 +16,7 @@ Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
 Numbers: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
 
-# Times lie well inside int64, so that adding a window cannot wrap. The calendar ends far earlier.
+# Times are well inside int64, so that adding a window cannot wrap around.
 FURTHEST = 2**62
 NEVER = np.iinfo(np.int64).max
 _WIDE = 2**62
@@ -25,7 +25,7 @@ _LOOK_UP_TABLE = 2**22
 
 @dataclass(frozen=True)
 class Values:
-    """One column: numbers (int64 or float64) with 0 where null; `valid` is None if none is null."""
+    """A column as numbers (int64 or float64), 0 for null; `valid` is None if there are no nulls."""
 
     data: Numbers
     valid: Bools | None
@@ -100,17 +100,21 @@ _MICROSECONDS = (10**14, 10**16)
 
 
 def expect_one_unit(t: Ints, e: Ints, where: str) -> None:
-    """Refuse int64 moments in another unit than microseconds, as far as spine and rows show it.
+    """Refuse int64 moments that are evidently in another unit than microseconds.
 
-    Both must lie in our times: one read as microseconds, the other as that unit.
+    That is the case if one of spine and rows is in the present era when read as microseconds, and
+    the other when read in the other unit.
     """
     if not (t.size and e.size):
         return
-    asked, there = (int(t.min()), int(t.max())), (int(e.min()), int(e.max()))
+    spine_range, event_range = (int(t.min()), int(t.max())), (int(e.min()), int(e.max()))
     for unit, first, end in _UNITS:
-        sides = (("t of the spine", asked, there), ("event_time", there, asked))
-        for side, moments, others in sides:
-            if _within(moments, first, end) and _within(others, *_MICROSECONDS):
+        sides = (
+            ("t of the spine", spine_range, event_range),
+            ("event_time", event_range, spine_range),
+        )
+        for side, moments, other_moments in sides:
+            if _within(moments, first, end) and _within(other_moments, *_MICROSECONDS):
                 raise HeadraceError(
                     f"{side} looks like {unit}: from {moments[0]} to {moments[1]}",
                     where=where,
@@ -123,7 +127,7 @@ def _within(ends: tuple[int, int], first: int, end: int) -> bool:
 
 
 def times(table: pa.Table, name: str, where: str) -> Ints:
-    """A column of moments as int64 microseconds; null or absurd ones are refused (rule 4)."""
+    """A column of moments as int64 microseconds; nulls and absurd values are refused (rule 4)."""
     expect_columns(table, [name], where)
     kind = table.schema.field(name).type
     if not (pa.types.is_integer(kind) or pa.types.is_null(kind) or _is_microseconds(kind)):
@@ -152,9 +156,9 @@ def times(table: pa.Table, name: str, where: str) -> Ints:
 
 
 def ranks(column: pa.ChunkedArray | pa.Array) -> tuple[Ints, int]:
-    """Integers from 0 that order as the values do (text by UTF-8 bytes), and their number.
+    """Integers from 0 in the order of the values (text by UTF-8 bytes), and their number.
 
-    Null ranks below all.
+    Null ranks below all values.
     """
     array = whole(column)
     if pa.types.is_timestamp(array.type):
@@ -179,17 +183,17 @@ def key_ranks(columns: list[pa.ChunkedArray]) -> Ints:
         return np.asarray(whole(columns[0]))
     codes, size = ranks(columns[0])
     for column in columns[1:]:
-        more, count = ranks(column)
+        part_ranks, count = ranks(column)
         if size * count >= _WIDE:
             codes, size = dense(codes)
-        codes, size = codes * count + more, size * count
+        codes, size = codes * count + part_ranks, size * count
     return codes
 
 
 def dense(codes: Ints) -> tuple[Ints, int]:
     """Codes renumbered from 0 in the same order."""
-    found, codes = np.unique(codes, return_inverse=True)
-    return codes.astype(np.int64), len(found)
+    distinct, codes = np.unique(codes, return_inverse=True)
+    return codes.astype(np.int64), len(distinct)
 
 
 class Numbering:
@@ -204,7 +208,7 @@ class Numbering:
             encoded = whole(column).dictionary_encode()
             part = np.asarray(encoded.indices.fill_null(-1), dtype=np.int64)
             self._parts.append(encoded.dictionary)
-            if len(columns) == 1:  # each distinct value is an entity, and numbered already
+            if len(columns) == 1:  # the dictionary codes already number the entities
                 self.codes, self.size = part, len(encoded.dictionary)
                 return
             mixed = _mix(codes, part, len(encoded.dictionary))
@@ -214,16 +218,18 @@ class Numbering:
         self.codes, self.size = codes, size
 
     def of(self, columns: list[pa.ChunkedArray]) -> Ints:
-        """The numbers of other rows, given the same columns of another table."""
+        """Numbers of the rows of another table, given the same columns of it."""
         if len(columns) == 1:
-            return _found(columns[0], self._parts[0])
+            return _positions_in(columns[0], self._parts[0])
         codes = np.zeros(len(columns[0]), dtype=np.int64)
-        for column, known, present in zip(columns, self._parts, self._wide, strict=True):
-            codes = _renumber(_mix(codes, _found(column, known), len(known)), present)
+        for column, dictionary, present in zip(columns, self._parts, self._wide, strict=True):
+            codes = _renumber(
+                _mix(codes, _positions_in(column, dictionary), len(dictionary)), present
+            )
         return codes
 
     def group(self, codes: Ints) -> tuple[Ints, Ints]:
-        """Rows that have a number, by number, equal ones in row order; where each number starts."""
+        """Rows with a number, ordered by number and row, and the start of each number."""
         if compute.compiled(len(codes)):
             from headrace.features.kernel import compiled
 
@@ -234,27 +240,27 @@ class Numbering:
         return order, np.searchsorted(codes[order], np.arange(self.size + 1))
 
 
-def _found(column: pa.ChunkedArray, known: pa.Array) -> Ints:
-    """Where in `known` each value is; -1 for a value that is not there, and for null."""
+def _positions_in(column: pa.ChunkedArray, dictionary: pa.Array) -> Ints:
+    """Position of each value in `dictionary`; -1 for other values and null."""
     array = whole(column)
-    if array.type != known.type:
-        known = _alike(known, array.type)
-    found = pc.index_in(array, value_set=known, skip_nulls=True).fill_null(-1)
-    return np.asarray(found, dtype=np.int64)
+    if array.type != dictionary.type:
+        dictionary = _alike(dictionary, array.type)
+    positions = pc.index_in(array, value_set=dictionary, skip_nulls=True).fill_null(-1)
+    return np.asarray(positions, dtype=np.int64)
 
 
-def _alike(known: pa.Array, kind: pa.DataType) -> pa.Array:
-    """A spine's values in the type that the table has for the same kind of value."""
-    if pa.types.is_null(known.type):
-        return known.cast(kind)
-    same = any(alike(known.type) and alike(kind) for alike in _KINDS)
+def _alike(dictionary: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The spine's values cast to the table's type of the same kind."""
+    if pa.types.is_null(dictionary.type):
+        return dictionary.cast(kind)
+    same_kind = any(alike(dictionary.type) and alike(kind) for alike in _KINDS)
     try:
-        if same:
-            return known.cast(kind)
+        if same_kind:
+            return dictionary.cast(kind)
     except pa.ArrowInvalid:  # a number too wide, a moment too fine
         pass
     raise HeadraceError(
-        f"an entity is {known.type} in the spine and {kind} in its table",
+        f"an entity is {dictionary.type} in the spine and {kind} in its table",
         where="a training frame",
         fix="give the spine's column the table's type",
     )
@@ -277,11 +283,11 @@ def _mix(codes: Ints, part: Ints, count: int) -> Ints:
 def _present(mixed: Ints, size: int) -> Ints:
     """The codes that occur, ascending."""
     if size <= _LOOK_UP_TABLE:
-        seen = np.zeros(size, dtype=np.bool_)
-        seen[mixed[mixed >= 0]] = True
-        return np.flatnonzero(seen)
-    found = np.unique(mixed)
-    return found[found >= 0]
+        occurs = np.zeros(size, dtype=np.bool_)
+        occurs[mixed[mixed >= 0]] = True
+        return np.flatnonzero(occurs)
+    distinct = np.unique(mixed)
+    return distinct[distinct >= 0]
 
 
 def _renumber(mixed: Ints, present: Ints) -> Ints:
@@ -293,12 +299,12 @@ def _renumber(mixed: Ints, present: Ints) -> Ints:
         table[present] = np.arange(len(present))
         return table[np.minimum(mixed, top + 1)]
     spot = np.searchsorted(present, mixed)
-    found = present[np.minimum(spot, len(present) - 1)] == mixed
-    return np.where(found, spot, -1)
+    is_present = present[np.minimum(spot, len(present) - 1)] == mixed
+    return np.where(is_present, spot, -1)
 
 
 def stable_order(codes: Ints, size: int) -> Ints:
-    """Row numbers by code, equal codes in row order; a radix sort where the codes are small."""
+    """Row numbers ordered by code and row; a radix sort if the codes are small."""
     if size < 2**16:
         return np.argsort(codes.astype(np.uint16), kind="stable")
     return np.argsort(codes, kind="stable")

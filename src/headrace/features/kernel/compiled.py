@@ -1,9 +1,9 @@
-"""Loops in machine code, for what numpy would need many passes for. Imported only where numba is.
+"""Compiled loops for steps that would take numpy many passes. Imported only if numba is installed.
 
 Rows are grouped by entity: those of entity c are `starts[c]` to `starts[c + 1]`, in event order;
 its places among the spine's rows are `places[c]` to `places[c + 1]`, in the order of `t`. Most
-functions take a range of entities, [first, last), so that threads can share the work: no entity
-needs another. All is int64 and exact, apart from the comparison of floats.
+functions take a range of entities, [first, last), so that threads can share the work, since
+entities are independent. All arithmetic is int64 and exact, apart from the comparison of floats.
 """
 # ruff: noqa: C901, PLR0912, PLR0917  # calls cost nothing here, and loops are long
 
@@ -22,7 +22,7 @@ _compiled: Any = njit(cache=True, nogil=True)
 
 @_compiled
 def group(codes: Ints, size: int) -> tuple[Ints, Ints]:
-    """Rows that have a code (not -1), by code, equal ones in row order; where each code starts."""
+    """Rows with a code (not -1), ordered by code and row, and the start of each code."""
     starts = np.zeros(size + 1, dtype=np.int64)
     for code in codes:
         if code >= 0:
@@ -41,7 +41,7 @@ def group(codes: Ints, size: int) -> tuple[Ints, Ints]:
 
 @_compiled
 def take(values: Ints, rows: Ints) -> Ints:
-    """`values[rows]`, and other threads may run meanwhile."""
+    """`values[rows]`, without blocking other threads."""
     out = np.empty(len(rows), dtype=np.int64)
     for i in range(len(rows)):
         out[i] = values[rows[i]]
@@ -52,47 +52,47 @@ def take(values: Ints, rows: Ints) -> Ints:
 def find_odd(
     e: Ints, k: Ints, x: Ints, index: Ints, starts: Ints, b: int, first: int, last: int, odd: Bools
 ) -> None:
-    """Mark versions that are superseded, or that start to count after one that comes later.
+    """Mark versions that are superseded, or that start to count after a later version does.
 
-    The rest start to count in event order and end in event order, so that those that count at one
-    moment are neighbours. `k` and `x` are those of versions, `index` leads there.
+    All others start and end in event order, so that those that count at one moment are neighbours.
+    `k` and `x` are arrays of the versions, which `index` points into.
     """
     for c in range(first, last):
-        least = _NEVER
+        earliest = _NEVER
         for i in range(starts[c + 1] - 1, starts[c] - 1, -1):
             row = index[i]
             start = max(k[row], e[i] - b + 1)
-            if x[row] != _NEVER or start > least:
+            if x[row] != _NEVER or start > earliest:
                 odd[i] = True
             else:
-                least = start
+                earliest = start
 
 
 @_compiled
 def part(
     e: Ints, k: Ints, index: Ints, starts: Ints, b: int, odd: Bools
 ) -> tuple[Ints, Ints, Ints, Ints, Ints]:
-    """Regular rows, odd rows, and of the regular ones: event time, first moment, starts."""
+    """Regular rows and odd rows; event times, first moments and starts of the regular rows."""
     count = 0
     for mark in odd:
         count += mark
-    kept = len(e) - count
-    rows, others = np.empty(kept, dtype=np.int64), np.empty(count, dtype=np.int64)
-    when, moments = np.empty(kept, dtype=np.int64), np.empty(kept, dtype=np.int64)
+    regular_count = len(e) - count
+    rows, odd_rows = np.empty(regular_count, dtype=np.int64), np.empty(count, dtype=np.int64)
+    when, moments = np.empty(regular_count, dtype=np.int64), np.empty(regular_count, dtype=np.int64)
     at = np.empty(len(starts), dtype=np.int64)
     regular, n = 0, 0
     for c in range(len(starts) - 1):
         at[c] = regular
         for i in range(starts[c], starts[c + 1]):
             if odd[i]:
-                others[n] = i
+                odd_rows[n] = i
                 n += 1
             else:
                 rows[regular], when[regular] = i, e[i]
                 moments[regular] = max(k[index[i]], e[i] - b + 1)
                 regular += 1
     at[-1] = regular
-    return rows, others, when, moments, at
+    return rows, odd_rows, when, moments, at
 
 
 @_compiled
@@ -118,7 +118,7 @@ def repeated(keys: Ints, low: int, span: int) -> Ints:
 def first_after(
     moments: Ints, starts: Ints, t: Ints, places: Ints, shift: int, first: int, last: int, out: Ints
 ) -> None:
-    """For each place, the first of its entity's rows with moment > t + shift; moments ascend."""
+    """For each place, the first row of its entity with moment > t + shift; moments ascend."""
     for c in range(first, last):
         i, stop = starts[c], starts[c + 1]
         for p in range(places[c], places[c + 1]):
@@ -128,7 +128,7 @@ def first_after(
 
 @_compiled
 def _beyond(moments: Ints, i: int, stop: int, limit: int) -> int:
-    """The first index from i on with moment > limit: steps that double, then halves."""
+    """The first index from i on with moment > limit, by exponential and binary search."""
     if i >= stop or moments[i] > limit:
         return i
     step = 1
@@ -147,7 +147,7 @@ def _beyond(moments: Ints, i: int, stop: int, limit: int) -> int:
 
 @_compiled
 def first_place(t: Ints, places: Ints, codes: Ints, moments: Ints) -> Ints:
-    """For each (entity, moment), in any order: the entity's first place with t >= moment."""
+    """For each (entity, moment), in any order, the entity's first place with t >= moment."""
     out = np.empty(len(codes), dtype=np.int64)
     for i in range(len(codes)):
         low, high = places[codes[i]], places[codes[i] + 1]
@@ -163,7 +163,7 @@ def first_place(t: Ints, places: Ints, codes: Ints, moments: Ints) -> Ints:
 
 @_compiled
 def _levels(blocks: int) -> int:
-    """How many powers of two there are up to `blocks`."""
+    """Number of powers of two up to `blocks`."""
     count = 0
     while blocks:
         blocks >>= 1
@@ -172,7 +172,7 @@ def _levels(blocks: int) -> int:
 
 
 def _best_of_ranges(pick: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401
-    """What `least` and `greatest` are, by `min` or `max`: by name, so that the cache can tell."""
+    """Make `range_minimum` or `range_maximum`; `pick` is `min` or `max`, which numba can cache."""
 
     @_compiled
     def best_of_ranges(
@@ -187,7 +187,7 @@ def _best_of_ranges(pick: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401
     ) -> None:
         table = np.empty(0, dtype=values.dtype)
         for c in range(first, last):
-            origin, made, blocks = starts[c], 0, (starts[c + 1] - starts[c]) // _BLOCK
+            origin, level_count, blocks = starts[c], 0, (starts[c + 1] - starts[c]) // _BLOCK
             for p in range(places[c], places[c + 1]):
                 low, high = begin[p], end[p]
                 if low >= high:
@@ -198,43 +198,50 @@ def _best_of_ranges(pick: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401
                         best = pick(best, values[i])
                     out[p] = best
                     continue
-                if not made:
-                    made = _levels(blocks)
-                    if len(table) < made * blocks:
-                        table = np.empty(made * blocks, dtype=values.dtype)
+                if not level_count:
+                    level_count = _levels(blocks)
+                    if len(table) < level_count * blocks:
+                        table = np.empty(level_count * blocks, dtype=values.dtype)
                     for block in range(blocks):
                         at = origin + block * _BLOCK
                         of_block = values[at]
                         for i in range(at + 1, at + _BLOCK):
                             of_block = pick(of_block, values[i])
                         table[block] = of_block
-                    for j in range(1, made):
-                        here, below, half = j * blocks, (j - 1) * blocks, 1 << (j - 1)
+                    for j in range(1, level_count):
+                        level_base, below, half = j * blocks, (j - 1) * blocks, 1 << (j - 1)
                         for block in range(blocks - 2 * half + 1):
-                            left = below + block
-                            table[here + block] = pick(table[left], table[left + half])
-                one, other = (low - origin + _BLOCK - 1) // _BLOCK, (high - origin) // _BLOCK
-                for i in range(low + 1, origin + one * _BLOCK):
+                            left_block = below + block
+                            table[level_base + block] = pick(
+                                table[left_block], table[left_block + half]
+                            )
+                first_block, end_block = (
+                    (low - origin + _BLOCK - 1) // _BLOCK,
+                    (high - origin) // _BLOCK,
+                )
+                for i in range(low + 1, origin + first_block * _BLOCK):
                     best = pick(best, values[i])
-                for i in range(origin + other * _BLOCK, high):
+                for i in range(origin + end_block * _BLOCK, high):
                     best = pick(best, values[i])
-                j = _levels(other - one) - 1
+                j = _levels(end_block - first_block) - 1
                 level = j * blocks
-                best = pick(best, pick(table[level + one], table[level + other - (1 << j)]))
+                best = pick(
+                    best, pick(table[level + first_block], table[level + end_block - (1 << j)])
+                )
                 out[p] = best
 
     return best_of_ranges
 
 
-# The least, or greatest, of values[begin:end] for each place; `out` stays where there is none.
-# Within an entity, level j of a table holds that of 2^j blocks from each block on: two overlapping
-# ones and what sticks out at both ends are the range.
-least, greatest = _best_of_ranges(min), _best_of_ranges(max)
+# The minimum, or maximum, of values[begin:end] for each place; `out` is unchanged if it is empty.
+# Within an entity, level j of a table holds the extreme of 2^j blocks from each block on. Two
+# overlapping entries and the values at both ends cover the range.
+range_minimum, range_maximum = _best_of_ranges(min), _best_of_ranges(max)
 
 
 @_compiled
 def running(values: Numbers) -> Ints:
-    """Sums of all values before each index, and of all; they may wrap around."""
+    """Sums of all values before each index, and the total; they may wrap around."""
     out = np.empty(len(values) + 1, dtype=np.int64)
     total = np.int64(0)
     out[0] = 0
@@ -269,9 +276,9 @@ def cover_sum(lo: Ints, hi: Ints, weights: Ints, size: int) -> Ints:
 
 @_compiled
 def cover_best(lo: Ints, hi: Ints, values: Numbers, best: Numbers, is_least: bool) -> None:
-    """Bring into `best`, which starts as the worst there is, the ranges that cover each place.
+    """Update `best`, which starts with the worst value, by the ranges that cover each place.
 
-    A range is two overlapping blocks of a power of two, handed down level by level.
+    A range is two overlapping blocks of a power of two; blocks are split level by level.
     """
     level = np.empty(len(lo), dtype=np.int64)
     for i in range(len(lo)):
@@ -306,18 +313,18 @@ def distinct(
     last: int,
     delta: Ints,
 ) -> None:
-    """Add to `delta` where a place gains a code, and take away where it loses one.
+    """Add 1 to `delta` at places that gain a code, and subtract 1 at places that lose one.
 
-    Regular rows count from `moments` on; `odd` has the others as (lo, hi, code) by entity and then
-    lo, those of entity c from `odd_starts[c]` on. Ranges of one value are united in the order of
-    their start: each keeps what lies beyond all before it.
+    Regular rows count from `moments` on; `odd` has the other rows as (lo, hi, code) by entity and
+    then lo, those of entity c from `odd_starts[c]` on. Ranges of one value are united in the order
+    of their start: each keeps only the part beyond all ranges before it.
     """
     reach = np.zeros(size, dtype=np.int64)
     for c in range(first, last):
         lo, hi = places[c], places[c]
         begin, stop = places[c], places[c + 1]
         i, n = starts[c], odd_starts[c]
-        # A reach within an entity's places is above that of any entity before it.
+        # A reach within an entity's places is above the reach of all earlier entities.
         while i < starts[c + 1] or n < odd_starts[c + 1]:
             if i < starts[c + 1]:
                 lo = max(lo, begin)

@@ -16,10 +16,11 @@ _INT64_END = 2**63
 
 
 def stored_value(value: Scalar, kind: pa.DataType, scale: int | None, where: str = "") -> Scalar:
-    """The stored integer of a value in the column's unit, microseconds of an RFC 3339 text.
+    """A value as the column stores it: scaled integers, and microseconds of an RFC 3339 text.
 
     Raises:
-        DeclarationError: the value is of another type, finer than the column's scale, or no int64.
+        DeclarationError: the value has another type, is finer than the column's scale, or does not
+            fit int64.
     """
     if scale is not None:
         return _quantised(value, scale, where)
@@ -37,7 +38,7 @@ def stored_value(value: Scalar, kind: pa.DataType, scale: int | None, where: str
     }
     if not fits.get(str(kind), False):
         raise DeclarationError(
-            f"{value!r} is no value of type {kind}",
+            f"{value!r} is not a value of type {kind}",
             where=where,
             fix="write it as the column's type",
         )
@@ -73,11 +74,11 @@ def _quantised(value: Scalar, scale: int, where: str) -> int:
 
 
 def passes(condition: Where, versions: Versions) -> Bools:
-    """Rule 12: over the row's own stored column; null is out."""
+    """True for versions that satisfy the condition; null never does (rule 12)."""
     array = versions.array(condition.column)
     scale = versions.shape.columns[condition.column].scale
-    given = condition.value if isinstance(condition.value, tuple) else (condition.value,)
-    stored = [stored_value(value, array.type, scale) for value in given]
+    operands = condition.value if isinstance(condition.value, tuple) else (condition.value,)
+    stored = [stored_value(value, array.type, scale) for value in operands]
     return bools(_COMPARE[condition.op](array, pa.array(stored, type=array.type)))
 
 

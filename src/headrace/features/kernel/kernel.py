@@ -1,4 +1,4 @@
-"""The kernel: every aggregate and lookup as one question, which intervals contain t.
+"""The kernel: reduces every aggregate and lookup to the intervals that contain t.
 
 A version visible in [k, x) with event time e counts for a window [t + a, t + b) exactly when t is
 in [max(k, e - b + 1), min(x, e - a + 1)). All arithmetic is on int64 until `rounding` at the end.
@@ -17,7 +17,7 @@ from headrace.features.kernel.arrays import NEVER, Bools, Ints, Numbers
 from headrace.features.kernel.distinct import covered_distinct, value_codes
 from headrace.features.kernel.filters import passes
 from headrace.features.kernel.rounding import mean, quantity, square_limbs, std
-from headrace.features.kernel.row_ranges import Kept, RangeSelection
+from headrace.features.kernel.row_ranges import FilteredRows, RangeSelection
 from headrace.features.kernel.spine_intervals import (
     Places,
     covered_best,
@@ -34,28 +34,28 @@ def window_start(k: Ints, e: Ints, b: int) -> Ints:
 
 
 def window_end(x: Ints, e: Ints, a: int) -> Ints:
-    """The first t whose window [t + a, ..) has left e behind, or when the version is superseded."""
+    """The first t whose window [t + a, ..) excludes e, or the moment the version is superseded."""
     return np.minimum(x, e - a + 1)
 
 
 def state_start(k: Ints, e: Ints) -> Ints:
-    """A state holds from its own moment on (rule 10)."""
+    """The first t at which a state holds: its own moment, once visible (rule 10)."""
     return np.maximum(k, e)
 
 
 def state_end(x: Ints, e: Ints, max_age: int | None) -> Ints:
-    """It expires when t - e > max_age."""
+    """The first t at which a state has expired (t - e > max_age) or is superseded."""
     return x if max_age is None else np.minimum(x, e + max_age + 1)
 
 
 def known_values(valid: Bools | None) -> Bools | None:
-    """Which rows have a value; None for all of them. Null is skipped, never 0."""
+    """Mask of the rows with a value; None if all have one. Null is skipped, never taken as 0."""
     return valid
 
 
 @dataclass
 class Selection:
-    """The versions that one feature looks at, and the places [lo, hi) at which each counts."""
+    """The versions that a feature uses, and the places [lo, hi) at which each counts."""
 
     index: Ints | None  # rows of the joined versions; None for all
     lo: Ints
@@ -85,29 +85,29 @@ class Selection:
         """The exact sum of a weight per row."""
         return covered_sum(self.lo, self.hi, weights, self.size)
 
-    def best(self, values: Numbers, *, least: bool) -> Numbers:
-        return covered_best(self.lo, self.hi, values, self.size, least=least)
+    def best(self, values: Numbers, *, minimum: bool) -> Numbers:
+        return covered_best(self.lo, self.hi, values, self.size, minimum=minimum)
 
-    def extreme(self, *, least: bool) -> Numbers:
-        """The greatest or least value; read it together with a count."""
-        return self.best(self.values, least=least)
+    def extreme(self, *, minimum: bool) -> Numbers:
+        """The maximum or minimum value at each place; valid only where a count is positive."""
+        return self.best(self.values, minimum=minimum)
 
-    def edge(self, *, least: bool) -> Ints:
+    def edge(self, *, minimum: bool) -> Ints:
         """The first or last row in event order, as its place in that order."""
-        return self.best(self.rank, least=least).astype(np.int64, copy=False)
+        return self.best(self.rank, minimum=minimum).astype(np.int64, copy=False)
 
     def distinct(self, codes: Ints, count: int) -> Ints:  # noqa: ARG002  # the twin needs it
         return covered_distinct(self.lo, self.hi, codes, self.size)
 
 
-Chosen: TypeAlias = Selection | RangeSelection
+AnySelection: TypeAlias = Selection | RangeSelection
 
 
 @dataclass
 class Joined:
-    """The versions of a table that concern a spine's entities, ordered by (entity, event order).
+    """The versions of a table for a spine's entities, ordered by (entity, event order).
 
-    Sorting and searching is shared by all features of the same table and entity.
+    Features of the same table and entity share the sorting and searching.
     """
 
     versions: Versions
@@ -116,19 +116,19 @@ class Joined:
     codes: Ints  # number of the entity
     _ends: dict[tuple[str, int | None], Ints] = field(default_factory=dict)
     _masks: dict[tuple[Where, ...], Bools | None] = field(default_factory=dict)
-    _selections: dict[object, Chosen] = field(default_factory=dict)
+    _selections: dict[object, AnySelection] = field(default_factory=dict)
     _numbers: dict[str, Numbers] = field(default_factory=dict)
     _codes: dict[str, Ints] = field(default_factory=dict)
-    _kept: dict[object, Kept] = field(default_factory=dict)
+    _filtered: dict[object, FilteredRows] = field(default_factory=dict)
 
     @cached_property
     def fast(self) -> bool:
-        """Whether ranges of rows are searched, in machine code, rather than intervals of places."""
+        """True if compiled code searches ranges of rows instead of intervals of places."""
         return compute.compiled(len(self.versions.e) + self.places.size)
 
     @cached_property
     def starts(self) -> Ints:
-        """Where the versions of each entity start."""
+        """Start of the versions of each entity."""
         return np.searchsorted(self.codes, np.arange(len(self.places.starts)))
 
     @property
@@ -148,11 +148,9 @@ class Joined:
         return self.versions.x[self.index]
 
     def forget(self) -> None:
-        """Let go of what was kept for other features, which refers back to this: memory is free now
-        rather than when the garbage collector comes.
-        """
+        """Drop cached selections, which refer back to this object, to free memory at once."""
         self._selections.clear()
-        self._kept.clear()
+        self._filtered.clear()
 
     def _at(self, what: str, key: int | None, moments: Callable[[], Ints]) -> Ints:
         if (what, key) not in self._ends:
@@ -160,13 +158,13 @@ class Joined:
         return self._ends[what, key]
 
     def window(self, window: Window) -> tuple[Ints, Ints]:
-        """Places [lo, hi) in whose window each version counts; empty ones have lo == hi."""
+        """Places [lo, hi) whose windows contain each version; lo == hi if there are none."""
         lo = self._at("from", window.b, lambda: window_start(self.k, self.e, window.b))
         hi = self._at("until", window.a, lambda: window_end(self.x, self.e, window.a))
         return lo, np.maximum(lo, hi)
 
     def state(self, max_age: int | None) -> tuple[Ints, Ints]:
-        """Places at which each version is the state, or older than it."""
+        """Places at which each version is the state or an older one."""
         lo = self._at("state", None, lambda: state_start(self.k, self.e))
         hi = self._at("age", max_age, lambda: state_end(self.x, self.e, max_age))
         return lo, np.maximum(lo, hi)
@@ -178,37 +176,39 @@ class Joined:
             self._masks[key] = np.logical_and.reduce(parts) if parts else None
         return self._masks[key]
 
-    def select(self, window: Window, where: Filter = None, column: str | None = None) -> Chosen:
-        """Rows of a window that pass the filter and have a value in `column`."""
+    def select(
+        self, window: Window, where: Filter = None, column: str | None = None
+    ) -> AnySelection:
+        """Select the rows of a window that pass the filter and have a value in `column`."""
         valid = known_values(self.versions.valid(column)) if column else None
         by_column = column if column and self.versions.is_numeric(column) else None
         key = (window.a, window.b, conditions(where), by_column, valid is None or column)
         if key not in self._selections:
-            kept = _both(self.mask(where), None if valid is None else valid[self.index])
+            mask = _both(self.mask(where), None if valid is None else valid[self.index])
             if self.fast:
-                ranges = self._kept_rows((key[2], key[4]), kept)
+                ranges = self._filtered_rows((key[2], key[4]), mask)
                 self._selections[key] = ranges.window(window.a, window.b, column, self.numbers)
             else:
-                self._selections[key] = self._selection(self.window(window), kept, column)
+                self._selections[key] = self._selection(self.window(window), mask, column)
         return self._selections[key]
 
-    def _kept_rows(self, key: object, kept: Bools | None) -> Kept:
-        if key not in self._kept:
-            self._kept[key] = Kept(self, None if kept is None else np.flatnonzero(kept))
-        return self._kept[key]
+    def _filtered_rows(self, key: object, mask: Bools | None) -> FilteredRows:
+        if key not in self._filtered:
+            self._filtered[key] = FilteredRows(self, None if mask is None else np.flatnonzero(mask))
+        return self._filtered[key]
 
-    def latest(self, max_age: int | None) -> Chosen:
-        """Versions that are the state or older than it; the last one is the state (rule 10)."""
+    def latest(self, max_age: int | None) -> AnySelection:
+        """Select versions that are the state or older; the last of them is the state (rule 10)."""
         if self.fast:
             a = None if max_age is None else -max_age
-            return self._kept_rows(((), True), None).window(a, 1, None, self.numbers)
+            return self._filtered_rows(((), True), None).window(a, 1, None, self.numbers)
         return Selection(None, *self.state(max_age), self.places.size, lambda: self.numbers(""))
 
     def _selection(
-        self, ends: tuple[Ints, Ints], kept: Bools | None, column: str | None
+        self, ends: tuple[Ints, Ints], mask: Bools | None, column: str | None
     ) -> Selection:
         lo, hi = ends
-        index = None if kept is None else np.flatnonzero(kept)
+        index = None if mask is None else np.flatnonzero(mask)
         if index is not None:
             lo, hi = lo[index], hi[index]
         return Selection(index, lo, hi, self.places.size, lambda: self.numbers(column or ""))
@@ -239,7 +239,7 @@ class Joined:
     def overfull(self, window: Window) -> Bools | None:
         """Places whose window holds more events than declared (rule 16); None if there are none.
 
-        All visible rows of the entity count, whatever a feature's filter and column leave out.
+        All visible rows of the entity count, regardless of a feature's filter and column.
         """
         if not self._may_overfill:
             return None
@@ -247,24 +247,24 @@ class Joined:
         return over if over.any() else None
 
     @cached_property
-    def seen(self) -> Ints:
-        """How many versions of the entity are visible, at any event time."""
+    def visible_count(self) -> Ints:
+        """Number of visible versions of the entity at each place, at any event time."""
         lo = self._at("k", None, lambda: self.k)
         return covered_count(lo, self._at("age", None, lambda: self.x), self.places.size)
 
 
-def _both(one: Bools | None, other: Bools | None) -> Bools | None:
-    if one is None or other is None:
-        return one if other is None else other
-    return one & other
+def _both(first: Bools | None, second: Bools | None) -> Bools | None:
+    if first is None or second is None:
+        return first if second is None else second
+    return first & second
 
 
 @dataclass
 class Output:
-    """One column by place: `data`, or else version rows to take from (`index`), where `ok`.
+    """A column by place: `data`, or version rows to take values from (`index`), where `ok`.
 
-    `why`: where not ok, the reasons, most general first, each with where it holds.
-    `overfull`: places that stay null, whatever the default: their window holds too many events.
+    `why` gives the reasons for places that are not ok, most general first, each with a mask.
+    `overfull` places stay null despite a default: their window holds too many events.
     """
 
     ok: Bools
@@ -275,17 +275,17 @@ class Output:
 
 
 def join(versions: Versions, places: Places, entity: tuple[str, ...]) -> Joined:
-    """The versions of the entities that the spine asks for."""
+    """Join a table's versions with the entities of the spine."""
     codes = places.numbering.of([versions.array(name) for name in entity])
     index, _ = places.numbering.group(codes)
     return Joined(versions, places, index, codes[index])
 
 
 def aggregate(joined: Joined, feature: Aggregate) -> Output:
-    """One windowed feature for every place; for a whole row, its version."""
-    chosen = joined.select(feature.window, feature.where, feature.column)
-    over = chosen.overfull = joined.overfull(feature.window)
-    output = _COMPUTE[feature.op](joined, chosen, feature.column or "")
+    """Compute a windowed feature at every place; for a whole row, the index of its version."""
+    selection = joined.select(feature.window, feature.where, feature.column)
+    over = selection.overfull = joined.overfull(feature.window)
+    output = _COMPUTE[feature.op](joined, selection, feature.column or "")
     full: list[tuple[str, Bools]] = []
     if over is not None:
         output.ok, output.overfull = output.ok & ~over, over
@@ -296,10 +296,10 @@ def aggregate(joined: Joined, feature: Aggregate) -> Output:
     rows = joined.select(feature.window, feature.where)
     output.why = lambda: [
         *full,
-        ("no history", joined.seen == 0),
+        ("no history", joined.visible_count == 0),
         ("empty window", rows.n == 0),
-        ("all null", chosen.n == 0),
-        *([("one value", chosen.n == 1)] if feature.op == "std" else []),
+        ("all null", selection.n == 0),
+        *([("one value", selection.n == 1)] if feature.op == "std" else []),
     ]
     return output
 
@@ -312,86 +312,86 @@ def _in_unit(data: Numbers, scale: int | None) -> Numbers:
     return data if scale is None else quantity(data.astype(np.int64, copy=False), scale)
 
 
-def _count(joined: Joined, chosen: Chosen, column: str) -> Output:  # noqa: ARG001
-    return Output(np.ones(chosen.size, dtype=np.bool_), chosen.n)
+def _count(joined: Joined, selection: AnySelection, column: str) -> Output:  # noqa: ARG001
+    return Output(np.ones(selection.size, dtype=np.bool_), selection.n)
 
 
-def _distinct(joined: Joined, chosen: Chosen, column: str) -> Output:
+def _distinct(joined: Joined, selection: AnySelection, column: str) -> Output:
     codes = joined.value_codes(column)
-    codes = codes if chosen.index is None else codes[chosen.index]
-    found = chosen.distinct(codes, int(codes.max(initial=-1)) + 1)
-    return Output(np.ones(chosen.size, dtype=np.bool_), found)
+    codes = codes if selection.index is None else codes[selection.index]
+    counts = selection.distinct(codes, int(codes.max(initial=-1)) + 1)
+    return Output(np.ones(selection.size, dtype=np.bool_), counts)
 
 
-def _sum(joined: Joined, chosen: Chosen, column: str) -> Output:
-    return Output(chosen.n > 0, _in_unit(chosen.total, _scale(joined, column)))
+def _sum(joined: Joined, selection: AnySelection, column: str) -> Output:
+    return Output(selection.n > 0, _in_unit(selection.total, _scale(joined, column)))
 
 
-def _mean(joined: Joined, chosen: Chosen, column: str) -> Output:
-    ok = chosen.n > 0
-    data = mean(chosen.total, np.maximum(chosen.n, 1), _scale(joined, column) or 0)
+def _mean(joined: Joined, selection: AnySelection, column: str) -> Output:
+    ok = selection.n > 0
+    data = mean(selection.total, np.maximum(selection.n, 1), _scale(joined, column) or 0)
     return Output(ok, data)
 
 
-def _std(joined: Joined, chosen: Chosen, column: str) -> Output:
-    ok = chosen.n > 1
-    if chosen.overfull is not None:  # their sums may have wrapped around
-        ok &= ~chosen.overfull
-    q = chosen.values.astype(np.int64, copy=False)
+def _std(joined: Joined, selection: AnySelection, column: str) -> Output:
+    ok = selection.n > 1
+    if selection.overfull is not None:  # their sums may have wrapped around
+        ok &= ~selection.overfull
+    q = selection.values.astype(np.int64, copy=False)
     limbs = square_limbs(q, fits=_squares_fit(q))
-    squares = [(shift, chosen.summed(limb)[ok]) for shift, limb in limbs]
-    data = np.zeros(chosen.size, dtype=np.float64)
-    data[ok] = std(chosen.n[ok], chosen.total[ok], squares, _scale(joined, column) or 0)
+    squares = [(shift, selection.summed(limb)[ok]) for shift, limb in limbs]
+    data = np.zeros(selection.size, dtype=np.float64)
+    data[ok] = std(selection.n[ok], selection.total[ok], squares, _scale(joined, column) or 0)
     return Output(ok, data)
 
 
 def _squares_fit(q: Ints) -> bool:
-    """Whether all squares together stay below 2^63; either way gives the same bits."""
+    """True if all squares together stay below 2^63; both ways give the same bits."""
     largest = int(np.abs(q).max(initial=0))
     return len(q) * largest * largest < 2**63
 
 
-def _extreme(joined: Joined, chosen: Chosen, column: str, *, least: bool) -> Output:
-    best = chosen.extreme(least=least)
-    return Output(chosen.n > 0, _in_unit(best, _scale(joined, column)))
+def _extreme(joined: Joined, selection: AnySelection, column: str, *, minimum: bool) -> Output:
+    best = selection.extreme(minimum=minimum)
+    return Output(selection.n > 0, _in_unit(best, _scale(joined, column)))
 
 
-def _ranked(joined: Joined, chosen: Chosen, *, least: bool) -> Output:
+def _ranked(joined: Joined, selection: AnySelection, *, minimum: bool) -> Output:
     """First or last: the versions are in event order, so their index is their rank."""
-    best = chosen.edge(least=least)
-    ok = chosen.n > 0
+    best = selection.edge(minimum=minimum)
+    ok = selection.n > 0
     return Output(ok, index=versions_at_places(joined, best, ok))
 
 
 def versions_at_places(joined: Joined, best: Numbers, ok: Bools) -> Ints:
-    """Rows of the versions for the joined rows that won; any row where not `ok`."""
+    """Version rows of the selected joined rows; arbitrary rows where not `ok`."""
     return joined.index[np.where(ok, best, 0)] if joined.index.size else np.zeros_like(best)
 
 
-_COMPUTE: dict[str, Callable[[Joined, Chosen, str], Output]] = {
+_COMPUTE: dict[str, Callable[[Joined, AnySelection, str], Output]] = {
     "rows": _count,
     "count": _count,
     "distinct": _distinct,
     "sum": _sum,
     "mean": _mean,
     "std": _std,
-    "min": lambda joined, chosen, column: _extreme(joined, chosen, column, least=True),
-    "max": lambda joined, chosen, column: _extreme(joined, chosen, column, least=False),
-    "first": lambda joined, chosen, _: _ranked(joined, chosen, least=True),
-    "last": lambda joined, chosen, _: _ranked(joined, chosen, least=False),
-    "last_row": lambda joined, chosen, _: _ranked(joined, chosen, least=False),
+    "min": lambda joined, selection, column: _extreme(joined, selection, column, minimum=True),
+    "max": lambda joined, selection, column: _extreme(joined, selection, column, minimum=False),
+    "first": lambda joined, selection, _: _ranked(joined, selection, minimum=True),
+    "last": lambda joined, selection, _: _ranked(joined, selection, minimum=False),
+    "last_row": lambda joined, selection, _: _ranked(joined, selection, minimum=False),
 }
 
 
 def state(joined: Joined, max_age: str | None) -> Output:
     """The version that is the state at each place (rule 10)."""
-    chosen = joined.latest(None if max_age is None else duration(max_age))
-    ok = chosen.n > 0
-    best = chosen.edge(least=False)
+    selection = joined.latest(None if max_age is None else duration(max_age))
+    ok = selection.n > 0
+    best = selection.edge(minimum=False)
 
     def why() -> list[tuple[str, Bools]]:
         return [
-            ("no history", joined.seen == 0),
+            ("no history", joined.visible_count == 0),
             ("empty window", joined.latest(None).n == 0),
             ("expired", ~ok),
         ]

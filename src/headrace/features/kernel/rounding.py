@@ -78,6 +78,6 @@ def _spread(n: Ints, total: Ints, squares: Squares) -> Floats:
 
 
 def _small(n: Ints, total: Ints, square: Ints) -> bool:
-    """Whether both products fit int64, seen from the data: either way gives the same bits."""
+    """True if both products fit int64 for these data; both ways give the same bits."""
     largest = int(n.max(initial=0)) * int(square.max(initial=0))
     return largest < _INT64_END and int(np.abs(total).max(initial=0)) <= math.isqrt(_INT64_END - 1)

@@ -1,4 +1,4 @@
-"""The bytes of a row's content, which settle a tie that nothing else settles (rule 6)."""
+"""The bytes of a row's content, which break ties that nothing else does (rule 6)."""
 
 import math
 from collections.abc import Mapping

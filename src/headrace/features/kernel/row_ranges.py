@@ -1,9 +1,9 @@
-"""What one feature looks at, as ranges of neighbouring rows: the compiled twin of a selection.
+"""Selections as ranges of neighbouring rows: the compiled counterpart of `kernel.Selection`.
 
-Most versions of an entity begin to count in event order and cease in event order. Those that count
-for a moment are then a range of rows: a running sum read at its ends, a range's least and greatest.
-The others, the odd ones (superseded, or known later than a later event), go the general way, as
-intervals of places.
+Most versions of an entity start and stop to count in event order. Those that count at a moment are
+then a range of rows, whose sum is the difference of two running sums, and whose minimum and maximum
+come from a table. The other, odd versions (superseded, or known later than a later event) are
+handled in general form, as intervals of places.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from headrace.features.kernel.arrays import Bools, Ints, Numbers
 from headrace.features.kernel.spine_intervals import Places, worst
 from headrace.features.kernel.visibility import Versions
 
-# Less than this, and handing work to a thread costs more than it saves.
+# Below this, starting threads costs more than it saves.
 _FEW = 200_000
 
 
@@ -39,12 +39,12 @@ class Source(Protocol):
     def starts(self) -> Ints: ...
     @property
     def on_time(self) -> bool:
-        """Whether every version is known when it happens, and none is ever superseded."""
+        """True if every version is known at its event time, and none is ever superseded."""
         ...
 
 
 @dataclass
-class Kept:
+class FilteredRows:
     """The joined versions that pass one filter and have a value."""
 
     source: Source
@@ -72,7 +72,7 @@ class Kept:
     def window(
         self, a: int | None, b: int, column: str | None, numbers: Callable[[str], Numbers]
     ) -> "RangeSelection":
-        """Those that count for [t + a, t + b); with `a` None, until they are superseded."""
+        """Select rows that count for [t + a, t + b); with `a` None, until they are superseded."""
         return RangeSelection(self, column or "", a, b, lambda: numbers(column or ""))
 
     def split(self, b: int) -> "Split":
@@ -84,7 +84,7 @@ class Kept:
 
 @dataclass
 class Split:
-    """`rows` are the regular ones, `odd` the others, as rows of what is kept; None for all."""
+    """Regular and odd rows, as indices into the filtered rows; `rows` is None for all."""
 
     places: Places
     rows: Ints | None
@@ -100,18 +100,18 @@ class Split:
     _values: dict[str, Numbers] = field(default_factory=dict)
 
     def regular(self, column: str, values: Numbers) -> Numbers:
-        """The regular ones of a column's values."""
+        """Values of a column at the regular rows."""
         if column not in self._values:
             self._values[column] = self.of(values)
         return self._values[column]
 
     def of(self, values: Any) -> Any:  # noqa: ANN401
-        """The regular ones of an array over what is kept."""
+        """Entries of the regular rows in an array over the filtered rows."""
         return values if self.rows is None else values[self.rows]
 
     @property
     def end(self) -> Ints:
-        """For each place, the row after the last that counts already."""
+        """For each place, the row after the last one that has started to count."""
         if not self._end:
             self._end.append(self._after(self.moments, self.shift))
         return self._end[0]
@@ -142,7 +142,7 @@ class Split:
         return spread(self.starts, self.places.starts, work)
 
     def sums(self, key: object, weights: Callable[[], Ints]) -> Ints:
-        """Running sums of the regular rows' weights; `key` says which, None to keep none."""
+        """Running sums of the regular rows' weights, cached under `key` unless it is None."""
         from headrace.features.kernel import compiled
 
         if key is None:
@@ -152,27 +152,29 @@ class Split:
         return self._sums[key]
 
 
-def split(kept: Kept, b: int) -> Split:
-    """Tell regular rows from odd ones."""
+def split(filtered: FilteredRows, b: int) -> Split:
+    """Split filtered rows into regular and odd ones."""
     from headrace.features.kernel import compiled
 
-    source, e = kept.source, kept.e
+    source, e = filtered.source, filtered.e
     if source.on_time and b <= 1:  # a window that ends at t starts to count a version after it
-        return Split(source.places, None, np.zeros(0, dtype=np.int64), e, e, b - 1, kept.starts)
+        return Split(source.places, None, np.zeros(0, dtype=np.int64), e, e, b - 1, filtered.starts)
     k, x = source.versions.k, source.versions.x
-    index = cast("Ints", kept.of(source.index))
+    index = cast("Ints", filtered.of(source.index))
     mask = np.zeros(len(e), dtype=np.bool_)
     spread(
-        kept.starts,
+        filtered.starts,
         source.places.starts,
-        lambda first, last: compiled.find_odd(e, k, x, index, kept.starts, b, first, last, mask),
+        lambda first, last: compiled.find_odd(
+            e, k, x, index, filtered.starts, b, first, last, mask
+        ),
     )
-    rows, odd, e, moments, starts = compiled.part(e, k, index, kept.starts, b, mask)
+    rows, odd, e, moments, starts = compiled.part(e, k, index, filtered.starts, b, mask)
     return Split(source.places, rows if odd.size else None, odd, e, moments, 0, starts)
 
 
 def spread(starts: Ints, places: Ints, work: Callable[[int, int], object]) -> list[Any]:
-    """`work(first, last)` over all entities, by threads where there is enough to do."""
+    """Run `work(first, last)` over all entities, in threads if there is enough to do."""
     count = len(starts) - 1
     weight = starts + places
     parts = threads() if int(weight[-1]) >= _FEW else 1
@@ -187,9 +189,9 @@ def spread(starts: Ints, places: Ints, work: Callable[[int, int], object]) -> li
 
 @dataclass
 class RangeSelection:
-    """The rows kept that count for [t + a, t + b) at each place."""
+    """The filtered rows that count for [t + a, t + b) at each place."""
 
-    kept: Kept
+    filtered: FilteredRows
     column: str
     a: int | None
     b: int
@@ -198,7 +200,7 @@ class RangeSelection:
 
     @property
     def index(self) -> Ints | None:
-        return self.kept.index
+        return self.filtered.index
 
     @property
     def size(self) -> int:
@@ -206,11 +208,11 @@ class RangeSelection:
 
     @cached_property
     def split(self) -> Split:
-        return self.kept.split(self.b)
+        return self.filtered.split(self.b)
 
     @property
     def values(self) -> Numbers:
-        return self.kept.values(self.column, self.numbers)
+        return self.filtered.values(self.column, self.numbers)
 
     @property
     def begin(self) -> Ints:
@@ -225,8 +227,8 @@ class RangeSelection:
         """Places [lo, hi) at which each odd row counts; empty ones have lo == hi."""
         from headrace.features.kernel import compiled
 
-        kept, source, odd = self.kept, self.kept.source, self.split.odd
-        joined = odd if kept.index is None else kept.index[odd]
+        filtered, source, odd = self.filtered, self.filtered.source, self.split.odd
+        joined = odd if filtered.index is None else filtered.index[odd]
         rows, codes = source.index[joined], source.codes[joined]
         e, k, x = (v[rows] for v in (source.versions.e, source.versions.k, source.versions.x))
         at = source.places
@@ -240,10 +242,10 @@ class RangeSelection:
 
     @cached_property
     def n(self) -> Ints:
-        found: Ints = np.maximum(self.end - self.begin, 0)
+        counts: Ints = np.maximum(self.end - self.begin, 0)
         if self.split.odd.size:
-            found += self._odd_sum(np.ones(self.split.odd.size, np.int64))
-        return found
+            counts += self._odd_sum(np.ones(self.split.odd.size, np.int64))
+        return counts
 
     @cached_property
     def total(self) -> Ints:
@@ -251,14 +253,14 @@ class RangeSelection:
         return self._summed(self.column, weights)
 
     def summed(self, weights: Ints) -> Ints:
-        """The exact sum of weights (of what is kept) at each place."""
+        """The exact sum of the filtered rows' weights at each place."""
         return self._summed(None, lambda: weights)
 
     def _summed(self, key: object, weights: Callable[[], Ints]) -> Ints:
         from headrace.features.kernel import compiled
 
-        found = self._odd_sum(weights()[self.split.odd]) if self.split.odd.size else None
-        out = np.zeros(self.size, dtype=np.int64) if found is None else found
+        odd_sums = self._odd_sum(weights()[self.split.odd]) if self.split.odd.size else None
+        out = np.zeros(self.size, dtype=np.int64) if odd_sums is None else odd_sums
         compiled.between(self.split.sums(key, weights), self.begin, self.end, out)
         return out
 
@@ -269,16 +271,16 @@ class RangeSelection:
             return np.zeros(self.size, dtype=np.int64)
         return compiled.cover_sum(*self.odd, weights, self.size)
 
-    def extreme(self, *, least: bool) -> Numbers:
-        """The greatest or least value at each place; read it together with a count."""
+    def extreme(self, *, minimum: bool) -> Numbers:
+        """The maximum or minimum value at each place; valid only where a count is positive."""
         from headrace.features.kernel import compiled
 
         values = self.values
-        out = np.full(self.size, worst(values.dtype, least=least), dtype=values.dtype)
+        out = np.full(self.size, worst(values.dtype, minimum=minimum), dtype=values.dtype)
         at, split = self.split.places, self.split
         if split.odd.size:
-            compiled.cover_best(*self.odd, values[split.odd], out, least)
-        pick = compiled.least if least else compiled.greatest
+            compiled.cover_best(*self.odd, values[split.odd], out, minimum)
+        pick = compiled.range_minimum if minimum else compiled.range_maximum
         regular = split.regular(self.column, values)
         split.spread(
             lambda first, last: pick(
@@ -287,27 +289,27 @@ class RangeSelection:
         )
         return cast("Numbers", out)
 
-    def edge(self, *, least: bool) -> Ints:
+    def edge(self, *, minimum: bool) -> Ints:
         """The first or last joined row at each place, as its index."""
         from headrace.features.kernel import compiled
 
         split = self.split
-        found = self.begin if least else self.end - 1
-        some = self.end > self.begin
-        found = np.where(some, found, 0)
+        edge_rows = self.begin if minimum else self.end - 1
+        occupied = self.end > self.begin
+        edge_rows = np.where(occupied, edge_rows, 0)
         for rows in (split.rows, self.index):
-            found = found if rows is None else rows[found] if rows.size else found
-        nothing = worst(np.dtype(np.int64), least=least)
-        out: Ints = np.where(some, found, nothing)
+            edge_rows = edge_rows if rows is None else rows[edge_rows] if rows.size else edge_rows
+        absent = worst(np.dtype(np.int64), minimum=minimum)
+        out: Ints = np.where(occupied, edge_rows, absent)
         if split.odd.size:
             rank = split.odd if self.index is None else self.index[split.odd]
-            odd = np.full(self.size, nothing, dtype=np.int64)
-            compiled.cover_best(*self.odd, rank, odd, least)
-            out = np.minimum(out, odd) if least else np.maximum(out, odd)
+            odd = np.full(self.size, absent, dtype=np.int64)
+            compiled.cover_best(*self.odd, rank, odd, minimum)
+            out = np.minimum(out, odd) if minimum else np.maximum(out, odd)
         return out
 
     def distinct(self, codes: Ints, count: int) -> Ints:
-        """How many different codes (of what is kept, each below `count`) cover each place."""
+        """Number of distinct codes of the filtered rows, each below `count`, at each place."""
         from headrace.features.kernel import compiled
 
         split, at = self.split, self.split.places
@@ -326,8 +328,8 @@ class RangeSelection:
         return np.cumsum(sum(split.spread(work)))[: self.size]
 
     def _odd_by_start(self, codes: Ints) -> tuple[Ints, Ints]:
-        odd, source = self.split.odd, self.kept.source
-        entity = self.kept.of(source.codes)[odd] if odd.size else odd
+        odd, source = self.split.odd, self.filtered.source
+        entity = self.filtered.of(source.codes)[odd] if odd.size else odd
         if not odd.size:
             return np.zeros((0, 3), dtype=np.int64), np.zeros(len(source.starts), dtype=np.int64)
         lo, hi = self.odd

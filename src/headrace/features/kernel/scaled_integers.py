@@ -14,9 +14,9 @@ _DIGITS = 38  # of a decimal128
 
 
 def quantised(shape: TableShape, table: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """The table with the scaled ones of `columns` as int64 at their declared scale.
+    """The table with the scaled columns among `columns` as int64 at their declared scale.
 
-    Integers are taken as stored, decimals by their own scale.
+    Integers are taken as stored, decimals are converted from their own scale.
 
     Raises:
         HeadraceError: a scaled column holds floats, digits beyond its scale, or too great a value.
@@ -64,10 +64,10 @@ def _check_bounds(array: pa.Array, column: Column, where: str) -> None:
     if column.max_abs is None:
         return
     ends = pc.min_max(array).as_py()
-    most = max(abs(ends["min"] or 0), abs(ends["max"] or 0))
-    if most > column.max_abs:
+    greatest = max(abs(ends["min"] or 0), abs(ends["max"] or 0))
+    if greatest > column.max_abs:
         limit = f"its contract allows {column.max_abs} at a scale of {column.scale}"
-        raise _too_great(f"the stored integer {most} is too great: {limit}", where)
+        raise _too_great(f"the stored integer {greatest} is too great: {limit}", where)
 
 
 def _too_great(what: str, where: str) -> HeadraceError:

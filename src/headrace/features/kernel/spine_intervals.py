@@ -1,8 +1,8 @@
-"""Intervals of prediction time as ranges of places among the spine's rows, and what covers them.
+"""Intervals of prediction time as ranges of places among the spine's rows, and their aggregates.
 
 The spine is ordered by (entity, t); a place is an index in that order. A version of entity E that
-counts for t in [s, x) covers the places [lo, hi): the rows of E with s <= t < x. Sums are signed
-deltas at both ends and one cumulative sum; greatest and least a sparse table filled backwards.
+counts for t in [s, x) covers the places [lo, hi): the rows of E with s <= t < x. Sums are computed
+by signed deltas at both ends and a cumulative sum, maxima and minima by a sparse table.
 """
 
 from functools import cached_property
@@ -20,7 +20,10 @@ class Places:
     """The places of one spine for one entity. `rows[p]` is the spine row at place p."""
 
     def __init__(self, columns: list[pa.ChunkedArray], t: Ints, by_time: Ints) -> None:
-        """`by_time` orders the spine by t; rows with a null in the entity get no place."""
+        """Order the spine by entity and t; rows with a null in the entity get no place.
+
+        `by_time` orders the spine by t.
+        """
         self.numbering = Numbering(columns)
         order, self.starts = self.numbering.group(self.numbering.codes[by_time])
         self.rows = by_time[order]
@@ -50,7 +53,7 @@ class Places:
 
 
 def covered_count(lo: Ints, hi: Ints, size: int) -> Ints:
-    """How many ranges [lo, hi) cover each place."""
+    """Number of ranges [lo, hi) that cover each place."""
     delta = np.bincount(lo, minlength=size + 1) - np.bincount(hi, minlength=size + 1)
     return np.cumsum(delta)[:size]
 
@@ -58,7 +61,7 @@ def covered_count(lo: Ints, hi: Ints, size: int) -> Ints:
 def covered_sum(lo: Ints, hi: Ints, weights: Ints, size: int) -> Ints:
     """The exact sum of the weights of the ranges that cover each place.
 
-    Partial sums may wrap around; the result is right because the loader proved that it fits.
+    Partial sums may wrap around; the result is right, since the loader has proved that it fits.
     """
     delta = np.zeros(size + 1, dtype=np.int64)
     np.add.at(delta, lo, weights)
@@ -66,24 +69,25 @@ def covered_sum(lo: Ints, hi: Ints, weights: Ints, size: int) -> Ints:
     return np.cumsum(delta)[:size]
 
 
-def covered_best(lo: Ints, hi: Ints, values: Numbers, size: int, *, least: bool) -> Numbers:
-    """The greatest (or least) value among the ranges that cover each place.
+def covered_best(lo: Ints, hi: Ints, values: Numbers, size: int, *, minimum: bool) -> Numbers:
+    """The maximum (or minimum) value of the ranges that cover each place.
 
-    Where none does, the type's own end is left: read it together with a count. A range is two
-    overlapping blocks of a power of two; blocks are handed down level by level to single places.
+    Places that no range covers get an extreme of the type: use the result only where a count is
+    positive. A range is two overlapping blocks of a power of two; blocks are split level by level
+    down to single places.
     """
-    pick = np.minimum if least else np.maximum
-    empty = np.full_like(values, worst(values.dtype, least=least), shape=(size,))
+    pick = np.minimum if minimum else np.maximum
+    empty = np.full_like(values, worst(values.dtype, minimum=minimum), shape=(size,))
     best = cast("Numbers", empty)
     length = hi - lo
-    kept = np.flatnonzero(length > 0)
-    if not kept.size:
+    ranges = np.flatnonzero(length > 0)
+    if not ranges.size:
         return best
-    level = (np.frexp(length[kept].astype(np.float64))[1] - 1).astype(np.uint8)
-    kept = kept[np.argsort(level, kind="stable")]
+    level = (np.frexp(length[ranges].astype(np.float64))[1] - 1).astype(np.uint8)
+    ranges = ranges[np.argsort(level, kind="stable")]
     ends = np.cumsum(np.bincount(level))
     for j in range(len(ends) - 1, -1, -1):
-        block = kept[ends[j - 1] if j else 0 : ends[j]]
+        block = ranges[ends[j - 1] if j else 0 : ends[j]]
         pick.at(best, lo[block], values[block])
         pick.at(best, hi[block] - (1 << j), values[block])
         if j:
@@ -92,8 +96,8 @@ def covered_best(lo: Ints, hi: Ints, values: Numbers, size: int, *, least: bool)
     return best
 
 
-def worst(dtype: np.dtype[np.generic], *, least: bool) -> int | float:
+def worst(dtype: np.dtype[np.generic], *, minimum: bool) -> int | float:
     if dtype.kind == "f":
-        return np.inf if least else -np.inf
+        return np.inf if minimum else -np.inf
     ends = np.iinfo(np.int64)
-    return int(ends.max if least else ends.min)
+    return int(ends.max if minimum else ends.min)

@@ -1,7 +1,7 @@
-"""Which version of a row is visible from when to when (rules 2 to 8), before anything else.
+"""Visibility of row versions (rules 2 to 8), which is resolved before anything else.
 
 A version is visible in [k, x): from the moment it is usable to the moment a greater version of the
-same primary key is. Supersession knows nothing of entities, windows or filters.
+same primary key is. Supersession does not depend on entities, windows or filters.
 """
 
 from collections.abc import Callable, Sequence
@@ -63,7 +63,7 @@ class Versions:
 
     @property
     def on_time(self) -> bool:
-        """Whether every version is usable when it happens, and none is ever superseded."""
+        """True if every version is usable at its event time, and none is ever superseded."""
         if "on_time" not in self._facts:
             plain = np.array_equal(self.k, self.e) and bool(np.all(self.x == NEVER))
             self._facts["on_time"] = plain
@@ -89,11 +89,11 @@ class Versions:
         return self._values[column]
 
     def is_numeric(self, column: str) -> bool:
-        """Whether the column is int64, float64 or a timestamp."""
+        """True if the column is int64, float64 or a timestamp."""
         return self.shape.columns[column].is_ordered
 
     def valid(self, column: str) -> Bools | None:
-        """Which rows have a value; None for all."""
+        """Mask of the rows with a value; None if all have one."""
         if self.is_numeric(column):
             return self.values(column).valid
         array = self.array(column)
@@ -101,7 +101,7 @@ class Versions:
 
 
 def load_versions(shape: TableShape, columns: list[str], history: History, mode: Mode) -> Versions:
-    """Resolve a table's history; all its columns are read only if content must settle a tie."""
+    """Resolve a table's history; all its columns are read only if content must break a tie."""
     needed = [*shape.primary_key, *([shape.sequence] if shape.sequence else []), *columns]
     table = read_rows(shape, needed, history)
     try:
@@ -120,70 +120,70 @@ def read_rows(shape: TableShape, columns: Sequence[str], history: History) -> pa
 
 
 class _NeedsContent(Exception):  # noqa: N818
-    """Two rows are equal in key, known_at and sequence, and not all columns are there."""
+    """Two rows are equal in key, known_at and sequence, and not all columns were read."""
 
 
 def resolve(shape: TableShape, table: pa.Table, mode: Mode, *, complete: bool = False) -> Versions:
-    """Versions of `table` that are visible at some time; `complete`: every column is there."""
+    """Versions of `table` that are ever visible; `complete` says that it has all columns."""
     _refuse_null_keys(shape, table)
     e = event_times(table, shape.name)
-    known = times(table, "known_at", f"table {shape.name}")
-    k = usable(known, committed(table, shape, mode))
+    known_at = times(table, "known_at", f"table {shape.name}")
+    k = usable(known_at, committed(table, shape, mode))
     keys = key_ranks([table[name] for name in shape.primary_key]) if len(e) else e
-    x = superseded(shape, table, keys, known, k, complete=complete)
-    seen = alive(table) & (k < x)
+    x = superseded(shape, table, keys, known_at, k, complete=complete)
+    visible = alive(table) & (k < x)
     sequence = sequences(shape, table)
-    earlier = shown_before(table, known) if mode == "recorded" else None
+    earlier = shown_before(table, known_at) if mode == "recorded" else None
     if earlier is not None:
-        again = _in_spans(shape, table, (keys, known, sequence, k), earlier)
-        rows = np.flatnonzero(seen & ~np.isin(keys, keys[earlier[0]]))
-        k, x = np.append(k[rows], again[1]), np.append(x[rows], again[2])
-        rows = np.append(rows, again[0])
+        returned = _in_spans(shape, table, (keys, known_at, sequence, k), earlier)
+        rows = np.flatnonzero(visible & ~np.isin(keys, keys[earlier[0]]))
+        k, x = np.append(k[rows], returned[1]), np.append(x[rows], returned[2])
+        rows = np.append(rows, returned[0])
         order = event_order(e[rows], sequence[rows], keys[rows])
         return Versions(shape, table, rows[order], e[rows[order]], k[order], x[order])
-    if seen.all() and np.all(e[1:] > e[:-1]):  # a log that is in order as it stands
+    if visible.all() and np.all(e[1:] > e[:-1]):  # a log that is in order already
         return Versions(shape, table, np.arange(len(e)), e, k, x)
-    if seen.all():
+    if visible.all():
         order = event_order(e, sequence, keys)
         if np.array_equal(order, np.arange(len(e))):
             return Versions(shape, table, order, e, k, x)
     else:
-        rows = np.flatnonzero(seen)
+        rows = np.flatnonzero(visible)
         order = rows[event_order(e[rows], sequence[rows], keys[rows])]
-    e, k, x = _taken(order, e, k, x)
+    e, k, x = _take_rows(order, e, k, x)
     return Versions(shape, table, order, e, k, x)
 
 
 def _in_spans(
     shape: TableShape, table: pa.Table, of: tuple[Ints, ...], earlier: tuple[Ints, Ints, Ints]
 ) -> tuple[Ints, Ints, Ints]:
-    """Versions of the keys of which a row was taken out and came back: row, from, until.
+    """Versions of keys with a republished row: row, from, until.
 
-    `of`: keys, known-at, sequence, and since when each row is visible now.
+    `of` holds keys, known-at, sequence, and the moment from which each row is visible now.
     """
-    keys, known, sequence, k = of
-    shown: dict[int, list[tuple[int, int]]] = {}
+    keys, known_at, sequence, k = of
+    earlier_spans: dict[int, list[tuple[int, int]]] = {}
     for row, since, until in zip(*(column.tolist() for column in earlier), strict=True):
-        shown.setdefault(row, []).append((since, until))
+        earlier_spans.setdefault(row, []).append((since, until))
     rows = np.flatnonzero(np.isin(keys, keys[earlier[0]]))
-    rows = rows[np.lexsort((sequence[rows], known[rows], keys[rows]))]
-    same = [column[rows[1:]] == column[rows[:-1]] for column in (keys, known, sequence)]
-    rows = _settle_ties(shape, table, rows, np.logical_and.reduce(same))
-    here = alive(table)
-    found: list[tuple[int, int, int]] = []
+    rows = rows[np.lexsort((sequence[rows], known_at[rows], keys[rows]))]
+    equal = [column[rows[1:]] == column[rows[:-1]] for column in (keys, known_at, sequence)]
+    rows = _settle_ties(shape, table, rows, np.logical_and.reduce(equal))
+    live = alive(table)
+    spans: list[tuple[int, int, int]] = []
     for group in np.split(rows, np.flatnonzero(np.diff(keys[rows])) + 1):
         segments = [
             (rank, row, since, until)
             for rank, row in enumerate(group.tolist())
-            for since, until in (*shown.get(row, ()), (int(k[row]), NEVER))
+            for since, until in (*earlier_spans.get(row, ()), (int(k[row]), NEVER))
         ]
-        found += [winner for winner in winners(segments) if here[winner[0]]]
-    columns = np.array(found, dtype=np.int64).reshape(-1, 3).T
+        spans += [winner for winner in winners(segments) if live[winner[0]]]
+    columns = np.array(spans, dtype=np.int64).reshape(-1, 3).T
     return columns[0], columns[1], columns[2]
 
 
-def _taken(rows: Ints, *columns: Ints) -> list[Ints]:
-    """Rows of several columns; the columns side by side where there is much to do."""
+def _take_rows(rows: Ints, *columns: Ints) -> list[Ints]:
+    """Take rows of several columns, in parallel if there is much to do."""
     if not compute.compiled(len(rows)):
         return [column[rows] for column in columns]
     from headrace.features.kernel import compiled
@@ -201,20 +201,20 @@ def committed(table: pa.Table, shape: TableShape, mode: Mode) -> Ints | None:
     return times(table, "committed_at", f"table {shape.name}") if mode == "recorded" else None
 
 
-def usable(known: Ints, commit: Ints | None) -> Ints:
-    """Rules 2 and 3: known in declared mode; known and committed in recorded mode."""
-    return known if commit is None else np.maximum(known, commit)
+def usable(known_at: Ints, commit: Ints | None) -> Ints:
+    """Moment from which rows are usable: known, and committed in recorded mode (rules 2 and 3)."""
+    return known_at if commit is None else np.maximum(known_at, commit)
 
 
 def alive(table: pa.Table) -> Bools:
-    """Tombstones supersede, and are never visible themselves."""
+    """True for rows that are not tombstones, which supersede but are never visible."""
     if "_deleted" not in table.column_names:
         return np.ones(table.num_rows, dtype=np.bool_)
     return ~bools(table["_deleted"])
 
 
 def sequences(shape: TableShape, table: pa.Table) -> Ints:
-    """The declared sequence; null is the least."""
+    """The declared sequence; null is below all numbers."""
     if shape.sequence is None:
         return np.zeros(table.num_rows, dtype=np.int64)
     values = values_of(table[shape.sequence])
@@ -223,20 +223,20 @@ def sequences(shape: TableShape, table: pa.Table) -> Ints:
 
 
 def event_order(e: Ints, sequence: Ints, keys: Ints) -> Ints:
-    """Rule 7: event time, sequence, primary key."""
+    """Rows in event order: event time, sequence, primary key (rule 7)."""
     if np.all(e[1:] > e[:-1]):
         return np.arange(len(e))
     order = time_order(e)
     moments = e if np.all(e[1:] >= e[:-1]) else e[order]
-    same = moments[1:] == moments[:-1]
-    tied = np.flatnonzero(np.concatenate([[False], same]) | np.concatenate([same, [False]]))
+    equal = moments[1:] == moments[:-1]
+    tied = np.flatnonzero(np.concatenate([[False], equal]) | np.concatenate([equal, [False]]))
     rows = order[tied]
     order[tied] = rows[np.lexsort((keys[rows], sequence[rows], e[rows]))]
     return order
 
 
 def time_order(e: Ints) -> Ints:
-    """Rows by time, equal ones in row order. Logs are nearly in order: stragglers are put in."""
+    """Rows by time, ties in row order. Logs are nearly in order, so only stragglers are sorted."""
     if np.all(e[1:] >= e[:-1]):
         return np.arange(len(e))
     straggles = e < np.maximum.accumulate(e)
@@ -245,28 +245,30 @@ def time_order(e: Ints) -> Ints:
         return np.argsort(e, kind="stable")
     punctual = np.flatnonzero(~straggles)
     late = late[np.argsort(e[late], kind="stable")]
-    # Equal times: a straggler stands behind what it was late for, and so comes after it in rows.
+    # For equal times a straggler comes after the punctual rows, which have smaller row numbers.
     order: Ints = np.insert(punctual, np.searchsorted(e[punctual], e[late], side="right"), late)
     return order
 
 
 def superseded(
-    shape: TableShape, table: pa.Table, keys: Ints, known: Ints, k: Ints, *, complete: bool
+    shape: TableShape, table: pa.Table, keys: Ints, known_at: Ints, k: Ints, *, complete: bool
 ) -> Ints:
-    """When a greater version of the same key becomes visible (rule 5), for each row."""
+    """Moment, for each row, at which a greater version of its key becomes visible (rule 5)."""
     x = np.full(len(keys), NEVER, dtype=np.int64)
     rows = _repeated(keys)
     if not rows.size:
         return x
     sequence = sequences(shape, table)[rows]
-    ordered = np.lexsort((sequence, known[rows], keys[rows]))
+    ordered = np.lexsort((sequence, known_at[rows], keys[rows]))
     rows, sequence = rows[ordered], sequence[ordered]
-    group, moment = keys[rows], known[rows]
-    same = (group[1:] == group[:-1]) & (moment[1:] == moment[:-1]) & (sequence[1:] == sequence[:-1])
-    if same.any():
+    group, moment = keys[rows], known_at[rows]
+    equal = (
+        (group[1:] == group[:-1]) & (moment[1:] == moment[:-1]) & (sequence[1:] == sequence[:-1])
+    )
+    if equal.any():
         if not complete and set(shape.columns) - set(table.column_names):
             raise _NeedsContent
-        rows = _settle_ties(shape, table, rows, same)
+        rows = _settle_ties(shape, table, rows, equal)
     x[rows] = _next_visible(keys[rows], k[rows])
     return x
 
@@ -280,8 +282,8 @@ def _repeated(keys: Ints) -> Ints:
         if compute.compiled(len(keys)):
             from headrace.features.kernel import compiled
 
-            found: Ints = compiled.repeated(keys, low, span)
-            return found
+            repeated_rows: Ints = compiled.repeated(keys, low, span)
+            return repeated_rows
         spot = keys - low
         rows: Ints = np.flatnonzero((np.bincount(spot, minlength=span) > 1)[spot])
         return rows
@@ -295,10 +297,10 @@ def _repeated(keys: Ints) -> Ints:
     return repeated
 
 
-def _settle_ties(shape: TableShape, table: pa.Table, rows: Ints, same: Bools) -> Ints:
+def _settle_ties(shape: TableShape, table: pa.Table, rows: Ints, equal: Bools) -> Ints:
     """Rows equal in (key, known_at, sequence), ordered by their content bytes (rule 6)."""
     rows = rows.copy()
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], same, [False]]).astype(np.int8)))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], equal, [False]]).astype(np.int8)))
     for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         tied = rows[first : last + 1]
         cells = contents(shape, table, tied)
@@ -325,7 +327,7 @@ def _plain_list(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _next_visible(keys: Ints, k: Ints) -> Ints:
-    """For rows ordered by key and version: the least `k` of the key's later versions."""
+    """For rows ordered by key and version, the smallest `k` of the key's later versions."""
     x = np.full(len(k), NEVER, dtype=np.int64)
     pending = np.flatnonzero(keys[1:] == keys[:-1])
     x[pending] = k[pending + 1]

@@ -123,7 +123,7 @@ def _dates(row: Row) -> list[str]:
 
 
 def _filtered_first(case: Case, feature: Any, _: object) -> Case:  # noqa: ANN401
-    kept = [row for row in case.rows if oracle.keeps(feature.where, row, case.shape)]
+    kept = [row for row in case.rows if oracle.passes_filter(feature.where, row, case.shape)]
     return replace(case, rows=kept) if conditions_of(feature.where) else case
 
 
