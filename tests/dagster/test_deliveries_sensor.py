@@ -12,7 +12,7 @@ from headrace.core.clock import DAY, HOUR, now_us, parse_iso
 from headrace.dagster.execute import ingest_due, reference_due, run_span
 from headrace.dagster.partitions import Span
 from headrace.dagster.sensors import deliveries as module
-from headrace.dagster.sensors.deliveries import Asked
+from headrace.dagster.sensors.deliveries import SensorCursor
 from headrace.dagster.sensors.recovery import MARK, abandoned, process_mark
 
 
@@ -169,7 +169,7 @@ def test_it_is_built_when_something_was_published_and_not_more_often_than_wanted
 
 
 def test_a_cursor_is_read_as_it_was_written():
-    asked = Asked().next("work", now_us(), dead=("a",))
-    assert Asked.of(asked.cursor) == asked
+    asked = SensorCursor().next("work", now_us(), dead=("a",))
+    assert SensorCursor.of(asked.cursor) == asked
     assert asked.next("work", 1).attempt == 1
     assert asked.next("other", 1).attempt == 0

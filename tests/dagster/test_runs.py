@@ -220,7 +220,7 @@ def test_a_day_run_from_the_browser_is_checked_singly(folder, defs, pipeline, ho
 
 
 def test_a_check_can_be_executed_by_itself(bad_day):
-    """It reads the ledger: two days are published after the one that is still held back."""
+    """It reads the ledger: two days are published after the one that is still pending."""
     job = bad_day.defs.resolve_implicit_global_asset_job_def()
     chosen = {dg.AssetCheckKey(VISITS, name) for name in ("gate_block", "gate_warn")}
     alone = job.get_subset(asset_check_selection=chosen, asset_selection=set())
@@ -231,7 +231,7 @@ def test_a_check_can_be_executed_by_itself(bad_day):
         "gate_block": False, "gate_warn": True,
     }  # fmt: skip
     assert found["gate_block"].severity == dg.AssetCheckSeverity.ERROR
-    assert "held back" in found["gate_block"].description
+    assert "are pending" in found["gate_block"].description
     assert not result.success  # it is blocking
 
 

@@ -10,7 +10,7 @@ import dagster as dg
 
 from headrace.core.clock import now_us
 from headrace.core.home import Home
-from headrace.dagster.jobs.retraining import Asked, retrain_job
+from headrace.dagster.jobs.retraining import RetrainConfig, retrain_job
 from headrace.dagster.sensors import retraining_trigger
 from headrace.dagster.sensors.retraining_trigger import retraining_sensor
 from headrace.monitoring import DecisionLedger
@@ -24,7 +24,7 @@ def home() -> Home:
     return Home(Path(os.environ["HEADRACE_HOME"]))
 
 
-def work(pipeline: Any, home: Home, asked: Asked, run_id: str) -> None:
+def work(pipeline: Any, home: Home, asked: RetrainConfig, run_id: str) -> None:
     """What a retraining does with the ledger, and nothing else."""
     ledger, name = DecisionLedger(home), pipeline.monitor.name
     with alone(home, name):

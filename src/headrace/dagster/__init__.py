@@ -81,20 +81,22 @@ def definitions(
     """Return the code location of a pipeline.
 
     Args:
-        pipeline: what it is about.
-        assets: its assets and checks; `stages(pipeline)`, the whole flow, if left out.
-        home: asked when a run starts, never on load.
+        pipeline: the pipeline to define.
+        assets: its assets and checks; default: `stages(pipeline)`, the whole flow.
+        home: finds the home; called when a run starts, never on load.
     """
-    chosen = stages(pipeline, home) if assets is None else assets
-    keys = set().union(*map(_keys, chosen))
+    flow_assets = stages(pipeline, home) if assets is None else assets
+    keys = set().union(*map(_keys, flow_assets))
     audited = served_key(pipeline.name) in keys
     stored_online = online_key(pipeline.name) in keys
-    known = {job.name: job for job in jobs(pipeline)}
+    jobs_by_name = {job.name: job for job in jobs(pipeline)}
     return dg.Definitions(
-        assets=[one for one in chosen if not isinstance(one, dg.AssetChecksDefinition)],
-        asset_checks=[one for one in chosen if isinstance(one, dg.AssetChecksDefinition)],
+        assets=[asset for asset in flow_assets if not isinstance(asset, dg.AssetChecksDefinition)],
+        asset_checks=[
+            asset for asset in flow_assets if isinstance(asset, dg.AssetChecksDefinition)
+        ],
         jobs=[
-            *known.values(),
+            *jobs_by_name.values(),
             *oncall_jobs(pipeline, home),
             retrain_job(pipeline, home),
             maintenance_job(pipeline, home),
@@ -109,9 +111,11 @@ def definitions(
         ],
         sensors=[
             deliveries_sensor(
-                pipeline, [known[name] for name in (INGEST, REFERENCE) if name in known], home
+                pipeline,
+                [jobs_by_name[name] for name in (INGEST, REFERENCE) if name in jobs_by_name],
+                home,
             ),
-            build_sensor(pipeline, known[BUILD], home),
+            build_sensor(pipeline, jobs_by_name[BUILD], home),
             retraining_sensor(pipeline, home),
             alert_sensor(pipeline.tables, home),
             *([online_sensor(pipeline, home)] if stored_online else []),
@@ -134,6 +138,6 @@ def project_definitions(pipeline: "Pipeline") -> dg.Definitions:
     for module in project.get("tool", {}).get("headrace", {}).get("pipelines", []):
         name = f"{module}.definitions"
         if module.rpartition(".")[2] == pipeline.name and importlib.util.find_spec(name):
-            found: dg.Definitions = importlib.import_module(name).defs
-            return found
+            defs: dg.Definitions = importlib.import_module(name).defs
+            return defs
     return definitions(pipeline)

@@ -1,4 +1,4 @@
-"""The names that people see in the graph: asset keys, groups, owners. One place for each rule."""
+"""Names in the asset graph: asset keys, groups and owners."""
 
 from collections.abc import Sequence
 
@@ -43,12 +43,12 @@ def monitor_key(pipeline: str, part: str) -> dg.AssetKey:
 
 
 def op_name(key: dg.AssetKey) -> str:
-    """What the step is called in a run; Dagster's default for an asset of this key."""
+    """Return the name of an asset's step in a run: Dagster's default for this key."""
     return "__".join(key.path)
 
 
 def owners(owner: str) -> Sequence[str]:
-    """A contract's owner as Dagster spells owners: an e-mail address, or `team:name`."""
+    """Return a contract's owner in Dagster's form: an e-mail address, or `team:name`."""
     if not owner:
         return []
     return [owner if "@" in owner or owner.startswith("team:") else f"team:{owner}"]

@@ -1,8 +1,8 @@
-"""The switch for schedules and sensors: on, off and a list, also while the UI runs.
+"""Switch schedules and sensors on and off, and list them, also while the UI runs.
 
-States lie in Dagster's own database, which the daemon reads at every tick; so the switch is the
-same as the one in the browser, and needs no server. Dagster has no public call for it outside its
-UI; what is used here is what `dagster sensor start` uses.
+Their states are in Dagster's own database, which the daemon reads at every tick. So this is the
+same switch as the one in the browser, and it needs no server. Dagster has no public call for it
+outside its UI; this module uses the calls that `dagster sensor start` uses.
 """
 
 import warnings
@@ -44,9 +44,9 @@ class Automation:
     Attributes:
         pipeline: its code location.
         kind: "schedule" or "sensor".
-        running: whether it is switched on.
-        usual: whether `headrace automation on` switches it on.
-        when: for the others, when to switch them on.
+        running: True if it is switched on.
+        usual: True if `headrace automation on` switches it on.
+        when: advice when to switch it on, if it is not usual.
         description: the work that it launches.
     """
 
@@ -63,7 +63,7 @@ class Automation:
 
 
 def list_automation(home: Home, project: Path) -> list[Automation]:
-    """Every schedule and sensor of the project's code locations, the usual ones first.
+    """Return every schedule and sensor of the project's code locations, the usual ones first.
 
     Raises:
         StateError: a code location cannot be loaded.
@@ -73,85 +73,90 @@ def list_automation(home: Home, project: Path) -> list[Automation]:
 
 
 def switch(home: Home, project: Path, *, on: bool, only: Collection[str] = ()) -> list[Automation]:
-    """Switch these on or off, and return all; without names the usual ones on, or everything off.
+    """Switch schedules and sensors on or off, and return the states of all.
+
+    Without names, `on` switches on the usual ones, and off switches off all.
 
     Raises:
         DeclarationError: there is no schedule or sensor of such a name.
         StateError: a code location cannot be loaded.
     """
     with open_instance(home) as instance, _triggers(instance, project) as triggers:
-        names = {one.name for _, one in triggers}
+        names = {trigger.name for _, trigger in triggers}
         if unknown := sorted(set(only) - names):
             raise DeclarationError(
                 f"no schedule or sensor {', '.join(unknown)}",
                 fix=f"one of {', '.join(sorted(names))}",
             )
-        for _, one in triggers:
-            if one.name in only or (not only and (_is_usual(one.name) or not on)):
-                _set(instance, one, on=on)
+        for _, trigger in triggers:
+            if trigger.name in only or (not only and (_is_usual(trigger.name) or not on)):
+                _set(instance, trigger, on=on)
         return _all(instance, triggers)
 
 
 def _all(
     instance: dg.DagsterInstance, triggers: "Sequence[tuple[str, Trigger]]"
 ) -> list[Automation]:
-    found = [_described(instance, pipeline, one) for pipeline, one in triggers]
-    return sorted(found, key=lambda one: (one.pipeline, not one.usual, one.name))
+    automations = [_described(instance, pipeline, trigger) for pipeline, trigger in triggers]
+    return sorted(
+        automations,
+        key=lambda automation: (automation.pipeline, not automation.usual, automation.name),
+    )
 
 
 def _is_usual(name: str) -> bool:
     return name in USUAL or name not in _ELSE
 
 
-def _described(instance: dg.DagsterInstance, pipeline: str, one: "Trigger") -> Automation:
+def _described(instance: dg.DagsterInstance, pipeline: str, trigger: "Trigger") -> Automation:
     return Automation(
         pipeline=pipeline,
-        name=one.name,
-        kind="sensor" if _is_sensor(one) else "schedule",
-        running=_is_running(instance, one),
-        usual=_is_usual(one.name),
-        when=_ELSE.get(one.name, ""),
-        description=one.description or "",
+        name=trigger.name,
+        kind="sensor" if _is_sensor(trigger) else "schedule",
+        running=_is_running(instance, trigger),
+        usual=_is_usual(trigger.name),
+        when=_ELSE.get(trigger.name, ""),
+        description=trigger.description or "",
     )
 
 
-def _is_sensor(one: "Trigger") -> bool:
+def _is_sensor(trigger: "Trigger") -> bool:
     from dagster._core.remote_representation.external import RemoteSensor
 
-    return isinstance(one, RemoteSensor)
+    return isinstance(trigger, RemoteSensor)
 
 
-def _is_running(instance: dg.DagsterInstance, one: "Trigger") -> bool:
-    stored = instance.get_instigator_state(one.get_remote_origin_id(), one.selector_id)
-    return bool(one.get_current_instigator_state(stored).is_running)
+def _is_running(instance: dg.DagsterInstance, trigger: "Trigger") -> bool:
+    stored = instance.get_instigator_state(trigger.get_remote_origin_id(), trigger.selector_id)
+    return bool(trigger.get_current_instigator_state(stored).is_running)
 
 
-def _set(instance: dg.DagsterInstance, one: "Trigger", *, on: bool) -> None:
-    """Repeating it changes nothing; a trigger that already has the state keeps its record."""
+def _set(instance: dg.DagsterInstance, trigger: "Trigger", *, on: bool) -> None:
+    """Switch a schedule or sensor; one that has the state already keeps its record."""
     from dagster._core.remote_representation.external import RemoteSensor
 
-    if _is_running(instance, one) == on:
+    if _is_running(instance, trigger) == on:
         return
-    origin, selector = one.get_remote_origin_id(), one.selector_id
-    if isinstance(one, RemoteSensor):
+    origin, selector = trigger.get_remote_origin_id(), trigger.selector_id
+    if isinstance(trigger, RemoteSensor):
         if on:
-            instance.start_sensor(one)
+            instance.start_sensor(trigger)
         else:
-            instance.stop_sensor(origin, selector, one)
+            instance.stop_sensor(origin, selector, trigger)
     elif on:
-        instance.start_schedule(one)
+        instance.start_schedule(trigger)
     else:
-        instance.stop_schedule(origin, selector, one)
+        instance.stop_schedule(origin, selector, trigger)
 
 
 @contextmanager
 def _triggers(
     instance: dg.DagsterInstance, project: Path
 ) -> "Iterator[Sequence[tuple[str, Trigger]]]":
-    """(code location, schedule or sensor) of the project's workspace, loaded in this process.
+    """Load the project's workspace in this process: (code location, schedule or sensor) pairs.
 
-    A state is found by the names of its code location, repository and trigger; so it is the same
-    for the daemon, which loads the workspace in servers of its own.
+    States are stored under the names of code location, repository and trigger. So they are the same
+    for the daemon, which loads the workspace in its own servers.
     """
     from dagster._core.remote_origin import InProcessCodeLocationOrigin
     from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -174,7 +179,7 @@ def _triggers(
                 raise StateError(
                     f"code location {name} cannot be loaded: {error}",
                     where=str(project / FILE),
-                    fix="mend it; headrace status shows the same error",
+                    fix="fix the error; headrace status shows it as well",
                 ) from error
             for repository in location.get_repositories().values():
                 triggers += [(name, sensor) for sensor in repository.get_sensors()]

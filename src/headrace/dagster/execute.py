@@ -1,4 +1,4 @@
-"""Runs from Python, in this process and on the persistent instance: no daemon, no web server."""
+"""Run jobs from Python, in this process and on the persistent instance, without a daemon."""
 
 import os
 import time
@@ -39,11 +39,11 @@ class Run:
 
 @dataclass
 class Outcome:
-    """What `run_pipeline` did. No runs means that nothing was outstanding."""
+    """Outcome of `run_pipeline`; no runs means that nothing was outstanding."""
 
     pipeline: str
     runs: list[Run] = field(default_factory=list)
-    lineage: str = ""  # why its lineage events could not be written; no run fails for it
+    lineage: str = ""  # why its lineage events could not be written; that fails no run
 
     @property
     def ok(self) -> bool:
@@ -82,16 +82,16 @@ def run_pipeline(
     defs: dg.Definitions | None = None,
     project: Path | None = None,
 ) -> Outcome:
-    """Bring a pipeline up to date: what is outstanding, then everything built on it.
+    """Bring a pipeline up to date: ingest what is outstanding, then build everything on it.
 
     Args:
-        pipeline: what to run.
+        pipeline: the pipeline to run.
         home: where its state is.
-        first: first slot to look at; the pipeline's first if left out.
+        first: first slot to look at; default: the pipeline's first.
         last: last slot to look at, included.
         stage: "ingest" (event and state tables), "build" (features to monitors) or "all".
-        defs: the code location's definitions; found by the pipeline's name if left out.
-        project: where `.env` is written for `dagster dev`; this project if left out.
+        defs: the code location's definitions; default: found by the pipeline's name.
+        project: where `.env` is written for `dagster dev`; default: this project.
     """
     from headrace.alerts import update_alerts_quietly
     from headrace.dagster import project_definitions
@@ -127,7 +127,7 @@ def ingest_due(
     first: str = "",
     last: str = "",
 ) -> list[Run]:
-    """Run every slot that is outstanding, and what a killed run planned and did not get to."""
+    """Run every outstanding slot, and the slots that a killed run planned but did not reach."""
     tables = [table.name for table in asset_names.partitioned(pipeline.tables)]
     fresh = [
         t for t in tables if not instance.get_materialized_partitions(asset_names.table_key(t))
@@ -145,7 +145,7 @@ def ingest_due(
 def reference_due(
     defs: dg.Definitions, pipeline: "Pipeline", home: Home, instance: dg.DagsterInstance
 ) -> list[Run]:
-    """Run the snapshot tables of which a delivery is not settled, or that were never run."""
+    """Run the snapshot tables that have an unsettled delivery, or were never run."""
     from headrace.lake.ingest.protocol import outstanding
 
     due = [
@@ -174,7 +174,7 @@ def run_range(
 def run_span(
     defs: dg.Definitions, pipeline: "Pipeline", span: Span, instance: dg.DagsterInstance
 ) -> Run:
-    """One ranged run. A single day runs as that partition, as it would from the browser."""
+    """Execute one ranged run; a single day runs as that partition, as it would from the browser."""
     single = span.first == span.last
     return run_job(
         defs,
@@ -202,29 +202,33 @@ def run_job(
     """Execute a job here and now; a failing step does not raise."""
     start = time.perf_counter()
     # `execute_in_process(asset_selection=)` would bring back the checks that the job leaves out.
-    chosen = defs.resolve_job_def(job).get_subset(
+    job_definition = defs.resolve_job_def(job).get_subset(
         asset_selection=frozenset(assets or ()), asset_check_selection=frozenset()
     )
-    result = chosen.execute_in_process(
+    result = job_definition.execute_in_process(
         instance=instance,
         run_config=QUIET,
         raise_on_error=False,
         partition_key=partition,
-        tags={**(tags or {}), **_about(pipeline.name, assets or ())},
+        tags={**(tags or {}), **_run_tags(pipeline.name, assets or ())},
     )
     seconds = time.perf_counter() - start
     return Run(job, result.run_id, result.success, seconds, scope, _failures(result))
 
 
-def _about(pipeline: str, assets: Sequence[dg.AssetKey]) -> dict[str, str]:
-    """Lets the UI list the run under its code location, and a later process see that we died."""
-    about = {
+def _run_tags(pipeline: str, assets: Sequence[dg.AssetKey]) -> dict[str, str]:
+    """Return the tags of a run.
+
+    With them the UI lists the run under its code location, and a later process can see that this
+    process died.
+    """
+    tags = {
         ".dagster/repository": f"__repository__@{pipeline}",
         "headrace/pipeline": pipeline,
         MARK: process_mark(os.getpid()),
     }
     tables = ",".join(key.path[-1] for key in assets)
-    return {**about, TABLES: tables} if tables else about
+    return {**tags, TABLES: tables} if tables else tags
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> tuple[tuple[str, str], ...]:
@@ -232,9 +236,9 @@ def _failures(result: dg.ExecuteInProcessResult) -> tuple[tuple[str, str], ...]:
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data
-            told = data.user_failure_data.description if data.user_failure_data else None
+            message = data.user_failure_data.description if data.user_failure_data else None
             failures.append(
-                (event.step_key or "", told or (data.error.message if data.error else ""))
+                (event.step_key or "", message or (data.error.message if data.error else ""))
             )
     return tuple(failures)
 

@@ -1,4 +1,4 @@
-"""Errors as people read them in a run: what, where, fix; the traceback stays below."""
+"""Errors as shown in a run: what, where, fix; the traceback stays below."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from headrace.core.errors import HeadraceError
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """A `HeadraceError` inside fails the step with its own words, without a retry."""
+    """Fail the step with the text of a `HeadraceError` raised in the block, without a retry."""
     try:
         yield
     except HeadraceError as error:

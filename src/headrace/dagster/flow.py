@@ -1,7 +1,8 @@
 """Flow of a pipeline's assets: the one place where the factories are connected.
 
-Gate, quarantine and publication are steps of a table's asset: what the gate lets through and the
-rest is one transaction. The checks show its verdicts, one for each action of the suite's rules.
+Gate, quarantine and publication are steps of a table's asset: rows that pass the gate and rows in
+quarantine are written in one transaction. The checks show the gate's verdicts, one check for each
+action of the suite's rules.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,15 +33,15 @@ class Flow:
     """Assets of a pipeline by stage; each stage reads stages before it.
 
     Attributes:
-        deliveries: what the sources of the tables deliver; not ours to materialise.
+        deliveries: deliveries of the tables' sources; external assets.
         tables: published tables, behind the gate.
         gate_checks: the gate's verdicts on each table.
         views: feature views that are stored.
         release: versions of the dataset.
         model: models trained on releases; the champion.
         monitors: profiles, drift, and the decision that may ask for a retraining.
-        online_store: what serving needs of each entity.
-        served_log: what was served, compared with training.
+        online_store: values of each entity that serving needs.
+        served_log: served vectors, compared with training.
     """
 
     deliveries: tuple[dg.AssetSpec, ...]

@@ -1,4 +1,4 @@
-"""Dagster's home: made once, found by a plain `dagster dev`, opened from here."""
+"""Dagster's home folder: created once, found by a plain `dagster dev`."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -27,39 +27,41 @@ retention:
 
 
 def prepare(home: Home, project: Path) -> None:
-    """Make Dagster's home, and tell a plain `dagster dev` in `project` where everything is.
+    """Create Dagster's home, and write its path to `.env` in `project` for a plain `dagster dev`.
 
-    `.env` is what Dagster reads by itself; only the two lines of ours are touched. Safe to repeat.
-    A home that is not the project's own was named for this process: what `.env` says stays then.
+    Dagster reads `.env` on its own; only the two lines of Headrace are changed. Safe to repeat.
+    A home that is not the project's own was chosen for this process: then `.env` stays as it is.
     """
     config = home.dagster / "dagster.yaml"
     if not config.exists():
         write_atomically(config, CONFIG.encode())
     file = project / ".env"
-    wanted = {"DAGSTER_HOME": str(home.dagster), "HEADRACE_HOME": str(home.root)}
+    settings = {"DAGSTER_HOME": str(home.dagster), "HEADRACE_HOME": str(home.root)}
     written = dotenv_values(file) if file.exists() else {}
-    present = {name: written[name] for name in wanted if name in written}
-    own = home.root == project.absolute() / ".headrace"
-    if present != wanted and (own or not present):
-        _set_lines(file, wanted)
+    present = {name: written[name] for name in settings if name in written}
+    is_project_home = home.root == project.absolute() / ".headrace"
+    if present != settings and (is_project_home or not present):
+        _set_lines(file, settings)
 
 
 @contextmanager
 def open_instance(home: Home) -> Iterator[dg.DagsterInstance]:
-    """The instance in `home`, whatever `DAGSTER_HOME` says outside."""
+    """Open the instance in `home`, regardless of `DAGSTER_HOME` in the environment."""
     with _environment({"DAGSTER_HOME": str(home.dagster)}), dg.DagsterInstance.get() as instance:
         yield instance
 
 
 def _set_lines(path: Path, values: Mapping[str, str]) -> None:
     before = path.read_text() if path.exists() else ""
-    kept = [line for line in before.splitlines() if line.partition("=")[0].strip() not in values]
-    lines = [*kept, *(f"{name}={_quoted(value)}" for name, value in values.items())]
+    unchanged = [
+        line for line in before.splitlines() if line.partition("=")[0].strip() not in values
+    ]
+    lines = [*unchanged, *(f"{name}={_quoted(value)}" for name, value in values.items())]
     write_atomically(path, ("\n".join(lines) + "\n").encode())
 
 
 def _quoted(value: str) -> str:
-    """Dotenv ends an unquoted value at a space or #."""
+    """Quote a value if needed: dotenv ends an unquoted one at a space or #."""
     plain = all(character.isalnum() or character in "/._-" for character in value)
     return value if plain else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 

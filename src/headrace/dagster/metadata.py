@@ -1,4 +1,4 @@
-"""What a person reads beside an asset or a check: counts, tables of days, plots, columns."""
+"""Metadata of assets and checks: counts, tables of days, plots, columns."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,49 +17,49 @@ PUBLISHED = "published"
 WORST = ("ERROR", "BLOCK", "MISSING", "QUARANTINE", "WARN", "PASS")
 STOPPED = frozenset({"ERROR", "BLOCK", "FAILED"})
 LISTED = 50
-TOLD = 3
+EXPLAINED = 3
 
 
-def shown(result: SlotResult) -> str:
-    """The one word for a slot: its verdict if it was judged, else its state."""
+def status_word(result: SlotResult) -> str:
+    """Return the word for a slot: its verdict if it was validated, else its state."""
     return str(result.verdict or result.state).upper()
 
 
 def stopped(result: SlotResult) -> bool:
-    """Whether the slot was delivered and is not published: somebody has to act."""
-    return shown(result) in STOPPED or result.state in ("pending", "failed")
+    """Return True if the slot was delivered and is not published, so that a person has to act."""
+    return status_word(result) in STOPPED or result.state in ("pending", "failed")
 
 
 def passed(result: SlotResult) -> bool:
-    return shown(result) in ("PASS", "NOT_EXPECTED")
+    return status_word(result) in ("PASS", "NOT_EXPECTED")
 
 
 def counted(results: Sequence[SlotResult]) -> str:
-    """How many slots got which verdict, worst first: `1 BLOCK, 364 PASS`."""
-    words = Counter(shown(result) for result in results)
+    """Count the slots by verdict, worst first: `1 BLOCK, 364 PASS`."""
+    words = Counter(status_word(result) for result in results)
     return ", ".join(f"{words[word]} {word}" for word in sorted(words, key=lambda w: (_rank(w), w)))
 
 
 def slot_metadata(result: SlotResult) -> dict[str, Any]:
-    """For the materialisation of one slot: few and small, since the event log keeps every one."""
-    found: dict[str, Any] = {
+    """Metadata of the materialisation of one slot; small, since the event log keeps every one."""
+    entries: dict[str, Any] = {
         "dagster/partition_row_count": result.published,
         "delivered": result.delivered,
         "quarantined": result.quarantined,
-        "verdict": shown(result),
+        "verdict": status_word(result),
     }
     if result.repeated:
-        found["repeated"] = result.repeated
+        entries["repeated"] = result.repeated
     if link := report_link(result):
-        found["report"] = dg.MetadataValue.url(link)
-    return found
+        entries["report"] = dg.MetadataValue.url(link)
+    return entries
 
 
 def slot_report(result: SlotResult) -> dict[str, Any]:
-    """For the check of one slot: why, in words and in numbers, and where to go from there."""
+    """Metadata of the check of one slot: the reasons in words and numbers, and links."""
     return {
         "day": result.slot,
-        "verdict": shown(result),
+        "verdict": status_word(result),
         **_guide(result),
         "delivered": result.delivered,
         "published": result.published,
@@ -72,22 +72,22 @@ def slot_report(result: SlotResult) -> dict[str, Any]:
 
 
 def _guide(result: SlotResult) -> dict[str, Any]:
-    """The named cause, the report, where to decide, and every check that did not pass."""
-    found: dict[str, Any] = {}
+    """Metadata that helps to decide: named cause, report, decision form, failed checks."""
+    entries: dict[str, Any] = {}
     if cause := findings.cause_of(result):
-        found["cause"] = cause
+        entries["cause"] = cause
     if link := report_link(result):
-        found["report"] = dg.MetadataValue.url(link)
-        found["decide"] = dg.MetadataValue.url(decide_link(result))
+        entries["report"] = dg.MetadataValue.url(link)
+        entries["decide"] = dg.MetadataValue.url(decide_link(result))
     if result.judgement:
-        found["checks"] = dg.MetadataValue.md(findings.found(result.judgement))
-    return found
+        entries["checks"] = dg.MetadataValue.md(findings.findings_markdown(result.judgement))
+    return entries
 
 
 def run_report(results: Sequence[SlotResult], status: Mapping[str, Any]) -> dict[str, Any]:
-    """For the check of a table: this run's days, and where the table stands as a whole.
+    """Metadata of the check of a table: the days of this run, and the status of the whole table.
 
-    The UI hides markdown behind a link, so all of it is in one place, and plots the numbers.
+    The UI hides markdown behind a link, so all of it is in one entry; it plots the numbers.
     """
     plot = day_plot(results, "rows delivered per day")
     parts = [plot, day_table(results), "#### The whole table", status_table(status)]
@@ -102,34 +102,36 @@ def run_report(results: Sequence[SlotResult], status: Mapping[str, Any]) -> dict
 
 
 def _span(results: Sequence[SlotResult]) -> str:
-    """The day, or the first and the last of several."""
+    """Return the day, or the first and the last of several."""
     slots = sorted(result.slot for result in results)
     return " to ".join(dict.fromkeys([*slots[:1], *slots[-1:]]))
 
 
 def summary(results: Sequence[SlotResult]) -> str:
-    """In one paragraph: how many of each, and why for the worst."""
-    notable = sorted((r for r in results if not passed(r)), key=lambda r: _rank(shown(r)))
-    told = [f"{r.slot} {_told(r)}: {'; '.join(r.reasons)}" for r in notable[:TOLD]]
-    return ". ".join([counted(results), *told])
+    """Summarise results in one paragraph: the counts, and the reasons of the worst."""
+    notable = sorted((r for r in results if not passed(r)), key=lambda r: _rank(status_word(r)))
+    explanations = [
+        f"{r.slot} {_verdict_text(r)}: {'; '.join(r.reasons)}" for r in notable[:EXPLAINED]
+    ]
+    return ". ".join([counted(results), *explanations])
 
 
-def _told(result: SlotResult) -> str:
-    """The verdict and its cause: `BLOCK (unit change in distance)`."""
+def _verdict_text(result: SlotResult) -> str:
+    """Return the verdict and its cause: `BLOCK (unit change in distance)`."""
     cause = findings.cause_of(result)
-    return f"{shown(result)} ({cause})" if cause else shown(result)
+    return f"{status_word(result)} ({cause})" if cause else status_word(result)
 
 
 def day_table(results: Sequence[SlotResult]) -> str:
-    """The days that did not pass, worst first; one line says it when all did."""
+    """Return a table of the days that did not pass, worst first; one line if all passed."""
     notable = [result for result in results if not passed(result)]
     if not notable:
         return f"All {len(results):,} passed."
-    notable.sort(key=lambda result: (_rank(shown(result)), result.slot))
+    notable.sort(key=lambda result: (_rank(status_word(result)), result.slot))
     rows = [
         (
             _linked(r),
-            _told(r),
+            _verdict_text(r),
             f"{r.delivered:,}",
             f"{r.published:,}",
             f"{r.quarantined:,}",
@@ -141,31 +143,31 @@ def day_table(results: Sequence[SlotResult]) -> str:
     text = table(
         ("day", "verdict", "delivered", "published", "quarantined", "pending", "why"), rows
     )
-    more = len(notable) - LISTED
-    return f"{text}\n\nand {more:,} more" if more > 0 else text
+    unlisted = len(notable) - LISTED
+    return f"{text}\n\nand {unlisted:,} more" if unlisted > 0 else text
 
 
 def _linked(result: SlotResult) -> str:
-    """The day, which leads to its report."""
+    """Return the day as a link to its report."""
     link = report_link(result)
     return f"[{result.slot}]({link})" if link else result.slot
 
 
 def status_table(status: Mapping[str, Any]) -> str:
-    """`headrace.lake.ledger.conservation.table_status` as two columns."""
+    """Return `headrace.lake.ledger.conservation.table_status` as a table of two columns."""
     rows = [(key, _plain(value)) for key, value in status.items() if key != "table"]
     return table(("", str(status.get("table", ""))), rows)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A markdown table; cells may hold anything."""
+    """Return a markdown table; cells may hold any text."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
     return "\n".join(lines)
 
 
 def column_schema(contract: Contract) -> dg.TableSchema:
-    """The columns of a published table, with unit, zone and meaning in words."""
+    """Return the columns of a published table, with unit, zone and meaning in words."""
     columns = [
         dg.TableColumn(
             name=field.name,
@@ -179,9 +181,9 @@ def column_schema(contract: Contract) -> dg.TableSchema:
 
 
 def built(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values as Dagster metadata: `{"md": text}` is markdown, `{"url": address}` a link.
+    """Convert plain values to Dagster metadata.
 
-    `{"columns": ...}` is a schema.
+    `{"md": text}` is markdown, `{"url": address}` a link, `{"columns": ...}` a schema.
     """
     return {key: _value(value) for key, value in values.items()}
 

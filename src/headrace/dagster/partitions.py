@@ -29,8 +29,7 @@ class Span:
 def daily(first: str, last: str | None) -> dg.DailyPartitionsDefinition:
     """Return one partition a day, `first` to `last`, both included.
 
-    Without `last` the days go on; tomorrow is among them, since what is planned for a day is
-    delivered the evening before.
+    Without `last` the days go on, up to tomorrow: plans for a day are delivered the evening before.
     """
     if last is None:
         return dg.DailyPartitionsDefinition(start_date=first, end_offset=2)
@@ -38,24 +37,24 @@ def daily(first: str, last: str | None) -> dg.DailyPartitionsDefinition:
 
 
 def spans(work: Mapping[str, Iterable[str]]) -> list[Span]:
-    """The fewest runs over unbroken days in which every table asked for is due on every day.
+    """Return the fewest runs over unbroken days such that all tables of a run are due on each day.
 
-    A run plans all its partitions for all its assets, and Dagster shows as failed what a failed
-    run planned and did not materialise. So nothing may be planned that is not due.
+    A run plans all its partitions for all its assets, and Dagster shows as failed whatever a failed
+    run planned and did not materialise. So a run may plan only what is due.
     """
     due: dict[str, list[str]] = {}
     for table in sorted(work):
         for slot in work[table]:
             due.setdefault(slot, []).append(table)
-    found: list[Span] = []
+    merged: list[Span] = []
     for slot in sorted(due):
         tables = tuple(due[slot])
-        previous = found[-1] if found else None
+        previous = merged[-1] if merged else None
         if previous and previous.tables == tables and _next(previous.last) == slot:
-            found[-1] = Span(previous.first, slot, tables)
+            merged[-1] = Span(previous.first, slot, tables)
         else:
-            found.append(Span(slot, slot, tables))
-    return found
+            merged.append(Span(slot, slot, tables))
+    return merged
 
 
 def _next(day: str) -> str:

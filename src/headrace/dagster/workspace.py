@@ -1,4 +1,4 @@
-"""Check of workspace.yaml before Dagster reads it, whose own errors are tracebacks."""
+"""Check workspace.yaml before Dagster reads it: Dagster's own errors are tracebacks."""
 
 import re
 from pathlib import Path
@@ -15,11 +15,11 @@ _UNKNOWN = re.compile(r'unexpected config entr(?:y|ies) "?(\w+)')
 
 
 def check_workspace(project: Path) -> None:
-    """Refuse a project whose workspace.yaml Dagster cannot read.
+    """Raise an error if Dagster cannot read the project's workspace.yaml.
 
     Raises:
-        DeclarationError: there is no such file, it is not YAML, or it has a key that Dagster does
-            not know or lacks one that it needs.
+        DeclarationError: there is no such file, it is not YAML, or it has an unknown key or lacks a
+            required one.
     """
     file = project / FILE
     if not file.exists():

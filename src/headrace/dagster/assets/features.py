@@ -38,22 +38,24 @@ def view_asset(
         description=f"{len(view.outputs)} features of {view.table} by {', '.join(view.entity)}.",
         owners=asset_names.owners(pipeline.table(view.table).contract.owner),
         home=home,
-        about={
-            "features": dg.MetadataValue.md(metadata.table(("feature", "what it is"), _told(view)))
+        definition_metadata={
+            "features": dg.MetadataValue.md(
+                metadata.table(("feature", "what it is"), _feature_rows(view))
+            )
         },
     )
 
 
-def _told(view: FeatureView | Lookup) -> list[tuple[str, str]]:
+def _feature_rows(view: FeatureView | Lookup) -> list[tuple[str, str]]:
     if isinstance(view, Lookup):
         age = f", no older than {view.max_age}" if view.max_age else ""
         return [(name, f"last known{age}") for name in view.outputs]
-    told = [_aggregate(feature) for feature in view.features for _ in feature.names]
-    return list(zip(view.outputs, told, strict=True))
+    descriptions = [_aggregate(feature) for feature in view.features for _ in feature.names]
+    return list(zip(view.outputs, descriptions, strict=True))
 
 
 def _aggregate(feature: Aggregate) -> str:
     of = f" of {', '.join(feature.columns)}" if feature.columns else ""
-    some = " of some rows" if feature.where is not None else ""
+    filtered = " of some rows" if feature.where is not None else ""
     span = f"{feature.window.start} to {feature.window.end}"
-    return f"{feature.op}{of}{some}, {span} from the prediction"
+    return f"{feature.op}{of}{filtered}, {span} from the prediction"

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 def model_asset(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find, *, deps: Upstream
 ) -> dg.AssetsDefinition:
-    """Models trained on the latest release, and compared with the champion."""
-    """Return the asset of the pipeline's model."""
+    """Return the asset of the pipeline's model.
+
+    Each version is trained on the latest release and compared with the champion.
+    """
 
     def work(where: Home, _: "BuildContext") -> Built:
         from headrace.pipeline import train_model

@@ -1,4 +1,4 @@
-"""Monitors as assets: profiles and drift, and the decision they lead to. One step computes all."""
+"""Monitors as assets: profiles, drift, and the decision that follows. One step computes all."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ import dagster as dg
 
 from headrace.core.home import Home
 from headrace.dagster import asset_names, metadata
-from headrace.dagster.assets.stage import CONTEXT, Upstream, shown
+from headrace.dagster.assets.stage import CONTEXT, Upstream, stage_metadata
 from headrace.dagster.failures import readable
 from headrace.dagster.sensors.recovery import mark
 
@@ -23,14 +23,17 @@ def monitor_assets(
     data: Upstream,
     model: dg.AssetsDefinition,
 ) -> dg.AssetsDefinition:
-    """Profiles of `data` (release and tables), drift of them and of the model, the decision."""
+    """Return the assets of a pipeline's monitor: profiles, drift and the decision.
+
+    The profiles are of `data` (the release and the tables), the drift is of these and of the model.
+    """
     specs = _specs(pipeline, data, model)
     decision = specs[-1].key
     check = dg.AssetCheckSpec(
         asset_names.MONITOR,
         asset=decision,
-        description="Nothing is open: warns while a window is watched, or what is open is known to "
-        "somebody; fails while something has to be looked at.",
+        description="No incident is open. Warns while a window is watched or every open incident "
+        "is acknowledged; fails while an incident needs attention.",
     )
 
     @dg.multi_asset(
@@ -50,17 +53,19 @@ def monitor_assets(
             build_context = getattr(context.resources, CONTEXT)()
             built = run_monitors(pipeline, home(), context=build_context)
             standing = monitor_standing(pipeline, home())
-        about = metadata.built(standing.metadata)
+        entries = metadata.built(standing.metadata)
         for spec in specs[:-1]:
-            yield dg.MaterializeResult(asset_key=spec.key, metadata=about)
-        yield dg.MaterializeResult(asset_key=decision, metadata={**about, **shown(built)})
-        yield _checked(decision, standing, about)
+            yield dg.MaterializeResult(asset_key=spec.key, metadata=entries)
+        yield dg.MaterializeResult(
+            asset_key=decision, metadata={**entries, **stage_metadata(built)}
+        )
+        yield _checked(decision, standing, entries)
 
     return monitors
 
 
 def _checked(
-    key: dg.AssetKey, standing: "Standing", about: Mapping[str, Any]
+    key: dg.AssetKey, standing: "Standing", entries: Mapping[str, Any]
 ) -> dg.AssetCheckResult:
     open_windows = standing.state == "open"
     return dg.AssetCheckResult(
@@ -69,12 +74,12 @@ def _checked(
         check_name=asset_names.MONITOR,
         asset_key=key,
         description=standing.sentence,
-        metadata=about,
+        metadata=entries,
     )
 
 
 def _specs(pipeline: "Pipeline", data: Upstream, model: dg.AssetsDefinition) -> list[dg.AssetSpec]:
-    """Profiles of the columns, what left their past or the model's answers, the decision."""
+    """Return the specs of the three assets: profiles, drift and decision, in this order."""
     profiles, drift, decision = (
         asset_names.monitor_key(pipeline.name, part) for part in ("profiles", "drift", "decision")
     )
@@ -89,7 +94,7 @@ def _specs(pipeline: "Pipeline", data: Upstream, model: dg.AssetsDefinition) -> 
             pipeline,
             drift,
             [profiles, *model.keys],
-            "Each window against the windows before it: columns, and the model's answers.",
+            "Each window compared with the windows before it: columns, and the model's answers.",
         ),
         _spec(
             pipeline, decision, [drift], "What to do about it, and why; 'nothing' is recorded too."

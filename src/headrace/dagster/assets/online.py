@@ -51,7 +51,7 @@ def online_asset(
         group=SERVING,
         deps=deps,
         kinds={"lmdb"},
-        description="What views need of each entity, for answers in microseconds.",
+        description="Values of each entity that views need, for answers in microseconds.",
         owners=asset_names.owners(pipeline.tables[0].contract.owner),
         home=home,
     )
@@ -75,7 +75,7 @@ def online_sensor(
         name=ONLINE,
         job_name=ONLINE,
         minimum_interval_seconds=30,
-        description="Launches a run when tables have commits that the online store has not.",
+        description="Launches a run when tables have commits that the online store lacks.",
     )
     def behind(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         from headrace.operations.online_store import online_status
@@ -96,7 +96,7 @@ def _is_due(table: Mapping[str, Any]) -> bool:
 
 
 def _ages(view: Mapping[str, Any], tables: list[Mapping[str, Any]]) -> bool:
-    """Whether half of the time that the view may be stale is over."""
+    """Return True if the view has used up half of its maximum staleness."""
     (age,) = (table["age_seconds"] for table in tables if table["table"] == view["table"])
-    limits = [duration(most) / SECOND for most in view["max_staleness"].values()]
+    limits = [duration(staleness) / SECOND for staleness in view["max_staleness"].values()]
     return bool(limits) and age is not None and age > min(limits) / 2

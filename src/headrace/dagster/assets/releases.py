@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 def release_asset(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find, *, deps: Upstream
 ) -> dg.AssetsDefinition:
-    """Versions of the dataset; `deps` are the views, and the tables of spine and label."""
-    """Return the asset of the pipeline's dataset release."""
+    """Return the asset of the pipeline's dataset versions.
+
+    `deps` are the views, and the tables of the spine and the label.
+    """
 
     def work(where: Home, context: "BuildContext") -> Built:
         from headrace.pipeline import build_release

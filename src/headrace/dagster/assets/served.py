@@ -1,5 +1,6 @@
-"""The served log as an asset: every logged vector made again, with a check that fails on any
-difference and says which of its causes it has.
+"""The served log as an asset: every logged vector is recomputed and compared.
+
+Its check fails on any difference and names the cause.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,16 +29,16 @@ LISTED = 20
 MEANS = {
     "definition mismatch": "The features mean something else now. Serve and train from one "
     "revision, or retrain.",
-    "late commit": "Rows usable at the moment asked for were published after the answer. Find the "
-    "delivery that came late; in mode `recorded` training does not see it either.",
-    "stale store": "What makes the difference had been published when the answer was given. "
-    "Materialise the store, and see why it was behind.",
-    "clock": "The values are those of another moment than the one that was logged. Set the "
+    "late commit": "Rows usable at the requested time were published after the answer. Find the "
+    "late delivery; in mode `recorded` training does not see it either.",
+    "stale store": "The rows that make the difference had been published when the answer was "
+    "given. Materialise the store, and see why it was behind.",
+    "clock": "The values are those of another time than the one that was logged. Set the "
     "server's clock, or the caller's zone.",
-    "value": "The tables of then give other bytes. Serving computes something else: keep the log, "
-    "and take the server out.",
-    "frontier gone": "The tables of then have expired, so that nobody can tell. Keep snapshots for "
-    "as long as the log is audited.",
+    "value": "The tables as they were give other bytes, so serving computes something else. Keep "
+    "the log, and take the server out of service.",
+    "frontier gone": "The snapshots that were read have expired, so the cause is unknown. Keep "
+    "snapshots for as long as the log is audited.",
 }
 
 
@@ -55,14 +56,14 @@ def served_asset(
         key=key,
         deps=deps,
         group_name=SERVING,
-        description="Every logged vector, made again by training and compared by its bytes.",
+        description="Every logged vector, recomputed as for training and compared byte by byte.",
         kinds={"sqlite"},
         owners=list(asset_names.owners(pipeline.tables[0].contract.owner)),
         check_specs=[
             dg.AssetCheckSpec(
                 CHECK,
                 asset=key,
-                description="What was served is what training computes, to the last bit.",
+                description="Served vectors equal what training computes, to the last bit.",
             )
         ],
     )
@@ -71,13 +72,13 @@ def served_asset(
 
         with readable():
             report = audit_served(pipeline, home())
-        told = _told(report)
-        yield dg.MaterializeResult(metadata=told)
+        entries = _report_entries(report)
+        yield dg.MaterializeResult(metadata=entries)
         yield dg.AssetCheckResult(
             passed=not report.differences,
             check_name=CHECK,
             asset_key=key,
-            metadata=told,
+            metadata=entries,
             description=_summary(report),
         )
 
@@ -88,7 +89,7 @@ def audit_job(pipeline: "Pipeline") -> "AssetJob":
     return dg.define_asset_job(
         AUDIT,
         selection=dg.AssetSelection.assets(served_key(pipeline.name)),
-        description="What was served, made again by training.",
+        description="Served vectors, recomputed as for training and compared.",
     )
 
 
@@ -98,7 +99,7 @@ def audit_schedule() -> dg.ScheduleDefinition:
         job_name=AUDIT,
         cron_schedule="30 5 * * *",
         execution_timezone="UTC",
-        description="What was served, made again by training, after the build.",
+        description="Served vectors, recomputed as for training and compared, after the build.",
     )
 
 
@@ -112,11 +113,11 @@ def _summary(report: "AuditReport") -> str:
     return f"{len(report.differences):,} of {report.compared:,} vectors differ: {counted}"
 
 
-def _told(report: "AuditReport") -> dict[str, Any]:
-    found = report.to_json()
+def _report_entries(report: "AuditReport") -> dict[str, Any]:
+    figures = report.to_json()
     return {
-        "compared": found["compared"],
-        "different": found["different"],
+        "compared": figures["compared"],
+        "different": figures["different"],
         "report": dg.MetadataValue.md(_page(report)),
     }
 
@@ -137,7 +138,7 @@ def _page(report: "AuditReport") -> str:
             for difference in report.differences[:LISTED]
         ]
         parts.append(metadata.table(("row of the log", "cause", "detail", "features"), listed))
-        more = len(report.differences) - LISTED
-        if more > 0:
-            parts.append(f"and {more:,} more")
+        unlisted = len(report.differences) - LISTED
+        if unlisted > 0:
+            parts.append(f"and {unlisted:,} more")
     return "\n\n".join(parts)

@@ -1,4 +1,4 @@
-"""An unpartitioned stage as an asset: what features, releases and models have in common.
+"""Factory of the unpartitioned assets: features, releases and models.
 
 The stages of a run share one build context, a Dagster resource: it is made when the first of them
 needs it and ends with the run.
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
     from headrace.pipeline.build_context import BuildContext
 
-Upstream = Sequence[dg.AssetsDefinition | dg.AssetSpec]  # what an asset reads
-CONTEXT = "build_context"  # the resource: called, it gives the context of the run
+Upstream = Sequence[dg.AssetsDefinition | dg.AssetSpec]  # assets that an asset reads
+CONTEXT = "build_context"  # the resource: a function that returns the build context of the run
 
 
 class Built(Protocol):
-    """Outcome of a stage: plain values to show, and if anything changed."""
+    """Outcome of a stage: values to show, and a flag that is True if anything changed."""
 
     @property
     def metadata(self) -> Mapping[str, Any]: ...
@@ -61,9 +61,9 @@ def stage_asset(
     description: str,
     owners: Iterable[str],
     home: Callable[[], Home],
-    about: Mapping[str, dg.MetadataValue[Any]] | None = None,
+    definition_metadata: Mapping[str, dg.MetadataValue[Any]] | None = None,
 ) -> dg.AssetsDefinition:
-    """An asset that does `work` over everything published so far."""
+    """Return an asset that does `work` over everything published so far."""
 
     @dg.asset(
         key=key,
@@ -72,17 +72,17 @@ def stage_asset(
         description=description,
         kinds=kinds,
         owners=list(owners),
-        metadata=about,
+        metadata=definition_metadata,
         required_resource_keys={CONTEXT},
     )
     def stage(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         mark(context)
         with readable():
             built = work(home(), getattr(context.resources, CONTEXT)())
-        return dg.MaterializeResult(metadata=shown(built))
+        return dg.MaterializeResult(metadata=stage_metadata(built))
 
     return stage
 
 
-def shown(built: Built) -> dict[str, Any]:
+def stage_metadata(built: Built) -> dict[str, Any]:
     return {**metadata.built(built.metadata), "changed": built.changed}

@@ -1,7 +1,8 @@
-"""Streams under the daemon: a sensor sees that events wait, a run takes them in micro-batches.
+"""Streams under the daemon: a sensor notices waiting events, a run takes them in micro-batches.
 
-A run ends when nothing waits, or after some minutes, so that its log stays short. What a consumer
-of its own (`headrace stream run`) does at once waits here for the sensor and for the run to start.
+A run ends when nothing waits, or after some minutes, so that its log stays short. Events wait for
+the sensor and for the start of a run; a separate consumer (`headrace stream run`) takes them at
+once.
 """
 
 import re
@@ -25,7 +26,7 @@ SECONDS = 300.0
 
 
 def stream_name(stream: "Stream") -> str:
-    """What the stream's job and sensor are called."""
+    """Return the name of the stream's job and sensor."""
     return "stream_" + re.sub(r"\W", "_", stream.name, flags=re.ASCII)
 
 
@@ -37,7 +38,8 @@ def stream_job(
 ) -> dg.JobDefinition:
     """Return the job that consumes waiting events, for a limited time, each event once.
 
-    The micro-batch at work is finished first. A run that took any materialises the table.
+    It finishes the current micro-batch before it ends. A run that took any event materialises the
+    table.
     """
     table, name = pipeline.table(stream.table), stream_name(stream)
 
@@ -50,8 +52,8 @@ def stream_job(
 
         def took(batch: "Published") -> None:
             batches.append(batch)
-            told = (batch.events, batch.verdict, batch.seconds)
-            context.log.info("%d events, %s, %.2f s", *told)
+            figures = (batch.events, batch.verdict, batch.seconds)
+            context.log.info("%d events, %s, %.2f s", *figures)
 
         stop = threading.Event()
         timer = threading.Timer(seconds, stop.set)
@@ -64,14 +66,14 @@ def stream_job(
             timer.cancel()
         if events:
             status = table_status(home(), table)
-            about: dict[str, Any] = {
+            entries: dict[str, Any] = {
                 "stream": stream.name,
                 "events": events,
                 "micro-batches": len(batches),
                 "the whole table": dg.MetadataValue.md(metadata.status_table(status)),
             }
             context.log_event(
-                dg.AssetMaterialization(asset_names.table_key(table.name), metadata=about)
+                dg.AssetMaterialization(asset_names.table_key(table.name), metadata=entries)
             )
 
     @dg.job(

@@ -1,4 +1,4 @@
-"""Published tables as assets: deliver, stage, judge, publish in one asset, with three checks."""
+"""Published tables as assets: deliver, stage, validate, publish in one asset, with three checks."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -37,10 +37,10 @@ def table_asset(
     *,
     deps: Upstream,
 ) -> dg.AssetsDefinition:
-    """One day of deliveries a partition. A published day is materialised; a stopped one is not.
+    """Return the asset of a table with daily partitions; only published days are materialised.
 
-    Over a range the asset writes its own events: a result that is returned, even None, would mark
-    all of the range's days, the blocked ones too. The step fails in the end if any was stopped.
+    Over a range the asset logs its own events: a returned result, even None, would mark all days of
+    the range, including the blocked ones. The step fails in the end if any day was stopped.
     """
     return _asset(table, partitions, home, deps)
 
@@ -52,7 +52,7 @@ def snapshot_asset(
     return _asset(table, None, home, deps)
 
 
-_ABOUT = {
+_CHECKS = {
     "block": "Batches that the gate blocks are not published. Evaluated for each such day",
     "quarantine": "Rows that fail go to quarantine, the others are published. Evaluated for each"
     " such day",
@@ -63,10 +63,10 @@ _ABOUT = {
 def gate_checks(table: Table, home: FindHome = Home.find) -> dg.AssetChecksDefinition:
     """Return one check for each action of the gate: block (blocking), quarantine and warn.
 
-    The asset itself logs the gate's verdicts as they fall, so the checks are a definition apart,
-    and the ingest jobs leave them out: a ranged run that plans a check plans it for every day, and
-    the days that need no evaluation would stay in its history as never executed. Executed by
-    themselves they read the ledger; judging again would say the same.
+    The asset itself logs the gate's verdicts, so the checks are defined separately and the ingest
+    jobs omit them: a ranged run that plans a check plans it for every day, and the days that need
+    no evaluation would stay in its history as never executed. Executed on their own, the checks
+    read the verdicts from the ledger; validating the batches again would give the same.
     """
     rules = f"contract {table.contract.version} and the suite {table.suite.name}"
 
@@ -77,7 +77,7 @@ def gate_checks(table: Table, home: FindHome = Home.find) -> dg.AssetChecksDefin
                 name,
                 asset=asset_names.table_key(table.name),
                 blocking=action == "block",
-                description=f"{_ABOUT[action]}, by {rules}; no evaluation means that none failed.",
+                description=f"{_CHECKS[action]}, by {rules}; no evaluation means that none failed.",
             )
             for action, name in asset_names.GATE_CHECKS.items()
         ],
@@ -90,9 +90,9 @@ def gate_checks(table: Table, home: FindHome = Home.find) -> dg.AssetChecksDefin
         results = ledger_results(where, table, span)
         status = table_status(where, table)
         selected = {key.name for key in context.selected_asset_check_keys}
-        for found in verdicts.current(results, status, alone=span is None):
-            if found.check_name in selected:
-                yield found
+        for check_result in verdicts.current(results, status, checks_only=span is None):
+            if check_result.check_name in selected:
+                yield check_result
 
     return gate
 
@@ -133,7 +133,7 @@ def _ingest(
 
     mark(context)
     with readable():
-        results = ingest(table, slots, home, on_slot=_tell)
+        results = ingest(table, slots, home, on_slot=_report_progress)
         report_unreadable_sources(home, table, results)
         status = table_status(home, table)
     if len(results) > 1:
@@ -143,7 +143,7 @@ def _ingest(
         context.log_event(event)
     if stopped := [result for result in results if metadata.stopped(result)]:
         raise verdicts.failure(table, stopped)
-    # Yielded, a single slot lets the check run after it, as it does from the browser.
+    # A single slot is yielded, so that the check runs after it, as it does from the browser.
     if len(results) == 1 and results[0].state == metadata.PUBLISHED:
         yield dg.MaterializeResult(metadata=metadata.slot_metadata(results[0]))
 
@@ -154,10 +154,10 @@ def _log_materialisations(
     key = asset_names.table_key(table.name)
     for n, result in enumerate(results, 1):
         if result.state == metadata.PUBLISHED:
-            about = metadata.slot_metadata(result)
-            context.log_event(dg.AssetMaterialization(key, partition=result.slot, metadata=about))
+            entries = metadata.slot_metadata(result)
+            context.log_event(dg.AssetMaterialization(key, partition=result.slot, metadata=entries))
         report(f"log {table.name}", n, len(results), result.slot)
 
 
-def _tell(at: SlotProgress) -> None:
+def _report_progress(at: SlotProgress) -> None:
     report(f"ingest {at.table}", at.finished, at.total, f"{at.slot} {at.verdict}")

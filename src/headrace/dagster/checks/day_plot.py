@@ -13,7 +13,7 @@ _CLASS = {"PASS": "b", "WARN": "w", "QUARANTINE": "w", "BLOCK": "r", "ERROR": "p
 
 
 def day_plot(results: Sequence[SlotResult], title: str) -> str:
-    """One bar a day, as high as rows were delivered; a day without rows is pale and full."""
+    """Plot one bar a day, its height the delivered rows; a day without rows is pale and full."""
     peak = max((result.delivered for result in results), default=0) or 1
     step = (WIDTH - 2 * SIDE) / max(len(results), 1)
     bars = [
@@ -28,11 +28,11 @@ def _bar(x: float, width: float, share: float, result: SlotResult) -> str:
     room = HEIGHT - TOP - FOOT
     tall = room * share if result.delivered else room
     pale = "" if result.delivered else ' fill-opacity="0.5"'
-    told = f"{result.slot}: {result.delivered:,} rows, {result.verdict}"
+    tooltip = f"{result.slot}: {result.delivered:,} rows, {result.verdict}"
     return (
         f'<rect class="{_CLASS.get(result.verdict, "n")}" x="{x:.1f}" '
         f'y="{HEIGHT - FOOT - tall:.1f}" width="{max(width, 0.8):.1f}" height="{tall:.1f}"{pale}>'
-        f"<title>{escape(told)}</title></rect>"
+        f"<title>{escape(tooltip)}</title></rect>"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the gate found in one batch, as a person reads it beside a check: cause, checks, picture."""
+"""Findings of the gate in one batch, as shown beside a check: cause, failed checks, plot."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -10,26 +10,26 @@ from headrace.lake.ledger.partition_state import SlotResult
 from headrace.web.svg_plots import markdown, svg
 
 LISTED, DRAWN = 20, 8
-WIDTH, ROW, TOP, LEFT = 720, 20, 30, 300
+WIDTH, ROW, TOP, LABEL_WIDTH = 720, 20, 30, 300
 # Classes of `headrace.web.svg_plots`; the verdict is in words beside each bar as well.
 _CLASS = {"WARN": "w", "QUARANTINE": "w", "BLOCK": "r", "ERROR": "p"}
 
 
 def cause_of(result: SlotResult) -> str:
-    """The named cause in words; "" where nothing was found, or nothing was judged."""
+    """Return the named cause in words; "" if there is none, or nothing was validated."""
     if not result.judgement or result.verdict == "PASS":
         return ""
     return headline_cause(result.judgement, result.verdict).words
 
 
-def found(document: Mapping[str, Any]) -> str:
-    """Markdown: a bar for each check that did not pass, and the table of them, gravest first."""
-    results = [Result.of(one) for one in document.get("results", ())]
+def findings_markdown(document: Mapping[str, Any]) -> str:
+    """Return the checks that did not pass as a plot and a table in markdown, most severe first."""
+    results = [Result.of(check) for check in document.get("results", ())]
     failed = sorted((r for r in results if r.status != "pass"), key=_order)
     if not failed:
         return f"All {len(results)} checks passed."
     rows = [
-        f"| {_cell(r.id)} | {_told(r)} | {r.severity} | {_cell(r.reason)} | {_number(r)} |"
+        f"| {_cell(r.id)} | {_verdict_text(r)} | {r.severity} | {_cell(r.reason)} | {_number(r)} |"
         for r in failed[:LISTED]
     ]
     lines = ["| check | does | severity | why | rows |", "|---|---|---|---|---:|", *rows]
@@ -40,7 +40,7 @@ def found(document: Mapping[str, Any]) -> str:
 
 
 def check_plot(failed: Sequence[Result]) -> str:
-    """Share of the rows that fail each check, as bars; "" if no check is about rows."""
+    """Plot the share of rows that fail each check as bars; "" if no check counts rows."""
     drawn = [r for r in failed if r.unexpected_count and r.element_count][:DRAWN]
     if not drawn:
         return ""
@@ -52,24 +52,24 @@ def check_plot(failed: Sequence[Result]) -> str:
 
 def _bar(y: float, result: Result) -> str:
     share = min(1.0, (result.unexpected_count or 0) / (result.element_count or 1))
-    told = f"{result.unexpected_count:,} of {result.element_count:,}"
-    room = WIDTH - LEFT - 150
+    counts = f"{result.unexpected_count:,} of {result.element_count:,}"
+    room = WIDTH - LABEL_WIDTH - 150
     return (
-        f'<text class="t" x="{LEFT - 8}" y="{y + 13}" text-anchor="end">'
+        f'<text class="t" x="{LABEL_WIDTH - 8}" y="{y + 13}" text-anchor="end">'
         f"{escape(result.id[:44])}</text>"
-        f'<rect class="{_CLASS.get(result.verdict, "n")}" x="{LEFT}" y="{y + 3}" '
+        f'<rect class="{_CLASS.get(result.verdict, "n")}" x="{LABEL_WIDTH}" y="{y + 3}" '
         f'width="{max(share * room, 1):.1f}" height="{ROW - 6}"/>'
-        f'<text class="t" x="{LEFT + max(share * room, 1) + 6:.1f}" y="{y + 13}">'
-        f"{escape(told)} {result.verdict}</text>"
+        f'<text class="t" x="{LABEL_WIDTH + max(share * room, 1) + 6:.1f}" y="{y + 13}">'
+        f"{escape(counts)} {result.verdict}</text>"
     )
 
 
 def _order(result: Result) -> tuple[int, bool]:
-    """The gravest first; of equals what names a fault."""
+    """Sort key: the most severe first; among equals, checks that name a fault."""
     return (-result.verdict.gravity, result.kind != "semantic")
 
 
-def _told(result: Result) -> str:
+def _verdict_text(result: Result) -> str:
     return f"{result.verdict} (shadow)" if getattr(result, "shadow", False) else str(result.verdict)
 
 

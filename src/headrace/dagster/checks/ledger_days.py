@@ -1,4 +1,4 @@
-"""Days as the ledger has them: for checks executed by themselves, and after a person's decision."""
+"""Days as recorded in the ledger: for checks that run on their own, and after decisions."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ _ORDER = ("PASS", "WARN", "QUARANTINE", "UNJUDGED", "BLOCK", "ERROR")
 
 
 def ingested_span(run: dg.DagsterRun, table: Table) -> tuple[str, str] | None:
-    """The first and the last slot that this run ingests of the table; None if it ingests none."""
+    """Return the first and the last slot that this run ingests of the table; None if none."""
     if asset_names.table_key(table.name) not in (run.asset_selection or ()):
         return None
     if not table.partitioned:
@@ -36,7 +36,7 @@ def ingested_span(run: dg.DagsterRun, table: Table) -> tuple[str, str] | None:
 def ledger_results(
     home: Home, table: Table, span: tuple[str, str] | None
 ) -> tuple[SlotResult, ...]:
-    """The slots from the first to the last of `span`, or the newest slot; of each one batch."""
+    """Return the slots of `span`, both ends included, or the newest slot; one batch of each."""
     from headrace.lake.ledger.batch_listing import batch_rows, find_batches
 
     open_rows: dict[str, dict[str, Any]] = {}
@@ -59,19 +59,19 @@ def _gravity(row: Mapping[str, Any]) -> tuple[bool, int]:
 
 
 def result_of(row: Mapping[str, Any]) -> SlotResult:
-    """A batch as the ledger has it, as a run would show its slot."""
+    """Convert a batch of the ledger to the result that a run shows for its slot."""
     state = str(row["state"])
     published = state == metadata.PUBLISHED
-    held = state in {"pending", "received", "judged"}
+    waiting = state in {"pending", "received", "judged"}
     return SlotResult(
         table=row["table"],
         slot=row["slot"],
-        state="published" if published else "pending" if held else "missing",
-        verdict=row["verdict"] if published or held else "MISSING",
+        state="published" if published else "pending" if waiting else "missing",
+        verdict=row["verdict"] if published or waiting else "MISSING",
         delivered=row["delivered"],
         published=row["passing"] if published else 0,
         quarantined=row["quarantined"] if published else 0,
-        pending=row["delivered"] if held else 0,
+        pending=row["delivered"] if waiting else 0,
         batches=(row["batch"],),
         batch=row["batch"],
         reasons=(row["summary"],) if row["summary"] else (),
@@ -80,22 +80,22 @@ def result_of(row: Mapping[str, Any]) -> SlotResult:
 
 
 def decision_events(
-    instance: dg.DagsterInstance, home: Home, table: Table, done: Mapping[str, Any]
+    instance: dg.DagsterInstance, home: Home, table: Table, decision: Mapping[str, Any]
 ) -> Sequence[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
-    """The events of an asset that follow from a decision: published now, checks failed or cleared.
+    """Return the asset's events after a decision: a publication, checks that failed or cleared.
 
     Args:
-        instance: whose event log says what failed before.
+        instance: its event log says which checks failed before.
         home: where the state lives.
         table: as the pipeline declares it.
-        done: what an action of `headrace.operations.batch_actions` returned.
+        decision: the value that an action of `headrace.operations.batch_actions` returned.
     """
     from headrace.lake.ledger.batch_listing import find_batches
     from headrace.lake.ledger.conservation import table_status
 
-    if not done.get("batch"):
+    if not decision.get("batch"):
         return []
-    (row, *_) = find_batches(home, table, str(done["batch"]))
+    (row, *_) = find_batches(home, table, str(decision["batch"]))
     result = result_of(row)
     events: list[dg.AssetMaterialization | dg.AssetCheckEvaluation] = []
     if result.state == metadata.PUBLISHED:
@@ -103,7 +103,7 @@ def decision_events(
             dg.AssetMaterialization(
                 asset_names.table_key(table.name),
                 partition=result.slot if table.partitioned else None,
-                description=sentence(done),
+                description=sentence(decision),
                 metadata=metadata.slot_metadata(result),
             )
         )
@@ -111,23 +111,23 @@ def decision_events(
     return [*events, *verdicts.evaluations(table, [result], table_status(home, table), before)]
 
 
-def sentence(done: Mapping[str, Any]) -> str:
-    """The action in words: "release by ana: looked at it"; "" if nothing was done."""
-    action = done.get("action") or {}
+def sentence(decision: Mapping[str, Any]) -> str:
+    """Return the action in words: "release by ana: looked at it"; "" if nothing was done."""
+    action = decision.get("action") or {}
     return f"{action['action']} by {action['principal']}: {action['reason']}" if action else ""
 
 
 def report_decision(
-    home: Home, pipelines: "Sequence[Pipeline]", table: str, done: Mapping[str, Any]
+    home: Home, pipelines: "Sequence[Pipeline]", table: str, decision: Mapping[str, Any]
 ) -> None:
-    """Show in Dagster what was decided outside it, if it was ever opened; never raises."""
-    changed = done.get("changed", done.get("decided_now", True))
+    """Show a decision in Dagster that was made outside of it, if Dagster is used; never raises."""
+    changed = decision.get("changed", decision.get("decided_now", True))
     if not changed or not (home.dagster / "dagster.yaml").exists():
         return
     try:
         (declared,) = (t for p in pipelines for t in p.tables if t.name == table)
         with open_instance(home) as instance:
-            for event in decision_events(instance, home, declared, done):
+            for event in decision_events(instance, home, declared, decision):
                 _report(instance, event)
     except Exception:
         # The decision is on record and in force; the next run shows it in Dagster as well.
@@ -139,15 +139,15 @@ def _report(
 ) -> None:
     """Record an event that no run made.
 
-    Dagster records one evaluation of a check for each partition and run, and takes all that no run
-    made for one run: the second decision on a day needs a run's id of its own.
+    Dagster stores one evaluation of a check for each partition and run, and treats all evaluations
+    without a run as one run. So a second decision on a day needs its own run id.
     """
     if not isinstance(event, dg.AssetCheckEvaluation):
         instance.report_runless_asset_event(event)
         return
-    told = dg.DagsterEvent(
+    dagster_event = dg.DagsterEvent(
         event_type_value=dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
         event_specific_data=event,
         job_name="decision",
     )
-    instance.report_dagster_event(told, run_id=str(uuid4()))
+    instance.report_dagster_event(dagster_event, run_id=str(uuid4()))

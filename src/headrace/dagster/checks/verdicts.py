@@ -1,7 +1,7 @@
-"""The gate's verdicts as evaluations of three checks, one an action, and as the failure of a step.
+"""The gate's verdicts as evaluations of three checks, one for each action, and as a step failure.
 
 A day is evaluated only if it did not pass. Once nothing fails any more, one passing evaluation
-turns a check green again: the latest evaluation is what Dagster shows.
+turns a check green again, because Dagster shows the latest evaluation.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from headrace.gates import Result
 from headrace.lake.ledger.partition_state import SlotResult
 from headrace.lake.table import Table
 
-NAMED = 10
+SLOTS_LISTED = 10
 _OF_VERDICT = {"QUARANTINE": "quarantine", "WARN": "warn", "MISSING": "warn"}
 
 
@@ -25,7 +25,7 @@ class Before:
     """The state of a table's checks before an evaluation.
 
     Attributes:
-        failed: the checks whose latest evaluation failed, and the day that it was about.
+        failed: the checks whose latest evaluation failed, each with the day of that evaluation.
         planned: the checks that this run has planned for its day; without an evaluation they would
             stay in the history as never executed.
     """
@@ -35,13 +35,14 @@ class Before:
 
 
 def failed_actions(result: SlotResult) -> set[str]:
-    """The actions of the checks that a slot did not pass: block, quarantine, warn.
+    """Return the actions of the checks that a slot did not pass: block, quarantine, warn.
 
-    A slot is blocked only while it is held back: an approved batch has failed its checks as well.
+    A slot counts as blocked only while it is not published: an approved batch has failed its checks
+    as well.
     """
     if metadata.passed(result):
         return set()
-    verdicts = {metadata.shown(result), "QUARANTINE" if result.quarantined else ""}
+    verdicts = {metadata.status_word(result), "QUARANTINE" if result.quarantined else ""}
     verdicts |= {str(check.verdict) for check in _checks(result)}
     actions = {action for verdict, action in _OF_VERDICT.items() if verdict in verdicts}
     return actions | ({"block"} if metadata.stopped(result) else set())
@@ -52,7 +53,7 @@ def _checks(result: SlotResult) -> list[Result]:
 
 
 def state_before(instance: dg.DagsterInstance, table: Table, run_id: str = "") -> Before:
-    """The latest evaluation of each check of a table, as Dagster has it."""
+    """Return the state of a table's checks from their latest evaluations in Dagster."""
     failed: dict[str, str | None] = {}
     planned: set[str] = set()
     for name in asset_names.GATE_CHECKS.values():
@@ -74,12 +75,14 @@ def evaluations(
     status: Mapping[str, Any],
     before: Before,
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """One for each check and day that did not pass, a table of days where there are several.
+    """Yield an evaluation for each check and day that did not pass; for several days, one more.
+
+    That one shows a table of the days.
 
     Args:
-        table: whose days these are.
-        results: what the run, or a person's action, led to.
-        status: of the whole table, as `headrace.lake.ledger.conservation.table_status` has it.
+        table: the table of these days.
+        results: the results of the run, or of a person's action.
+        status: of the whole table, from `headrace.lake.ledger.conservation.table_status`.
         before: the state of the checks; those that failed are cleared if nothing fails now.
     """
     for action, name in asset_names.GATE_CHECKS.items():
@@ -91,52 +94,57 @@ def evaluations(
         elif not bad and name in before.planned and len(results) == 1:
             yield _of_days(table, action, results, status, passed=True)
         elif not bad and name in before.failed:
-            held = action == "block" and bool(status["pending"])
-            if not held or _about(before.failed[name], results):
-                yield _of_days(table, action, results, status, passed=not held)
+            rows_held = action == "block" and bool(status["pending"])
+            if not rows_held or _concerns(before.failed[name], results):
+                yield _of_days(table, action, results, status, passed=not rows_held)
 
 
-def _about(day: str | None, results: Sequence[SlotResult]) -> bool:
-    """The latest evaluation was about one of these days, or may have been."""
+def _concerns(day: str | None, results: Sequence[SlotResult]) -> bool:
+    """Return True if the latest evaluation was of one of these days, or may have been."""
     return len(results) == 1 if day is None else day in {result.slot for result in results}
 
 
 def current(
-    results: Sequence[SlotResult], status: Mapping[str, Any], *, alone: bool
+    results: Sequence[SlotResult], status: Mapping[str, Any], *, checks_only: bool
 ) -> Iterator[dg.AssetCheckResult]:
-    """The results of the checks when they are executed by themselves, or after days were published.
+    """Yield the results of the checks when they run on their own, or after days were published.
 
     Args:
         results: the days of the run, or the newest day.
         status: of the whole table.
-        alone: nothing was ingested in this run. Otherwise days that an earlier run blocked do not
-            stop what is downstream: these days are published, and the lake builds on them.
+        checks_only: True if this run ingests nothing. If it does, days that an earlier run blocked
+            do not stop the assets downstream: the days of this run are published and used.
     """
     for action in asset_names.GATE_CHECKS:
-        held = action == "block" and bool(status["pending"])
+        rows_held = action == "block" and bool(status["pending"])
         bad = [result for result in results if action in failed_actions(result)]
-        error = action == "block" and (alone or bool(bad))
+        error = action == "block" and (checks_only or bool(bad))
         yield dg.AssetCheckResult(
             check_name=asset_names.GATE_CHECKS[action],
-            passed=not bad and not held,
+            passed=not bad and not rows_held,
             severity=_severity(error=error),
-            description=_described(results, status, held=held),
+            description=_described(results, status, rows_held=rows_held),
             metadata=metadata.run_report(results, status),
         )
 
 
 def failure(table: Table, stopped: Sequence[SlotResult]) -> dg.Failure:
-    """Says which slots were not published, why, and what to do; links to the page of each."""
-    slots = ", ".join(result.slot for result in stopped[:NAMED])
-    more = f" and {len(stopped) - NAMED} more" if len(stopped) > NAMED else ""
+    """Return a failure that says which slots were not published, why, and what to do.
+
+    Its metadata links to the page of each slot.
+    """
+    slots = ", ".join(result.slot for result in stopped[:SLOTS_LISTED])
+    unlisted = f" and {len(stopped) - SLOTS_LISTED} more" if len(stopped) > SLOTS_LISTED else ""
     why = [
-        f"{result.slot}: {reason}" for result in stopped[:NAMED] for reason in result.reasons[:3]
+        f"{result.slot}: {reason}"
+        for result in stopped[:SLOTS_LISTED]
+        for reason in result.reasons[:3]
     ]
-    pages = {result.slot: report_link(result) for result in stopped[:NAMED]}
+    pages = {result.slot: report_link(result) for result in stopped[:SLOTS_LISTED]}
     return dg.Failure(
         "\n".join(
             [
-                f"{table.name}: {len(stopped)} not published: {slots}{more}",
+                f"{table.name}: {len(stopped)} not published: {slots}{unlisted}",
                 *(f"  {line}" for line in why),
                 "Everything else of this run was published; readers keep the last good state.",
                 "After a corrected delivery re-run only these, or decide on the page of each.",
@@ -167,7 +175,10 @@ def _of_days(
     *,
     passed: bool,
 ) -> dg.AssetCheckEvaluation:
-    """For several days, or to clear the check; of a single day it is on record with that day."""
+    """Return an evaluation over several days, or one that clears the check.
+
+    A passing evaluation of a single day is recorded for that day's partition.
+    """
     single = table.partitioned and len(results) == 1 and passed
     return dg.AssetCheckEvaluation(
         asset_key=asset_names.table_key(table.name),
@@ -176,15 +187,15 @@ def _of_days(
         severity=_severity(error=action == "block"),
         partition=results[0].slot if single else None,
         metadata=metadata.run_report(results, status),
-        description=_described(results, status, held=action == "block" and not passed),
+        description=_described(results, status, rows_held=action == "block" and not passed),
     )
 
 
-def _described(results: Sequence[SlotResult], status: Mapping[str, Any], *, held: bool) -> str:
-    said = metadata.summary(results)
-    if not held or any(map(metadata.stopped, results)):
-        return said
-    return f"{said}. {status['pending']:,} rows of other deliveries are held back"
+def _described(results: Sequence[SlotResult], status: Mapping[str, Any], *, rows_held: bool) -> str:
+    summary = metadata.summary(results)
+    if not rows_held or any(map(metadata.stopped, results)):
+        return summary
+    return f"{summary}. {status['pending']:,} rows of other deliveries are pending"
 
 
 def _severity(*, error: bool) -> dg.AssetCheckSeverity:

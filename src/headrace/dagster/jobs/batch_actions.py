@@ -1,7 +1,7 @@
-"""What on-call may do about a batch, as jobs: the commands of `headrace gate`, from a browser.
+"""On-call actions on a batch as jobs: the commands of `headrace gate`, from a browser.
 
-Each job is one step that calls the same function as the command. Who may do what is the policy's
-to say; a refusal is on the record, and fails the run with its sentence.
+Each job is one step that calls the same function as the command. The policy says who may do what;
+a refusal is recorded, and fails the run with its message.
 """
 
 from collections.abc import Callable, Mapping
@@ -52,16 +52,16 @@ def _job(action: str, pipeline: "Pipeline", home: Callable[[], Home]) -> dg.JobD
     declared = BATCH_ACTIONS[action]
 
     def act(context: dg.OpExecutionContext, config: dg.Config) -> None:
-        given = config.model_dump()
+        arguments = config.model_dump()
         with readable():
-            done = _do(action, home(), pipeline, given)
-            table = _table(pipeline, given["table"])
-            for event in decision_events(context.instance, home(), table, done):
-                # Takes evaluations as well, whatever its type says: assets log theirs so too.
+            decision = _do(action, home(), pipeline, arguments)
+            table = _table(pipeline, arguments["table"])
+            for event in decision_events(context.instance, home(), table, decision):
+                # It accepts evaluations too, unlike its type: assets log theirs in the same way.
                 context.log_event(event)  # type: ignore[arg-type]
-        context.log.info("%s", _outcome(done))
-        if left := done.get("incomplete"):
-            raise dg.Failure("; ".join(left), allow_retries=False)
+        context.log.info("%s", _outcome(decision))
+        if remaining := decision.get("incomplete"):
+            raise dg.Failure("; ".join(remaining), allow_retries=False)
 
     act.__annotations__["config"] = _config(declared)
     step = dg.op(name=op_name(action), description=declared.summary)(act)
@@ -83,18 +83,20 @@ def _table(pipeline: "Pipeline", name: str) -> Table:
     for table in pipeline.tables:
         if table.name == name:
             return table
-    known = ", ".join(table.name for table in pipeline.tables)
-    raise DeclarationError(f"no table {name!r}", where="config: table", fix=f"one of {known}")
+    names = ", ".join(table.name for table in pipeline.tables)
+    raise DeclarationError(f"no table {name!r}", where="config: table", fix=f"one of {names}")
 
 
-def _do(action: str, home: Home, pipeline: "Pipeline", given: Mapping[str, Any]) -> dict[str, Any]:
-    """Call what the command calls; returns the batch as it is then, if it is about one."""
+def _do(
+    action: str, home: Home, pipeline: "Pipeline", arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Call the function of the command; return the batch as it is then, if there is one."""
     from headrace.operations import batch_actions
 
-    table = _table(pipeline, given["table"])
-    who = {name: given[name].strip() for name in ("principal", "reason")}
-    who["principal"] = recorded_name(who["principal"])
-    for name, value in who.items():
+    table = _table(pipeline, arguments["table"])
+    attribution = {name: arguments[name].strip() for name in ("principal", "reason")}
+    attribution["principal"] = recorded_name(attribution["principal"])
+    for name, value in attribution.items():
         if not value:
             raise DeclarationError(
                 f"{name} is empty",
@@ -105,29 +107,31 @@ def _do(action: str, home: Home, pipeline: "Pipeline", given: Mapping[str, Any])
         action,
         home,
         table,
-        given["batch"] or given["slot"],
-        expires=_expires(BATCH_ACTIONS[action], given),
-        checks=given.get("checks"),
-        lines=given.get("lines"),
-        **who,
+        arguments["batch"] or arguments["slot"],
+        expires=_expires(BATCH_ACTIONS[action], arguments),
+        checks=arguments.get("checks"),
+        lines=arguments.get("lines"),
+        **attribution,
     )
 
 
-def _expires(action: BatchAction, given: Mapping[str, Any]) -> str | None:
-    """Return when it ends; None where it may be left empty and is."""
+def _expires(action: BatchAction, arguments: Mapping[str, Any]) -> str | None:
+    """Return the time at which the action ends; None if it is optional and empty."""
     if action.expires == "required":
-        return str(given["expires"])
-    return str(given.get("expires", "")).strip() or None
+        return str(arguments["expires"])
+    return str(arguments.get("expires", "")).strip() or None
 
 
-def _outcome(done: Mapping[str, Any]) -> str:
-    """What was done and how the batch is now, for the log of the run."""
-    told = [sentence(done) or "nothing had to be done: it was decided before"]
-    if "state" in done:
-        told.append(f"{done['table']} {done['slot']} is {done['state']}")
-    if "delivered" in done:
-        told.append(f"{done['delivered']:,} rows delivered, {done['quarantined']:,} in quarantine")
-    if done.get("muted"):
-        told.append(f"muted: {', '.join(done['muted'])}")
-    told += [f"still to be done: {one}" for one in done.get("incomplete") or ()]
-    return "\n".join(told)
+def _outcome(decision: Mapping[str, Any]) -> str:
+    """Return the action and the state of the batch in words, for the log of the run."""
+    lines = [sentence(decision) or "nothing had to be done: it was decided before"]
+    if "state" in decision:
+        lines.append(f"{decision['table']} {decision['slot']} is {decision['state']}")
+    if "delivered" in decision:
+        lines.append(
+            f"{decision['delivered']:,} rows delivered, {decision['quarantined']:,} in quarantine"
+        )
+    if decision.get("muted"):
+        lines.append(f"muted: {', '.join(decision['muted'])}")
+    lines += [f"still to be done: {task}" for task in decision.get("incomplete") or ()]
+    return "\n".join(lines)

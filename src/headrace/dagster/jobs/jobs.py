@@ -27,8 +27,11 @@ _BUILT = (asset_names.FEATURES, asset_names.DATASETS, asset_names.MODELS, asset_
 
 
 def jobs(pipeline: "Pipeline") -> "list[AssetJob]":
-    """Checks are left out where the assets log the gate's verdicts themselves."""
-    found = [
+    """Return the jobs of a pipeline: build, and ingest and reference where it has such tables.
+
+    The ingest jobs omit the checks, because the assets log the gate's verdicts themselves.
+    """
+    asset_jobs = [
         _job(
             pipeline,
             BUILD,
@@ -38,28 +41,30 @@ def jobs(pipeline: "Pipeline") -> "list[AssetJob]":
     ]
     if daily_tables := asset_names.partitioned(pipeline.tables):
         keys = [asset_names.table_key(table.name) for table in daily_tables]
-        about = "Deliver, judge and publish days of the event tables."
+        description = "Deliver, validate and publish days of the event tables."
         selection = dg.AssetSelection.assets(*keys).without_checks()
-        found.append(_job(pipeline, INGEST, selection, about))
-    if whole := asset_names.snapshots(pipeline.tables):
-        keys = [asset_names.table_key(table.name) for table in whole]
-        about = "Deliver, judge and publish the tables that come whole."
+        asset_jobs.append(_job(pipeline, INGEST, selection, description))
+    if snapshot_tables := asset_names.snapshots(pipeline.tables):
+        keys = [asset_names.table_key(table.name) for table in snapshot_tables]
+        description = "Deliver, validate and publish the tables that are delivered whole."
         selection = dg.AssetSelection.assets(*keys).without_checks()
-        found.append(_job(pipeline, REFERENCE, selection, about))
-    return found
+        asset_jobs.append(_job(pipeline, REFERENCE, selection, description))
+    return asset_jobs
 
 
 def schedules(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find
 ) -> list[dg.ScheduleDefinition]:
     """Return the daily schedules: ingest, then everything built on it. Off until switched on."""
-    found = [_plain("daily_build", BUILD, "30 4 * * *", "Features to monitors, after the ingest.")]
+    schedule_list = [
+        _plain("daily_build", BUILD, "30 4 * * *", "Features to monitors, after the ingest.")
+    ]
     if asset_names.snapshots(pipeline.tables):
-        about = "The tables that come whole, before the event tables."
-        found.append(_plain("daily_reference", REFERENCE, "45 2 * * *", about))
+        description = "The tables that are delivered whole, before the event tables."
+        schedule_list.append(_plain("daily_reference", REFERENCE, "45 2 * * *", description))
     if asset_names.partitioned(pipeline.tables):
-        found.append(_daily_ingest(pipeline, home))
-    return found
+        schedule_list.append(_daily_ingest(pipeline, home))
+    return schedule_list
 
 
 def _daily_ingest(pipeline: "Pipeline", home: Callable[[], Home]) -> dg.ScheduleDefinition:
@@ -68,8 +73,8 @@ def _daily_ingest(pipeline: "Pipeline", home: Callable[[], Home]) -> dg.Schedule
         job_name=INGEST,
         cron_schedule="0 3 * * *",
         execution_timezone="UTC",
-        description="Every slot with a delivery that is not settled, late and corrected ones too, "
-        "and the newest slot, so that a delivery that did not come is noticed.",
+        description="Every slot with an unsettled delivery, late and corrected ones too, and the "
+        "newest slot, so that a missing delivery is noticed.",
     )
     def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         moment = context.scheduled_execution_time
@@ -84,7 +89,7 @@ def _daily_ingest(pipeline: "Pipeline", home: Callable[[], Home]) -> dg.Schedule
 
 
 def _request(span: Span, day: str) -> dg.RunRequest:
-    """The run key makes a tick that is tried again launch nothing twice."""
+    """Return the run of a span; its run key prevents a repeated tick from launching it twice."""
     keys = [asset_names.table_key(table) for table in span.tables]
     run_key = f"{day} {span}"
     if span.first == span.last:

@@ -1,4 +1,4 @@
-"""Maintenance of the lake as a job of its own, every night after the build."""
+"""Maintenance of the lake as a separate job, every night after the build."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,29 +14,29 @@ MAINTAIN = "maintain"
 
 
 def maintenance_job(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> dg.JobDefinition:
-    """Return the job that forgets old snapshots and deletes what nothing needs; pins stay."""
+    """Return the job that forgets old snapshots and deletes unused files; pinned ones stay."""
 
     @dg.op(name="maintain_tables", description="Forget snapshots, delete files without a use.")
     def work(context: dg.OpExecutionContext) -> None:
         from headrace.operations.maintenance import look_after
 
-        done = look_after(home(), [table.name for table in pipeline.tables], apply=True)
-        for one in done.tables:
+        report = look_after(home(), [table.name for table in pipeline.tables], apply=True)
+        for table_report in report.tables:
             context.log.info(
                 "%s: %d snapshots kept (%d pinned), %d forgotten; %d files, %d bytes deleted",
-                one.table or "landed bytes",
-                one.snapshots,
-                one.pinned,
-                len(one.forgotten),
-                len(one.removed),
-                one.bytes,
+                table_report.table or "landed bytes",
+                table_report.snapshots,
+                table_report.pinned,
+                len(table_report.forgotten),
+                len(table_report.removed),
+                table_report.bytes,
             )
-        for ref in done.unreproducible:
-            context.log.warning("%s cannot be made again: a snapshot is gone", ref)
+        for ref in report.unreproducible:
+            context.log.warning("%s cannot be rebuilt: a snapshot is gone", ref)
 
     @dg.job(
         name=MAINTAIN,
-        description="Keep the lake from growing by what nothing needs. See `headrace maintain`.",
+        description="Remove snapshots and files that nothing needs. See `headrace maintain`.",
     )
     def maintain() -> None:
         work()
@@ -51,5 +51,5 @@ def maintenance_schedule() -> dg.ScheduleDefinition:
         job_name=MAINTAIN,
         cron_schedule="30 5 * * *",
         execution_timezone="UTC",
-        description="Old snapshots and files without a use go; what a release was made of stays.",
+        description="Remove old snapshots and unused files; the inputs of releases stay.",
     )

@@ -1,7 +1,8 @@
-"""The retraining job: one step that carries a trigger to its end, whoever launches it.
+"""The retraining job: one step that carries a trigger to its end.
 
-The ledger knows which steps of a trigger are done. So a run that is executed again is the same
-retraining, not another; and so is a run of another Dagster over the same home.
+The ledger records which steps of a trigger are done. So a run that is executed again continues the
+same retraining instead of starting another, and so does a run of another Dagster over the same
+home.
 """
 
 from collections.abc import Callable
@@ -21,8 +22,11 @@ RETRAIN = "retrain"
 STEP = "retrain_model"
 
 
-class Asked(dg.Config):
-    """By a decision: `trigger_id`. By a person: who, and why; `as_of` is a moment, or now."""
+class RetrainConfig(dg.Config):
+    """Request for a retraining: by a decision (`trigger_id`), or by a person, with a reason.
+
+    `as_of` is a time, or empty for now.
+    """
 
     trigger_id: str = ""
     principal: str = ""
@@ -31,26 +35,29 @@ class Asked(dg.Config):
 
 
 def configured(trigger_id: str) -> dict[str, object]:
-    """The run configuration that names a trigger."""
+    """Return the run configuration that names a trigger."""
     return {"ops": {STEP: {"config": {"trigger_id": trigger_id}}}}
 
 
-# What a run does; tests of what launches runs give a lighter one.
-Work = Callable[["Pipeline", Home, Asked, str], "Outcome | None"]
+# Work of a run; tests of sensors and schedules pass a lighter one.
+Work = Callable[["Pipeline", Home, RetrainConfig, str], "Outcome | None"]
 
 
 def retrain_job(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find, work: Work | None = None
 ) -> dg.JobDefinition:
-    """Release, train, compare, promote or keep; see `headrace.retraining.workflow`."""
+    """Return the job that retrains: release, train, compare, promote or keep the champion.
+
+    See `headrace.retraining.workflow`.
+    """
 
     @dg.op(name=STEP, description="Carry one retraining to its end, or on from where it was.")
-    def retrain_model(context: dg.OpExecutionContext, config: Asked) -> None:
+    def retrain_model(context: dg.OpExecutionContext, config: RetrainConfig) -> None:
         run = context.run
         with readable():
             outcome = (work or _work)(pipeline, home(), config, run.root_run_id or run.run_id)
         if outcome is not None:
-            _tell(context, pipeline, outcome)
+            _log_outcome(context, pipeline, outcome)
 
     @dg.job(
         name=RETRAIN,
@@ -64,34 +71,34 @@ def retrain_job(
     return retrain
 
 
-def _work(pipeline: "Pipeline", home: Home, asked: Asked, run_id: str) -> "Outcome":
+def _work(pipeline: "Pipeline", home: Home, config: RetrainConfig, run_id: str) -> "Outcome":
     from headrace.retraining.service import retrain_by_hand, retrain_by_trigger
 
-    if asked.trigger_id:
-        return retrain_by_trigger(pipeline, home, asked.trigger_id)
-    # the first of all executions of a run names it: executed again, it is the same retraining
+    if config.trigger_id:
+        return retrain_by_trigger(pipeline, home, config.trigger_id)
+    # The id of a run's first execution is the key, so a repeated run is the same retraining.
     return retrain_by_hand(
-        pipeline, home, asked.principal, asked.reason, as_of=asked.as_of, key=run_id
+        pipeline, home, config.principal, config.reason, as_of=config.as_of, key=run_id
     )
 
 
-def _tell(context: dg.OpExecutionContext, pipeline: "Pipeline", outcome: "Outcome") -> None:
-    """What came of it, on the assets that people look at."""
+def _log_outcome(context: dg.OpExecutionContext, pipeline: "Pipeline", outcome: "Outcome") -> None:
+    """Log the outcome of a retraining on the assets of the release and the model."""
     context.log.info("%s: %s", outcome.trigger_id, outcome.says)
-    about = {"trigger": outcome.trigger_id, "why": outcome.says}
+    entries = {"trigger": outcome.trigger_id, "why": outcome.says}
     if not outcome.began:
         return
     if released := outcome.steps.get("released"):
         context.log_event(
             dg.AssetMaterialization(
                 asset_names.release_key(pipeline.dataset.name),
-                metadata={**about, "dataset": released["dataset"]},
+                metadata={**entries, "dataset": released["dataset"]},
             )
         )
     if promoted := outcome.steps.get("promoted"):
         context.log_event(
             dg.AssetMaterialization(
                 asset_names.model_key(pipeline.model.name),
-                metadata={**about, "model": promoted["model"]},
+                metadata={**entries, "model": promoted["model"]},
             )
         )

@@ -1,8 +1,8 @@
-"""Alerts under the daemon: a sensor looks at the ledger, and tells the owners what is new or over.
+"""Alerts under the daemon: a sensor reads the ledger and notifies owners of new and ended alerts.
 
-It looks at what is, not at runs: a batch blocked by the command line or by a consumer of a stream,
-and one released there, are seen alike. What was told is remembered with the alerts, so the sensor
-needs no cursor, and several may look at once.
+It looks at the state of the batches, not at runs: so it also notices a batch that was blocked or
+approved from the command line or by a stream consumer. Sent notifications are stored with the
+alerts, so the sensor needs no cursor, and several may run at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,24 +19,24 @@ SECONDS = 30
 def alert_sensor(
     tables: Sequence[Table], home: Callable[[], Home] = Home.find
 ) -> dg.SensorDefinition:
-    """Return the sensor that sends alerts. It launches no run, and is on from the start."""
+    """Return the sensor that sends alerts. It launches no runs, and is on by default."""
 
     @dg.sensor(
         name="alerts",
         minimum_interval_seconds=interval(SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells owners of batches that the gate stopped, once for each batch and cause,"
-        " and when it is over. Routes: alerts.yaml.",
+        description="Notifies owners of batches that the gate stopped, once for each batch and"
+        " cause, and of the end. Routes: alerts.yaml.",
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         from headrace.alerts import load_config, update_alerts
 
         config = load_config()
         if config.path is None:
-            return dg.SkipReason("no alerts.yaml at the project's root: nobody is told")
-        done = update_alerts(home(), tables, config=config)
-        for target, why in done.failed.items():
+            return dg.SkipReason("no alerts.yaml at the project's root: nobody is notified")
+        outcome = update_alerts(home(), tables, config=config)
+        for target, why in outcome.failed.items():
             context.log.warning("%s: %s", target, why)
-        return dg.SkipReason(str(done))
+        return dg.SkipReason(str(outcome))
 
     return alerts

@@ -1,4 +1,4 @@
-"""Backoff: if a sensor should ask for another run of its job, and when after a failure."""
+"""Backoff of sensors: whether to request another run of a job now, and when after a failure."""
 
 import time
 from collections.abc import Collection, Sequence
@@ -18,7 +18,10 @@ _UNFINISHED = [
 
 
 def not_now(instance: dg.DagsterInstance, job: str, pipeline: str) -> str:
-    """Why not to ask for a run now: one is at work, or the last one has just failed; else ""."""
+    """Return a reason not to request a run now; "" if there is none.
+
+    The reason is that a run is at work, or that the last one has just failed.
+    """
     tags = {"headrace/pipeline": pipeline}
     last = instance.get_run_records(dg.RunsFilter(job_name=job, tags=tags), limit=1)
     if not last:
@@ -38,18 +41,18 @@ def unfinished(
     jobs: Collection[str],
     but: Sequence[dg.DagsterRun] = (),
 ) -> list[dg.DagsterRun]:
-    """Runs of these jobs that wait or are at work, `but` for some."""
-    wanted = dg.RunsFilter(statuses=_UNFINISHED, tags={"headrace/pipeline": pipeline})
-    left_out = {run.run_id for run in but}
-    found = instance.get_runs(filters=wanted)
-    return [run for run in found if run.job_name in jobs and run.run_id not in left_out]
+    """Return the runs of these jobs that wait or are at work, except those in `but`."""
+    filters = dg.RunsFilter(statuses=_UNFINISHED, tags={"headrace/pipeline": pipeline})
+    excluded_ids = {run.run_id for run in but}
+    runs = instance.get_runs(filters=filters)
+    return [run for run in runs if run.job_name in jobs and run.run_id not in excluded_ids]
 
 
 def backoff(attempts: int) -> int:
-    """Microseconds until what failed so often is tried again: 10, 20, 40 minutes ... two hours."""
+    """Return the pause (us) after so many failed attempts: 10, 20, 40 minutes ... two hours."""
     return int(min(10 * MINUTE * 2 ** min(attempts, 8), 2 * HOUR))
 
 
 def request(pipeline: str) -> dg.RunRequest:
-    """A run that `not_now` recognises."""
+    """Return a run request with the tag by which `not_now` recognises the run."""
     return dg.RunRequest(tags={"headrace/pipeline": pipeline})

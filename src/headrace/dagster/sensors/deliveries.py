@@ -1,9 +1,9 @@
-"""Under the daemon by itself: a run when a delivery has come, and a build when it is published.
+"""Sensors that launch an ingest when a delivery has arrived, and a build once it is published.
 
-Both sensors look at what is, not at events: what the sources show against the ledger, and what is
-published against what was built. So nothing that happened while no daemon ran is lost. A daemon
-that dies between a launch and the cursor asks again with the same run keys, and Dagster refuses
-the double. Switch on these two, or the daily schedules.
+Both compare states instead of following events: the sources with the ledger, and the published
+tables with the last build. So nothing that happened while no daemon ran is lost. A daemon that dies
+after a launch and before it stores the cursor requests the same run keys again, and Dagster ignores
+the duplicate. Switch on either these two sensors or the daily schedules.
 """
 
 import json
@@ -35,24 +35,24 @@ if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
 
 SECONDS = 60
-# How often at most all is built again on what is published: a duration, in the environment.
+# Environment variable with the least time between two builds, a duration.
 BUILD_EVERY = "HEADRACE_BUILD_EVERY"
 _RUN_KEY = "dagster/run_key"
-# Jobs of which every run says which process executes it, from its first step on.
+# Jobs whose runs record the process that executes them, from the first step on.
 _MARKING = (INGEST, REFERENCE, BUILD)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A cursor: what was asked for last.
+class SensorCursor:
+    """Cursor of a sensor: its last request. The attributes are the keys of the stored JSON.
 
     Attributes:
-        work: digest of it.
-        turn: grows with everything that is asked for; part of the run keys.
-        attempt: how often the same had been asked for before.
-        at: when, int64 microseconds UTC.
-        whole: when all slots were last looked at.
-        dead: ids of runs that had died, and whose work was asked for again.
+        work: digest of the requested work.
+        turn: number of the request; part of the run keys.
+        attempt: number of earlier requests for the same work.
+        at: time of the request, int64 microseconds UTC.
+        whole: time of the last scan of all slots.
+        dead: ids of dead runs whose work was requested again.
     """
 
     work: str = ""
@@ -63,15 +63,15 @@ class Asked:
     dead: tuple[str, ...] = field(default=())
 
     @classmethod
-    def of(cls, cursor: str | None) -> "Asked":
-        given: dict[str, Any] = json.loads(cursor) if cursor else {}
-        return cls(**{**given, "dead": tuple(given.get("dead", ()))})
+    def of(cls, cursor: str | None) -> "SensorCursor":
+        document: dict[str, Any] = json.loads(cursor) if cursor else {}
+        return cls(**{**document, "dead": tuple(document.get("dead", ()))})
 
-    def next(self, work: str, now: int, **more: Any) -> "Asked":  # noqa: ANN401
-        """What is asked for now."""
+    def next(self, work: str, now: int, **changes: Any) -> "SensorCursor":  # noqa: ANN401
+        """Return the cursor after a request for `work`."""
         attempt = self.attempt + 1 if work == self.work else 0
-        given = {"work": work, "turn": self.turn + 1, "attempt": attempt, "at": now}
-        return Asked(**{**asdict(self), **given, **more})
+        updates = {"work": work, "turn": self.turn + 1, "attempt": attempt, "at": now}
+        return SensorCursor(**{**asdict(self), **updates, **changes})
 
     @property
     def cursor(self) -> str:
@@ -85,7 +85,7 @@ def deliveries_sensor(
 ) -> dg.SensorDefinition:
     """Return the sensor that runs `ingest` and `reference`, the `targets`, for new deliveries.
 
-    It also closes runs that died, and asks for what they had planned and not got to.
+    It also closes dead runs, and requests the slots that they had planned and did not reach.
     """
 
     @dg.sensor(
@@ -93,32 +93,36 @@ def deliveries_sensor(
         jobs=list(targets),
         minimum_interval_seconds=interval(SECONDS),
         default_status=status(),
-        description="Launches an ingest of deliveries that came, late and corrected ones too, and"
-        " goes on with what a run that died had planned.",
+        description="Launches an ingest of new deliveries, late and corrected ones too, and of the"
+        " slots that a dead run had planned.",
     )
     def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        before, now, instance = Asked.of(context.cursor), now_us(), context.instance
+        before, now, instance = SensorCursor.of(context.cursor), now_us(), context.instance
         dead = [
             run for run in abandoned(instance, pipeline.name, _MARKING) if run.job_name in _MARKING
         ]
-        # A run that died is closed once its work was asked for: a crash in between finds it again.
+        # A dead run is closed once its work was requested, so that a crash in between loses none.
         over = [run for run in dead if run.run_id in before.dead or run.job_name != INGEST]
         close(instance, over)
         dead = [run for run in dead if run not in over]
         if busy := unfinished(instance, pipeline.name, (INGEST, REFERENCE), dead):
             return _skip(f"run {busy[0].run_id[:8]} is at work", before)
-        whole = now - before.whole >= DAY
-        work = arrived(pipeline, home(), now, whole=whole)
+        all_slots = now - before.whole >= DAY
+        work = arrived(pipeline, home(), now, all_slots=all_slots)
         for table, slots in slots_of(instance, dead, INGEST).items():
             work[table] = sorted({*work.get(table, ()), *slots})
-        looked = now if whole else before.whole
+        scanned_at = now if all_slots else before.whole
         if not any(work.values()):
-            return _skip("nothing has come", Asked(**{**asdict(before), "whole": looked}))
-        asked = before.next(digest(work), now, whole=looked, dead=tuple(run.run_id for run in dead))
-        if asked.attempt and now < before.at + backoff(before.attempt):
+            return _skip(
+                "nothing has come", SensorCursor(**{**asdict(before), "whole": scanned_at})
+            )
+        after = before.next(
+            digest(work), now, whole=scanned_at, dead=tuple(run.run_id for run in dead)
+        )
+        if after.attempt and now < before.at + backoff(before.attempt):
             return _skip(f"tried at {iso(before.at)}, and to no avail", before)
         return dg.SensorResult(
-            run_requests=_requests(pipeline, work, asked.turn), cursor=asked.cursor
+            run_requests=_requests(pipeline, work, after.turn), cursor=after.cursor
         )
 
     return deliveries
@@ -127,10 +131,9 @@ def deliveries_sensor(
 def build_sensor(
     pipeline: "Pipeline", target: "AssetJob", home: Callable[[], Home] = Home.find
 ) -> dg.SensorDefinition:
-    """Return the sensor that runs `build` when what is published changed, at most once in
-    `HEADRACE_BUILD_EVERY`.
+    """Return the sensor that runs `build` when the published tables changed.
 
-    One that failed is tried again after a while.
+    It builds at most once in `HEADRACE_BUILD_EVERY`. A failed build is repeated after a pause.
     """
 
     @dg.sensor(
@@ -138,10 +141,10 @@ def build_sensor(
         job=target,
         minimum_interval_seconds=interval(SECONDS),
         default_status=status(),
-        description="Launches a build, features to monitors, over what was published meanwhile.",
+        description="Launches a build, features to monitors, when the published tables changed.",
     )
     def builds(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        before, now, instance = Asked.of(context.cursor), now_us(), context.instance
+        before, now, instance = SensorCursor.of(context.cursor), now_us(), context.instance
         if busy := unfinished(instance, pipeline.name, _MARKING):
             return _skip(f"run {busy[0].run_id[:8]} is at work", before)
         if lacking := _unpublished(pipeline, home()):
@@ -159,29 +162,29 @@ def build_sensor(
             wait = backoff(before.attempt)
         if before.turn and now < before.at + wait:
             return _skip(f"built last at {iso(before.at)}", before)
-        asked = before.next(work, now)
+        after = before.next(work, now)
         return dg.SensorResult(
-            run_requests=[dg.RunRequest(run_key=_key(pipeline.name, asked.turn))],
-            cursor=asked.cursor,
+            run_requests=[dg.RunRequest(run_key=_key(pipeline.name, after.turn))],
+            cursor=after.cursor,
         )
 
     return builds
 
 
-def _skip(why: str, asked: Asked) -> dg.SensorResult:
-    return dg.SensorResult(skip_reason=dg.SkipReason(why), cursor=asked.cursor)
+def _skip(why: str, cursor_state: SensorCursor) -> dg.SensorResult:
+    return dg.SensorResult(skip_reason=dg.SkipReason(why), cursor=cursor_state.cursor)
 
 
 def _requests(pipeline: "Pipeline", work: dict[str, list[str]], turn: int) -> list[dg.RunRequest]:
     by_day = {table: slots for table, slots in work.items() if slots != [SNAPSHOT_SLOT]}
-    whole = [table for table, slots in work.items() if slots == [SNAPSHOT_SLOT]]
+    snapshot_tables = [table for table, slots in work.items() if slots == [SNAPSHOT_SLOT]]
     requests = [_ingest(span, turn) for span in spans(by_day)]
-    if whole:
-        keys = [asset_names.table_key(table) for table in whole]
-        tags = {TABLES: ",".join(whole), "headrace/pipeline": pipeline.name}
+    if snapshot_tables:
+        keys = [asset_names.table_key(table) for table in snapshot_tables]
+        tags = {TABLES: ",".join(snapshot_tables), "headrace/pipeline": pipeline.name}
         requests.append(
             dg.RunRequest(
-                run_key=f"{turn} {','.join(whole)}",
+                run_key=f"{turn} {','.join(snapshot_tables)}",
                 job_name=REFERENCE,
                 asset_selection=keys,
                 asset_check_keys=[],
@@ -210,12 +213,12 @@ def _key(pipeline: str, turn: int) -> str:
 
 def _succeeded(instance: dg.DagsterInstance, pipeline: str, turn: int) -> bool:
     tags = {_RUN_KEY: _key(pipeline, turn), "headrace/pipeline": pipeline}
-    wanted = dg.RunsFilter(job_name=BUILD, tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS])
-    return bool(instance.get_runs(filters=wanted, limit=1))
+    filters = dg.RunsFilter(job_name=BUILD, tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS])
+    return bool(instance.get_runs(filters=filters, limit=1))
 
 
 def _unpublished(pipeline: "Pipeline", home: Home) -> list[str]:
-    """Tables that a build needs and that hold nothing."""
+    """Return the tables in which nothing is published yet."""
     from headrace.lake.tables.lake import Lake
 
     lake = Lake(home)

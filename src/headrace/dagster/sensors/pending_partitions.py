@@ -1,4 +1,4 @@
-"""Which slots a run has to look at. Nothing here knows of Dagster."""
+"""Slots that a run has to look at. This module does not depend on Dagster."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
 
 
-# What changed of days that are published is looked for among so many; of all of them once a day.
+# Published days are checked for changes if they are this recent; all of them once a day.
 RECENT = 14 * DAY
-# Slots in a row that cannot be read before a source counts as down, and is left alone for a while.
+# Slots in a row that cannot be read before a source counts as down, and is not read for a while.
 PATIENCE = 2
 
 
 def expected(pipeline: "Pipeline", table: Table, first: str = "", last: str = "") -> list[str]:
-    """The slots that the contract promises, within `first`..`last`; all if it promises none."""
+    """Return the slots that the contract promises, within `first`..`last`; all if it says none."""
     promised = table.expected_slots() if table.contract.coverage else pipeline.slots_of(table)
     return [slot for slot in promised if first <= slot and (not last or slot <= last)]
 
@@ -36,18 +36,20 @@ def expected_within(pipelines: "Sequence[Pipeline]", first: str, last: str) -> d
         for table in pipeline.tables
         if table.partitioned
     ]
-    found = {table.name: expected(one, table, first, last) for one, table in daily}
-    if (first or last) and daily and not any(found.values()):
-        every = [slot for one, table in daily for slot in expected(one, table)]
-        asked = " ".join(filter(None, (first and f"from {first}", last and f"to {last}")))
-        if not every:
-            raise DeclarationError(f"no table expects a delivery {asked}")
+    slots_by_table = {
+        table.name: expected(pipeline, table, first, last) for pipeline, table in daily
+    }
+    if (first or last) and daily and not any(slots_by_table.values()):
+        expected_slots = [slot for pipeline, table in daily for slot in expected(pipeline, table)]
+        range_text = " ".join(filter(None, (first and f"from {first}", last and f"to {last}")))
+        if not expected_slots:
+            raise DeclarationError(f"no table expects a delivery {range_text}")
         raise DeclarationError(
-            f"no table expects a delivery {asked}",
-            where=f"deliveries are expected from {min(every)} to {max(every)}",
-            fix=f"headrace run --from {min(every)} --to {max(every)}",
+            f"no table expects a delivery {range_text}",
+            where=f"deliveries are expected from {min(expected_slots)} to {max(expected_slots)}",
+            fix=f"headrace run --from {min(expected_slots)} --to {max(expected_slots)}",
         )
-    return found
+    return slots_by_table
 
 
 def due_slots(
@@ -59,54 +61,54 @@ def due_slots(
     fresh: Iterable[str] = (),
     newest: str | None = None,
 ) -> dict[str, list[str]]:
-    """{table: slots to run}, in order: those with a delivery that is not settled.
+    """{table: slots to run}, in order: those with an unsettled delivery.
 
-    A table in `fresh`, of which nothing was ever run, gets all its slots, so that those without a
-    delivery are seen to be missing. `newest` is looked at for the same reason.
+    A table in `fresh`, which was never run, gets all its slots, so that those without a delivery
+    are reported as missing. `newest` is included for the same reason.
     """
     from headrace.lake.ingest.protocol import outstanding
 
-    found: dict[str, list[str]] = {}
+    slots_by_table: dict[str, list[str]] = {}
     for table in pipeline.tables:
         if not table.partitioned:
             continue
         slots = expected(pipeline, table, first, last)
         due = slots if table.name in fresh else outstanding(table, slots, home)
-        found[table.name] = sorted({*due, *(slot for slot in slots if slot == newest)})
-    return found
+        slots_by_table[table.name] = sorted({*due, *(slot for slot in slots if slot == newest)})
+    return slots_by_table
 
 
-def arrived(pipeline: "Pipeline", home: Home, now: int, *, whole: bool) -> dict[str, list[str]]:
-    """{table: slots}, in order: deliveries that came by `now` and are not settled.
+def arrived(pipeline: "Pipeline", home: Home, now: int, *, all_slots: bool) -> dict[str, list[str]]:
+    """{table: slots}, in order: deliveries that arrived by `now` and are not settled.
 
     Slots that were never published are always looked at, published ones while they are recent.
 
     Args:
-        pipeline: whose sources are asked.
+        pipeline: the pipeline whose sources are read.
         home: where the state lives.
-        now: int64 microseconds UTC. A plan is delivered the day before: tomorrow is looked at too.
-        whole: look at all slots, however long ago.
+        now: int64 microseconds UTC. Plans are delivered a day ahead, so tomorrow is included.
+        all_slots: look at all slots, however old.
     """
     from headrace.lake.ingest.protocol import outstanding
 
-    found: dict[str, list[str]] = {}
+    slots_by_table: dict[str, list[str]] = {}
     for table in pipeline.tables:
-        slots = _looked_at(pipeline, table, home, now, whole=whole)
-        # The newest first: of a source that is down these are the days that somebody waits for.
+        slots = _looked_at(pipeline, table, home, now, all_slots=all_slots)
+        # The newest first: if a source is down, these are the most urgent days.
         if due := outstanding(table, slots[::-1], home, patience=PATIENCE):
-            found[table.name] = due[::-1]
-    return found
+            slots_by_table[table.name] = due[::-1]
+    return slots_by_table
 
 
 def _looked_at(
-    pipeline: "Pipeline", table: Table, home: Home, now: int, *, whole: bool
+    pipeline: "Pipeline", table: Table, home: Home, now: int, *, all_slots: bool
 ) -> list[str]:
     from headrace.lake.ledger.ledger import Ledger
 
     if not table.partitioned:
         return [SNAPSHOT_SLOT]
     slots = expected(pipeline, table, last=from_us(now + DAY).date().isoformat())
-    if whole:
+    if all_slots:
         return slots
     since = from_us(now - RECENT).date().isoformat()
     with Ledger(home) as ledger:

@@ -1,4 +1,4 @@
-"""Runs whose process was killed: Dagster would show them as running for ever."""
+"""Recovery of runs whose process was killed: Dagster would show them as running forever."""
 
 import os
 import socket
@@ -21,18 +21,18 @@ _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
 ]
 _PARTITION = "dagster/partition"
-# A run that nobody has marked so long after it last changed was never begun: its worker died first.
+# An unmarked run that has not changed for so long was never begun: its worker died first.
 BEGINS_WITHIN = 180.0  # seconds
 _MARKED: set[str] = set()  # runs that this process has marked
 
 
 def process_mark(pid: int) -> str:
-    """A process; with its beginning, where the system tells it, since numbers are used again."""
+    """Identify a process, with its start time where the system has it: process ids are reused."""
     return f"{socket.gethostname()}:{pid}:{_began(pid)}"
 
 
 def mark(context: dg.AssetExecutionContext) -> None:
-    """Say on the run which process executes it, so that another can tell when that one has died."""
+    """Tag the run with the process that executes it, so that others can see when it has died."""
     run_id = context.run.run_id
     if run_id not in _MARKED:
         _MARKED.add(run_id)
@@ -42,18 +42,18 @@ def mark(context: dg.AssetExecutionContext) -> None:
 def abandoned(
     instance: dg.DagsterInstance, pipeline: str, marking: Collection[str] = ()
 ) -> list[dg.DagsterRun]:
-    """Unfinished runs that a process of this machine executed and that nobody executes any more.
+    """Return unfinished runs of this machine whose process is gone.
 
     Args:
-        instance: whose runs.
-        pipeline: of which one.
-        marking: jobs of which every run is marked as soon as it begins: one that is not, a while
-            after it was launched, has died before.
+        instance: the Dagster instance.
+        pipeline: name of the pipeline.
+        marking: jobs whose runs are marked as soon as they begin: a run without a mark, a while
+            after its launch, died before it began.
     """
-    wanted = dg.RunsFilter(statuses=_UNFINISHED, tags={"headrace/pipeline": pipeline})
+    filters = dg.RunsFilter(statuses=_UNFINISHED, tags={"headrace/pipeline": pipeline})
     return [
         record.dagster_run
-        for record in instance.get_run_records(filters=wanted)
+        for record in instance.get_run_records(filters=filters)
         if not _alive(record.dagster_run.tags.get(MARK, ""))
         or (
             record.dagster_run.job_name in marking
@@ -64,27 +64,27 @@ def abandoned(
 
 
 def _idle(record: dg.RunRecord) -> float:
-    """Seconds since anything was written about the run."""
+    """Return the seconds since the run's record was last updated."""
     return time.time() - record.update_timestamp.timestamp()
 
 
 def slots_of(
     instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun], job: str
 ) -> dict[str, set[str]]:
-    """{table: slots} that these runs planned and that are not materialised by now."""
-    found: dict[str, set[str]] = {}
+    """{table: slots} that these runs planned and that are not materialised yet."""
+    slots_by_table: dict[str, set[str]] = {}
     for run in runs:
         if run.job_name != job:
             continue
         planned = _planned(run)
         for table in filter(None, run.tags.get(TABLES, "").split(",")):
-            done = instance.get_materialized_partitions(table_key(table))
-            found.setdefault(table, set()).update(planned - done)
-    return found
+            materialised = instance.get_materialized_partitions(table_key(table))
+            slots_by_table.setdefault(table, set()).update(planned - materialised)
+    return slots_by_table
 
 
 def close(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun]) -> None:
-    """Mark them as failed; last of all, so that a crash before it finds them again."""
+    """Mark runs as failed. Call it last: a crash before it then finds them again."""
     for run in runs:
         instance.report_run_failed(run, "the process that executed this run was killed")
 
@@ -99,7 +99,7 @@ def _alive(mark: str) -> bool:
     host, _, rest = mark.partition(":")
     pid = rest.partition(":")[0]
     if host != socket.gethostname():
-        return True  # another machine's run is not ours to judge
+        return True  # the state of a run on another machine is unknown here
     return pid.isdigit() and process_mark(int(pid)) == mark and _exists(int(pid))
 
 
@@ -114,7 +114,7 @@ def _exists(pid: int) -> bool:
 
 
 def _began(pid: int) -> str:
-    """Linux tells the tick at which a process began; elsewhere the number alone must do."""
+    """Return the start of a process in clock ticks on Linux; "" elsewhere."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

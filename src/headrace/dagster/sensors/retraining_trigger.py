@@ -1,8 +1,8 @@
-"""The retraining sensor forwards rows of the decision ledger, each exactly once, and no more.
+"""The retraining sensor launches one retraining for each trigger in the decision ledger.
 
-What makes it exactly once: a run key for each trigger, which Dagster launches once; and the ledger,
-in which a retraining has each of its steps once. What makes it at least once: a trigger whose runs
-have all died before its end is forwarded again, under a run key of its own.
+At most once: each trigger has its own run key, which Dagster launches once, and the ledger records
+each step of a retraining once. At least once: a trigger whose runs all died before its end is
+forwarded again under a new run key.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
 
 TAG = "headrace/trigger"
-# So long a run may take from its launch until it holds the lock of its retraining.
+# Longest time from the launch of a run until it holds the lock of its retraining.
 GRACE = timedelta(minutes=10)
-# A run that never began its retraining counts no attempt there; so many of them are enough.
+# Runs that never began their retraining, and so count as no attempt, before the sensor gives up.
 LAUNCHES = 10
 
 
@@ -51,8 +51,8 @@ def retraining_sensor(
 ) -> dg.SensorDefinition:
     """Return the sensor that runs `retrain` once per trigger, and again where the run died.
 
-    The cursor tells what was forwarded already. A daemon that dies between the launch and the
-    cursor asks again with the same key, and Dagster refuses the double.
+    The cursor is the last forwarded row. A daemon that dies after the launch and before it stores
+    the cursor requests the same run key again, and Dagster ignores the duplicate.
     """
 
     @dg.sensor(
@@ -69,7 +69,7 @@ def retraining_sensor(
         new = [trigger for trigger in waiting if trigger.sequence > after]
         old = [trigger for trigger in waiting if trigger.sequence <= after]
         requests = [_request(trigger, trigger.trigger_id) for trigger in new]
-        requests += _again(context.instance, pipeline, home, old)
+        requests += _relaunches(context.instance, pipeline, home, old)
         if not requests:
             return dg.SkipReason(f"no trigger after row {after} of the decision ledger")
         newest = max((trigger.sequence for trigger in waiting), default=0)
@@ -86,13 +86,13 @@ def _request(trigger: Trigger, run_key: str) -> dg.RunRequest:
     )
 
 
-def _again(
+def _relaunches(
     instance: dg.DagsterInstance,
     pipeline: "Pipeline",
     home: Callable[[], Home],
     forwarded: Iterable[Trigger],
 ) -> Iterator[dg.RunRequest]:
-    """Triggers that were forwarded and have not ended, and for which no run is left."""
+    """Yield runs for forwarded triggers that have not ended and have no live run."""
     for trigger in forwarded:
         runs = instance.get_run_records(dg.RunsFilter(tags={TAG: trigger.trigger_id}))
         if any(_lives(instance, pipeline, home, record) for record in runs):
@@ -100,7 +100,7 @@ def _again(
         if len(runs) >= LAUNCHES:
             _give_up(pipeline, home(), trigger, len(runs))
         else:
-            # without any run the key is the trigger's own: another Dagster, or its runs were wiped
+            # Without any run (another Dagster, or its runs were wiped) the trigger's own key works.
             key = trigger.trigger_id if not runs else f"{trigger.trigger_id}/{len(runs) + 1}"
             yield _request(trigger, key)
 
@@ -111,7 +111,7 @@ def _lives(
     home: Callable[[], Home],
     record: dg.RunRecord,
 ) -> bool:
-    """Whether the run is at work, or may still begin; a dead one is closed."""
+    """Return True if the run is at work or may still begin; close a dead one."""
     from headrace.retraining.workflow import at_work
 
     run = record.dagster_run
@@ -127,7 +127,7 @@ def _lives(
 
 
 def _give_up(pipeline: "Pipeline", home: Home, trigger: Trigger, runs: int) -> None:
-    """On record as failed, so that it is asked for no more; and a person is told."""
+    """Record the retraining as failed, so that it is not launched again, and page the owner."""
     from headrace.core.clock import now_us
     from headrace.monitoring import DecisionLedger
     from headrace.retraining.service import page_failure

@@ -1,6 +1,6 @@
 """Settings of the sensors, from the environment of the code server and the daemon.
 
-HEADRACE_SENSORS            `running` or `stopped` (default): state of sensors nobody has switched
+HEADRACE_SENSORS            `running` or `stopped` (default): state of sensors never switched
 HEADRACE_SENSOR_INTERVAL    seconds between two evaluations, instead of each sensor's own
 HEADRACE_RUN_STARTS_WITHIN  seconds after which a run that no worker has begun counts as dead
 """

@@ -26,7 +26,7 @@ from headrace.retraining.triggers import open_triggers
 def take_in(pipeline: Pipeline, home: Home, *, whole: bool = False) -> list[SlotResult]:
     """Everything that has come and is not settled; then alerts look at how it went."""
     found: list[SlotResult] = []
-    for name, slots in arrived(pipeline, home, now_us(), whole=whole).items():
+    for name, slots in arrived(pipeline, home, now_us(), all_slots=whole).items():
         table = pipeline.table(name)
         results = ingest(table, slots, home)
         report_unreadable_sources(home, table, results)
