@@ -12,7 +12,7 @@ from headrace.sources.sampling.sample import Sample
 def seen(kind, form, address, **about):
     columns = {"id": ["1", "2"], "updated_at": ["2024-01-01T00:00:00Z"] * 2, "n": ["a", "b"]}
     table = pa.table(columns)
-    return inspect_sample(Sample(address, kind, form, "x", table, whole=True, about=about))
+    return inspect_sample(Sample(address, kind, form, "x", table, complete=True, details=about))
 
 
 SQL = (

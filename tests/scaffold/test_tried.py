@@ -15,7 +15,7 @@ from headrace.sources.sampling.sample import Sample
 
 def seen(*rows, keys=(), **columns):
     table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
-    return inspect_sample(Sample("here", "file", "csv", "given", table, whole=True, keys=keys))
+    return inspect_sample(Sample("here", "file", "csv", "given", table, complete=True, keys=keys))
 
 
 def test_types_nulls_and_ranges_are_those_of_numbers():

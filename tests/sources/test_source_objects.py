@@ -188,4 +188,4 @@ def test_a_sample_of_objects(place):
     for day in (1, 2):
         place.put(f"dt=2024-01-0{day}/part.parquet", ROWS)
     found = sample_files(f"{place.address}/**/*.parquet", Limits())
-    assert (found.table.num_rows, found.total, found.about["files"]) == (4, 4, 2)
+    assert (found.table.num_rows, found.total, found.details["files"]) == (4, 4, 2)

@@ -47,14 +47,14 @@ def test_every_form_gives_the_same_rows(tmp_path, name, data, about):
     (tmp_path / name).write_bytes(data)
     found = sample_files(str(tmp_path / name), MOST)
     assert found.table.to_pylist() == ROWS
-    assert found.whole
-    assert about.items() <= found.about.items()
+    assert found.complete
+    assert about.items() <= found.details.items()
 
 
 def test_parquet_and_zip(tmp_path):
     parquet(tmp_path / "a.parquet")
     found = sample_files(str(tmp_path / "a.parquet"), MOST)
-    assert (found.table.to_pylist(), found.total, found.whole) == (ROWS, 2, True)
+    assert (found.table.to_pylist(), found.total, found.complete) == (ROWS, 2, True)
     assert found.declared == {"id": "int64", "name": "string"}
     for member, data in (
         ("x.csv", CSV.encode()),
@@ -64,19 +64,19 @@ def test_parquet_and_zip(tmp_path):
             archive.writestr(member, data)
         found = sample_files(str(tmp_path / "a.zip"), MOST)
         assert found.table.to_pylist() == ROWS
-        assert found.about["member"] == member
+        assert found.details["member"] == member
 
 
 def test_no_more_is_read_than_the_limit(tmp_path):
     lines = "".join(f"{n},{'x' * 50}\n" for n in range(100_000))
     (tmp_path / "a.csv").write_text(f"id,text\n{lines}")
     found = sample_files(str(tmp_path / "a.csv"), Limits(10_000_000, 100_000))
-    assert not found.whole
+    assert not found.complete
     assert found.table.num_rows == pytest.approx(100_000 / 57, rel=0.1)
     assert set(found.table["text"].to_pylist()) == {"x" * 50}, "no half line"
     pq.write_table(pa.table({"id": range(100_000)}), tmp_path / "a.parquet", row_group_size=1000)
     found = sample_files(str(tmp_path / "a.parquet"), Limits(rows=1500))
-    assert (found.table.num_rows, found.total, found.whole) == (1500, 100_000, False)
+    assert (found.table.num_rows, found.total, found.complete) == (1500, 100_000, False)
 
 
 def test_a_folder_shows_its_pattern_and_where_files_differ(tmp_path):
@@ -86,11 +86,11 @@ def test_a_folder_shows_its_pattern_and_where_files_differ(tmp_path):
     (tmp_path / "_SUCCESS").touch()
     (tmp_path / "half.csv.part").write_text("id,na")
     found = sample_files(str(tmp_path), MOST)
-    assert (found.about["files"], found.about["pattern"]) == (5, "sales_{slot}.csv")
+    assert (found.details["files"], found.details["pattern"]) == (5, "sales_{slot}.csv")
     assert found.name == "sales"
     assert any("no name; also title" in note for note in found.notes)
     some = sample_files(str(tmp_path / "sales_2024-01-0[12].csv"), MOST)
-    assert some.about["files"] == 2
+    assert some.details["files"] == 2
 
 
 def test_compressed_files_are_sampled_as_the_file_inside(tmp_path):
@@ -99,14 +99,14 @@ def test_compressed_files_are_sampled_as_the_file_inside(tmp_path):
         packed = pa.compress(text.encode(), codec=codec, asbytes=True)
         (tmp_path / f"sales_2024-01-{day}.csv.{suffix}").write_bytes(packed)
     found = sample_files(str(tmp_path), MOST)
-    assert (found.name, found.about["pattern"], found.format) == (
+    assert (found.name, found.details["pattern"], found.format) == (
         "sales",
         "sales_{slot}.csv",
         "csv",
     )
     assert found.table.num_rows == found.total
     few = sample_files(str(tmp_path / "sales_2024-01-01.csv.gz"), Limits(100, 1000))
-    assert (few.table.num_rows, few.whole, few.about["compression"]) == (100, False, "gzip")
+    assert (few.table.num_rows, few.complete, few.details["compression"]) == (100, False, "gzip")
 
 
 @pytest.mark.parametrize(
@@ -116,10 +116,10 @@ def test_compressed_files_are_sampled_as_the_file_inside(tmp_path):
         ("a.csv", b"id,name\n", "no row"),
         ("a.csv", b"\x00\x01\x02", "no text"),
         ("a.csv", gzip.compress(b"id\n1\n", mtime=0), "no text"),
-        ("a.parquet", b"PAR1 and then", "no whole Parquet file"),
-        ("a.zip", b"PK\x03\x04", "no whole zip file"),
-        ("a.csv.gz", gzip.compress(b"id\n1\n", mtime=0)[:-4], "no whole gzip file"),
-        ("a.csv.zst", b"id\n1\n", "no whole zstd file"),
+        ("a.parquet", b"PAR1 and then", "not a complete Parquet file"),
+        ("a.zip", b"PK\x03\x04", "not a complete zip file"),
+        ("a.csv.gz", gzip.compress(b"id\n1\n", mtime=0)[:-4], "not a complete gzip file"),
+        ("a.csv.zst", b"id\n1\n", "not a complete zstd file"),
         ("a.json", b"{}", "no row"),
     ],
 )
@@ -162,12 +162,12 @@ def database(request, tmp_path):
 def test_a_table(database):
     found = sample_sql(f"{database}#{NAME}", MOST)
     assert found.table.select(["id", "name"]).to_pylist() == ROWS
-    assert found.whole
+    assert found.complete
     assert found.total == 2
     assert found.declared["id"].lower().startswith("int")
     assert any("column raw" in note for note in found.notes)
     some = sample_sql(f"{database}#{NAME}", Limits(rows=1))
-    assert (some.table.num_rows, some.whole) == (1, False)
+    assert (some.table.num_rows, some.complete) == (1, False)
 
 
 def test_a_missing_table_names_those_that_are_there(database):
@@ -243,7 +243,7 @@ def test_http(server):
         found = sample_http(f"{server}{path}?api_key=hidden", MOST)
         assert found.table.to_pylist() == ROWS
         assert "hidden" not in found.address
-    assert not sample_http(f"{server}/page", MOST).whole, "there is a next page"
+    assert not sample_http(f"{server}/page", MOST).complete, "there is a next page"
     for path, what in (("/gone", "404"), ("/html", "page for people"), ("/none", "empty")):
         with pytest.raises(SourceError, match=what):
             sample_http(f"{server}{path}", MOST)

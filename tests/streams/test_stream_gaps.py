@@ -1,4 +1,4 @@
-"""Events that the broker deleted unread, also while a consumer runs, and streams made anew."""
+"""Events that the broker deleted unread, also while a consumer runs, and recreated streams."""
 
 from contextlib import closing
 
@@ -17,7 +17,7 @@ def read(broker, most=50):
     """(events, lost before each of them) of one reading; an empty one is tried again."""
     for _ in range(10):
         if found := broker.read("", most, 0.2):
-            return len(found), [one.lost for one in found if one.lost]
+            return len(found), [one.missed for one in found if one.missed]
     return 0, []
 
 
@@ -40,7 +40,7 @@ def test_events_deleted_in_the_middle(world):
         _, _, third = broker.read("", 3, 0.5)
         assert broker.waiting("", third.position) == Waiting(7, pytest.approx(third.at, abs=1e7), 0)
         world.side.delete(5)
-        assert broker.waiting("", third.position).lost == 1
+        assert broker.waiting("", third.position).missed == 1
         assert read(broker) == (6, [1])
 
 
@@ -70,9 +70,9 @@ def test_a_stream_made_anew_that_is_longer(world):
         world.side.drop()
         world.side.create()
         world.side.send([event(n) for n in range(9)])
-        with pytest.raises(SourceError, match="made anew"):
+        with pytest.raises(SourceError, match="recreated"):
             broker.waiting("", after)
-        with pytest.raises(SourceError, match="made anew"):
+        with pytest.raises(SourceError, match="recreated"):
             read(broker)
 
 
@@ -150,7 +150,7 @@ def started(broker, **options):
 
 
 def test_what_came_before_a_gap_is_taken():
-    events = [Event("1", 0, b"{}"), Event("2", 0, b"{}"), Event("9", 0, b"{}", lost=6)]
+    events = [Event("1", 0, b"{}"), Event("2", 0, b"{}"), Event("9", 0, b"{}", missed=6)]
     reader, buffer = started(Fake(events))
     reader._thread.join(5)
     reader.stop()

@@ -73,10 +73,10 @@ def test_a_topic_made_anew_that_is_longer(world, monkeypatch):
         other = MockCluster()
         other.send([event(n) for n in range(9)])
         monkeypatch.setenv("HEADRACE_KAFKA", other.address)
-        assert broker.waiting("0", last.position).lost == 0
+        assert broker.waiting("0", last.position).missed == 0
     with (
         closing(open_broker(world.stream)) as broker,
-        pytest.raises(SourceError, match="made anew"),
+        pytest.raises(SourceError, match="recreated"),
     ):
         broker.waiting("0", last.position)
 

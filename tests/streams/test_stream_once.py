@@ -195,7 +195,7 @@ def test_a_stream_made_anew_is_not_taken_for_the_old_one(world):
     world.side.drop()
     world.side.create()
     world.side.send([event(99)])
-    with pytest.raises(SourceError, match="made anew"):
+    with pytest.raises(SourceError, match="recreated"):
         world.run()
 
 

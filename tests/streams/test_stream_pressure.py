@@ -24,7 +24,7 @@ def made(count, size=10, at=0):
 
 def test_a_full_buffer_has_no_room():
     buffer = Buffer(events=10, size=1000)
-    buffer.put(made(10))
+    buffer.add(made(10))
     assert buffer.room(0.0) == (0, 0)
     assert len(buffer.take(4, 1000, linger=0, timeout=0)) == 4
     assert buffer.room(0.0) == (4, 940)
@@ -32,7 +32,7 @@ def test_a_full_buffer_has_no_room():
 
 def test_bytes_bound_a_buffer_too():
     buffer = Buffer(events=1000, size=100)
-    buffer.put(made(10, size=10))
+    buffer.add(made(10, size=10))
     assert buffer.room(0.0) == (0, 0)
     assert len(buffer.take(1000, 35, linger=0, timeout=0)) == 3
     assert buffer.fill.bytes == 70
@@ -40,22 +40,22 @@ def test_bytes_bound_a_buffer_too():
 
 def test_an_event_larger_than_a_batch_gets_past():
     buffer = Buffer(events=10, size=100)
-    buffer.put(made(2, size=500))
+    buffer.add(made(2, size=500))
     assert len(buffer.take(10, 100, linger=0, timeout=0)) == 1
     assert len(buffer.take(10, 100, linger=0, timeout=0)) == 1
 
 
 def test_a_batch_ends_with_its_day():
     buffer = Buffer(events=100, size=10_000)
-    buffer.put([*made(3), *made(2, at=86_400 * SECOND)])
+    buffer.add([*made(3), *made(2, at=86_400 * SECOND)])
     assert [event.slot for event in buffer.take(100, 10_000, 5, 0)] == ["1970-01-01"] * 3
     assert len(buffer.take(100, 10_000, 0, 0)) == 2
 
 
 def test_a_batch_waits_for_its_linger():
     buffer = Buffer(events=100, size=10_000)
-    buffer.put(made(1))
-    threading.Timer(0.2, buffer.put, (made(1),)).start()
+    buffer.add(made(1))
+    threading.Timer(0.2, buffer.add, (made(1),)).start()
     assert buffer.take(100, 10_000, linger=0.6, timeout=0.05) == []  # nor does a consumer stand
     assert len(buffer.take(100, 10_000, linger=0.6, timeout=5)) == 2
 

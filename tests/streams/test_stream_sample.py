@@ -20,11 +20,11 @@ def address(world) -> str:
 def test_the_oldest_events_are_shown_and_stay(world):
     world.side.send([event(n, n) for n in range(30)] + [b"nonsense"])
     found = take(address(world), Limits(rows=20))
-    assert (found.kind, found.total, found.whole) == ("topic", 31, False)
+    assert (found.kind, found.total, found.complete) == ("topic", 31, False)
     assert found.table["id"].to_pylist() == [str(n) for n in range(20)]
-    assert world.side.name in found.about["place"]
+    assert world.side.name in found.details["place"]
     whole = sample_topic(address(world), Limits())
-    assert whole.whole
+    assert whole.complete
     assert "quarantine" in whole.notes[0]
     assert world.side.left() == 31
     assert world.run() == 31, "a consumer that starts now misses nothing"
@@ -47,7 +47,7 @@ def test_what_is_not_there_says_so(world):
 def test_a_subject_finds_its_stream(world):
     world.side.send([json.dumps({"id": 1}).encode()])
     found = sample_topic(f"{NATS}#{world.side.name}", Limits())
-    assert found.about["place"] == f'NatsSubject("{world.side.name}")'
+    assert found.details["place"] == f'NatsSubject("{world.side.name}")'
 
 
 def test_kafka(tmp_path):
@@ -55,5 +55,5 @@ def test_kafka(tmp_path):
     side.send([event(n, n) for n in range(10)])
     found = sample_topic(f"kafka://{side.address}#events", Limits())
     assert found.table.num_rows == 10
-    assert found.about["place"] == 'KafkaTopic("events")'
+    assert found.details["place"] == 'KafkaTopic("events")'
     assert isinstance(World(tmp_path, side), World)

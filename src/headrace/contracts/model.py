@@ -115,8 +115,8 @@ class Field:
     """Column of a contract. `max_abs` and `sentinels` are in stored units, quantised by `scale`.
 
     `levels` is the meaning of codes: {code: meaning}, codes as text. `explained_by` lists sets of
-    columns each of which nearly determines this one, for the detection of semantic changes. A
-    hidden column exists only while rows are conformed and has no field id.
+    columns, for the detection of semantic changes: each set nearly determines this column. A hidden
+    column exists only while rows are conformed and has no field id.
     """
 
     name: str

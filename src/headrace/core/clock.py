@@ -136,7 +136,7 @@ def end_of(text: str) -> int:
     """Return when a period ends: after a duration such as `7d`, at a moment, or after a day.
 
     Raises:
-        DeclarationError: it is none of these.
+        DeclarationError: the text has another form.
     """
     text = text.strip()
     if _DURATION.fullmatch(text):

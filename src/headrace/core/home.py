@@ -120,8 +120,8 @@ def _refuse_foreign_clock(root: Path) -> None:
     clock = os.environ.get(CLOCK)
     if clock is None:
         return
-    own = Path(clock).absolute().parent.resolve()
-    if root.absolute().resolve() != own:
+    clock_home = Path(clock).absolute().parent.resolve()
+    if root.absolute().resolve() != clock_home:
         what, fix = f"{CLOCK} is set, and this is not its home", f"unset {CLOCK}"
     elif os.environ.get("HEADRACE_STORE"):
         what, fix = "a home in virtual time keeps its releases to itself", "unset HEADRACE_STORE"
@@ -132,8 +132,8 @@ def _refuse_foreign_clock(root: Path) -> None:
 
 def default_root() -> Path:
     """Return the folder of the home unless a caller names another; nothing is created."""
-    if named := os.environ.get("HEADRACE_HOME"):
-        return _checked("HEADRACE_HOME", Path(named).absolute())
+    if configured := os.environ.get("HEADRACE_HOME"):
+        return _checked("HEADRACE_HOME", Path(configured).absolute())
     return (project_root() / ".headrace").absolute()
 
 
@@ -178,8 +178,8 @@ def _checked(variable: str, folder: Path) -> Path:
 
 def project_root(start: Path | None = None) -> Path:
     """Return the nearest folder upwards with a pyproject.toml, else the current folder."""
-    here = (start or Path.cwd()).absolute()
-    for folder in (here, *here.parents):
+    current = (start or Path.cwd()).absolute()
+    for folder in (current, *current.parents):
         if (folder / "pyproject.toml").exists():
             return folder
-    return here
+    return current

@@ -29,9 +29,9 @@ READ_ONLY = "this page is read-only"
 Listener = Callable[[str, Mapping[str, Any]], None]
 
 
-def nobody(table: str, done: Mapping[str, Any]) -> None:
+def nobody(table: str, decision: Mapping[str, Any]) -> None:
     """Listener of a server beside which nothing else shows decisions."""
-    del table, done
+    del table, decision
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Acting:
     """Permission of a server to act, made once a process.
 
     Attributes:
-        listener: told of every action that was taken.
+        listener: called after every action.
         token: the secret that every form of this process carries.
     """
 
@@ -120,9 +120,9 @@ def act_on_batch(
         DeclarationError: no such action, no reason, or no such batch.
         RefusedError: the policy or the state of the batch does not admit it; that is on record.
     """
-    action, reason = _asked(form, BUTTONS)
+    action, reason = _requested_action(form, BUTTONS)
     expires = form.get("expires", "").strip() if BATCH_ACTIONS[action].expires != "never" else ""
-    done = batch_actions.perform(
+    decision = batch_actions.perform(
         action,
         home,
         table,
@@ -131,26 +131,26 @@ def act_on_batch(
         reason=reason,
         expires=expires or None,
     )
-    acting.listener(table.name, done)
-    if left := done.get("incomplete"):
+    acting.listener(table.name, decision)
+    if remaining := decision.get("incomplete"):
         raise RefusedError(
             "recorded, and not yet in force everywhere",
             where=f"table {table.name}",
-            fix="; ".join(left),
+            fix="; ".join(remaining),
         )
 
 
 def act_on_monitor(home: Home, pipeline: Pipeline, form: Mapping[str, str]) -> None:
     """Acknowledge a window, or accept its data, as `headrace monitor` would."""
-    action, reason = _asked(form, MONITOR_ACTIONS)
+    action, reason = _requested_action(form, MONITOR_ACTIONS)
     act = monitor_acknowledge.acknowledge if action == "ack" else monitor_accept.accept
     act(pipeline, home, form.get(f"{action}-day", ""), principal=local_user(), reason=reason)
 
 
-def _asked(form: Mapping[str, str], known: tuple[str, ...]) -> tuple[str, str]:
+def _requested_action(form: Mapping[str, str], allowed: tuple[str, ...]) -> tuple[str, str]:
     action, reason = form.get("action", ""), form.get("reason", "").strip()
-    if action not in known:
-        raise DeclarationError("no action was chosen", fix=f"one of {', '.join(known)}")
+    if action not in allowed:
+        raise DeclarationError("no action was chosen", fix=f"one of {', '.join(allowed)}")
     if not reason:
         raise DeclarationError("a reason is missing", fix="say why; it is recorded for good")
     return action, reason

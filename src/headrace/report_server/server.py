@@ -29,7 +29,7 @@ class ReportServer(ThreadingHTTPServer):
 
     def __init__(self, site: Site, host: str, port: int) -> None:
         if site.acting and not is_loopback(host):
-            site = replace(site, acting=None)  # whoever reaches it is not verified
+            site = replace(site, acting=None)  # its callers are not verified
         self.acts = site.acting is not None
         if ":" in host:
             self.address_family = socket.AF_INET6
@@ -89,11 +89,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _misnamed(self) -> Answer | None:
         """The refusal of a request for another name than this server's."""
-        asked = host_name(self.headers.get("Host", ""))
-        if self.names is None or asked in self.names:
+        name = host_name(self.headers.get("Host", ""))
+        if self.names is None or name in self.names:
             return None
-        said = f"this server is not called {asked}; see HEADRACE_REPORTS_URL\n"
-        return Answer(HTTPStatus.MISDIRECTED_REQUEST, said.encode(), "text/plain; charset=utf-8")
+        text = f"this server is not called {name}; see HEADRACE_REPORTS_URL\n"
+        return Answer(HTTPStatus.MISDIRECTED_REQUEST, text.encode(), "text/plain; charset=utf-8")
 
     def _send(self, answer: Answer, *, head: bool = False) -> None:
         self.send_response(answer.status)
@@ -112,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What the base class refuses (other methods, bad requests), under the same headers."""
+        """Send an error of the base class (other methods, bad requests) with the same headers."""
         del explain
         status = HTTPStatus(code)
         if status is HTTPStatus.NOT_IMPLEMENTED:
@@ -122,4 +122,4 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(Answer(status, text.encode(errors="replace"), "text/plain; charset=utf-8"))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-        """Nothing: whoever needs a log puts a server with a login in front."""
+        """Log nothing: a server with a login in front can keep a log."""

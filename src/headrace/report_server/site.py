@@ -56,7 +56,7 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What goes back: a page, or where to go instead."""
+    """Answer to a request: a page, or a redirect."""
 
     status: HTTPStatus
     body: bytes = b""
@@ -71,10 +71,10 @@ class Answer:
 
 
 class Remembered(OrderedDict[tuple[str, ...], Comparison]):
-    """Comparisons by what they are of; the oldest leave."""
+    """Cache of comparisons; the oldest are dropped."""
 
-    def __setitem__(self, key: tuple[str, ...], found: Comparison) -> None:
-        super().__setitem__(key, found)
+    def __setitem__(self, key: tuple[str, ...], comparison: Comparison) -> None:
+        super().__setitem__(key, comparison)
         while len(self) > REMEMBERED:
             self.popitem(last=False)
 
@@ -140,7 +140,7 @@ class Site:
         match parts:
             case ["batch", table, batch_id]:
                 declared = pipeline_of(self.pipelines, table).table(table)
-                act_on_batch(acting, self.home, declared, self._one(table, batch_id), body)
+                act_on_batch(acting, self.home, declared, self._batch_id(table, batch_id), body)
             case ["monitor", name]:
                 act_on_monitor(self.home, self._watched(name), body)
 
@@ -162,43 +162,43 @@ class Site:
         return batch_rows(self.home, pipeline_of(self.pipelines, table).table(table))
 
     def _index(self, only: str) -> Index:
-        chosen = [only] if only else self.tables
-        found = {table: [_line(row) for row in self._rows(table)] for table in chosen}
-        lines = [line for rows in found.values() for line in rows]
+        tables = [only] if only else self.tables
+        lines_by_table = {table: [_line(row) for row in self._rows(table)] for table in tables}
+        lines = [line for rows in lines_by_table.values() for line in rows]
         lines.sort(key=lambda line: (line.slot, line.arrived_at, line.table), reverse=True)
-        others = [one for one in lines if one.state != "pending" and one.verdict != "PASS"]
+        recent = [line for line in lines if line.state != "pending" and line.verdict != "PASS"]
         return Index(
             tables=tuple(self.tables),
-            pending=tuple(one for one in lines if one.state == "pending"),
-            recent=tuple(others[:LISTED]),
-            older=len(others[LISTED:]),
+            pending=tuple(line for line in lines if line.state == "pending"),
+            recent=tuple(recent[:LISTED]),
+            older=len(recent[LISTED:]),
             rendered_at=now_us(),
             only=only,
-            missing=tuple(self._missing(found)),
+            missing=tuple(self._missing(lines_by_table)),
             monitors=tuple(
                 (pipeline.monitor.name, _open_of(pipeline, self.home))
                 for pipeline in self.pipelines
             ),
         )
 
-    def _missing(self, found: dict[str, list[Line]]) -> Iterator[Missing]:
+    def _missing(self, lines_by_table: dict[str, list[Line]]) -> Iterator[Missing]:
         today = from_us(now_us()).date().isoformat()
-        for name, lines in found.items():
+        for name, lines in lines_by_table.items():
             table = pipeline_of(self.pipelines, name).table(name)
-            there = {line.slot for line in lines}
-            slots = [slot for slot in table.expected_slots(today) if slot not in there]
+            delivered = {line.slot for line in lines}
+            slots = [slot for slot in table.expected_slots(today) if slot not in delivered]
             if slots:
                 yield Missing(name, len(slots), slots[0], slots[-1])
 
-    def _one(self, table: str, which: str) -> str:
-        """The whole id of the batch whose id starts so."""
-        found = [r["batch"] for r in self._rows(table) if str(r["batch"]).startswith(which)]
-        if len(found) != 1 or not which:
-            raise _none(table, f"batch {which}")
-        return str(found[0])
+    def _batch_id(self, table: str, prefix: str) -> str:
+        """Return the full id of the batch whose id starts with `prefix`."""
+        batch_ids = [r["batch"] for r in self._rows(table) if str(r["batch"]).startswith(prefix)]
+        if len(batch_ids) != 1 or not prefix:
+            raise _none(table, f"batch {prefix}")
+        return str(batch_ids[0])
 
-    def _batch(self, table: str, which: str, form: Form | None) -> Answer:
-        pipeline, batch_id = pipeline_of(self.pipelines, table), self._one(table, which)
+    def _batch(self, table: str, prefix: str, form: Form | None) -> Answer:
+        pipeline, batch_id = pipeline_of(self.pipelines, table), self._batch_id(table, prefix)
         slots = [row["slot"] for row in self._rows(table) if row["batch"] == batch_id]
         link = partial(action_link, pipeline.name, table, batch_id, slots[0])
         # One at a time: a report reads whole columns, and there is one reader or a few.
@@ -210,11 +210,11 @@ class Site:
 
     def _watched(self, name: str) -> Pipeline:
         """The pipeline of a monitor."""
-        found = [pipeline for pipeline in self.pipelines if pipeline.monitor.name == name]
-        if not found:
+        pipelines = [pipeline for pipeline in self.pipelines if pipeline.monitor.name == name]
+        if not pipelines:
             names = ", ".join(pipeline.monitor.name for pipeline in self.pipelines)
             raise DeclarationError(f"There is no monitor {name}.", fix=f"one of {names}")
-        return found[0]
+        return pipelines[0]
 
     def _monitor(self, name: str, form: Form | None) -> Answer:
         report = monitor_report(self._watched(name), self.home)
@@ -243,7 +243,7 @@ def action_link(
     action: str,
     **fields: Any,  # noqa: ANN401 - handed on
 ) -> str:
-    """Where the orchestrator does an action on a batch, all but the reason filled in."""
+    """Return the orchestrator's form for an action on a batch, all but the reason filled in."""
     if action not in ACTIONS:
         return ""
     return action_url(None, action, table, batch_id, location=location, slot=slot, **fields)

@@ -56,7 +56,7 @@ def declared(
     if sample.kind == "http":
         return _api(inspected, name)
     if sample.kind == "topic":
-        place = str(sample.about["place"])
+        place = str(sample.details["place"])
         return Declared(
             "NoFiles",
             (_text(name),),
@@ -120,14 +120,14 @@ def _api(inspected: InspectedSample, name: str) -> Declared:
 
 def _files(inspected: InspectedSample, name: str) -> Declared:
     sample = inspected.sample
-    place, pattern = str(sample.about["folder"]), str(sample.about.get("pattern") or "")
+    place, pattern = str(sample.details["folder"]), str(sample.details.get("pattern") or "")
     if sample.format == "parquet":
         glob = pattern or "**/*.parquet"
         arguments = (_text(name), _text(place), _text(glob), PRODUCER)
         objects = ("from headrace.sources.objects import ParquetObjects",)
         return Declared("ParquetObjects", arguments, objects, partitioned="{slot}" in glob)
     where = _text(place) if place.startswith("s3://") else f"Path({_text(place)})"
-    suffix = "zip" if "member" in sample.about else {"csv": "csv"}.get(sample.format, "ndjson")
+    suffix = "zip" if "member" in sample.details else {"csv": "csv"}.get(sample.format, "ndjson")
     pattern = pattern if "/" not in pattern else ""
     pattern = pattern or f"{name}_{{slot}}*.{suffix}"
     imports = ("from pathlib import Path", "from headrace.sources.files import DropFolder")

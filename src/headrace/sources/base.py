@@ -1,4 +1,4 @@
-"""What a source hands over: a `Delivery`, and the protocol that every reader follows."""
+"""`Delivery`, the unit that a source delivers, and the protocol that every reader follows."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -16,9 +16,9 @@ STANDALONE = ("events", "changes", "objects")
 
 @dataclass(frozen=True)
 class Offsets:
-    """Which part of a stream a delivery holds; recorded in the same transaction as the delivery.
+    """Part of a stream that a delivery holds; recorded in the same transaction as the delivery.
 
-    A stream is events of a broker, or what a source reads on from where it stopped.
+    A stream is the events of a broker, or a source that is read on from where reading stopped.
 
     Attributes:
         stream: name of the stream.
@@ -27,7 +27,7 @@ class Offsets:
         first, last: positions of the first and the last event, as the broker writes them.
         events: how many there are.
         first_at, last_at: when the broker received them, int64 microseconds UTC.
-        lost: events before these that the broker had deleted unread, as somebody has accepted.
+        missed: events before these that the broker had deleted unread; the loss was accepted.
     """
 
     stream: str
@@ -38,7 +38,7 @@ class Offsets:
     events: int
     first_at: int
     last_at: int
-    lost: int = 0
+    missed: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,18 @@ class Delivery:
 
     Attributes:
         source: name of the source; part of the batch id.
-        slot: what it is a delivery for, such as an ISO day; part of the batch id.
+        slot: the partition that it is for, such as an ISO day; part of the batch id.
         payload: the bytes. "csv": the file. "ndjson": one JSON object a line.
             "pages": one API page a line, each a JSON object with a list "records".
-            "events": one event of a stream a line; each stands alone, so a bad one is quarantined
-            where a bad line of a file would break the whole batch.
+            "events": one event of a stream a line. Events are independent: a bad one is
+            quarantined, while a bad line of a file breaks the whole batch.
             "parquet": a whole Parquet file. "objects": not the bytes but a reference to a Parquet
             object, `headrace.sources.delivery_reference`; `origin` is where it lies.
             "changes": rows that changed since the delivery before, one JSON object a line.
         format: how `headrace.sources.parse.read_rows` reads the payload.
         origin: path or address it was read from, for people; not part of the batch id.
         arrived_at: microseconds since the epoch, UTC; not part of the batch id.
-        producer: who answers for the content.
+        producer: team or system that is responsible for the content.
         sequence: place among the deliveries now visible for the slot, oldest first.
         offsets: the events of a stream that this is; None for everything else.
     """
@@ -87,10 +87,10 @@ class Delivery:
 
 
 class Past(Protocol):
-    """What was taken of a source so far, by one table: as the ledger has it, and nothing else."""
+    """Deliveries of a source that a table has recorded so far, from the ledger."""
 
     def position(self, lane: str = "") -> str:
-        """Where the last delivery that was recorded ends; "" if there is none."""
+        """Return the position at which the last recorded delivery ends; "" if there is none."""
         ...
 
     def deliveries(self, lane: str = "") -> Iterator[tuple[str, bytes]]:
@@ -102,16 +102,16 @@ class Past(Protocol):
         ...
 
     def is_published(self, lane: str = "") -> bool:
-        """Whether the delivery that was recorded last is in the table."""
+        """Return True if the last recorded delivery is in the table."""
         ...
 
     @property
     def hint(self) -> str:
-        """What `remember` was last given; "" if nothing, or if it got lost."""
+        """Hint that was last passed to `remember`; "" if there is none, or it was lost."""
         ...
 
     def remember(self, hint: str) -> None:
-        """Keep what only spares work: it may get lost, and must not be needed."""
+        """Store a hint that saves work. It may get lost, so nothing may depend on it."""
         ...
 
 
@@ -163,7 +163,7 @@ class Resuming(Protocol):
     def name(self) -> str: ...
 
     def resume(self, slot: str, past: Past) -> list[Delivery]:
-        """What is there for `slot` beyond `past`, with offsets that go on from its positions.
+        """Return the deliveries of `slot` after `past`; their offsets continue its positions.
 
         Raises:
             SourceError: the source could not be read; nothing was recorded.

@@ -28,36 +28,36 @@ class Place(Protocol):
 
     @property
     def form(self) -> Form:
-        """How payloads are written: a CSV file with a header, or a JSON object a line."""
+        """Format of payloads: a CSV file with a header, or one JSON object a line."""
         ...
 
     @property
     def keeps(self) -> bool:
-        """Whether several deliveries of a slot lie side by side; else the last is all there is."""
+        """True if deliveries of a slot are kept side by side; else the last replaces the others."""
         ...
 
     def originals(self, slot: str) -> list[Put]:
-        """What the producer delivers of the slot if nothing goes wrong."""
+        """Return the deliveries of the slot if nothing goes wrong."""
         ...
 
     def show(self, slot: str, puts: Sequence[Put]) -> None:
-        """Let these, and no others, be visible for the slot."""
+        """Make these, and no others, visible for the slot."""
         ...
 
     def close(self) -> None:
-        """Nothing can be read from now on: the source is down."""
+        """Take the source down: from now on nothing can be read."""
         ...
 
     def open(self) -> None:
-        """It is up again."""
+        """Bring the source up again."""
         ...
 
 
 def came(slot: str, modified: int) -> int:
-    """When a file of a slot came, int64 microseconds UTC: when it was modified.
+    """Return the arrival time of a file, int64 microseconds UTC: its modification time.
 
-    One that was copied or checked out long after its day came six hours after that day's end. A
-    table that comes whole has a slot that is no day.
+    A file that was copied or checked out long after its day counts as arrived six hours after the
+    end of that day. The slot of a table that is delivered whole is not a day.
     """
     try:
         end = parse_iso(slot) + DAY
@@ -95,19 +95,19 @@ class FilePlace:
 
     def originals(self, slot: str) -> list[Put]:
         originals = self.held.deliveries(slot)
-        return [Put(one.payload, came(slot, one.arrived_at)) for one in originals]
+        return [Put(delivery.payload, came(slot, delivery.arrived_at)) for delivery in originals]
 
     def show(self, slot: str, puts: Sequence[Put]) -> None:
         name = self.live.pattern.replace("{slot}", slot)
-        wanted = {name.replace("*", f"_{n}" if n else ""): put for n, put in enumerate(puts)}
+        files = {name.replace("*", f"_{n}" if n else ""): deposit for n, deposit in enumerate(puts)}
         folder = self._down if self._down.exists() else self._folder
         for old in folder.glob(name):
-            if old.name not in wanted:
+            if old.name not in files:
                 old.unlink()
-        for file, put in wanted.items():
+        for file, deposit in files.items():
             temporary = folder / f"{file}.part"
-            temporary.write_bytes(put.payload)
-            os.utime(temporary, ns=(put.at * 1000, put.at * 1000))
+            temporary.write_bytes(deposit.payload)
+            os.utime(temporary, ns=(deposit.at * 1000, deposit.at * 1000))
             temporary.replace(folder / file)
 
     def close(self) -> None:

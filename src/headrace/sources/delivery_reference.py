@@ -1,4 +1,4 @@
-"""A delivery that stays where it lies: what is kept of it is its hash, size and address."""
+"""Reference to a delivery that is read in place: only its hash, size and address are kept."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ _PIECE = 4 << 20
 
 @dataclass(frozen=True)
 class Reference:
-    """What the payload of a delivery in place says: enough to tell other bytes from these."""
+    """Payload of a delivery in place; any change of the object's bytes can be detected by it."""
 
     sha256: str
     size: int
@@ -30,14 +30,14 @@ class Reference:
 
     @classmethod
     def of(cls, payload: bytes) -> "Reference":
-        given = json.loads(payload)
-        given.pop("format")
-        return cls(**given)
+        document = json.loads(payload)
+        document.pop("format")
+        return cls(**document)
 
 
 @dataclass(frozen=True)
 class Version:
-    """An object as its store tells it apart from what was there before; no byte of it is read."""
+    """Version of an object from the metadata of its store, without reading the object."""
 
     size: int
     modified: int
@@ -50,14 +50,14 @@ def version_of(uri: str) -> Version | None:
     Raises:
         SourceError: the store does not answer, or refuses.
     """
-    found = stat(uri)
-    if found is None:
+    listed = stat(uri)
+    if listed is None:
         return None
     with opened(uri) as handle:
-        told = handle.metadata() or {}
-    etag = told.get("ETag", b"")
+        headers = handle.metadata() or {}
+    etag = headers.get("ETag", b"")
     return Version(
-        found.size, found.modified, etag.decode() if isinstance(etag, bytes) else str(etag)
+        listed.size, listed.modified, etag.decode() if isinstance(etag, bytes) else str(etag)
     )
 
 
@@ -90,7 +90,7 @@ def referred(delivery: Delivery) -> Iterator[Any]:
     Raises:
         StateError: it is gone, or holds other bytes, or did so at the end of the block.
     """
-    wanted, uri = Reference.of(delivery.payload), delivery.origin
+    reference, uri = Reference.of(delivery.payload), delivery.origin
     version = version_of(uri)
     if version is None:
         raise StateError(
@@ -98,7 +98,7 @@ def referred(delivery: Delivery) -> Iterator[Any]:
             where=uri,
             fix="put it back: the same bytes are the same batch; what was published is not lost",
         )
-    if version.size != wanted.size or hash_of(uri, version) != wanted.sha256:
+    if version.size != reference.size or hash_of(uri, version) != reference.sha256:
         raise StateError(
             f"the object of batch {delivery.batch_id} holds other bytes than were registered",
             where=uri,

@@ -1,4 +1,4 @@
-"""Files that each hold a whole table: what changed from one to the next, and what is gone."""
+"""Files that each hold a whole table: rows that changed from one to the next, and deletions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from headrace.sources.files import DropFolder
 from headrace.sources.parse import NULL_TOKENS, read_rows
 from headrace.sources.relational.change_cursor import Position
 from headrace.sources.relational.json_values import Row, ndjson
-from headrace.sources.relational.table_differences import Known, key_of, known_rows
+from headrace.sources.relational.table_differences import DeliveredRows, delivered_rows, key_of
 from headrace.sources.sql import SNAPSHOT
 from headrace.sources.sql_changes import DELETED, NOTICED
 
@@ -22,20 +22,20 @@ _ANY = "{slot}"
 class FileSnapshots:
     """Full snapshots of one table in a drop folder, in the order of their modification times.
 
-    Each delivery holds the rows of one file that are new or other than in the file before, with a
-    column more: `noticed_at`, the file's modification time. Where deletions are declared there is
-    `deleted` too: true in a tombstone, which is the row as it was last delivered.
+    Each delivery holds the rows of one file that are new or changed since the file before, with an
+    additional column: `noticed_at`, the file's modification time. If deletions are declared, there
+    is also `deleted`: true in a tombstone, which is the row as it was last delivered.
 
-    A file with a row that cannot be read, or without too many of the keys before, is an error and
-    changes nothing: a file that was cut short must not delete what it lost.
+    A file with an unreadable row, or without too many of the earlier keys, is an error and changes
+    nothing: a truncated file must not delete the rows that it lacks.
 
     Attributes:
-        name: name of the source; renaming it starts it anew.
+        name: name of the source; a renamed source starts again from the first file.
         folder: the folder, or `"s3://bucket/prefix"`; subfolders are not searched.
         pattern: file name with shell wildcards, such as `"stock_*.csv"`.
-        key: columns that tell the rows apart.
+        key: columns that identify a row.
         producer: who writes the files.
-        deletions: a key that a later file does not hold any more was deleted.
+        deletions: True if a key that is missing from a later file was deleted.
         most_deleted: greatest share of the keys that may be gone at once.
         null_tokens: unquoted CSV fields that mean null.
     """
@@ -51,14 +51,14 @@ class FileSnapshots:
 
     def __post_init__(self) -> None:
         if not self.key:
-            raise self._misdeclared("no key", "name the columns that tell the rows apart")
+            raise self._misdeclared("no key", "name the columns that identify a row")
         if _ANY in self.pattern:
             raise self._misdeclared("a slot in its pattern", "write * in the place of {slot}")
         if not 0 <= self.most_deleted <= 1:
             raise self._misdeclared(f"most_deleted {self.most_deleted}", "write a share, 0 to 1")
 
     def deliveries(self, slot: str) -> list[Delivery]:
-        """Nothing: what is new depends on what was taken, which `resume` is given."""
+        """Raise an error: new rows depend on earlier deliveries, which only `resume` gets."""
         raise DeclarationError(
             f"source {self.name} can only be asked together with a ledger",
             where=f"slot {slot}",
@@ -66,24 +66,24 @@ class FileSnapshots:
         )
 
     def resume(self, slot: str, past: Past) -> list[Delivery]:
-        """The changes of each file after the last that was taken, if `slot` is "snapshot".
+        """Return the changes of each file after the last one taken, if `slot` is "snapshot".
 
         Raises:
-            SourceError: a file cannot be read whole, its key does not tell rows apart, or more
-                rows are gone than may be.
+            SourceError: a file cannot be read completely, two of its rows have the same key, or
+                more rows are gone than `most_deleted` allows.
         """
         if slot != SNAPSHOT:
             return []
         at = past.position()
         last = self._position(at)
-        known = known_rows(past, self.key, (), None)
-        made: list[Delivery] = []
+        delivered = delivered_rows(past, self.key, (), None)
+        deliveries: list[Delivery] = []
         for file in self._after(last):
-            delivery = self._changes(file, known, at)
+            delivery = self._changes(file, delivered, at)
             if delivery is not None:
-                made.append(delivery)
+                deliveries.append(delivery)
                 at = delivery.offsets.last if delivery.offsets else at
-        return made
+        return deliveries
 
     def _position(self, at: str) -> Position:
         try:
@@ -95,44 +95,44 @@ class FileSnapshots:
             ) from error
 
     def _after(self, last: Position) -> Iterator[Delivery]:
-        """The files that came after the position, of which `style` is the origin."""
+        """Yield the files after a position; its `style` is the address of the last file."""
         # With an empty slot, the pattern of a drop folder is this one.
         folder = DropFolder(self.name, self.folder, f"{_ANY}{self.pattern}", self.producer)
         for file in folder.deliveries(""):
             if (file.arrived_at, file.origin) > (last.read_at, last.style):
                 yield file
 
-    def _changes(self, file: Delivery, known: Known, at: str) -> Delivery | None:
-        """Return the rows that `known` lacks, and add them to it; None if there are none."""
+    def _changes(self, file: Delivery, delivered: DeliveredRows, at: str) -> Delivery | None:
+        """Return the rows that `delivered` lacks, and add them to it; None if there are none."""
         rows = self._rows(file)
-        first = not known.rows
-        changed = [row for row in rows if known.differs(row)]
-        gone = known.missing(rows) if self.deletions else []
-        if gone and len(gone) > self.most_deleted * known.alive:
+        first = not delivered.rows
+        changed = [row for row in rows if delivered.differs(row)]
+        deleted = delivered.missing(rows) if self.deletions else []
+        if deleted and len(deleted) > self.most_deleted * delivered.alive:
             raise self._error(
-                f"{len(gone)} of {known.alive} rows are gone at once in {file.origin}",
+                f"{len(deleted)} of {delivered.alive} rows are gone at once in {file.origin}",
                 "if they were deleted, raise `most_deleted` for one run; else have the file"
                 " delivered again",
             )
-        if not changed and not gone and not first:
+        if not changed and not deleted and not first:
             return None
         noticed = {NOTICED: iso(file.arrived_at)}
-        told = [
+        records = [
             {**row, **noticed, **({DELETED: False} if self.deletions else {})} for row in changed
         ]
-        told += [{**row, **noticed, DELETED: True} for row in gone]
-        payload = ndjson(sorted(told, key=lambda row: [str(row[name]) for name in self.key]))
+        records += [{**row, **noticed, DELETED: True} for row in deleted]
+        payload = ndjson(sorted(records, key=lambda row: [str(row[name]) for name in self.key]))
         for row in changed:
-            known.put(row)
-        for row in gone:
-            known.drop(row)
+            delivered.update(row)
+        for row in deleted:
+            delivered.drop(row)
         text = Position(style=file.origin, read_at=file.arrived_at, full_at=file.arrived_at).text()
         moment = file.arrived_at
         return Delivery(
             source=self.name, slot=SNAPSHOT, payload=payload, format="changes", origin=file.origin,
             arrived_at=moment, producer=self.producer,
             offsets=Offsets(
-                stream=self.name, lane="", after=at, first=text, last=text, events=len(told),
+                stream=self.name, lane="", after=at, first=text, last=text, events=len(records),
                 first_at=moment, last_at=moment,
             ),
         )  # fmt: skip
@@ -150,9 +150,9 @@ class FileSnapshots:
                 f"{file.origin} has no column {', '.join(missing)}",
                 "correct `key` where the source is declared",
             )
-        if taken := sorted({NOTICED, DELETED} & set(read.columns)):
+        if reserved := sorted({NOTICED, DELETED} & set(read.columns)):
             raise self._error(
-                f"{file.origin} has a column {', '.join(taken)}, which this source adds",
+                f"{file.origin} has a column {', '.join(reserved)}, which this source adds",
                 "have it delivered under another name",
             )
         rows: list[Row] = read.table.to_pylist()

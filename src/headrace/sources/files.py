@@ -1,4 +1,4 @@
-"""A drop folder: files that somebody else writes, one or more for a slot."""
+"""A drop folder: files that a producer writes, one or more for a slot."""
 
 import glob
 from contextlib import suppress
@@ -24,10 +24,10 @@ class DropFolder:
     """Files of one folder, matched to partitions by name; the oldest is the first delivery.
 
     Files whose names start with a dot or end in .part or .tmp are still being written, and are
-    not there yet. `arrived_at` is the file's modification time; equal times are told apart by name.
+    ignored. `arrived_at` is the file's modification time; files of equal time are ordered by name.
 
-    A .zip holds one file, which is what is delivered. Beside `x.csv` also `x.csv.gz` and
-    `x.csv.zst` match. An archive that cannot be read is delivered as it is, and the gate blocks it.
+    A .zip holds one file, which is delivered. `x.csv` also matches `x.csv.gz` and `x.csv.zst`. An
+    archive that cannot be read is delivered as it is, and the gate blocks it.
 
     Attributes:
         name: name of the source.
@@ -71,7 +71,7 @@ class DropFolder:
         self, slot: str, sequence: int, arrived_at: int, origin: str, payload: bytes
     ) -> Delivery:
         if Path(origin).suffix == ZIP:
-            with suppress(SourceError):  # whoever reads the rows meets the reason again
+            with suppress(SourceError):  # reading the rows later raises the same error
                 payload, origin = unzipped(payload, origin, tuple(FORMATS))
         return Delivery(
             source=self.name,
@@ -85,22 +85,25 @@ class DropFolder:
         )
 
     def _in_store(self, slot: str) -> list[tuple[int, str, bytes]]:
-        """Objects appear whole; one that is replaced while it is read is no delivery."""
+        """Read the slot's objects; raise an error if one is replaced while it is read.
+
+        Objects appear in a store only once they are complete.
+        """
         require(str(self.folder))
-        found = []
-        for one in self._stored(slot):
-            before = version_of(one.uri)
-            with opened(one.uri) as handle, explained(one.uri):
+        objects = []
+        for file in self._stored(slot):
+            before = version_of(file.uri)
+            with opened(file.uri) as handle, explained(file.uri):
                 payload: bytes = handle.read()
-            if before is None or version_of(one.uri) != before:
-                raise self._changed(one.uri, slot)
-            found.append((before.modified * 1000, one.uri, payload))
-        return found
+            if before is None or version_of(file.uri) != before:
+                raise self._changed(file.uri, slot)
+            objects.append((before.modified * 1000, file.uri, payload))
+        return objects
 
     def _stored(self, slot: str) -> list[Stored]:
         base = str(self.folder).rstrip("/")
         names = [p.replace("{slot}", slot) for p in with_codecs(self.pattern)]
-        return [one for name in names for one in listed(f"{base}/{name}", missing_ok=True)]
+        return [file for name in names for file in listed(f"{base}/{name}", missing_ok=True)]
 
     def _in_folder(self, slot: str) -> list[tuple[int, str, bytes]]:
         folder = Path(self.folder)

@@ -25,8 +25,8 @@ _RETRIED = (429, 500, 502, 503, 504)
 class CursorApi:
     """Records of an HTTP API that answers `{"records": [...], "next": cursor or null}`.
 
-    All pages of a slot are one delivery, one page a line. A slot without records is no delivery.
-    Connections are kept open, and requests that failed for a passing reason are repeated.
+    All pages of a slot are one delivery, one page a line. A slot without records has no delivery.
+    Connections are kept open, and requests that failed for a temporary reason are repeated.
 
     Attributes:
         name: name of the source.
@@ -102,15 +102,15 @@ class CursorApi:
         return session
 
     def _pages(self, slot: str) -> Iterator[bytes]:
-        seen: set[str] = set()
+        cursors: set[str] = set()
         cursor: str | None = ""
         while cursor is not None:
             body = self._get(slot, cursor)
             # Outside strings a line break is white space, inside it must be escaped: one line.
             yield body.strip().replace(b"\r", b" ").replace(b"\n", b" ")
-            seen.add(cursor)
+            cursors.add(cursor)
             cursor = self._next(slot, body)
-            if cursor in seen:
+            if cursor in cursors:
                 raise self._error(slot, f"the cursor {cursor!r} came back: the pages never end")
 
     def _get(self, slot: str, cursor: str) -> bytes:

@@ -25,10 +25,10 @@ class ParquetObjects:
     """Parquet files in a bucket or a folder, which are read in place and not copied.
 
     A batch holds an object's address, size and sha256. An object is delivered once it is settled:
-    a marker lies beside it, or it has not changed for `settle`; and its footer is whole. Until then
-    it is not there yet. Each object stands alone: a later one never takes the place of a blocked
-    one, except under the same name. One that was published and then holds other bytes, or is gone,
-    is an error of its slot, while other objects of the slot go on.
+    there is a marker beside it, or it has not changed for `settle`; and its footer is complete. The
+    objects of a slot are independent: a later one replaces a blocked one only under the same name.
+    A published object that later holds other bytes, or is gone, is an error of its slot; the other
+    objects of the slot are still delivered.
 
     Attributes:
         name: name of the source; part of the batch ids.
@@ -58,7 +58,7 @@ class ParquetObjects:
                 raise DeclarationError(f"source {self.name}: {text!r} is negative", fix="as in 60s")
 
     def deliveries(self, slot: str) -> list[Delivery]:
-        """Not to be asked: what is new depends on what was registered, which `resume` is given."""
+        """Raise an error: new objects depend on registered ones, which only `resume` gets."""
         raise DeclarationError(
             f"source {self.name} can only be asked together with a ledger",
             where=f"slot {slot}",
@@ -66,10 +66,11 @@ class ParquetObjects:
         )
 
     def resume(self, slot: str, past: Past) -> list[Delivery]:
-        """The settled objects of the slot that were not registered yet, in order of their names.
+        """Return the settled objects of the slot that are not registered yet, by name.
 
         Raises:
-            IncompleteError: some objects changed, are gone, or never got whole; it has the rest.
+            IncompleteError: some objects changed, are gone, or were never complete; it holds the
+                deliveries of the others.
             SourceError: the store does not answer, or there is no such place.
         """
         if "{slot}" not in self.pattern and slot != SNAPSHOT:
@@ -78,18 +79,20 @@ class ParquetObjects:
         files = self._files(slot)
         marked = {file.uri.rpartition("/")[0] for file in files if file.name == self.marker}
         objects = [file for file in files if file.name != self.marker]
-        found: list[Delivery] = []
-        faults = self._gone(slot, {object_.uri for object_ in objects}, past, now)
-        for one in objects:
+        deliveries: list[Delivery] = []
+        faults = self._missing(slot, {object_.uri for object_ in objects}, past, now)
+        for file in objects:
             try:
-                made = self._registered(one, slot, past, now, one.uri.rpartition("/")[0] in marked)
+                delivery = self._registered(
+                    file, slot, past, now, file.uri.rpartition("/")[0] in marked
+                )
             except (SourceError, StateError) as error:
                 faults.append(error.what)
             else:
-                found += [made] if made is not None else []
+                deliveries += [delivery] if delivery is not None else []
         if faults:
-            raise self._incomplete(slot, faults, found)
-        return found
+            raise self._incomplete(slot, faults, deliveries)
+        return deliveries
 
     def _files(self, slot: str) -> list[Stored]:
         require(self.place)
@@ -97,100 +100,107 @@ class ParquetObjects:
         files = listed(base, missing_ok=True)
         if self.marker is None or not files:
             return files
-        folders = sorted({one.uri.rpartition("/")[0] for one in files})
+        folders = sorted({file.uri.rpartition("/")[0] for file in files})
         marks = [f"{folder}/{self.marker}" for folder in folders]
-        return [*files, *(one for mark in marks for one in listed(mark, missing_ok=True))]
+        return [*files, *(file for mark in marks for file in listed(mark, missing_ok=True))]
 
     def _registered(
-        self, one: Stored, slot: str, past: Past, now: int, marked: bool
+        self, file: Stored, slot: str, past: Past, now: int, marked: bool
     ) -> Delivery | None:
-        """The delivery of an object that is new, or new again; None if there is nothing to do."""
-        before = _Known.read(past.position(one.uri))
-        if before and (one.size, one.modified) == (before.version.size, before.version.modified):
+        """Return the delivery of an object that is new or replaced; None if there is none."""
+        before = _Registration.read(past.position(file.uri))
+        if before and (file.size, file.modified) == (before.version.size, before.version.modified):
             return None
-        if not marked and now - one.modified < duration(self.settle):
+        if not marked and now - file.modified < duration(self.settle):
             return None
-        version = version_of(one.uri)
-        if version is None or (version.size, version.modified) != (one.size, one.modified):
+        version = version_of(file.uri)
+        if version is None or (version.size, version.modified) != (file.size, file.modified):
             return None
-        rows = self._rows(one, now)
+        rows = self._rows(file, now)
         if rows is None:
             return None
-        sha = hash_of(one.uri, version)
+        sha = hash_of(file.uri, version)
         if before and sha == before.sha256:
             return None
-        if before and past.is_published(one.uri):
+        if before and past.is_published(file.uri):
             raise SourceError(
-                f"{one.uri} was registered on {iso(before.at)} and published, and holds other bytes"
-                f" since {iso(one.modified)}"
+                f"{file.uri} was registered on {iso(before.at)} and published, but holds other"
+                f" bytes since {iso(file.modified)}"
             )
         reference = Reference(sha, version.size, rows)
-        return self._delivery(one, slot, reference, past, _Known(sha, version, slot, now))
+        return self._delivery(file, slot, reference, past, _Registration(sha, version, slot, now))
 
-    def _rows(self, one: Stored, now: int) -> int | None:
-        """Rows by the footer; None if it is not written yet."""
+    def _rows(self, file: Stored, now: int) -> int | None:
+        """Return the number of rows from the footer; None if it is not written yet."""
         try:
-            with opened(one.uri) as handle:
+            with opened(file.uri) as handle:
                 return int(pq.read_metadata(handle).num_rows)
         except (pa.ArrowInvalid, OSError) as error:
-            if now - one.modified > duration(self.stuck_after):
+            if now - file.modified > duration(self.stuck_after):
                 raise SourceError(
-                    f"{one.uri} has no whole footer {self.stuck_after} after it was last written:"
+                    f"{file.uri} has no whole footer {self.stuck_after} after it was last written:"
                     f" {str(error).splitlines()[0]}"
                 ) from error
             return None
 
-    def _gone(self, slot: str, there: set[str], past: Past, now: int) -> list[str]:
-        told = []
+    def _missing(self, slot: str, present: set[str], past: Past, now: int) -> list[str]:
+        problems = []
         for uri, position in past.positions().items():
-            if uri in there or json.dumps(slot) not in position:  # cheaper than to read them all
+            if uri in present or json.dumps(slot) not in position:  # cheaper than to read them all
                 continue
-            known = _Known.read(position)
-            if known is None or known.slot != slot:
+            registration = _Registration.read(position)
+            if registration is None or registration.slot != slot:
                 continue
-            old = self.expires and now - known.version.modified > duration(self.expires)
+            old = self.expires and now - registration.version.modified > duration(self.expires)
             if not old and past.is_published(uri):
-                told.append(f"{uri}, registered on {iso(known.at)}, is gone")
-        return told
+                problems.append(f"{uri}, registered on {iso(registration.at)}, is gone")
+        return problems
 
     def _delivery(
-        self, one: Stored, slot: str, reference: Reference, past: Past, known: "_Known"
+        self,
+        file: Stored,
+        slot: str,
+        reference: Reference,
+        past: Past,
+        registration: "_Registration",
     ) -> Delivery:
-        position = known.text()
+        position = registration.text()
         return Delivery(
             source=self.name,
             slot=slot,
             payload=reference.payload(),
             format="objects",
-            origin=one.uri,
-            arrived_at=min(one.modified, known.at + _FUTURE),
+            origin=file.uri,
+            arrived_at=min(file.modified, registration.at + _FUTURE),
             producer=self.producer,
             offsets=Offsets(
                 stream=self.name,
-                lane=one.uri,
-                after=past.position(one.uri),
+                lane=file.uri,
+                after=past.position(file.uri),
                 first=position,
                 last=position,
                 events=reference.rows,
-                first_at=known.at,
-                last_at=known.at,
+                first_at=registration.at,
+                last_at=registration.at,
             ),
         )
 
-    def _incomplete(self, slot: str, faults: list[str], found: list[Delivery]) -> IncompleteError:
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    def _incomplete(
+        self, slot: str, faults: list[str], deliveries: list[Delivery]
+    ) -> IncompleteError:
+        rest = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         return IncompleteError(
-            f"source {self.name}: {faults[0]}{more}",
+            f"source {self.name}: {faults[0]}{rest}",
             where=f"{self.place}, slot {slot}",
             fix="put back what was there: the same bytes are the same batch. Other content goes"
             " under another name; what was published stays as it was",
-            deliveries=tuple(found),
+            deliveries=tuple(deliveries),
         )
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What the ledger keeps of an object: how to see, without reading it, that it is the same."""
+class _Registration:
+    """Record of an object in the ledger; an unchanged object is recognised without reading it."""
 
     sha256: str
     version: Version
@@ -201,9 +211,9 @@ class _Known:
         return canonical_json({"format": _FORMAT, **asdict(self)}).decode()
 
     @classmethod
-    def read(cls, text: str) -> "_Known | None":
+    def read(cls, text: str) -> "_Registration | None":
         if not text:
             return None
-        given: Mapping[str, Any] = json.loads(text)
-        version = Version(**given["version"])
-        return cls(str(given["sha256"]), version, str(given["slot"]), int(given["at"]))
+        document: Mapping[str, Any] = json.loads(text)
+        version = Version(**document["version"])
+        return cls(str(document["sha256"]), version, str(document["slot"]), int(document["at"]))

@@ -25,7 +25,7 @@ def read_rows(
     Args:
         delivery: its `format` decides how the payload is read.
         null_tokens: unquoted CSV fields that mean null; a quoted one is the text itself.
-        known: fields that a contract declares; of others, events have a limited number together.
+        known: fields that a contract declares; the number of other fields in events is limited.
     """
     if delivery.format == "events":
         return event_rows(delivery.payload, frozenset(known))

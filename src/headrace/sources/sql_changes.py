@@ -1,4 +1,4 @@
-"""A table of a SQL database, read on from where it was left: only rows that changed."""
+"""A table of a SQL database, read from where the last read ended: only rows that changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from headrace.sources.relational.change_cursor import (
 )
 from headrace.sources.relational.connections import reading, safe, table_of
 from headrace.sources.relational.json_values import NotPlainError, Row, ndjson, plain, rank
-from headrace.sources.relational.table_differences import Known, key_of, known_rows
+from headrace.sources.relational.table_differences import DeliveredRows, delivered_rows, key_of
 from headrace.sources.sql import SNAPSHOT
 
 if TYPE_CHECKING:
@@ -33,34 +33,34 @@ _SECOND = duration("1s")
 class TableChanges:
     """Rows of a table that are new or changed since they were last delivered.
 
-    Each delivery holds changed rows, whole, with a column more: `noticed_at`, from when the row
-    could be read. At the first load that is the row's cursor, later the moment of reading. Where
-    deletions are declared there is `deleted` too: true in a tombstone, which is the row as it was
-    last seen. An unchanged table is no delivery. Where to go on is in the ledger, beside the
-    delivery itself.
+    Each delivery holds the changed rows completely, with an additional column: `noticed_at`, the
+    time from which the row could be read. In the first load that is the row's cursor, later the
+    time of reading. If deletions are declared, there is also `deleted`: true in a tombstone, which
+    is the row as it was last delivered. An unchanged table gives no delivery. The position is in
+    the ledger, beside the delivery itself.
 
-    With a cursor, rows from a moment on are read, and every `full_every` the whole table is
-    compared with what was delivered. What is guaranteed:
+    With a cursor, only rows from a time on are read, and every `full_every` the whole table is
+    compared with the delivered rows. Guarantees:
 
     - a row is delivered if its transaction commits within `overlap` of the row's cursor;
     - in PostgreSQL however late it commits, if the cursor is a `timestamptz` that the writing
       transaction takes from the database's clock (`now()`), this user may see the sessions of
       others (`pg_read_all_stats`), and the primary is asked;
-    - whatever the cursor does not tell is found by the next comparison of the whole table.
+    - changes that the cursor misses are found by the next comparison of the whole table.
 
     Attributes:
-        name: name of the source; renaming it starts it anew.
+        name: name of the source; a renamed source starts with a full load.
         url: SQLAlchemy URL; the password is in `HEADRACE_SQL_PASSWORD`.
         table: name of the table; quoted, so any name will do.
-        key: columns that tell the rows apart.
+        key: columns that identify a row.
         producer: who keeps the table.
-        cursor: the column that says when a row last changed; without, all is read each time.
-            A time without a zone is read as UTC.
-        overlap: how far back is read again; ten times what a transaction may take, or more.
+        cursor: the column with the time of a row's last change; without one, the whole table is
+            read each time. A time without a zone is read as UTC.
+        overlap: how far back is read again; at least ten times the longest transaction.
         full_every: how often the whole table is compared, such as "1d"; None: only at first.
-        deletions: a key that a whole table does not hold any more was deleted. Nothing else is.
-        most_deleted: greatest share of the known keys that may be gone at once; more is taken for
-            a table that was emptied or is being filled anew.
+        deletions: True if a key that is missing from the whole table was deleted.
+        most_deleted: greatest share of the known keys that may be gone at once; more is an error,
+            since the table was probably emptied or is being reloaded.
         schema: schema of the table, where the database has schemas.
     """
 
@@ -83,14 +83,14 @@ class TableChanges:
             raise self._misdeclared(f"full_every {self.full_every!r} is negative", "1d, or None")
         if self.cursor and self.deletions and self.full_every is None:
             raise self._misdeclared(
-                "a cursor does not tell what is gone: deletions need whole tables",
+                "a cursor does not show deleted rows: deletions need whole tables",
                 'add full_every="1d", or drop deletions',
             )
         if not self.key:
-            raise self._misdeclared("no key", "name the columns that tell the rows apart")
+            raise self._misdeclared("no key", "name the columns that identify a row")
 
     def deliveries(self, slot: str) -> list[Delivery]:
-        """Nothing: what is new depends on what was taken, which `resume` is given."""
+        """Raise an error: new rows depend on earlier deliveries, which only `resume` gets."""
         raise DeclarationError(
             f"source {self.name} can only be asked together with a ledger",
             where=f"slot {slot}",
@@ -101,8 +101,8 @@ class TableChanges:
         """The changes since `past`, if `slot` is "snapshot"; at most one delivery.
 
         Raises:
-            SourceError: no connection, no such table or column, a cursor that is no moment, a key
-                that does not tell rows apart, or more rows gone than may be.
+            SourceError: no connection, no such table or column, a cursor that is not a time, two
+                rows with the same key, or more rows gone than `most_deleted` allows.
         """
         if slot != SNAPSHOT:
             return []
@@ -115,23 +115,23 @@ class TableChanges:
             names, records = self._read(connection, before, full=full)
         rows = self._rows(names, records)
         moments, style = self._moments(names, records, before)
-        known = known_rows(past, self.key, rows, None if full else before.low)
+        delivered = delivered_rows(past, self.key, rows, None if full else before.low)
         changed = [
             self._noticed(row, moment, now, first=not at)
             for row, moment in zip(rows, moments, strict=True)
-            if known.differs(row)
+            if delivered.differs(row)
         ]
-        gone = self._gone(known, rows, now) if full and self.deletions else []
+        deleted = self._tombstones(delivered, rows, now) if full and self.deletions else []
         after = self._after(before, moments, style, horizon, now, full=full)
-        if not changed and not gone:
+        if not changed and not deleted:
             past.remember(f"{at}\n{after.text()}")
             return []
-        return [self._delivery([*changed, *gone], at, after)]
+        return [self._delivery([*changed, *deleted], at, after)]
 
     def _position(self, at: str, hint: str) -> Position:
-        """What the ledger says; what was read since without finding anything, if that is known."""
+        """Return the position in the ledger, or a later one from the hint, if it continues it."""
         try:
-            found = Position.read(at)
+            recorded = Position.read(at)
         except (ValueError, TypeError) as error:
             raise self._error(
                 "its position in the ledger is not one of this source",
@@ -139,11 +139,11 @@ class TableChanges:
             ) from error
         since, _, later = hint.partition("\n")
         if since != at or not later:
-            return found
+            return recorded
         try:
             return Position.read(later)
         except (ValueError, TypeError):
-            return found
+            return recorded
 
     def _is_full(self, before: Position, now: int) -> bool:
         if self.cursor is None or before.low is None:
@@ -163,15 +163,15 @@ class TableChanges:
         return list(result.keys()), [tuple(record) for record in result]
 
     def _rows(self, names: Sequence[str], records: Sequence[tuple[Any, ...]]) -> list[Row]:
-        wanted = {*self.key, *([self.cursor] if self.cursor else [])}
-        if missing := sorted(wanted - set(names)):
+        required = {*self.key, *([self.cursor] if self.cursor else [])}
+        if missing := sorted(required - set(names)):
             raise self._error(
                 f"no column {', '.join(missing)}; there are {', '.join(names)}",
                 "correct `key` and `cursor` where the source is declared",
             )
-        if taken := sorted({NOTICED, DELETED} & set(names)):
+        if reserved := sorted({NOTICED, DELETED} & set(names)):
             raise self._error(
-                f"the table has a column {', '.join(taken)} of its own, which this source adds",
+                f"the table has a column {', '.join(reserved)} of its own, which this source adds",
                 "read a view that gives it another name",
             )
         rows = [dict(zip(names, map(self._plain, record), strict=True)) for record in records]
@@ -206,12 +206,12 @@ class TableChanges:
                 moments.append(None)
                 continue
             try:
-                whole = datetime(value.year, value.month, value.day) if _is_day(value) else value  # noqa: DTZ001
-                styles.add(style_of(whole))
-                moments.append(moment_of(whole))
+                moment = datetime(value.year, value.month, value.day) if _is_day(value) else value  # noqa: DTZ001
+                styles.add(style_of(moment))
+                moments.append(moment_of(moment))
             except (ValueError, TypeError, AttributeError) as error:
                 raise self._error(
-                    f"cursor {self.cursor} holds {value!r}, which is no moment",
+                    f"cursor {self.cursor} holds {value!r}, which is not a time",
                     "name a column of times, or drop `cursor`: then all is read each time",
                 ) from error
         if len(styles) > 1:
@@ -222,15 +222,15 @@ class TableChanges:
         return moments, next(iter(styles), "")
 
     def _noticed(self, row: Row, moment: int | None, now: int, *, first: bool) -> Row:
-        """From when the row could be read: what was found later was not there before."""
+        """Add the time from which the row could be read: the cursor at first, else now."""
         at = min(moment, now) if first and moment is not None else now
         return {**row, NOTICED: iso(at), **({DELETED: False} if self.deletions else {})}
 
-    def _gone(self, known: Known, rows: Sequence[Row], now: int) -> list[Row]:
-        missing = known.missing(rows)
-        if len(missing) > self.most_deleted * known.alive:
+    def _tombstones(self, delivered: DeliveredRows, rows: Sequence[Row], now: int) -> list[Row]:
+        missing = delivered.missing(rows)
+        if len(missing) > self.most_deleted * delivered.alive:
             raise self._error(
-                f"{len(missing)} of {known.alive} rows are gone at once",
+                f"{len(missing)} of {delivered.alive} rows are gone at once",
                 "if they were deleted, raise `most_deleted` for one run; else restore the table",
             )
         return [{**row, NOTICED: iso(now), DELETED: True} for row in missing]
@@ -245,8 +245,8 @@ class TableChanges:
         *,
         full: bool,
     ) -> Position:
-        seen = [one for one in (*moments, before.high) if one is not None]
-        high = max(seen, default=None)
+        cursors = [cursor for cursor in (*moments, before.high) if cursor is not None]
+        high = max(cursors, default=None)
         # A clock without a zone cannot be compared with when a transaction began.
         low = None if high is None else next_low(high, horizon, duration(self.overlap))
         exact = horizon.exact and style == "zone"

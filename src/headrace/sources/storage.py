@@ -34,21 +34,21 @@ class Stored:
 
 
 def require(address: str) -> None:
-    """Raises SourceError if there is no such folder or prefix: that is no empty one."""
+    """Raise SourceError if there is no such folder or prefix, which is not the same as empty."""
     import pyarrow.fs as pafs
 
     prefix, path = _split(address)
     with explained(address):
         info = filesystem(prefix).get_file_info(path.rstrip("/"))
     if info.type == pafs.FileType.NotFound:
-        raise _nothing(address, path)
+        raise _not_found(address, path)
 
 
 def listed(address: str, *, hidden: bool = False, missing_ok: bool = False) -> list[Stored]:
     """The files of a file, folder or glob (`*`, `?`, `**`), in order of their names.
 
-    Names that start with `.` or `_`, or end in .part or .tmp, are no data; `hidden` shows them.
-    Nothing there is no file, if `missing_ok`.
+    Names that start with `.` or `_`, or end in .part or .tmp, are not data; `hidden` shows them.
+    With `missing_ok`, a missing address gives an empty list.
 
     Raises:
         SourceError: there is nothing of that name, or the store refuses.
@@ -64,16 +64,16 @@ def listed(address: str, *, hidden: bool = False, missing_ok: bool = False) -> l
         if info.type == pafs.FileType.NotFound:
             if missing_ok:
                 return []
-            raise _nothing(address, base)
+            raise _not_found(address, base)
         if info.type == pafs.FileType.File:
             return [_stored(prefix, info)]
         deep = wild is None or "/" in path[wild.start() :]
-        found = store.get_file_info(pafs.FileSelector(base, recursive=deep))
+        entries = store.get_file_info(pafs.FileSelector(base, recursive=deep))
     pattern = _pattern(path) if wild else None
     files = [
-        _stored(prefix, one)
-        for one in found
-        if one.type == pafs.FileType.File and (pattern is None or pattern.fullmatch(one.path))
+        _stored(prefix, entry)
+        for entry in entries
+        if entry.type == pafs.FileType.File and (pattern is None or pattern.fullmatch(entry.path))
     ]
     return sorted((f for f in files if hidden or is_data(f.name)), key=lambda f: f.uri)
 
@@ -111,10 +111,10 @@ def opened(uri: str) -> Iterator[Any]:
         yield handle
 
 
-def head(uri: str, most: int) -> bytes:
-    """The first `most` bytes, or all there are."""
+def head(uri: str, limit: int) -> bytes:
+    """Return the first `limit` bytes, or all if there are fewer."""
     with opened(uri) as handle, explained(uri):
-        data: bytes = handle.read(most)
+        data: bytes = handle.read(limit)
         return data
 
 
@@ -138,7 +138,7 @@ def filesystem(prefix: str) -> Any:  # noqa: ANN401 - pyarrow has no types
 
 @contextmanager
 def explained(address: str) -> Iterator[None]:
-    """What a store says, as an error that says what to do."""
+    """Convert errors of a store to a SourceError with a fix."""
     try:
         yield
     except OSError as error:
@@ -159,20 +159,20 @@ _ADVICE = (
 
 
 def _advice(text: str) -> str:
-    found = (fix for part, fix in _ADVICE if part.lower() in text.lower())
-    return next(found, "check that it is still there and may be read")
+    fixes = (fix for part, fix in _ADVICE if part.lower() in text.lower())
+    return next(fixes, "check that it is still there and may be read")
 
 
 def _short(text: str) -> str:
     return text if len(text) <= 300 else text[:300] + "…"
 
 
-def _nothing(address: str, base: str) -> SourceError:
+def _not_found(address: str, base: str) -> SourceError:
     local = not address.startswith(S3)
     parent = Path(base).parent
     near = sorted(p.name for p in parent.iterdir())[:8] if local and parent.is_dir() else []
-    there = f"there is {', '.join(near)} in {parent}" if near else "check the address"
-    return SourceError(f"there is nothing at {address}", where=address, fix=there)
+    fix = f"there is {', '.join(near)} in {parent}" if near else "check the address"
+    return SourceError(f"there is nothing at {address}", where=address, fix=fix)
 
 
 def _split(address: str) -> tuple[str, str]:

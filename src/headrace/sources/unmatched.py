@@ -58,8 +58,8 @@ class Unmatched:
 def unmatched_files(folder: str, readers: Sequence[Reader]) -> list[Unmatched]:
     """Return the files in a folder that none of its readers reads, by path.
 
-    Files that are still being written, hidden ones and subfolders are left out. A folder that is
-    not there has none.
+    Files that are still being written, hidden files and subfolders are ignored. A missing folder
+    has none.
 
     Raises:
         SourceError: a store refuses.
@@ -93,8 +93,8 @@ def _hint(name: str, near: Reader) -> str:
     endings = {suffix for form in with_codecs(pattern) for suffix in PurePath(form).suffixes[-1:]}
     suffix = PurePath(name).suffix
     if suffix not in endings:
-        wanted = " or ".join(sorted(endings))
-        return f"{suffix or 'a file without a suffix'} is not read here: deliver {wanted}"
+        expected = " or ".join(sorted(endings))
+        return f"{suffix or 'a file without a suffix'} is not read here: deliver {expected}"
     if _OTHER_DAY.search(name) and not _DAY.search(name):
         return f"write the day as YYYY-MM-DD: the pattern is {pattern}"
     return f"rename it to fit {pattern}, or change the pattern where the source is declared"

@@ -1,6 +1,6 @@
-"""The port to a broker: what every one of them must be able to do, and nothing more.
+"""The port to a broker: the operations that every broker must support.
 
-A broker is asked for what comes after a position. It need not remember who has read what: the
+A broker is asked for the events after a position. It need not remember who has read what: the
 position is in the ledger, beside the data.
 """
 
@@ -18,18 +18,18 @@ class BrokerDownError(SourceError):
 
 @dataclass(frozen=True)
 class Waiting:
-    """What a lane holds after a position.
+    """Events of a lane after a position.
 
     Attributes:
         events: how many wait.
         oldest_at: when the broker received the first of them, microseconds UTC; None if none waits.
-        lost: events after the position that were deleted before they were read, as far as the
-            broker can tell.
+        missed: events after the position that were deleted before they were read, as far as the
+            broker knows.
     """
 
     events: int
     oldest_at: int | None = None
-    lost: int = 0
+    missed: int = 0
 
 
 class Broker(Protocol):
@@ -37,7 +37,7 @@ class Broker(Protocol):
 
     @property
     def place(self) -> str:
-        """Where the events are, for people; without credentials."""
+        """Address of the events, for people; without credentials."""
         ...
 
     def lanes(self) -> list[str]:
@@ -45,7 +45,7 @@ class Broker(Protocol):
         ...
 
     def waiting(self, lane: str, after: str) -> Waiting:
-        """What comes after this position ("" is before the first event).
+        """Return the number of events after this position ("" is before the first event).
 
         Raises:
             SourceError: it is a position of another stream, which had the same name.
@@ -53,14 +53,14 @@ class Broker(Protocol):
         ...
 
     def seek(self, lane: str, after: str) -> None:
-        """The next `read` of this lane gives what comes after this position."""
+        """Make the next `read` of this lane start after this position."""
         ...
 
-    def read(self, lane: str, most: int, seconds: float) -> list[Event]:
-        """The next events in their order; empty if none came within `seconds`.
+    def read(self, lane: str, limit: int, seconds: float) -> list[Event]:
+        """Return the next events in order; empty if none came within `seconds`.
 
         Raises:
-            SourceError: the stream was made anew since.
+            SourceError: the stream has been deleted and created again.
         """
         ...
 

@@ -11,7 +11,7 @@ from headrace.streams.events import Event
 
 @dataclass(frozen=True)
 class Fill:
-    """What a buffer holds now, and the most it has held."""
+    """Current and greatest contents of a buffer."""
 
     events: int
     bytes: int
@@ -22,12 +22,12 @@ class Fill:
 class Buffer:
     """Events in order, at most `events` of them and `bytes` of payload.
 
-    One event larger than `bytes` is taken when the buffer is empty: it must get past somehow.
+    One event larger than `bytes` is accepted when the buffer is empty, so that it does not block.
     """
 
     def __init__(self, events: int, size: int) -> None:
         self._limits = (events, size)
-        self._held: deque[Event] = deque()
+        self._events: deque[Event] = deque()
         self._bytes = self._most_events = self._most_bytes = 0
         self._changed = threading.Condition()
         self._ended = False
@@ -41,76 +41,76 @@ class Buffer:
             return (0, 0) if self._ended or min(room) <= 0 else room
 
     def _room(self) -> tuple[int, int]:
-        return self._limits[0] - len(self._held), self._limits[1] - self._bytes
+        return self._limits[0] - len(self._events), self._limits[1] - self._bytes
 
-    def put(self, events: Sequence[Event]) -> None:
+    def add(self, events: Sequence[Event]) -> None:
         with self._changed:
-            if not self._held:
+            if not self._events:
                 self._first_at = time.monotonic()
-            self._held.extend(events)
+            self._events.extend(events)
             self._bytes += sum(len(event.payload) for event in events)
-            self._most_events = max(self._most_events, len(self._held))
+            self._most_events = max(self._most_events, len(self._events))
             self._most_bytes = max(self._most_bytes, self._bytes)
             self._changed.notify_all()
 
-    def take(self, most: int, size: int, linger: float, timeout: float) -> list[Event]:
-        """The next events of one slot, at most `most` and `size` bytes of them but at least one.
+    def take(self, limit: int, size: int, linger: float, timeout: float) -> list[Event]:
+        """Return the next events of one slot: at most `limit` and `size` bytes, but at least one.
 
-        Waits until there are as many, or a slot ends, or the first was here for `linger` seconds;
-        empty if that did not happen within `timeout` seconds.
+        Waits until there are so many, a slot ends, or the first has waited for `linger` seconds;
+        empty if none of that happens within `timeout` seconds.
         """
         end = time.monotonic() + timeout
         with self._changed:
-            while not self._due(most, size, linger):
-                left = end - time.monotonic()
-                if left <= 0 or self._ended:
+            while not self._due(limit, size, linger):
+                remaining = end - time.monotonic()
+                if remaining <= 0 or self._ended:
                     return []
-                if self._held:
-                    left = min(left, self._first_at + linger - time.monotonic())
-                self._changed.wait(max(left, 0))
-            taken = self._pop(most, size)
+                if self._events:
+                    remaining = min(remaining, self._first_at + linger - time.monotonic())
+                self._changed.wait(max(remaining, 0))
+            events = self._pop(limit, size)
             self._first_at = time.monotonic()
             self._changed.notify_all()
-            return taken
+            return events
 
-    def _due(self, most: int, size: int, linger: float) -> bool:
-        if not self._held:
+    def _due(self, limit: int, size: int, linger: float) -> bool:
+        if not self._events:
             return False
         waited = time.monotonic() - self._first_at
-        return self._ended or waited >= linger or self._enough(most, size)
+        return self._ended or waited >= linger or self._enough(limit, size)
 
-    def _enough(self, most: int, size: int) -> bool:
-        full = len(self._held) >= min(most, self._limits[0]) or self._bytes >= min(
+    def _enough(self, limit: int, size: int) -> bool:
+        full = len(self._events) >= min(limit, self._limits[0]) or self._bytes >= min(
             size, self._limits[1]
         )
-        return full or self._held[0].slot != self._held[-1].slot
+        return full or self._events[0].slot != self._events[-1].slot
 
-    def _pop(self, most: int, size: int) -> list[Event]:
-        taken: list[Event] = []
+    def _pop(self, limit: int, size: int) -> list[Event]:
+        events: list[Event] = []
         room = size
-        while self._held and len(taken) < most:
-            event = self._held[0]
-            fits = len(event.payload) <= room and event.slot == (taken or [event])[0].slot
-            if taken and not fits:
+        while self._events and len(events) < limit:
+            event = self._events[0]
+            fits = len(event.payload) <= room and event.slot == (events or [event])[0].slot
+            if events and not fits:
                 break
-            taken.append(self._held.popleft())
+            events.append(self._events.popleft())
             room -= len(event.payload)
             self._bytes -= len(event.payload)
-        return taken
+        return events
 
     def end(self) -> None:
-        """Nothing more will be put; what is held may still be taken."""
+        """Close the buffer to new events; the events in it may still be taken."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
     @property
     def drained(self) -> bool:
-        """Whether nothing is left and nothing will come."""
+        """True if the buffer is empty and closed."""
         with self._changed:
-            return self._ended and not self._held
+            return self._ended and not self._events
 
     @property
     def fill(self) -> Fill:
         with self._changed:
-            return Fill(len(self._held), self._bytes, self._most_events, self._most_bytes)
+            return Fill(len(self._events), self._bytes, self._most_events, self._most_bytes)

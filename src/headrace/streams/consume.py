@@ -1,9 +1,9 @@
 """The consumer: micro-batches of a stream into its table, each event exactly once.
 
-Position and data are one: a micro-batch is recorded in the ledger together with its offsets, in one
-transaction, once its bytes are safe. From then on it is a delivery like any other, which the ingest
-protocol brings into the table however often it is interrupted. What is read and not yet recorded
-is read again. The broker is told afterwards, and nothing depends on its having heard.
+Position and data are recorded together: once the bytes of a micro-batch are safe, it is recorded in
+the ledger with its offsets, in one transaction. From then on it is a delivery like any other, which
+the ingest protocol brings into the table however often it is interrupted. Events that were read and
+not yet recorded are read again. The broker is informed afterwards, and nothing depends on that.
 """
 
 import fcntl
@@ -37,7 +37,7 @@ _BEAT = 1.0  # seconds between two heartbeats
 
 @dataclass(frozen=True)
 class Published:
-    """A micro-batch that is done: `seconds` it took, `delay` of its first event in seconds."""
+    """A finished micro-batch: its duration and the delay of its first event, both in seconds."""
 
     stream: str
     events: int
@@ -48,14 +48,14 @@ class Published:
 
 
 @dataclass(frozen=True)
-class _Given:
-    """A source that shows what it was given."""
+class _FixedSource:
+    """A source with fixed deliveries."""
 
     name: str
-    given: tuple[Delivery, ...]
+    contents: tuple[Delivery, ...]
 
     def deliveries(self, slot: str) -> list[Delivery]:
-        return [delivery for delivery in self.given if delivery.slot == slot]
+        return [delivery for delivery in self.contents if delivery.slot == slot]
 
 
 @dataclass
@@ -104,11 +104,11 @@ def run_stream(
 
     Raises:
         StateError: another consumer is at work; events were deleted before they were read; or a
-            check crashed, so that nothing more should come in before it is mended.
+            check crashed, and no more events are taken until it is fixed.
         SourceError: the broker is down at the start, or refuses.
     """
-    wanted = stop or threading.Event()
-    with _alone(home, stream):
+    stop_event = stop or threading.Event()
+    with _only_consumer(home, stream):
         settle(stream, table, home)
         broker = connect(stream)
         try:
@@ -129,22 +129,22 @@ def run_stream(
             raise
         run = _Run(stream, table, home, reader, broker.place, on_batch)
         try:
-            _consume(run, at, wanted)
+            _consume(run, at, stop_event)
         finally:
             reader.stop()
             _beat(run, "stopped", force=True)
-        if reader.error is not None and not wanted.is_set():
+        if reader.error is not None and not stop_event.is_set():
             raise reader.error
         return run.events
 
 
 def settle(stream: Stream, table: Table, home: Home) -> None:
-    """Finish what an earlier run had recorded, and judge again what other rules were meant for."""
+    """Publish what an earlier run recorded, and re-validate batches if the rules have changed."""
     with Ledger(home) as ledger:
         slots = {b.slot for b in ledger.batches(table.name).values() if b.source == stream.name}
-    alone = replace(table, source=NoFiles(stream.name))
-    if todo := outstanding(alone, sorted(slots), home):
-        for result in ingest(alone, todo, home):
+    sourceless = replace(table, source=NoFiles(stream.name))
+    if todo := outstanding(sourceless, sorted(slots), home):
+        for result in ingest(sourceless, todo, home):
             if result.verdict == "ERROR":
                 raise _crashed(table, result.slot)
 
@@ -157,8 +157,8 @@ def _consume(run: _Run, at: dict[str, str], stop: threading.Event) -> None:
         for lane, buffer in buffers.items():
             events = buffer.take(run.stream.batch_events, run.stream.batch_bytes, linger, wait)
             if events and not stop.is_set():
-                made = delivery_of(run.stream, run.place, lane, at[lane], events)
-                _publish(run, made, buffer)
+                delivery = delivery_of(run.stream, run.place, lane, at[lane], events)
+                _publish(run, delivery, buffer)
                 at[lane] = events[-1].position
                 run.reader.published(lane, at[lane])
             _beat(run, "disconnected" if run.reader.down else "running")
@@ -167,25 +167,25 @@ def _consume(run: _Run, at: dict[str, str], stop: threading.Event) -> None:
 def _publish(run: _Run, delivery: Delivery, buffer: Buffer) -> None:
     verdicts: list[str] = []
 
-    def judged(progress: SlotProgress) -> None:
+    def record_verdict(progress: SlotProgress) -> None:
         verdicts.append(progress.verdict)
 
     started = time.perf_counter()
-    source = _Given(run.stream.name, (delivery,))
-    ingest(replace(run.table, source=source), [delivery.slot], run.home, on_slot=judged)
-    taken = delivery.offsets
-    assert taken is not None
-    run.events += taken.events
+    source = _FixedSource(run.stream.name, (delivery,))
+    ingest(replace(run.table, source=source), [delivery.slot], run.home, on_slot=record_verdict)
+    offsets = delivery.offsets
+    assert offsets is not None
+    run.events += offsets.events
     run.batches += 1
     run.published_at = now_us()
     if run.on_batch is not None:
         run.on_batch(
             Published(
                 run.stream.name,
-                taken.events,
+                offsets.events,
                 verdicts[0],
                 time.perf_counter() - started,
-                (run.published_at - taken.first_at) / 1e6,
+                (run.published_at - offsets.first_at) / 1e6,
                 buffer.fill.events,
             )
         )
@@ -198,13 +198,13 @@ def _crashed(table: Table, slot: str) -> StateError:
         f"a check of table {table.name} crashed, or could not judge events of {slot}; they are"
         " pending, and no more are taken",
         where=f"table {table.name}, slot {slot}",
-        fix=f"see why: headrace gate ls --table {table.name}; mend it, and run the stream again:"
-        " what is pending is judged first",
+        fix=f"see why: headrace gate ls --table {table.name}; fix it, and run the stream again:"
+        " pending events are validated first",
     )
 
 
 def _beat(run: _Run, state: str, *, force: bool = False) -> None:
-    """Say to whoever asks for the status that, and how, this run is alive."""
+    """Write the heartbeat of this run, which the status command reads."""
     if not force and time.monotonic() - run.beat < _BEAT:
         return
     run.beat = time.monotonic()
@@ -223,13 +223,13 @@ def _beat(run: _Run, state: str, *, force: bool = False) -> None:
         "most_buffered": sum(fill.most_events for fill in fills),
         "most_buffered_bytes": sum(fill.most_bytes for fill in fills),
     }
-    with suppress(OSError):  # a full disk stops what needs it, and is told of there
+    with suppress(OSError):  # a full disk stops the ingest, which reports it
         write_json(beat_path(run.home, run.stream), beat)
 
 
 @contextmanager
-def _alone(home: Home, stream: Stream) -> Iterator[None]:
-    """One consumer of a stream in a home. The ledger would refuse a second one's events anyway."""
+def _only_consumer(home: Home, stream: Stream) -> Iterator[None]:
+    """Hold the lock of a stream: one consumer in a home. The ledger refuses a second one too."""
     path = lock_path(home, stream)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle: IO[bytes]

@@ -20,13 +20,13 @@ class Event:
         position: its place in the lane, as the broker writes it.
         at: when the broker received it, int64 microseconds UTC; it never changes.
         payload: the bytes, as they came.
-        lost: events just before this one that the broker had deleted before they were read.
+        missed: events just before this one that the broker had deleted before they were read.
     """
 
     position: str
     at: int
     payload: bytes
-    lost: int = 0
+    missed: int = 0
 
     @property
     def slot(self) -> str:
@@ -45,9 +45,9 @@ def received_at(milliseconds: int) -> int:
 def event_line(payload: bytes) -> bytes:
     """The event as one line that is never blank.
 
-    JSON spread over lines is joined: outside of texts, which hold no raw line breaks, they mean
-    nothing. What cannot be one line becomes a JSON text of itself, which no table takes for a row:
-    it goes to quarantine with every byte it had.
+    JSON spread over lines is joined: outside of texts, which hold no raw line breaks, they have no
+    meaning. Bytes that cannot be one line become a JSON text, which is not a row of any table: it
+    goes to quarantine with all its bytes.
     """
     if payload.strip() and b"\n" not in payload and not payload.startswith(_BOM):
         return payload
@@ -88,6 +88,6 @@ def delivery_of(
             events=len(events),
             first_at=first.at,
             last_at=last.at,
-            lost=sum(event.lost for event in events),
+            missed=sum(event.missed for event in events),
         ),
     )

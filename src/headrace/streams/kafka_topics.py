@@ -12,16 +12,16 @@ from headrace.streams.spec import KafkaTopic
 ADDRESS = "HEADRACE_KAFKA"
 DEFAULT = "127.0.0.1:9092"
 _TIMEOUT = 10.0
-# A position is an event's offset and its time: a topic that was made anew counts from zero again,
-# and has another event at that place.
+# A position is an event's offset and its time: a topic that was deleted and created again counts
+# from zero, and has another event at that offset.
 _AT = "#"
 
 
 class KafkaBroker:
     """Assigns itself all partitions and reads them from the positions of the ledger.
 
-    It takes no part in a consumer group's balancing; the group's committed offsets only show, for
-    whoever looks at Kafka itself, what is published.
+    It takes no part in a consumer group's balancing; the group's committed offsets only show in
+    Kafka which events are published.
     """
 
     def __init__(self, where: KafkaTopic, *, group: str, address: str | None = None) -> None:
@@ -44,7 +44,7 @@ class KafkaBroker:
             }
         )
         self._next: dict[int, int] = {}
-        self._lost: dict[int, int] = {}
+        self._missed: dict[int, int] = {}
         self._read: dict[int, deque[Event]] = {}
         try:
             self._partitions = self._list()
@@ -65,13 +65,13 @@ class KafkaBroker:
         at = low if offset is None else offset + 1
         other = at > high
         if offset is not None and time is not None and low <= offset < high:
-            found = self._event_at(int(lane), offset)
-            same_place = found is not None and _split(found.position)[0] == offset
-            other = found is not None and same_place and found.at != time
+            event = self._event_at(int(lane), offset)
+            same_place = event is not None and _split(event.position)[0] == offset
+            other = event is not None and same_place and event.at != time
         if other:
             raise SourceError(
                 f"event {after} of partition {lane} of {self._where.topic} is not the one that was"
-                f" taken of it, or is not there yet (it ends at {high}): the topic was made anew",
+                f" taken of it, or is not there yet (it ends at {high}): the topic was recreated",
                 where=self.place,
                 fix="give the stream's declaration another name, so that it starts again",
             )
@@ -84,29 +84,30 @@ class KafkaBroker:
         low, (offset, _) = self._bounds(partition)[0], _split(after)
         at = low if offset is None else offset + 1
         self._next[partition] = max(at, low)
-        self._lost[partition] = max(low - at, 0)
+        self._missed[partition] = max(low - at, 0)
         self._read[partition] = deque()
         if len(self._next) == len(self._partitions):
             places = [self._at(number, offset) for number, offset in self._next.items()]
             self._consumer.assign(places)
 
-    def read(self, lane: str, most: int, seconds: float) -> list[Event]:
-        """One question brings events of any partition; those of the others wait for their turn.
+    def read(self, lane: str, limit: int, seconds: float) -> list[Event]:
+        """Return the next events of a partition.
 
-        They are no more than one question brings, and a partition with some is not read on.
+        One poll brings events of any partition; events of other partitions are queued. A partition
+        with queued events is paused, so a queue holds no more than one poll brings.
         """
-        held = self._read[int(lane)]
-        if not held:
+        queue = self._read[int(lane)]
+        if not queue:
             self._pause_full()
-            for message in self._ask(most, seconds):
+            for message in self._ask(limit, seconds):
                 partition = message.partition()
-                self._read[partition].append(_event(message, self._lost.pop(partition, 0)))
-        return [held.popleft() for _ in range(min(most, len(held)))]
+                self._read[partition].append(_event(message, self._missed.pop(partition, 0)))
+        return [queue.popleft() for _ in range(min(limit, len(queue)))]
 
     def _pause_full(self) -> None:
-        for number, held in self._read.items():
+        for number, queue in self._read.items():
             place = [self._kafka.TopicPartition(self._where.topic, number)]
-            (self._consumer.pause if held else self._consumer.resume)(place)
+            (self._consumer.pause if queue else self._consumer.resume)(place)
 
     def published(self, lane: str, last: str) -> None:
         offset, _ = _split(last)
@@ -122,10 +123,10 @@ class KafkaBroker:
 
     def _list(self) -> list[int]:
         try:
-            found = self._consumer.list_topics(self._where.topic, timeout=_TIMEOUT)
+            metadata = self._consumer.list_topics(self._where.topic, timeout=_TIMEOUT)
         except self._kafka.KafkaException as error:
             raise _down(error, self.place) from error
-        topic = found.topics[self._where.topic]
+        topic = metadata.topics[self._where.topic]
         if topic.error is not None or not topic.partitions:
             raise SourceError(
                 f"there is no topic {self._where.topic}", where=self.place, fix="create it first"
@@ -142,8 +143,9 @@ class KafkaBroker:
         return int(low), int(high)
 
     def _event_at(self, partition: int, offset: int) -> Event | None:
-        """The event at, or next to, an offset; None while this connection reads, as it would lose
-        its place.
+        """Return the event at, or next to, an offset.
+
+        None while this connection reads, since it would lose its position.
         """
         if self._next:
             return None
@@ -152,8 +154,8 @@ class KafkaBroker:
         self._consumer.unassign()
         return _event(messages[0]) if messages else None
 
-    def _ask(self, most: int, seconds: float) -> list[Any]:
-        messages = self._consumer.consume(most, timeout=seconds)
+    def _ask(self, limit: int, seconds: float) -> list[Any]:
+        messages = self._consumer.consume(limit, timeout=seconds)
         for message in messages:
             if message.error() is not None:
                 error = self._kafka.KafkaException(message.error())
@@ -161,9 +163,9 @@ class KafkaBroker:
         return list(messages)
 
 
-def _event(message: Any, lost: int = 0) -> Event:  # noqa: ANN401
+def _event(message: Any, missed: int = 0) -> Event:  # noqa: ANN401
     at = received_at(message.timestamp()[1])
-    return Event(f"{message.offset()}{_AT}{at}", at, message.value() or b"", lost)
+    return Event(f"{message.offset()}{_AT}{at}", at, message.value() or b"", missed)
 
 
 def _split(position: str) -> tuple[int | None, int | None]:

@@ -17,11 +17,11 @@ ADDRESS = "HEADRACE_NATS"
 DEFAULT = "nats://127.0.0.1:4222"
 _TIMEOUT = 10.0
 _IDLE = 300.0  # seconds after which the server forgets a reader that does not ask any more
-# A position is an event's sequence and when the server received it: a stream that was made anew
-# counts from one again, and has another event at that place.
+# A position is an event's sequence and when the server received it: a stream that was deleted and
+# created again counts from one, and has another event at that sequence.
 _RECEIVED = "#"
 _ROUNDING = 1_000  # microseconds by which the library's two readings of one time may differ
-_GONE = 409  # the server ends a request: the reader was deleted, or has another leader
+_READER_DELETED = 409  # the server ends a request: the reader was deleted, or has another leader
 
 T = TypeVar("T")
 
@@ -29,10 +29,10 @@ T = TypeVar("T")
 class NatsBroker:
     """Reads with a consumer that starts at a sequence and acknowledges nothing.
 
-    Each reading starts at the position that the ledger knows, so the server has nothing to
-    remember. A gap in what the consumer counts means that something got lost on the way: it is read
-    again. A gap in what the stream counts means that events were deleted unread; of one subject
-    among several nobody can tell, since the others' events make gaps as well.
+    Each reader starts at the position in the ledger, so the server has nothing to remember. A gap
+    in the consumer's sequence means that a message was lost on the way: it is read again. A gap in
+    the stream's sequence means that events were deleted unread. For one subject among several this
+    is unknown, since events of other subjects make gaps as well.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class NatsBroker:
 
     async def _connect(self) -> None:
         async def quiet(_: Exception) -> None:
-            """What is wrong is raised by the call that meets it."""
+            """Ignore errors of the connection: the call that meets one raises it."""
 
         # The consumer tries again by itself, and meanwhile says that it is disconnected.
         self._connection = await self._nats.connect(
@@ -77,10 +77,10 @@ class NatsBroker:
         )
         self._jetstream = self._connection.jetstream(timeout=_TIMEOUT)
         info = await self._jetstream.stream_info(self._where.stream)
-        kept = info.config.retention
-        if kept is not None and str(getattr(kept, "value", kept)) != "limits":
+        retention = info.config.retention
+        if retention is not None and str(getattr(retention, "value", retention)) != "limits":
             raise SourceError(
-                f"stream {self._where.stream} deletes by {kept}, so an event read once is gone",
+                f"stream {self._where.stream} deletes by {retention}: an event read once is gone",
                 where=self.place,
                 fix="create it with retention=limits; `trim` on the stream's declaration deletes"
                 " what is published",
@@ -101,70 +101,70 @@ class NatsBroker:
 
     async def _waiting(self, position: str) -> Waiting:
         after, _ = _split(position)
-        state = await self._same(position)
+        state = await self._verified_state(position)
         consumer = await self._consumer(after, name=None)
         pending = int(consumer.num_pending)
         await self._jetstream.delete_consumer(self._where.stream, consumer.name)
-        lost = _gone(state, after)
+        missed = _deleted_from_front(state, after)
         if after and self._dense:  # those in between too, but for what came while we asked
-            lost = max(lost, state.last_seq - after - pending)
+            missed = max(missed, state.last_seq - after - pending)
         if not pending:
-            return Waiting(0, None, lost)
-        return Waiting(pending, await self._oldest(after), lost)
+            return Waiting(0, None, missed)
+        return Waiting(pending, await self._oldest(after), missed)
 
-    async def _same(self, position: str) -> Any:  # noqa: ANN401
-        """The state of the stream, which must be the one that the position is of."""
+    async def _verified_state(self, position: str) -> Any:  # noqa: ANN401
+        """Return the state of the stream; raise an error if the position is of another one."""
         state = (await self._jetstream.stream_info(self._where.stream)).state
         after, received = _split(position)
         other = state.last_seq < after
         if after and received and not other:
             with suppress(self._nats.js.errors.NotFoundError):
-                there = await self._jetstream.get_msg(self._where.stream, after)
-                other = bool(there.time) and abs(to_us(there.time) - received) > _ROUNDING
+                message = await self._jetstream.get_msg(self._where.stream, after)
+                other = bool(message.time) and abs(to_us(message.time) - received) > _ROUNDING
         if other:
             raise SourceError(
                 f"event {after} of stream {self._where.stream} is not the one that was taken of it,"
-                f" or is not there yet (it ends at {state.last_seq}): the stream was made anew",
+                f" or is not there yet (it ends at {state.last_seq}): the stream was recreated",
                 where=self.place,
                 fix="give the stream's declaration another name, so that it starts again",
             )
         return state
 
     async def _oldest(self, after: int) -> int | None:
-        """When the next event came; of one subject among several it may be another's, an older."""
+        """Return when the next event came; it may be an older one of another subject."""
         info = await self._jetstream.stream_info(self._where.stream)
         sequence = max(after + 1, info.state.first_seq)
         for candidate in range(sequence, min(sequence + 100, info.state.last_seq + 1)):
             try:
-                found = await self._jetstream.get_msg(self._where.stream, candidate)
+                message = await self._jetstream.get_msg(self._where.stream, candidate)
             except self._nats.js.errors.NotFoundError:
                 continue
-            return to_us(found.time) if found.time else None
+            return to_us(message.time) if message.time else None
         return None
 
     def seek(self, lane: str, after: str) -> None:  # noqa: ARG002
         self._after = after
         self._reader = None  # the server forgets it by itself when it is idle
 
-    def read(self, lane: str, most: int, seconds: float) -> list[Event]:  # noqa: ARG002
+    def read(self, lane: str, limit: int, seconds: float) -> list[Event]:  # noqa: ARG002
         try:
-            return self._run(self._read(most, seconds), _TIMEOUT + seconds)
+            return self._run(self._read(limit, seconds), _TIMEOUT + seconds)
         except BrokerDownError:
             self._reader = None
             raise
 
-    async def _read(self, most: int, seconds: float) -> list[Event]:
+    async def _read(self, limit: int, seconds: float) -> list[Event]:
         if self._reader is None:
             await self._begin()
         try:
-            messages = await self._reader.fetch(most, timeout=max(seconds, 0.05))
+            messages = await self._reader.fetch(limit, timeout=max(seconds, 0.05))
         except (TimeoutError, self._nats.errors.TimeoutError):
             if self._connection.is_closed:
                 raise
             await self._look_after_reader()
             return []
         except self._nats.js.errors.APIError as error:
-            if error.code != _GONE:
+            if error.code != _READER_DELETED:
                 raise
             self._reader = None
             return []
@@ -176,18 +176,21 @@ class NatsBroker:
                 self._reader = None  # something is missing before this one: read it again
                 break
             self._expected += 1
-            lost = place.stream - after - 1 if after and self._dense else self._passed
+            missed = place.stream - after - 1 if after and self._dense else self._passed
             after, self._passed = place.stream, 0
             at = to_us(message.metadata.timestamp)
             self._after = f"{after}{_RECEIVED}{at}"
-            events.append(Event(self._after, at, message.data, lost))
+            events.append(Event(self._after, at, message.data, missed))
         return events
 
     async def _begin(self) -> None:
-        """A reader from where we are; what was deleted before it, where gaps do not tell."""
-        state = await self._same(self._after)
+        """Create a reader at the current position, and count events deleted before it.
+
+        They are counted only where the sequence has gaps for other reasons.
+        """
+        state = await self._verified_state(self._after)
         after, _ = _split(self._after)
-        self._passed = 0 if self._dense else _gone(state, after)
+        self._passed = 0 if self._dense else _deleted_from_front(state, after)
         consumer = await self._consumer(after, name=None)
         self._reader = await self._jetstream.pull_subscribe_bind(
             consumer=consumer.name, stream=self._where.stream
@@ -195,7 +198,7 @@ class NatsBroker:
         self._expected = 1
 
     async def _look_after_reader(self) -> None:
-        """A reader that the server has forgotten hears nothing, and is not told so."""
+        """Drop the reader if the server has forgotten it: it would get no events and no error."""
         try:
             await self._reader.consumer_info()
         except self._nats.js.errors.NotFoundError:
@@ -236,10 +239,10 @@ class NatsBroker:
     async def _end(self) -> None:
         if self._connection is not None and not self._connection.is_closed:
             await self._connection.close()
-        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in left:
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _run(self, work: Coroutine[Any, Any, T], timeout: float = 2 * _TIMEOUT) -> T:
         errors, api = self._nats.errors, self._nats.js.errors
@@ -271,6 +274,6 @@ def _split(position: str) -> tuple[int, int]:
     return int(sequence or 0), int(received or 0)
 
 
-def _gone(state: Any, after: int) -> int:  # noqa: ANN401
+def _deleted_from_front(state: Any, after: int) -> int:  # noqa: ANN401
     """Events after a position that were deleted from the front of the stream."""
     return max(state.first_seq - after - 1, 0) if after and state.last_seq > after else 0

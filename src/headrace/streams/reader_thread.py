@@ -12,7 +12,7 @@ from headrace.streams.events import Event
 from headrace.streams.spec import Stream
 
 _WAIT = 0.5  # seconds that one question to the broker may take when there is nothing to read
-_MOST = 500  # events asked for at once
+_LIMIT = 500  # events asked for at once
 _GUESS = 1 << 16  # bytes of an event, before one was seen
 _LONGEST_PAUSE = 15.0  # seconds between two attempts to reach a broker that is down
 
@@ -43,17 +43,17 @@ class Reader:
     _largest: int = 0
 
     def start(self, broker: Broker) -> None:
-        """Takes the connection over."""
+        """Start reading; the thread takes over the connection."""
         self._seek(broker)
         self._thread = threading.Thread(target=self._work, args=(broker,), name="headrace-read")
         self._thread.start()
 
     def published(self, lane: str, last: str) -> None:
-        """Tell the broker, when it is next spoken to."""
+        """Note that events up to `last` are published; the broker is informed later."""
         self._published[lane] = last
 
     def stop(self) -> None:
-        """Tells the broker what is still to tell, and closes the connection."""
+        """Inform the broker of what is published, and close the connection."""
         self._stop.set()
         for buffer in self.buffers.values():
             buffer.end()
@@ -62,14 +62,14 @@ class Reader:
 
     def _seek(self, broker: Broker) -> None:
         for lane, after in self.positions.items():
-            self._accept(broker, broker.waiting(lane, after).lost, after)
+            self._accept(broker, broker.waiting(lane, after).missed, after)
         for lane, after in self.positions.items():
             broker.seek(lane, after)
 
-    def _accept(self, broker: Broker, lost: int, after: str) -> None:
-        if lost and not self.accept_lost:
+    def _accept(self, broker: Broker, missed: int, after: str) -> None:
+        if missed and not self.accept_lost:
             raise StateError(
-                f"{lost} events after {after} were deleted before they were read",
+                f"{missed} events after {after} were deleted before they were read",
                 where=broker.place,
                 fix="keep events for longer than a consumer may stand still; to go on without"
                 " them, and have the loss recorded: headrace stream run ... --accept-lost",
@@ -101,7 +101,7 @@ class Reader:
                 return
 
     def _read_on(self, broker: Broker | None) -> None:
-        """Until there is no more to read or it is asked to stop; closes the connection."""
+        """Read until the stream is drained or a stop is requested; close the connection."""
         if broker is None:
             broker = self.connect(self.stream)
             self._seek(broker)
@@ -110,9 +110,9 @@ class Reader:
             self._read(broker)
             for buffer in self.buffers.values():
                 buffer.end()
-            self._stop.wait()  # until what was read is published, so that the broker hears of it
+            self._stop.wait()  # until all events are published, so that the broker is informed
             with suppress(BrokerDownError):
-                self._tell(broker)
+                self._report_published(broker)
         finally:
             broker.close()
 
@@ -125,32 +125,32 @@ class Reader:
                 if not events:
                     idle = False
                     continue
-                most = min(events, _MOST, max(1, size // (self._largest or _GUESS)))
-                found = broker.read(lane, most, 0.05 if self.once else wait)
-                if found:
+                limit = min(events, _LIMIT, max(1, size // (self._largest or _GUESS)))
+                batch = broker.read(lane, limit, 0.05 if self.once else wait)
+                if batch:
                     idle = False
-                    self._take(broker, lane, found)
-            self._tell(broker)
+                    self._take(broker, lane, batch)
+            self._report_published(broker)
             if self.once and idle and self._at_the_end(broker):
                 return
 
-    def _take(self, broker: Broker, lane: str, found: Sequence[Event]) -> None:
-        """Into the buffer, up to the first event that others are missing before."""
-        for number, one in enumerate(found):
-            if one.lost and not self.accept_lost:
-                self._put(lane, found[:number])
-                self._accept(broker, one.lost, self.positions[lane])
-        self._put(lane, found)
+    def _take(self, broker: Broker, lane: str, batch: Sequence[Event]) -> None:
+        """Add events to the buffer, up to the first one that follows missed events."""
+        for number, event in enumerate(batch):
+            if event.missed and not self.accept_lost:
+                self._add_to_buffer(lane, batch[:number])
+                self._accept(broker, event.missed, self.positions[lane])
+        self._add_to_buffer(lane, batch)
 
-    def _put(self, lane: str, events: Sequence[Event]) -> None:
+    def _add_to_buffer(self, lane: str, events: Sequence[Event]) -> None:
         if events:
             self._largest = max(self._largest, *(len(event.payload) for event in events))
-            self.buffers[lane].put(events)
+            self.buffers[lane].add(events)
             self.positions[lane] = events[-1].position
 
     def _at_the_end(self, broker: Broker) -> bool:
         return not any(broker.waiting(lane, at).events for lane, at in self.positions.items())
 
-    def _tell(self, broker: Broker) -> None:
+    def _report_published(self, broker: Broker) -> None:
         while self._published:
             broker.published(*self._published.popitem())

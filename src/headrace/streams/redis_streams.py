@@ -21,7 +21,7 @@ _ORDINAL = "#"
 class RedisBroker:
     """Reads with XREAD from a position, so nothing has to be acknowledged to go on.
 
-    A consumer group only marks what is published, for whoever looks at Redis itself.
+    A consumer group only shows in Redis which events are published.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class RedisBroker:
             ) from error
         self._errors = redis.exceptions
         self._where, self._group, self._trim = where, group, trim
-        self._entry, self._taken = _START, 0
+        self._entry, self._ordinal = _START, 0
         self._client: Any = redis.Redis.from_url(
             address or os.environ.get(ADDRESS, DEFAULT), socket_timeout=30, socket_connect_timeout=5
         )
@@ -55,82 +55,82 @@ class RedisBroker:
 
     def waiting(self, lane: str, after: str) -> Waiting:  # noqa: ARG002 - there is one lane
         info = self._info()
-        entry, taken = _split(after)
-        self._same(info, entry, taken)
+        entry, ordinal = _split(after)
+        self._require_same_stream(info, entry, ordinal)
         if info is None:
             return Waiting(0)
-        lost = 0
+        missed = 0
         if after:
-            lost = max(_deleted(info) - taken, int(_last_deleted(info) > _order(entry)))
+            missed = max(_deleted(info) - ordinal, int(_last_deleted(info) > _order(entry)))
         start = f"({entry}" if after else "-"
         oldest = self._ask("XRANGE", self._where.key, start, "+", "COUNT", 1)
         if not oldest:
-            return Waiting(0, None, lost)
-        waits = int(info["entries-added"]) - taken - lost if after else int(info["length"])
-        return Waiting(waits, _at(oldest[0][0]), lost)
+            return Waiting(0, None, missed)
+        waits = int(info["entries-added"]) - ordinal - missed if after else int(info["length"])
+        return Waiting(waits, _at(oldest[0][0]), missed)
 
-    def _same(self, info: dict[str, Any] | None, entry: str, taken: int) -> None:
-        """The stream must be the one that `taken` entries were read of, the last being `entry`."""
+    def _require_same_stream(self, info: dict[str, Any] | None, entry: str, ordinal: int) -> None:
+        """Raise an error if this is another stream than the one with `entry` at `ordinal`."""
         if info is None:
-            other = bool(taken)
+            other = bool(ordinal)
         else:
             first = _order(_text(info["recorded-first-entry-id"]))
             # What was read and is not there any more was deleted.
             missing = int(info["length"]) == 0 or first > _order(entry)
             other = (
-                int(info["entries-added"]) < taken
+                int(info["entries-added"]) < ordinal
                 or _order(_text(info["last-generated-id"])) < _order(entry)
-                or (missing and _deleted(info) < taken)
+                or (missing and _deleted(info) < ordinal)
             )
         if other:
             raise SourceError(
-                f"stream {self._where.key} is not the one that {entry} was taken of: it was made"
-                " anew",
+                f"stream {self._where.key} is not the one that {entry} was taken of: it was"
+                " recreated",
                 where=self.place,
                 fix="give the stream's declaration another name, so that it starts again",
             )
 
     def seek(self, lane: str, after: str) -> None:  # noqa: ARG002
-        self._entry, self._taken = _split(after)
+        self._entry, self._ordinal = _split(after)
         info = self._info()
         if not after and info is not None:
-            self._taken = int(info["entries-added"]) - int(info["length"])
+            self._ordinal = int(info["entries-added"]) - int(info["length"])
 
-    def read(self, lane: str, most: int, seconds: float) -> list[Event]:  # noqa: ARG002
+    def read(self, lane: str, limit: int, seconds: float) -> list[Event]:  # noqa: ARG002
         key, wait = self._where.key, max(int(seconds * 1000), 1)
         if not self._ask("XREAD", "COUNT", 1, "BLOCK", wait, "STREAMS", key, self._entry):
             return []
-        # In one transaction, so that what was deleted before these is told from what is after.
-        info, reply = self._told(
+        # In one transaction, so that entries deleted before these are not counted as deleted after.
+        info, reply = self._call(
             lambda: (
                 self._client.pipeline(transaction=True)
                 .xinfo_stream(key)
-                .execute_command("XREAD", "COUNT", most, "STREAMS", key, self._entry)
+                .execute_command("XREAD", "COUNT", limit, "STREAMS", key, self._entry)
                 .execute()
             )
         )
-        self._same(info, self._entry, self._taken)
+        self._require_same_stream(info, self._entry, self._ordinal)
         before = _order(self._entry)
-        lost = max(_deleted(info) - self._taken, 0)
-        self._taken += lost
+        missed = max(_deleted(info) - self._ordinal, 0)
+        self._ordinal += missed
         events = []
         for entry, fields in _entries(reply):
             if before < _last_deleted(info) < _order(_text(entry)):
-                lost = max(lost, 1)
-            self._entry, self._taken = _text(entry), self._taken + 1
-            position = f"{self._entry}{_ORDINAL}{self._taken}"
-            events.append(Event(position, _at(entry), self._payload(fields), lost))
-            before, lost = _order(self._entry), 0
+                missed = max(missed, 1)
+            self._entry, self._ordinal = _text(entry), self._ordinal + 1
+            position = f"{self._entry}{_ORDINAL}{self._ordinal}"
+            events.append(Event(position, _at(entry), self._payload(fields), missed))
+            before, missed = _order(self._entry), 0
         return events
 
     def published(self, lane: str, last: str) -> None:  # noqa: ARG002
-        key, (entry, taken) = self._where.key, _split(last)
+        key, (entry, ordinal) = self._where.key, _split(last)
         try:
-            self._ask("XGROUP", "SETID", key, self._group, entry, "ENTRIESREAD", taken)
+            self._ask("XGROUP", "SETID", key, self._group, entry, "ENTRIESREAD", ordinal)
         except BrokerDownError:
             raise
         except SourceError:  # there is no such group yet
-            self._ask("XGROUP", "CREATE", key, self._group, entry, "ENTRIESREAD", taken)
+            self._ask("XGROUP", "CREATE", key, self._group, entry, "ENTRIESREAD", ordinal)
         if self._trim:
             milliseconds, number = _order(entry)
             self._ask("XTRIM", key, "MINID", f"{milliseconds}-{number + 1}")
@@ -140,28 +140,28 @@ class RedisBroker:
 
     def _payload(self, fields: dict[bytes, bytes]) -> bytes:
         """The event; of an entry without one, a text that quarantine shows."""
-        found = fields.get(self._where.field.encode())
-        if found is not None:
-            return found
-        shown = {_text(name): _text(value) for name, value in fields.items()}
-        return json.dumps(f"no field {self._where.field!r} in {shown}").encode()
+        payload = fields.get(self._where.field.encode())
+        if payload is not None:
+            return payload
+        decoded = {_text(name): _text(value) for name, value in fields.items()}
+        return json.dumps(f"no field {self._where.field!r} in {decoded}").encode()
 
     def _info(self) -> dict[str, Any] | None:
         if not self._ask("EXISTS", self._where.key):
             return None  # no event was ever sent
-        found: dict[str, Any] = self._told(lambda: self._client.xinfo_stream(self._where.key))
-        if "entries-added" not in found:
+        info: dict[str, Any] = self._call(lambda: self._client.xinfo_stream(self._where.key))
+        if "entries-added" not in info:
             raise SourceError(
                 "this Redis does not count a stream's entries",
                 where=self.place,
                 fix="Redis 7 or later",
             )
-        return found
+        return info
 
     def _ask(self, *words: Any) -> Any:  # noqa: ANN401 - whatever Redis answers
-        return self._told(lambda: self._client.execute_command(*words))
+        return self._call(lambda: self._client.execute_command(*words))
 
-    def _told(self, ask: Callable[[], Any]) -> Any:  # noqa: ANN401
+    def _call(self, ask: Callable[[], Any]) -> Any:  # noqa: ANN401
         try:
             return ask()
         except (self._errors.ConnectionError, self._errors.TimeoutError) as error:
@@ -177,8 +177,8 @@ def _down(error: Exception) -> BrokerDownError:
 
 
 def _split(position: str) -> tuple[str, int]:
-    entry, _, taken = position.partition(_ORDINAL)
-    return entry or _START, int(taken or 0)
+    entry, _, ordinal = position.partition(_ORDINAL)
+    return entry or _START, int(ordinal or 0)
 
 
 def _entries(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  # noqa: ANN401

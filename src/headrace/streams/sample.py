@@ -1,4 +1,4 @@
-"""The first events of a topic, read without taking them: no position moves, nothing is told."""
+"""The first events of a topic, read without side effects: no position in the broker moves."""
 
 import asyncio
 import re
@@ -28,16 +28,20 @@ def sample_topic(address: str, limits: Limits) -> Sample:
     """
     server, _, topic = address.partition("#")
     scheme = server.partition("://")[0].lower()
-    shown = re.sub(r"//[^/@]*@", "//", server)
+    safe_server = re.sub(r"//[^/@]*@", "//", server)
     if not topic:
-        raise DeclarationError("no topic is named", where=shown, fix="write #subject or #stream")
+        raise DeclarationError(
+            "no topic is named", where=safe_server, fix="write #subject or #stream"
+        )
     try:
         broker, place = _OPEN[scheme](server, topic)
-    except SourceError as error:  # as it is told elsewhere, but without the password
+    except SourceError as error:  # the same error without the password
         fix = "start the broker, or correct the address"
         down = isinstance(error, BrokerDownError) or not error.fix
         raise SourceError(
-            error.what.replace(server, shown), where=shown, fix=fix if down else error.fix
+            error.what.replace(server, safe_server),
+            where=safe_server,
+            fix=fix if down else error.fix,
         ) from error
     with closing(broker):
         waiting = {lane: broker.waiting(lane, "").events for lane in broker.lanes()}
@@ -45,25 +49,25 @@ def sample_topic(address: str, limits: Limits) -> Sample:
     if not events:
         raise SourceError(
             f"there is no event in {topic}",
-            where=shown,
+            where=safe_server,
             fix="check its name, or send an event: without one nothing can be said",
         )
     rows = ndjson_rows(b"".join(event_line(event.payload) + b"\n" for event in events))
     notes = [
-        f"{len(rows.malformed)} events are no flat JSON objects, such as {one.text[:120]!r}"
-        f" ({one.why}): they would go to quarantine"
-        for one in rows.malformed[:1]
+        f"{len(rows.malformed)} events are not flat JSON objects, such as {fault.text[:120]!r}"
+        f" ({fault.why}): they would go to quarantine"
+        for fault in rows.malformed[:1]
     ]
     total = sum(waiting.values())
     return Sample(
-        address=f"{shown}#{topic}",
+        address=f"{safe_server}#{topic}",
         kind="topic",
         format="events",
         name=topic,
         table=rows.table,
-        whole=len(events) >= total,
+        complete=len(events) >= total,
         total=total,
-        about={
+        details={
             "place": place,
             "lanes": len(waiting),
             "oldest": iso(min(event.at for event in events)),
@@ -76,17 +80,17 @@ def _first(broker: Broker, waiting: Mapping[str, int], limits: Limits) -> list[E
     """Events of all lanes in turn, oldest first, until there are enough."""
     for lane in waiting:
         broker.seek(lane, "")
-    wanted = {lane: min(n, -(-limits.rows // len(waiting))) for lane, n in waiting.items()}
-    found: list[Event] = []
+    remaining = {lane: min(n, -(-limits.rows // len(waiting))) for lane, n in waiting.items()}
+    events: list[Event] = []
     stop = time.monotonic() + _PATIENCE
-    while any(wanted.values()) and time.monotonic() < stop:
-        for lane in [one for one, more in wanted.items() if more]:
-            some = broker.read(lane, min(_AT_ONCE, wanted[lane]), 0.5)
-            wanted[lane] -= len(some)
-            found += some
-        if sum(len(event.payload) for event in found) > limits.bytes:
+    while any(remaining.values()) and time.monotonic() < stop:
+        for lane in [candidate for candidate, count in remaining.items() if count]:
+            batch = broker.read(lane, min(_AT_ONCE, remaining[lane]), 0.5)
+            remaining[lane] -= len(batch)
+            events += batch
+        if sum(len(event.payload) for event in events) > limits.bytes:
             break
-    return found[: limits.rows]
+    return events[: limits.rows]
 
 
 Opened = tuple[Broker, str]
@@ -97,8 +101,8 @@ def _nats(server: str, topic: str) -> Opened:
 
     stream = _stream_of(server, topic)
     where = NatsSubject(stream, "" if stream == topic else topic)
-    shown = f'NatsSubject("{stream}"' + (f', "{topic}")' if where.subject else ")")
-    return NatsBroker(where, address=server), shown
+    declaration = f'NatsSubject("{stream}"' + (f', "{topic}")' if where.subject else ")")
+    return NatsBroker(where, address=server), declaration
 
 
 def _stream_of(server: str, topic: str) -> str:
@@ -113,7 +117,7 @@ def _stream_of(server: str, topic: str) -> str:
         ) from error
 
     async def quiet(_: Exception) -> None:
-        """What is wrong is raised by the call that meets it."""
+        """Ignore errors of the connection: the call that meets one raises it."""
 
     async def ask() -> str:
         connection = await nats.connect(

@@ -1,4 +1,4 @@
-"""What a pipeline declares about an event stream: where it is, what it feeds, how much is held."""
+"""Declaration of an event stream in a pipeline: its broker, its table, and its limits."""
 
 from dataclasses import dataclass
 
@@ -43,7 +43,7 @@ class Stream:
     Attributes:
         table: the table they feed; its contract must have a primary key.
         place: the broker's stream.
-        producer: who answers for the content.
+        producer: team or system that is responsible for the content.
         name: part of batch ids and of the recorded position: renaming it starts the stream again.
             The table's name if not given.
         linger: how long the first event of a micro-batch may wait for others, such as "2s". It is
@@ -98,7 +98,7 @@ def check_streams(streams: tuple[Stream, ...], contracts: dict[str, Contract], w
         contract = contracts.get(stream.table)
         if contract is None:
             raise DeclarationError(
-                f"stream {stream.name} feeds {stream.table!r}, which is no table of the pipeline",
+                f"stream {stream.name} feeds {stream.table!r}, not a table of the pipeline",
                 where=where,
                 fix=f"one of {', '.join(contracts)}",
             )
@@ -107,9 +107,9 @@ def check_streams(streams: tuple[Stream, ...], contracts: dict[str, Contract], w
                 f"stream {stream.name} feeds {stream.table}, which has no primary key",
                 where=where,
                 fix="declare a primaryKey in the contract: without one a repeated event cannot be"
-                " told from a new one",
+                " distinguished from a new one",
             )
     names = [stream.name for stream in streams]
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise DeclarationError(f"streams declared twice: {', '.join(doubled)}", where=where)
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DeclarationError(f"streams declared twice: {', '.join(repeated)}", where=where)

@@ -1,4 +1,4 @@
-"""How far a stream is behind, and where every event of it is."""
+"""Status of a stream: its lag, and the number of events in each state."""
 
 import json
 from collections.abc import Callable
@@ -28,18 +28,18 @@ def stream_status(
     *,
     connect: Callable[[Stream], Broker] = open_broker,
 ) -> dict[str, Any]:
-    """The state of a stream as plain JSON values; asks ledger, table, broker and the run at work.
+    """Return the state of a stream as JSON values, from ledger, table, broker and the current run.
 
     `events` = published + quarantined + pending + rejected + repeated + redelivered + unjudged:
     every event that was taken is in exactly one of them. `lag` is what waits in the broker, read
     into the buffer or not: how many events, and the age of the oldest in seconds.
 
     Returns:
-        One mapping; `problems` says in words what somebody should look at, and is empty if nothing.
+        One mapping; `problems` lists in words what needs attention, and may be empty.
     """
     with Ledger(home) as ledger:
-        taken = ledger.lane_progress(table.name, stream.name)
-        again = ledger.repeated_events(table.name, stream.name)
+        progress = ledger.lane_progress(table.name, stream.name)
+        redelivered = ledger.repeated_events(table.name, stream.name)
         batches = {
             key: batch
             for key, batch in ledger.batches(table.name).items()
@@ -54,9 +54,9 @@ def stream_status(
         if key in verdicts
     }
     rows = total(counted.values()) if counted else Account()
-    events = sum(lane.events for lane in taken.values())
-    known = rows.delivered + rows.repeated + again
-    found: dict[str, Any] = {
+    events = sum(lane.events for lane in progress.values())
+    accounted = rows.delivered + rows.repeated + redelivered
+    status: dict[str, Any] = {
         "stream": stream.name,
         "table": table.name,
         "events": events,
@@ -65,29 +65,29 @@ def stream_status(
         "pending": rows.pending,
         "rejected": rows.rejected,
         "repeated": rows.repeated,
-        "redelivered": again,
-        "unjudged": events - known,
-        "batches": sum(lane.batches for lane in taken.values()),
-        "lost": sum(lane.lost_events for lane in taken.values()),
-        "position": {lane: one.position for lane, one in taken.items()},
+        "redelivered": redelivered,
+        "unjudged": events - accounted,
+        "batches": sum(lane.batches for lane in progress.values()),
+        "lost": sum(lane.lost_events for lane in progress.values()),
+        "position": {lane: state.position for lane, state in progress.items()},
         "quarantined_share": _share(batches, verdicts),
         "checks_left_out": list(whole_batch_checks(table.suite)),
         **_run_at_work(home, stream),
-        **_lag(stream, taken, connect),
+        **_lag(stream, progress, connect),
     }
-    return {**found, "problems": _problems(stream, table, found)}
+    return {**status, "problems": _problems(stream, table, status)}
 
 
 def _share(batches: dict[str, Batch], verdicts: dict[str, JudgementRow]) -> dict[str, Any]:
     """Quarantined share of all events, and of those that came within the last hour."""
     recent = now_us() - _RECENT
     sums = {"all": [0, 0], "recent": [0, 0]}
-    for key, judged in verdicts.items():
+    for key, judgement in verdicts.items():
         if key in batches:
             spans = ("all", "recent") if batches[key].arrived_at >= recent else ("all",)
             for span in spans:
-                sums[span][0] += judged.quarantined
-                sums[span][1] += judged.delivered
+                sums[span][0] += judgement.quarantined
+                sums[span][1] += judgement.delivered
     return {span: (bad / of if of else 0.0) for span, (bad, of) in sums.items()}
 
 
@@ -104,13 +104,13 @@ def _run_at_work(home: Home, stream: Stream) -> dict[str, Any]:
 
 
 def _lag(
-    stream: Stream, taken: dict[str, LaneProgress], connect: Callable[[Stream], Broker]
+    stream: Stream, progress: dict[str, LaneProgress], connect: Callable[[Stream], Broker]
 ) -> dict[str, Any]:
     """Lag of all lanes together; null where the broker does not answer."""
     try:
         with closing(connect(stream)) as broker:
             waits = [
-                broker.waiting(lane, taken[lane].position if lane in taken else "")
+                broker.waiting(lane, progress[lane].position if lane in progress else "")
                 for lane in broker.lanes()
             ]
             place = broker.place
@@ -123,27 +123,31 @@ def _lag(
             "events": sum(wait.events for wait in waits),
             "seconds": round(max([*ages, 0]) / 1e6, 3),
         },
-        "about_to_lose": sum(wait.lost for wait in waits),
+        "about_to_lose": sum(wait.missed for wait in waits),
         "broker_error": "",
     }
 
 
-def _problems(stream: Stream, table: Table, found: dict[str, Any]) -> list[str]:
-    told = []
-    lag = found["lag"]
-    if found["broker_error"]:
-        told.append(found["broker_error"])
+def _problems(stream: Stream, table: Table, status: dict[str, Any]) -> list[str]:
+    problems = []
+    lag = status["lag"]
+    if status["broker_error"]:
+        problems.append(status["broker_error"])
     elif lag["seconds"] * 1e6 > stream.max_lag_us:
-        told.append(
+        problems.append(
             f"the oldest event waits for {lag['seconds']:.0f} s, more than {stream.max_lag}"
         )
-    if found["about_to_lose"]:
-        told.append(f"{found['about_to_lose']} events were deleted before they were read")
-    if found["pending"]:
-        told.append(f"{found['pending']} events are pending: headrace gate ls --table {table.name}")
-    share, allowed = found["quarantined_share"]["recent"], table.suite.max_quarantined_share
+    if status["about_to_lose"]:
+        problems.append(f"{status['about_to_lose']} events were deleted before they were read")
+    if status["pending"]:
+        problems.append(
+            f"{status['pending']} events are pending: headrace gate ls --table {table.name}"
+        )
+    share, allowed = status["quarantined_share"]["recent"], table.suite.max_quarantined_share
     if share > allowed:
-        told.append(f"{share:.2%} of the last hour's events are quarantined, above {allowed:.2%}")
-    if found["state"] == "silent":
-        told.append("the consumer has not been heard of for half a minute")
-    return told
+        problems.append(
+            f"{share:.2%} of the last hour's events are quarantined, above {allowed:.2%}"
+        )
+    if status["state"] == "silent":
+        problems.append("the consumer has sent no heartbeat for half a minute")
+    return problems

@@ -1,4 +1,4 @@
-"""Where a consumer leaves word of itself. None of it is needed to go on; the ledger has that."""
+"""Files with the heartbeat and the lock of a consumer; its position is in the ledger."""
 
 from pathlib import Path
 

@@ -19,7 +19,7 @@ def erase(
             "--entity",
             "--key",
             help="COLUMN=VALUE of the rows to erase; repeat it for a key of several"
-            " columns, all of which must match.",
+            " columns: all must match.",
         ),
     ] = None,
     reason: Annotated[

@@ -86,7 +86,7 @@ def _command(action: BatchAction) -> Callable[..., None]:
         option("as_json", AsJson, default=False),
     ]
     command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     command.__name__, command.__doc__ = action.command_name, action.help
     return explained(command)
 

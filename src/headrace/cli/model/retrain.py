@@ -31,7 +31,7 @@ def retrain(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Release the dataset, train a challenger on it, and promote it if it is no worse.
+    """Release the dataset, train a challenger on it, and promote it if it is not worse.
 
     Rows of windows with faults are excluded. The newest rows decide: no segment may get clearly
     worse. A promoted model is watched, and rolled back automatically. All steps are recorded with

@@ -119,7 +119,7 @@ def _show(inspected: "InspectedSample", document: dict[str, Any]) -> None:
     sample = inspected.sample
     out.print(f"[bold]{sample.kind}[/], {sample.format}: ", end="")
     out.print(sample.address, highlight=False, markup=False, soft_wrap=True)
-    details = "; ".join(f"{key.replace('_', ' ')} {value}" for key, value in sample.about.items())
+    details = "; ".join(f"{key.replace('_', ' ')} {value}" for key, value in sample.details.items())
     out.print(f"{_counted(inspected)}. {details}", highlight=False, markup=False, soft_wrap=True)
     grid(
         "columns",
@@ -151,7 +151,7 @@ def _show(inspected: "InspectedSample", document: dict[str, Any]) -> None:
 def _counted(inspected: "InspectedSample") -> str:
     sample = inspected.sample
     read = f"{inspected.rows:,} rows read"
-    if sample.whole:
+    if sample.complete:
         return f"{inspected.rows:,} rows, all there are"
     return read + (f" of {sample.total:,}" if sample.total is not None else ", there are more")
 

@@ -53,7 +53,7 @@ class BatchView:
 
     Attributes:
         start: midnight of the partition, in microseconds; None for tables that are delivered whole.
-        event, known: event time and known-at as float64 microseconds on the clock of the
+        event, known_at: event time and known-at as float64 microseconds on the clock of the
             partitions' zone; None if not derived.
         derived: the derived columns; empty where they could not be computed.
         repeated: number of exact duplicates that were dropped.
@@ -67,7 +67,7 @@ class BatchView:
     lines: Ints
     start: int | None = None
     event: Floats | None = None
-    known: Floats | None = None
+    known_at: Floats | None = None
     derived: Mapping[str, pa.Array] = field(default_factory=dict)
     repeated: int = 0
     untyped: frozenset[str] = frozenset()

@@ -93,7 +93,7 @@ def fit_rules(
         if selected & look.rule_inputs[name]:
             result.sharp(f"relation:{name}", everywhere, broken)
     if columns is None or selected & time_inputs(look):
-        for what, moments in (("event", look.event), ("known", look.known)):
+        for what, moments in (("event", look.event), ("known", look.known_at)):
             if moments is not None and look.start is not None:
                 _hours(result, what, moments, look.start, reference)
 

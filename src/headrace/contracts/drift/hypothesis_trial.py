@@ -105,7 +105,7 @@ class DriftCase:
             return []
         return [
             f"inside:{what}"
-            for what, moments in (("event", look.event), ("known", look.known))
+            for what, moments in (("event", look.event), ("known", look.known_at))
             if moments is None and look.start is not None
             if any(f"inside:{what}" in p.marks for p in self.reference.window)
         ]

@@ -82,7 +82,7 @@ def profile_of(look: BatchView, slot: str) -> BatchProfile:
         keyed={label(f.name, key): _keyed(look, f.name, key) for f, key in explained(look)},
         hours={
             what: hour_counts(moments, look.start)
-            for what, moments in (("event", look.event), ("known", look.known))
+            for what, moments in (("event", look.event), ("known", look.known_at))
             if moments is not None and look.start is not None
         },
         hashes=np.unique(look.row_hashes)[:MOST_HASHES],
@@ -124,8 +124,8 @@ def summary(column: ViewColumn) -> ColumnSummary:
 def sketches_of(profile: BatchProfile) -> dict[str, Sketches]:
     """Return a sketch of each column, exactly as from the rows; all numbers are real.
 
-    Coarse columns of profiles that were stored in format 1 have none. Texts of which the profile
-    does not know all names are counted by prefixes.
+    Coarse columns of profiles that were stored in format 1 have none. Texts are counted by prefixes
+    if the profile does not know all their names.
     """
     sketches = {}
     for name, summary_ in profile.columns.items():

@@ -107,7 +107,7 @@ class Ledger:
             " last_at, lost, batch_id) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
             (
                 table, offsets.stream, offsets.lane, offsets.after, offsets.first, offsets.last,
-                offsets.events, offsets.first_at, offsets.last_at, offsets.lost, batch_id,
+                offsets.events, offsets.first_at, offsets.last_at, offsets.missed, batch_id,
             ),
         )  # fmt: skip
 

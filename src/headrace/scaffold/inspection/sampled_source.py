@@ -105,7 +105,7 @@ def ask_from_sample(
         what = "no few columns identify every row"
         answers["key"] = _likeliest(inspected.keys, what, "--key COLUMN, repeated", inspected)
     sample = inspected.sample
-    partial = not sample.whole
+    partial = not sample.complete
     if read_on:
         sample = _as_changes(sample, inspected.cursors[:1], deletions=deletions)
         partial = True  # deliveries are what changed: how many rows were read says nothing

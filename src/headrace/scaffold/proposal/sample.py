@@ -33,7 +33,7 @@ def read_sample(addresses: Sequence[str]) -> Sample:
     return replace(
         parts[0],
         table=pa.concat_tables(tables, promote_options="default"),
-        whole=all(part.whole for part in parts),
+        complete=all(part.complete for part in parts),
         notes=tuple(notes),
     )
 

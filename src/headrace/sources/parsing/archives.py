@@ -16,7 +16,7 @@ from headrace.core.errors import SourceError
 
 CODECS = {".gz": "gzip", ".zst": "zstd"}
 ZIP = ".zip"
-_SHOWN = 5
+_LISTED = 5
 
 
 def plain_name(name: str) -> str:
@@ -86,8 +86,8 @@ def unzipped(payload: bytes, origin: str, formats: tuple[str, ...]) -> tuple[byt
         raise _unreadable(origin, "the zip holds no file")
     if len(names) == 1:
         raise _unreadable(origin, f"the zip holds {names[0]}, which ends in none of {formats}")
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    listed = ", ".join(names[:_SHOWN]) + more
+    rest = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    listed = ", ".join(names[:_LISTED]) + rest
     raise _unreadable(origin, f"the zip holds {len(names)} files: {listed}; deliver one file a zip")
 
 

@@ -25,7 +25,7 @@ Faults = dict[int, str]  # index of a record -> why it is not a row
 
 @dataclass(frozen=True)
 class _Scan:
-    """Where the records of a file are: byte offsets, first physical lines, an unclosed quote."""
+    """Positions of a file's records: byte offsets, first physical lines, an unclosed quote."""
 
     starts: Ints
     stops: Ints
@@ -50,16 +50,16 @@ def csv_rows(payload: bytes, null_tokens: Sequence[str]) -> RawRows:
     if table.num_rows + len(faults) != len(scan.lines):
         fault = "the quotes of this file do not pair up, so where its rows end is not certain"
         table, faults = table.slice(0, 0), dict.fromkeys(range(len(scan.lines)), fault)
-    kept = np.delete(np.arange(len(scan.lines)), list(faults))
+    parsed = np.delete(np.arange(len(scan.lines)), list(faults))
     faults |= _text_faults(scan, undecodable)
     malformed = [Malformed(first, shortened(header), fault)] if fault else []
     for index, why in sorted(faults.items()):
         row = text[int(scan.starts[index]) : int(scan.stops[index])].decode().rstrip("\r\n")
         malformed.append(Malformed(int(scan.lines[index]), shortened(row), why))
-    good = ~np.isin(kept, list(faults))
+    good = ~np.isin(parsed, list(faults))
     if not good.all():
         table = table.filter(pa.array(good))
-    return RawRows(table, scan.lines[kept[good]], columns, tuple(malformed), len(scan.lines))
+    return RawRows(table, scan.lines[parsed[good]], columns, tuple(malformed), len(scan.lines))
 
 
 def _as_utf8(payload: bytes) -> tuple[bytes, frozenset[int]]:
@@ -96,7 +96,7 @@ def _scan(text: bytes, *, keep_blank: bool) -> _Scan:
 
 
 def _outside_quotes(text: bytes, ends: Ints) -> tuple[npt.NDArray[np.bool_], bool]:
-    """Which line ends are outside quoted fields, and whether the last quote is left open."""
+    """Mark the line ends outside quoted fields; also return True if the last quote is open."""
     spans = (
         [(m.start(), m.end(), m[1] == b"") for m in _QUOTED.finditer(text)] if b'"' in text else []
     )
@@ -136,8 +136,8 @@ def _parse(
     faults: Faults = {}
 
     def skip(row: pacsv.InvalidRow) -> str:
-        expected, got = row.expected_columns, row.actual_columns
-        faults[row.number - 1] = f"expected {expected} fields, got {got}"
+        expected, actual = row.expected_columns, row.actual_columns
+        faults[row.number - 1] = f"expected {expected} fields, got {actual}"
         return "skip"
 
     empty = pa.table({name: pa.array([], pa.string()) for name in columns})
@@ -169,7 +169,7 @@ def _parse(
 
 
 def _header_text_fault(scan: _Scan, undecodable: frozenset[int]) -> str:
-    """What is wrong with the text of a header, given the scan of the rows after it."""
+    """Return the fault in the text of a header, if any; `scan` is of the rows after it."""
     if scan.unclosed and not len(scan.lines):
         return "the quote that opens in the header is never closed"
     end = int(scan.lines[0]) if len(scan.lines) else None

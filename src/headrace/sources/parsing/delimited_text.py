@@ -1,4 +1,4 @@
-"""Text that is not commas and UTF-8: which encoding, which delimiter, and the same with commas."""
+"""Detect the encoding and the delimiter of text files, and convert them to UTF-8 with commas."""
 
 import csv
 import io
@@ -16,10 +16,10 @@ _MARKS = (
 
 
 def decoded(data: bytes, where: str) -> tuple[str, str, list[str]]:
-    """The text, its encoding, and what to say of it; the last character may be cut in half.
+    """Return the text, its encoding, and notes; the last character may be incomplete.
 
     Raises:
-        SourceError: it is no text.
+        SourceError: the bytes are not text.
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
@@ -27,7 +27,7 @@ def decoded(data: bytes, where: str) -> tuple[str, str, list[str]]:
             return text, encoding, [] if encoding == "utf-8-sig" else [_other(encoding)]
     if b"\0" in data[:4096]:
         raise SourceError(
-            "this is no text: it holds zero bytes",
+            "this is not text: it holds zero bytes",
             where=where,
             fix="give it the suffix of what it is: .parquet, .zip",
         )
@@ -37,9 +37,9 @@ def decoded(data: bytes, where: str) -> tuple[str, str, list[str]]:
         if error.reason == "unexpected end of data":
             return data[: error.start].decode(), "utf-8", []
         line = data.count(b"\n", 0, error.start) + 1
-        shown = data[max(0, error.start - 20) : error.start + 20].decode("cp1252", "replace")
-        told = f"{_other('cp1252')}; line {line} reads {shown!r} if so"
-        return data.decode("cp1252", "replace"), "cp1252 (guessed)", [told]
+        excerpt = data[max(0, error.start - 20) : error.start + 20].decode("cp1252", "replace")
+        note = f"{_other('cp1252')}; line {line} reads {excerpt!r} if so"
+        return data.decode("cp1252", "replace"), "cp1252 (guessed)", [note]
 
 
 def _other(encoding: str) -> str:
@@ -50,7 +50,7 @@ def _other(encoding: str) -> str:
 
 
 def separated(text: str, where: str) -> tuple[str, str, list[str]]:
-    """The text with commas, the delimiter it came with, and what to say of it.
+    """Return the text with commas, its original delimiter, and notes.
 
     Raises:
         SourceError: it has no two columns, whatever separates them.
@@ -65,12 +65,12 @@ def separated(text: str, where: str) -> tuple[str, str, list[str]]:
     except csv.Error as error:
         raise SourceError(f"cannot be read as separated values: {error}", where=where) from error
     name = _NAMES.get(delimiter, delimiter)
-    told = f"separated by {name!r}: deliver it with commas, which is what the reader takes"
-    return out.getvalue(), name, [told]
+    note = f"separated by {name!r}: deliver it with commas, which is what the reader takes"
+    return out.getvalue(), name, [note]
 
 
 def delimiter_of(text: str) -> str:
-    """The one that gives the same number of fields, and most of them, in the first lines."""
+    """Return the delimiter that splits the first lines into most fields, the same number each."""
     lines = text[: 64 << 10].splitlines()[:_LINES]
 
     def fields(delimiter: str) -> tuple[bool, int]:

@@ -11,8 +11,8 @@ import pyarrow as pa
 from headrace.sources.rows import Malformed, RawRows, shortened
 
 _BOM = b"\xef\xbb\xbf"
-# Each field that any event has is a column of all: one event with very many would take the memory
-# of the others, and it is not known to any contract.
+# Every field of any event becomes a column of all: one event with very many undeclared fields would
+# use up the memory.
 _STRANGE = 200
 
 Record = dict[str, object]
@@ -22,7 +22,7 @@ Faults = dict[int, str]  # index of a record -> why it is not a row
 
 @dataclass(frozen=True)
 class _Unreadable:
-    """Stands where a page, a record or a value should be."""
+    """Placeholder for a page, a record or a value that cannot be read."""
 
     text: str
     why: str
@@ -38,9 +38,9 @@ def ndjson_rows(payload: bytes) -> RawRows:
     return _rows([_read(line) for line in _lines(payload)])
 
 
-def event_rows(payload: bytes, known: Collection[str]) -> RawRows:
-    """Like `ndjson_rows`; events with fields beyond `known` and some others are malformed."""
-    return _rows([_read(line) for line in _lines(payload)], known)
+def event_rows(payload: bytes, declared: Collection[str]) -> RawRows:
+    """Like `ndjson_rows`; events with too many fields beyond `declared` are malformed."""
+    return _rows([_read(line) for line in _lines(payload)], declared)
 
 
 def _lines(payload: bytes) -> Iterator[bytes]:
@@ -79,7 +79,7 @@ def _page(page: object) -> Sequence[object]:
     return [_Unreadable(_text(page), 'expected a page: an object with a list "records"')]
 
 
-def _rows(records: list[object], known: Collection[str] | None = None) -> RawRows:
+def _rows(records: list[object], declared: Collection[str] | None = None) -> RawRows:
     good = {n: record for n, record in enumerate(records) if isinstance(record, dict) and record}
     shapes = dict.fromkeys(map(tuple, good.values()))
     faults: Faults = {n: _fault(record) for n, record in enumerate(records) if n not in good}
@@ -87,32 +87,32 @@ def _rows(records: list[object], known: Collection[str] | None = None) -> RawRow
     if odd:
         faults |= {n: "a field name is not Unicode" for n in good if tuple(good[n]) in odd}
         good = {n: record for n, record in good.items() if n not in faults}
-    if known is not None and (strange := _strange(shapes, known)):
+    if declared is not None and (strange := _strange(shapes, declared)):
         faults |= {n: "too many undeclared fields" for n in good if tuple(good[n]) in strange}
         good = {n: record for n, record in good.items() if n not in faults}
         odd |= strange
     columns, values = _transposed(list(good.values()), [s for s in shapes if s not in odd])
     at = np.fromiter(good, np.int64, len(good))
     table = pa.table([_strings(column, at, faults) for column in values], names=columns)
-    kept = ~np.isin(at, list(faults))
+    valid = ~np.isin(at, list(faults))
     malformed = tuple(
         Malformed(n + 1, shortened(_text(records[n])), why) for n, why in sorted(faults.items())
     )
-    table = table if kept.all() else table.filter(pa.array(kept))
-    return RawRows(table, at[kept] + 1, columns, malformed, len(records))
+    table = table if valid.all() else table.filter(pa.array(valid))
+    return RawRows(table, at[valid] + 1, columns, malformed, len(records))
 
 
-def _strange(shapes: Iterable[Shape], known: Collection[str]) -> set[Shape]:
+def _strange(shapes: Iterable[Shape], declared: Collection[str]) -> set[Shape]:
     """Shapes whose undeclared fields are too many beside those of the shapes before them."""
-    kept: set[str] = set()
-    found: set[Shape] = set()
+    accepted: set[str] = set()
+    oversized: set[Shape] = set()
     for shape in shapes:
-        more = {name for name in shape if name not in known} - kept
-        if len(kept) + len(more) > _STRANGE:
-            found.add(shape)
+        added = {name for name in shape if name not in declared} - accepted
+        if len(accepted) + len(added) > _STRANGE:
+            oversized.add(shape)
         else:
-            kept |= more
-    return found
+            accepted |= added
+    return oversized
 
 
 def _fault(record: object) -> str:
@@ -146,7 +146,7 @@ def _strings(values: Sequence[object], at: npt.NDArray[np.int64], faults: Faults
 
 
 def _is_text(value: str) -> bool:
-    """Whether `value` can be written as UTF-8: JSON can escape half a surrogate pair."""
+    """Return True if `value` can be encoded as UTF-8: JSON can escape half a surrogate pair."""
     return not any("\ud800" <= character <= "\udfff" for character in value)
 
 

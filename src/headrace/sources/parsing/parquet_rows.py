@@ -38,10 +38,10 @@ def pieces(handle: Any, size: int = PIECE) -> Iterator[RawRows]:  # noqa: ANN401
 
 
 def _piece(table: pa.Table, first: int) -> RawRows:
-    texts, left = as_texts(table)
+    texts, unreadable = as_texts(table)
     lines = np.arange(first + 1, first + 1 + table.num_rows, dtype=np.int64)
     malformed = tuple(
-        Malformed(first + 1, name, f"column {name} holds {why}") for name, why in left.items()
+        Malformed(first + 1, name, f"column {name} holds {why}") for name, why in unreadable.items()
     )
     return RawRows(texts, lines, tuple(texts.column_names), malformed, table.num_rows)
 
@@ -52,6 +52,6 @@ def joined(parts: list[RawRows]) -> RawRows:
         pa.concat_tables([part.table for part in parts]),
         np.concatenate([part.lines for part in parts]),
         parts[0].columns,
-        tuple(dict.fromkeys(one for part in parts for one in part.malformed)),
+        tuple(dict.fromkeys(problem for part in parts for problem in part.malformed)),
         sum(part.delivered for part in parts),
     )

@@ -5,25 +5,27 @@ import pyarrow.compute as pc
 
 
 def as_texts(table: pa.Table) -> tuple[pa.Table, dict[str, str]]:
-    """Every column that can be text as strings, and {column: why} of those that cannot.
+    """Convert columns to strings; return those that cannot be converted as {column: reason}.
 
-    Moments with a zone end in Z, those without keep their wall clock and have none. Floats are the
-    shortest text that reads back the same.
+    Times with a zone end in Z, those without keep their wall-clock time. Floats become the shortest
+    text that reads back as the same value.
     """
     columns: dict[str, pa.ChunkedArray] = {}
-    left: dict[str, str] = {}
+    unreadable: dict[str, str] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         try:
             columns[name] = text_of(column)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-            left[name] = f"{column.type}: {str(error).splitlines()[0][:120]}"
-    return pa.table(columns), left
+            unreadable[name] = f"{column.type}: {str(error).splitlines()[0][:120]}"
+    return pa.table(columns), unreadable
 
 
 def text_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Raises pa.ArrowInvalid, pa.ArrowNotImplementedError or pa.ArrowTypeError for what is no text.
+    """Convert a column to strings.
 
-    Nested values, and bytes that are not UTF-8.
+    Raises:
+        pa.ArrowInvalid, pa.ArrowNotImplementedError or pa.ArrowTypeError: it has nested values, or
+            bytes that are not UTF-8.
     """
     kind = column.type
     if pa.types.is_dictionary(kind):

@@ -1,8 +1,8 @@
-"""A column that says when a row last changed: its values, and from where it is read again.
+"""Change cursor: a column with the time of a row's last change, and where the next read starts.
 
-A transaction that is slow commits rows whose `updated_at` lies in the past of what was read long
-ago. So reading goes back by an overlap, and, where the database tells which transactions are still
-open, to the start of the oldest of them.
+A slow transaction commits rows with an `updated_at` earlier than rows that were read long ago. So
+each read goes back by an overlap and, where the database lists open transactions, to the start of
+the oldest of them.
 """
 
 import json
@@ -22,7 +22,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Position:
-    """Where reading goes on.
+    """Position in a table, from which the next read continues.
 
     Attributes:
         low: rows with a cursor from here on are read again, int64 microseconds UTC; None before the
@@ -31,7 +31,7 @@ class Position:
         style: how the database writes the cursor; see `style_of`.
         read_at: when the table was last read, microseconds UTC by our clock.
         full_at: when it was last read whole.
-        exact: whether open transactions were told, so that none can commit below `low`.
+        exact: True if the open transactions were known, so that none can commit below `low`.
     """
 
     low: int | None = None
@@ -46,18 +46,22 @@ class Position:
 
     @classmethod
     def read(cls, text: str) -> "Position":
-        """Raises ValueError for what is no position."""
+        """Parse a position.
+
+        Raises:
+            ValueError: the text is not a position.
+        """
         if not text:
             return cls()
-        given = json.loads(text)
-        if given.pop("format", None) != _FORMAT:
+        document = json.loads(text)
+        if document.pop("format", None) != _FORMAT:
             raise ValueError(text)
-        return cls(**given)
+        return cls(**document)
 
 
 @dataclass(frozen=True)
 class Horizon:
-    """What a database says of now: its clock, and since when a transaction is open, if it tells."""
+    """Clock of a database, and the start of its oldest open transaction, if it is known."""
 
     now: int
     oldest: int | None
@@ -65,9 +69,10 @@ class Horizon:
 
 
 def horizon_of(connection: "sa.Connection") -> Horizon:
-    """Asked before the rows are read: what is open then, or begins later, has a later cursor.
+    """Read the horizon; call it before reading rows.
 
-    That holds for cursors which the writing transaction takes from the database's own clock.
+    Rows of transactions that are open then, or begin later, have a later cursor, if the writing
+    transaction takes the cursor from the database's own clock.
     """
     import sqlalchemy as sa
 
@@ -103,8 +108,8 @@ def style_of(value: Raw) -> str:
 
 def moment_of(value: Raw) -> int:
     """int64 microseconds UTC; what has no zone is read as UTC. Raises ValueError for other text."""
-    found = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return to_us(found if found.tzinfo else found.replace(tzinfo=UTC))
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return to_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def bound(us: int, style: str) -> Any:  # noqa: ANN401 - what the driver compares with

@@ -21,33 +21,33 @@ _DRIVERS = {
 
 
 def parsed(url: str) -> "sa.URL":
-    """The SQLAlchemy address, with the password of `HEADRACE_SQL_PASSWORD` if it has none.
+    """Parse an SQLAlchemy URL; add the password in `HEADRACE_SQL_PASSWORD` if it has none.
 
     Raises:
-        SourceError: it is none.
+        SourceError: it is not an SQLAlchemy URL.
     """
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
-        found = make_url(url)
+        address = make_url(url)
     except ArgumentError as error:
         raise SourceError(
-            "this is no SQLAlchemy URL",
+            "this is not an SQLAlchemy URL",
             where="the address of the database",
             fix='write something like "sqlite:///reference.db" or "postgresql://user@host/db"',
         ) from error
-    found = found.set(drivername=_DRIVERS.get(found.drivername, found.drivername))
+    address = address.set(drivername=_DRIVERS.get(address.drivername, address.drivername))
     password = os.environ.get(PASSWORD)
-    if password and found.password is None and found.get_backend_name() != "sqlite":
-        found = found.set(password=password)
-    return found
+    if password and address.password is None and address.get_backend_name() != "sqlite":
+        address = address.set(password=password)
+    return address
 
 
 def safe(url: str) -> str:
     """The address as it may be shown: never with its password."""
-    shown: str = parsed(url).set(password=None).render_as_string(hide_password=True)
-    return shown
+    text: str = parsed(url).set(password=None).render_as_string(hide_password=True)
+    return text
 
 
 @contextmanager
@@ -119,12 +119,12 @@ _ADVICE = (
     ("NoSuchModule", "install its SQLAlchemy dialect, or write another address"),
     ("plugin", "install its SQLAlchemy dialect, or write another address"),
     ("No module named", "install the driver, such as headrace[postgres]"),
-    ("not a database", "this is no SQLite file"),
+    ("not a database", "this is not an SQLite file"),
 )
 
 
 def refused(error: Exception, where: str, address: "sa.URL") -> SourceError:
-    """What a database says, in one line and without a password, and what to do about it."""
+    """Return the database's error in one line, without a password, and with a fix."""
     text = str(getattr(error, "orig", None) or error)
     secret = address.password
     text = text.replace(str(secret), "***") if secret else text
@@ -138,15 +138,15 @@ def refused(error: Exception, where: str, address: "sa.URL") -> SourceError:
 
 
 def split_address(address: str) -> tuple[str, str | None, str]:
-    """(url, schema, table) of `url#schema.table`; "" where no table is named.
+    """Split `url#schema.table` into (url, schema, table); table is "" if none is named.
 
     Raises:
-        DeclarationError: too many dots to tell.
+        DeclarationError: the name has more than one dot.
     """
     url, _, name = address.partition("#")
     parts = name.split(".") if name else [""]
     if len(parts) > 2:
         raise DeclarationError(
-            f"{name!r} is no table", where="after the #", fix="write #schema.table, or #table"
+            f"{name!r} is not a table", where="after the #", fix="write #schema.table, or #table"
         )
     return url, (parts[0] if len(parts) == 2 else None), parts[-1]

@@ -20,7 +20,7 @@ def plain(value: object) -> Value:
     """Moments in UTC, decimals and ids as their text, JSON documents as JSON text.
 
     Raises:
-        NotPlainError: bytes, durations and other things that are no text, number, boolean or time.
+        NotPlainError: the value is not text, a number, a boolean or a time.
     """
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)

@@ -1,4 +1,4 @@
-"""What was delivered of a table, by key, and how the table now differs from it."""
+"""Rows of a table that were delivered, by key, and how the table now differs from them."""
 
 import json
 from collections.abc import Collection, Iterable, Sequence
@@ -8,13 +8,13 @@ from headrace.sources.base import Past
 from headrace.sources.relational.change_cursor import Position
 from headrace.sources.relational.json_values import Row, Value
 
-_OURS = ("noticed_at", "deleted")
+_ADDED_COLUMNS = ("noticed_at", "deleted")
 Key = tuple[Value, ...]
 Content = tuple[tuple[str, ...], tuple[Value, ...]]  # names in order, and values
 
 
 @dataclass
-class Known:
+class DeliveredRows:
     """The last delivered content of each key; None where it was deleted."""
 
     key: tuple[str, ...]
@@ -25,34 +25,34 @@ class Known:
         return sum(row is not None for row in self.rows.values())
 
     def differs(self, row: Row) -> bool:
-        """Whether it is new, or other than when it was last delivered."""
-        known = self.rows.get(key_of(row, self.key))
-        return known is None or not _same(known, _content(row))
+        """Return True if the row is new, or has changed since it was last delivered."""
+        delivered = self.rows.get(key_of(row, self.key))
+        return delivered is None or not _is_identical(delivered, _content(row))
 
     def missing(self, rows: Iterable[Row]) -> list[Row]:
-        """Rows that were delivered, were not deleted, and are not among `rows` any more."""
-        there = {key_of(row, self.key) for row in rows}
+        """Return the rows that were delivered, not deleted, and are missing from `rows`."""
+        keys = {key_of(row, self.key) for row in rows}
         return [
             dict(zip(*row, strict=True))
             for key, row in self.rows.items()
-            if row is not None and key not in there
+            if row is not None and key not in keys
         ]
 
-    def put(self, row: Row) -> None:
-        """Hold the content that is delivered now."""
+    def update(self, row: Row) -> None:
+        """Store the content that is delivered now."""
         self.rows[key_of(row, self.key)] = _content(row)
 
     def drop(self, row: Row) -> None:
-        """Hold that the key is deleted."""
+        """Mark the key as deleted."""
         self.rows[key_of(row, self.key)] = None
 
-    def take(self, line: bytes, wanted: Collection[Key] | None) -> None:
-        """A delivered row, unless a later one of its key is known, or nobody wants its key."""
+    def take(self, line: bytes, keys: Collection[Key] | None) -> None:
+        """Store a delivered row, unless a later one of its key is stored or `keys` lacks it."""
         row = json.loads(line)
         key = key_of(row, self.key)
-        if key in self.rows or (wanted is not None and key not in wanted):
+        if key in self.rows or (keys is not None and key not in keys):
             return
-        bare = {name: value for name, value in row.items() if name not in _OURS}
+        bare = {name: value for name, value in row.items() if name not in _ADDED_COLUMNS}
         self.rows[key] = None if row.get("deleted") else _content(bare)
 
 
@@ -65,27 +65,30 @@ def _content(row: Row) -> Content:
     return names, tuple([row[name] for name in names])
 
 
-def _same(one: Content, other: Content) -> bool:
-    """Equal also in type: 1, 1.0 and true are other texts."""
-    return one == other and all(map(_is_like, one[1], other[1]))
+def _is_identical(content: Content, other: Content) -> bool:
+    """Return True if values and types are equal: 1, 1.0 and true are different texts."""
+    return content == other and all(map(_is_like, content[1], other[1]))
 
 
-def _is_like(one: Value, other: Value) -> bool:
-    return type(one) is type(other)
+def _is_like(value: Value, other: Value) -> bool:
+    return type(value) is type(other)
 
 
-def known_rows(past: Past, key: Sequence[str], rows: Iterable[Row], since: int | None) -> Known:
-    """The last content of the keys of `rows`, of deliveries that may hold a cursor from `since` on.
+def delivered_rows(
+    past: Past, key: Sequence[str], rows: Iterable[Row], since: int | None
+) -> DeliveredRows:
+    """Return the last delivered content of the keys of `rows`.
 
-    Of all keys and all deliveries, if `since` is None. The greatest cursor of deliveries never
-    falls, so the first one that ends below it is the last one to look at.
+    With `since=None`, of all keys and from all deliveries. Otherwise only deliveries that may hold
+    a cursor from `since` on are read: high-water marks never fall, so reading stops at the first
+    delivery whose mark is below `since`.
     """
-    known = Known(tuple(key))
-    wanted = None if since is None else {key_of(row, known.key) for row in rows}
-    for position, payload in past.deliveries() if wanted is None or wanted else ():
+    delivered = DeliveredRows(tuple(key))
+    keys = None if since is None else {key_of(row, delivered.key) for row in rows}
+    for position, payload in past.deliveries() if keys is None or keys else ():
         high = Position.read(position).high
         if since is not None and high is not None and high < since:
             break
         for line in payload.splitlines():
-            known.take(line, wanted)
-    return known
+            delivered.take(line, keys)
+    return delivered

@@ -1,4 +1,4 @@
-"""The first rows of files: what they are written in is found out, not asked for."""
+"""The first rows of files; format, encoding and delimiter are detected."""
 
 import io
 import json
@@ -31,18 +31,18 @@ SUFFIXES = {
 _SLOT = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}")
 # Files of a folder that are looked at: evenly spaced, the first and the last among them.
 _FEW, _MANY = 3, 100
-_MOST_TOLD = 3  # files whose other columns are told
+_DIFFERENCES_LISTED = 3  # files whose other columns are told
 
 
 @dataclass
 class Part:
-    """What one file gave: its rows, whether there are more, how many there are if it knows."""
+    """Rows read from one file; `complete` if these are all, `total` if the file has the number."""
 
     table: pa.Table
-    whole: bool
+    complete: bool
     format: str
     total: int | None = None
-    about: dict[str, object] = field(default_factory=dict)
+    details: dict[str, object] = field(default_factory=dict)
     declared: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -54,15 +54,15 @@ def sample_files(address: str, limits: Limits) -> Sample:
         SourceError: nothing there, not readable, empty, or of no format that is known.
     """
     files = listed(address)
-    known = [file for file in files if suffix_of(file.name) in SUFFIXES] or files
-    if not known:
+    readable = [file for file in files if suffix_of(file.name) in SUFFIXES] or files
+    if not readable:
         raise SourceError(
             f"there is no file in {address}", where=address, fix="give a folder that holds data"
         )
-    chosen = _some(known, limits)
-    each = Limits(max(1, limits.rows // len(chosen)), max(1, limits.bytes // len(chosen)))
-    parts = [read_part(one, each) for one in chosen]
-    return _joined(address, known, chosen, parts)
+    sampled = _evenly_spaced(readable, limits)
+    file_limits = Limits(max(1, limits.rows // len(sampled)), max(1, limits.bytes // len(sampled)))
+    parts = [read_part(file, file_limits) for file in sampled]
+    return _joined(address, readable, sampled, parts)
 
 
 def read_part(file: Stored, limits: Limits) -> Part:
@@ -87,7 +87,7 @@ def read_part(file: Stored, limits: Limits) -> Part:
 
 
 def _compressed(file: Stored, kind: str, codec: str, limits: Limits) -> Part:
-    """The first rows of a .gz or .zst, of which no more is unpacked than may be read."""
+    """Read the first rows of a .gz or .zst; no more than the limit is unpacked."""
     with opened(file.uri) as handle:
         try:
             with pa.CompressedInputStream(handle, codec) as stream:
@@ -95,7 +95,7 @@ def _compressed(file: Stored, kind: str, codec: str, limits: Limits) -> Part:
                 cut = len(data) == limits.bytes and bool(stream.read(1))
         except (pa.ArrowInvalid, OSError) as error:
             raise SourceError(
-                f"{file.name} is no whole {codec} file: {error}",
+                f"{file.name} is not a complete {codec} file: {error}",
                 where=file.uri,
                 fix="it may still be written, or was cut short on its way",
             ) from error
@@ -103,7 +103,7 @@ def _compressed(file: Stored, kind: str, codec: str, limits: Limits) -> Part:
         part = read_parquet_bytes(io.BytesIO(data), file.uri, limits)
     else:
         part = read_bytes(data, kind, file.uri, limits, cut=cut)
-    part.about = {"compression": codec, **part.about}
+    part.details = {"compression": codec, **part.details}
     return part
 
 
@@ -118,10 +118,10 @@ def read_bytes(data: bytes, kind: str, where: str, limits: Limits, *, cut: bool)
         kind = "json"
     read = _READERS.get(kind, _csv)
     part = read(text, where, cut)
-    part.about = {"encoding": encoding, **part.about}
+    part.details = {"encoding": encoding, **part.details}
     part.notes = [*notes, *part.notes]
     if part.table.num_rows > limits.rows:
-        part.table, part.whole = part.table.slice(0, limits.rows), False
+        part.table, part.complete = part.table.slice(0, limits.rows), False
     return part
 
 
@@ -130,7 +130,7 @@ def _csv(text: str, where: str, cut: bool) -> Part:
     payload = _without_tail(plain).encode() if cut else plain.encode()
     rows = csv_rows(payload, ("",))  # NA and the like are for whoever types the columns
     part = _part(rows, where, "csv", cut)
-    part.about["delimiter"] = delimiter
+    part.details["delimiter"] = delimiter
     part.notes += notes
     if rows.columns and all(re.fullmatch(r"-?[\d.,:/ -]+", name) for name in rows.columns):
         part.notes.append("the first line looks like data: the reader takes it for the header")
@@ -160,7 +160,7 @@ def _json(text: str, where: str, cut: bool) -> Part:
         return _ndjson(text, where, cut)
     if isinstance(page, dict) and isinstance(page.get("records"), list):
         part = _part(page_rows(json.dumps(page).encode()), where, "pages", cut)
-        part.whole = part.whole and page.get("next") is None
+        part.complete = part.complete and page.get("next") is None
         return part
     return _ndjson(text, where, cut)
 
@@ -201,43 +201,43 @@ def read_parquet_bytes(handle: Any, where: str, limits: Limits) -> Part:  # noqa
         table = _first_rows(parquet, limits)
     except (pa.ArrowInvalid, OSError) as error:
         raise SourceError(
-            f"this is no whole Parquet file: {str(error).splitlines()[0]}",
+            f"this is not a complete Parquet file: {str(error).splitlines()[0]}",
             where=where,
             fix="it may still be written: a Parquet file ends with its footer",
         ) from error
     meta, schema = parquet.metadata, parquet.schema_arrow
-    texts, left = as_texts(table)
-    about = {
+    texts, unreadable = as_texts(table)
+    details = {
         "row_groups": meta.num_row_groups,
         "written_by": meta.created_by,
-        "field_ids": any(b"PARQUET:field_id" in (one.metadata or {}) for one in schema),
+        "field_ids": any(b"PARQUET:field_id" in (column.metadata or {}) for column in schema),
     }
     return Part(
         texts,
         texts.num_rows == meta.num_rows,
         "parquet",
         meta.num_rows,
-        about,
-        {one.name: str(one.type) for one in schema},
-        [f"column {name} cannot be delivered: {why}" for name, why in left.items()],
+        details,
+        {column.name: str(column.type) for column in schema},
+        [f"column {name} cannot be delivered: {why}" for name, why in unreadable.items()],
     )
 
 
 def _first_rows(parquet: pq.ParquetFile, limits: Limits) -> pa.Table:
     size = min(limits.rows, 10_000)
-    taken: list[pa.RecordBatch] = []
+    batches: list[pa.RecordBatch] = []
     for batch in islice(parquet.iter_batches(batch_size=size), -(-limits.rows // size)):
-        taken.append(batch)
-        if sum(one.nbytes for one in taken) > limits.bytes:
+        batches.append(batch)
+        if sum(piece.nbytes for piece in batches) > limits.bytes:
             break
-    return pa.Table.from_batches(taken, schema=parquet.schema_arrow).slice(0, limits.rows)
+    return pa.Table.from_batches(batches, schema=parquet.schema_arrow).slice(0, limits.rows)
 
 
 def _zip(file: Stored, limits: Limits) -> Part:
     with opened(file.uri) as handle:
         try:
             with zipfile.ZipFile(handle) as archive:
-                members = [one for one in archive.infolist() if _is_member(one)]
+                members = [entry for entry in archive.infolist() if _is_member(entry)]
                 inner = [
                     member for member in members if suffix_of(member.filename) in SUFFIXES
                 ] or members
@@ -247,7 +247,7 @@ def _zip(file: Stored, limits: Limits) -> Part:
                     data = member.read(limits.bytes)
         except (zipfile.BadZipFile, pa.ArrowInvalid) as error:
             raise SourceError(
-                f"{file.name} is no whole zip file: {error}",
+                f"{file.name} is not a complete zip file: {error}",
                 where=file.uri,
                 fix="it may still be written, or was cut short on its way",
             ) from error
@@ -257,14 +257,14 @@ def _zip(file: Stored, limits: Limits) -> Part:
         part = read_parquet_bytes(io.BytesIO(data), f"{file.uri}!{name}", limits)
     else:
         part = read_bytes(data, kind, f"{file.uri}!{name}", limits, cut=cut)
-    part.about = {"member": name, "members": len(members), **part.about}
+    part.details = {"member": name, "members": len(members), **part.details}
     if len(members) > 1:
         part.notes.append(f"{len(members)} files in one: only {name} was looked at")
     return part
 
 
-def _is_member(one: zipfile.ZipInfo) -> bool:
-    return not one.is_dir() and not one.filename.startswith(("__MACOSX", "."))
+def _is_member(entry: zipfile.ZipInfo) -> bool:
+    return not entry.is_dir() and not entry.filename.startswith(("__MACOSX", "."))
 
 
 def _part(rows: RawRows, where: str, kind: str, cut: bool) -> Part:
@@ -277,9 +277,9 @@ def _part(rows: RawRows, where: str, kind: str, cut: bool) -> Part:
         )
     notes = []
     if rows.malformed:
-        one = rows.malformed[0]
+        first = rows.malformed[0]
         notes.append(
-            f"{len(rows.malformed)} lines are no rows, first line {one.line} ({one.why}):"
+            f"{len(rows.malformed)} lines are not rows, first line {first.line} ({first.why}):"
             " a delivery with such a line is blocked"
         )
     return Part(rows.table, not cut, kind, None if cut else rows.delivered, notes=notes)
@@ -299,54 +299,58 @@ def _sniffed(start: bytes) -> str:
     return "parquet" if start == b"PAR1" else "zip" if start[:2] == b"PK" else "csv"
 
 
-def _some(files: Sequence[Stored], limits: Limits) -> list[Stored]:
+def _evenly_spaced(files: Sequence[Stored], limits: Limits) -> list[Stored]:
     """Many files if they are small, few if they are not."""
     filled = [file for file in files if file.size] or list(files)
-    small = sum(one.size for one in filled) <= limits.bytes
+    small = sum(file.size for file in filled) <= limits.bytes
     count = min(len(filled), _MANY if small else _FEW)
     places = [round(n * (len(filled) - 1) / max(count - 1, 1)) for n in range(count)]
     return [filled[place] for place in places]
 
 
 def _joined(
-    address: str, files: Sequence[Stored], chosen: Sequence[Stored], parts: Sequence[Part]
+    address: str, files: Sequence[Stored], sampled: Sequence[Stored], parts: Sequence[Part]
 ) -> Sample:
     first = parts[0]
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
-    others = zip(chosen[1:], parts[1:], strict=True)
+    rest = zip(sampled[1:], parts[1:], strict=True)
     differing = [
-        difference for f, part in others for difference in _differences(chosen[0], first, f, part)
+        difference for f, part in rest for difference in _differences(sampled[0], first, f, part)
     ]
-    notes += differing[:_MOST_TOLD]
-    whole = len(files) == len(parts) and all(part.whole for part in parts)
+    notes += differing[:_DIFFERENCES_LISTED]
+    complete = len(files) == len(parts) and all(part.complete for part in parts)
     total = sum(part.total or 0 for part in parts)
-    known = len(files) == len(parts) and all(part.total is not None for part in parts)
-    about: dict[str, object] = dict(first.about)
-    about |= {"files": len(files), "bytes": sum(file.size for file in files)}
+    has_total = len(files) == len(parts) and all(part.total is not None for part in parts)
+    details: dict[str, object] = dict(first.details)
+    details |= {"files": len(files), "bytes": sum(file.size for file in files)}
     base = base_of(address)
-    about["folder"] = base
+    details["folder"] = base
     if pattern := _slots(files, base):
-        about["pattern"] = pattern
+        details["pattern"] = pattern
     return Sample(
         address=address,
         kind="file",
         format=first.format,
         name=_name(files, base, pattern),
         table=pa.concat_tables([part.table for part in parts], promote_options="default"),
-        whole=whole,
-        total=total if known else None,
-        about=about,
+        complete=complete,
+        total=total if has_total else None,
+        details=details,
         declared=first.declared,
         notes=tuple(notes),
     )
 
 
-def _differences(first: Stored, one: Part, other: Stored, part: Part) -> list[str]:
-    before, after = set(one.table.column_names), set(part.table.column_names)
-    lost, new = sorted(before - after), sorted(after - before)
-    told = [f"no {', '.join(lost)}"] if lost else []
-    told += [f"also {', '.join(new)}"] if new else []
-    return [f"{other.name} has other columns than {first.name}: {'; '.join(told)}"] if told else []
+def _differences(first: Stored, first_part: Part, other: Stored, part: Part) -> list[str]:
+    before, after = set(first_part.table.column_names), set(part.table.column_names)
+    missing, new = sorted(before - after), sorted(after - before)
+    changes = [f"no {', '.join(missing)}"] if missing else []
+    changes += [f"also {', '.join(new)}"] if new else []
+    return (
+        [f"{other.name} has other columns than {first.name}: {'; '.join(changes)}"]
+        if changes
+        else []
+    )
 
 
 def _slots(files: Sequence[Stored], base: str) -> str:
@@ -363,5 +367,5 @@ def _slots(files: Sequence[Stored], base: str) -> str:
 def _name(files: Sequence[Stored], base: str, pattern: str) -> str:
     if len(files) == 1 and not pattern:
         return plain_name(files[0].name).rsplit(".", 1)[0]
-    named = pattern.rpartition("/")[2].replace("{slot}", "").rsplit(".", 1)[0].strip("_-. *")
-    return named or base.rsplit("/", 1)[-1]
+    stem = pattern.rpartition("/")[2].replace("{slot}", "").rsplit(".", 1)[0].strip("_-. *")
+    return stem or base.rsplit("/", 1)[-1]

@@ -31,47 +31,47 @@ _ADVICE = {
 
 
 def sample_http(address: str, limits: Limits) -> Sample:
-    """One GET, of which no more than the limit is read.
+    """Read the answer to one GET, up to the limit.
 
     Raises:
         SourceError: nobody answers, an HTTP error, or nothing that has rows.
     """
     import requests
 
-    shown = _shown(address)
+    safe_address = _without_secrets(address)
     try:
         with requests.Session() as session:
             session.trust_env = False
             with session.get(address, stream=True, timeout=(5, 30)) as answer:
-                _require_ok(answer, shown)
+                _require_ok(answer, safe_address)
                 data = answer.raw.read(limits.bytes + 1, decode_content=True)
-                given = answer.headers.get("Content-Type", "").partition(";")[0].strip()
+                content_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
     except (requests.RequestException, OSError) as error:
         raise SourceError(
             f"no answer: {_reason(error)}",
-            where=shown,
+            where=safe_address,
             fix="check that the service runs and the address is right",
         ) from error
-    part = _read(data, given, address, limits)
+    part = _read(data, content_type, address, limits)
     return Sample(
-        address=shown,
+        address=safe_address,
         kind="http",
         format=part.format,
         name=_name(address),
         table=part.table,
-        whole=part.whole,
+        complete=part.complete,
         total=part.total,
-        about={"content_type": given or "not stated", **part.about, "bytes": len(data)},
+        details={"content_type": content_type or "not stated", **part.details, "bytes": len(data)},
         declared=part.declared,
         notes=tuple(part.notes),
     )
 
 
-def _read(data: bytes, given: str, address: str, limits: Limits) -> Part:
-    where, cut = _shown(address), len(data) > limits.bytes
+def _read(data: bytes, content_type: str, address: str, limits: Limits) -> Part:
+    where, cut = _without_secrets(address), len(data) > limits.bytes
     if not data.strip():
         raise SourceError("the answer is empty", where=where, fix="check path and parameters")
-    kind = SUFFIXES.get(suffix_of(urlsplit(address).path)) or _TYPES.get(given, "csv")
+    kind = SUFFIXES.get(suffix_of(urlsplit(address).path)) or _TYPES.get(content_type, "csv")
     if kind not in {"parquet", "zip"}:
         if data.lstrip()[:1] == b"<":
             raise SourceError(
@@ -87,18 +87,18 @@ def _read(data: bytes, given: str, address: str, limits: Limits) -> Part:
     )
 
 
-def _require_ok(answer: "object", shown: str) -> None:
+def _require_ok(answer: "object", safe_address: str) -> None:
     status = int(getattr(answer, "status_code", 0))
     if status >= 400:
         text = str(getattr(answer, "text", ""))[:200]
         raise SourceError(
             f"HTTP {status} {getattr(answer, 'reason', '')}: {text}",
-            where=shown,
+            where=safe_address,
             fix=_ADVICE.get(status, "the service is down or refuses: ask its owner"),
         )
 
 
-def _shown(address: str) -> str:
+def _without_secrets(address: str) -> str:
     """Without user and password, and without values that look like keys."""
     bare = re.sub(r"//[^/@]*@", "//", address)
     return re.sub(r"(?i)([?&][^=&]*(?:key|token|secret|password)[^=&]*=)[^&]*", r"\1***", bare)
@@ -109,7 +109,7 @@ def _reason(error: Exception) -> str:
     for part in ("Connection refused", "Name or service not known", "timed out", "certificate"):
         if part in text:
             return part
-    return _shown(text[:200])
+    return _without_secrets(text[:200])
 
 
 def _name(address: str) -> str:

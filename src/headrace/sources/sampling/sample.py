@@ -11,7 +11,7 @@ MOST_BYTES = 8 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """How much may be read: `rows` at most, of at most `bytes`."""
+    """Limits on a sample: at most `rows`, from at most `bytes`."""
 
     rows: int = MOST_ROWS
     bytes: int = MOST_BYTES
@@ -19,20 +19,20 @@ class Limits:
 
 @dataclass(frozen=True)
 class Sample:
-    """What was read. Nothing was changed at the source, and no more than the limits was asked for.
+    """Sample of a source. Nothing is changed at the source, and no more than the limits is read.
 
     Attributes:
-        address: where, without passwords.
+        address: address of the source, without passwords.
         kind: file | sql | http | topic.
         format: csv, ndjson, json, parquet, table, pages or events.
-        name: what a table of it could be called.
+        name: suggested name of a table.
         table: string columns, as the source's reader delivers them.
-        whole: whether these are all the rows there are.
-        total: how many rows there are, where the source knows; an estimate where `about` says so.
-        about: what else is known: delimiter, encoding, files, bytes, row groups, engine.
-        declared: {column: the type that the source itself gives it}.
-        keys: keys that the source itself declares.
-        notes: what is odd, and what to do about it.
+        complete: True if these are all rows.
+        total: number of rows, if the source has it; an estimate if `details` say so.
+        details: other properties: delimiter, encoding, files, bytes, row groups, engine.
+        declared: {column: type in the source}.
+        keys: keys that the source declares.
+        notes: problems, and what to do about them.
     """
 
     address: str
@@ -40,9 +40,9 @@ class Sample:
     format: str
     name: str
     table: pa.Table
-    whole: bool
+    complete: bool
     total: int | None = None
-    about: Mapping[str, object] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
     declared: Mapping[str, str] = field(default_factory=dict)
     keys: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = ()

@@ -37,14 +37,14 @@ def sample_sql(address: str, limits: Limits) -> Sample:
 
 
 def _sampled(
-    connection: "sa.Connection", shown: str, schema: str | None, table: str, limits: Limits
+    connection: "sa.Connection", safe_url: str, schema: str | None, table: str, limits: Limits
 ) -> Sample:
     import sqlalchemy as sa
 
     inspector = sa.inspect(connection)
-    there = [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
-    _require_table(table, there, shown, schema)
-    about, total = _size(connection, schema, table)
+    table_names = [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
+    _require_table(table, table_names, safe_url, schema)
+    details, total = _size(connection, schema, table)
     columns = inspector.get_columns(table, schema)
     key = tuple(inspector.get_pk_constraint(table, schema).get("constrained_columns") or ())
     unique = [
@@ -55,34 +55,36 @@ def _sampled(
     rows, notes = _plain_rows(names, records)
     texts = ndjson_rows(ndjson(rows)).table if rows else _empty(names)
     if not rows:
-        notes = ["the table is empty: only its columns can be told"]
-    whole = len(rows) < limits.rows
+        notes = ["the table is empty: only its columns are known"]
+    complete = len(rows) < limits.rows
     dead = sorted(set(names) - set(texts.column_names))
     for name in dead:
         texts = texts.append_column(name, pa.nulls(texts.num_rows, pa.string()))
     return Sample(
-        address=f"{shown}#{f'{schema}.' if schema else ''}{table}",
+        address=f"{safe_url}#{f'{schema}.' if schema else ''}{table}",
         kind="sql",
         format="table",
         name=table,
         table=texts.select(names),
-        whole=whole,
-        total=len(rows) if whole else total,
-        about={**about, "engine": connection.dialect.name},
+        complete=complete,
+        total=len(rows) if complete else total,
+        details={**details, "engine": connection.dialect.name},
         declared={column["name"]: str(column["type"]) for column in columns},
-        keys=tuple(one for one in (key, *unique) if one),
+        keys=tuple(candidate for candidate in (key, *unique) if candidate),
         notes=tuple(notes),
     )
 
 
-def _require_table(table: str, there: Sequence[str], shown: str, schema: str | None) -> None:
-    names = ", ".join(sorted(there)[:12]) or "none that you may see"
+def _require_table(
+    table: str, table_names: Sequence[str], safe_url: str, schema: str | None
+) -> None:
+    names = ", ".join(sorted(table_names)[:12]) or "none that you may see"
     of = f"schema {schema}" if schema else "it"
     if not table:
-        raise DeclarationError("no table is named", where=shown, fix=f"write #table: {names}")
-    if table not in there:
+        raise DeclarationError("no table is named", where=safe_url, fix=f"write #table: {names}")
+    if table not in table_names:
         raise SourceError(
-            f"there is no table {table!r}", where=shown, fix=f"in {of} there are: {names}"
+            f"there is no table {table!r}", where=safe_url, fix=f"in {of} there are: {names}"
         )
 
 
@@ -102,7 +104,7 @@ def _rows(
 def _size(
     connection: "sa.Connection", schema: str | None, table: str
 ) -> tuple[dict[str, object], int | None]:
-    """How many rows there are, without counting them where the database keeps an estimate."""
+    """Return the number of rows: the database's estimate where there is one, else a count."""
     import sqlalchemy as sa
 
     if connection.dialect.name != "postgresql":
@@ -122,7 +124,7 @@ def _plain_rows(
     names: Sequence[str], records: Iterable[Sequence[Any]]
 ) -> tuple[list[Row], list[str]]:
     """Rows as a source delivers them; columns that it could not deliver are null."""
-    left: dict[str, str] = {}
+    unreadable: dict[str, str] = {}
     rows = []
     for record in records:
         row: Row = {}
@@ -131,12 +133,12 @@ def _plain_rows(
                 row[name] = plain(value)
             except NotPlainError as error:
                 row[name] = None
-                left[name] = str(error)
+                unreadable[name] = str(error)
         rows.append(row)
     return rows, [
         f"column {name} holds {kind}, which cannot be delivered: read a view that turns it into"
         " text or numbers, or leaves it out"
-        for name, kind in left.items()
+        for name, kind in unreadable.items()
     ]
 
 
@@ -156,30 +158,30 @@ def _duckdb(url: str, schema: str | None, table: str, limits: Limits) -> Sample:
     try:
         with duckdb.connect(str(path), read_only=True) as db:
             db.execute("SET TimeZone = 'UTC'")
-            there = _duckdb_tables(db, schema or "main")
-            _require_table(table, there, url, schema)
+            table_names = _duckdb_tables(db, schema or "main")
+            _require_table(table, table_names, url, schema)
             name = f"{ident(schema or 'main')}.{ident(table)}"
             total = int(db.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0])  # noqa: S608
-            some = db.sql(f"SELECT * FROM {name} LIMIT {limits.rows:d}")  # noqa: S608
-            found = some.to_arrow_table()
+            relation = db.sql(f"SELECT * FROM {name} LIMIT {limits.rows:d}")  # noqa: S608
+            rows = relation.to_arrow_table()
     except duckdb.Error as error:
         raise SourceError(
             str(error).splitlines()[0],
             where=url,
             fix="close the program that has it open for writing, or copy the file",
         ) from error
-    texts, left = as_texts(found)
+    texts, unreadable = as_texts(rows)
     return Sample(
         address=f"{url}#{f'{schema}.' if schema else ''}{table}",
         kind="sql",
         format="table",
         name=table,
         table=texts,
-        whole=texts.num_rows == total,
+        complete=texts.num_rows == total,
         total=total,
-        about={"engine": "duckdb"},
-        declared=_types(found.schema),
-        notes=tuple(f"column {n} cannot be delivered: {why}" for n, why in left.items()),
+        details={"engine": "duckdb"},
+        declared=_types(rows.schema),
+        notes=tuple(f"column {n} cannot be delivered: {why}" for n, why in unreadable.items()),
     )
 
 
@@ -189,4 +191,4 @@ def _duckdb_tables(db: Any, schema: str) -> list[str]:  # noqa: ANN401
 
 
 def _types(schema: pa.Schema) -> Mapping[str, str]:
-    return {one.name: str(one.type) for one in schema}
+    return {field.name: str(field.type) for field in schema}

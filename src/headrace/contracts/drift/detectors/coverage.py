@@ -25,7 +25,7 @@ def missing_parts(case: DriftCase) -> Iterator[DriftFinding]:
     look, reference = case.look, case.reference
     if look.start is None or reference.batches < LEAST_BATCHES or _at_an_end(case):
         return
-    for what, moments in (("event", look.event), ("known", look.known)):
+    for what, moments in (("event", look.event), ("known", look.known_at)):
         if moments is not None:
             finding = _missing(case, what, moments, look.start)
             if finding is not None:
