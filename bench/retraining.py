@@ -123,13 +123,13 @@ def lived(name: str, made: FrameWorld) -> tuple[Life, list[Lived]]:
     found = []
     for one in live(made, BEGUN, ENDS):
         found.append(one)
-        print(name, iso(one.ends)[:10], one.action, one.cause,
-              one.retrained.says if one.retrained else "", file=sys.stderr, flush=True)  # fmt: skip
+        summary = one.retrained.summary if one.retrained else ""
+        print(name, iso(one.ends)[:10], one.action, one.cause, summary, file=sys.stderr, flush=True)
     outcomes = [one.retrained for one in found if one.retrained]
     backs = [w for one in found for w in one.watched if w.step == "rolled_back"]
     told = [
         f"{iso(one.ends)[:10]}, {'its age' if one.cause == 'none' else one.cause}: "
-        f"{one.retrained.says}; {one.retrained.steps['trained']['recipe']}"
+        f"{one.retrained.summary}; {one.retrained.steps['trained']['recipe']}"
         for one in found
         if one.retrained
     ]

@@ -11,7 +11,7 @@ from headrace.dagster.sensors import retraining_trigger
 from headrace.dagster.sensors.retraining_trigger import retraining_sensor
 from headrace.monitoring import DecisionLedger
 from headrace.retraining import service
-from headrace.retraining.workflow import alone
+from headrace.retraining.workflow import retraining_lock
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def test_a_run_at_work_is_left_alone(daemon, ledger, home, monkeypatch):
     ledger.append("a")
     daemon.tick()
     monkeypatch.setattr(retraining_trigger, "GRACE", timedelta(0))
-    with alone(home, "shop"):
+    with retraining_lock(home, "shop"):
         daemon.tick()
     assert daemon.launched() == ["a"]
 

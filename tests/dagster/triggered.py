@@ -14,7 +14,7 @@ from headrace.dagster.jobs.retraining import RetrainConfig, retrain_job
 from headrace.dagster.sensors import retraining_trigger
 from headrace.dagster.sensors.retraining_trigger import retraining_sensor
 from headrace.monitoring import DecisionLedger
-from headrace.retraining.workflow import ENDS, alone
+from headrace.retraining.workflow import ENDS, retraining_lock
 
 PIPELINE = cast("Any", SimpleNamespace(name="tiny", monitor=SimpleNamespace(name="tiny")))
 retraining_trigger.GRACE = timedelta(seconds=int(os.environ.get("GRACE_SECONDS", "180")))
@@ -27,7 +27,7 @@ def home() -> Home:
 def work(pipeline: Any, home: Home, asked: RetrainConfig, run_id: str) -> None:
     """What a retraining does with the ledger, and nothing else."""
     ledger, name = DecisionLedger(home), pipeline.monitor.name
-    with alone(home, name):
+    with retraining_lock(home, name):
         done = {step.step for step in ledger.steps(name, asked.trigger_id)}
         if not ENDS.isdisjoint(done):
             return

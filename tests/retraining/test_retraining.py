@@ -212,7 +212,7 @@ def test_what_asked_turns_out_to_be_a_fault(fresh, monkeypatch, step):
     monkeypatch.setattr(DecisionLedger, "record_step", record)
     before = champion(fresh.home, "turn")
     outcome = retrain(fresh, ask(fresh))
-    assert outcome.says == "kept: the window that asked is faulty, as is known by now: Frozen."
+    assert outcome.summary == "kept: the window that asked is faulty, as is known by now: Frozen."
     assert champion(fresh.home, "turn").bundle_id == before.bundle_id
 
 
@@ -277,7 +277,7 @@ def test_what_somebody_rolled_back_is_not_put_in_charge_again(fresh, monkeypatch
         with pytest.raises(Killed):
             retrain(fresh, ask(fresh))
     promote(fresh.home, old, "a person knows better")
-    with pytest.raises(DeclarationError, match="somebody replaced it"):
+    with pytest.raises(DeclarationError, match="replaced by a person"):
         retrain(fresh, ask(fresh))
     assert champion(fresh.home, "turn").bundle_id == old.bundle_id
     assert DecisionLedger(fresh.home).steps("made_up", "t1")[-1].step == "failed"
@@ -301,7 +301,7 @@ def test_one_that_is_killed_each_time_is_given_up(fresh):
     for n in range(3):
         ledger.begin_attempt("made_up", "t1", n)
     outcome = retrain(fresh, ask(fresh))
-    assert outcome.says == "failed: killed in each of 3 attempts"
+    assert outcome.summary == "failed: killed in each of 3 attempts"
 
 
 def test_what_no_other_attempt_can_mend_fails_at_once(fresh):
@@ -314,7 +314,7 @@ def test_what_no_other_attempt_can_mend_fails_at_once(fresh):
 def _hold(root, name, ready, go):
     from headrace.core.home import Home
 
-    with retraining.alone(Home(root), name):
+    with retraining.retraining_lock(Home(root), name):
         ready.set()
         go.wait()
 
@@ -337,7 +337,7 @@ def test_a_champion_that_saw_the_compared_rows_is_not_compared(fresh):
     """As of a moment before the champion's own training, no row is new to both."""
     old = replace(ask(fresh), trigger_id="t3", as_of=FIRST + 8 * WEEK, onsets=(), segment=())
     outcome = retrain(fresh, old)
-    assert outcome.says == (
+    assert outcome.summary == (
         "kept: not comparable with the champion: there are no rows to compare on"
     )
 
@@ -473,7 +473,7 @@ def test_what_a_person_did_meanwhile_ends_the_watch(promoted, turned):
     old = champion(turned.home, "turn")
     promote(promoted.home, find_model(promoted.home, old.ref), "by hand")
     (found,) = watched(promoted, FIRST + 23 * WEEK)
-    assert (found.step, found.because) == ("rolled_back", "the old champion is in charge again")
+    assert (found.step, found.because) == ("rolled_back", "the old champion is the champion again")
 
 
 def test_another_champion_ends_the_watch(promoted):
@@ -490,7 +490,7 @@ def test_a_champion_that_changed_since_the_comparison_is_not_overrun(promoted, t
     third = train(data, promoted.model, promoted.home, Recipe("all"))
     promote(promoted.home, third, "by hand")
     work = retraining._Work(promoted, ask(promoted), DecisionLedger(promoted.home), lambda: 0)
-    assert work.done["compared"]["champion"] == old.bundle_id
+    assert work.recorded["compared"]["champion"] == old.bundle_id
     with pytest.raises(DeclarationError, match="took charge"):
         work._promote()
     assert champion(promoted.home, "turn") == third

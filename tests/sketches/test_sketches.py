@@ -167,7 +167,7 @@ def test_partitions_go_into_groups_as_their_rows_would(column, group):
 @settings(max_examples=examples(40), deadline=None)
 def test_some_partitions_are_taken_as_they_are(column, keep):
     kind, parts = column
-    found = made(kind, parts).taken(np.array(keep))
+    found = made(kind, parts).selected(np.array(keep))
     rows = [part for wanted, part in zip(keep, parts, strict=True) if wanted]
     assert facts(joined([found])) | {"names": {}} == facts(made(kind, rows)) | {"names": {}}
 

@@ -151,7 +151,7 @@ def test_rows_from_the_future_do_not_hide_others(stock):
     ("more", "what"),
     [
         ({"cursor": "nope"}, "no column nope"),
-        ({"cursor": "sku"}, "no moment"),
+        ({"cursor": "sku"}, "not a time"),
         ({"key": ("amount",)}, "two rows have the same amount"),
         ({"table": "nowhere"}, "nowhere"),
     ],

@@ -114,8 +114,8 @@ def test_compressed_files_are_sampled_as_the_file_inside(tmp_path):
     [
         ("a.csv", b"", "is empty"),
         ("a.csv", b"id,name\n", "no row"),
-        ("a.csv", b"\x00\x01\x02", "no text"),
-        ("a.csv", gzip.compress(b"id\n1\n", mtime=0), "no text"),
+        ("a.csv", b"\x00\x01\x02", "not text"),
+        ("a.csv", gzip.compress(b"id\n1\n", mtime=0), "not text"),
         ("a.parquet", b"PAR1 and then", "not a complete Parquet file"),
         ("a.zip", b"PK\x03\x04", "not a complete zip file"),
         ("a.csv.gz", gzip.compress(b"id\n1\n", mtime=0)[:-4], "not a complete gzip file"),

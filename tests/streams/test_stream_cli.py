@@ -101,7 +101,7 @@ def test_what_cannot_be_streamed_is_said_on_load(tmp_path):
     contracts = Lines(tmp_path).pipeline.contracts
     place = NatsSubject("x")
     for stream, message in [
-        (Stream("nowhere", place, "p"), "no table of the pipeline"),
+        (Stream("nowhere", place, "p"), "not a table of the pipeline"),
         (Stream("arrivals", place, "p", name="a"), "declared twice"),
     ]:
         with pytest.raises(DeclarationError, match=message):

@@ -123,12 +123,12 @@ def pinned(
     report("dataset", 0, 1, pipeline.dataset.name)
     inputs = _inputs(context)
     snapshots = {name: table.snapshot_id for name, table in inputs.items()}
-    held = {} if dry_run else hold(context.lake, snapshots)
+    snapshot_holds = {} if dry_run else hold(context.lake, snapshots)
     manifest = release_from(context, home.store, inputs, withheld, dry_run=dry_run)
     shared.clear()  # what follows reads the release, not the tables
     if not dry_run:
         # Not only when it is new: a crash between release and pin must not leave it to expire.
-        settle(context.lake, held, manifest)
+        settle(context.lake, snapshot_holds, manifest)
     report("dataset", 1, 1, manifest.ref)
     return manifest
 

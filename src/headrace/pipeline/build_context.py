@@ -1,7 +1,7 @@
 """Build context: the published state that the stages of one build read, each table once.
 
-Whoever runs stages makes a context and passes it to each of them; a stage that gets none makes its
-own. `refresh` before a stage keeps it on what is published, `clear` gives its memory back.
+A caller that runs stages makes a context and passes it to each of them; a stage without one makes
+its own. `refresh` before a stage follows what is published, `clear` frees the memory.
 """
 
 import copy

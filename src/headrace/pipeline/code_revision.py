@@ -1,4 +1,4 @@
-"""Which code made a release."""
+"""Revision of the code that makes a release."""
 
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -7,21 +7,21 @@ from headrace.core.home import project_root
 
 
 def code_revision() -> str:
-    """`headrace <version>`, and the project's commit where it is a git checkout."""
+    """Return `headrace <version>`, and the project's commit if it is a git checkout."""
     try:
-        own = f"headrace {version('headrace')}"
+        package = f"headrace {version('headrace')}"
     except PackageNotFoundError:
-        own = "headrace"
+        package = "headrace"
     commit = _git("rev-parse", "HEAD")
     if not commit:
-        return own
+        return package
     changed = "+changes" if _git("status", "--porcelain") else ""
-    return f"{own}, project {commit[:12]}{changed}"
+    return f"{package}, project {commit[:12]}{changed}"
 
 
 def _git(*arguments: str) -> str:
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["git", *arguments],
             cwd=project_root(),
             capture_output=True,
@@ -31,4 +31,4 @@ def _git(*arguments: str) -> str:
         )
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return process.stdout.strip() if process.returncode == 0 else ""

@@ -1,4 +1,4 @@
-"""What a pipeline consists of, as data; checked against the contracts when it is made."""
+"""Declaration of a pipeline, checked against the contracts when it is created."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,9 +27,9 @@ class Pipeline:
     `first_slot` and `last_slot` are ISO days; tables with daily deliveries are partitioned by them.
     `mode` is `declared` for history that was imported and `recorded` for what was live.
     `streams` feed tables with events, besides what their sources deliver.
-    `max_staleness` says how old the online store may be for a view, and what is done when it is
-    older; it is no part of what a feature means, and of no definition hash.
-    `retraining` says how its model is trained anew; when, the monitor's policy says.
+    `max_staleness` says how old the online store may be for a view, and what happens when it is
+    older; it is not part of a feature's definition or its hash.
+    `retraining` says how its model is retrained; the monitor's policy says when.
     `make_deliveries` is for demonstrations only: it fills a folder with what the sources read.
     `places` is for verification only: where producers of its tables put what they deliver, given
     such a folder, and the one under the home that the sources read.
@@ -76,7 +76,7 @@ class Pipeline:
         return days(self.first_slot, self.last_slot)
 
     def slots_of(self, table: Table) -> list[str]:
-        """What `table` can be asked for: every day, or its one snapshot."""
+        """Return the partitions of `table`: every day, or its one snapshot."""
         return self.slots if table.partitioned else ["snapshot"]
 
     def table(self, name: str) -> Table:

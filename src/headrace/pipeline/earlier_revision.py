@@ -1,4 +1,4 @@
-"""The project at another revision, and its feature definitions, to compare those of now with."""
+"""The project at another revision, whose feature definitions are compared with the current ones."""
 
 import json
 import subprocess
@@ -24,17 +24,17 @@ def pipeline_forms(pipeline: Pipeline) -> dict[str, Any]:
     return stored_forms([pipeline.spine, *pipeline.views], pipeline.contracts)
 
 
-def forms_of(which: str, pipeline: str) -> dict[str, Any]:
+def forms_of(reference: str, pipeline: str) -> dict[str, Any]:
     """Forms from a file that `headrace features forms` wrote, or of a git revision.
 
     Raises:
         DeclarationError: it is neither, or the revision's project does not load.
     """
-    file = Path(which)
+    file = Path(reference)
     if file.is_file():
-        found: dict[str, Any] = json.loads(file.read_text())
-        return found
-    return _of_revision(which, pipeline)
+        forms: dict[str, Any] = json.loads(file.read_text())
+        return forms
+    return _of_revision(reference, pipeline)
 
 
 @contextmanager
@@ -52,7 +52,9 @@ def unpacked(revision: str, fix: str = "give a git revision such as HEAD~1") -> 
         check=False,
     )
     if packed.returncode:
-        raise DeclarationError(f"{revision!r} is no file and no revision", where=str(root), fix=fix)
+        raise DeclarationError(
+            f"{revision!r} is neither a file nor a revision", where=str(root), fix=fix
+        )
     with tempfile.TemporaryDirectory(prefix="headrace-revision-") as folder:
         with tarfile.open(fileobj=BytesIO(packed.stdout)) as tar:
             # The filter came with 3.11.4; git made the archive, and of this repository.
@@ -62,21 +64,21 @@ def unpacked(revision: str, fix: str = "give a git revision such as HEAD~1") -> 
 
 
 def _of_revision(revision: str, pipeline: str) -> dict[str, Any]:
-    """Read by this Headrace in a process of its own."""
+    """Load the forms of a revision with this Headrace, in a separate process."""
     fix = "give a file of `headrace features forms`, or a git revision such as HEAD~1"
     with unpacked(revision, fix) as folder:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", _FORMS, "features", "forms", "--pipeline", pipeline],
             cwd=folder,
             capture_output=True,
             text=True,
             check=False,
         )
-    if done.returncode:
+    if process.returncode:
         raise DeclarationError(
-            f"the project of {revision} does not load: {done.stderr.strip()[-500:]}",
+            f"the project of {revision} does not load: {process.stderr.strip()[-500:]}",
             where=str(project_root()),
             fix="compare with a revision whose pipeline this Headrace can read",
         )
-    made: dict[str, Any] = json.loads(done.stdout)
-    return made
+    forms: dict[str, Any] = json.loads(process.stdout)
+    return forms

@@ -1,4 +1,4 @@
-"""Features in words, and frames as files: what `headrace features ls` and `frame` show."""
+"""Features in words, and frames as files, for `headrace features ls` and `frame`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,25 +44,25 @@ def feature_rows(pipeline: Pipeline) -> list[dict[str, Any]]:
     types = _types(pipeline)
     return [
         {
-            "feature": told.name,
+            "feature": output.name,
             "pipeline": pipeline.name,
             "view": view.name,
-            "type": str(types[told.name]),
-            "unit": told.unit,
+            "type": str(types[output.name]),
+            "unit": output.unit,
             "table": "" if isinstance(view, RowTransform) else view.table,
-            "columns": list(told.columns),
+            "columns": list(output.columns),
             "entity": [] if isinstance(view, RowTransform) else list(view.spine_entity),
-            "window": told.window,
-            "what": told.what,
+            "window": output.window,
+            "what": output.what,
             "definition": hashes[view.name],
         }
         for view in pipeline.views
-        for told in _told(view, pipeline.contracts)
+        for output in _output_texts(view, pipeline.contracts)
     ]
 
 
 @dataclass(frozen=True)
-class _Told:
+class _OutputText:
     """An output of a view in words."""
 
     name: str
@@ -72,33 +72,39 @@ class _Told:
     unit: str = ""
 
 
-def _told(view: View, contracts: Mapping[str, Contract]) -> list[_Told]:
+def _output_texts(view: View, contracts: Mapping[str, Contract]) -> list[_OutputText]:
     if isinstance(view, RowTransform):
-        return [_Told(view.name, f"from {', '.join(view.inputs)}", view.inputs)]
-    units = {one.name: one.unit or "" for one in contracts[view.table].columns}
+        return [_OutputText(view.name, f"from {', '.join(view.inputs)}", view.inputs)]
+    units = {column.name: column.unit or "" for column in contracts[view.table].columns}
     by = f" by {', '.join(view.spine_entity)}"
     if isinstance(view, Lookup):
         age = f", at most {view.max_age} old" if view.max_age else ""
         return [
-            _Told(name, f"state{by}{age}", (column,), view.max_age or "", units.get(column, ""))
+            _OutputText(
+                name, f"state{by}{age}", (column,), view.max_age or "", units.get(column, "")
+            )
             for name, column in zip(view.outputs, view.columns, strict=True)
         ]
-    found = []
+    texts = []
     for feature in view.features:
         of = f" of {', '.join(feature.columns)}" if feature.columns else ""
-        kept = "".join(f" where {c.column} {c.op} {c.value!r}" for c in conditions(feature.where))
+        condition = "".join(
+            f" where {c.column} {c.op} {c.value!r}" for c in conditions(feature.where)
+        )
         window = f"{feature.window.start} to {feature.window.end}"
-        what = f"{feature.op}{of}{kept}, {window}{by}"
+        what = f"{feature.op}{of}{condition}, {window}{by}"
         names = _names(view, feature)
-        each = feature.columns if isinstance(feature, LastRow) else (feature.column,) * len(names)
-        for name, column in zip(names, each, strict=True):
+        feature_columns = (
+            feature.columns if isinstance(feature, LastRow) else (feature.column,) * len(names)
+        )
+        for name, column in zip(names, feature_columns, strict=True):
             unit = "" if feature.op in _COUNTS else units.get(column or "", "")
             columns = feature.columns if column is None else (column,)
-            found.append(_Told(name, what, columns, window, unit))
-    return found
+            texts.append(_OutputText(name, what, columns, window, unit))
+    return texts
 
 
-# What these say is a number of rows or values, whatever the column's unit.
+# These count rows or values, whatever the column's unit.
 _COUNTS = ("rows", "count", "distinct")
 
 
@@ -138,12 +144,12 @@ def write_frame(
     """Write the frame of the spine's rows with `t` from day `first` to day `last` as Parquet.
 
     Args:
-        pipeline: whose spine and views.
+        pipeline: its spine and views are used.
         home: where its tables are.
-        to: the file; it is there whole or not at all.
-        first: an ISO day; the spine's first if left out.
-        last: an ISO day, included; the spine's last if left out.
-        mode: the pipeline's, if left out.
+        to: the file; it is written completely or not at all.
+        first: an ISO day; default: the spine's first.
+        last: an ISO day, included; default: the spine's last.
+        mode: default: the pipeline's.
         reasons: add why a value is null.
         memory: bytes to compute with, beside the spine and the columns that are read.
 
@@ -151,9 +157,9 @@ def write_frame(
         DeclarationError: a bound is not a day, the range is reversed, or holds no row of the spine.
     """
     begin, end = parse_days(first, last)
-    context, chosen = BuildContext(pipeline, home), mode or pipeline.mode
+    context, effective_mode = BuildContext(pipeline, home), mode or pipeline.mode
     report("spine", 0, 1)
-    spine = build_spine(pipeline.spine, context.history, pipeline.contracts, chosen)
+    spine = build_spine(pipeline.spine, context.history, pipeline.contracts, effective_mode)
     t = times(spine, "t", "the spine")
     rows = spine.filter(pa.array(_between(t, begin, end)))
     if (begin or end) and not rows.num_rows:
@@ -162,37 +168,37 @@ def write_frame(
     temporary = temporary_beside(to)
     views, contracts = pipeline.views, pipeline.contracts
     with training_batches(
-        rows, views, context.history, contracts, chosen,
-        memory=memory, reasons=reasons, progress=_tell,
+        rows, views, context.history, contracts, effective_mode,
+        memory=memory, reasons=reasons, progress=_report_progress,
     ) as batches:  # fmt: skip
         schema = batches.schema
         with pq.ParquetWriter(temporary, schema, compression="zstd") as file:
             for batch in batches:
                 file.write_batch(batch)
     move_into_place(temporary, to)
-    return {"file": str(to), "rows": rows.num_rows, "columns": len(schema), "mode": chosen}
+    return {"file": str(to), "rows": rows.num_rows, "columns": len(schema), "mode": effective_mode}
 
 
 def _between(t: Ints, first: str, last: str) -> Bools:
-    kept = np.ones(len(t), dtype=np.bool_)
+    selected = np.ones(len(t), dtype=np.bool_)
     if first:
-        kept &= t >= parse_iso(first)
+        selected &= t >= parse_iso(first)
     if last:
-        kept &= t < parse_iso(last) + DAY
-    return kept
+        selected &= t < parse_iso(last) + DAY
+    return selected
 
 
 def _no_rows_between(t: Ints, first: str, last: str) -> DeclarationError:
-    asked = " ".join(filter(None, (first and f"from {first}", last and f"to {last}")))
+    range_text = " ".join(filter(None, (first and f"from {first}", last and f"to {last}")))
     if not len(t):
         return DeclarationError("the spine has no rows", fix="headrace run --stage ingest")
     begin, end = iso(int(t.min()))[:10], iso(int(t.max()))[:10]
     return DeclarationError(
-        f"the spine has no rows {asked}",
+        f"the spine has no rows {range_text}",
         where=f"its rows are from {begin} to {end}",
         fix=f"--from {begin} --to {end}",
     )
 
 
-def _tell(what: str, done: int, total: int) -> None:
-    report(f"frame: {what}", done, max(done, total))
+def _report_progress(what: str, completed: int, total: int) -> None:
+    report(f"frame: {what}", completed, max(completed, total))

@@ -85,8 +85,8 @@ def _declared(folder: Path) -> dict[str, Any]:
         raise DeclarationError(
             f"not valid TOML: {error}", where=str(file), fix="correct the file at this place"
         ) from error
-    found: dict[str, Any] = document.get("tool", {}).get("headrace", {})
-    return {key: found[key] for key in SETTINGS.names if key in found}
+    settings: dict[str, Any] = document.get("tool", {}).get("headrace", {})
+    return {key: settings[key] for key in SETTINGS.names if key in settings}
 
 
 def table_groups(root: Path | None = None) -> dict[str, tuple[Table, ...]]:
@@ -102,7 +102,7 @@ def table_groups(root: Path | None = None) -> dict[str, tuple[Table, ...]]:
 
 
 def slots_of(group: str, table: Table) -> list[str]:
-    """What a table of a group can be asked for, in order."""
+    """Return the partitions of a table of a group, in order."""
     for pipeline in project_pipelines():
         if pipeline.name == group:
             return pipeline.slots_of(table)

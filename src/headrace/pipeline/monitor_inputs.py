@@ -1,8 +1,8 @@
 """Inputs of a pipeline's monitor: scored rows, labels as known, and verdicts of the gates.
 
-The frame is all rows predicted by the moment of judgement, released or not. Each is scored by the
-champion that was in charge when it was predicted, as far as that model had not learned from it; the
-label is what is known of it now, null where it is not mature.
+The frame is all rows predicted by the evaluation time, released or not. Each is scored by the
+champion at the time of its prediction, unless that model was trained on it. The label is the one
+known now, null if it is not mature.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from headrace.models import ModelRecord
     from headrace.monitoring.profiles.labelled_scores import ScoreProfiles
 
-_AGAIN = duration("56d")  # a label that comes, or is corrected, later than this changes no answer
+_RESCORED = duration(
+    "56d"
+)  # a label that comes, or is corrected, later than this changes no answer
 
 
 def judged_at(pipeline: Pipeline, now: int) -> int:
-    """`now` (us), or the end of the last slot: of what was never to come nothing is missing."""
+    """Return `now` (us), or the end of the last slot if it is earlier."""
     end = parse_iso(pipeline.last_slot) + DAY - duration(pipeline.monitor.offset)
     return min(now, end)
 
@@ -51,9 +53,9 @@ def _moments(frame: pa.Table) -> Any:  # noqa: ANN401 - a numpy array of int64
 
 
 def gate_rows(context: BuildContext, moment: int) -> Iterator[Mapping[str, Any]]:
-    """What the gates said of each slot that ended by `moment` (us), as the monitor reads it.
+    """Yield the gates' verdicts on each slot that ended by `moment` (us).
 
-    Of tables that are delivered whole: until when each published delivery knows.
+    For tables that are delivered whole, also the latest known-at of each published delivery.
     """
     last = _last_day(context.pipeline, moment)
     for table in context.pipeline.tables:
@@ -77,10 +79,10 @@ def editions(context: BuildContext, table: Table) -> Iterator[Mapping[str, Any]]
     if not paths:
         return
     with duckdb.connect() as db:
-        found = db.execute(
+        latest_known = db.execute(
             "SELECT max(known_at) FROM read_parquet(?, filename = 'path') GROUP BY path", [paths]
         ).fetchall()
-    for (known_at,) in found:
+    for (known_at,) in latest_known:
         if known_at is not None:
             yield {
                 "table": table.name,
@@ -113,8 +115,8 @@ class ScoredRows:
 def score_rows(context: BuildContext, frame: pa.Table, moment: int) -> ScoredRows:
     """Score rows by the champion of the time of their prediction, labels as known at `moment`.
 
-    Rows from before the first champion are scored by the first. Scores that are stored are
-    computed again for the last `_AGAIN` only.
+    Rows from before the first champion are scored by the first. Of stored scores, only the last
+    `_RESCORED` are recomputed.
 
     Raises:
         DeclarationError: the frame lacks a segment that the monitor names.
@@ -150,7 +152,7 @@ def score_rows(context: BuildContext, frame: pa.Table, moment: int) -> ScoredRow
             continue
         if bundle in stored and _alike(stored[bundle], segments_of(pipeline, record)):
             last_day = int(stored[bundle].answer_days[-1])
-            until = max(until, last_day * DAY - duration(pipeline.monitor.offset) - _AGAIN)
+            until = max(until, last_day * DAY - duration(pipeline.monitor.offset) - _RESCORED)
         rows = frame.filter(pa.array((champion_of_row == number) & (t >= until)))
         if not rows.num_rows:
             continue
@@ -165,9 +167,9 @@ def score_rows(context: BuildContext, frame: pa.Table, moment: int) -> ScoredRow
     return ScoredRows(frame, scores, taught[champions[-1].bundle_id], tuple(notes))
 
 
-def _alike(kept: "ScoreProfiles", segments: tuple[str, ...]) -> bool:
-    """Whether what was kept is by the same segments, so that new days can be added to it."""
-    return len(kept.answer_days) > 0 and tuple(cut.column for cut in kept.cuts) == tuple(segments)
+def _alike(profiles: "ScoreProfiles", segments: tuple[str, ...]) -> bool:
+    """Return True if the stored profiles have the same segments, so that days can be added."""
+    return len(profiles.answer_days) > 0 and tuple(cut.column for cut in profiles.cuts) == tuple(segments)
 
 
 def segments_of(pipeline: Pipeline, record: "ModelRecord") -> tuple[str, ...]:
@@ -189,8 +191,8 @@ def _score_columns(
     )
 
 
-def known_rows(context: BuildContext, frame: pa.Table, known: int) -> pa.Table:
-    """Rows of the feature frame as a release would have them, with the label as of `known` (us).
+def known_rows(context: BuildContext, frame: pa.Table, as_of: int) -> pa.Table:
+    """Return rows of the feature frame as in a release, with the label as of `as_of` (us).
 
     The label is null where it is not mature, or where there will be none; `label_reason` says why.
     """
@@ -198,14 +200,14 @@ def known_rows(context: BuildContext, frame: pa.Table, known: int) -> pa.Table:
     from headrace.datasets.governance.privacy_classes import frame_classes
 
     pipeline, contracts = context.pipeline, context.pipeline.contracts
-    found = attach_label(frame, pipeline.label, context.history, contracts, known, pipeline.mode)
+    labelled = attach_label(frame, pipeline.label, context.history, contracts, as_of, pipeline.mode)
     classes = frame_classes(pipeline.spine, pipeline.views, pipeline.label, contracts)
-    rows, _ = treated(pipeline.dataset, found, classes)
+    rows, _ = treated(pipeline.dataset, labelled, classes)
     return rows
 
 
 def taught_until(home: Home, record: "ModelRecord") -> int | None:
-    """From which moment (us) on rows are new to a model; None where no moment tells.
+    """Return the time (us) from which rows are new to a model; None if it has no such bound.
 
     The rows that chose its number of rounds count as new, unless it learned from them as well.
     """
@@ -223,21 +225,21 @@ def label_derived(pipeline: Pipeline) -> tuple[str, ...]:
     """The features whose values come from the label, or from what it is made of, in its table."""
     document = column_lineage(declared_by(pipeline, {}))
     label = pipeline.label
-    made_of = document["tables"].get(label.table, {})
+    derivations = document["tables"].get(label.table, {})
 
     def delivered(column: str) -> set[str]:
-        return set(made_of[column]["inputs"]) if column in made_of else {column}
+        return set(derivations[column]["inputs"]) if column in derivations else {column}
 
     sources = set().union(*map(delivered, label.columns))
     return tuple(
         sorted(
             {
                 name
-                for name, found in document["columns"].items()
+                for name, lineage in document["columns"].items()
                 if name not in label.columns
-                for one in found["inputs"]
-                if (one["table"], one["kind"]) == (label.table, DIRECT)
-                and not sources.isdisjoint(delivered(one["column"]))
+                for source in lineage["inputs"]
+                if (source["table"], source["kind"]) == (label.table, DIRECT)
+                and not sources.isdisjoint(delivered(source["column"]))
             }
         )
     )

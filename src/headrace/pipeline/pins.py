@@ -1,8 +1,8 @@
-"""Snapshots that releases were made of stay, so that they can be made again.
+"""Pins of the snapshots that releases were made from, so that releases can be rebuilt.
 
-A release is pinned by a tag on each snapshot it read. A snapshot is held by a tag of its own before
-the release exists, because a crash between the two must not leave it to expire; whoever comes next,
-the build or the maintenance of the lake, puts the one tag in the place of the other.
+A release is pinned by a tag on each snapshot it read. Before the release exists, a hold tag keeps
+the snapshot, because a crash between the two must not let it expire. The next build, or the
+maintenance of the lake, replaces the hold by the pin.
 """
 
 import os
@@ -34,67 +34,68 @@ class Hold:
 
 
 def tag_of(ref: str, manifest_id: str = "") -> str:
-    """The tag that pins the snapshots of a release; two stores may each have one of that name.
+    """Return the tag that pins the snapshots of a release.
 
-    Without its id, it is what all tags of such releases begin with, and what they once were.
+    The manifest id distinguishes releases of the same name in two stores. Without it, the tag is
+    the common prefix, which was the whole tag in older versions.
     """
     name = RELEASE + ref.replace("@", "-").replace(".", "-")
     return f"{name}-{manifest_id[:12]}" if manifest_id else name
 
 
 def is_pinned(lake: Lake, table: str, manifest: "Manifest") -> bool:
-    """Whether a tag of the release keeps the snapshot of this table that it read."""
-    tags, wanted = lake.tags(table), manifest.inputs[table].snapshot_id
+    """Return True if a tag of the release keeps the snapshot of this table that it read."""
+    tags, snapshot = lake.tags(table), manifest.inputs[table].snapshot_id
     names = (tag_of(manifest.ref, manifest.id), tag_of(manifest.ref))
-    return any(tags.get(name) == wanted for name in names)
+    return any(tags.get(name) == snapshot for name in names)
 
 
 def hold(lake: Lake, snapshots: Mapping[str, int | str | None]) -> dict[str, Hold]:
-    """Keep what a release is about to be made of, by table."""
-    held = {}
-    for table, given in snapshots.items():
-        if given is None:
+    """Hold the snapshots that a release is about to be made from, by table."""
+    snapshot_holds = {}
+    for table, snapshot_id in snapshots.items():
+        if snapshot_id is None:
             continue
-        snapshot, tags = int(given), lake.tags(table)
+        snapshot, tags = int(snapshot_id), lake.tags(table)
         with Ledger(lake.home) as ledger:
             pin_showings(ledger, table, snapshot)
-        if any(kept == snapshot and name.startswith(RELEASE) for name, kept in tags.items()):
-            held[table] = Hold(snapshot, "")
+        if any(pinned == snapshot and name.startswith(RELEASE) for name, pinned in tags.items()):
+            snapshot_holds[table] = Hold(snapshot, "")
             continue
-        # Of this build alone: another that ends sooner must not let go of it.
-        held[table] = Hold(snapshot, f"{HOLD}{snapshot}-{now_us()}-{os.getpid()}")
-        lake.pin(table, snapshot, held[table].tag)
-    return held
+        # The hold belongs to this build: another one that ends sooner must not remove it.
+        snapshot_holds[table] = Hold(snapshot, f"{HOLD}{snapshot}-{now_us()}-{os.getpid()}")
+        lake.pin(table, snapshot, snapshot_holds[table].tag)
+    return snapshot_holds
 
 
 def held_since(tag: str) -> int | None:
-    """When a hold was made, int64 microseconds UTC; None if the tag is no hold."""
+    """Return when a hold was made, int64 microseconds UTC; None if the tag is not a hold."""
     parts = tag.removeprefix(HOLD).split("-")
     return int(parts[-2]) if tag.startswith(HOLD) and len(parts) > 1 else None
 
 
-def settle(lake: Lake, held: Mapping[str, Hold], manifest: "Manifest") -> None:
-    """Pin the release in the place of the holds; let go of what it was not made of."""
-    for table, one in held.items():
-        given = manifest.inputs.get(table)
-        if given is not None and given.snapshot_id == one.snapshot_id:
+def settle(lake: Lake, snapshot_holds: Mapping[str, Hold], manifest: "Manifest") -> None:
+    """Replace the holds by pins of the release; remove holds of snapshots it did not read."""
+    for table, snapshot_hold in snapshot_holds.items():
+        table_input = manifest.inputs.get(table)
+        if table_input is not None and table_input.snapshot_id == snapshot_hold.snapshot_id:
             tag = tag_of(manifest.ref, manifest.id)
-            lake.pin(table, one.snapshot_id, tag, instead_of=one.tag)
-        elif one.tag:
-            let_go(lake, table, one.tag)
+            lake.pin(table, snapshot_hold.snapshot_id, tag, instead_of=snapshot_hold.tag)
+        elif snapshot_hold.tag:
+            let_go(lake, table, snapshot_hold.tag)
 
 
 def pin(lake: Lake, manifest: "Manifest") -> list[str]:
     """Pin a release, if it is not; returns the tables whose snapshot is gone already."""
-    lost, tag = [], tag_of(manifest.ref, manifest.id)
-    for table, given in manifest.inputs.items():
-        if not isinstance(given.snapshot_id, int) or is_pinned(lake, table, manifest):
+    missing, tag = [], tag_of(manifest.ref, manifest.id)
+    for table, table_input in manifest.inputs.items():
+        if not isinstance(table_input.snapshot_id, int) or is_pinned(lake, table, manifest):
             continue
         try:
-            lake.pin(table, given.snapshot_id, tag)
+            lake.pin(table, table_input.snapshot_id, tag)
         except StateError:
-            lost.append(table)
-    return lost
+            missing.append(table)
+    return missing
 
 
 def gone_tags(store: "Store") -> set[str]:
@@ -102,25 +103,29 @@ def gone_tags(store: "Store") -> set[str]:
     from headrace.datasets.erasure.tombstone import tombstones
 
     stones = tombstones(store)
-    return {tag_of(stone.ref, shown) for stone in stones for shown in ("", stone.manifest_id)}
+    return {
+        tag_of(stone.ref, manifest_id)
+        for stone in stones
+        for manifest_id in ("", stone.manifest_id)
+    }
 
 
 def let_go_of_gone(home: Home, store: "Store") -> None:
-    """Unpin what was retired or erased: its snapshots may expire, it can be made no more.
+    """Unpin releases that were retired or erased, so that their snapshots may expire.
 
-    A crash before it is made good by the maintenance of the lake.
+    After a crash before it, the maintenance of the lake does the same.
     """
-    lake, gone = Lake(home), gone_tags(store)
-    for folder in sorted(home.staged.iterdir()) if gone and home.staged.is_dir() else ():
-        if tags := gone & lake.tags(folder.name).keys():
+    lake, tags_to_drop = Lake(home), gone_tags(store)
+    for folder in sorted(home.staged.iterdir()) if tags_to_drop and home.staged.is_dir() else ():
+        if tags := tags_to_drop & lake.tags(folder.name).keys():
             let_go(lake, folder.name, *sorted(tags))
 
 
 def let_go(lake: Lake, table: str, *tags: str) -> None:
-    """Take these tags away, and what is kept of snapshots that none keeps any more."""
+    """Remove tags, and the publication history of snapshots that no tag keeps any more."""
     before = lake.tags(table)
     lake.unpin(table, *tags)
-    gone = {before[tag] for tag in tags if tag in before} - set(lake.tags(table).values())
+    unpinned = {before[tag] for tag in tags if tag in before} - set(lake.tags(table).values())
     with Ledger(lake.home) as ledger:
-        for snapshot in gone:
+        for snapshot in unpinned:
             unpin_showings(ledger, table, snapshot)

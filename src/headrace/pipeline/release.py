@@ -1,4 +1,4 @@
-"""Releasing on demand: what the main job does for a dataset, alone, and told in full."""
+"""Release on demand: the dataset step of the build alone, with a detailed result."""
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,8 @@ class Released:
         change: FIRST, MAJOR, MINOR, PATCH; NONE when nothing changed since the release `ref`.
         reasons: why it has this version, in words.
         previous: manifest id of the release before it, if there is one.
-        unchanged: that `ref` was there already, and still is what would be released.
-        dry_run: that nothing was written.
+        unchanged: True if `ref` existed already and nothing has changed since.
+        dry_run: True if nothing was written.
     """
 
     ref: str
@@ -45,10 +45,10 @@ def release_now(pipeline: Pipeline, home: Home, *, dry_run: bool = False) -> Rel
     """
     before = {release.ref for release in list_releases(home.store)}
     manifest = pinned_release(pipeline, home, dry_run=dry_run)
-    return _told(manifest, unchanged=manifest.ref in before, dry_run=dry_run)
+    return _summary(manifest, unchanged=manifest.ref in before, dry_run=dry_run)
 
 
-def _told(manifest: "Manifest", *, unchanged: bool, dry_run: bool) -> Released:
+def _summary(manifest: "Manifest", *, unchanged: bool, dry_run: bool) -> Released:
     return Released(
         ref=manifest.ref,
         change="NONE" if unchanged else manifest.change,

@@ -1,4 +1,4 @@
-"""A release in a few values and tables, for whoever looks at the run that made it."""
+"""Summary of a release in values and tables, for the page of the run that made it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -29,15 +29,21 @@ def release_report(manifest: Manifest) -> dict[str, Any]:
 
 def _splits(manifest: Manifest) -> str:
     return _table(
-        ("split", "rows", "parts", "MB", "left out"),
+        ("split", "rows", "parts", "MB", "excluded"),
         [
-            (name, f"{one.rows:,}", str(len(one.parts)), f"{one.bytes / 1e6:,.1f}", _left(one))
-            for name, one in manifest.splits.items()
+            (
+                name,
+                f"{split.rows:,}",
+                str(len(split.parts)),
+                f"{split.bytes / 1e6:,.1f}",
+                _excluded(split),
+            )
+            for name, split in manifest.splits.items()
         ],
     )
 
 
-def _left(split: SplitEntry) -> str:
+def _excluded(split: SplitEntry) -> str:
     return ", ".join(f"{why} {count:,}" for why, count in split.left_out.items())
 
 
@@ -47,22 +53,22 @@ def _inputs(manifest: Manifest) -> str:
         [
             (
                 name,
-                str(given.snapshot_id),
-                given.contract_version,
-                given.licence,
-                f"{given.batch_count:,}",
-                ", ".join(f"{verdict} {count}" for verdict, count in given.verdicts.items()),
+                str(table_input.snapshot_id),
+                table_input.contract_version,
+                table_input.licence,
+                f"{table_input.batch_count:,}",
+                ", ".join(f"{verdict} {count}" for verdict, count in table_input.verdicts.items()),
             )
-            for name, given in manifest.inputs.items()
+            for name, table_input in manifest.inputs.items()
         ],
     )
 
 
 def _terms(manifest: Manifest) -> str:
-    said = [*manifest.terms.get("obligations", ()), *manifest.terms.get("credits", ())]
+    terms = [*manifest.terms.get("obligations", ()), *manifest.terms.get("credits", ())]
     if manifest.retention:
-        said.append(f"to be kept no longer than its retention says: {manifest.retention}")
-    return "\n".join(f"- {one}" for one in said) or "none"
+        terms.append(f"to be kept no longer than its retention says: {manifest.retention}")
+    return "\n".join(f"- {term}" for term in terms) or "none"
 
 
 def _how_to_open(manifest: Manifest) -> str:

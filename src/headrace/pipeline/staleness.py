@@ -1,4 +1,4 @@
-"""Whether the stages after the tables have anything to do."""
+"""Check whether the stages after the tables have anything to do."""
 
 import json
 from dataclasses import asdict
@@ -17,7 +17,10 @@ from headrace.pipeline.monitor_inputs import judged_at
 
 
 def is_current(pipeline: Pipeline, home: Home) -> bool:
-    """Whether the last complete build was of what is published and declared now, and is there."""
+    """Return True if the last complete build used the current tables and declarations.
+
+    Its release and model must still exist.
+    """
     marker = _marker(pipeline, home)
     if not marker.exists() or json.loads(marker.read_text()) != {"key": build_key(pipeline, home)}:
         return False
@@ -26,7 +29,7 @@ def is_current(pipeline: Pipeline, home: Home) -> bool:
 
 
 def _latest(pipeline: Pipeline, home: Home) -> str | None:
-    """The latest release's identity: an erasure puts another in its place, to be trained on."""
+    """Return the id of the latest release; an erasure replaces it, and the model is retrained."""
     store, name = Store.find(home.store), pipeline.dataset.name
     versions = store.versions(name)
     return store.manifest(*store.resolve(name)).id if versions else None
@@ -50,7 +53,7 @@ def build_key(pipeline: Pipeline, home: Home, *, latest: bool = True) -> str:
             "dataset": [dataset.label_form(), dataset.split_form(), dataset.cutoff_us],
             "about": [dataset.purpose, dataset.description, dataset.parameters],
             "held to": [repr(sorted(dataset.privacy.items())), dataset.commercial]
-            + [repr(one) for one in (dataset.leakage, dataset.fits, dataset.card)],
+            + [repr(rule) for rule in (dataset.leakage, dataset.fits, dataset.card)],
             "latest": _latest(pipeline, home) if latest else None,
             "model": asdict(pipeline.model),
             "monitor": [repr(monitor), monitor.policy().hash, _closed(pipeline)],
@@ -60,7 +63,10 @@ def build_key(pipeline: Pipeline, home: Home, *, latest: bool = True) -> str:
 
 
 def _closed(pipeline: Pipeline) -> int:
-    """Which window of the monitor closed last: a source that died delivers nothing new to build."""
+    """Return the number of the monitor's last closed window.
+
+    It belongs to the key because a dead source delivers nothing new that would cause a build.
+    """
     monitor = pipeline.monitor
     day = (judged_at(pipeline, now_us()) + duration(monitor.offset)) // DAY
     return (day - day_number(monitor.anchor)) // monitor.window_days

@@ -1,4 +1,4 @@
-"""What the published batches of the tables hold, for people; from profiles, not from rows."""
+"""Statistics of the tables' published batches, for people; from profiles, not from rows."""
 
 from collections.abc import Iterator
 
@@ -25,26 +25,28 @@ def _lines(context: BuildContext, window: Window) -> Iterator[str]:
     for table in context.pipeline.tables:
         daily = published_daily(context, table, window)
         rows = f"{int(daily.rows.sum()):,}"
-        for name, one in daily.roll(window.first, window.end).items():
-            yield f"| {table.name} | {rows} | {name} | {' | '.join(_told(one))} |"
+        for name, sketch in daily.roll(window.first, window.end).items():
+            yield f"| {table.name} | {rows} | {name} | {' | '.join(_cells(sketch))} |"
 
 
 def published_daily(context: BuildContext, table: Table, window: Window) -> Daily:
     """The daily profiles of the published batches of a table, of the days of a window."""
     with Ledger(context.home) as ledger:
-        known = ledger.batches(table.name)
-    wanted = set(window.slots)
+        ledger_batches = ledger.batches(table.name)
+    days = set(window.slots)
     live = context.batches[table.name]
-    slots = {one: known[one].slot for one in live if one in known}
-    batches = {one: slot for one, slot in slots.items() if slot in wanted}
+    slots = {
+        batch_id: ledger_batches[batch_id].slot for batch_id in live if batch_id in ledger_batches
+    }
+    batches = {batch_id: slot for batch_id, slot in slots.items() if slot in days}
     return table_daily(context.home, table.name, batches)
 
 
-def _told(one: Sketches) -> list[str]:
-    null = int(one.nulls[0]) / max(int(one.rows[0]), 1)
-    middle = one.quantile(0.5)
+def _cells(sketch: Sketches) -> list[str]:
+    null = int(sketch.nulls[0]) / max(int(sketch.rows[0]), 1)
+    middle = sketch.quantile(0.5)
     numbers = ["", "", ""]
     if middle is not None:
-        low, high = one.bounds()
+        low, high = sketch.bounds()
         numbers = [f"{value:.6g}" for value in (low, middle, high)]
-    return [f"{null:.1%}", f"{one.distinct():.0f}", *numbers]
+    return [f"{null:.1%}", f"{sketch.distinct():.0f}", *numbers]

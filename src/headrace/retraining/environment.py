@@ -40,8 +40,8 @@ class World(Protocol):
     ) -> "Manifest":
         """Release the dataset with splits rolled to `as_of` (us); a repeat is the same release."""
 
-    def rows(self, first: int, until: int, known: int) -> tuple[pa.Table, Mapping[str, str]]:
-        """Return the rows predicted in [first, until), us, with labels as of `known`.
+    def rows(self, first: int, until: int, labels_at: int) -> tuple[pa.Table, Mapping[str, str]]:
+        """Return the rows predicted in [first, until), us, with labels as of `labels_at`.
 
         They have the columns of the release and `label_reason`. Returned beside them are the
         definition hashes of their views.
@@ -53,7 +53,7 @@ class World(Protocol):
 
 @dataclass(frozen=True)
 class PipelineWorld:
-    """Declared pipeline over its published tables, each of which `context` reads once."""
+    """Declared pipeline over its published tables; `context` reads each table once."""
 
     pipeline: Pipeline
     home: Home
@@ -80,7 +80,7 @@ class PipelineWorld:
         pipeline = replace(self.pipeline, dataset=dataset)
         return pinned(pipeline, self.home, withheld, self.context, dry_run=dry_run)
 
-    def rows(self, first: int, until: int, known: int) -> tuple[pa.Table, Mapping[str, str]]:
+    def rows(self, first: int, until: int, labels_at: int) -> tuple[pa.Table, Mapping[str, str]]:
         from headrace.pipeline.build import feature_frame
         from headrace.pipeline.monitor_inputs import known_rows
 
@@ -88,16 +88,16 @@ class PipelineWorld:
         frame = feature_frame(self.context)
         t = frame["t"].to_numpy()
         frame = frame.filter(pa.array((t >= first) & (t < until)))
-        return known_rows(self.context, frame, known), self.context.definitions
+        return known_rows(self.context, frame, labels_at), self.context.definitions
 
     def declared(self) -> str:
         return split_digest(self.pipeline.dataset)
 
 
-def labelled(frame: pa.Table, target: str, matures_after: int, known: int) -> pa.Table:
-    """Return the rows whose label is mature at `known` (us) and not null."""
+def labelled(frame: pa.Table, target: str, matures_after: int, labels_at: int) -> pa.Table:
+    """Return the rows whose label is mature at `labels_at` (us) and not null."""
     t = frame["t"].cast(pa.int64()).to_numpy()
-    mature = pa.array(t + matures_after <= known)
+    mature = pa.array(t + matures_after <= labels_at)
     return frame.filter(pa.compute.and_(mature, pa.compute.is_valid(frame[target])))
 
 

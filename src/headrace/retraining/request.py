@@ -1,4 +1,4 @@
-"""What a retraining starts from, read off the decision ledger: why, as of when, without what."""
+"""Requests for a retraining, read from the decision ledger: reasons, time, excluded spans."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,16 +15,16 @@ from headrace.monitoring.spec import MonitorSpec
 
 @dataclass(frozen=True)
 class Request:
-    """A retraining that is asked for.
+    """Request for a retraining.
 
     Attributes:
-        trigger_id: the same retraining has the same, however often it is begun.
-        as_of: the moment (us) it is made for: no later row, no later label.
-        why: in sentences.
+        trigger_id: identifies the retraining, however often it is begun.
+        as_of: its time (us); later rows and labels are not used.
+        why: reasons in sentences.
         by: `monitor <name>`, or the person.
-        onsets: moments (us) from which on the relation may be another one, latest first.
-        segment: where it is another one; () for everywhere.
-        window: days of the window that asked, None for a person.
+        onsets: times (us) at which the relation may have changed, latest first.
+        segment: the segment where it changed; () for everywhere.
+        window: days of the window that triggered it, None for a person.
     """
 
     trigger_id: str
@@ -60,7 +60,7 @@ class Request:
 
 
 def requested(spec: MonitorSpec, ledger: DecisionLedger, trigger_id: str) -> Request:
-    """What the decision with this trigger asks for, or the person who began it.
+    """Return the request of the decision with this trigger, or of the person who began it.
 
     Raises:
         StateError: no decision of this monitor has that trigger.
@@ -75,7 +75,9 @@ def requested(spec: MonitorSpec, ledger: DecisionLedger, trigger_id: str) -> Req
             where=str(ledger.path),
             fix="headrace monitor explain DAY names it; without --trigger a person asks",
         )
-    history = [one for one in ledger.entries(spec.name) if one.cursor <= entry.cursor]
+    history = [
+        past_entry for past_entry in ledger.entries(spec.name) if past_entry.cursor <= entry.cursor
+    ]
     return Request(
         trigger_id,
         spec.closes(entry.window),
@@ -88,14 +90,14 @@ def requested(spec: MonitorSpec, ledger: DecisionLedger, trigger_id: str) -> Req
 
 
 def by_hand(spec: MonitorSpec, ledger: DecisionLedger, request: Request) -> Request:
-    """What a person asks for, with what the last window by then says of the relation."""
-    known = [
+    """Add onsets and segment from the last window to the request of a person."""
+    entries = [
         entry for entry in ledger.entries(spec.name) if spec.closes(entry.window) <= request.as_of
     ]
-    last = list(newest_entries(known).values())[-1:]
+    last = list(newest_entries(entries).values())[-1:]
     if not last:
         return request
-    return replace(request, onsets=onsets(spec, known, last[0]), segment=segment_of(last[0]))
+    return replace(request, onsets=onsets(spec, entries, last[0]), segment=segment_of(last[0]))
 
 
 def faulty(entry: Entry) -> bool:
@@ -103,38 +105,38 @@ def faulty(entry: Entry) -> bool:
 
 
 def faulty_spans(spec: MonitorSpec, entries: Sequence[Entry], until: int) -> list[Withheld]:
-    """Prediction times of the windows before `until` (us) that stand as faulty."""
+    """Return the prediction times of the faulty windows before `until` (us)."""
     offset = duration(spec.offset)
-    found = []
+    spans = []
     for entry in newest_entries(entries).values():
         first = entry.window.first * DAY - offset
         if first < until and faulty(entry):
             kinds = {(alarm.kind, alarm.subject) for alarm in alarms(entry.evidence)}
-            told = sorted(f"{kind} {subject}" for kind, subject in kinds if kind in DISTRUSTED)
-            found.append(Withheld(first, spec.closes(entry.window), ", ".join(told)))
-    return found
+            faults = sorted(f"{kind} {subject}" for kind, subject in kinds if kind in DISTRUSTED)
+            spans.append(Withheld(first, spec.closes(entry.window), ", ".join(faults)))
+    return spans
 
 
-def onsets(spec: MonitorSpec, entries: Sequence[Entry], asked: Entry) -> tuple[int, ...]:
-    """From when on the relation may be another one: where the alarms began, and earlier.
+def onsets(spec: MonitorSpec, entries: Sequence[Entry], trigger_entry: Entry) -> tuple[int, ...]:
+    """Return the times at which the relation may have changed: the first alarm, and earlier.
 
-    A window is judged on predictions made the label's maturity earlier. Small segments take some
-    windows to be seen, so two windows before the first alarm are offered as well. () where what
-    asked is no alarm about the relation.
+    A window is evaluated on predictions made the label's maturity earlier. A change in a small
+    segment shows only after some windows, so two windows before the first alarm are returned as
+    well. () if the triggering window has no alarm about the relation.
     """
-    if not _about_relation(asked):
+    if not _about_relation(trigger_entry):
         return ()
-    first = asked.window.first
+    first = trigger_entry.window.first
     for entry in reversed(
-        [e for e in newest_entries(entries).values() if e.window.end < asked.window.end]
+        [e for e in newest_entries(entries).values() if e.window.end < trigger_entry.window.end]
     ):
         if faulty(entry):
             continue
         if not _about_relation(entry):
             break
         first = entry.window.first
-    seen = first * DAY - duration(spec.offset) - duration(spec.maturity)
-    return (seen, seen - 2 * spec.window_days * DAY)
+    onset = first * DAY - duration(spec.offset) - duration(spec.maturity)
+    return (onset, onset - 2 * spec.window_days * DAY)
 
 
 def _about_relation(entry: Entry) -> bool:
@@ -143,8 +145,13 @@ def _about_relation(entry: Entry) -> bool:
 
 def segment_of(entry: Entry) -> Segment:
     """The segment that carries the concept evidence most strongly; () if none is named."""
-    named = [alarm for alarm in alarms(entry.evidence) if alarm.kind in MODEL and alarm.segment]
-    if not named:
+    segment_alarms = [
+        alarm for alarm in alarms(entry.evidence) if alarm.kind in MODEL and alarm.segment
+    ]
+    if not segment_alarms:
         return ()
-    beyond = [one.statistic / one.threshold if one.threshold > 0 else 0.0 for one in named]
-    return named[beyond.index(max(beyond))].segment
+    beyond = [
+        alarm.statistic / alarm.threshold if alarm.threshold > 0 else 0.0
+        for alarm in segment_alarms
+    ]
+    return segment_alarms[beyond.index(max(beyond))].segment

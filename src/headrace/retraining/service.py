@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from headrace.retraining.promotion_watch import Watched
 
 
-_TOLD_AGAIN = duration("7d")  # an alert is opened once; older endings are news to nobody
-# How a retraining may end that its owner is told of: the alert's cause, and in words.
+_PAGED_WITHIN = duration("7d")  # an alert is opened once; older endings are news to nobody
+# Endings of a retraining that page its owner: the alert's cause, and a text.
 _BAD = {
     "failed": (FAILED, "retraining failed"),
     "rolled_back": (ROLLED_BACK, "the new champion was rolled back"),
@@ -58,13 +58,13 @@ def asked_by(
             fix='headrace retrain --reason "..."',
         )
     moment = parse_moment(as_of, "--as-of") if as_of else now_us()
-    named = digest([pipeline.name, principal, reason, key or moment])[:24]
-    request = Request(f"manual-{named}", moment, (reason,), principal)
+    request_id = digest([pipeline.name, principal, reason, key or moment])[:24]
+    request = Request(f"manual-{request_id}", moment, (reason,), principal)
     return by_hand(pipeline.monitor, DecisionLedger(home), request)
 
 
 def dry_run(pipeline: Pipeline, home: Home, request: Request) -> dict[str, Any]:
-    """What a retraining would do; nothing is written."""
+    """Return the plan of a retraining; nothing is written."""
     return plan_of(_environment(pipeline, home), request)
 
 
@@ -91,15 +91,15 @@ def carry(pipeline: Pipeline, home: Home, request: Request) -> Outcome:
 
 
 def page_endings(pipeline: Pipeline, home: Home) -> None:
-    """Tell of what ended badly of late, also where who recorded it died before telling."""
+    """Page owners of recent bad endings, also if the process that recorded one died before."""
     now = now_us()
     for step in DecisionLedger(home).steps(pipeline.monitor.name):
-        if step.step in _BAD and now - step.recorded_at < _TOLD_AGAIN:
+        if step.step in _BAD and now - step.recorded_at < _PAGED_WITHIN:
             _page(pipeline, home, step)
 
 
 def page_failure(pipeline: Pipeline, home: Home, trigger_id: str) -> None:
-    """Tell the owner once that a retraining is on record as failed."""
+    """Page the owner once about a retraining that is recorded as failed."""
     for step in DecisionLedger(home).steps(pipeline.monitor.name, trigger_id):
         if step.step == "failed":
             _page(pipeline, home, step)

@@ -1,8 +1,8 @@
-"""A retraining from its trigger to a champion or none, every step on record, each step once.
+"""Workflow of a retraining, from its trigger to its end; each step runs and is recorded once.
 
-Release, train, compare, promote or keep. What a step found stands in the decision ledger before the
-next begins, and each does nothing new when it is repeated: a retraining that was killed anywhere
-and is begun again with the same trigger goes on where it was. Two at once wait for each other.
+Release, train, compare, promote or keep. The result of a step is in the decision ledger before the
+next begins, and a repeated step does nothing new: a retraining that was killed anywhere and is
+started again with the same trigger continues where it was. Two at once wait for each other.
 """
 
 import fcntl
@@ -35,7 +35,7 @@ ENDS = SETTLED | {"watching"}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a retraining. `steps` are {step: what it found}."""
+    """Outcome of a retraining; `steps` are {step: its details}."""
 
     trigger_id: str
     steps: Mapping[str, Mapping[str, Any]]
@@ -46,7 +46,7 @@ class Outcome:
         return list(self.steps)[-1] if self.steps else "asked for"
 
     @property
-    def says(self) -> str:
+    def summary(self) -> str:
         for step in ("rolled_back", "confirmed", "failed", "kept", "promoted"):
             if step in self.steps:
                 return f"{step.replace('_', ' ')}: {self.steps[step].get('because', '')}"
@@ -56,8 +56,8 @@ class Outcome:
         return {
             "trigger_id": self.trigger_id,
             "state": self.state,
-            "says": self.says,
-            "steps": {name: dict(found) for name, found in self.steps.items()},
+            "says": self.summary,
+            "steps": {name: dict(detail) for name, detail in self.steps.items()},
         }
 
 
@@ -65,11 +65,11 @@ def retrain(world: World, request: Request, *, clock: Callable[[], int] = now_us
     """Carry a retraining to its end, or on from where it was; one that has ended stays as it was.
 
     Raises:
-        HeadraceError, or whatever stopped this attempt; the last attempt that the plan allows is
-        on record as failed, unless its challenger is in charge: that is to be watched.
+        HeadraceError, or any other error that stopped this attempt; the last attempt that the plan
+        allows is recorded as failed, unless its challenger is the champion, which is watched.
     """
     ledger = DecisionLedger(world.home)
-    with alone(world.home, world.monitor.name):
+    with retraining_lock(world.home, world.monitor.name):
         work = _Work(world, request, ledger, clock)
         if work.ended:
             return replace(work.outcome(), began=False)
@@ -90,7 +90,7 @@ def retrain(world: World, request: Request, *, clock: Callable[[], int] = now_us
 
 
 def plan_of(world: World, request: Request) -> dict[str, Any]:
-    """What a retraining would do: the release it would make, and what it would try. A dry run."""
+    """Return the plan of a retraining: its release and its candidates. A dry run."""
     ledger = DecisionLedger(world.home)
     spans = faulty_spans(world.monitor, ledger.entries(world.monitor.name), request.as_of)
     manifest = world.release(request.as_of, spans, dry_run=True)
@@ -101,17 +101,17 @@ def plan_of(world: World, request: Request) -> dict[str, Any]:
         "change": manifest.change,
         "rows": manifest.rows,
         "withheld": [span.to_json() for span in spans],
-        "candidates": [recipe.says for recipe in _recipes(world, request)],
+        "candidates": [recipe.description for recipe in _recipes(world, request)],
     }
 
 
-def alone(home: Home, name: str) -> AbstractContextManager[None]:
-    """One retraining of a pipeline at a time on this machine; a dead process holds no lock."""
+def retraining_lock(home: Home, name: str) -> AbstractContextManager[None]:
+    """Lock for one retraining of a pipeline at a time on this machine; a dead process has none."""
     return files.exclusive_lock(home.root / "retraining" / f"{name}.lock")
 
 
 def at_work(home: Home, name: str) -> bool:
-    """Whether a living process of this machine is retraining this pipeline."""
+    """Return True if a living process of this machine is retraining this pipeline."""
     path = home.root / "retraining" / f"{name}.lock"
     if not path.exists():
         return False
@@ -131,38 +131,38 @@ class _Work:
     ) -> None:
         self.world, self.request, self.ledger, self.clock = world, request, ledger, clock
         self.name = world.monitor.name
-        self.done: dict[str, dict[str, Any]] = {
+        self.recorded: dict[str, dict[str, Any]] = {
             step.step: step.detail for step in ledger.steps(self.name, request.trigger_id)
         }
 
     @property
     def ended(self) -> bool:
-        return not ENDS.isdisjoint(self.done)
+        return not ENDS.isdisjoint(self.recorded)
 
     @property
     def in_charge(self) -> bool:
-        """Whether it promoted its challenger, on record or not yet: then it is to be watched."""
+        """True if the challenger was promoted, recorded or not: then it has to be watched."""
         from headrace.models import pointer
 
-        if "promoted" in self.done or not self.done.get("compared", {}).get("promote"):
-            return "promoted" in self.done
+        if "promoted" in self.recorded or not self.recorded.get("compared", {}).get("promote"):
+            return "promoted" in self.recorded
         now = pointer(self.world.home, self.world.model.name)
-        return now is not None and now.bundle_id == self.done["trained"]["bundle"]
+        return now is not None and now.bundle_id == self.recorded["trained"]["bundle"]
 
     def outcome(self) -> Outcome:
-        return Outcome(self.request.trigger_id, dict(self.done))
+        return Outcome(self.request.trigger_id, dict(self.recorded))
 
     def once(self, step: StepName, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What the step found: now, or when it was done before."""
-        if step not in self.done:
+        """Do a step, or return its details if it was done before."""
+        if step not in self.recorded:
             wall, cpu = time.perf_counter(), time.process_time()
-            found = work()
-            found["seconds"] = round(time.perf_counter() - wall, 3)
-            found["cpu_s"] = round(time.process_time() - cpu, 3)
-            self.ledger.record_step(self.name, self.request.trigger_id, step, found, self.clock())
-            self.done[step] = found
-            report("retraining", len(self.done), 5, step)
-        return self.done[step]
+            detail = work()
+            detail["seconds"] = round(time.perf_counter() - wall, 3)
+            detail["cpu_s"] = round(time.process_time() - cpu, 3)
+            self.ledger.record_step(self.name, self.request.trigger_id, step, detail, self.clock())
+            self.recorded[step] = detail
+            report("retraining", len(self.recorded), 5, step)
+        return self.recorded[step]
 
     def carry(self) -> None:
         self.once("started", self.request.to_json)
@@ -180,9 +180,9 @@ class _Work:
         self.once("watching", self._watch)
 
     def _void(self) -> bool:
-        """End it where what asked has turned out to be a fault: a recall, a correction.
+        """End the retraining if its window has turned out to be faulty: a recall, a correction.
 
-        Not once its challenger is in charge: then the watch decides.
+        Not once its challenger is the champion: then the watch decides.
         """
         if self.request.window is None or self.in_charge:
             return False
@@ -216,26 +216,26 @@ class _Work:
         from headrace.models.train import choose, train
 
         dataset = self._dataset()
-        tried = choose(dataset, self.world.model, _recipes(self.world, self.request))
-        if not tried:
+        candidates = choose(dataset, self.world.model, _recipes(self.world, self.request))
+        if not candidates:
             raise DeclarationError(
                 f"{dataset.ref} leaves no candidate training rows of both outcomes",
                 where=f"model {self.world.model.name}",
                 fix="wait until more labels are mature, or withhold less",
             )
-        record = train(dataset, self.world.model, self.world.home, tried[0].recipe)
+        record = train(dataset, self.world.model, self.world.home, candidates[0].recipe)
         return {
             "model": record.ref,
             "bundle": record.bundle_id,
-            "recipe": tried[0].recipe.description,
-            "rows": tried[0].rows,
+            "recipe": candidates[0].recipe.description,
+            "rows": candidates[0].rows,
             "candidates": [
                 {
-                    "recipe": one.recipe.description,
-                    "rows": one.rows,
-                    "valid_loss": round(one.loss, 6),
+                    "recipe": candidate.recipe.description,
+                    "rows": candidate.rows,
+                    "valid_loss": round(candidate.loss, 6),
                 }
-                for one in tried
+                for candidate in candidates
             ],
         }
 
@@ -244,20 +244,20 @@ class _Work:
         from headrace.models.compare import compare
 
         home, model = self.world.home, self.world.model
-        challenger = load_record(home, model.name, self.done["trained"]["bundle"])
+        challenger = load_record(home, model.name, self.recorded["trained"]["bundle"])
         standing = pointer(home, model.name)
         if standing is None:
             return {"champion": None, "promote": True, "because": "first model"}
-        about = {"champion": standing.bundle_id}
+        base = {"champion": standing.bundle_id}
         if standing.bundle_id == challenger.bundle_id:
-            return {**about, "promote": False, "because": "it is the champion already"}
+            return {**base, "promote": False, "because": "it is the champion already"}
         champion = load_record(home, model.name, standing.bundle_id)
         dataset = self._dataset()
         try:
-            since = max(learned_until(home, one.dataset) for one in (challenger, champion))
+            since = max(learned_until(home, record.dataset) for record in (challenger, champion))
             rows = dataset.split("test").arrow
             rows = rows.filter(pa.array(rows["t"].cast(pa.int64()).to_numpy() >= since))
-            found = compare(
+            comparison = compare(
                 challenger,
                 champion,
                 rows,
@@ -268,13 +268,13 @@ class _Work:
             )
         except (DeclarationError, StateError) as error:
             why = f"not comparable with the champion: {error.what}"
-            return {**about, "promote": False, "because": why}
-        better, because = verdict(found, model.margin, tainted=_tainted(home, champion))
+            return {**base, "promote": False, "because": why}
+        better, because = verdict(comparison, model.margin, tainted=_tainted(home, champion))
         return {
-            **about,
+            **base,
             "promote": better,
             "because": because,
-            "comparison": found.to_json(),
+            "comparison": comparison.to_json(),
             "frozen": {
                 "dataset": dataset.ref,
                 "split": "test",
@@ -286,7 +286,7 @@ class _Work:
         }
 
     def _mix(self, rows: pa.Table, since: int) -> dict[str, Any]:
-        """How the compared rows differ from all that were asked for in the same time."""
+        """Return how the compared rows differ from all predictions of the same time."""
         from headrace.models.compare import mix_distance
 
         frame, _ = self.world.rows(since, self.request.as_of, self.request.as_of)
@@ -302,28 +302,28 @@ class _Work:
     def _segments(self) -> tuple[str, ...]:
         from headrace.models import load_record
 
-        name, bundle = self.world.model.name, self.done["trained"]["bundle"]
+        name, bundle = self.world.model.name, self.recorded["trained"]["bundle"]
         return load_record(self.world.home, name, bundle).segments
 
     def _promote(self) -> dict[str, Any]:
         from headrace.models import history, load_record, pointer, promote
 
         home, name = self.world.home, self.world.model.name
-        challenger = load_record(home, name, self.done["trained"]["bundle"])
-        compared = self.done["compared"]
+        challenger = load_record(home, name, self.recorded["trained"]["bundle"])
+        compared = self.recorded["compared"]
         standing = pointer(home, name)
         now = None if standing is None else standing.bundle_id
         if now not in {compared["champion"], challenger.bundle_id}:
             raise DeclarationError(
                 f"{name}@{str(now)[:12]} took charge while this was compared with another champion",
                 where=f"retraining {self.request.trigger_id}",
-                fix="retrain again, against the one in charge",
+                fix="retrain again, against the current champion",
             )
         because = f"retraining {self.request.trigger_id[:12]}: {compared['because']}"
-        past = {(one.bundle_id, one.reason) for one in history(home, name)}
+        past = {(promotion.bundle_id, promotion.reason) for promotion in history(home, name)}
         if now != challenger.bundle_id and (challenger.bundle_id, because) in past:
             raise DeclarationError(
-                "it was promoted, and somebody replaced it before that was on record",
+                "it was promoted, and replaced by a person before that was recorded",
                 where=f"retraining {self.request.trigger_id}",
                 fix="retrain again, if it is meant",
             )
@@ -332,7 +332,7 @@ class _Work:
                 "previous": compared["champion"], "because": compared["because"]}  # fmt: skip
 
     def _watch(self) -> dict[str, Any]:
-        promoted = self.done["promoted"]
+        promoted = self.recorded["promoted"]
         return {
             "bundle": promoted["bundle"],
             "previous": promoted["previous"],
@@ -343,7 +343,7 @@ class _Work:
     def _dataset(self) -> Any:  # noqa: ANN401 - loads with the function
         from headrace.datasets import open_release
 
-        return open_release(self.done["released"]["dataset"], store=self.world.home.store)
+        return open_release(self.recorded["released"]["dataset"], store=self.world.home.store)
 
 
 def _recipes(world: World, request: Request) -> list[Any]:
@@ -353,14 +353,14 @@ def _recipes(world: World, request: Request) -> list[Any]:
     history, recent = (
         None if text is None else duration(text) for text in (plan.history, plan.recent)
     )
-    found = []
+    recipes = []
     for onset in request.onsets or (None,):
         for candidate in candidates(
             request.as_of, onset=onset, segment=request.segment, history=history, recent=recent
         ):
-            if candidate not in found:
-                found.append(candidate)
-    return found
+            if candidate not in recipes:
+                recipes.append(candidate)
+    return recipes
 
 
 def _tainted(home: Home, champion: "ModelRecord") -> bool:
@@ -369,14 +369,14 @@ def _tainted(home: Home, champion: "ModelRecord") -> bool:
     return bool(model_taints(home, champion))
 
 
-def verdict(found: "Comparison", margin: float, *, tainted: bool = False) -> tuple[bool, str]:
-    """Whether the challenger is promoted, and why: not worse as a whole, no segment clearly worse.
+def verdict(comparison: "Comparison", margin: float, *, tainted: bool = False) -> tuple[bool, str]:
+    """Return True to promote the challenger, and why: not worse overall, no segment clearly worse.
 
-    Against a champion that was trained on a recalled batch a segment counts for nothing.
+    Against a champion that was trained on a recalled batch, segments do not count.
     """
     from headrace.models.compare import not_worse
 
-    stands, told = not_worse(found, margin, tainted=tainted)
-    if stands and found.worse and not tainted:
-        return False, f"{told}; but a segment gets worse: {'; '.join(found.worse)}"
-    return stands, told
+    passes, reason = not_worse(comparison, margin, tainted=tainted)
+    if passes and comparison.worse and not tainted:
+        return False, f"{reason}; but a segment gets worse: {'; '.join(comparison.worse)}"
+    return passes, reason

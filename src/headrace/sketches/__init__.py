@@ -1,9 +1,9 @@
-"""Sketches: what is left of a column once its rows are counted, and all that is asked of it later.
+"""Sketches: mergeable counts of a column, from which all statistics are computed later.
 
-Numbers are counted in cells that are the same for everybody and for ever, texts by level; distinct
-values by HyperLogLog. Merging adds integers and takes the greater of two, so any quantile, any
-histogram on edges of the cells and any number of distinct values of any union of partitions follow
-from their sketches alone, exactly as if the rows had been sketched together.
+Numbers are counted in fixed cells, which are the same for all columns, texts by level, and distinct
+values by HyperLogLog. Merging adds integers and takes the greater of two registers. So quantiles,
+histograms on cell edges and numbers of distinct values of any union of partitions follow from their
+sketches alone, exactly as if the rows had been sketched together.
 """
 
 from headrace.sketches.arrays import Kind, kind_of, levels, numbers, one_array, token

@@ -22,7 +22,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def kind_of(field: pa.Field) -> Kind:
-    """How a column of this type is counted: booleans and timestamps are integers."""
+    """Return the kind by which a column is counted; booleans and timestamps are integers."""
     kind = field.type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -49,23 +49,25 @@ def numbers(column: pa.Array) -> tuple[Numbers, Mask]:
     NaN is null, as everywhere; -0.0 becomes +0.0.
     """
     if not pa.types.is_floating(column.type):
-        whole = column.cast(pa.int64()) if column.type != pa.int64() else column
-        return whole.fill_null(0).to_numpy(zero_copy_only=False), valid(column)
+        integers = column.cast(pa.int64()) if column.type != pa.int64() else column
+        return integers.fill_null(0).to_numpy(zero_copy_only=False), valid(column)
     real = column.cast(pa.float64()) if column.type != pa.float64() else column
     values = real.fill_null(np.nan).to_numpy(zero_copy_only=False) + 0.0
     return values, ~np.isnan(values)
 
 
 def raw_numbers(column: pa.Array) -> tuple[Numbers, Bits, int]:
-    """The values as they lie there (int64 or float64), Arrow's bitmap of which are valid, and the
-    bit of the first. The bitmap is empty where all are; NaN is for the caller to leave out.
+    """Return the values (int64 or float64) without a copy, Arrow's validity bitmap, and an offset.
+
+    The offset is the bit of the first value. The bitmap is empty if all values are valid; NaN has
+    to be skipped by the caller.
     """
     kind = pa.float64() if pa.types.is_floating(column.type) else pa.int64()
     plain = column if column.type == kind else column.cast(kind)
     bitmap, data = plain.buffers()
     values = np.frombuffer(data or b"", kind.to_pandas_dtype())
-    there = np.frombuffer(bitmap if bitmap and plain.null_count else b"", np.uint8)
-    return values[plain.offset : plain.offset + len(plain)], there, plain.offset
+    valid_bits = np.frombuffer(bitmap if bitmap and plain.null_count else b"", np.uint8)
+    return values[plain.offset : plain.offset + len(plain)], valid_bits, plain.offset
 
 
 def valid(column: pa.Array) -> Mask:
@@ -100,7 +102,7 @@ def one_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 @lru_cache(maxsize=200_000)
 def token(text: str) -> int:
-    """What stands for a text, the same in every process: 64 bits of its BLAKE2b hash."""
+    """Return the token of a text, the same in every process: 64 bits of its BLAKE2b hash."""
     return int.from_bytes(
         hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True
     )

@@ -38,10 +38,10 @@ def _bits(typing: Any, value: Any) -> Any:
 
 @_compiled
 def _hash(word: int) -> np.uint64:
-    found = np.uint64(word) + _STEP
-    found = (found ^ (found >> _R30)) * _FIRST
-    found = (found ^ (found >> _R27)) * _SECOND
-    return found ^ (found >> _R31)
+    mixed = np.uint64(word) + _STEP
+    mixed = (mixed ^ (mixed >> _R30)) * _FIRST
+    mixed = (mixed ^ (mixed >> _R27)) * _SECOND
+    return mixed ^ (mixed >> _R31)
 
 
 @_compiled
@@ -56,7 +56,7 @@ def sums(words: Words, starts: Ints, out: Words) -> None:
 
 
 def _counting(real: bool) -> Any:
-    """What `reals` and `integers` are: by name, so that the cache can tell."""
+    """Compile the counting function of a kind; each has its own name, which the cache needs."""
 
     @_compiled
     def counting(
@@ -78,7 +78,7 @@ def _counting(real: bool) -> Any:
         for part in range(len(starts)):
             end = starts[part + 1] if part + 1 < len(starts) else len(values)
             begin = filled
-            least, greatest = low[part], high[part]
+            smallest, greatest = low[part], high[part]
             upper, lower, absent = 0, 0, 0
             for row in range(starts[part], end):
                 at = row + offset
@@ -86,7 +86,7 @@ def _counting(real: bool) -> Any:
                 if (len(valid) and not (valid[at >> 3] >> (at & 7)) & 1) or value != value:  # noqa: PLR0124
                     absent += 1
                     continue
-                least = min(least, value)
+                smallest = min(smallest, value)
                 greatest = max(greatest, value)
                 bits = _bits(float(value) + 0.0)
                 place = ((bits ^ ((bits >> 63) & _MAGNITUDE)) >> _SHIFT) + HALF
@@ -95,12 +95,12 @@ def _counting(real: bool) -> Any:
                     filled += 1
                 table[place] += 1
                 if real:
-                    found = _hash(bits)
+                    mixed = _hash(bits)
                 else:
                     upper += value >> 32
                     lower += value & _LIMB_MASK
-                    found = _hash(value)
-                index, rest = found >> _R54, found & _REST
+                    mixed = _hash(value)
+                index, rest = mixed >> _R54, mixed & _REST
                 rank = registers[part, index]
                 if rest >> np.uint64(52 - rank) == 0:  # it has at least as many leading zeros
                     probe = _HIGHEST >> np.uint64(rank)
@@ -116,7 +116,7 @@ def _counting(real: bool) -> Any:
                 table[place] = 0
                 cells[at] = place - HALF
             nulls[part], ends[part] = absent, filled
-            low[part], high[part] = least, greatest
+            low[part], high[part] = smallest, greatest
             limbs[part, 0], limbs[part, 1] = upper, lower
 
     return counting

@@ -35,7 +35,7 @@ from headrace.sketches.sketch import (
 _NULL = 0x7FF8_6865_6164_7261  # bits of a NaN
 # A table of counts may have so many places for each row before sorting the rows is cheaper.
 _PLACES = 8
-_OWN = threading.local()
+_SCRATCH = threading.local()
 
 
 def sketch(
@@ -43,7 +43,7 @@ def sketch(
 ) -> Sketches:
     """One sketch a partition, whose rows lie together: partition p begins at row `starts[p]`.
 
-    `among` so many rows that are sketched one after the other it may pay to load what is compiled.
+    `among` is the number of rows to sketch in all, which decides if loading compiled code pays.
     """
     array = one_array(column)
     sizes = np.diff(starts, append=len(array))
@@ -55,34 +55,34 @@ def sketch(
     part = np.repeat(np.arange(len(starts)), sizes)
     if not present.all():
         values, part = values[present], part[present]
-    some, label, cells, counts = _of_numbers(kind, values, sizes, part)
-    return settled(some, label, cells, counts)
+    sketches, label, cells, counts = _of_numbers(kind, values, sizes, part)
+    return settled(sketches, label, cells, counts)
 
 
 def _by_machine(kind: Kind, array: pa.Array, starts: Ints, sizes: Ints) -> Sketches:
     from headrace.sketches import compiled
 
     values, valid, offset = raw_numbers(array)
-    some = _empty(kind, sizes, np.zeros(len(sizes), np.int64), {})
-    low: Numbers = some.low
-    high: Numbers = some.high
+    sketches = _empty(kind, sizes, np.zeros(len(sizes), np.int64), {})
+    low: Numbers = sketches.low
+    high: Numbers = sketches.high
     if kind == "real":
         low, high = np.full(len(sizes), np.inf), np.full(len(sizes), -np.inf)
     ends = np.zeros(len(sizes), np.int64)
     table, cells, counts = _room(len(values))
     count = compiled.reals if kind == "real" else compiled.integers
     count(
-        values, valid, offset, starts, some.nulls, low, high, some.limbs, some.registers,
-        ends, table, cells, counts,
+        values, valid, offset, starts, sketches.nulls, low, high, sketches.limbs,
+        sketches.registers, ends, table, cells, counts,
     )  # fmt: skip
-    filled = some.nulls < sizes
+    filled = sketches.nulls < sizes
     if kind == "real":
-        some.low[filled] = ordered(low[filled] + 0.0)
-        some.high[filled] = ordered(high[filled] + 0.0)
+        sketches.low[filled] = ordered(low[filled] + 0.0)
+        sketches.high[filled] = ordered(high[filled] + 0.0)
     total = int(ends[-1]) if len(ends) else 0
     return replace(
-        some,
-        limbs=carried(some.limbs),
+        sketches,
+        limbs=carried(sketches.limbs),
         offsets=np.concatenate([[0], ends]),
         cells=cells[:total].astype(np.int64),
         counts=counts[:total].astype(np.int64),
@@ -90,38 +90,38 @@ def _by_machine(kind: Kind, array: pa.Array, starts: Ints, sizes: Ints) -> Sketc
 
 
 def _room(rows: int) -> tuple[Halves, Halves, Halves]:
-    """Each thread's own: an empty table of all cells, which is left empty, and two places a row.
+    """Return scratch memory of this thread: an empty table of all cells, and two places a row.
 
-    Memory that is asked for anew costs as much as the counting.
+    The table must be empty again after use. Allocating it each time would cost as much as counting.
     """
-    if not hasattr(_OWN, "table"):
-        _OWN.table = np.zeros(2 * HALF, np.int32)
-    if not hasattr(_OWN, "rows") or _OWN.rows.shape[1] < rows:
-        _OWN.rows = np.empty((2, rows), np.int32)
-    return _OWN.table, *_OWN.rows
+    if not hasattr(_SCRATCH, "table"):
+        _SCRATCH.table = np.zeros(2 * HALF, np.int32)
+    if not hasattr(_SCRATCH, "rows") or _SCRATCH.rows.shape[1] < rows:
+        _SCRATCH.rows = np.empty((2, rows), np.int32)
+    return _SCRATCH.table, *_SCRATCH.rows
 
 
 def row_sums(kind: Kind, column: pa.ChunkedArray | pa.Array, starts: Ints) -> Words:
-    """A number for the values of each partition: the same for the same ones in any order.
+    """Return a checksum of each partition's values, the same for any order of them.
 
-    It is the sum of their hashes; of two different partitions it is the same by accident only.
+    It is the sum of their hashes; different partitions have the same only by accident.
     """
     array = one_array(column)
     words = _words(kind, array)
-    found = np.zeros(len(starts), np.uint64)
+    sums = np.zeros(len(starts), np.uint64)
     if compute.compiled(len(array)):
         from headrace.sketches import compiled
 
-        compiled.sums(words, starts, found)
+        compiled.sums(words, starts, sums)
     else:
         filled = np.flatnonzero(np.diff(starts, append=len(array)))
         if len(filled):
-            found[filled] = np.add.reduceat(hashed(words), starts[filled])
-    return found
+            sums[filled] = np.add.reduceat(hashed(words), starts[filled])
+    return sums
 
 
 def _words(kind: Kind, array: pa.Array) -> Words:
-    """What stands for each value; nulls are all the same."""
+    """Return one word for each value; all nulls have the same."""
     if kind == "level":
         texts, codes = levels(array)
         tokens = np.array([*(token(text) for text in texts), _NULL], np.int64)
@@ -138,14 +138,14 @@ def of_counts(
     rows = np.array([int(counts.sum()) + nulls])
     part = np.zeros(len(values), np.int64)
     if kind == "level":
-        some = _empty(kind, rows, np.array([nulls]), names)
-        record(some.registers, part, values.view(np.uint64))
-        return settled(some, part, values, counts)
-    some, _, _, _ = _of_numbers(kind, values, rows, part)
-    some.nulls[:] = nulls
+        sketches = _empty(kind, rows, np.array([nulls]), names)
+        record(sketches.registers, part, values.view(np.uint64))
+        return settled(sketches, part, values, counts)
+    sketches, _, _, _ = _of_numbers(kind, values, rows, part)
+    sketches.nulls[:] = nulls
     if kind == "integer":
-        some.limbs[:] = _limbs(values, counts)
-    return settled(some, part, cells_of(values), counts)
+        sketches.limbs[:] = _limbs(values, counts)
+    return settled(sketches, part, cells_of(values), counts)
 
 
 def _empty(kind: Kind, rows: Ints, nulls: Ints, names: Mapping[int, str]) -> Sketches:
@@ -164,36 +164,38 @@ def _of_levels(array: pa.Array, sizes: Ints) -> Sketches:
     label, place, counts = counted(part, codes + 1, len(tokens), parts=len(sizes))
     nulls = np.zeros(len(sizes), np.int64)
     nulls[label[place == 0]] = counts[place == 0]
-    there = place > 0
-    label, cells, counts = label[there], tokens[place[there]], counts[there]
-    some = _empty("level", sizes, nulls, dict(zip(tokens[1:].tolist(), texts, strict=True)))
-    record(some.registers, label, cells.view(np.uint64))
-    return settled(some, label, cells, counts)
+    present = place > 0
+    label, cells, counts = label[present], tokens[place[present]], counts[present]
+    sketches = _empty("level", sizes, nulls, dict(zip(tokens[1:].tolist(), texts, strict=True)))
+    record(sketches.registers, label, cells.view(np.uint64))
+    return settled(sketches, label, cells, counts)
 
 
 def _of_numbers(
     kind: Kind, values: Numbers, sizes: Ints, part: Ints
 ) -> tuple[Sketches, Ints, Ints, Ints]:
-    """All but the cells, which come apart: label, cell and count."""
-    here = np.bincount(part, minlength=len(sizes))
-    some = _empty(kind, sizes, sizes - here, {})
-    filled = np.flatnonzero(here)
+    """Sketch without its cells, which are returned beside it: label, cell and count."""
+    value_counts = np.bincount(part, minlength=len(sizes))
+    sketches = _empty(kind, sizes, sizes - value_counts, {})
+    filled = np.flatnonzero(value_counts)
     if not len(filled):
         none = np.zeros(0, np.int64)
-        return some, none, none, none
-    starts = (np.cumsum(here) - here)[filled]
+        return sketches, none, none, none
+    starts = (np.cumsum(value_counts) - value_counts)[filled]
     low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
     if kind == "real":
         low, high = ordered(low), ordered(high)
     else:
         upper = np.add.reduceat(values >> LIMB, starts)
-        some.limbs[filled] = np.stack([upper, np.add.reduceat(values & LIMB_MASK, starts)], axis=-1)
-        some.limbs[:] = carried(some.limbs)
-    some.low[filled], some.high[filled] = low, high
-    record(some.registers, part, values.view(np.uint64))
-    known, place = _places(cells_of(values))
-    label, at, counts = counted(part, place, len(known), parts=len(sizes))
-    return some, label, known[at], counts
+        sketches.limbs[filled] = np.stack(
+            [upper, np.add.reduceat(values & LIMB_MASK, starts)], axis=-1
+        )
+        sketches.limbs[:] = carried(sketches.limbs)
+    sketches.low[filled], sketches.high[filled] = low, high
+    record(sketches.registers, part, values.view(np.uint64))
+    distinct, place = _places(cells_of(values))
+    label, at, counts = counted(part, place, len(distinct), parts=len(sizes))
+    return sketches, label, distinct[at], counts
 
 
 def _limbs(values: Ints, counts: Ints) -> Ints:
@@ -206,13 +208,13 @@ def _places(cells: Ints) -> tuple[Ints, Ints]:
     low = int(cells.min())
     width = int(cells.max()) - low + 1
     if width > _PLACES * len(cells):
-        known, place = np.unique(cells, return_inverse=True)
-        return known, place
-    seen = np.zeros(width, np.bool_)
+        distinct, place = np.unique(cells, return_inverse=True)
+        return distinct, place
+    occupied = np.zeros(width, np.bool_)
     shifted = cells - low
-    seen[shifted] = True
-    rank = np.cumsum(seen, dtype=np.int64)
-    return np.flatnonzero(seen) + low, rank[shifted] - 1
+    occupied[shifted] = True
+    rank = np.cumsum(occupied, dtype=np.int64)
+    return np.flatnonzero(occupied) + low, rank[shifted] - 1
 
 
 def counted(part: Ints | None, place: Ints, width: int, *, parts: int) -> tuple[Ints, Ints, Ints]:
@@ -220,9 +222,9 @@ def counted(part: Ints | None, place: Ints, width: int, *, parts: int) -> tuple[
     key = place if part is None or parts == 1 else part * width + place
     if parts * width <= _PLACES * max(len(key), 1024):
         table = np.bincount(key, minlength=parts * width)
-        found = np.flatnonzero(table)
-        counts = table[found]
+        keys = np.flatnonzero(table)
+        counts = table[keys]
     else:
-        found, counts = np.unique(key, return_counts=True)
-    label, at = np.divmod(found, max(width, 1))
+        keys, counts = np.unique(key, return_counts=True)
+    label, at = np.divmod(keys, max(width, 1))
     return label, at, counts

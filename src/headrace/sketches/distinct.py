@@ -1,4 +1,4 @@
-"""How many different values there are: HyperLogLog, whose registers merge by the greater one.
+"""Number of distinct values by HyperLogLog, whose registers merge by taking the greater one.
 
 Flajolet et al. 2007, with the estimator of Ertl 2017 ("New cardinality estimation algorithms for
 HyperLogLog sketches", algorithm 6), which is good from none to 2^52 and has no special cases.
@@ -22,34 +22,34 @@ Registers = npt.NDArray[np.uint8]
 
 def hashed(words: Words) -> Words:
     """A well mixed hash of each word (splitmix64; Steele, Lea, Flood 2014)."""
-    found = words + np.uint64(0x9E3779B97F4A7C15)
-    found ^= found >> np.uint64(30)
-    found *= np.uint64(0xBF58476D1CE4E5B9)
-    found ^= found >> np.uint64(27)
-    found *= np.uint64(0x94D049BB133111EB)
-    found ^= found >> np.uint64(31)
-    return found
+    mixed = words + np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(30)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
 
 
 def record(registers: Registers, part: Ints, words: Words) -> None:
     """Enter each word into the registers (parts, REGISTERS) of its part."""
     flat = registers.reshape(-1)
     for start in range(0, len(words), _ROWS):
-        found = hashed(words[start : start + _ROWS])
-        place = (found >> np.uint64(64 - PRECISION)).view(np.int64)
+        hashes = hashed(words[start : start + _ROWS])
+        place = (hashes >> np.uint64(64 - PRECISION)).view(np.int64)
         place += part[start : start + _ROWS] * REGISTERS
-        np.maximum.at(flat, place, _values(found))
+        np.maximum.at(flat, place, _values(hashes))
 
 
-def _values(found: Words) -> Registers:
+def _values(hashes: Words) -> Registers:
     """One more than the leading zeros of each hash's last 52 bits, read off a double's exponent."""
-    odd = ((found & np.uint64((1 << _REST) - 1)) << np.uint64(1)).view(np.int64) + 1
+    odd = ((hashes & np.uint64((1 << _REST) - 1)) << np.uint64(1)).view(np.int64) + 1
     exponent = odd.astype(np.float64).view(np.int64) >> 52
     return (_REST + 1 + 1023 - exponent).astype(np.uint8)
 
 
 def estimate(registers: Registers) -> float:
-    """How many different words entered the registers (REGISTERS,)."""
+    """Estimate the number of different words that entered the registers (REGISTERS,)."""
     times = np.bincount(registers, minlength=_REST + 2).tolist()
     total = REGISTERS * _tau(1 - times[_REST + 1] / REGISTERS)
     for value in range(_REST, 0, -1):

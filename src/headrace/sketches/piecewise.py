@@ -22,19 +22,19 @@ def sketch_pieces(pieces: Iterable[pa.RecordBatch | pa.Table]) -> dict[str, Sket
     Columns go side by side, on as many threads as the process may use.
     """
     waiting: dict[str, list[Sketches]] = {}
-    seen = 0
+    rows = 0
     with ThreadPoolExecutor(threads()) as pool:
         for piece in pieces:
             names = piece.schema.names
-            seen += piece.num_rows
-            done = pool.map(partial(_one, piece, seen), range(len(names)))
-            for name, one in zip(names, done, strict=True):
-                some = waiting.setdefault(name, [])
-                some.append(one)
-                if len(some) == _WAITING:
-                    some[:] = [merged(some)]
+            rows += piece.num_rows
+            sketches = pool.map(partial(_sketch_column, piece, rows), range(len(names)))
+            for name, column_sketch in zip(names, sketches, strict=True):
+                pending = waiting.setdefault(name, [])
+                pending.append(column_sketch)
+                if len(pending) == _WAITING:
+                    pending[:] = [merged(pending)]
         return dict(zip(waiting, pool.map(merged, waiting.values()), strict=True))
 
 
-def _one(piece: pa.RecordBatch | pa.Table, seen: int, at: int) -> Sketches:
-    return sketch(kind_of(piece.schema.field(at)), piece.column(at), _START, among=seen)
+def _sketch_column(piece: pa.RecordBatch | pa.Table, rows: int, at: int) -> Sketches:
+    return sketch(kind_of(piece.schema.field(at)), piece.column(at), _START, among=rows)

@@ -1,4 +1,4 @@
-"""Sketches of one column, one a partition: what they hold, how they merge, what they answer."""
+"""Sketches of one column, one for each partition: contents, merging, statistics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ class Sketches:
     """One column in each of some partitions; all arrays int64 where nothing else is said.
 
     Attributes:
-        kind: whether it holds integers, reals or levels.
+        kind: integers, reals or levels.
         rows, nulls: of each partition.
         low, high: of each; integers as they are, reals as integers of the same order (`ordered`).
         limbs: (partitions, 2), the high and the low 32 bits of the sum of integers.
@@ -54,22 +54,22 @@ class Sketches:
     @property
     def part(self) -> Ints:
         """The partition of each cell."""
-        found: Ints = np.repeat(np.arange(len(self)), np.diff(self.offsets))
-        return found
+        labels: Ints = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        return labels
 
     def between(self, first: int, end: int) -> "Sketches":
         """Those of some neighbouring partitions."""
-        some, low, high = slice(first, end), self.offsets[first], self.offsets[end]
+        span, low, high = slice(first, end), self.offsets[first], self.offsets[end]
         per_part = ("rows", "nulls", "low", "high", "limbs", "registers", "coarse")
         return replace(
             self,
-            **{name: getattr(self, name)[some] for name in per_part},
+            **{name: getattr(self, name)[span] for name in per_part},
             offsets=self.offsets[first : end + 1] - low,
             cells=self.cells[low:high],
             counts=self.counts[low:high],
         )
 
-    def taken(self, keep: Mask) -> "Sketches":
+    def selected(self, keep: Mask) -> "Sketches":
         """Those of some partitions."""
         cells = keep[self.part]
         sizes = np.diff(self.offsets)[keep]
@@ -116,88 +116,93 @@ class Sketches:
         return estimate(self.registers[0])
 
 
-def merged(some: Sequence[Sketches]) -> Sketches:
+def merged(parts: Sequence[Sketches]) -> Sketches:
     """The sketch of all rows of all partitions together, as the only partition."""
-    return regrouped(joined(some), None, 1)
+    return regrouped(joined(parts), None, 1)
 
 
-def joined(some: Sequence[Sketches]) -> Sketches:
+def joined(parts: Sequence[Sketches]) -> Sketches:
     """The partitions of the first, then those of the second, and so on."""
-    kinds = {sketches.kind for sketches in some}
+    kinds = {sketches.kind for sketches in parts}
     if len(kinds) != 1:
         raise DeclarationError(
             f"a column is {' and '.join(sorted(kinds))}: such sketches cannot be merged",
             fix="sketch the rows again with one type",
         )
-    return some[0] if len(some) == 1 else stacked(some)
+    return parts[0] if len(parts) == 1 else stacked(parts)
 
 
-def stacked(some: Sequence[Sketches]) -> Sketches:
+def stacked(parts: Sequence[Sketches]) -> Sketches:
     """The same of columns of any kind, which is that of the first."""
     plain = ("rows", "nulls", "low", "high", "limbs", "cells", "counts", "registers", "coarse")
-    ends = np.cumsum([sketches.offsets[-1] for sketches in some])
-    shifted = [one.offsets[1:] + before for one, before in zip(some, [0, *ends[:-1]], strict=True)]
+    ends = np.cumsum([sketches.offsets[-1] for sketches in parts])
+    shifted = [
+        part.offsets[1:] + before for part, before in zip(parts, [0, *ends[:-1]], strict=True)
+    ]
     return Sketches(
-        kind=some[0].kind,
-        **{name: np.concatenate([getattr(sketches, name) for sketches in some]) for name in plain},
+        kind=parts[0].kind,
+        **{name: np.concatenate([getattr(sketches, name) for sketches in parts]) for name in plain},
         offsets=np.concatenate([[0], *shifted]),
-        names={key: text for sketches in some for key, text in sketches.names.items()},
+        names={key: text for sketches in parts for key, text in sketches.names.items()},
     )
 
 
-def regrouped(some: Sketches, group: Ints | None, groups: int) -> Sketches:
+def regrouped(sketches: Sketches, group: Ints | None, groups: int) -> Sketches:
     """One sketch a group: partition p goes into `group[p]`; None puts all into a single one."""
-    place = np.zeros(len(some), np.int64) if group is None else group
+    place = np.zeros(len(sketches), np.int64) if group is None else group
     rows, nulls = (np.zeros(groups, np.int64) for _ in range(2))
     low, high = np.full(groups, NO_LOW), np.full(groups, NO_HIGH)
     limbs, coarse = np.zeros((groups, 2), np.int64), np.zeros(groups, np.bool_)
-    registers = np.zeros((groups, some.registers.shape[1]), np.uint8)
+    registers = np.zeros((groups, sketches.registers.shape[1]), np.uint8)
     for into, values, combine in (
-        (rows, some.rows, np.add), (nulls, some.nulls, np.add), (limbs, some.limbs, np.add),
-        (low, some.low, np.minimum), (high, some.high, np.maximum),
-        (coarse, some.coarse, np.logical_or), (registers, some.registers, np.maximum),
+        (rows, sketches.rows, np.add), (nulls, sketches.nulls, np.add),
+        (limbs, sketches.limbs, np.add), (low, sketches.low, np.minimum),
+        (high, sketches.high, np.maximum),
+        (coarse, sketches.coarse, np.logical_or), (registers, sketches.registers, np.maximum),
     ):  # fmt: skip
         if groups == 1:
             into[0] = combine.reduce(values, axis=0, initial=into[0] if into.ndim == 1 else 0)
         else:
             combine.at(into, place, values)
-    label = np.repeat(place, np.diff(some.offsets))
-    found = replace(
-        some, rows=rows, nulls=nulls, low=low, high=high, limbs=carried(limbs),
+    label = np.repeat(place, np.diff(sketches.offsets))
+    summed = replace(
+        sketches, rows=rows, nulls=nulls, low=low, high=high, limbs=carried(limbs),
         registers=registers, coarse=coarse,
     )  # fmt: skip
-    return settled(found, label, some.cells, some.counts)
+    return settled(summed, label, sketches.cells, sketches.counts)
 
 
-def coarsened(some: Sketches) -> Sketches:
-    """The same with prefixes for cells, as if there were too many levels to tell apart."""
-    coarse = np.ones(len(some), np.bool_)
-    return regrouped(replace(some, coarse=coarse), np.arange(len(some)), len(some))
+def coarsened(sketches: Sketches) -> Sketches:
+    """Return the same with prefixes for cells, as if there were too many levels."""
+    coarse = np.ones(len(sketches), np.bool_)
+    return regrouped(replace(sketches, coarse=coarse), np.arange(len(sketches)), len(sketches))
 
 
-def settled(found: Sketches, label: Ints, cells: Ints, counts: Ints) -> Sketches:
-    """`found` with cells in order, equal ones together; coarse where there are too many levels."""
-    ordered_, kept, counts = _together(label, cells, counts)
-    sizes = np.bincount(ordered_, minlength=len(found))
-    coarse = found.coarse | (sizes > LEVELS) if found.kind == "level" else found.coarse
+def settled(sketches: Sketches, label: Ints, cells: Ints, counts: Ints) -> Sketches:
+    """Return `sketches` with sorted, merged cells; coarse where there are too many levels."""
+    ordered_, ordered_cells, counts = _together(label, cells, counts)
+    sizes = np.bincount(ordered_, minlength=len(sketches))
+    coarse = sketches.coarse | (sizes > LEVELS) if sketches.kind == "level" else sketches.coarse
     if coarse.any():
-        prefixes = np.where(coarse[ordered_], kept & PREFIX, kept)
-        ordered_, kept, counts = _together(ordered_, prefixes, counts)
-        sizes = np.bincount(ordered_, minlength=len(found))
+        prefixes = np.where(coarse[ordered_], ordered_cells & PREFIX, ordered_cells)
+        ordered_, ordered_cells, counts = _together(ordered_, prefixes, counts)
+        sizes = np.bincount(ordered_, minlength=len(sketches))
     offsets = np.concatenate([[0], np.cumsum(sizes)])
-    names = found.names
+    names = sketches.names
     if names:
-        exact = set(kept[~coarse[ordered_]].tolist())
+        exact = set(ordered_cells[~coarse[ordered_]].tolist())
         names = {key: text for key, text in names.items() if key in exact}
-    return replace(found, offsets=offsets, cells=kept, counts=counts, coarse=coarse, names=names)
+    return replace(
+        sketches, offsets=offsets, cells=ordered_cells, counts=counts, coarse=coarse, names=names
+    )
 
 
 def _together(label: Ints, cells: Ints, counts: Ints) -> tuple[Ints, Ints, Ints]:
     """Sorted by label and cell, with the counts of equal ones added up."""
     if not len(cells):
         return label, cells, counts
-    one = label[0] == label[-1] and not np.any(label != label[0])
-    order = np.argsort(cells, kind="stable") if one else np.lexsort((cells, label))
+    single = label[0] == label[-1] and not np.any(label != label[0])
+    order = np.argsort(cells, kind="stable") if single else np.lexsort((cells, label))
     label, cells = label[order], cells[order]
     new = np.empty(len(cells), np.bool_)
     new[0] = True
@@ -208,7 +213,7 @@ def _together(label: Ints, cells: Ints, counts: Ints) -> tuple[Ints, Ints, Ints]
 
 def carried(limbs: Ints) -> Ints:
     """One form per sum: the low limb within 32 bits, so that equal sums are equal bytes."""
-    kept = limbs.copy()
-    kept[..., 0] += limbs[..., 1] >> LIMB
-    kept[..., 1] &= LIMB_MASK
-    return kept
+    normalised = limbs.copy()
+    normalised[..., 0] += limbs[..., 1] >> LIMB
+    normalised[..., 1] &= LIMB_MASK
+    return normalised

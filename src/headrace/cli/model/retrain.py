@@ -104,4 +104,4 @@ def _print_outcome(outcome: "Outcome") -> None:
         seconds = f" in {step['seconds']:.1f} s" if "seconds" in step else ""
         out.print(Text.assemble((name.replace("_", " "), "bold"), f"{seconds} {text}".rstrip()),
                   soft_wrap=True)  # fmt: skip
-    out.print(Text(outcome.says), soft_wrap=True)
+    out.print(Text(outcome.summary), soft_wrap=True)

@@ -84,8 +84,8 @@ def _work(pipeline: "Pipeline", home: Home, config: RetrainConfig, run_id: str) 
 
 def _log_outcome(context: dg.OpExecutionContext, pipeline: "Pipeline", outcome: "Outcome") -> None:
     """Log the outcome of a retraining on the assets of the release and the model."""
-    context.log.info("%s: %s", outcome.trigger_id, outcome.says)
-    entries = {"trigger": outcome.trigger_id, "why": outcome.says}
+    context.log.info("%s: %s", outcome.trigger_id, outcome.summary)
+    entries = {"trigger": outcome.trigger_id, "why": outcome.summary}
     if not outcome.began:
         return
     if released := outcome.steps.get("released"):

@@ -174,7 +174,7 @@ class Daily:
     def within(self, days: Collection[int]) -> "Daily":
         """Return the sketches of those days that are in `days`."""
         keep = np.isin(self.days, list(days))
-        columns = {name: sketches.taken(keep) for name, sketches in self.columns.items()}
+        columns = {name: sketches.selected(keep) for name, sketches in self.columns.items()}
         return Daily(self.days[keep], self.rows[keep], columns)
 
     def binned(self, bins: Sequence[Bins]) -> "Profiles":

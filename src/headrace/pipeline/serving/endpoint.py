@@ -1,4 +1,4 @@
-"""What an HTTP endpoint over a pipeline consists of: service, model, log, and how far behind."""
+"""HTTP endpoint of a pipeline: service, model, log and lag."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ def _is_embedded(service: Service) -> bool:
 
 
 def _is_filled(pipeline: Pipeline, home: Home) -> bool:
-    """Whether the online store holds something of every table."""
+    """Return True if the online store holds rows of every table."""
     if not store_exists(pipeline, home):
         return False
     service = online_service(pipeline, home)
@@ -81,7 +81,7 @@ def _is_filled(pipeline: Pipeline, home: Home) -> bool:
 
 @dataclass(frozen=True)
 class _Lags:
-    """How far the service is behind the published tables; read anew at each call."""
+    """Lag of the service behind the published tables; each call reads it again."""
 
     home: Home
     service: Service
@@ -95,7 +95,7 @@ class _Lags:
         for table, snapshot in frontier.items():
             plan = lake.plan(table)
             commits = plan.committed_at if plan else {}
-            known = commits.get(snapshot, min(commits.values(), default=now))
-            later = [moment for moment in commits.values() if moment > known]
+            committed_at = commits.get(snapshot, min(commits.values(), default=now))
+            later = [moment for moment in commits.values() if moment > committed_at]
             behind = now - min(later) if later else 0
-            yield Lag(table, (now - known) / SECOND, behind / SECOND)
+            yield Lag(table, (now - committed_at) / SECOND, behind / SECOND)

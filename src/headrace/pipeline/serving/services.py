@@ -38,8 +38,12 @@ class LakeTables:
     def snapshots_until(self, table: str, moment: int) -> list[int]:
         """Snapshots that are still known and were committed by `moment`, oldest first."""
         plan = Lake(self.home).plan(table)
-        known = plan.committed_at if plan else {}
-        return [one for one, at in sorted(known.items(), key=lambda one: one[1]) if at <= moment]
+        committed_at = plan.committed_at if plan else {}
+        return [
+            snapshot_id
+            for snapshot_id, at in sorted(committed_at.items(), key=lambda commit: commit[1])
+            if at <= moment
+        ]
 
 
 def feature_service(pipeline: Pipeline, home: Home) -> FeatureService:
@@ -55,7 +59,7 @@ def online_store(pipeline: Pipeline, home: Home) -> "LmdbStore | RedisStore":
     It is on the Redis server that `HEADRACE_ONLINE` names, else embedded.
 
     Raises:
-        DeclarationError: `HEADRACE_ONLINE` is no address of Redis, or its library is missing.
+        DeclarationError: `HEADRACE_ONLINE` is not a Redis URL, or the library is missing.
         StateError: it cannot be opened.
     """
     from headrace.serving.online import LmdbStore, layout_of
@@ -67,7 +71,7 @@ def online_store(pipeline: Pipeline, home: Home) -> "LmdbStore | RedisStore":
 
 
 def store_exists(pipeline: Pipeline, home: Home) -> bool:
-    """Whether there is a store to look into, filled or not; looking into a new one makes it."""
+    """Return True if there is an online store, filled or not; opening one would create it."""
     from headrace.serving.online import layout_of
 
     layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
@@ -91,7 +95,7 @@ def _on_redis(address: str, name: str) -> "RedisStore":
         client.ping()
     except ValueError as error:
         raise DeclarationError(
-            f"what {ONLINE} says is no address of Redis",
+            f"{ONLINE} is not a Redis URL",
             where="online store",
             fix="as in redis://localhost:6379/1; unset it for the embedded store",
         ) from error
@@ -105,7 +109,7 @@ def _on_redis(address: str, name: str) -> "RedisStore":
 
 
 def store_folder(pipeline: Pipeline, home: Home, layout: "Layout") -> Path:
-    """Where the embedded store of a layout is, or will be."""
+    """Return the folder of the embedded store of a layout, which need not exist yet."""
     return home.root / "online" / pipeline.name / layout.name
 
 
@@ -114,20 +118,20 @@ def materialise_online(
 ) -> "Materialised":
     """Bring the online store (default: the pipeline's) up to what is published.
 
-    With `anew`, what it holds is forgotten first, and what was thinned comes back.
+    A full refresh drops its content first, so that pruned history comes back.
     """
     from headrace.serving.online import layout_of, materialise
     from headrace.serving.online.commits import clear
 
     layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
-    own = store or online_store(pipeline, home)
+    target = store or online_store(pipeline, home)
     try:
         if anew:
-            clear(own)
-        return materialise(home, layout, own)
+            clear(target)
+        return materialise(home, layout, target)
     finally:
         if store is None:
-            own.close()
+            target.close()
 
 
 def online_service(pipeline: Pipeline, home: Home, store: "Store | None" = None) -> "OnlineService":
@@ -150,12 +154,12 @@ def served_log(pipeline: Pipeline, home: Home, *, share: float = 1.0) -> ServedL
 
 
 def log_path(pipeline: Pipeline, home: Home) -> Path:
-    """Where the log of a pipeline is, or will be."""
+    """Return the file of a pipeline's served log, which need not exist yet."""
     return home.root / "served" / f"{pipeline.name}.sqlite"
 
 
 def audit_served(pipeline: Pipeline, home: Home) -> AuditReport:
-    """Make every logged vector again over what is published now; see `headrace.serving.audit`.
+    """Recompute every logged vector over what is published now; see `headrace.serving.audit`.
 
     A pipeline that never served has an empty report.
 
