@@ -169,7 +169,9 @@ def score_rows(context: BuildContext, frame: pa.Table, moment: int) -> ScoredRow
 
 def _alike(profiles: "ScoreProfiles", segments: tuple[str, ...]) -> bool:
     """Return True if the stored profiles have the same segments, so that days can be added."""
-    return len(profiles.answer_days) > 0 and tuple(cut.column for cut in profiles.cuts) == tuple(segments)
+    return len(profiles.answer_days) > 0 and tuple(cut.column for cut in profiles.cuts) == tuple(
+        segments
+    )
 
 
 def segments_of(pipeline: Pipeline, record: "ModelRecord") -> tuple[str, ...]:
