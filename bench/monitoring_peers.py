@@ -173,7 +173,11 @@ def _outcome(case: Case, told: list[tuple[bool, bool]]) -> Outcome:
     loud = next((at for at, alarms in enumerate(told) if any(alarms)), None)
     cause = "none" if loud is None else _cause(case, *told[loud])
     return replace(
-        case.ours, cause=cause, waited=0 if loud is None else loud + 1, named=False, retrained=0
+        case.monitor_outcome,
+        cause=cause,
+        waited=0 if loud is None else loud + 1,
+        located=False,
+        retrained=0,
     )
 
 
@@ -202,7 +206,7 @@ def _ours(cases: Cases, windows: Mapping[str, Windows]) -> dict[str, Any]:
         ]
         naturals.append(_natural(prepared, said))
     same = [
-        case.ours
+        case.monitor_outcome
         for case in cases.cases
         if all(place in windows.get(case.history, {}) for place in case.windows)
     ]

@@ -51,7 +51,7 @@ def test_all_of_them(seed):
     report = planted(seed=seed, clean_runs=10)
     assert len(report.faults) >= 19
     assert report.false_alarms == 0
-    assert [(one.fault, one.named) for one in report.faults if not one.is_right] == []
+    assert [(one.fault, one.diagnosis) for one in report.faults if not one.is_right] == []
 
 
 @pytest.mark.parametrize("seed", [1, 4])

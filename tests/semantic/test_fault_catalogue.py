@@ -71,14 +71,14 @@ def test_shares_are_those_that_are_claimed():
 def test_a_day_has_one_variant_of_each_kind_and_the_days_go_round():
     batches = [(rides.slot(n), rides.rides(n)) for n in range(17)]
     told = []
-    measured = measure(SUITE, rides.contract(), batches, told=told.append)
+    measured = measure(SUITE, rides.contract(), batches, on_slot=told.append)
     assert told == [slot for slot, _ in batches]
     assert measured.evaluable == told[14:]
     assert set(measured.verdicts.values()) == {"PASS"}
     swaps = [c.injected for c in measured.counts if c.fault.kind == "swap" and c.fault.keyed]
     assert sum(swaps) == 3
     for count in measured.counts:
-        assert count.named <= count.injected
+        assert count.identified <= count.injected
         assert count.detected <= count.injected
     found = [c.document("rides") for c in measured.counts if c.injected]
     assert {"fault", "table", "injected", "detected", "named", "keyed"} <= found[0].keys()

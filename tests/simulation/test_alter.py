@@ -7,7 +7,7 @@ import pytest
 
 from headrace.contracts import load_contract
 from headrace.verification.simulation import delivery_faults
-from headrace.verification.simulation.delivery_faults import Given
+from headrace.verification.simulation.delivery_faults import OriginalDelivery
 from headrace.verification.simulation.incidents import FAULTY
 from headrace.verification.simulation.producers import records_of
 from tests.rebuild.worlds import FACTS, contract_text
@@ -28,11 +28,11 @@ def contract(tmp_path_factory):
 
 
 @pytest.fixture(params=["csv", "ndjson"])
-def given(request, contract) -> Given:
-    maker = Given(b"", request.param, contract, Random(1))
+def given(request, contract) -> OriginalDelivery:
+    maker = OriginalDelivery(b"", request.param, contract, Random(1))
     rows = [{**row, "sent": row["happened"]} for row in ROWS]
     payload = maker.written(rows)
-    return Given(payload, request.param, contract, Random(1), before=b"earlier")
+    return OriginalDelivery(payload, request.param, contract, Random(1), before=b"earlier")
 
 
 def test_every_fault_changes_something_or_says_that_it_cannot(given):
@@ -43,7 +43,7 @@ def test_every_fault_changes_something_or_says_that_it_cannot(given):
 
 
 def test_half_is_the_first_half(given):
-    made = Given(delivery_faults.half(given), given.form, given.contract, given.chance)
+    made = OriginalDelivery(delivery_faults.half(given), given.form, given.contract, given.chance)
     assert made.records == given.records[:5]
 
 
@@ -55,7 +55,9 @@ def test_a_record_is_cut_in_two(given):
 
 
 def test_a_renamed_column_keeps_its_values(given):
-    made = Given(delivery_faults.renamed(given), given.form, given.contract, given.chance)
+    made = OriginalDelivery(
+        delivery_faults.renamed(given), given.form, given.contract, given.chance
+    )
     (new,) = set(made.records[0]) - set(given.records[0])
     assert new.startswith("fld_")
     assert [list(row.values()) for row in made.records] == [
@@ -64,14 +66,14 @@ def test_a_renamed_column_keeps_its_values(given):
 
 
 def test_stuck_measures_say_the_same(given):
-    made = Given(delivery_faults.stuck(given), given.form, given.contract, given.chance)
+    made = OriginalDelivery(delivery_faults.stuck(given), given.form, given.contract, given.chance)
     assert len({json.dumps([row["n"], row["x"]]) for row in made.records}) == 1
     assert [row["id"] for row in made.records] == [row["id"] for row in given.records]
 
 
 def test_of_a_day_without_records_no_level_is_missing(contract):
-    header = Given(b"", "csv", contract, Random(1)).written(ROWS).split(b"\n")[0] + b"\n"
-    assert delivery_faults.drifted(Given(header, "csv", contract, Random(1))) is None
+    header = OriginalDelivery(b"", "csv", contract, Random(1)).written(ROWS).split(b"\n")[0] + b"\n"
+    assert delivery_faults.drifted(OriginalDelivery(header, "csv", contract, Random(1))) is None
 
 
 def test_rewritten_holds_the_same_records(given):
@@ -81,7 +83,7 @@ def test_rewritten_holds_the_same_records(given):
 
 
 def test_pages_hold_the_records_of_their_lines(contract):
-    maker = Given(b"", "ndjson", contract, Random(1))
+    maker = OriginalDelivery(b"", "ndjson", contract, Random(1))
     lines = maker.written(ROWS)
     pages = [{"records": ROWS[:4], "next": "x"}, {"records": ROWS[4:], "next": None}]
     paged = "".join(json.dumps(page) + "\n" for page in pages).encode()

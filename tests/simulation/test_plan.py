@@ -22,14 +22,16 @@ FIRST, LAST = parse_iso("2024-01-01"), parse_iso("2024-06-30")
 
 def chance(table: str, *, keeps: bool = True) -> Chance:
     slots = {slot: parse_iso(slot) + DAY + HOUR for slot in days("2024-01-01", "2024-06-29")}
-    kinds = kinds_for(keeps=keeps, whole=False, able=frozenset({*DRIFT, *FAULTY}))
+    kinds = kinds_for(side_by_side=keeps, snapshot=False, able=frozenset({*DRIFT, *FAULTY}))
     return Chance(table, slots, keeps, kinds)
 
 
 CHANCES = [
     chance("files"),
     chance("feed", keeps=False),
-    Chance("whole", {"snapshot": FIRST}, keeps=False, kinds=frozenset({*DOWN, "type changed"})),
+    Chance(
+        "whole", {"snapshot": FIRST}, side_by_side=False, kinds=frozenset({*DOWN, "type changed"})
+    ),
 ]
 
 

@@ -28,7 +28,12 @@ def lived(tmp_path_factory) -> Outcome:
 def test_all_is_as_if_nothing_had_happened(lived):
     assert lived.equal
     assert lived.state.rows["plan"] > 100
-    assert (lived.published_faults, lived.lost, lived.doubled, lived.unbalanced) == ({}, [], [], [])
+    assert (
+        lived.published_faults,
+        lived.lost_deliveries,
+        lived.duplicate_deliveries,
+        lived.unbalanced,
+    ) == ({}, [], [], [])
     assert lived.waiting == []
     assert lived.ok
 

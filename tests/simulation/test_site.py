@@ -51,7 +51,7 @@ def test_the_pager_tells_pages_from_notes():
             body = json.dumps({"kind": kind, "alert": "a"}).encode()
             request = urllib.request.Request(pager.url.replace("json", "http"), data=body)
             urllib.request.urlopen(request).close()
-        assert [one["kind"] for _, one in pager.taken] == ["opened", "closed"]
+        assert [one["kind"] for _, one in pager.messages] == ["opened", "closed"]
         assert [one["kind"] for _, one in pager.pages] == ["opened"]
 
 

@@ -1,9 +1,9 @@
-"""The leak test: change the future, before the spine is built, and nothing may move.
+"""Leakage test: change the future before the spine is built; no feature of the past may change.
 
-For a moment t, every fact not usable by t is altered: values are swapped and shifted, rows are
-taken away and added, keys of the past get corrections and deletions that become known after t.
-The spine is built anew from that history; its rows at exactly t, with all their features, must be
-the same bytes as before.
+For a moment t, every fact not usable by t is changed: values are swapped and shifted, rows are
+removed and added, keys of the past get corrections and deletions that become known after t. The
+spine is rebuilt from that history; its rows at exactly t, with all their features, must have the
+same bytes as before.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ from headrace.features.spines import build_spine
 from headrace.features.table_shapes import TIMESTAMP, Contracts, TableShape, shapes_of
 
 _CORRECTIONS = 500
-# What is altered lies up to three days off; rows within ten days of the cut are told apart.
+# Changed event times lie up to three days off; rows within ten days of the cut are read.
 _BEYOND, _BEYOND_BACK = 10 * DAY, DAY
 _FILL = {"string": "leak", "int64": 7, "double": 7.5, "bool": True}
 
@@ -35,7 +35,7 @@ Frame: TypeAlias = Callable[[pa.Table, Sequence[View], History, Contracts, Mode]
 
 @dataclass(frozen=True)
 class Reach:
-    """Microseconds before and after t; `back` None: any time before."""
+    """Microseconds before and after t; with `back` None any time before."""
 
     back: int | None
     ahead: int
@@ -43,18 +43,18 @@ class Reach:
 
 @dataclass(frozen=True)
 class LeakReport:
-    """Result of a leakage test: `rows` compared, `moved` of them, and where, in words."""
+    """Result of a leakage test: `rows` compared, `moved` of them changed, and where, in words."""
 
     rows: int
     moved: int
     found: tuple[str, ...] = field(default=())
 
     def to_json(self) -> dict[str, object]:
-        found = {"rows": self.rows, "moved": self.moved}
-        return found | ({"found": list(self.found)} if self.moved else {})
+        document = {"rows": self.rows, "moved": self.moved}
+        return document | ({"found": list(self.found)} if self.moved else {})
 
     def __bool__(self) -> bool:
-        """True when something moved."""
+        """True if some row changed."""
         return self.moved > 0
 
 
@@ -72,48 +72,48 @@ def leaks(
     build: Build = build_spine,
     frame: Frame = training_frame,
 ) -> LeakReport:
-    """Compare the rows at each moment of `cuts` (int64 microseconds UTC) with an altered future.
+    """Compare the rows at each moment of `cuts` (int64 microseconds UTC) with a changed future.
 
-    One spine and one small frame per cut, over the altered history.
+    Builds one spine and one small frame per cut, over the changed history.
 
     Args:
-        spine: what a row is.
-        views: its features.
+        spine: definition of the rows.
+        views: the features.
         history: as for `training_frame`.
         contracts: of every table that is used.
-        cuts: the moments to look at.
+        cuts: the moments to test.
         mode: `declared` or `recorded`.
-        seed: of the alterations.
-        near: see `reach_of`; the altered world holds of each table only what lies within reach of
-            the cut. What it lacks of the past cannot matter to a window; what it lacks of the time
-            to come is one more way in which it differs. The whole history, if left out.
-        known: the spine of the history as it is, if there is one already.
-        build: makes the spine; another one than `build_spine` to put it to the test.
-        frame: makes the frame, likewise.
+        seed: of the changes.
+        near: see `reach_of`; the changed history holds only the rows of each table within reach of
+            the cut. Rows missing from the past cannot matter to a window; rows missing from the
+            future are one more change. Without it, the complete history is changed.
+        known: the spine of the unchanged history, if there is one already.
+        build: builds the spine; pass another function than `build_spine` to test it.
+        frame: builds the training frame; likewise.
     """
     shapes = shapes_of(contracts)
     tables = _Tables(history, near or {})
     whole_spine = build(spine, history, contracts, mode) if known is None else known
     moments = sorted(set(cuts))
-    wanted = _at(whole_spine, np.array(moments, dtype=np.int64))
-    before = frame(wanted, views, history, contracts, mode)
-    moved, found = 0, []
+    spine_rows = _at(whole_spine, np.array(moments, dtype=np.int64))
+    before = frame(spine_rows, views, history, contracts, mode)
+    changed, differences = 0, []
     for number, cut in enumerate(moments):
-        altered = altered_history(tables, shapes, cut, mode, seed + number)
+        perturbed = altered_history(tables, shapes, cut, mode, seed + number)
         moment = np.array([cut], dtype=np.int64)
-        rows = _at(build(spine, altered, contracts, mode), moment)
-        after = frame(rows, views, altered, contracts, mode)
+        rows = _at(build(spine, perturbed, contracts, mode), moment)
+        after = frame(rows, views, perturbed, contracts, mode)
         names = _differing(_at(before, moment), after)
         if names:
-            moved += max(after.num_rows, _at(before, moment).num_rows)
-            found.append(f"at {iso(cut)}: {', '.join(names)}")
+            changed += max(after.num_rows, _at(before, moment).num_rows)
+            differences.append(f"at {iso(cut)}: {', '.join(names)}")
         report("leaks", number + 1, len(moments))
-    return LeakReport(before.num_rows, moved, tuple(found))
+    return LeakReport(before.num_rows, changed, tuple(differences))
 
 
 def reach_of(views: Sequence[View], spine: Spine | None = None) -> dict[str, Reach]:
-    """How far before and after t each table's rows can matter, in event time, and then some."""
-    found: dict[str, Reach] = {}
+    """Return, by table, how far before and after t its rows can matter, in event time."""
+    reaches: dict[str, Reach] = {}
     parts: list[tuple[str, int | None, int]] = []
     for view in views:
         if isinstance(view, Lookup):
@@ -125,40 +125,40 @@ def reach_of(views: Sequence[View], spine: Spine | None = None) -> dict[str, Rea
     if spine is not None:
         parts.append((spine.table, abs(spine.offset), abs(spine.offset)))
     for table, back, ahead in parts:
-        before = found.get(table, Reach(0, 0))
+        before = reaches.get(table, Reach(0, 0))
         longest = None if back is None or before.back is None else max(before.back, back)
-        found[table] = Reach(longest, max(before.ahead, ahead))
-    return found
+        reaches[table] = Reach(longest, max(before.ahead, ahead))
+    return reaches
 
 
 def random_moments(spine: pa.Table, rows: int, *, seed: int = 0) -> list[int]:
-    """Moments of random rows of a spine, until the rows at those moments are as many as `rows`."""
+    """Return moments of random rows of a spine, with at least `rows` rows at them together."""
     t, counts = np.unique(times(spine, "t", "the spine"), return_counts=True)
     chance = np.random.default_rng(seed)
     order = np.repeat(np.arange(len(t)), counts)[chance.permutation(spine.num_rows)]
-    chosen = order[np.sort(np.unique(order, return_index=True)[1])]
-    enough = int(np.searchsorted(np.cumsum(counts[chosen]), rows)) + 1
-    return sorted(t[chosen[:enough]].tolist())
+    picks = order[np.sort(np.unique(order, return_index=True)[1])]
+    enough = int(np.searchsorted(np.cumsum(counts[picks]), rows)) + 1
+    return sorted(t[picks[:enough]].tolist())
 
 
-def busy_moments(spine: pa.Table, moments: int, least: int, *, seed: int = 0) -> list[int]:
-    """Up to `moments` random values of `t` that at least `least` rows of the spine share."""
+def busy_moments(spine: pa.Table, moments: int, min_rows: int, *, seed: int = 0) -> list[int]:
+    """Return up to `moments` random values of `t` that at least `min_rows` rows share."""
     t, counts = np.unique(times(spine, "t", "the spine"), return_counts=True)
-    busy = t[counts >= least]
-    chosen = np.random.default_rng(seed).permutation(len(busy))[:moments]
-    return sorted(busy[chosen].tolist())
+    busy = t[counts >= min_rows]
+    picks = np.random.default_rng(seed).permutation(len(busy))[:moments]
+    return sorted(busy[picks].tolist())
 
 
 @dataclass
 class _Tables:
-    """Reads each table once, with all its columns."""
+    """Tables of a history, each read once with all its columns."""
 
     history: History
     near: Mapping[str, Reach]
     _read: dict[str, tuple[pa.Table, Ints]] = field(default_factory=dict)
 
     def read(self, table: str, columns: list[str], cut: int) -> pa.Table:
-        """Rows within reach of `cut`, in event order."""
+        """Return the rows within reach of `cut`, in event order."""
         rows, e = self._ordered(table, columns)
         reach = self.near.get(table)
         if reach is None:
@@ -179,18 +179,18 @@ class _Tables:
 def altered_history(
     tables: _Tables, shapes: dict[str, TableShape], cut: int, mode: Mode, seed: int
 ) -> History:
-    """The history with everything changed that is not usable by `cut`."""
-    done: dict[str, pa.Table] = {}
+    """Return the history with everything changed that is not usable by `cut`."""
+    cache: dict[str, pa.Table] = {}
 
     def read(table: str, columns: list[str]) -> pa.Table:
         names = list(shapes[table].columns)
-        if table not in done:
+        if table not in cache:
             chance = np.random.default_rng(seed)
-            done[table] = alter_future(
+            cache[table] = alter_future(
                 tables.read(table, names, cut), shapes[table], cut, mode, chance
             )
-        altered = done[table]
-        return altered.select([n for n in altered.column_names if n in columns or n not in names])
+        rows = cache[table]
+        return rows.select([n for n in rows.column_names if n in columns or n not in names])
 
     return read
 
@@ -198,22 +198,22 @@ def altered_history(
 def alter_future(
     table: pa.Table, shape: TableShape, cut: int, mode: Mode, chance: np.random.Generator
 ) -> pa.Table:
-    """`table` with its rows usable after `cut` altered, thinned out, and joined by new ones."""
-    known = times(table, "known_at", shape.name)
-    later = usable(known, committed(table, shape, mode)) > cut
+    """Return `table` with the rows usable after `cut` changed, some removed and new ones added."""
+    known_at = times(table, "known_at", shape.name)
+    later = usable(known_at, committed(table, shape, mode)) > cut
     past, future = table.filter(pa.array(~later)), table.filter(pa.array(later))
     if "_deleted" not in table.column_names:
         empty = [pa.array(np.zeros(part.num_rows, dtype=np.bool_)) for part in (past, future)]
         past = past.append_column("_deleted", empty[0])
         future = future.append_column("_deleted", empty[1])
-    kept = future.filter(pa.array(chance.random(future.num_rows) < 0.7))
-    parts = [past, _shuffled(kept, shape, chance), _corrections(past, shape, cut, mode, chance)]
-    altered = pa.concat_tables(part.select(past.column_names) for part in parts)
-    return altered.take(pa.array(chance.permutation(altered.num_rows)))
+    retained = future.filter(pa.array(chance.random(future.num_rows) < 0.7))
+    parts = [past, _shuffled(retained, shape, chance), _corrections(past, shape, cut, mode, chance)]
+    combined = pa.concat_tables(part.select(past.column_names) for part in parts)
+    return combined.take(pa.array(chance.permutation(combined.num_rows)))
 
 
 def _shuffled(rows: pa.Table, shape: TableShape, chance: np.random.Generator) -> pa.Table:
-    """The same keys and availability with values of other rows, and moved event times."""
+    """Return the same keys and availability with values of other rows and shifted event times."""
     for name in shape.columns:
         if name not in shape.primary_key:
             order = pa.array(chance.permutation(rows.num_rows))
@@ -225,7 +225,7 @@ def _shuffled(rows: pa.Table, shape: TableShape, chance: np.random.Generator) ->
 def _corrections(
     past: pa.Table, shape: TableShape, cut: int, mode: Mode, chance: np.random.Generator
 ) -> pa.Table:
-    """Full rows for keys of the past, of other content or deleted, usable from just after `cut`."""
+    """Return rows that correct or delete keys of the past, usable from just after `cut`."""
     rows = past.take(pa.array(chance.permutation(past.num_rows)[:_CORRECTIONS]))
     count = rows.num_rows
     for name, column in shape.columns.items():
@@ -260,16 +260,16 @@ def _is_at(frame: pa.Table, cuts: Ints) -> Bools:
 
 
 def _differing(before: pa.Table, after: pa.Table) -> list[str]:
-    """Names of the columns that differ in any bit."""
+    """Return the names of columns that differ in any bit."""
     if before.num_rows != after.num_rows:
         return [f"{before.num_rows} rows became {after.num_rows}"]
     names: list[str] = before.column_names
-    return [name for name in names if not _same(before[name], after[name])]
+    return [name for name in names if not _equal_bits(before[name], after[name])]
 
 
-def _same(one: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
-    if pa.types.is_float64(one.type):  # by bits: -0 is not +0
-        one, other = (
-            pa.chunked_array([part.combine_chunks().view(pa.int64())]) for part in (one, other)
+def _equal_bits(before: pa.ChunkedArray, after: pa.ChunkedArray) -> bool:
+    if pa.types.is_float64(before.type):  # by bits: -0 is not +0
+        before, after = (
+            pa.chunked_array([part.combine_chunks().view(pa.int64())]) for part in (before, after)
         )
-    return bool(one.equals(other))
+    return bool(before.equals(after))

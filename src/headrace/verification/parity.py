@@ -1,8 +1,9 @@
-"""Parity: history is replayed through a serving path, and every value compared with the frame's.
+"""Parity: history is replayed through a serving path, and every value compared with training's.
 
-The path is given the history commit by commit, in the order and at the times of publication. Asked
-at random entities and moments, it has seen only what was published by then; the training frame is
-made from everything. Values must be equal to the bit. A difference is named: see `causes`.
+The path gets the history commit by commit, in the order and at the times of publication. When it
+answers for random entities and moments, it has only what was published by then; the training frame
+is computed from everything. Values must be equal to the bit. For differences, a cause is sought:
+see `parity_diagnosis`.
 """
 
 from collections import Counter
@@ -40,27 +41,27 @@ from headrace.verification.parity_diagnosis.hypotheses import (
 from headrace.verification.parity_diagnosis.wrong_rules import HYPOTHESES
 
 STEPS = 48
-# How many points a cause must explain, and how many that are equal it must leave equal.
+# Number of differing points that a cause must explain, and of equal ones that must stay equal.
 _DIFFERING, _EQUAL = 40, 40
 _SMALL = 2_000
 _MARGIN = 2 * 24 * 3600 * 1_000_000
 
 
 class ServingPath(Protocol):
-    """What is held against training."""
+    """Serving path that is compared with training."""
 
     def publish(self, until: int) -> None:
-        """See to it that all that was published by `until` (microseconds UTC) is served from."""
+        """Make everything that was published by `until` (microseconds UTC) available."""
         ...
 
     def serve(self, points: pa.Table) -> pa.Table:
-        """The features of these rows of a spine, in their order."""
+        """Return the features of these rows of a spine, in their order."""
         ...
 
 
 @dataclass(frozen=True)
 class ParityReport:
-    """How many points were `compared`, which of them differ, in what, and why."""
+    """Result of a parity test: points compared and different, features, causes and examples."""
 
     compared: int
     different: int
@@ -69,25 +70,25 @@ class ParityReport:
     examples: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """`{"compared", "different", "causes"}`; where any differ, examples and features too."""
+        """Return `{"compared", "different", "causes"}`; with differences, features and examples."""
         counted: Counter[str] = Counter()
         for cause in self.causes:
             counted[cause.name] += cause.points
-        found: dict[str, Any] = {
+        document: dict[str, Any] = {
             "compared": self.compared,
             "different": self.different,
             "causes": dict(counted),
         }
         if self.different:
-            found["features"] = list(self.features)
-            found["details"] = [str(cause) for cause in self.causes]
-            found["examples"] = list(self.examples)
-        return found
+            document["features"] = list(self.features)
+            document["details"] = [str(cause) for cause in self.causes]
+            document["examples"] = list(self.examples)
+        return document
 
 
 @dataclass(frozen=True)
 class Replay:
-    """Both sides of the same points: `frontier` is up to when the path had been told, for each."""
+    """Both sides of the same points; `frontier` is the publication time that the path had seen."""
 
     points: pa.Table
     served: pa.Table
@@ -96,15 +97,15 @@ class Replay:
 
     @cached_property
     def differing(self) -> dict[str, Bools]:
-        """By feature, which points differ."""
+        """Mask of the differing points, by feature."""
         names: list[str] = self.served.column_names
         return {name: different(self.served[name], self.trained[name]) for name in names}
 
     @cached_property
     def any(self) -> Bools:
         none = np.zeros(self.points.num_rows, dtype=np.bool_)
-        found: Bools = np.logical_or.reduce([none, *self.differing.values()])
-        return found
+        differing_rows: Bools = np.logical_or.reduce([none, *self.differing.values()])
+        return differing_rows
 
 
 def parity(  # noqa: PLR0917
@@ -125,9 +126,9 @@ def parity(  # noqa: PLR0917
         views: what both sides compute.
         history: all of it, as for `training_frame`.
         contracts: of every table that is used.
-        mode: which moment counts as publication: `declared` known_at, `recorded` the commit.
-        steps: into how many pieces the time is cut; each point is asked for at its own `t`, after
-            everything published by the end of its piece.
+        mode: the moment of publication: known_at if `declared`, the commit if `recorded`.
+        steps: number of pieces that the time is cut into; each point is requested at its own `t`,
+            after everything published by the end of its piece.
     """
     trained = training_frame(points, views, history, contracts, mode)
     names = output_columns(list(views))
@@ -145,7 +146,7 @@ def parity(  # noqa: PLR0917
 
 
 def replayed(path: ServingPath, points: pa.Table, trained: pa.Table, *, steps: int) -> Replay:
-    """Ask for every point in the order of time, each after what was published by then."""
+    """Request every point in the order of time, each after what was published by then."""
     t = times(points, "t", "the points")
     order = np.argsort(t, kind="stable")
     parts, frontier = [], np.zeros(len(t), dtype=np.int64)
@@ -161,18 +162,18 @@ def replayed(path: ServingPath, points: pa.Table, trained: pa.Table, *, steps: i
     return Replay(points, served.combine_chunks(), trained.combine_chunks(), frontier)
 
 
-def different(one: pa.ChunkedArray, other: pa.ChunkedArray) -> Bools:
-    """Which rows differ in type, null or any bit."""
-    mine, theirs = whole(one), whole(other)
-    if mine.type != theirs.type:
-        return np.ones(len(mine), dtype=np.bool_)
-    null, other_null = (bools(side.is_null()) for side in (mine, theirs))
-    if pa.types.is_float64(mine.type) or pa.types.is_timestamp(mine.type):
-        mine, theirs = mine.view(pa.int64()), theirs.view(pa.int64())
-    # By Arrow: numpy has no integer that is null, and would round those that stand beside one.
-    unequal = bools(pc.not_equal(mine, theirs))
-    found: Bools = (null != other_null) | unequal
-    return found
+def different(served: pa.ChunkedArray, trained: pa.ChunkedArray) -> Bools:
+    """Return a mask of the rows that differ in type, null or any bit."""
+    served_array, trained_array = whole(served), whole(trained)
+    if served_array.type != trained_array.type:
+        return np.ones(len(served_array), dtype=np.bool_)
+    null, other_null = (bools(side.is_null()) for side in (served_array, trained_array))
+    if pa.types.is_float64(served_array.type) or pa.types.is_timestamp(served_array.type):
+        served_array, trained_array = served_array.view(pa.int64()), trained_array.view(pa.int64())
+    # By Arrow: numpy has no null integers, and would round the integers beside a null.
+    unequal = bools(pc.not_equal(served_array, trained_array))
+    differing: Bools = (null != other_null) | unequal
+    return differing
 
 
 def why(
@@ -185,7 +186,7 @@ def why(
     hypotheses: Sequence[Hypothesis] = HYPOTHESES,
     extra: History | None = None,
 ) -> list[Cause]:
-    """The causes of a replay's differences; `points` of a cause counts those it stands for."""
+    """Return the causes of a replay's differences; each counts the points that it explains."""
     shapes = shapes_of(contracts)
     pairs: list[tuple[Observed, Observed]] = []
     differing: set[int] = set()
@@ -194,13 +195,13 @@ def why(
             continue
         off = np.logical_or.reduce([replay.differing[name] for name in view.outputs])
         differing.update(np.flatnonzero(off).tolist())
-        rows = _chosen(off)
+        rows = _sample_points(off)
         shape = shape_for(shapes, view.table, f"view {view.name}")
         pairs += _pairs(replay, view, shape, rows, off, history, mode, extra)
     causes = explain(pairs, hypotheses)
-    left = int(replay.any.sum()) - len(differing)
-    if left:  # inputs are equal, so the transform itself is another one
-        causes.append(Cause("row transform", "serving", "its inputs are equal", left))
+    remaining = int(replay.any.sum()) - len(differing)
+    if remaining:  # inputs are equal, so the transform itself differs
+        causes.append(Cause("row transform", "serving", "its inputs are equal", remaining))
     return _counted(causes, len(differing))
 
 
@@ -214,13 +215,13 @@ def causes_of(  # noqa: PLR0917 - called by name of the room, with the parts of 
     contracts: Contracts,
     mode: Mode,
 ) -> list[str]:
-    """Names of the wrong rules that explain these served values; `frontier` as in `Replay`."""
+    """Return the names of wrong rules that explain these served values; see `Replay`."""
     causes = why(Replay(points, served, trained, frontier), views, history, contracts, mode)
     return list(dict.fromkeys(cause.name for cause in causes))
 
 
 def _counted(causes: list[Cause], points: int) -> list[Cause]:
-    """One cause stands for all points; of several, each for those it was seen to make."""
+    """Count points by cause: a single cause counts all, one of several its own points."""
     views = [cause for cause in causes if cause.name != "row transform"]
     rest = [cause for cause in causes if cause.name == "row transform"]
     if len(views) == 1:
@@ -230,11 +231,11 @@ def _counted(causes: list[Cause], points: int) -> list[Cause]:
     return causes
 
 
-def _chosen(off: Bools) -> list[int]:
-    """Some points that differ and some that do not, spread over all."""
+def _sample_points(off: Bools) -> list[int]:
+    """Return some points that differ and some that do not, evenly spread."""
     picked = []
-    for rows, most in ((np.flatnonzero(off), _DIFFERING), (np.flatnonzero(~off), _EQUAL)):
-        spread = np.linspace(0, max(len(rows) - 1, 0), min(most, len(rows))).astype(int)
+    for rows, limit in ((np.flatnonzero(off), _DIFFERING), (np.flatnonzero(~off), _EQUAL)):
+        spread = np.linspace(0, max(len(rows) - 1, 0), min(limit, len(rows))).astype(int)
         picked += rows[spread].tolist()
     return picked
 
@@ -252,33 +253,35 @@ def _pairs(  # noqa: PLR0917
     part = replay.points.take(pa.array(rows, pa.int64()))
     columns = [*view.entity, *used_columns(view)]
     near = Near(history, shape, view.entity, columns)
-    more = Near(extra, shape, view.entity, columns).all() if extra is not None else []
-    mine = [plain_values(replay.served[name].take(pa.array(rows))) for name in view.outputs]
-    theirs = [plain_values(replay.trained[name].take(pa.array(rows))) for name in view.outputs]
+    extra_rows = Near(extra, shape, view.entity, columns).all() if extra is not None else []
+    served = [plain_values(replay.served[name].take(pa.array(rows))) for name in view.outputs]
+    trained = [plain_values(replay.trained[name].take(pa.array(rows))) for name in view.outputs]
     everything = near.all() if near.size <= _SMALL else None
     pairs = []
     for n, (spine, code) in enumerate(
         zip(spine_rows(part, view.spine_entity), near.keys(part, view.spine_entity), strict=True)
     ):
         first, end = reach(view, spine["t"])
-        seen = near.rows(code, first - _MARGIN, end + _MARGIN) if everything is None else everything
-        case = Case(view, seen, shape, spine, mode, int(replay.frontier[rows[n]]), more)
+        versions = (
+            near.rows(code, first - _MARGIN, end + _MARGIN) if everything is None else everything
+        )
+        case = Case(view, versions, shape, spine, mode, int(replay.frontier[rows[n]]), extra_rows)
         differs = bool(off[rows[n]])
         sides = [
             Observed(case, {name: side[i][n] for i, name in enumerate(view.outputs)}, differs)
-            for side in (mine, theirs)
+            for side in (served, trained)
         ]
         pairs.append((sides[0], sides[1]))
     return pairs
 
 
-def _examples(replay: Replay, most: int = 5) -> tuple[dict[str, Any], ...]:
+def _examples(replay: Replay, limit: int = 5) -> tuple[dict[str, Any], ...]:
     examples = []
-    for row in np.flatnonzero(replay.any)[:most].tolist():
+    for row in np.flatnonzero(replay.any)[:limit].tolist():
         names = [name for name, off in replay.differing.items() if off[row]]
         values = {
             name: {"served": replay.served[name][row].as_py(), "trained": trained}
-            for name in names[:most]
+            for name in names[:limit]
             if (trained := replay.trained[name][row].as_py(), True)
         }
         examples.append({"point": replay.points.slice(row, 1).to_pylist()[0], "features": values})
@@ -296,16 +299,16 @@ def random_points(
     *,
     seed: int = 0,
 ) -> pa.Table:
-    """Random entities at random times.
+    """Return random entities at random times.
 
     Args:
-        spine: rows that could be asked for. Half of the points are such rows, in the other half
-            every column comes from another one, so that entities meet that never met.
+        spine: rows that could be requested. Half of the points are such rows; in the other half
+            every column comes from a different row, so that new combinations occur.
         moments: event times and known-at of the tables. A third of the points lie at an edge: a
             fact's own time, or where it enters or leaves a window, or a microsecond beside. A third
             lie anywhere between the first fact and the last, a third at the row's own `t`.
         views: whose windows have edges.
-        samples: how many.
+        samples: number of points.
         seed: of the choice.
     """
     chance = np.random.default_rng(seed)
@@ -314,16 +317,16 @@ def random_points(
     mixed = chance.random(samples) < 0.5
     columns = {}
     for name in spine.column_names:
-        taken = np.where(mixed, chance.integers(0, rows, samples), base)
-        columns[name] = whole(spine[name]).take(pa.array(taken))
-    own = np.asarray(whole(spine["t"]))[base]
-    facts = np.unique(np.concatenate([own, *moments]))
+        picks = np.where(mixed, chance.integers(0, rows, samples), base)
+        columns[name] = whole(spine[name]).take(pa.array(picks))
+    row_times = np.asarray(whole(spine["t"]))[base]
+    facts = np.unique(np.concatenate([row_times, *moments]))
     anywhere = chance.integers(facts[0], facts[-1] + 1, samples)
     edges = chance.choice(facts, samples) - chance.choice(_bounds(views), samples)
     edges += chance.integers(-1, 2, samples)
     edges = np.clip(edges, facts[0] - 1, facts[-1] + 1)
     kind = chance.integers(0, 3, samples)
-    columns["t"] = pa.array(np.choose(kind, [own, anywhere, edges]).astype(np.int64))
+    columns["t"] = pa.array(np.choose(kind, [row_times, anywhere, edges]).astype(np.int64))
     return pa.table(columns)
 
 
@@ -333,10 +336,10 @@ def _bounds(views: Sequence[View]) -> Ints:
 
 
 def published_order(rows: pa.Table, mode: Mode, table: str) -> tuple[pa.Table, Ints]:
-    """Rows in the order in which they were published, and when each was."""
-    known = times(rows, "known_at", table)
+    """Return rows in the order of publication, and the moment of each."""
+    known_at = times(rows, "known_at", table)
     commit = times(rows, "committed_at", table) if mode == "recorded" else None
-    moment = known if commit is None else commit
+    moment = known_at if commit is None else commit
     order = np.argsort(moment, kind="stable")
     return rows.take(pa.array(order)).combine_chunks(), moment[order]
 

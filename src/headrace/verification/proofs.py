@@ -1,4 +1,4 @@
-"""Proofs over what a pipeline has published: parity of serving and training, leaks."""
+"""Tests over a pipeline's published data: parity of serving and training, leakage."""
 
 from contextlib import closing
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -36,12 +36,12 @@ def feature_parity(
     """Replay what is published under `home` through the serving path, and compare with training.
 
     Args:
-        pipeline: whose views, spine and mode.
-        home: where its tables are.
-        samples: how many random (entity, time) points.
+        pipeline: has the views, the spine and the mode.
+        home: of the pipeline's tables.
+        samples: number of random (entity, time) points.
         via: `tables`, the service that reads published tables, or `store`, the online store.
         seed: of the points.
-        steps: into how many commits the history is cut.
+        steps: number of commits that the history is cut into.
 
     Raises:
         StateError: nothing was published.
@@ -56,15 +56,15 @@ def feature_parity(
 
 
 class ClosedPath(ServingPath, Protocol):
-    """A serving path that holds something."""
+    """Serving path that must be closed."""
 
     def close(self) -> None: ...
 
 
 def serving_path(context: BuildContext, types: pa.Schema, via: Via) -> ClosedPath:
-    """The pipeline's serving path, empty, ready to be replayed into."""
+    """Return the pipeline's serving path, empty, ready for a replay."""
     pipeline = context.pipeline
-    about = (
+    arguments = (
         pipeline.spine,
         pipeline.views,
         pipeline.contracts,
@@ -75,14 +75,14 @@ def serving_path(context: BuildContext, types: pa.Schema, via: Via) -> ClosedPat
     if via == "store":
         from headrace.verification.replay_store import StorePath
 
-        return StorePath(*about)
+        return StorePath(*arguments)
     from headrace.verification.skew.replay import TablesPath
 
-    return TablesPath(*about)
+    return TablesPath(*arguments)
 
 
 def proof_points(context: BuildContext, samples: int, seed: int) -> pa.Table:
-    """Random rows of the spine at random times, many at the edges of windows."""
+    """Return random rows of the spine at random times, many at the edges of windows."""
     mode, moments = context.pipeline.mode, []
     for name in _tables(context):
         rows = context.history(name, [])
@@ -97,7 +97,7 @@ def proof_points(context: BuildContext, samples: int, seed: int) -> pa.Table:
 
 
 def _span(spine: pa.Table, first_slot: str) -> tuple[int, int]:
-    """State tables may reach far back; points lie where there is something to serve."""
+    """Return the first and last moment of points: state tables may have much earlier rows."""
     from headrace.core.clock import DAY, parse_iso
 
     t = times(spine, "t", "the spine")
@@ -105,7 +105,7 @@ def _span(spine: pa.Table, first_slot: str) -> tuple[int, int]:
 
 
 def feature_leaks(pipeline: Pipeline, home: Home, *, rows: int = 1000, seed: int = 0) -> LeakReport:
-    """Alter the future of what is published, at the moments of at least `rows` random rows.
+    """Test for leakage at the moments of at least `rows` random rows of the spine.
 
     Raises:
         StateError: nothing was published.

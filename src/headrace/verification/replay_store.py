@@ -1,4 +1,4 @@
-"""The online store under replay: given rows shuffled, and some of them twice."""
+"""Online store under replay: rows come shuffled, and some of them twice."""
 
 import tempfile
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from headrace.serving.online import LmdbStore, OnlineService, Store, apply
 from headrace.serving.vector_table import as_columns
 from headrace.verification.skew.replay import PROVENANCE, PublishedSoFar, as_requests
 
-_AGAIN = 0.02
+_REPEAT_SHARE = 0.02
 _ROWS = 200_000
 
 
@@ -45,26 +45,30 @@ class StorePath:
         self.published.until = until
         for table in self.service.tables:
             rows, _ = self.published.ordered(table)
-            done, upto = self._applied.get(table, 0), self.published.snapshot_id(table)
-            fresh = np.arange(done, upto)
-            again = self._chance.integers(0, done, int(len(fresh) * _AGAIN)) if done else fresh[:0]
-            order = self._chance.permutation(np.concatenate([fresh, again]))
-            wanted = [*self._columns(table), *PROVENANCE]
-            part = rows.select([name for name in rows.column_names if name in wanted])
+            applied, upto = self._applied.get(table, 0), self.published.snapshot_id(table)
+            fresh = np.arange(applied, upto)
+            repeats = (
+                self._chance.integers(0, applied, int(len(fresh) * _REPEAT_SHARE))
+                if applied
+                else fresh[:0]
+            )
+            order = self._chance.permutation(np.concatenate([fresh, repeats]))
+            columns = [*self._columns(table), *PROVENANCE]
+            part = rows.select([name for name in rows.column_names if name in columns])
             chunks = np.array_split(order, max(1, -(-len(order) // _ROWS)))
             for chunk in chunks:
-                taken = part.take(pa.array(chunk, pa.int64()))
+                batch = part.take(pa.array(chunk, pa.int64()))
                 frontier = {"snapshot_id": upto, "as_of": until}
-                apply(self.store, self.service.layout, table, taken, frontier=frontier)
+                apply(self.store, self.service.layout, table, batch, frontier=frontier)
             self._applied[table] = upto
 
     def serve(self, points: pa.Table) -> pa.Table:
-        asked = as_requests(points, self.contracts[self.spine.table])
-        return as_columns(self.service.vectors(asked), self.types, output_columns(self.views))
+        requests = as_requests(points, self.contracts[self.spine.table])
+        return as_columns(self.service.vectors(requests), self.types, output_columns(self.views))
 
     def close(self) -> None:
         self.store.close()
         self._folder.cleanup()
 
     def _columns(self, table: str) -> list[str]:
-        return [one.name for one in self.contracts[table].fields]
+        return [column.name for column in self.contracts[table].fields]

@@ -122,7 +122,7 @@ def self_test(*, seed: Seed = 0, as_json: AsJson = False) -> None:
         grid(
             "injected faults",
             ["fault", "detected", "identified"],
-            [[fault.fault, fault.detected, fault.named] for fault in report.faults],
+            [[fault.fault, fault.detected, fault.diagnosis] for fault in report.faults],
         )
         right = sum(fault.is_right for fault in report.faults)
         detected = sum(fault.detected for fault in report.faults)

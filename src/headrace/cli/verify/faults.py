@@ -41,7 +41,7 @@ def faults(
     from headrace.verification.injected_faults.project import run_faults
 
     with progress(quiet=as_json):
-        report = run_faults(table=table, every=step, whole=all_variants)
+        report = run_faults(table=table, stride=step, all_variants=all_variants)
     if as_json:
         emit_json(report)
     else:

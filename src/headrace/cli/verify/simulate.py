@@ -103,7 +103,8 @@ def _print_outcome(outcome: "Outcome") -> None:
     out.print(
         f"{len(outcome.incidents)} incidents, {len(outcome.pages)} pages,"
         f" {len(outcome.paged_twice)} incidents with more than one; {bad:,} bad rows published,"
-        f" {len(outcome.lost)} deliveries lost, {len(outcome.doubled)} duplicated;"
+        f" {len(outcome.lost_deliveries)} deliveries lost,"
+        f" {len(outcome.duplicate_deliveries)} duplicated;"
         f" {outcome.triggers} retrainings triggered; content"
         f" {'as' if outcome.equal else 'NOT as'} in an undisturbed run",
         highlight=False,

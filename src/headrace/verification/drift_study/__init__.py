@@ -1,4 +1,4 @@
-"""How a monitor would do on a history: quiet where nothing happened, right where something did."""
+"""Study of a monitor on histories: false alarms without faults, detected faults with them."""
 
 from headrace.verification.drift_study.replayed_history import History, load_histories, save_history
 from headrace.verification.drift_study.study_model import Scorer, learn

@@ -1,7 +1,7 @@
-"""Faults of the relation: inputs stay as they are, the outcomes come about differently.
+"""Faults of the relation: inputs stay as they are, the labels follow from them differently.
 
-What is drawn anew is drawn from the model, taken for the truth, by the least change: an outcome
-stays unless its new probability is below its old one. So the noise of the real labels stays.
+New labels are drawn from the model's probabilities, with as few changes as possible: a label stays
+unless its new probability is below its old one. So the noise of the real labels stays.
 """
 
 import numpy as np
@@ -15,7 +15,10 @@ CLIP = 1e-3
 
 
 def flip(share: float) -> Change:
-    """Labels of a share `size` of the rows of a segment with `share` of the rows are flipped."""
+    """Return a change that flips the labels of a share `size` of a segment's rows.
+
+    The segment has about `share` of all rows.
+    """
 
     def change(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
         everywhere = np.ones(rows.table.num_rows, np.bool_)
@@ -23,17 +26,19 @@ def flip(share: float) -> Change:
         label = labels_of(rows)
         turned = where & (rng.random(len(label)) < size)
         label[turned] = 1 - label[turned]
-        return rows.with_label(label), _named(levels)
+        return rows.with_label(label), _segment_names(levels)
 
     return change
 
 
-def _named(levels: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(f"{name}={one}" for name, chosen in levels.items() for one in chosen)
+def _segment_names(levels: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(
+        f"{name}={level}" for name, column_levels in levels.items() for level in column_levels
+    )
 
 
 def reversed_(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
-    """Who was likely is unlikely: probabilities in reverse order, the rate stays about the same."""
+    """Reverse the order of the probabilities; the rate of positive labels hardly changes."""
     now = _probabilities(rows, rows.table)
     order = np.argsort(now, kind="stable")
     other = np.empty_like(now)
@@ -42,7 +47,7 @@ def reversed_(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
 
 
 def vanished_effect(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
-    """A feature that matters no longer does: the outcome is as if its values were anyone's."""
+    """Remove the effect of an important feature: labels are drawn as if its values were random."""
     name = _important(rows, rng)
     now = _probabilities(rows, rows.table)
     column = rows.table[name].combine_chunks()
@@ -59,7 +64,7 @@ def _probabilities(rows: Rows, table: pa.Table) -> Floats:
 
 
 def _drawn(rows: Rows, now: Floats, other: Floats, rng: np.random.Generator) -> Rows:
-    """Outcomes with the probabilities `other` where they had `now`, as few changed as can be."""
+    """Return rows with labels of probabilities `other` instead of `now`, with few changes."""
     label = labels_of(rows)
     chance = rng.random(len(label))
     up: Mask = (label == 0) & (chance < (other - now) / (1 - now))
@@ -69,7 +74,7 @@ def _drawn(rows: Rows, now: Floats, other: Floats, rng: np.random.Generator) -> 
 
 
 def _important(rows: Rows, rng: np.random.Generator) -> str:
-    """One of the three inputs that the trees gain most by."""
+    """Return one of the three inputs with the greatest gain in the trees."""
     import lightgbm
 
     scorer = rows.history.scorer

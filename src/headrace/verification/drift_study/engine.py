@@ -1,8 +1,8 @@
-"""The monitor on a history again and again: only what a fault altered is looked at anew.
+"""Repeated runs of the monitor on a history: only the windows that a fault changed are recomputed.
 
 The untouched history goes through `monitor` itself. A history with a fault shares its bins, and the
-profiles of all days but those of the fault's windows; its evidence is gathered by what `monitor`
-gathers it with, up to the last of those windows.
+profiles of all days except those of the fault's windows. Its evidence is collected by the same
+function that `monitor` uses, up to the last of those windows.
 """
 
 import tempfile
@@ -33,26 +33,26 @@ _ARRAYS = ("rows", "nulls", "low", "high", "limbs", "counts")
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A history as the monitor saw it untouched; `trained_at` (us) ends its model's rows."""
+    """Results of the monitor on an untouched history; its model's rows end at `trained_at` (us)."""
 
     history: History
     spec: MonitorSpec
     policy: Policy
     profiles: Profiles
     facts: tuple[RowFacts, ...]
-    seen: tuple[MeasuredWindow, ...]
+    measures: tuple[MeasuredWindow, ...]
     natural: tuple[WindowResult, ...]
     trained_at: int
 
     @property
     def windows(self) -> list[Window]:
-        return [one.window for one in self.natural]
+        return [result.window for result in self.natural]
 
 
 def prepare(history: History, policy: Policy, policy_path: Path) -> Prepared:
-    """Run the monitor over the untouched history, in a home of its own that is gone afterwards.
+    """Run the monitor over the untouched history, in a temporary home.
 
-    Bins are frozen from the history's own number of days, where the policy asks for fewer.
+    Bins are frozen from the history's own number of warm-up days if the policy asks for fewer.
     """
     warmup = max(policy.detection.warmup_days, history.warmup_days)
     policy = replace(policy, detection=replace(policy.detection, warmup_days=warmup))
@@ -69,14 +69,14 @@ def prepare(history: History, policy: Policy, policy_path: Path) -> Prepared:
     profiles = daily.binned(bins)
     laid = [result.window for result in run.results]
     facts = row_facts(history.frame, history.day, laid, terms_for(profiles))
-    _, seen = gather(spec, laid, profiles, facts, slots=[], answers=NO_ANSWERS, policy=policy)
+    _, measures = gather(spec, laid, profiles, facts, slots=[], answers=NO_ANSWERS, policy=policy)
     return Prepared(
-        history, spec, policy, profiles, tuple(facts), tuple(seen), run.results, trained_at
+        history, spec, policy, profiles, tuple(facts), tuple(measures), run.results, trained_at
     )
 
 
 def replay(prepared: Prepared, planted: Planted, *, after: int = 0) -> list[WindowResult]:
-    """What the monitor says of the history with a fault, up to its last window and `after` more."""
+    """Return the monitor's results up to the fault's last window and `after` windows more."""
     at = prepared.windows.index(planted.windows[-1]) + 1 + after
     laid = prepared.windows[:at]
     scores = planted.history.scores
@@ -84,23 +84,23 @@ def replay(prepared: Prepared, planted: Planted, *, after: int = 0) -> list[Wind
     maturity, offset = (duration(getattr(prepared.spec, n)) for n in ("maturity", "offset"))
     answers = answers_of(scores, Joining(maturity, offset, settings.warmup_days))
     first = prepared.windows.index(planted.windows[0])
-    profiles = altered(prepared, planted)
+    profiles = profiles_with_fault(prepared, planted)
     facts = list(prepared.facts[:at])
     if not planted.fault.moves_labels_only:
         terms = terms_for(prepared.profiles)
         history = planted.history
         count = len(planted.windows)
         facts[first : first + count] = row_facts(history.frame, history.day, planted.windows, terms)
-    found, _ = gather(
+    results, _ = gather(
         prepared.spec, laid, profiles, facts, slots=[], answers=answers, policy=prepared.policy,
-        previous=prepared.seen[:first],
+        previous=prepared.measures[:first],
     )  # fmt: skip
-    found = [*prepared.natural[:first], *found]
-    return decide_all(prepared.spec, found, [], prepared.policy, prepared.trained_at)
+    results = [*prepared.natural[:first], *results]
+    return decide_all(prepared.spec, results, [], prepared.policy, prepared.trained_at)
 
 
-def altered(prepared: Prepared, planted: Planted) -> Profiles:
-    """The profiles of a history with a fault: new for the days of its windows, else as before."""
+def profiles_with_fault(prepared: Prepared, planted: Planted) -> Profiles:
+    """Return the profiles of a history with a fault: only the days of its windows are new."""
     if planted.fault.moves_labels_only:
         return prepared.profiles
     history = planted.history
@@ -115,7 +115,7 @@ def altered(prepared: Prepared, planted: Planted) -> Profiles:
 
 def _spliced(old: Profiles, window: Window, new: Profiles) -> Profiles:
     start, end = np.searchsorted(old.days, [window.first, window.end]).tolist()
-    whole = {
+    arrays = {
         name: np.concatenate(
             [
                 getattr(old.whole, name)[:start],
@@ -126,9 +126,9 @@ def _spliced(old: Profiles, window: Window, new: Profiles) -> Profiles:
         for name in _ARRAYS
     }
     days = np.concatenate([old.days[:start], new.days, old.days[end:]])
-    return Profiles(days, Profile(old.whole.bins, **whole))
+    return Profiles(days, Profile(old.whole.bins, **arrays))
 
 
 def quiet(results: Sequence[WindowResult]) -> bool:
-    """Whether nothing was alarming in any of these windows."""
+    """Return True if none of these windows has an alarm."""
     return all(result.attribution.cause == "none" for result in results)

@@ -1,4 +1,4 @@
-"""The catalogue of faults that a study plants: pure functions of a history, windows and a seed."""
+"""Catalogue of faults that a study injects: pure functions of a history, windows and a seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from headrace.verification.drift_study import concept_faults as concept
 from headrace.verification.drift_study import data_faults as data
 from headrace.verification.drift_study.data_faults import Change
 from headrace.verification.drift_study.replayed_history import History
-from headrace.verification.drift_study.row_edits import Rows, put_back, rows_of
+from headrace.verification.drift_study.row_edits import Rows, replace_rows, rows_of
 
 Kind = Literal["data", "concept", "both"]
-# `certain` must always be found, `gross` and `strong` nearly always, in one window; `weak` is found
-# over several, and `faint` is told for what it is.
+# A `certain` fault must always be detected in one window, `gross` and `strong` ones nearly always,
+# a `weak` one over several windows. The rate of `faint` ones is only reported.
 Grade = Literal["certain", "gross", "strong", "weak", "faint"]
-LASTING = 4  # windows that a weak fault lasts, and that it has to be found in
+LASTING = 4  # windows that a weak fault lasts; it must be detected within them
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A kind of fault. `sizes` has one for each window in a row that it lasts."""
+    """Kind of fault. `sizes` has one size for each consecutive window that it lasts."""
 
     name: str
     kind: Kind
@@ -41,7 +41,7 @@ class Fault:
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """A history with a fault in it. `touched` are columns, or segments as `column=level`."""
+    """History with a fault in it. `touched` are columns, or segments as `column=level`."""
 
     fault: Fault
     history: History
@@ -51,10 +51,10 @@ class Planted:
 
 
 def plant(fault: Fault, history: History, windows: Sequence[Window], seed: int) -> Planted:
-    """`history` with `fault` in consecutive windows, which all have scores.
+    """Return `history` with `fault` in consecutive windows, which all have scores.
 
-    A fault that lasts touches the same columns and segments in every window: they are chosen first,
-    by the same chance, from the rows before it began.
+    A fault of several windows touches the same columns and segments in each: they are chosen with
+    the same seed, from the rows before it began.
 
     Raises:
         DeclarationError: the history has nothing that the fault could touch.
@@ -67,7 +67,7 @@ def plant(fault: Fault, history: History, windows: Sequence[Window], seed: int) 
         rows = rows_of(changed, window, labels=fault.moves_labels_only, before=before)
         before = rows.before
         rows, touched = _changed(fault, rows, size, rng)
-        changed = put_back(rows)
+        changed = replace_rows(rows)
     return Planted(fault, changed, tuple(windows), seed, touched)
 
 
@@ -76,8 +76,8 @@ def _changed(
 ) -> tuple[Rows, tuple[str, ...]]:
     names: tuple[str, ...] = ()
     for change in fault.changes:
-        rows, more = change(rows, size, rng)
-        names = (*names, *more)
+        rows, touched = change(rows, size, rng)
+        names = (*names, *touched)
     return rows, names
 
 
@@ -93,7 +93,7 @@ def _repeats(grade: Grade, sizes: tuple[float, ...]) -> bool:
 
 
 def _sized(size: float, change: Change) -> Change:
-    """A change of a size of its own, whatever the fault's is."""
+    """Return a change that always has this size, whatever the fault's size is."""
     return lambda rows, _, rng: change(rows, size, rng)
 
 
@@ -115,7 +115,7 @@ CATALOGUE: tuple[Fault, ...] = (
     _fault("sensor bias of 1 sd", "data", "weak", data.bias, 1.0),
     _fault("sensor bias of 0.5 sd", "data", "weak", data.bias, 0.5),
     _fault("5% sentinels", "data", "weak", data.sentinel, 0.05),
-    _fault("30% segment lost", "data", "weak", data.lost, 0.3),
+    _fault("30% segment lost", "data", "weak", data.segment_missing, 0.3),
     _fault("covariate shift of 0.5 sd", "data", "weak", data.covariate, 0.5),
     _fault("gradual covariate shift", "data", "weak", data.covariate, 0.25, 0.5, 0.75, 1.0),
     _fault("column joined wrongly", "data", "faint", data.misjoined, 1.0),
@@ -140,5 +140,5 @@ CATALOGUE: tuple[Fault, ...] = (
         (concept.reversed_, data.unit), 1.0,
     ),
 )  # fmt: skip
-# Every fault has chances of its own, so that they do not all choose the same column.
+# Every fault has its own random numbers, so that they do not all choose the same column.
 CATALOGUE_PLACES = {fault.name: at for at, fault in enumerate(CATALOGUE)}

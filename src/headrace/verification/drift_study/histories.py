@@ -1,4 +1,4 @@
-"""The histories that a project's monitors are tried on: its own, and what it declares beside."""
+"""Histories that a project's monitors are studied on: its pipelines' own, and declared ones."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ _PARTS = ("train", "valid", "test")
 
 @dataclass(frozen=True, eq=False)
 class Studied:
-    """A history, and the policy that it is judged by."""
+    """History, and the policy that is applied to it."""
 
     history: History
     policy: Policy
@@ -30,57 +30,61 @@ class Studied:
 
 
 def studied(home: Home) -> list[Studied]:
-    """Own histories of the project's pipelines, then those of its `monitor_studies`.
+    """Return the histories of the project's pipelines, then those of its `monitor_studies`.
 
-    A study with a pipeline's name stands for the pipeline's own history. Studies go by the policy
-    of the first pipeline.
+    A study with a pipeline's name replaces the pipeline's own history. Studies use the policy of
+    the first pipeline.
 
     Raises:
-        DeclarationError: there is none of either.
+        DeclarationError: the project has no history.
     """
     pipelines = project_pipelines()
     declared = [history for module in study_modules() for history in module.histories()]
-    names = {one.name for one in declared}
-    found = []
+    names = {history.name for history in declared}
+    studies = []
     for pipeline in pipelines:
-        own = None if pipeline.name in names else own_history(pipeline, home)
-        if own is not None:
-            found.append(Studied(own, pipeline.monitor.policy(), pipeline.monitor.policy_path))
+        pipeline_history = None if pipeline.name in names else own_history(pipeline, home)
+        if pipeline_history is not None:
+            studies.append(
+                Studied(pipeline_history, pipeline.monitor.policy(), pipeline.monitor.policy_path)
+            )
     first = pipelines[0].monitor
-    found += [Studied(one, first.policy(), first.policy_path) for one in declared]
-    if not found:
+    studies += [Studied(history, first.policy(), first.policy_path) for history in declared]
+    if not studies:
         raise DeclarationError(
             "there is no history to try the monitors on",
             where=str(home.root),
             fix="release a dataset and train a model on it: headrace run",
         )
-    return found
+    return studies
 
 
 def own_history(pipeline: Pipeline, home: Home) -> History | None:
-    """The released rows of a pipeline with its champion's answers to what it has not learned from.
+    """Return a pipeline's released rows, with its champion's scores of rows it was not trained on.
 
-    None where there is no release yet, no champion that answers for its features, or no row that
-    it surely has not learned from.
+    None if there is no release yet, no champion for the current definitions of the features, or no
+    row that the champion was certainly not trained on.
     """
     from headrace.datasets import list_releases, open_release
     from headrace.models import champion
     from headrace.pipeline.monitor_inputs import label_derived, taught_until
 
     record = champion(home, pipeline.model.name)
-    known = {release.ref.partition("@")[0] for release in list_releases(home.store)}
-    if record is None or pipeline.dataset.name not in known:
+    dataset_names = {release.ref.partition("@")[0] for release in list_releases(home.store)}
+    if record is None or pipeline.dataset.name not in dataset_names:
         return None
     dataset = open_release(f"{pipeline.dataset.name}@latest", store=home.store)
     definitions = dataset.manifest.definitions
     taught = taught_until(home, record)
-    answers_for = all(definitions.get(view) == meant for view, meant in record.definitions.items())
+    answers_for = all(
+        definitions.get(view) == definition for view, definition in record.definitions.items()
+    )
     if taught is None or not answers_for:
         return None
     inputs = [column.name for column in record.features]
     names = list(dict.fromkeys([*dataset.manifest.features, *inputs, *record.segments]))
-    wanted = ["t", *names, record.target]
-    parts = [dataset.split(name).arrow.select(wanted) for name in _PARTS]
+    columns = ["t", *names, record.target]
+    parts = [dataset.split(name).arrow.select(columns) for name in _PARTS]
     rows = _in_order(pa.concat_tables(parts))
     late = rows.slice(int(rows["t"].to_numpy().searchsorted(taught)))
     if not late.num_rows:
@@ -112,13 +116,13 @@ def _in_order(rows: pa.Table) -> pa.Table:
 
 
 def bench_monitors(home: Home, plan: Plan, *, peers: bool = False) -> dict[str, Any]:
-    """The study of this project's histories as one JSON value; nothing is kept in `home`.
+    """Return the study of this project's histories as one JSON value; `home` is not changed.
 
-    With `peers`, what `monitor_studies` bring to compare with is asked about the same windows.
+    With `peers`, the other detectors that `monitor_studies` declare run on the same windows.
     """
-    given = [(one.history, one.policy, one.policy_path) for one in studied(home)]
-    others = [module for module in study_modules() if peers and hasattr(module, "peers")]
-    cases = Cases() if others else None
-    done = run_study(given, plan, cases)
-    monitors = [line for module in others for line in module.peers(cases)]
-    return {**done.to_json(), "peers": monitors}
+    inputs = [(entry.history, entry.policy, entry.policy_path) for entry in studied(home)]
+    peer_modules = [module for module in study_modules() if peers and hasattr(module, "peers")]
+    cases = Cases() if peer_modules else None
+    study = run_study(inputs, plan, cases)
+    monitors = [line for module in peer_modules for line in module.peers(cases)]
+    return {**study.to_json(), "peers": monitors}

@@ -1,4 +1,4 @@
-"""How sure a share is that was counted."""
+"""Confidence intervals of shares."""
 
 from math import sqrt
 
@@ -6,7 +6,7 @@ Z = 1.959963984540054  # of the standard normal, for 95% between both ends
 
 
 def wilson(hits: int, of: int) -> tuple[float, float]:
-    """The 95% score interval of a share (Wilson 1927); (0, 1) of nothing."""
+    """Return the 95% score interval of a share (Wilson 1927); (0, 1) if `of` is 0."""
     if of == 0:
         return 0.0, 1.0
     share, spread = hits / of, Z * Z / of

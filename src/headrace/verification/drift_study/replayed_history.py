@@ -1,6 +1,6 @@
-"""The history that a study replays: what a monitor would have seen, window by window.
+"""History that a study replays: the data of a monitor, window by window.
 
-Prepared histories are kept as Parquet and JSON, so that the next study reads them in a second:
+Prepared histories are stored as Parquet and JSON, so that the next study reads them in a second:
 
     from headrace.verification.drift_study import load_histories
     for history in load_histories(folder):           # or bench.monitoring_data.histories()
@@ -27,7 +27,7 @@ from headrace.monitoring.spec import MonitorSpec
 from headrace.verification.drift_study.study_model import Scorer
 
 FORMAT = 1
-# Settings are chosen by the tuning histories alone, and reported on the others.
+# Settings are chosen on the tuning histories only; results are reported for the others.
 Part = Literal["tuning", "report", "own"]
 Ints = npt.NDArray[np.int64]
 _TABLES = ("frame", "scores")
@@ -36,22 +36,22 @@ _TUPLES = ("segments", "label_derived", "exclude")
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """Rows in order of time, with the answers of a model to the later ones of them.
+    """Rows in order of time, with a model's scores of the later ones.
 
     Attributes:
         name: of the data.
         frame: `t` (int64 us) and the columns, one row a prediction, ascending in `t`; no label.
         scores: `t` (int64 us), `score` (float64, probability of 1), `label` (int64, may be null)
             and the segment columns, for the last rows of `frame`, row by row; out of sample.
-        segments: columns of both tables by which concept drift is sought and planted (text).
+        segments: columns of both tables by which concept drift is detected and injected (text).
         window_days, anchor (ISO day), offset, maturity: as in `MonitorSpec`.
-        warmup_days: from how many days bins are frozen; at least a season of the window.
+        warmup_days: number of days that bins are frozen from; at least a season of the window.
         label_derived: columns of the frame that come from the label's own table.
         exclude: columns of the frame that are not watched, since they are the calendar.
-        known_drift: the data are known to drift; `drift_from` (us) says since when, where known.
-        part: `tuning` histories choose settings, the others report on them.
-        about: where the rows come from, in a sentence.
-        scorer: the model behind `scores`; None where nobody has it.
+        known_drift: the data are known to drift; since `drift_from` (us), if that is known.
+        part: `tuning` histories choose settings, results are reported for the others.
+        about: origin of the rows, in a sentence.
+        scorer: the model behind `scores`; None if it is not available.
     """
 
     name: str
@@ -90,36 +90,36 @@ class History:
 
     @cached_property
     def day(self) -> Ints:
-        """The day (int64, epoch days of the monitor's own calendar) of each row of `frame`."""
+        """Day (int64, epoch days of the monitor's own calendar) of each row of `frame`."""
         result: Ints = (self.t + duration(self.offset)) // DAY
         return result
 
     @property
     def first_scored(self) -> int:
-        """The row of `frame` that the first row of `scores` belongs to."""
+        """Row of `frame` that the first row of `scores` belongs to."""
         return int(self.frame.num_rows - self.scores.num_rows)
 
     @property
     def watched(self) -> list[str]:
-        """The columns that a monitor of this history watches."""
+        """Columns that a monitor of this history watches."""
         hidden = {"t", *self.exclude}
         return [name for name in self.frame.column_names if name not in hidden]
 
     @property
     def until(self) -> int:
-        """A moment (us) at which every whole window is closed and every label of it known."""
+        """Moment (us) at which every complete window is closed and all its labels are known."""
         last = int(self.day[-1]) + 1 if len(self.day) else 0
         return last * DAY - duration(self.offset)
 
     def windows(self) -> list[Window]:
-        """The whole windows of the history, in order."""
+        """Return the complete windows of the history, in order."""
         if not len(self.day):
             return []
         first, last = int(self.day[0]), int(self.day[-1])
         return windows(day_number(self.anchor), self.window_days, first, last, last + 1)
 
     def spec(self, policy_path: Path) -> MonitorSpec:
-        """What to hand to `monitor` for this history."""
+        """Return the specification that `monitor` takes for this history."""
         return MonitorSpec(
             name=self.name,
             policy_path=policy_path,
@@ -139,13 +139,13 @@ def scores_of(
     label: pa.ChunkedArray | pa.Array,
     segments: Iterable[str],
 ) -> pa.Table:
-    """The table `scores` of a history."""
+    """Return the table `scores` of a history."""
     body = {"t": rows["t"], "score": pa.array(score), "label": label.cast(pa.int64())}
     return pa.table(body | {name: rows[name] for name in segments})
 
 
 def save_history(history: History, folder: Path) -> Path:
-    """Write it whole or not at all; returns its folder."""
+    """Write a history, each file completely or not at all, and return its folder."""
     target = folder / history.name
     target.mkdir(parents=True, exist_ok=True)
     for name in _TABLES:
@@ -163,11 +163,11 @@ def save_history(history: History, folder: Path) -> Path:
 
 
 def load_history(folder: Path) -> History:
-    """What `save_history` wrote."""
+    """Read a history that `save_history` wrote."""
     value: dict[str, Any] = json.loads((folder / "history.json").read_text())
     if value.pop("format") != FORMAT:
         raise StateError(
-            "a history of another format", where=str(folder), fix="delete it: it is made again"
+            "a history of another format", where=str(folder), fix="delete it: it is rebuilt"
         )
     value |= {name: pq.read_table(folder / f"{name}.parquet") for name in _TABLES}
     value |= {name: tuple(value[name]) for name in _TUPLES}
@@ -176,5 +176,5 @@ def load_history(folder: Path) -> History:
 
 
 def load_histories(folder: Path) -> list[History]:
-    """All histories kept in `folder`, by name."""
+    """Read all histories in `folder`, by name."""
     return [load_history(path.parent) for path in sorted(folder.glob("*/history.json"))]

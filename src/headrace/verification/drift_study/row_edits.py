@@ -1,4 +1,4 @@
-"""Some rows of a history to be changed, and the history with them put back."""
+"""Rows of a window that a fault changes, and the history with the changed rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,14 +16,14 @@ from headrace.verification.drift_study.replayed_history import History, scores_o
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-USUAL = 4_000  # of the rows before a window so many say what is usual
+USUAL = 4_000  # rows before a window that are sampled to see what is usual
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
     """Consecutive scored rows of a history: `table` as in its frame, `label` (int64), both n rows.
 
-    `before` are rows that came earlier, which say what is usual; at most `USUAL` of them.
+    `before` is a sample of at most `USUAL` earlier rows, which shows what is usual.
     """
 
     history: History
@@ -34,7 +34,7 @@ class Rows:
     before: pa.Table
 
     def with_columns(self, columns: Mapping[str, pa.Array]) -> "Rows":
-        """The same rows with other values in these columns; types are kept."""
+        """Return the same rows with other values in these columns; types stay."""
         table = self.table
         for name, values in columns.items():
             kind = table.schema.field(name).type
@@ -45,7 +45,7 @@ class Rows:
         return replace(self, label=pa.array(label, pa.int64(), mask=~valid_labels(self.label)))
 
     def take(self, at: Ints) -> "Rows":
-        """The rows at these places, in the order of their time; a place may come twice."""
+        """Return the rows at these positions, in the order of time; a position may occur twice."""
         order = np.sort(at)
         return replace(self, table=self.table.take(pa.array(order)), label=self.label.take(order))
 
@@ -53,10 +53,10 @@ class Rows:
 def rows_of(
     history: History, window: Window, *, labels: bool, before: pa.Table | None = None
 ) -> Rows:
-    """The rows of a window; with `labels`, those whose labels are judged in it.
+    """Return the rows of a window; with `labels`, the rows whose labels are evaluated in it.
 
-    Labels take time: they are judged in the window that they are known in. `before` says what is
-    usual, where it is not for the rows before this window to say.
+    Labels take time: they are evaluated in the window in which they become known. `before` is the
+    sample of usual rows; None takes it from the rows before this window.
 
     Raises:
         DeclarationError: some of the rows have no score.
@@ -77,13 +77,13 @@ def rows_of(
     return Rows(history, first, last - first, table.combine_chunks(), label, before)
 
 
-def put_back(changed: Rows) -> History:
-    """The history with these rows instead; the model answers anew where its inputs are others."""
+def replace_rows(changed: Rows) -> History:
+    """Return the history with these rows in place; changed inputs are scored by the model."""
     history, count = changed.history, changed.count
     skipped = history.first_scored
     frame = _spliced(history.frame, changed.first, count, changed.table)
-    same = history.frame.slice(changed.first, count).equals(changed.table)
-    if same:
+    unchanged = history.frame.slice(changed.first, count).equals(changed.table)
+    if unchanged:
         score = history.scores["score"].slice(changed.first - skipped, count).to_numpy()
     elif history.scorer is not None:
         score = history.scorer(changed.table)
@@ -100,7 +100,7 @@ def put_back(changed: Rows) -> History:
 
 
 def _spliced(table: pa.Table, first: int, count: int, part: pa.Table) -> pa.Table:
-    """`table` with `part` in place of `count` rows."""
+    """Return `table` with `part` in place of `count` rows."""
     part = part.cast(table.schema)
     return pa.concat_tables([table.slice(0, first), part, table.slice(first + count)])
 
@@ -111,27 +111,27 @@ def valid_labels(label: pa.Array) -> Mask:
 
 
 def labels_of(rows: Rows) -> Ints:
-    """int64, zero where it is not known."""
+    """Return the labels as int64, zero where a label is not known."""
     result: Ints = rows.label.fill_null(0).to_numpy(zero_copy_only=False).copy()
     return result
 
 
 def numbers_of(table: pa.Table, name: str) -> tuple[Floats, Mask]:
-    """A column's values (float64) and which of them there are."""
-    values, there = numbers(one_array(table[name]))
-    return values.astype(np.float64), there
+    """Return a column's values (float64) and a mask of those that are not null."""
+    values, valid = numbers(one_array(table[name]))
+    return values.astype(np.float64), valid
 
 
 def texts_of(table: pa.Table, name: str) -> npt.NDArray[np.object_]:
-    """A text column's values, null as None."""
+    """Return a text column's values, null as None."""
     return np.array(table[name].to_pylist(), dtype=object)
 
 
 def numeric(history: History) -> list[str]:
-    """The watched columns of numbers."""
+    """Return the watched columns of numbers."""
     return [n for n in history.watched if kind_of(history.frame.schema.field(n)) != "level"]
 
 
 def textual(history: History) -> list[str]:
-    """The watched columns of text."""
+    """Return the watched columns of text."""
     return [n for n in history.watched if kind_of(history.frame.schema.field(n)) == "level"]

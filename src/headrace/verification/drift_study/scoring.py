@@ -1,4 +1,4 @@
-"""What the monitor said of histories, untouched and with faults, and whether it was right."""
+"""Scores of the monitor on histories, untouched and with faults: alarms, detections, causes."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from headrace.verification.drift_study.intervals import wilson
 from headrace.verification.drift_study.replayed_history import Part
 
 YEAR = 365 * DAY
-TRIES = 4  # seeds that are tried where a history has nothing that a fault could touch
+TRIES = 4  # seeds that are tried if a history has nothing that a fault could touch
 
 
 @dataclass(frozen=True)
 class Natural:
-    """An untouched history. `windows` are those that could have alarmed, `scored` by their scores.
+    """Alarms on an untouched history of `windows` windows; `scored` windows have scores.
 
-    `drifted_after` says how many windows went by until a drift that is known was alarmed as one of
-    concept, this one included; None where none is known or it was never seen.
+    `drifted_after` is the number of windows until a known drift raised an alarm of concept drift,
+    this window included; None if no drift is known or no alarm came.
     """
 
     history: str
@@ -52,11 +52,11 @@ class Natural:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one planted fault.
+    """Outcome of one injected fault.
 
-    `cause` is that of its first loud window, "none" if there was none; `named` whether a column or
-    segment that it touched was told; `retrained` how many retrainings its evidence started, which
-    leaves out those for the model's age.
+    `cause` is that of the first window with an alarm, "none" if there was no alarm; `located` is
+    True if the monitor named a column or segment that the fault touched; `retrained` counts the
+    retrainings that the fault's evidence started, not those due to the model's age.
     """
 
     fault: Fault
@@ -67,7 +67,7 @@ class Outcome:
     touched: tuple[str, ...]
     cause: str
     waited: int
-    named: bool
+    located: bool
     retrained: int
 
     @property
@@ -87,61 +87,61 @@ class Outcome:
             "touched": list(self.touched),
             "cause": self.cause,
             "windows": self.waited,
-            "named": self.named,
+            "named": self.located,
             "retrained": self.retrained,
         }
 
 
 def natural(prepared: Prepared) -> Natural:
-    """Count the alarms of the untouched history, up to the drift that is known."""
+    """Count the alarms on the untouched history, up to the known drift."""
     history = prepared.history
-    calm = [one for one in judged(prepared) if not _drifted(prepared, one)]
-    scored = [one for one in calm if one.scored is not None]
-    closes = [prepared.spec.closes(one.window) for one in calm]
+    calm = [result for result in evaluated_windows(prepared) if not _drifted(prepared, result)]
+    scored = [result for result in calm if result.scored is not None]
+    closes = [prepared.spec.closes(result.window) for result in calm]
     return Natural(
         history=history.name,
         part=history.part,
         windows=len(calm),
-        data_alarms=sum(data_alarm(one, prepared) for one in calm),
+        data_alarms=sum(data_alarm(result, prepared) for result in calm),
         scored=len(scored),
-        concept_alarms=sum(one.attribution.cause in {"concept", "both"} for one in scored),
+        concept_alarms=sum(result.attribution.cause in {"concept", "both"} for result in scored),
         years=(closes[-1] - closes[0]) / YEAR if closes else 0.0,
-        retrainings=sum(one.decision.action == "retrain" for one in calm),
+        retrainings=sum(result.decision.action == "retrain" for result in calm),
         drift_known=history.drift_from is not None,
         drifted_after=_until_seen(prepared),
     )
 
 
-def judged(prepared: Prepared) -> list[WindowResult]:
-    """The windows after those that the bins were frozen from."""
+def evaluated_windows(prepared: Prepared) -> list[WindowResult]:
+    """Return the windows after those that the bins were frozen from."""
     first = min((bins.frozen_until for bins in prepared.profiles.whole.bins), default=0)
-    return [one for one in prepared.natural if one.window.first >= first]
+    return [result for result in prepared.natural if result.window.first >= first]
 
 
-def _drifted(prepared: Prepared, one: WindowResult) -> bool:
+def _drifted(prepared: Prepared, result: WindowResult) -> bool:
     since = prepared.history.drift_from
-    return since is not None and prepared.spec.closes(one.window) > since
+    return since is not None and prepared.spec.closes(result.window) > since
 
 
-def data_alarm(one: WindowResult, prepared: Prepared) -> bool:
-    """Whether somebody would look: a cause in the data, or as many notices as the policy counts."""
-    moved = one.attribution.cause == "none" and bool(shifts(one.evidence, prepared.policy))
-    return moved or one.attribution.cause in {"data", "both"}
+def data_alarm(result: WindowResult, prepared: Prepared) -> bool:
+    """Return True if the window has a data cause, or as many notices as the policy counts."""
+    shifted = result.attribution.cause == "none" and bool(shifts(result.evidence, prepared.policy))
+    return shifted or result.attribution.cause in {"data", "both"}
 
 
 def _until_seen(prepared: Prepared) -> int | None:
-    drifted = [one for one in prepared.natural if _drifted(prepared, one)]
-    for at, one in enumerate(drifted):
-        if one.attribution.cause in {"concept", "both"}:
+    drifted = [result for result in prepared.natural if _drifted(prepared, result)]
+    for at, result in enumerate(drifted):
+        if result.attribution.cause in {"concept", "both"}:
             return at + 1
     return None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which faults are planted how often in each history; `seed` decides the windows as well.
+    """Faults that are injected, and how often in each history; `seed` also decides the windows.
 
-    Tuning histories, which nothing is reported of, get a quarter.
+    Tuning histories, which are not reported, get a quarter of the repeats.
     """
 
     faults: tuple[Fault, ...] = CATALOGUE
@@ -153,9 +153,9 @@ class Plan:
 
 
 def plan_of(prepared: Prepared, plan: Plan) -> Iterator[Planted]:
-    """The faults of a plan, planted in windows that are quiet while they are untouched.
+    """Yield the faults of a plan, injected in windows that have no alarm while untouched.
 
-    A window that alarms anyway would be taken for one where the fault was found.
+    Otherwise an alarm that has another cause would count as a detection.
     """
     for place, fault in enumerate(plan.faults):
         starts = [at for at in range(len(prepared.natural)) if _fits(prepared, at, fault.lasts)]
@@ -164,10 +164,10 @@ def plan_of(prepared: Prepared, plan: Plan) -> Iterator[Planted]:
         for turn in range(plan.repeats_in(prepared.history.part) if starts else 0):
             start = starts[order[turn % len(order)]]
             windows = prepared.windows[start : start + fault.lasts]
-            found = _planted(fault, prepared, windows, plan.seed + 1000 * turn)
-            if found is None:
+            planted = _planted(fault, prepared, windows, plan.seed + 1000 * turn)
+            if planted is None:
                 break
-            yield found
+            yield planted
 
 
 def _planted(fault: Fault, prepared: Prepared, windows: Sequence[Any], seed: int) -> Planted | None:
@@ -180,25 +180,27 @@ def _planted(fault: Fault, prepared: Prepared, windows: Sequence[Any], seed: int
 
 
 def _fits(prepared: Prepared, start: int, lasts: int) -> bool:
-    """Whether `lasts` windows from here are calm, and come after enough windows with scores."""
+    """Return True if `lasts` windows from `start` have no alarm and enough scored ones precede."""
     history = prepared.history
-    known = prepared.policy.detection.min_scored_windows
-    settled = start - known
+    required = prepared.policy.detection.min_scored_windows
+    settled = start - required
     part = prepared.natural[start : start + lasts]
     if settled < 0 or len(part) < lasts or not quiet(part):
         return False
     first = int(history.day[history.first_scored])
     able = prepared.natural[settled].window.first >= first
-    return able and not any(_drifted(prepared, one) for one in part)
+    return able and not any(_drifted(prepared, result) for result in part)
 
 
 def outcome(prepared: Prepared, planted: Planted) -> Outcome:
-    """Replay a planted fault and hold the answer to the truth."""
+    """Replay an injected fault and compare the monitor's answer with the truth."""
     results = replay(prepared, planted)
     start = len(results) - len(planted.windows)
-    told = results[start:]
-    loud = next((at for at, one in enumerate(told) if one.attribution.cause != "none"), None)
-    first = told[loud] if loud is not None else None
+    replayed = results[start:]
+    loud = next(
+        (at for at, result in enumerate(replayed) if result.attribution.cause != "none"), None
+    )
+    first = replayed[loud] if loud is not None else None
     return Outcome(
         fault=planted.fault,
         history=prepared.history.name,
@@ -208,18 +210,19 @@ def outcome(prepared: Prepared, planted: Planted) -> Outcome:
         touched=planted.touched,
         cause=first.attribution.cause if first else "none",
         waited=loud + 1 if loud is not None else 0,
-        named=first is not None and _named(first, planted.touched),
-        # for age it is due anyway, once the windows after a fault are quiet
+        located=first is not None and _is_located(first, planted.touched),
+        # a retraining for age is due anyway, once the windows after a fault have no alarm
         retrained=sum(
-            one.decision.action == "retrain" and one.attribution.cause != "none" for one in told
+            result.decision.action == "retrain" and result.attribution.cause != "none"
+            for result in replayed
         ),
     )
 
 
-def _named(one: WindowResult, touched: tuple[str, ...]) -> bool:
-    cause = one.attribution
+def _is_located(result: WindowResult, touched: tuple[str, ...]) -> bool:
+    cause = result.attribution
     segments = {f"{column}={level}" for segment in cause.segments for column, level in segment}
-    subjects = {found.subject for found in one.evidence}
+    subjects = {finding.subject for finding in result.evidence}
     return bool({*cause.columns, *segments, *subjects} & set(touched))
 
 
@@ -238,61 +241,64 @@ def _rounded(interval: tuple[float, float]) -> list[float]:
     return [round(end, 4) for end in interval]
 
 
-def naturals_together(found: Iterable[Natural]) -> dict[str, Any]:
-    """The counts of several histories as one."""
-    ones = list(found)
+def naturals_together(naturals: Iterable[Natural]) -> dict[str, Any]:
+    """Return the summed counts of several histories."""
+    histories = list(naturals)
     sums = [
-        sum(getattr(one, name) for one in ones)
+        sum(getattr(history, name) for history in histories)
         for name in ("windows", "data_alarms", "scored", "concept_alarms")
     ]
     return _rates(*sums)
 
 
 def by_fault(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
-    """One line a fault, in the order of the catalogue."""
-    ones = list(outcomes)
-    names = dict.fromkeys(one.fault for one in ones)
+    """Return one line per fault, in the order of the catalogue."""
+    trials = list(outcomes)
+    names = dict.fromkeys(trial.fault for trial in trials)
     ordered = sorted(names, key=CATALOGUE.index) if set(names) <= set(CATALOGUE) else list(names)
-    return [_line(fault, [one for one in ones if one.fault == fault]) for fault in ordered]
+    return [_line(fault, [trial for trial in trials if trial.fault == fault]) for fault in ordered]
 
 
-def _line(fault: Fault, ones: Sequence[Outcome]) -> dict[str, Any]:
+def _line(fault: Fault, trials: Sequence[Outcome]) -> dict[str, Any]:
     return {
         "fault": fault.name,
         "kind": fault.kind,
         "grade": fault.grade,
         "windows": fault.lasts,
-        **counted(ones),
+        **counted(trials),
     }
 
 
-def counted(ones: Sequence[Outcome]) -> dict[str, Any]:
-    """How many were injected, detected, attributed among those, named among those."""
-    found = [one for one in ones if one.detected]
-    right = sum(one.attributed for one in found)
+def counted(trials: Sequence[Outcome]) -> dict[str, Any]:
+    """Count injected faults, detected ones, and of these the attributed and the located ones."""
+    detected = [trial for trial in trials if trial.detected]
+    right = sum(trial.attributed for trial in detected)
     return {
-        "injected": len(ones),
-        "detected": len(found),
+        "injected": len(trials),
+        "detected": len(detected),
         "attributed": right,
-        "named": sum(one.named for one in found),
-        "retrained": sum(one.retrained for one in ones),
-        "detected_interval": _rounded(wilson(len(found), len(ones))),
-        "attributed_interval": _rounded(wilson(right, len(found))),
+        "named": sum(trial.located for trial in detected),
+        "retrained": sum(trial.retrained for trial in trials),
+        "detected_interval": _rounded(wilson(len(detected), len(trials))),
+        "attributed_interval": _rounded(wilson(right, len(detected))),
     }
 
 
 def groups(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
-    """The same by kind and grade: how surely each kind of fault is found."""
-    ones = list(outcomes)
-    keys = dict.fromkeys((one.fault.kind, one.fault.grade) for one in ones)
-    kinds: dict[Kind, None] = dict.fromkeys(one.fault.kind for one in ones)
+    """Return the counts by kind and grade of fault."""
+    trials = list(outcomes)
+    keys = dict.fromkeys((trial.fault.kind, trial.fault.grade) for trial in trials)
+    kinds: dict[Kind, None] = dict.fromkeys(trial.fault.kind for trial in trials)
     lines = [
         {"kind": kind, "grade": grade}
-        | counted([one for one in ones if (one.fault.kind, one.fault.grade) == (kind, grade)])
+        | counted(
+            [trial for trial in trials if (trial.fault.kind, trial.fault.grade) == (kind, grade)]
+        )
         for kind, grade in keys
     ]
-    every = [
-        {"kind": kind, "grade": "all"} | counted([one for one in ones if one.fault.kind == kind])
+    totals = [
+        {"kind": kind, "grade": "all"}
+        | counted([trial for trial in trials if trial.fault.kind == kind])
         for kind in kinds
     ]
-    return [*lines, *every]
+    return [*lines, *totals]

@@ -1,4 +1,4 @@
-"""A whole study: every history untouched, then every fault in it, and what that comes to."""
+"""Complete study: every history untouched, then with every fault, and the resulting counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,53 +26,57 @@ QUICK = ("unit changed", "column renamed", "30% missing", "30% unseen levels", "
          "sensor bias of 2 sd", "half of the rows lost", "covariate shift of 1 sd",
          "half of all labels flipped", "30% segment, all flipped", "relation reversed",
          "covariate shift and labels flipped")  # fmt: skip
-Given = tuple[History, Policy, Path]
+StudyInput = tuple[History, Policy, Path]
 
 
 class Witness(Protocol):
-    """Is shown what a study looks at, for others to be held against the same."""
+    """Observer of a study, so that other detectors can be tested on the same windows."""
 
     def see(self, prepared: Prepared) -> None:
-        """An untouched history."""
+        """Take an untouched history."""
 
-    def add(self, prepared: Prepared, planted: Planted, ours: Outcome) -> None:
-        """One with a fault in it, and what our monitor made of it."""
+    def add(self, prepared: Prepared, planted: Planted, monitor_outcome: Outcome) -> None:
+        """Take a history with a fault, and the outcome of Headrace's own monitor."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """What came out. Settings may have been chosen on `tuning` histories: those count apart."""
+    """Results of a study. Settings may be chosen on `tuning` histories: they count separately."""
 
     naturals: tuple[Natural, ...]
     outcomes: tuple[Outcome, ...]
     plan: Plan
 
     def part(self, *, tuning: bool) -> "Study":
-        """The tuning histories, or the others."""
-        naturals = tuple(one for one in self.naturals if (one.part == "tuning") == tuning)
-        outcomes = tuple(one for one in self.outcomes if (one.part == "tuning") == tuning)
+        """Return the part on the tuning histories, or on the others."""
+        naturals = tuple(
+            history for history in self.naturals if (history.part == "tuning") == tuning
+        )
+        outcomes = tuple(trial for trial in self.outcomes if (trial.part == "tuning") == tuning)
         return Study(naturals, outcomes, self.plan)
 
     @property
     def reported(self) -> "Study":
-        """What may be reported: all but the tuning histories; those, if there are no others."""
-        others = self.part(tuning=False)
-        return others if others.naturals else self
+        """Part that may be reported: all but the tuning histories, if there are others."""
+        rest = self.part(tuning=False)
+        return rest if rest.naturals else self
 
     def to_json(self) -> dict[str, Any]:
-        """`natural`, `faults`, `groups` and `decisions` of what is reported; `tuning` beside it."""
-        others = self.reported
+        """Return `natural`, `faults`, `groups`, `decisions` as reported, and those of `tuning`."""
+        reported = self.reported
         tuning = self.part(tuning=True)
-        extra = {"tuning": tuning.body()} if others is not self and tuning.naturals else {}
-        about = {"seed": self.plan.seed, "repeats": self.plan.repeats}
-        return {**about, **others.body(), **extra}
+        extra = {"tuning": tuning.body()} if reported is not self and tuning.naturals else {}
+        settings = {"seed": self.plan.seed, "repeats": self.plan.repeats}
+        return {**settings, **reported.body(), **extra}
 
     def body(self) -> dict[str, Any]:
-        missed = [one.to_json() for one in self.outcomes if not (one.detected and one.attributed)]
+        missed = [
+            trial.to_json() for trial in self.outcomes if not (trial.detected and trial.attributed)
+        ]
         return {
             "natural": {
                 **naturals_together(self.naturals),
-                "histories": [one.to_json() for one in self.naturals],
+                "histories": [history.to_json() for history in self.naturals],
             },
             "faults": by_fault(self.outcomes),
             "groups": groups(self.outcomes),
@@ -82,27 +86,31 @@ class Study:
 
 
 def decisions(study: Study) -> dict[str, Any]:
-    """Retrainings: of faults of data (there may be none), and of untouched histories a year."""
-    faulty = [one for one in study.outcomes if one.fault.kind == "data"]
-    rates = {one.history: one.retrainings / one.years for one in study.naturals if one.years}
+    """Count retrainings: on data faults (where none is right), and per year without faults."""
+    faulty = [trial for trial in study.outcomes if trial.fault.kind == "data"]
+    rates = {
+        history.history: history.retrainings / history.years
+        for history in study.naturals
+        if history.years
+    }
     return {
         "data_faults": len(faulty),
-        "retrained_on_data_faults": sum(one.retrained for one in faulty),
-        "untouched_years": round(sum(one.years for one in study.naturals), 2),
-        "untouched_retrainings": sum(one.retrainings for one in study.naturals),
+        "retrained_on_data_faults": sum(trial.retrained for trial in faulty),
+        "untouched_years": round(sum(history.years for history in study.naturals), 2),
+        "untouched_retrainings": sum(history.retrainings for history in study.naturals),
         "most_retrainings_a_year": round(max(rates.values(), default=0.0), 2),
     }
 
 
-def run_study(given: Sequence[Given], plan: Plan, witness: Witness | None = None) -> Study:
-    """Every history of `given`, untouched and with the faults of the plan; the same every time."""
+def run_study(inputs: Sequence[StudyInput], plan: Plan, witness: Witness | None = None) -> Study:
+    """Study every history, untouched and with the faults of the plan; the result is repeatable."""
     naturals: list[Natural] = []
     outcomes: list[Outcome] = []
-    sizes = [len(plan.faults) * plan.repeats_in(history.part) for history, _, _ in given]
+    sizes = [len(plan.faults) * plan.repeats_in(history.part) for history, _, _ in inputs]
     total = sum(sizes)
-    for at, (history, policy, path) in enumerate(given):
-        done = sum(sizes[:at])
-        report("verify monitors", done, total, f"{history.name}, untouched")
+    for at, (history, policy, path) in enumerate(inputs):
+        completed = sum(sizes[:at])
+        report("verify monitors", completed, total, f"{history.name}, untouched")
         prepared = prepare(history, policy, path)
         naturals.append(natural(prepared))
         if witness is not None:
@@ -111,13 +119,13 @@ def run_study(given: Sequence[Given], plan: Plan, witness: Witness | None = None
             outcomes.append(outcome(prepared, planted))
             if witness is not None:
                 witness.add(prepared, planted, outcomes[-1])
-            done += 1
-            report("verify monitors", done, total, f"{history.name}, {planted.fault.name}")
+            completed += 1
+            report("verify monitors", completed, total, f"{history.name}, {planted.fault.name}")
     report("verify monitors", total, total)
     return Study(tuple(naturals), tuple(outcomes), plan)
 
 
 def quick(seed: int) -> Plan:
-    """A first impression: the plainest faults, once or twice in each history."""
-    chosen = tuple(fault for fault in CATALOGUE if fault.name in QUICK)
-    return Plan(chosen, repeats=2, seed=seed)
+    """Return a short plan: the most obvious faults, twice in each history."""
+    faults = tuple(fault for fault in CATALOGUE if fault.name in QUICK)
+    return Plan(faults, repeats=2, seed=seed)

@@ -1,4 +1,4 @@
-"""A model for a study: trained on the first part of a history, it scores all that comes later."""
+"""Model for a study: trained on the first part of a history, it scores all later rows."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,19 +22,19 @@ PARAMS = {
     "seed": 7,
 }  # fmt: skip
 ROUNDS, PATIENCE = 300, 20
-HELD_BACK = 0.2  # the last part of the training rows, by which the number of trees is chosen
+VALIDATION_SHARE = 0.2  # last part of the training rows, on which early stopping decides
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """LightGBM's text format, its input columns in order, and what is done to them before."""
+    """Model in LightGBM's text format, its input columns in order, and its fitted transforms."""
 
     text: str
     columns: tuple[Column, ...]
     fits: Fits = field(hash=False)
 
     def __call__(self, frame: pa.Table) -> Floats:
-        """The probability of 1 for each row (float64)."""
+        """Return the probability of 1 for each row (float64)."""
         return score(self.text, self.columns, self.fits, frame)
 
     def to_json(self) -> dict[str, Any]:
@@ -48,10 +48,10 @@ class Scorer:
 
 
 def learn(frame: pa.Table, label: npt.NDArray[np.int64], names: Sequence[str]) -> Scorer:
-    """Gradient-boosted trees on the columns `names` of `frame`, whose rows are in order of time.
+    """Train gradient-boosted trees on the columns `names` of `frame`, in order of time.
 
-    Text columns are categories. The last fifth of the rows decides when to stop. Same rows, same
-    library: same bytes.
+    Text columns are categories. The last fifth of the rows decides when to stop. The same rows and
+    the same library give the same bytes.
     """
     import lightgbm
 
@@ -61,10 +61,10 @@ def learn(frame: pa.Table, label: npt.NDArray[np.int64], names: Sequence[str]) -
     )
     fits = fit(frame, [column.name for column in columns if column.type == "string"])
     matrix = encode(frame, columns, fits)
-    cut = int(len(matrix) * (1 - HELD_BACK))
+    cut = int(len(matrix) * (1 - VALIDATION_SHARE))
     places = [at for at, column in enumerate(columns) if column.type == "string"]
     params = {**PARAMS, **FIXED}
-    # LightGBM refuses its own JSON characters in names; the places of columns are enough.
+    # LightGBM refuses JSON characters in names; the positions of columns are enough.
     first = lightgbm.Dataset(
         matrix[:cut], label[:cut], categorical_feature=places, params=dict(params)
     )

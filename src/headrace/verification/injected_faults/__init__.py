@@ -1,4 +1,4 @@
-"""The catalogue of faults that the gate is measured with: planted in real batches, day by day."""
+"""Catalogue of faults that the gate is measured with: injected in real batches, day by day."""
 
 from headrace.verification.injected_faults.catalogue import Fault, faults_of
 from headrace.verification.injected_faults.clean_batch import Day

@@ -1,4 +1,4 @@
-"""What can be wrong with a batch of a table, from its contract alone.
+"""Faults that a batch of a table can have, derived from its contract.
 
 Magnitudes are fixed: units by their true factors, on a whole column and on the rows of one level;
 0.5% of rows repeated, stale or sentinel; a tenth cut off; clocks one hour off; six hours stuck; a
@@ -20,7 +20,7 @@ from headrace.verification.injected_faults import injectors as plant
 from headrace.verification.injected_faults.clean_batch import Day
 
 Plant = Callable[[Day], RawRows | None]
-# What a producer really changes to, by declared unit.
+# Units that a producer may really change to, by declared unit.
 _LIKELY = {
     "mile": ("kilometre",), "inch": ("millimetre",), "mph": ("knot", "km/h", "m/s"),
     "degF": ("degC",), "minute": ("second", "hour"), "mbar": ("inHg",), "percent": ("fraction",),
@@ -33,13 +33,13 @@ class Fault:
     """One fault of one table.
 
     Attributes:
-        kind: the name detection has to give it.
+        kind: the kind that a finding must have.
         label: kind and variant, for people.
-        plant: the batch with the fault; None where it would change nothing.
-        columns: what the finding has to name; empty if any will do.
-        keyed: whether a declared explanation, relation or invariant reaches the columns.
-        evidence: what of a finding's evidence has to agree, such as the unit it is now in.
-        accept: other kinds that are as right.
+        plant: returns the batch with the fault; None if the fault would change nothing.
+        columns: the columns that a finding must name; empty if any will do.
+        keyed: True if a declared explanation, relation or invariant constrains the columns.
+        evidence: the part of a finding's evidence that must match, such as the new unit.
+        accept: other kinds that are equally right.
     """
 
     kind: str
@@ -52,19 +52,19 @@ class Fault:
 
 
 def faults_of(contract: Contract) -> list[Fault]:
-    """Every fault of the table, in a fixed order."""
-    found = [*_units(contract), *_rows(contract), *_times(contract), *_values(contract)]
-    found += [*_levels(contract), *_swaps(contract), *_renames(contract), *_texts(contract)]
-    return found
+    """Return every fault of the table, in a fixed order."""
+    faults = [*_units(contract), *_rows(contract), *_times(contract), *_values(contract)]
+    faults += [*_levels(contract), *_swaps(contract), *_renames(contract), *_texts(contract)]
+    return faults
 
 
 def reached(contract: Contract, names: Sequence[str]) -> bool:
-    """Whether something declared says what the values of one of these columns have to be."""
+    """Return True if an explanation, relation or invariant constrains one of these columns."""
     if any(contract.field(name).explained_by for name in names):
         return True
     inputs: list[AbstractSet[str]] = [r.expression.inputs for r in contract.relations]
     inputs += [_delivered(contract, _words(i.expression)) for i in contract.invariants]
-    return any(set(names) & found for found in inputs)
+    return any(set(names) & columns for columns in inputs)
 
 
 def _words(expression: str) -> set[str]:
@@ -72,17 +72,17 @@ def _words(expression: str) -> set[str]:
 
 
 def _delivered(contract: Contract, names: set[str]) -> set[str]:
-    """The delivered columns that these are, or are derived from."""
-    found: set[str] = set()
+    """Return the delivered columns among these, and those that the derived ones are made of."""
+    delivered: set[str] = set()
     by_name = {f.name: f for f in contract.columns}
     todo = [name for name in names if name in by_name]
     while todo:
-        one = by_name[todo.pop()]
-        if one.derivation is None:
-            found.add(one.name)
+        column = by_name[todo.pop()]
+        if column.derivation is None:
+            delivered.add(column.name)
         else:
-            todo += [n for n in _inputs(one.derivation) if n in by_name and n not in found]
-    return found
+            todo += [n for n in _inputs(column.derivation) if n in by_name and n not in delivered]
+    return delivered
 
 
 def _inputs(rule: Derivation) -> set[str]:
@@ -106,11 +106,11 @@ def _units(contract: Contract) -> list[Fault]:
     units = []
     for f, conversion in _of_units(contract):
         keyed = reached(contract, [f.name])
-        says = {"to": conversion.other}
+        evidence = {"to": conversion.other}
         for by in (None, slices) if slices else (None,):
             label = f"unit: {f.name} in {conversion.other}" + (f", rows of one {by}" if by else "")
             planted = plant.unit(f, conversion, by)
-            units.append(Fault("unit_change", label, planted, (f.name,), keyed, says))
+            units.append(Fault("unit_change", label, planted, (f.name,), keyed, evidence))
     return units
 
 
@@ -158,14 +158,14 @@ def _times(contract: Contract) -> list[Fault]:
 
 
 def _values(contract: Contract) -> list[Fault]:
-    found = []
+    faults = []
     for f in contract.delivered:
         numeric = f.type in {"integer", "number"} and f.name not in contract.primary_key
         values: tuple[str, ...] = ("-999", "9999") if numeric and not _date(f) else ()
         if f.type == "string":
             values = ("UNKNOWN",)
         keyed = reached(contract, [f.name])
-        found += [
+        faults += [
             Fault(
                 "sentinel",
                 f"sentinel: {value} in {f.name}",
@@ -175,11 +175,11 @@ def _values(contract: Contract) -> list[Fault]:
             )
             for value in values
         ]
-    return [*found, *_frozen(contract)]
+    return [*faults, *_frozen(contract)]
 
 
 def _date(f: Field) -> bool:
-    """A part of a date: its zone is declared and its unit is not that of a clock."""
+    """Return True for a part of a date: its zone is declared and its unit is not a clock's."""
     return f.zone is not None and f.unit != "HHMM"
 
 

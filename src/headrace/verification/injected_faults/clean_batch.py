@@ -1,4 +1,4 @@
-"""One clean batch to plant faults in, and what the planting needs to know."""
+"""Clean batch to inject faults in, with the data that the injectors need."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,10 +15,10 @@ Bools = np.ndarray
 
 @dataclass(frozen=True)
 class Day:
-    """A batch as delivered; `before` are rows of an earlier batch, `number` counts batches.
+    """Batch as delivered; `before` are rows of an earlier batch, `number` counts batches.
 
-    `number` also decides whatever a fault leaves open (which level, which column of several), so
-    that a year goes round all of them and the same day always has the same fault.
+    `number` also decides what a fault leaves open (which level, which column of several), so that
+    a year covers all of them and the same day always has the same fault.
     """
 
     contract: Contract
@@ -30,7 +30,7 @@ class Day:
     before: RawRows | None
 
     def text(self, name: str) -> list[str | None]:
-        """The texts of a column; nulls where the delivery leaves out an optional column."""
+        """Return the texts of a column; nulls if the delivery lacks an optional column."""
         table = self.rows.table
         if name not in table.column_names:
             return [None] * table.num_rows
@@ -38,7 +38,7 @@ class Day:
         return values
 
     def with_columns(self, changed: dict[str, list[str | None]]) -> RawRows | None:
-        """The rows with other texts; None if that changes nothing or a column was not delivered."""
+        """Return the rows with other texts; None if nothing changes or a column is missing."""
         table = self.rows.table
         if not changed.keys() <= set(table.column_names):
             return None
@@ -50,21 +50,21 @@ class Day:
         return raw(table, self.rows.lines)
 
     def taking(self, places: np.ndarray) -> RawRows | None:
-        """Only these rows, in this order; None if they are all."""
+        """Return only these rows, in this order; None if they are all rows."""
         if len(places) == self.rows.table.num_rows:
             return None
         table = self.rows.table.take(pa.array(places))
         return raw(table, np.arange(1, len(places) + 1))
 
-    def adding(self, more: pa.Table) -> RawRows:
-        """With rows put in the middle of the file, where their number decides."""
+    def adding(self, extra: pa.Table) -> RawRows:
+        """Return the batch with rows inserted in the middle, at a place that `number` decides."""
         table, at = self.rows.table, self.number * 37 % max(self.rows.table.num_rows, 1)
-        whole = pa.concat_tables([table.slice(0, at), more, table.slice(at)])
-        return raw(whole, np.arange(1, whole.num_rows + 1))
+        combined = pa.concat_tables([table.slice(0, at), extra, table.slice(at)])
+        return raw(combined, np.arange(1, combined.num_rows + 1))
 
     @cached_property
     def hours(self) -> np.ndarray:
-        """The hour of the slot in which each row of the look happens, and is known."""
+        """Hour of the slot in which each row's event happens."""
         moments = self.look.event
         assert moments is not None  # clean batches have times
         return np.floor((moments - (self.look.start or 0)) / HOUR)

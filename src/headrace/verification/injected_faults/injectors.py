@@ -1,4 +1,4 @@
-"""How each fault is planted. Every planter gives None where it would change nothing."""
+"""Injectors of faults. Each returns None if it would change nothing."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -20,13 +20,15 @@ from headrace.verification.injected_faults.clean_batch import Day
 Plant = Callable[[Day], RawRows | None]
 FEW, TENTH, NEW = 0.005, 0.1, 0.01  # shares of rows
 STUCK = 6  # readings, one an hour
-_MOST_LEVELS = 0.4  # of the rows; a column with more has names, not levels
-_FEWEST_READINGS = 20  # a station has to have for it to be stuck in the middle of them
+_MOST_LEVELS = 0.4  # of the rows; a column with more holds names, not levels
+_FEWEST_READINGS = 20  # that a station must have, so that it can be stuck in the middle of them
 
 
 def slice_column(contract: Contract) -> str | None:
-    """The column whose levels are tried as slices: the first text of the key, if it takes more
-    than that to tell rows apart by something other than time; else the first text that is no key.
+    """Return the column whose levels are used as slices, None if there is no text column.
+
+    It is the first text column of the key, if the key has further columns besides times; otherwise
+    the first text column that is not in the key.
     """
     texts = [f.name for f in contract.delivered if f.type == "string"]
     moments = {f.name for f in contract.delivered if f.type == "timestamp"}
@@ -35,12 +37,12 @@ def slice_column(contract: Contract) -> str | None:
     return next(iter([*in_key, *(n for n in texts if n not in keys), *texts]), None)
 
 
-def _some(day: Day, share: float, among: list[int] | None = None) -> list[int]:
-    """Rows spread over the batch: the share of it, at least one."""
+def _sample_rows(day: Day, share: float, among: list[int] | None = None) -> list[int]:
+    """Return random rows of the batch: a share of it, at least one row."""
     rows = list(range(day.rows.table.num_rows)) if among is None else among
     count = min(len(rows), ceil(share * day.rows.table.num_rows))
-    chosen = np.random.default_rng(day.number).permutation(len(rows))[:count]
-    return sorted(rows[place] for place in chosen)
+    places = np.random.default_rng(day.number).permutation(len(rows))[:count]
+    return sorted(rows[place] for place in places)
 
 
 def unit(field: Field, conversion: UnitConversion, by: str | None = None) -> Plant:
@@ -49,7 +51,7 @@ def unit(field: Field, conversion: UnitConversion, by: str | None = None) -> Pla
         rows = set(range(len(values)))
         if by is not None:
             level = _level(day, by)
-            rows = {at for at, one in enumerate(day.text(by)) if one == level}
+            rows = {at for at, text in enumerate(day.text(by)) if text == level}
         changed = [
             _converted(field, conversion, text) if at in rows else text
             for at, text in enumerate(values)
@@ -60,20 +62,20 @@ def unit(field: Field, conversion: UnitConversion, by: str | None = None) -> Pla
 
 
 def _level(day: Day, name: str) -> str | None:
-    """One of the levels that the batch has; None if it has none."""
+    """Return one of the batch's levels; None if it has none."""
     levels = _levels(day, name)
     return levels[day.number % len(levels)] if levels else None
 
 
 def _levels(day: Day, name: str) -> list[str]:
-    """The levels of a column; none of one that is a name of each row."""
+    """Return the levels of a column; none for a column that names each row."""
     texts = [text for text in day.text(name) if text is not None]
     levels = sorted(set(texts))
     return levels if len(levels) <= _MOST_LEVELS * len(texts) else []
 
 
 def _converted(field: Field, conversion: UnitConversion, text: str | None) -> str | None:
-    """As a producer would write it: whole numbers stay whole where that keeps their meaning."""
+    """Convert a text as a producer would: whole numbers stay whole if that keeps their meaning."""
     if text is None:
         return None
     value = float(text) * conversion.scale + conversion.offset
@@ -83,7 +85,7 @@ def _converted(field: Field, conversion: UnitConversion, text: str | None) -> st
 
 
 def duplicates(day: Day) -> RawRows | None:
-    return day.adding(day.rows.table.take(pa.array(_some(day, FEW))))
+    return day.adding(day.rows.table.take(pa.array(_sample_rows(day, FEW))))
 
 
 def stale(day: Day) -> RawRows | None:
@@ -100,15 +102,15 @@ def truncation(day: Day) -> RawRows | None:
 
 
 def missing_hours(day: Day) -> RawRows | None:
-    """Three hours in a row that hold most, neither the first nor the last of the slot."""
+    """Drop the three consecutive hours with most rows, not at the edges of the slot."""
     hours = day.hours
     if len(hours) != day.rows.table.num_rows:
         return None
-    there = Counter(hours.tolist())
-    inner = sorted(there)[2:-4]
+    counts = Counter(hours.tolist())
+    inner = sorted(counts)[2:-4]
     if not inner:
         return None
-    first = max(inner, key=lambda h: (there[h] + there[h + 1] + there[h + 2], -h))
+    first = max(inner, key=lambda h: (counts[h] + counts[h + 1] + counts[h + 2], -h))
     return day.taking(np.flatnonzero((hours < first) | (hours >= first + 3)))
 
 
@@ -155,10 +157,10 @@ def epoch(name: str) -> Plant:
 def sentinel(name: str, value: str) -> Plant:
     def planted(day: Day) -> RawRows | None:
         values = day.text(name)
-        there = [at for at, text in enumerate(values) if text is not None]
-        if not there:
+        filled = [at for at, text in enumerate(values) if text is not None]
+        if not filled:
             return None
-        for at in _some(day, FEW, there):
+        for at in _sample_rows(day, FEW, filled):
             values[at] = value
         return day.with_columns({name: values})
 
@@ -166,7 +168,7 @@ def sentinel(name: str, value: str) -> Plant:
 
 
 def sensors(contract: Contract) -> tuple[str, ...]:
-    """Measured columns of a table in which things are observed again and again."""
+    """Return the measured columns of a table with repeated observations."""
     if contract.kind != "state":
         return ()
     keys = set(contract.primary_key)
@@ -178,7 +180,7 @@ def sensors(contract: Contract) -> tuple[str, ...]:
 
 
 def frozen(names: tuple[str, ...]) -> Plant:
-    """One station repeats a reading for six hours; which station, and when, the day decides."""
+    """Let one station repeat a reading for six hours; the day decides which station, and when."""
 
     def planted(day: Day) -> RawRows | None:
         look = day.look
@@ -206,7 +208,9 @@ def new_level(name: str) -> Plant:
         values = day.text(name)
         if not _levels(day, name):
             return None
-        for at in _some(day, NEW, [at for at, text in enumerate(values) if text is not None]):
+        for at in _sample_rows(
+            day, NEW, [at for at, text in enumerate(values) if text is not None]
+        ):
             values[at] = "QQ" if len(values[at] or "") <= 2 else "QQQ"
         return day.with_columns({name: values})
 
@@ -224,15 +228,15 @@ def recoding(name: str) -> Plant:
     return planted
 
 
-def swap(one: str, other: str) -> Plant:
+def swap(first: str, second: str) -> Plant:
     def planted(day: Day) -> RawRows | None:
-        return day.with_columns({one: day.text(other), other: day.text(one)})
+        return day.with_columns({first: day.text(second), second: day.text(first)})
 
     return planted
 
 
 def rename(names: tuple[str, ...]) -> Plant:
-    """To names that say nothing, in an order that says nothing."""
+    """Rename columns to meaningless names, in a meaningless order."""
 
     def planted(day: Day) -> RawRows | None:
         new = {name: f"field_{n + 1:02d}" for n, name in enumerate(sorted(names, key=_mixed))}
@@ -245,7 +249,7 @@ def rename(names: tuple[str, ...]) -> Plant:
 
 
 def renamed_to(names: tuple[str, ...]) -> dict[str, str]:
-    """What `rename` calls each of these columns."""
+    """Return the names that `rename` gives to these columns."""
     return {name: f"field_{n + 1:02d}" for n, name in enumerate(sorted(names, key=_mixed))}
 
 

@@ -1,4 +1,4 @@
-"""The catalogue of faults over a project's tables, each in a process of its own."""
+"""Catalogue of faults over a project's tables, each table in its own process."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,22 +16,22 @@ from headrace.pipeline.load import make_deliveries, slots_of, table_groups
 from headrace.sources.rows import RawRows
 from headrace.verification.injected_faults.run import measure
 
-_TICKS: list["Queue[tuple[str, str]]"] = []  # of a process that measures: the one it reports to
+_TICKS: list["Queue[tuple[str, str]]"] = []  # of a worker process: the queue it reports to
 
 
 @dataclass(frozen=True)
 class Task:
-    """One table's part of the work, as it goes to another process."""
+    """One table's part of the work, as it is sent to a worker process."""
 
     group: str
     table: str
-    every: int
-    whole: bool
+    stride: int
+    all_variants: bool
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """What comes back of a task: `faults` as JSON values, verdicts on the clean slots in order."""
+    """Results of a task: `faults` as JSON values, verdicts on the clean slots in order."""
 
     faults: list[dict[str, Any]]
     verdicts: dict[str, str]
@@ -39,47 +39,51 @@ class Gathered:
 
 
 def run_faults(
-    *, table: str | None = None, every: int = 1, whole: bool = False
+    *, table: str | None = None, stride: int = 1, all_variants: bool = False
 ) -> dict[str, list[dict[str, Any]]]:
-    """`faults`: by fault and table how often planted, detected, named; `clean`: alarms by source.
+    """Return `faults`, counts by fault and table, and `clean`, alarms by source without faults.
 
     Args:
-        table: only this one; all tables with days of all groups by default.
-        every: plant on every n-th day only.
-        whole: every variant of every fault on every day; else a day has one of each kind, in turn.
+        table: only this one; by default all tables with daily slots.
+        stride: inject on every n-th day only.
+        all_variants: inject every variant of every fault on every day; else a day has one of each
+            kind, in turn.
     """
     make_deliveries()
     groups = table_groups()
     tasks = [
-        Task(name, one.name, every, whole)
+        Task(name, group_table.name, stride, all_variants)
         for name, tables in groups.items()
-        for one in tables
-        if one.partitioned and table in {None, one.name}
+        for group_table in tables
+        if group_table.partitioned and table in {None, group_table.name}
     ]
-    found = dict(zip(tasks, _measured(tasks), strict=True))
-    faults = [fault for gathered in found.values() for fault in gathered.faults]
-    return {"faults": faults, "clean": [_clean(name, found) for name in groups if _of(name, found)]}
+    by_task = dict(zip(tasks, _measured(tasks), strict=True))
+    faults = [fault for gathered in by_task.values() for fault in gathered.faults]
+    return {
+        "faults": faults,
+        "clean": [_clean(name, by_task) for name in groups if _of(name, by_task)],
+    }
 
 
-def _of(group: str, found: dict[Task, Gathered]) -> list[Gathered]:
-    return [measured for task, measured in found.items() if task.group == group]
+def _of(group: str, by_task: dict[Task, Gathered]) -> list[Gathered]:
+    return [measured for task, measured in by_task.items() if task.group == group]
 
 
-def _clean(group: str, found: dict[Task, Gathered]) -> dict[str, Any]:
-    """Days on which any table of the group had the verdict; only days with enough history count."""
+def _clean(group: str, by_task: dict[Task, Gathered]) -> dict[str, Any]:
+    """Count days by verdict on any table of the group; only days with enough history count."""
     by_day: dict[str, set[str]] = {}
-    for measured in _of(group, found):
+    for measured in _of(group, by_task):
         for slot in list(measured.verdicts)[_skipped(measured) :]:
             by_day.setdefault(slot, set()).add(measured.verdicts[slot])
     blocked = [day for day, verdicts in by_day.items() if verdicts & {"BLOCK", "ERROR"}]
     warned = [day for day, verdicts in by_day.items() if "WARN" in verdicts and day not in blocked]
-    kept = [day for day, verdicts in by_day.items() if "QUARANTINE" in verdicts]
+    quarantined = [day for day, verdicts in by_day.items() if "QUARANTINE" in verdicts]
     return {
         "source": group,
         "days": len(by_day),
         "block_days": len(blocked),
         "warn_days": len(warned),
-        "quarantine_days": len(kept),
+        "quarantine_days": len(quarantined),
         "blocked": sorted(blocked),
         "warned": sorted(warned),
     }
@@ -96,27 +100,27 @@ def _measured(tasks: Sequence[Task]) -> list[Gathered]:
     workers = max(min(len(tasks), os.cpu_count() or 1), 1)
     with ProcessPoolExecutor(workers, context, _report_to, (ticks,)) as pool:
         running = [pool.submit(_measure, task) for task in tasks]
-        _tell(tasks, running, ticks)
+        _report_progress(tasks, running, ticks)
         return [future.result() for future in running]
 
 
 def _report_to(ticks: "Queue[tuple[str, str]]") -> None:
-    """What each process starts with: where it says which slot is done."""
+    """Initialize a worker process with the queue to which it reports finished slots."""
     _TICKS.append(ticks)
 
 
-def _tell(
+def _report_progress(
     tasks: Sequence[Task], running: Sequence[Future[Gathered]], ticks: "Queue[tuple[str, str]]"
 ) -> None:
-    done = dict.fromkeys((task.table for task in tasks), 0)
+    completed = dict.fromkeys((task.table for task in tasks), 0)
     slots = {t.name: len(slots_of(name, t)) for name, ts in table_groups().items() for t in ts}
     while not all(future.done() for future in running) or not ticks.empty():
         try:
             table, slot = ticks.get(timeout=0.5)
         except Empty:
             continue
-        done[table] += 1
-        report(table, done[table], slots[table], slot)
+        completed[table] += 1
+        report(table, completed[table], slots[table], slot)
 
 
 def _measure(task: Task) -> Gathered:
@@ -125,16 +129,16 @@ def _measure(task: Task) -> Gathered:
         table.suite,
         table.contract,
         batches(table, slots_of(task.group, table)),
-        every=task.every,
-        whole=task.whole,
-        told=lambda slot: _TICKS[0].put((task.table, slot)),
+        stride=task.stride,
+        all_variants=task.all_variants,
+        on_slot=lambda slot: _TICKS[0].put((task.table, slot)),
     )
     faults = [count.document(task.table) for count in measured.counts if count.injected]
     return Gathered(faults, measured.verdicts, measured.evaluable)
 
 
 def batches(table: Table, slots: Iterable[str]) -> Iterator[tuple[str, RawRows]]:
-    """What the table's source shows for each slot; of several deliveries the last."""
+    """Yield the table's delivered rows for each slot; of several deliveries the last."""
     for slot in slots:
         deliveries = table.source.deliveries(slot)
         if deliveries:

@@ -1,7 +1,7 @@
-"""Planting the catalogue in one table's batches, day by day, and counting what the gate says.
+"""Injection of the catalogue in one table's batches, day by day, and counts of what the gate says.
 
-The same functions judge as in a run; only the store is left out: each batch is held against the
-clean ones before it, which are profiled as they go by.
+The functions that judge are those of a run, but without the store: each batch is compared with the
+earlier clean ones, which are profiled on the way.
 """
 
 from collections import defaultdict
@@ -25,17 +25,17 @@ from headrace.verification.injected_faults.clean_batch import Day
 from headrace.verification.injected_faults.injectors import renamed_to
 
 Batches = Iterable[tuple[str, RawRows]]  # (slot, rows) in the order of slots
-Told = Callable[[str], None]
+SlotCallback = Callable[[str], None]
 
 
 @dataclass
 class Count:
-    """One fault of one table: on how many days planted, detected, and named right."""
+    """Counts of one fault of one table: days on which it was injected, detected, identified."""
 
     fault: Fault
     injected: int = 0
     detected: int = 0
-    named: int = 0
+    identified: int = 0
     missed: list[str] = field(default_factory=list)
 
     def document(self, table: str) -> dict[str, Any]:
@@ -45,7 +45,7 @@ class Count:
             "table": table,
             "injected": self.injected,
             "detected": self.detected,
-            "named": self.named,
+            "named": self.identified,
             "keyed": self.fault.keyed,
             "missed": self.missed[:5],
         }
@@ -53,7 +53,7 @@ class Count:
 
 @dataclass
 class Measured:
-    """What one table's batches gave; `verdicts` of the clean ones by slot."""
+    """Results of one table's batches; `verdicts` on the clean ones by slot."""
 
     counts: list[Count]
     verdicts: dict[str, str] = field(default_factory=dict)
@@ -61,8 +61,8 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A batch through contract, gate and detection."""
+class _GateOutcome:
+    """Results of contract, gate and change detection for one batch."""
 
     look: BatchView
     judgement: Judgement
@@ -70,24 +70,29 @@ class _Seen:
     marks: Mapping[str, float]
 
     @property
-    def told(self) -> set[str]:
-        """What the gate says of it, to compare with what it says of the clean batch."""
+    def reports(self) -> set[str]:
+        """Failed checks and findings, to compare with those of the clean batch."""
         return {r.id for r in self.judgement.failed} | {f.sentence for f in self.findings}
 
 
 def measure(
-    suite: Suite, contract: Contract, batches: Batches, *, every: int = 1, whole: bool = False,
-    told: Told | None = None,
-) -> Measured:  # fmt: skip
-    """Plant faults in every `every`-th batch that has enough history.
+    suite: Suite,
+    contract: Contract,
+    batches: Batches,
+    *,
+    stride: int = 1,
+    all_variants: bool = False,
+    on_slot: SlotCallback | None = None,
+) -> Measured:
+    """Inject faults in every `stride`-th batch that has enough history.
 
     Args:
         suite: of the table.
         contract: of the table.
         batches: clean ones.
-        every: 1 for all of them.
-        whole: every variant of a kind on every day; else each day has one of them, in turn.
-        told: called with each slot that is done.
+        stride: 1 for all of them.
+        all_variants: every variant of a kind on every day; else each day has one of them, in turn.
+        on_slot: called with each slot that is finished.
     """
     faults = faults_of(contract)
     result = Measured([Count(fault) for fault in faults])
@@ -97,22 +102,22 @@ def measure(
         rows = declared_names(contract, delivered)
         clean = _look(suite, contract, reference, slot, rows)
         result.verdicts[slot] = clean.judgement.verdict.value
-        if reference.batches >= LEAST_HISTORY and number % every == 0:
+        if reference.batches >= LEAST_HISTORY and number % stride == 0:
             result.evaluable.append(slot)
             conformed = conform(contract, rows, slot)
             day = Day(contract, slot, number, rows, conformed, clean.look, before)
-            for count in result.counts if whole else _of_today(turns):
+            for count in result.counts if all_variants else _of_today(turns):
                 _plant(suite, count, day, clean, reference)
         if clean.judgement.verdict.publishes:
             reference.add(replace(profile_of(clean.look, slot), marks=clean.marks))
         before = rows
-        if told is not None:
-            told(slot)
+        if on_slot is not None:
+            on_slot(slot)
     return result
 
 
 def declared_names(contract: Contract, rows: RawRows) -> RawRows:
-    """The same rows with the contract's name for each column that came under an alias."""
+    """Return the rows with the contract's names for columns that came under an alias."""
     names = {alias: field.name for field in contract.delivered for alias in field.aliases}
     columns = tuple(names.get(name, name) for name in rows.table.column_names)
     if len(set(columns)) < len(columns):
@@ -121,7 +126,7 @@ def declared_names(contract: Contract, rows: RawRows) -> RawRows:
 
 
 def _turns(counts: list[Count]) -> list[Iterator[Count]]:
-    """The variants of each kind, those with and those without an explanation, for ever in turn."""
+    """Return endless cycles through the variants of each kind, keyed and not keyed ones apart."""
     groups: Mapping[tuple[str, bool], list[Count]] = defaultdict(list)
     for count in counts:
         groups[count.fault.kind, count.fault.keyed].append(count)
@@ -132,37 +137,39 @@ def _of_today(turns: list[Iterator[Count]]) -> list[Count]:
     return [next(turn) for turn in turns]
 
 
-def _look(suite: Suite, contract: Contract, reference: Baseline, slot: str, rows: RawRows) -> _Seen:
+def _look(
+    suite: Suite, contract: Contract, reference: Baseline, slot: str, rows: RawRows
+) -> _GateOutcome:
     conformed = conform(contract, rows, slot)
     judgement = judge(suite, contract, conformed)
     look = look_at(contract, rows, conformed, slot)
     refused = conformed.table is None or conformed.bad_rows
-    found = examine(look, reference, delivered_texts(rows, look) if refused else {})
-    whole = judgement.also(results_of(found.findings, suite, look))
-    return _Seen(look, whole, found.findings, found.marks)
+    drift = examine(look, reference, delivered_texts(rows, look) if refused else {})
+    combined = judgement.also(results_of(drift.findings, suite, look))
+    return _GateOutcome(look, combined, drift.findings, drift.marks)
 
 
-def _plant(suite: Suite, count: Count, day: Day, clean: _Seen, reference: Baseline) -> None:
+def _plant(suite: Suite, count: Count, day: Day, clean: _GateOutcome, reference: Baseline) -> None:
     bad = count.fault.plant(day)
     if bad is None:
         return
     count.injected += 1
-    seen = _look(suite, day.contract, reference, day.slot, bad)
-    worse = seen.judgement.verdict.gravity > Verdict.PASS.gravity or bool(seen.findings)
-    count.detected += worse and bool(seen.told - clean.told)
-    if is_named(count.fault, day.contract, seen.findings):
-        count.named += 1
+    faulty = _look(suite, day.contract, reference, day.slot, bad)
+    worse = faulty.judgement.verdict.gravity > Verdict.PASS.gravity or bool(faulty.findings)
+    count.detected += worse and bool(faulty.reports - clean.reports)
+    if is_named(count.fault, day.contract, faulty.findings):
+        count.identified += 1
     else:
-        found = ", ".join(f"{f.kind} {'+'.join(f.columns)}" for f in seen.findings[:3])
-        count.missed.append(f"{day.slot}: {found or 'nothing named'}")
+        summary = ", ".join(f"{f.kind} {'+'.join(f.columns)}" for f in faulty.findings[:3])
+        count.missed.append(f"{day.slot}: {summary or 'nothing named'}")
 
 
 def is_named(fault: Fault, contract: Contract, findings: Iterable[DriftFinding]) -> bool:
-    """Whether the right name was given, for the right columns, with the right evidence."""
+    """Return True if a finding has the fault's kind, columns and evidence."""
     if fault.kind == "rename":
-        wanted = renamed_to(fault.columns or tuple(f.name for f in contract.delivered))
-        found = {f.evidence["old"]: f.evidence["new"] for f in findings if f.kind == "rename"}
-        return found == wanted
+        expected = renamed_to(fault.columns or tuple(f.name for f in contract.delivered))
+        renames = {f.evidence["old"]: f.evidence["new"] for f in findings if f.kind == "rename"}
+        return renames == expected
     return any(
         f.kind == fault.kind
         and set(fault.columns) <= set(f.columns)

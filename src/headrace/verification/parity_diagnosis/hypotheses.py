@@ -1,8 +1,8 @@
-"""The cause of a difference, by hypothesis: the wrong rule that gives what was observed.
+"""Causes of differences, by hypothesis: the wrong rule that reproduces the observed values.
 
-A value that two sides disagree on is computed a third time by the oracle, which settles who is
-right. The side that is wrong is then recomputed under one named wrong rule after the other. A rule
-that gives every observed value, where the sides differ and where they agree, is the cause.
+If two sides disagree on a value, the oracle computes it a third time and decides who is right. The
+wrong side is then recomputed under one named wrong rule after the other. A rule that reproduces
+every observed value, where the sides differ and where they agree, is the cause.
 """
 
 import math
@@ -25,16 +25,16 @@ _FAR = 2**62
 
 @dataclass(frozen=True)
 class Case:
-    """One view at one point, with all that may have made its values.
+    """One view at one point, with all rows that its values may depend on.
 
     Attributes:
-        view: what was asked for.
+        view: the requested view.
         rows: every version, in the order of arrival, of the keys that can matter.
         shape: of the view's table.
         spine: the entity's columns and `t` (int microseconds).
         mode: of the frame.
-        frontier: up to when the serving path had been given the history; microseconds.
-        extra: rows that the gate held back.
+        frontier: publication time up to which the serving path had the history; microseconds.
+        extra: rows that the gate quarantined.
     """
 
     view: FeatureView | Lookup
@@ -52,10 +52,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Observed:
-    """What one side gave for a case; `differs`: the other side gave something else."""
+    """Values that one side computed for a case; `differs`: the other side has other values."""
 
     case: Case
-    got: Mapping[str, Any]
+    outputs: Mapping[str, Any]
     differs: bool = True
 
     @cached_property
@@ -65,15 +65,15 @@ class Observed:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A wrong rule: `answer(case, parameter)` is what it would give.
+    """Wrong rule: `answer(case, parameter)` returns the values that it would compute.
 
-    `parameters` proposes values of its unknown (a lag, a tile size) for the cases at hand. `close`:
-    the rule fixes values only up to the order of float operations, so they are compared as such.
-    `limit`: the rule keeps the rows for which this lies below its unknown, which is searched for.
+    `parameters` proposes values of its unknown (a lag, a tile size) for the given cases. `close`:
+    the rule leaves the order of float operations open, so values are compared with a tolerance.
+    `limit`: the rule keeps the rows for which this is below its unknown, which is searched for.
     """
 
     name: str
-    says: str
+    description: str
     answer: Callable[[Case, Any], dict[str, Any]]
     parameters: Callable[[Sequence[Case]], Iterable[Any]] = field(default=lambda _: (None,))
     close: bool = False
@@ -82,7 +82,7 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Cause:
-    """`name` of the wrong rule, whose `side` it is, its parameter, and how many points it made."""
+    """Name of a wrong rule, the `side` that follows it, its parameter, and its number of points."""
 
     name: str
     side: Side
@@ -94,73 +94,77 @@ class Cause:
 
 
 def answer(case: Case) -> dict[str, Any]:
-    """The oracle's values for a case."""
-    one = oracle.lookup_row if isinstance(case.view, Lookup) else oracle.view_row
-    found = one(case.view, case.rows, case.shape, case.spine, case.mode)  # type: ignore[arg-type]
-    return {name: value for name, (value, _) in found.items()}
+    """Return the oracle's values for a case."""
+    evaluate = oracle.lookup_row if isinstance(case.view, Lookup) else oracle.view_row
+    outputs = evaluate(case.view, case.rows, case.shape, case.spine, case.mode)  # type: ignore[arg-type]
+    return {name: value for name, (value, _) in outputs.items()}
 
 
 def name_cause(
     observed: Sequence[Observed], hypotheses: Sequence[Hypothesis]
 ) -> tuple[str, str] | None:
-    """Name and parameter of the first hypothesis that gives all observed values; None if none."""
+    """Return the first hypothesis that reproduces all values, and its parameter; None if none."""
     ordered = sorted(observed, key=lambda observed: not observed.differs)
-    cases = [one.case for one in ordered]
+    cases = [observation.case for observation in ordered]
     for hypothesis in hypotheses:
         proposed = (
             _limits(hypothesis, ordered) if hypothesis.limit else hypothesis.parameters(cases)
         )
         for parameter in dict.fromkeys(proposed):
-            if all(_gives(hypothesis, parameter, one) for one in ordered):
-                detail = "" if parameter is None else _shown(parameter)
+            if all(_reproduces(hypothesis, parameter, observation) for observation in ordered):
+                detail = "" if parameter is None else _parameter_text(parameter)
                 return hypothesis.name, detail
     return None
 
 
 def _limits(hypothesis: Hypothesis, observed: Sequence[Observed]) -> list[int]:
-    """Values of the unknown that fit the cases, found by narrowing: few cases leave few ranges.
+    """Return values of the unknown that fit the cases, by narrowing its range case by case.
 
-    Between two neighbouring values of `limit` over a case's rows its answer does not change.
+    Between two neighbouring values of `limit` over a case's rows the answer does not change.
     """
     assert hypothesis.limit is not None
     ranges = [(-_FAR, _FAR)]
-    for one in observed:
-        steps = sorted({hypothesis.limit(one.case, row) for row in one.case.rows})
-        kept = []
+    for observation in observed:
+        steps = sorted({hypothesis.limit(observation.case, row) for row in observation.case.rows})
+        narrowed = []
         for low, high in ranges:
             cuts = [low, *(step for step in steps if low < step < high), high]
             # Rows are kept where limit < unknown: the unknown lies in (cut, next cut].
-            kept += [(a, b) for a, b in pairwise(cuts) if _gives(hypothesis, b, one)]
-        ranges = kept
+            narrowed += [
+                (a, b) for a, b in pairwise(cuts) if _reproduces(hypothesis, b, observation)
+            ]
+        ranges = narrowed
         if not ranges:
             break
     return [high for _, high in ranges]
 
 
-def _gives(hypothesis: Hypothesis, parameter: object, observed: Observed) -> bool:
+def _reproduces(hypothesis: Hypothesis, parameter: object, observed: Observed) -> bool:
     try:
-        made = hypothesis.answer(observed.case, parameter)
-    except HeadraceError:  # the altered case is none that could be: a filter finer than the scale
+        computed = hypothesis.answer(observed.case, parameter)
+    except HeadraceError:  # an impossible case: a filter finer than the scale
         return False
-    same = close if hypothesis.close else equal
-    return all(same(made[name], value) for name, value in observed.got.items())
+    matches = close if hypothesis.close else equal
+    return all(matches(computed[name], value) for name, value in observed.outputs.items())
 
 
-def equal(one: object, other: object) -> bool:
-    """To the bit: 1 is not 1.0, and -0.0 is not 0.0."""
-    return repr(one) == repr(other)
+def equal(left: object, right: object) -> bool:
+    """Compare to the bit: 1 is not 1.0, and -0.0 is not 0.0."""
+    return repr(left) == repr(right)
 
 
-def close(one: object, other: object) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-6)
-    return equal(one, other)
+def close(left: object, right: object) -> bool:
+    if isinstance(left, float) and isinstance(right, float):
+        return math.isclose(left, right, rel_tol=1e-6, abs_tol=1e-6)
+    return equal(left, right)
 
 
 def wrong_side(served: Observed, trained: Observed) -> Side | None:
-    """Who disagrees with the oracle; None if neither does."""
-    for side, one in (("serving", served), ("training", trained)):
-        if not all(equal(one.right[name], value) for name, value in one.got.items()):
+    """Return the side that disagrees with the oracle; None if neither does."""
+    for side, observation in (("serving", served), ("training", trained)):
+        if not all(
+            equal(observation.right[name], value) for name, value in observation.outputs.items()
+        ):
             return "serving" if side == "serving" else "training"
     return None
 
@@ -168,9 +172,9 @@ def wrong_side(served: Observed, trained: Observed) -> Side | None:
 def explain(
     pairs: Sequence[tuple[Observed, Observed]], hypotheses: Sequence[Hypothesis]
 ) -> list[Cause]:
-    """Causes of the differences between (served, trained) pairs, each of the same case.
+    """Return causes of the differences between (served, trained) pairs, each of the same case.
 
-    One cause for everything is looked for first, then one for each view alone.
+    One cause for all views is sought first, then one for each view.
     """
     causes: list[Cause] = []
     sides: dict[Side, list[Observed]] = {"serving": [], "training": []}
@@ -182,8 +186,8 @@ def explain(
             guilty[side] = True
     for side, is_guilty in guilty.items():
         if is_guilty:
-            # Where the other side alone is wrong, this one's value is right, and must be explained
-            # too: a rule gives the observed bytes everywhere or it is not the rule.
+            # A cause must also reproduce this side's right values: a rule gives the observed bytes
+            # everywhere, or it is not the rule.
             causes += _explain_side(side, sides[side], hypotheses)
     return causes
 
@@ -191,15 +195,19 @@ def explain(
 def _explain_side(
     side: Side, observed: Sequence[Observed], hypotheses: Sequence[Hypothesis]
 ) -> list[Cause]:
-    if found := name_cause(observed, hypotheses):
-        return [Cause(found[0], side, found[1], sum(one.differs for one in observed))]
+    if cause := name_cause(observed, hypotheses):
+        return [
+            Cause(cause[0], side, cause[1], sum(observation.differs for observation in observed))
+        ]
     causes: dict[tuple[str, str], int] = {}
-    for name in dict.fromkeys(one.case.view.name for one in observed if one.differs):
-        part = [one for one in observed if one.case.view.name == name]
+    for name in dict.fromkeys(
+        observation.case.view.name for observation in observed if observation.differs
+    ):
+        part = [observation for observation in observed if observation.case.view.name == name]
         key = name_cause(part, hypotheses) or (UNEXPLAINED, f"view {name}")
-        causes[key] = causes.get(key, 0) + sum(one.differs for one in part)
+        causes[key] = causes.get(key, 0) + sum(observation.differs for observation in part)
     return [Cause(name, side, detail, points) for (name, detail), points in causes.items()]
 
 
-def _shown(parameter: object) -> str:
+def _parameter_text(parameter: object) -> str:
     return parameter if isinstance(parameter, str) else repr(parameter)

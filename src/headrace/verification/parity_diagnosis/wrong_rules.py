@@ -1,7 +1,7 @@
-"""Wrong rules that systems are known to follow, each over the oracle. Order is preference.
+"""Wrong rules that systems are known to follow, in order of preference.
 
-A rule is the oracle over altered rows, windows or times wherever that can say it. Unknowns, such as
-how far behind a store was, are tried at the values at which some case would change.
+If possible, a rule is the oracle over changed rows, windows or times. Unknowns, such as the lag of
+a store, are tried at the values at which some case would change.
 """
 
 import math
@@ -29,38 +29,38 @@ _CLOCKS = [sign * step for step in (1, 5, 10, 30, 60, 120, 300, 600, 900) for si
 _LENGTHS = [n * HOUR for n in (1, 2, 3, 6, 12, 24, 48, 72, 168, 336, 672)]
 
 
-# Altered cases
+# Changed cases
 
 
 def _by_rows(alter: Callable[[Case, Any], Sequence[Row]]) -> Callable[[Case, Any], Answer]:
-    return lambda case, given: answer(replace(case, rows=alter(case, given)))
+    return lambda case, parameter: answer(replace(case, rows=alter(case, parameter)))
 
 
 def _by_row(alter: Callable[[Row, Any], Row]) -> Callable[[Case, Any], Answer]:
-    return _by_rows(lambda case, given: [alter(row, given) for row in case.rows])
+    return _by_rows(lambda case, parameter: [alter(row, parameter) for row in case.rows])
 
 
 def _by_window(alter: Callable[[Case, Window, Any], Window]) -> Callable[[Case, Any], Answer]:
-    def wrong(case: Case, given: Any) -> Answer:  # noqa: ANN401 - each rule has its own unknown
+    def wrong(case: Case, parameter: Any) -> Answer:  # noqa: ANN401 - each rule has its own unknown
         if isinstance(case.view, Lookup):
             return answer(case)
-        features = [replace(f, window=alter(case, f.window, given)) for f in case.view.features]
+        features = [replace(f, window=alter(case, f.window, parameter)) for f in case.view.features]
         return answer(replace(case, view=replace(case.view, features=tuple(features))))
 
     return wrong
 
 
 def _by_feature(rows: Callable[[Case, Any, Any], Case]) -> Callable[[Case, Any], Answer]:
-    """Each feature of a view over a case of its own."""
+    """Return a rule that computes each feature of a view over its own case."""
 
-    def wrong(case: Case, given: Any) -> Answer:  # noqa: ANN401
+    def wrong(case: Case, parameter: Any) -> Answer:  # noqa: ANN401
         if isinstance(case.view, Lookup):
             return answer(case)
-        found: Answer = {}
+        outputs: Answer = {}
         for feature in case.view.features:
-            alone = replace(case, view=replace(case.view, features=(feature,)))
-            found |= answer(rows(alone, feature, given))
-        return found
+            single = replace(case, view=replace(case.view, features=(feature,)))
+            outputs |= answer(rows(single, feature, parameter))
+        return outputs
 
     return wrong
 
@@ -82,14 +82,14 @@ def usable(row: Row, case: Case) -> int:
 
 
 def _arrived(case: Case, rows: Iterable[Row]) -> Case:
-    """Every row a thing of its own, in the order of arrival."""
+    """Return a case in which every row has its own key, in the order of arrival."""
     numbered = [{**row, "_arrival": n} for n, row in enumerate(rows)]
     shape = replace(case.shape, primary_key=("_arrival",), sequence=None)
     return replace(case, rows=numbered, shape=shape)
 
 
 def _final(case: Case, until: int = _NEVER) -> list[Row]:
-    """The versions that stand in the end, known since ever."""
+    """Return the final versions, as if they had always been known."""
     return [
         {**row, "known_at": _LONG_AGO, "committed_at": _LONG_AGO}
         for row in oracle.resolve(case.rows, case.shape, until, case.mode)
@@ -105,17 +105,17 @@ def _index_by_entity(case: Case, _: object) -> Answer:
 
 
 def _first_known(case: Case, _: object) -> list[Row]:
-    """Tables overwritten by corrections, which keep the dates of what they corrected."""
+    """Return tables overwritten by corrections, which keep the dates of the corrected rows."""
     first: dict[tuple[Any, ...], Row] = {}
     for row in case.rows:
         key = oracle.primary_key(row, case.shape)
         if key not in first or usable(row, case) < usable(first[key], case):
             first[key] = row
-    found = []
+    versions = []
     for row in oracle.resolve(case.rows, case.shape, _NEVER, case.mode):
         dates = first[oracle.primary_key(row, case.shape)]
-        found.append({**row, **{name: dates[name] for name in _dates(row)}})
-    return found
+        versions.append({**row, **{name: dates[name] for name in _dates(row)}})
+    return versions
 
 
 def _dates(row: Row) -> list[str]:
@@ -123,12 +123,12 @@ def _dates(row: Row) -> list[str]:
 
 
 def _filtered_first(case: Case, feature: Any, _: object) -> Case:  # noqa: ANN401
-    kept = [row for row in case.rows if oracle.passes_filter(feature.where, row, case.shape)]
-    return replace(case, rows=kept) if conditions_of(feature.where) else case
+    filtered = [row for row in case.rows if oracle.passes_filter(feature.where, row, case.shape)]
+    return replace(case, rows=filtered) if conditions_of(feature.where) else case
 
 
 def _ties_by_arrival(case: Case, _: object) -> Answer:
-    """Rows of one moment in the order in which they came."""
+    """Order rows of the same moment by arrival."""
     return answer(_arrived(case, oracle.resolve(case.rows, case.shape, case.t, case.mode)))
 
 
@@ -137,7 +137,7 @@ def _without_tombstones(case: Case, _: object) -> list[Row]:
 
 
 def _tile_bound(case: Case, feature: Any, tile: int) -> Case:  # noqa: ANN401
-    """Whole tiles as they stand in the store, the rest as known at t."""
+    """Take complete tiles as they are in the store, the rest as known at t."""
     start = -(-(case.t + feature.window.a) // tile) * tile
     end = (case.t + feature.window.b) // tile * tile
     edges = [
@@ -151,12 +151,12 @@ def _tile_bound(case: Case, feature: Any, tile: int) -> Case:  # noqa: ANN401
 
 def _nulls_match(case: Case, _: object) -> Answer:
     names = set(case.view.entity)
-    rows = [{n: _named(v) if n in names else v for n, v in row.items()} for row in case.rows]
-    spine = {n: v if n == "t" else _named(v) for n, v in case.spine.items()}
+    rows = [{n: _null_as_text(v) if n in names else v for n, v in row.items()} for row in case.rows]
+    spine = {n: v if n == "t" else _null_as_text(v) for n, v in case.spine.items()}
     return answer(replace(case, rows=rows, spine=spine))
 
 
-def _named(value: object) -> object:
+def _null_as_text(value: object) -> object:
     return "(null)" if value is None else value
 
 
@@ -175,7 +175,7 @@ def _zero(case: Case, name: str) -> float | int | None:
 
 
 def _unscaled(case: Case, _: object) -> Answer:
-    """Stored integers taken for values in their unit."""
+    """Take stored integers for values in their unit."""
     columns = {
         name: replace(column, scale=0 if column.scale is not None else None)
         for name, column in case.shape.columns.items()
@@ -197,7 +197,7 @@ def _no_null(case: Case, name: str, value: Any) -> Any:  # noqa: ANN401
 
 
 def _type_of(case: Case, name: str) -> str:
-    """Of an output of the case's view."""
+    """Return the type of an output of the case's view."""
     if isinstance(case.view, Lookup):
         kinds = [case.shape.columns[column].output_type for column in case.view.columns]
     else:
@@ -212,17 +212,17 @@ def _population_std(case: Case, _: object) -> Answer:
         Count(f.column, f.window, f.where, f.name) if isinstance(f, Std) else f
         for f in case.view.features
     )
-    found, n = answer(case), answer(replace(case, view=replace(case.view, features=counts)))
+    outputs, n = answer(case), answer(replace(case, view=replace(case.view, features=counts)))
     for feature in case.view.features:
         name = f"{case.view.name}__{feature.name}"
         if isinstance(feature, Std) and n[name]:
-            spread = found[name] or 0.0
-            found[name] = spread * math.sqrt((n[name] - 1) / n[name])
-    return found
+            spread = outputs[name] or 0.0
+            outputs[name] = spread * math.sqrt((n[name] - 1) / n[name])
+    return outputs
 
 
 def _in_zone(row: Row, name: str) -> Row:
-    """The local clock of `name` read as if it were UTC."""
+    """Read the local clock of zone `name` as if it were UTC."""
     moment = _EPOCH + timedelta(microseconds=row["event_time"])
     offset = moment.astimezone(ZoneInfo(name)).utcoffset() or timedelta()
     return {**row, "event_time": row["event_time"] + offset // timedelta(microseconds=1)}
@@ -237,7 +237,7 @@ def _cut(*names: str) -> Callable[[Row, int], Row]:
 
 
 def _truncated(case: Case, unit: int) -> Answer:
-    """Every time, the prediction's too."""
+    """Truncate every time, including the prediction time."""
     cut = _cut("event_time", "known_at", "committed_at")
     rows = [cut(row, unit) for row in case.rows]
     return answer(_at(replace(case, rows=rows), case.t // unit * unit))
@@ -254,14 +254,14 @@ def _raised_window(case: Case, window: Window, tile: int) -> Window:
 
 
 def _floored_both(case: Case, window: Window, tile: int) -> Window:
-    a, b = ((case.t + one) // tile * tile - case.t for one in (window.a, window.b))
+    a, b = ((case.t + edge) // tile * tile - case.t for edge in (window.a, window.b))
     return _window(a, b) if a < b else window
 
 
 # Unknowns
 
 
-def _one_of(*values: object) -> Callable[[Sequence[Case]], Iterable[Any]]:
+def _candidates(*values: object) -> Callable[[Sequence[Case]], Iterable[Any]]:
     return lambda _: values
 
 
@@ -269,10 +269,10 @@ _HALF_HOURS = [sign * n * 30 * MINUTE for n in range(1, 29) for sign in (1, -1)]
 _TIMES = ("event_time", "known_at", "committed_at")
 
 
-def _kept_below(name: str, says: str, limit: Callable[[Case, Row], int]) -> Hypothesis:
-    """Rows count only while something about them lies below a limit that is not known."""
-    wrong = _by_rows(lambda case, most: [row for row in case.rows if limit(case, row) < most])
-    return Hypothesis(name, says, wrong, limit=limit)
+def _kept_below(name: str, description: str, limit: Callable[[Case, Row], int]) -> Hypothesis:
+    """Return a rule that counts rows only while `limit` is below an unknown bound."""
+    wrong = _by_rows(lambda case, bound: [row for row in case.rows if limit(case, row) < bound])
+    return Hypothesis(name, description, wrong, limit=limit)
 
 
 HYPOTHESES: tuple[Hypothesis, ...] = (
@@ -284,12 +284,12 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     Hypothesis(
         "exclusive start",
         "a window leaves out an event at exactly its start",
-        _by_window(lambda _, w, moved: _window(w.a + 1, w.b + moved)),
-        _one_of(0, 1),
+        _by_window(lambda _, w, shift: _window(w.a + 1, w.b + shift)),
+        _candidates(0, 1),
     ),
     Hypothesis(
         "index by entity",
-        "a version that moved to another entity left the old one standing",
+        "a version that moved to another entity did not replace the old one",
         _index_by_entity,
     ),
     Hypothesis(
@@ -351,27 +351,31 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     Hypothesis(
         "millisecond truncation",
         "times were cut to milliseconds",
-        lambda case, which: _truncated(case, 1000) if which is None else _cut_rows(case, which),
-        _one_of(None, ("event_time",), ("event_time", "known_at"), _TIMES),
+        lambda case, columns: (
+            _truncated(case, 1000) if columns is None else _cut_rows(case, columns)
+        ),
+        _candidates(None, ("event_time",), ("event_time", "known_at"), _TIMES),
     ),
     Hypothesis(
         "second truncation",
         "times were cut to seconds",
         _by_row(_cut("event_time")),
-        _one_of(SECOND),
+        _candidates(SECOND),
     ),
-    Hypothesis("wrong zone", "a local clock was read as UTC", _by_row(_in_zone), _one_of(*_ZONES)),
+    Hypothesis(
+        "wrong zone", "a local clock was read as UTC", _by_row(_in_zone), _candidates(*_ZONES)
+    ),
     Hypothesis(
         "wrong zone",
         "event times are off by a zone",
         _by_row(_shift("event_time")),
-        _one_of(*_HALF_HOURS),
+        _candidates(*_HALF_HOURS),
     ),
     Hypothesis(
         "wrong zone",
         "times are off by a zone",
         _by_row(_shift(*_TIMES)),
-        _one_of(*_HALF_HOURS),
+        _candidates(*_HALF_HOURS),
     ),
     _kept_below(
         "dropped late event",
@@ -403,23 +407,23 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
         "tile bound",
         "whole tiles counted facts that were not known yet",
         _by_feature(_tile_bound),
-        _one_of(*_TILES),
+        _candidates(*_TILES),
     ),
     *(
-        Hypothesis("tile edge", "windows were cut to tiles", _by_window(how), _one_of(*_TILES))
+        Hypothesis("tile edge", "windows were cut to tiles", _by_window(how), _candidates(*_TILES))
         for how in (_floored_window, _raised_window, _floored_both)
     ),
     Hypothesis(
         "clock",
         "the prediction time was another one",
         lambda case, by: answer(_at(case, case.t + by * SECOND)),
-        _one_of(*_CLOCKS),
+        _candidates(*_CLOCKS),
     ),
     Hypothesis(
         "clock",
         "the prediction time was cut to a unit",
         lambda case, unit: answer(_at(case, case.t // unit * unit)),
-        _one_of(SECOND, MINUTE, HOUR, DAY),
+        _candidates(SECOND, MINUTE, HOUR, DAY),
     ),
     Hypothesis(
         "global target encoding",
@@ -432,7 +436,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
         "another window",
         "windows have another length",
         _by_window(lambda _, w, length: _window(w.b - length, w.b)),
-        _one_of(*_LENGTHS),
+        _candidates(*_LENGTHS),
     ),
     Hypothesis("population std", "a spread over n, not n - 1", _population_std, close=True),
     Hypothesis(
@@ -442,9 +446,9 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
 
 
 def oracle_last(case: Case) -> list[Row]:
-    """What a table holds in which each version replaces the one before, at the store's frontier."""
-    kept = oracle.resolve(case.rows, case.shape, case.frontier, case.mode)
-    numbers = {id(row) for row in kept}
+    """Return the rows of a table in which each version replaces the earlier, at the frontier."""
+    current = oracle.resolve(case.rows, case.shape, case.frontier, case.mode)
+    numbers = {id(row) for row in current}
     return [row for row in case.rows if id(row) in numbers]
 
 
@@ -453,5 +457,7 @@ def _cut_rows(case: Case, names: tuple[str, ...]) -> Answer:
 
 
 def described(name: str) -> str:
-    """What a cause means, in words."""
-    return next((hypothesis.says for hypothesis in HYPOTHESES if hypothesis.name == name), "")
+    """Return the description of a cause."""
+    return next(
+        (hypothesis.description for hypothesis in HYPOTHESES if hypothesis.name == name), ""
+    )

@@ -1,1 +1,1 @@
-"""A simulated world: deliveries day by day, with all that goes wrong, and what became of it."""
+"""Simulation of a pipeline: deliveries day by day, incidents, and their outcome."""

@@ -1,7 +1,7 @@
-"""A simulation's code location, and whether its daemon has nothing left to do.
+"""Dagster code location of a simulation, and a test whether its daemon is idle.
 
-`defs` are the project's own definitions over the simulation's sources: the module is loaded by a
-code server that the simulation starts, with `HEADRACE_SIMULATED` naming the pipeline's module.
+`defs` are the project's own definitions over the simulation's sources. The simulation starts a code
+server that loads this module; `HEADRACE_SIMULATED` names the pipeline's module.
 """
 
 import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MODULE = "HEADRACE_SIMULATED"
 PROJECT = "HEADRACE_SIMULATED_PROJECT"
-# What has to have looked, and found nothing to do, before a moment of the simulation is over.
+# Sensors that must have run and found nothing to do before a moment of the simulation is over.
 SENSORS = ("deliveries", "builds", "alerts", "retraining")
 _ENDED = [
     dg.DagsterRunStatus.SUCCESS,
@@ -28,22 +28,23 @@ _ENDED = [
 
 
 def load() -> dg.Definitions:
-    """The definitions of the pipeline that `HEADRACE_SIMULATED` names."""
+    """Return the definitions of the pipeline that `HEADRACE_SIMULATED` names."""
     from headrace.core.home import Home
     from headrace.dagster import definitions, project_definitions
     from headrace.pipeline.load import load_pipeline
-    from headrace.verification.simulation.pipeline_override import moved
+    from headrace.verification.simulation.pipeline_override import relocated
 
     declared = load_pipeline(os.environ[MODULE])
     if declared.places is not None:
         return project_definitions(declared)
-    return definitions(moved(declared, Home.find()))
+    return definitions(relocated(declared, Home.find()))
 
 
 def is_idle(instance: dg.DagsterInstance, since: float, sensors: Sequence[str] = SENSORS) -> bool:
-    """Whether no run waits or is at work, and each sensor has looked since, and wants nothing.
+    """Return True if no run is queued or running and each sensor has found nothing to do since.
 
-    Since `since` (seconds of the epoch) and since the last run ended, whichever is later.
+    The sensors must have run after `since` (seconds of the epoch) and after the end of the last
+    run.
     """
     unfinished = [status for status in dg.DagsterRunStatus if status not in _ENDED]
     if instance.get_runs(filters=dg.RunsFilter(statuses=unfinished), limit=1):
@@ -55,18 +56,18 @@ def is_idle(instance: dg.DagsterInstance, since: float, sensors: Sequence[str] =
 
 
 def _wants_nothing(instance: dg.DagsterInstance, state: "InstigatorState", after: float) -> bool:
-    """A look that has begun since, and ended; the next one may be under way already."""
+    """Return True if a tick began after `after` and was skipped; the next may run already."""
     ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=5)
     return any(tick.timestamp >= after and tick.status.value == "SKIPPED" for tick in ticks)
 
 
 def counted(instance: dg.DagsterInstance) -> dict[str, int]:
-    """How many runs of each job ended how."""
-    found = Counter(f"{run.job_name} {run.status.value.lower()}" for run in instance.get_runs())
-    return dict(sorted(found.items()))
+    """Count runs by job and status."""
+    counts = Counter(f"{run.job_name} {run.status.value.lower()}" for run in instance.get_runs())
+    return dict(sorted(counts.items()))
 
 
 if CLOCK in os.environ and MODULE in os.environ:
-    # Dagster was started elsewhere, for its `.env`; the project's code runs in the project.
+    # Dagster was started in another folder, for its `.env`; the project's code runs in its own.
     os.chdir(os.environ[PROJECT])
     defs = load()

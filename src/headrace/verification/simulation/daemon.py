@@ -1,7 +1,7 @@
-"""The real daemon of Dagster, with a code server of its own, on a real instance in the home.
+"""Dagster's own daemon and a code server, on a real instance in the simulation's home.
 
-Both are processes that may be killed at any moment. The code server stays when only the daemon
-dies; when the power is lost, it dies with all runs.
+Both are processes that may be killed at any moment. The code server survives if only the daemon
+is killed; in a power cut, it dies with all runs.
 """
 
 import os
@@ -41,8 +41,8 @@ _SENSORS = {
     RUN_STARTS_WITHIN: "45",
 }
 _PAUSE = 1.0
-_START = 300.0  # seconds in which a code server has to listen
-_PATIENCE = 1200.0  # seconds that a moment may take before something must be broken
+_START = 300.0  # seconds within which a code server must listen
+_PATIENCE = 1200.0  # seconds that a moment may take; after them something must be broken
 
 
 @dataclass
@@ -60,7 +60,13 @@ class Daemon:
 
     @classmethod
     def start(  # noqa: PLR0917
-        cls, site: Site, pipeline: Pipeline, module: str, pager: str, chance: Random, every: str
+        cls,
+        site: Site,
+        pipeline: Pipeline,
+        module: str,
+        pager: str,
+        chance: Random,
+        build_every: str,
     ) -> "Daemon":
         home = Home(site.root)
         prepare(home, site.root)
@@ -76,7 +82,7 @@ class Daemon:
             **os.environ,
             **site.environment(pager),
             "DAGSTER_HOME": str(home.dagster),
-            "HEADRACE_BUILD_EVERY": every,
+            "HEADRACE_BUILD_EVERY": build_every,
             **_SENSORS,
             "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS": "600",
             "PYTHONPATH": os.pathsep.join(paths),
@@ -128,7 +134,7 @@ class Daemon:
                 time.sleep(_PAUSE)
 
     def _check(self) -> None:
-        """Nobody has killed them but us: what ended by itself is broken."""
+        """Raise StateError if a process ended by itself: only the simulation kills them."""
         for name, process in (("daemon", self.daemon), ("server", self.server)):
             if process.poll() is not None:
                 raise StateError(
@@ -149,7 +155,7 @@ def _start_server(site: Site, environment: dict[str, str], port: int) -> "subpro
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     return started
             time.sleep(_PAUSE)
-    except BaseException:  # told to stop while it starts: nobody else knows of it yet
+    except BaseException:  # interrupted while it starts: no one else can stop it yet
         kill(started)
         raise
     silent = started.poll() is None
@@ -174,8 +180,8 @@ def _start(
 ) -> "subprocess.Popen[bytes]":
     log: Path = site.root / f"{name}.log"
     with log.open("ab") as out:
-        # Dagster puts `.env` of its folder above the environment: the project's names the
-        # project's own home and instance, the simulation's (see `prepare`) those of the simulation.
+        # A `.env` in Dagster's folder overrides the environment: the project's one names the
+        # project's home and instance, the simulation's one (see `prepare`) those of the simulation.
         return subprocess.Popen(
             [sys.executable, *arguments],
             env=environment,

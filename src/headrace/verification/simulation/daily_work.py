@@ -1,7 +1,7 @@
-"""What a day's work is, in one process: the same functions that runs of Dagster call.
+"""A day's work in one process, by the functions that Dagster's runs call.
 
-`python -m headrace.verification.simulation.daily_work MODULE` does it once, so that it can be
-killed while it does.
+`python -m headrace.verification.simulation.daily_work MODULE` ingests once, in a process that can
+be killed meanwhile.
 """
 
 import sys
@@ -23,20 +23,20 @@ from headrace.retraining.service import retrain_by_trigger
 from headrace.retraining.triggers import open_triggers
 
 
-def take_in(pipeline: Pipeline, home: Home, *, whole: bool = False) -> list[SlotResult]:
-    """Everything that has come and is not settled; then alerts look at how it went."""
-    found: list[SlotResult] = []
-    for name, slots in arrived(pipeline, home, now_us(), all_slots=whole).items():
+def take_in(pipeline: Pipeline, home: Home, *, full_scan: bool = False) -> list[SlotResult]:
+    """Ingest everything that has arrived and is not settled, then update the alerts."""
+    slot_results: list[SlotResult] = []
+    for name, slots in arrived(pipeline, home, now_us(), all_slots=full_scan).items():
         table = pipeline.table(name)
         results = ingest(table, slots, home)
         report_unreadable_sources(home, table, results)
-        found += results
+        slot_results += results
     update_alerts(home, pipeline.tables)
-    return found
+    return slot_results
 
 
 def build(pipeline: Pipeline, home: Home) -> str:
-    """Features to monitors over what is published, and what these ask for; what failed, or ""."""
+    """Build features, release, model, monitors and due retrainings; return the error, or ""."""
     from headrace.features.spec import RowTransform
 
     context = BuildContext(pipeline, home)
@@ -61,7 +61,7 @@ def build(pipeline: Pipeline, home: Home) -> str:
 
 
 def try_build(pipeline: Pipeline, home: Home) -> str:
-    """What failed of it; like a run that fails, it stops nothing else."""
+    """Build, and return the error, or "": like a failed run, it stops nothing else."""
     try:
         return build(pipeline, home)
     except Exception as error:  # noqa: BLE001 - as a run of it would
@@ -69,7 +69,7 @@ def try_build(pipeline: Pipeline, home: Home) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Take in once, in the home of the environment."""
+    """Ingest once, in the home of the environment."""
     from headrace.verification.simulation.pipeline_override import find_pipeline
 
     home = Home.find()

@@ -1,7 +1,7 @@
-"""What can be wrong with the bytes of a delivery. Each gives other bytes, or None where it cannot.
+"""Faults in the bytes of a delivery. Each returns other bytes, or None if it does not apply.
 
-All magnitudes are gross, as a mistake at a producer's is: a whole column, half of a file. What
-smaller faults a gate finds is measured by the catalogue of `headrace.verification.injected_faults`.
+All magnitudes are gross, as mistakes of producers are: a whole column, half of a file. Smaller
+faults are in the catalogue of `headrace.verification.injected_faults`.
 """
 
 import csv
@@ -19,11 +19,11 @@ from headrace.contracts.model import Field
 from headrace.sources.delivery_places import Form
 
 Record = dict[str, Any]
-Alter = Callable[["Given"], bytes | None]
+Alter = Callable[["OriginalDelivery"], bytes | None]
 
 
-class Given:
-    """A delivery that something will be wrong with; `before` is the payload of an earlier slot."""
+class OriginalDelivery:
+    """Delivery before a fault is put into it; `before` is the payload of an earlier slot."""
 
     def __init__(
         self, payload: bytes, form: Form, contract: Contract, chance: Random, before: bytes = b""
@@ -49,12 +49,12 @@ class Given:
 
     @property
     def lines(self) -> tuple[bytes, list[bytes]]:
-        """The header, empty where there is none, and the records as they are written."""
+        """Header, empty if there is none, and the records as they are written."""
         lines = self.payload.splitlines(keepends=True)
         return (lines[0], lines[1:]) if self.form == "csv" else (b"", lines)
 
     def numbers(self) -> list[Field]:
-        """Delivered measures: numbers that are no key, no date and no clock."""
+        """Return delivered measures: numbers that are not keys, dates or clock times."""
         keys = set(self.contract.primary_key)
         return [
             f
@@ -66,109 +66,109 @@ class Given:
         ]
 
 
-def half(given: Given) -> bytes | None:
-    """The first half of the records: the producer copied while it was still writing."""
-    header, lines = given.lines
+def half(original: OriginalDelivery) -> bytes | None:
+    """Return the first half of the records, as if the file was copied while being written."""
+    header, lines = original.lines
     return header + b"".join(lines[: len(lines) // 2])
 
 
-def cut(given: Given) -> bytes | None:
-    """Cut off in the middle of a record, four fifths in."""
-    at = len(given.payload) * 4 // 5
-    while given.payload[at - 1 : at + 1].find(b"\n") >= 0:
+def cut(original: OriginalDelivery) -> bytes | None:
+    """Cut the payload in the middle of a record, after four fifths."""
+    at = len(original.payload) * 4 // 5
+    while original.payload[at - 1 : at + 1].find(b"\n") >= 0:
         at -= 1
-    return given.payload[:at]
+    return original.payload[:at]
 
 
-def corrupt(given: Given) -> bytes | None:
-    """A block of a disk that reads as noise."""
-    noise = given.chance.randbytes(512).replace(b"\n", b"?").replace(b"\r", b"?")
-    at = len(given.payload) // 2
-    return given.payload[:at] + noise + given.payload[at + 512 :]
+def corrupt(original: OriginalDelivery) -> bytes | None:
+    """Replace a block of the payload by noise."""
+    noise = original.chance.randbytes(512).replace(b"\n", b"?").replace(b"\r", b"?")
+    at = len(original.payload) // 2
+    return original.payload[:at] + noise + original.payload[at + 512 :]
 
 
-def empty(given: Given) -> bytes | None:
-    """A file without a record; a feed has no such thing."""
-    header, _ = given.lines
+def empty(original: OriginalDelivery) -> bytes | None:
+    """Return a file without records; a feed cannot have this fault."""
+    header, _ = original.lines
     return header or None
 
 
-def renamed(given: Given) -> bytes | None:
-    """A column under a name that says nothing."""
-    names = [f.name for f in given.contract.delivered if f.required]
+def renamed(original: OriginalDelivery) -> bytes | None:
+    """Give a column a meaningless name."""
+    names = [f.name for f in original.contract.delivered if f.required]
     if not names:
         return None
-    name = given.chance.choice(names)
-    records = [{f"fld_{k}" if k == name else k: v for k, v in r.items()} for r in given.records]
-    return given.written(records)
+    name = original.chance.choice(names)
+    records = [{f"fld_{k}" if k == name else k: v for k, v in r.items()} for r in original.records]
+    return original.written(records)
 
 
-def unit(given: Given) -> bytes | None:
-    """A measure with a unit, all of it, in another unit."""
-    fields = [f for f in given.numbers() if f.unit]
+def unit(original: OriginalDelivery) -> bytes | None:
+    """Convert all values of a measure to another unit."""
+    fields = [f for f in original.numbers() if f.unit]
     if not fields:
         return None
     likely = {"mile", "mph", "degF", "minute", "mbar", "inch", "foot"}
     field = next((f for f in fields if f.unit in likely), fields[0])
     change = conversions(field.unit)[0]
-    records = given.records
+    records = original.records
     for record in records:
         if record.get(field.name) not in {None, "", "NA"}:
             value = float(record[field.name]) * change.scale + change.offset
-            whole = field.type == "integer"
-            number: float = round(value) if whole else round(value, 4)
-            record[field.name] = number if given.form == "ndjson" else str(number)
-    return given.written(records)
+            is_integer = field.type == "integer"
+            number: float = round(value) if is_integer else round(value, 4)
+            record[field.name] = number if original.form == "ndjson" else str(number)
+    return original.written(records)
 
 
-def wider(given: Given) -> bytes | None:
-    """One column more, which nobody was told of."""
-    return given.written([{**record, "source_system": "v2"} for record in given.records])
+def wider(original: OriginalDelivery) -> bytes | None:
+    """Add a column that is not in the contract."""
+    return original.written([{**record, "source_system": "v2"} for record in original.records])
 
 
-def stuck(given: Given) -> bytes | None:
-    """Every measure says the same all day: the first reading that is one."""
-    fields, records = given.numbers(), given.records
+def stuck(original: OriginalDelivery) -> bytes | None:
+    """Let every measure repeat its first reading all day."""
+    fields, records = original.numbers(), original.records
     for field in fields:
-        there = [r[field.name] for r in records if r.get(field.name) not in {None, "", "NA"}]
-        if there:
+        readings = [r[field.name] for r in records if r.get(field.name) not in {None, "", "NA"}]
+        if readings:
             for record in records:
-                record[field.name] = there[0]
-    return given.written(records) if fields else None
+                record[field.name] = readings[0]
+    return original.written(records) if fields else None
 
 
-def retyped(given: Given) -> bytes | None:
-    """A number with its unit written behind it: no number any more."""
-    fields = given.numbers()
+def retyped(original: OriginalDelivery) -> bytes | None:
+    """Write units behind the numbers of a column, which makes them text."""
+    fields = original.numbers()
     if not fields:
         return None
-    name = given.chance.choice(fields).name
-    return given.written([{**r, name: f"{r.get(name)} units"} for r in given.records])
+    name = original.chance.choice(fields).name
+    return original.written([{**r, name: f"{r.get(name)} units"} for r in original.records])
 
 
-def wrong_day(given: Given) -> bytes | None:
-    """The file of some days before under today's name."""
-    return given.before or None
+def wrong_day(original: OriginalDelivery) -> bytes | None:
+    """Deliver an earlier day's file under today's name."""
+    return original.before or None
 
 
-def drifted(given: Given) -> bytes | None:
-    """Half of the records of the most frequent level are not there: a carrier flies less.
+def drifted(original: OriginalDelivery) -> bytes | None:
+    """Drop half of the records of the most frequent level, as if a carrier flew less.
 
-    Which half does not depend on anything that is measured. It is no fault: the world has changed.
+    The choice does not depend on any measure. This is a real change, not a fault.
     """
-    texts = [f.name for f in given.contract.delivered if f.type == "string"]
-    records = given.records
+    texts = [f.name for f in original.contract.delivered if f.type == "string"]
+    records = original.records
     for name in texts:
         levels = Counter(record.get(name) for record in records)
         if levels and len(levels) <= len(records) // 5:
-            most, _ = levels.most_common(1)[0]
-            seen = count()
-            kept = [r for r in records if r.get(name) != most or next(seen) % 2]
-            return given.written(kept)
+            level, _ = levels.most_common(1)[0]
+            position = count()
+            remaining = [r for r in records if r.get(name) != level or next(position) % 2]
+            return original.written(remaining)
     return None
 
 
-def rewritten(given: Given) -> bytes | None:
-    """The same records in another order: other bytes, and nothing new."""
-    header, lines = given.lines
+def rewritten(original: OriginalDelivery) -> bytes | None:
+    """Write the same records in another order: other bytes, but no new content."""
+    header, lines = original.lines
     return header + b"".join(reversed(lines))

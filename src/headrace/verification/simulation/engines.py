@@ -1,4 +1,4 @@
-"""Who does the day's work: this process, or (in `daemon`) the real daemon of Dagster."""
+"""Engines that do the day's work: this process, or (in `daemon`) Dagster's own daemon."""
 
 import os
 import signal
@@ -19,29 +19,29 @@ from headrace.verification.simulation.incidents import Incident
 
 
 class Engine(Protocol):
-    """Brings the home up to what has come by now."""
+    """Engine that processes everything that has arrived."""
 
     def step(self, machine: list[Incident], *, build: bool) -> None:
-        """Do what is due; meanwhile this happens to the machine. Build, if it is time for it."""
+        """Do all due work while these incidents hit the machine; with `build`, build as well."""
         ...
 
     def close(self) -> None: ...
 
     def runs(self) -> dict[str, int]:
-        """How many runs of Dagster ended how."""
+        """Count Dagster's runs by job and status."""
         ...
 
 
 @dataclass
 class InProcess:
-    """The functions that runs call, here and now; where it is killed, in a process of its own."""
+    """Engine in this process; work that is to be killed runs in its own process."""
 
     pipeline: Pipeline
     home: Home
     module: str
     chance: Random
     built: list[str] = field(default_factory=list)
-    _whole: int = 0
+    _last_full_scan: int = 0
 
     def step(self, machine: list[Incident], *, build: bool) -> None:
         for incident in machine:
@@ -51,9 +51,9 @@ class InProcess:
             else:
                 self._die()
         # All slots are looked at once a week; the daemon's sensor does it every day.
-        whole = now_us() >= self._whole + 7 * DAY
-        self._whole = now_us() if whole else self._whole
-        take_in(self.pipeline, self.home, whole=whole)
+        full_scan = now_us() >= self._last_full_scan + 7 * DAY
+        self._last_full_scan = now_us() if full_scan else self._last_full_scan
+        take_in(self.pipeline, self.home, full_scan=full_scan)
         if build:
             self.built.append(try_build(self.pipeline, self.home))
 
@@ -84,7 +84,7 @@ class InProcess:
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:
-    """SIGKILL to it and all that it started."""
+    """Kill a process and all that it started, with SIGKILL."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -92,15 +92,15 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 
 @contextmanager
 def no_room(home: Home) -> Iterator[None]:
-    """Nothing can be written where rows are staged: a file lies in the folder's place."""
+    """Make the staging folder unwritable, as a full disk would: a file takes its place."""
     away = home.staged.with_name("staged.away")
-    there = home.staged.exists()
-    if there:
+    existed = home.staged.exists()
+    if existed:
         home.staged.rename(away)
     home.staged.write_bytes(b"")
     try:
         yield
     finally:
         home.staged.unlink()
-        if there:
+        if existed:
             away.rename(home.staged)

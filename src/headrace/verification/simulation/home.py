@@ -1,4 +1,4 @@
-"""The home of a simulation: marked, with a clock of its own, and with alerts that only it gets."""
+"""Home of a simulation: marked as one, with its own clock and its own alert routes."""
 
 import os
 import shutil
@@ -25,16 +25,16 @@ routes:
 
 @dataclass(frozen=True)
 class Site:
-    """A folder that is simulated in. `begin` makes it; what a simulation left there goes."""
+    """Folder of a simulation. `begin` creates it and removes what a simulation left there."""
 
     root: Path
 
     @classmethod
-    def begin(cls, root: Path, about: Mapping[str, object]) -> "Site":
-        """An empty one.
+    def begin(cls, root: Path, settings: Mapping[str, object]) -> "Site":
+        """Create an empty folder.
 
         Raises:
-            StateError: there is something in the folder, and it is no simulation.
+            StateError: the folder has content that is not of a simulation.
         """
         if root.exists() and any(root.iterdir()) and not (root / SIMULATION).exists():
             raise StateError(
@@ -44,7 +44,7 @@ class Site:
             )
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(parents=True)
-        write_json(root / SIMULATION, {"format": 1, **about})
+        write_json(root / SIMULATION, {"format": 1, **settings})
         write_atomically(root / VIRTUAL_TIME, b"")
         write_atomically(root / "alerts.yaml", ALERTS.encode())
         return cls(root)
@@ -54,15 +54,15 @@ class Site:
         return self.root / "clock"
 
     @property
-    def held(self) -> Path:
-        """What the producers have, and have not delivered yet."""
+    def producers(self) -> Path:
+        """Folder of what the producers have not delivered yet."""
         return self.root / "producers"
 
     def set_clock(self, moment: int) -> None:
         write_atomically(self.clock, iso(moment).encode())
 
     def environment(self, pager: str = "") -> dict[str, str]:
-        """What every process of the simulation is started with."""
+        """Return the environment variables of every process of the simulation."""
         return {
             "HEADRACE_HOME": str(self.root),
             CLOCK: str(self.clock),
@@ -72,11 +72,11 @@ class Site:
 
     @contextmanager
     def entered(self, pager: str = "") -> Iterator[Home]:
-        """This process is in the simulation, and in no other home or store."""
-        wanted = self.environment(pager)
-        before = {name: os.environ.get(name) for name in (*wanted, "HEADRACE_STORE")}
+        """Put this process into the simulation, and into no other home or store."""
+        variables = self.environment(pager)
+        before = {name: os.environ.get(name) for name in (*variables, "HEADRACE_STORE")}
         os.environ.pop("HEADRACE_STORE", None)
-        os.environ.update(wanted)
+        os.environ.update(variables)
         try:
             yield Home(self.root)
         finally:

@@ -1,4 +1,4 @@
-"""The plan of what goes wrong: pure and seeded, so that it can be lived through again."""
+"""Plan of incidents: pure and seeded, so that a simulation can be repeated."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from headrace.core.clock import DAY, HOUR, iso, parse_iso
 from headrace.lake.table import SNAPSHOT_SLOT
 from headrace.verification.simulation import delivery_faults
 
-# Deliveries with a fault, which the producer repairs some time later: kind -> what is wrong.
+# Deliveries with a fault, which the producer repairs some time later: kind -> fault.
 FAULTY: Mapping[str, delivery_faults.Alter] = {
     "partial": delivery_faults.half,
     "truncated": delivery_faults.cut,
@@ -21,31 +21,31 @@ FAULTY: Mapping[str, delivery_faults.Alter] = {
     "wrong day": delivery_faults.wrong_day,
     "extra column": delivery_faults.wider,
 }
-# What is right as it is, however odd it looks.
+# Unusual deliveries that are nevertheless right.
 ODD = ("late", "a week late", "twice", "twice, other bytes", "clock went back")
 LATE = ("late", "a week late")
 DRIFT = ("population drift",)
 DOWN = ("down for hours", "down for days")
 MACHINE = ("daemon killed", "power lost", "disk full")
 KINDS = (*FAULTY, *ODD, *DRIFT, *DOWN, *MACHINE)
-# Faults that a table which comes whole may have, too.
-_WHOLE = ("renamed column", "type changed")
-_TRIES = 40  # places that are tried for a kind before there is no room for it
-# Days that a kind may take up.
+# Faults that a table delivered as snapshots may have, too.
+_SNAPSHOT_FAULTS = ("renamed column", "type changed")
+_TRIES = 40  # places that are tried for a kind before it is given up
+# Days that an incident of a kind may last.
 _SPAN = {"a week late": 8, "down for days": 5, "late": 3, "population drift": 6}
 
 
 @dataclass(frozen=True)
 class Incident:
-    """One thing that goes wrong.
+    """One planned incident.
 
     Attributes:
         name: `i01` and so on, in order of time.
         kind: one of `KINDS`.
-        table: "" where the whole machine is meant.
-        slot: the slot it begins with.
+        table: "" if the whole machine is affected.
+        slot: the first affected slot.
         begins: int64 microseconds UTC; of a faulty or odd delivery its ordinary time.
-        ends: when it is repaired, delivered or up again.
+        ends: the moment of the repair, the late delivery or the recovery.
         beside: whether the bad file stays beside the repaired one.
     """
 
@@ -58,7 +58,7 @@ class Incident:
     beside: bool = False
 
     def concerns(self, table: str, slot: str) -> bool:
-        """Whether a slot of a table is one of those it may disturb."""
+        """Return True if the incident may affect a slot of a table."""
         if self.kind in MACHINE:
             return False
         if self.table != table:
@@ -80,45 +80,54 @@ class Incident:
 
 @dataclass(frozen=True)
 class Chance:
-    """What may happen to a table.
+    """Incidents that a table can have.
 
     Attributes:
-        slots: slot -> when its one delivery comes, int64 microseconds UTC, in order.
-        keeps: whether deliveries lie side by side.
+        table: its name.
+        slots: slot -> arrival of its only delivery, int64 microseconds UTC, in order.
+        side_by_side: whether several deliveries of a slot stay visible.
         kinds: those that change something here.
     """
 
     table: str
     slots: Mapping[str, int]
-    keeps: bool
+    side_by_side: bool
     kinds: frozenset[str]
 
 
 def plan(chances: Sequence[Chance], first: int, last: int, count: int, seed: int) -> list[Incident]:
-    """`count` incidents between two moments, at most one at a time in a table; every kind in turn.
+    """Plan `count` incidents between two moments, every kind in turn, one at a time per table.
 
-    Fewer, where there is no room for more. The same arguments make the same plan.
+    There are fewer if there is no room for more. The same arguments give the same plan.
     """
     chance = Random(seed)  # noqa: S311 - a plan, no secret
     kinds = _in_turn(chance)
-    taken: dict[str, list[tuple[int, int]]] = {}
-    found: list[Incident] = []
+    busy: dict[str, list[tuple[int, int]]] = {}
+    incidents: list[Incident] = []
     misses = 0
-    while len(found) < count and misses < len(KINDS):
+    while len(incidents) < count and misses < len(KINDS):
         kind = next(kinds)
-        tries = (_try(kind, chances, first, last, taken, chance) for _ in range(_TRIES))
-        made = next((try_ for try_ in tries if try_ is not None), None)
-        if made is None:
+        tries = (_try(kind, chances, first, last, busy, chance) for _ in range(_TRIES))
+        candidate = next((try_ for try_ in tries if try_ is not None), None)
+        if candidate is None:
             misses += 1
             continue
         misses = 0
-        taken.setdefault(made.table, []).append((made.begins, _until(made)))
-        found.append(made)
-    found.sort(key=lambda incident: (incident.begins, incident.table, incident.kind))
+        busy.setdefault(candidate.table, []).append((candidate.begins, _until(candidate)))
+        incidents.append(candidate)
+    incidents.sort(key=lambda incident: (incident.begins, incident.table, incident.kind))
     width = len(str(count))
     return [
-        Incident(f"i{n:0{width}}", one.kind, one.table, one.slot, one.begins, one.ends, one.beside)
-        for n, one in enumerate(found, 1)
+        Incident(
+            f"i{n:0{width}}",
+            incident.kind,
+            incident.table,
+            incident.slot,
+            incident.begins,
+            incident.ends,
+            incident.beside,
+        )
+        for n, incident in enumerate(incidents, 1)
     ]
 
 
@@ -127,8 +136,8 @@ def _in_turn(chance: Random) -> Iterator[str]:
         yield from chance.sample(KINDS, len(KINDS))
 
 
-def _until(made: Incident) -> int:
-    return max(made.ends, made.begins + _SPAN.get(made.kind, 1) * DAY)
+def _until(incident: Incident) -> int:
+    return max(incident.ends, incident.begins + _SPAN.get(incident.kind, 1) * DAY)
 
 
 def _try(  # noqa: PLR0917
@@ -136,38 +145,38 @@ def _try(  # noqa: PLR0917
     chances: Sequence[Chance],
     first: int,
     last: int,
-    taken: Mapping[str, list[tuple[int, int]]],
+    busy: Mapping[str, list[tuple[int, int]]],
     chance: Random,
 ) -> Incident | None:
-    """An incident of the kind where there is room for one."""
+    """Return an incident of the kind, or None if there is no room for it."""
     if kind in MACHINE:
         begins = _any_time(first, last, chance)
-        made = Incident("", kind, "", "", begins, begins + 12 * HOUR)
-        return made if begins and _free(made, taken) else None
+        incident = Incident("", kind, "", "", begins, begins + 12 * HOUR)
+        return incident if begins and _free(incident, busy) else None
     able = [chance for chance in chances if kind in chance.kinds]
     if not able:
         return None
-    there = chance.choice(able)
-    slot, begins = _place(there, first, last, chance)
+    option = chance.choice(able)
+    slot, begins = _place(option, first, last, chance)
     if not begins:
         return None
     ends = begins + _lasting(kind, chance)
-    made = Incident(
-        "", kind, there.table, slot, begins, ends, there.keeps and chance.random() < 0.5
+    incident = Incident(
+        "", kind, option.table, slot, begins, ends, option.side_by_side and chance.random() < 0.5
     )
-    return made if _free(made, taken) else None
+    return incident if _free(incident, busy) else None
 
 
-def _place(there: Chance, first: int, last: int, chance: Random) -> tuple[str, int]:
-    """A slot and its time, 0 where there is none; of a table that comes whole any time."""
-    if SNAPSHOT_SLOT in there.slots:
+def _place(option: Chance, first: int, last: int, chance: Random) -> tuple[str, int]:
+    """Return a slot and its time, 0 if there is none; any time for a table of snapshots."""
+    if SNAPSHOT_SLOT in option.slots:
         return SNAPSHOT_SLOT, _any_time(first, last, chance)
-    slots = [(slot, at) for slot, at in there.slots.items() if first <= at <= last]
+    slots = [(slot, at) for slot, at in option.slots.items() if first <= at <= last]
     return chance.choice(slots) if slots else ("", 0)
 
 
 def _any_time(first: int, last: int, chance: Random) -> int:
-    """A whole number of hours after `first`, before `last`; 0 where there is no such time."""
+    """Return a whole number of hours after `first`, before `last`; 0 if there is no such time."""
     return chance.randrange(first + HOUR, last, HOUR) if first + HOUR < last else 0
 
 
@@ -183,18 +192,18 @@ def _lasting(kind: str, chance: Random) -> int:
     return HOUR * hours.get(kind, lambda: chance.choice((10, 14, 26, 38)))()
 
 
-def _free(made: Incident, taken: Mapping[str, list[tuple[int, int]]]) -> bool:
-    """A day before and a day after are kept apart, so that one can be told from the other."""
-    gap = DAY if made.table else HOUR
+def _free(incident: Incident, busy: Mapping[str, list[tuple[int, int]]]) -> bool:
+    """Return True if other incidents of the table are at least a day away, to keep them apart."""
+    gap = DAY if incident.table else HOUR
     return all(
-        _until(made) + gap < begins or until + gap < made.begins
-        for begins, until in taken.get(made.table, ())
+        _until(incident) + gap < begins or until + gap < incident.begins
+        for begins, until in busy.get(incident.table, ())
     )
 
 
-def kinds_for(*, keeps: bool, whole: bool, able: frozenset[str]) -> frozenset[str]:
-    """What may happen at a place: `able` are the faults that change a delivery of its table."""
-    if whole:
-        return frozenset({*DOWN, *(kind for kind in _WHOLE if kind in able)})
-    odd = {kind for kind in ODD if keeps or kind not in {"twice", "clock went back"}}
+def kinds_for(*, side_by_side: bool, snapshot: bool, able: frozenset[str]) -> frozenset[str]:
+    """Return the kinds that can happen at a place; `able` are faults that change its deliveries."""
+    if snapshot:
+        return frozenset({*DOWN, *(kind for kind in _SNAPSHOT_FAULTS if kind in able)})
+    odd = {kind for kind in ODD if side_by_side or kind not in {"twice", "clock went back"}}
     return frozenset({*DOWN, *odd, *able})

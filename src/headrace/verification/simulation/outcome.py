@@ -1,4 +1,4 @@
-"""What happened: to each incident, to each page, and to the data in the end."""
+"""Outcome of a simulation: of each incident, of each page, and of the data in the end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from headrace.verification.simulation.proof import State
 
 @dataclass(frozen=True)
 class Page:
-    """One message that woke somebody; `incident` is "" where nothing was planned."""
+    """One message that paged a person; `incident` is "" if none was planned."""
 
     at: int
     alert: str
@@ -29,19 +29,19 @@ class Page:
 
 @dataclass
 class Outcome:
-    """All that a simulation tells.
+    """Results of a simulation.
 
     Attributes:
-        published_faults: names of incidents of which faulty rows were published for a while.
-        lost: (table, slot) of deliveries of which rows are not published in the end.
-        doubled: (table, slot) of those of which more rows are published than were delivered.
-        unbalanced: tables whose accounts do not add up.
-        waiting: (table, slot) of what is still held back.
-        triggers: how many decisions asked for a retraining.
+        published_faults: incident -> number of faulty rows that were published for a while.
+        lost_deliveries: (table, slot) of deliveries whose rows are not all published in the end.
+        duplicate_deliveries: (table, slot) with more published rows than were delivered.
+        unbalanced: tables whose row counts do not add up.
+        waiting: (table, slot) of batches that still wait for a decision.
+        triggers: number of decisions that asked for a retraining.
         retrainings: trigger -> the last step on record.
-        runs: how many runs of the daemon ended how.
-        builds: of each build in this process what failed of it, "" for nothing.
-        state, undisturbed: the ends of this run and of one on the repaired deliveries alone.
+        runs: number of the daemon's runs by job and status.
+        builds: the error of each build in this process, "" for none.
+        state, undisturbed: final states of this run and of a run on the repaired deliveries only.
         seconds: real ones, by part.
     """
 
@@ -52,8 +52,8 @@ class Outcome:
     pages: list[Page] = field(default_factory=list)
     actions: list[dict[str, str | int]] = field(default_factory=list)
     published_faults: dict[str, int] = field(default_factory=dict)
-    lost: list[tuple[str, str]] = field(default_factory=list)
-    doubled: list[tuple[str, str]] = field(default_factory=list)
+    lost_deliveries: list[tuple[str, str]] = field(default_factory=list)
+    duplicate_deliveries: list[tuple[str, str]] = field(default_factory=list)
     unbalanced: list[str] = field(default_factory=list)
     waiting: list[tuple[str, str]] = field(default_factory=list)
     triggers: int = 0
@@ -70,27 +70,33 @@ class Outcome:
 
     @property
     def paged_twice(self) -> list[str]:
-        """Incidents with more than one page."""
+        """Names of incidents with more than one page."""
         names = [page.incident for page in self.pages if page.incident]
         return sorted({name for name in names if names.count(name) > 1})
 
     @property
     def ok(self) -> bool:
-        bad = (self.published_faults, self.lost, self.doubled, self.unbalanced, self.paged_twice)
+        bad = (
+            self.published_faults,
+            self.lost_deliveries,
+            self.duplicate_deliveries,
+            self.unbalanced,
+            self.paged_twice,
+        )
         return self.equal and not any(bad)
 
     def became(self, incident: Incident) -> str:
-        """What became of an incident, in words."""
+        """Return the outcome of an incident, in words."""
         pages = sum(page.incident == incident.name for page in self.pages)
-        told = f"paged {pages} times" if pages > 1 else "paged once" if pages else ""
-        done = [
+        paging = f"paged {pages} times" if pages > 1 else "paged once" if pages else ""
+        steps = [
             f"{action['action']} by on-call"
             for action in self.actions
             if incident.concerns(str(action["table"]), str(action["slot"]))
         ]
         if incident.name in self.published_faults:
-            done.insert(0, f"{self.published_faults[incident.name]:,} faulty rows were published")
-        return ", ".join([told or "recovered by itself", *dict.fromkeys(done)])
+            steps.insert(0, f"{self.published_faults[incident.name]:,} faulty rows were published")
+        return ", ".join([paging or "recovered by itself", *dict.fromkeys(steps)])
 
     def document(self) -> dict[str, Any]:
         state, undisturbed = self.state, self.undisturbed
@@ -112,10 +118,10 @@ class Outcome:
             "actions": [{**action, "at": iso(int(action["at"]))} for action in self.actions],
             "bad_rows_published": sum(self.published_faults.values()),
             "published_faults": self.published_faults,
-            "deliveries_lost": [list(one) for one in self.lost],
-            "deliveries_doubled": [list(one) for one in self.doubled],
+            "deliveries_lost": [list(key) for key in self.lost_deliveries],
+            "deliveries_doubled": [list(key) for key in self.duplicate_deliveries],
             "unbalanced": self.unbalanced,
-            "waiting": [list(one) for one in self.waiting],
+            "waiting": [list(key) for key in self.waiting],
             "triggers": self.triggers,
             "retrainings": self.retrainings,
             "runs": self.runs,
@@ -130,16 +136,18 @@ class Outcome:
 
 
 def incident_of(alert: Alert, incidents: Sequence[Incident]) -> str:
-    """The incident that an alert is about, the latest that it may be; "" if none was planned."""
-    given, at = alert.condition, alert.opened_at
-    outage = given.cause in {SOURCE, MISSING}
+    """Return the latest planned incident that an alert may be due to; "" if there is none."""
+    condition, at = alert.condition, alert.opened_at
+    outage = condition.cause in {SOURCE, MISSING}
     best = ""
     for incident in incidents:
-        here = incident.concerns(given.table, given.slot)
-        if incident.kind in MACHINE or (incident.table == given.table and incident.kind in DOWN):
-            here = here or outage
-        if here and incident.begins - DAY <= at <= incident.ends + 3 * DAY:
-            # What can be told apart by its cause is.
+        related = incident.concerns(condition.table, condition.slot)
+        if incident.kind in MACHINE or (
+            incident.table == condition.table and incident.kind in DOWN
+        ):
+            related = related or outage
+        if related and incident.begins - DAY <= at <= incident.ends + 3 * DAY:
+            # Of two candidates, the cause decides between outages and faulty data.
             if best and outage != (incident.kind in (*DOWN, *MACHINE, *LATE)):
                 continue
             best = incident.name

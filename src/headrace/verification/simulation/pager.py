@@ -1,4 +1,4 @@
-"""A pager: a web server that takes what alerts send, and keeps it."""
+"""Pager of a simulation: a web server that records what alerts send."""
 
 import json
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from headrace.core.clock import now_us
 
 @dataclass
 class Pager:
-    """Takes messages at `url` while the `with` block runs.
+    """Server that records messages at `url` while the `with` block runs.
 
-    `taken` are (moment of the simulation in int64 microseconds UTC, message), in order.
+    `messages` are (moment of the simulation in int64 microseconds UTC, message), in order.
     """
 
-    taken: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    messages: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         pager, lock = self, Lock()
@@ -26,7 +26,7 @@ class Pager:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 with lock:
-                    pager.taken.append((now_us(), body))
+                    pager.messages.append((now_us(), body))
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -56,5 +56,5 @@ class Pager:
 
     @property
     def pages(self) -> list[tuple[int, dict[str, Any]]]:
-        """Those that wake somebody; a note that it is over does not."""
-        return [(at, one) for at, one in self.taken if one.get("kind") == "opened"]
+        """Messages that page a person; the note that an alert is over does not."""
+        return [(at, message) for at, message in self.messages if message.get("kind") == "opened"]

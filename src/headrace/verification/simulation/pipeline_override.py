@@ -1,4 +1,4 @@
-"""The pipeline as it is simulated: as declared, but its sources read the simulation's folders."""
+"""Simulated pipeline: as declared, but its sources read the simulation's folders."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,48 +14,51 @@ from headrace.sources.files import DropFolder
 
 
 def find_pipeline(module: str, home: Home) -> Pipeline:
-    """A project's pipeline, with the sources of the simulation in `home`."""
+    """Return a project's pipeline, with the sources of the simulation in `home`."""
     return simulated(load_pipeline(module), home)
 
 
 def module_of(name: str) -> str:
-    """The module of the project's pipeline of this name, importable; of its only one, if "".
+    """Return the module of the project's pipeline of this name, or of its only one if "".
 
     Raises:
-        DeclarationError: there is none, or more than one.
+        DeclarationError: no pipeline matches, or several do.
     """
     root = project_root()
-    known = pipeline_modules(root)
+    modules = pipeline_modules(root)
     make_importable(root)
-    found = [one for one in known if name in {"", one, one.rpartition(".")[2]}]
-    if len(found) != 1:
+    matches = [module for module in modules if name in {"", module, module.rpartition(".")[2]}]
+    if len(matches) != 1:
         raise DeclarationError(
             f"no pipeline {name!r}" if name else "this project has several pipelines",
-            fix=f"name one: {', '.join(known)}",
+            fix=f"name one: {', '.join(modules)}",
         )
-    return found[0]
+    return matches[0]
 
 
 def simulated(pipeline: Pipeline, home: Home) -> Pipeline:
-    """A pipeline with places of its own reads under the home by itself; folders are moved there.
+    """Return the pipeline with sources under the home.
+
+    A pipeline that declares `places` reads from there already; the source folders of others are
+    replaced.
 
     Raises:
-        DeclarationError: a source is no folder, and the pipeline does not say where it is fed.
+        DeclarationError: a source is not a folder, and the pipeline declares no `places`.
     """
-    return pipeline if pipeline.places is not None else moved(pipeline, home)
+    return pipeline if pipeline.places is not None else relocated(pipeline, home)
 
 
-def moved(pipeline: Pipeline, home: Home) -> Pipeline:
+def relocated(pipeline: Pipeline, home: Home) -> Pipeline:
     """Return the pipeline with its sources' folders under a home, a folder for each table.
 
     Raises:
         DeclarationError: a source is not a folder.
     """
     live = home.deliveries / pipeline.name
-    return replace(pipeline, tables=tuple(_moved(table, live) for table in pipeline.tables))
+    return replace(pipeline, tables=tuple(_relocated(table, live) for table in pipeline.tables))
 
 
-def _moved(table: Table, live: Path) -> Table:
+def _relocated(table: Table, live: Path) -> Table:
     source = table.source
     if not isinstance(source, DropFolder) or str(source.folder).startswith("s3://"):
         raise DeclarationError(
@@ -65,13 +68,17 @@ def _moved(table: Table, live: Path) -> Table:
     return replace(table, source=replace(source, folder=live / table.name))
 
 
-def places_of(declared: Pipeline, home: Home, held: Path) -> Mapping[str, Place]:
-    """Where each table is fed: from `held`, or from the folders that the sources now read."""
+def places_of(declared: Pipeline, home: Home, producers: Path) -> Mapping[str, Place]:
+    """Return the place where each table's producer delivers.
+
+    The pipeline's own `places` put deliveries from the folder `producers`; else the places are the
+    folders that the sources now read.
+    """
     if declared.places is not None:
-        return declared.places(held, home.deliveries / declared.name)
-    found: dict[str, Place] = {}
-    for table, live in zip(declared.tables, moved(declared, home).tables, strict=True):
+        return declared.places(producers, home.deliveries / declared.name)
+    places: dict[str, Place] = {}
+    for table, live in zip(declared.tables, relocated(declared, home).tables, strict=True):
         assert isinstance(table.source, DropFolder)
         assert isinstance(live.source, DropFolder)
-        found[table.name] = FilePlace(table.source, live.source)
-    return found
+        places[table.name] = FilePlace(table.source, live.source)
+    return places

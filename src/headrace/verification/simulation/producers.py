@@ -1,4 +1,4 @@
-"""The world outside: deliveries come to their places at their time, as the plan alters them."""
+"""Simulated producers: deliveries arrive at their places in time, changed by the incidents."""
 
 import json
 from collections import Counter
@@ -26,28 +26,28 @@ _BACK = 30 * DAY  # how far a clock goes back
 
 @dataclass(frozen=True)
 class Event:
-    """At a place a slot shows these deliveries from now on, or the source goes down or up."""
+    """Change at a place: a slot shows these deliveries from now on, or the source goes down/up."""
 
     at: int
     table: str
     slot: str = ""
-    puts: tuple[Put, ...] = ()
+    deliveries: tuple[Put, ...] = ()
     what: str = "show"  # show, close, open
 
 
 @dataclass
 class World:
-    """The producers of a pipeline's tables.
+    """Producers of a pipeline's tables.
 
     Attributes:
-        tables: by name, those that are simulated.
-        places: where each one's deliveries are put.
+        tables: the simulated tables by name.
+        places: where the deliveries of each table are put.
         slots: of each table, in order.
         seed: decides what a fault leaves open.
-        final: (table, slot) -> what the producer stands by in the end.
-        shown: what is visible now.
-        faulty: slots of which a faulty delivery is planned.
-        events: all that happens, in order.
+        final: (table, slot) -> the deliveries that the producer confirms in the end.
+        visible: (table, slot) -> the deliveries that are visible now.
+        faulty: (table, slot) with a planned faulty delivery.
+        events: all events, in order.
     """
 
     tables: Mapping[str, Table]
@@ -55,87 +55,98 @@ class World:
     slots: Mapping[str, Sequence[str]]
     seed: int
     final: dict[tuple[str, str], tuple[Put, ...]] = field(default_factory=dict)
-    shown: dict[tuple[str, str], tuple[Put, ...]] = field(default_factory=dict)
+    visible: dict[tuple[str, str], tuple[Put, ...]] = field(default_factory=dict)
     faulty: set[tuple[str, str]] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
-    _done: int = 0
+    _applied: int = 0
 
     def chances(self) -> list[Chance]:
-        """What may happen to each table; only slots of one delivery are chosen for a fault."""
+        """Return the possible incidents of each table; faults need slots with one delivery."""
         return [self._chance(name) for name in self.tables]
 
     def _chance(self, name: str) -> Chance:
         place, single = self.places[name], {}
         sample: tuple[str, Put] | None = None
         for slot in self.slots[name]:
-            puts = place.originals(slot)
-            if len(puts) == 1:
-                single[slot] = puts[0].at
-                sample = sample or (slot, puts[0])
-        whole = list(self.slots[name]) == [SNAPSHOT_SLOT]
+            deliveries = place.originals(slot)
+            if len(deliveries) == 1:
+                single[slot] = deliveries[0].at
+                sample = sample or (slot, deliveries[0])
+        snapshot = list(self.slots[name]) == [SNAPSHOT_SLOT]
         able = frozenset(kind for kind in FAULTY if sample and self._alters(name, kind, sample))
         if (
             sample
-            and delivery_faults.drifted(self._given(name, *sample, b"")) is not None
-            and not whole
+            and delivery_faults.drifted(self._original(name, *sample, b"")) is not None
+            and not snapshot
         ):
             able |= frozenset(DRIFT)
         return Chance(
-            name, single, place.keeps, kinds_for(keeps=place.keeps, whole=whole, able=able)
+            name,
+            single,
+            place.keeps,
+            kinds_for(side_by_side=place.keeps, snapshot=snapshot, able=able),
         )
 
     def _alters(self, name: str, kind: str, sample: tuple[str, Put]) -> bool:
-        slot, put = sample
-        given = self._given(name, slot, put, b"x")
-        return FAULTY[kind](given) not in {None, put.payload}
+        slot, delivery = sample
+        original = self._original(name, slot, delivery, b"x")
+        return FAULTY[kind](original) not in {None, delivery.payload}
 
-    def _given(self, name: str, slot: str, put: Put, before: bytes) -> delivery_faults.Given:
+    def _original(
+        self, name: str, slot: str, delivery: Put, before: bytes
+    ) -> delivery_faults.OriginalDelivery:
         chance = Random(f"{self.seed} {name} {slot}")  # noqa: S311 - no secret
         contract = self.tables[name].contract
-        return delivery_faults.Given(put.payload, self.places[name].form, contract, chance, before)
+        return delivery_faults.OriginalDelivery(
+            delivery.payload, self.places[name].form, contract, chance, before
+        )
 
     def prepare(self, incidents: Sequence[Incident], first: int) -> None:
-        """Lay out all that will happen; what came before `first` is there from the start."""
+        """Plan all events; deliveries before `first` are there from the start."""
         lasting = (*MACHINE, *DOWN, *DRIFT)
         by_slot: dict[tuple[str, str], list[Incident]] = {}
-        for one in incidents:
-            if one.kind not in lasting:
-                by_slot.setdefault((one.table, one.slot), []).append(one)
+        for incident in incidents:
+            if incident.kind not in lasting:
+                by_slot.setdefault((incident.table, incident.slot), []).append(incident)
         drifts = [i for i in incidents if i.kind in DRIFT]
         events: list[Event] = []
         for name in self.tables:
             for slot in self.slots[name]:
-                puts = self._drifted(name, slot, drifts)
-                self.final[name, slot] = puts
+                deliveries = self._drifted(name, slot, drifts)
+                self.final[name, slot] = deliveries
                 disturbing = by_slot.get((name, slot), [])
-                # A table that comes whole is there at first, and may be disturbed several times.
+                # A table of snapshots has its first delivery, and may be disturbed several times.
                 if not disturbing or slot == SNAPSHOT_SLOT:
-                    events += self._ordinary(name, slot, puts)
-                for one in disturbing:
-                    events += self._disturbed(one, puts)
-        for one in incidents:
-            if one.kind in DOWN:
-                events.append(Event(one.begins, one.table, what="close"))
-                events.append(Event(one.ends, one.table, what="open"))
+                    events += self._ordinary(name, slot, deliveries)
+                for incident in disturbing:
+                    events += self._disturbed(incident, deliveries)
+        for incident in incidents:
+            if incident.kind in DOWN:
+                events.append(Event(incident.begins, incident.table, what="close"))
+                events.append(Event(incident.ends, incident.table, what="open"))
         order = {"open": 0, "show": 1, "close": 2}
         self.events = sorted(events, key=lambda e: (max(e.at, first), order[e.what], e.slot))
 
     def _drifted(self, name: str, slot: str, drifts: Sequence[Incident]) -> tuple[Put, ...]:
-        """What the producer delivers, in a world that may have changed."""
-        puts = tuple(self.places[name].originals(slot))
+        """Return what the producer delivers of a slot, after population drift if there is any."""
+        deliveries = tuple(self.places[name].originals(slot))
         for drift in drifts:
-            if drift.table == name and len(puts) == 1 and drift.begins <= puts[0].at <= drift.ends:
-                changed = delivery_faults.drifted(self._given(name, slot, puts[0], b""))
-                return puts if changed is None else (replace(puts[0], payload=changed),)
-        return puts
+            if (
+                drift.table == name
+                and len(deliveries) == 1
+                and drift.begins <= deliveries[0].at <= drift.ends
+            ):
+                changed = delivery_faults.drifted(self._original(name, slot, deliveries[0], b""))
+                return deliveries if changed is None else (replace(deliveries[0], payload=changed),)
+        return deliveries
 
-    def _ordinary(self, name: str, slot: str, puts: Sequence[Put]) -> Iterator[Event]:
-        for count, put in enumerate(puts, 1):
-            yield Event(put.at, name, slot, tuple(puts[:count]))
+    def _ordinary(self, name: str, slot: str, deliveries: Sequence[Put]) -> Iterator[Event]:
+        for count, delivery in enumerate(deliveries, 1):
+            yield Event(delivery.at, name, slot, tuple(deliveries[:count]))
 
-    def _disturbed(self, incident: Incident, puts: Sequence[Put]) -> Iterator[Event]:
+    def _disturbed(self, incident: Incident, deliveries: Sequence[Put]) -> Iterator[Event]:
         name, slot = incident.table, incident.slot
-        good, keeps = puts[-1], self.places[name].keeps
+        good, side_by_side = deliveries[-1], self.places[name].keeps
         repaired = replace(good, at=incident.ends)
         if incident.kind in LATE:
             yield Event(incident.ends, name, slot, (repaired,))
@@ -145,16 +156,19 @@ class World:
             yield Event(good.at, name, slot, (good,))
             yield Event(incident.ends, name, slot, (good, repaired))
         elif incident.kind == "twice, other bytes":
-            again = Put(
-                delivery_faults.rewritten(self._given(name, slot, good, b"")) or b"", incident.ends
+            rewritten = Put(
+                delivery_faults.rewritten(self._original(name, slot, good, b"")) or b"",
+                incident.ends,
             )
             yield Event(good.at, name, slot, (good,))
-            yield Event(incident.ends, name, slot, (good, again) if keeps else (again,))
+            yield Event(
+                incident.ends, name, slot, (good, rewritten) if side_by_side else (rewritten,)
+            )
         else:
             self.faulty.add((name, slot))
             bad = Put(self._bad(incident, good), incident.begins)
             yield Event(incident.begins, name, slot, (bad,))
-            visible = (bad, repaired) if incident.beside and keeps else (repaired,)
+            visible = (bad, repaired) if incident.beside and side_by_side else (repaired,)
             yield Event(incident.ends, name, slot, visible)
 
     def _bad(self, incident: Incident, good: Put) -> bytes:
@@ -162,17 +176,17 @@ class World:
         at = slots.index(incident.slot)
         earlier = self.places[name].originals(slots[at - 3]) if at >= 3 else []
         before = earlier[-1].payload if earlier else b""
-        made = FAULTY[incident.kind](self._given(name, incident.slot, good, before))
-        return good.payload if made is None else made
+        faulty = FAULTY[incident.kind](self._original(name, incident.slot, good, before))
+        return good.payload if faulty is None else faulty
 
     def advance(self, now: int) -> list[Event]:
-        """Let everything happen that is due; what it was."""
+        """Apply and return all events that are due."""
         due = []
-        while self._done < len(self.events) and self.events[self._done].at <= now:
-            event = self.events[self._done]
+        while self._applied < len(self.events) and self.events[self._applied].at <= now:
+            event = self.events[self._applied]
             self._apply(event)
             due.append(event)
-            self._done += 1
+            self._applied += 1
         return due
 
     def _apply(self, event: Event) -> None:
@@ -182,32 +196,33 @@ class World:
         elif event.what == "open":
             place.open()
         else:
-            self.shown[event.table, event.slot] = event.puts
-            place.show(event.slot, event.puts)
+            self.visible[event.table, event.slot] = event.deliveries
+            place.show(event.slot, event.deliveries)
 
     @property
     def until(self) -> int:
-        """When the last of it has happened."""
+        """Moment of the last event."""
         return max((event.at for event in self.events), default=0)
 
     def truth(self, now: int) -> None:
-        """Everything as the producers stand by it in the end, and nothing else."""
+        """Show the final deliveries of all producers, and nothing else."""
         for place in self.places.values():
             place.open()
-        for (name, slot), puts in self.final.items():
-            if not puts or puts[0].at <= now:
-                self.places[name].show(slot, puts)
+        for (name, slot), deliveries in self.final.items():
+            if not deliveries or deliveries[0].at <= now:
+                self.places[name].show(slot, deliveries)
 
-    def stands(self, table: str, slot: str, records: "Counter[str]") -> bool:
-        """Whether the producer stands by a delivery that holds these records, in any order."""
+    def confirms(self, table: str, slot: str, records: "Counter[str]") -> bool:
+        """Return True if the producer confirms a delivery of these records, in any order."""
         form = self.places[table].form
         return any(
-            records_of(put.payload, form) == records for put in self.final.get((table, slot), ())
+            records_of(delivery.payload, form) == records
+            for delivery in self.final.get((table, slot), ())
         )
 
 
 def records_of(payload: bytes, form: str) -> "Counter[str]":
-    """The records of a payload, however they are ordered and paged."""
+    """Return the records of a payload, however they are ordered and paged."""
     lines = payload.decode(errors="replace").splitlines()
     if form == "csv":
         return Counter(lines)
@@ -216,10 +231,10 @@ def records_of(payload: bytes, form: str) -> "Counter[str]":
 
 def _records(line: str) -> Iterator[str]:
     try:
-        found = json.loads(line)
+        document = json.loads(line)
     except ValueError:
         yield line
         return
-    paged = isinstance(found, dict) and isinstance(found.get("records"), list)
-    for record in found["records"] if paged else [found]:
+    paged = isinstance(document, dict) and isinstance(document.get("records"), list)
+    for record in document["records"] if paged else [document]:
         yield json.dumps(record, sort_keys=True)

@@ -1,4 +1,4 @@
-"""What came of it in the end: content hashes, and every delivery accounted for."""
+"""Final state of a simulation: content hashes, and an account of every delivery."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _WAITING = {"pending", "received", "judged"}
 
 @dataclass(frozen=True)
 class State:
-    """The end of a run: `tables` and `rows` by table name, `release` the dataset's content hash."""
+    """Final state: hashes and rows by table name, `release` the dataset's content hash."""
 
     tables: dict[str, str]
     rows: dict[str, int]
@@ -28,7 +28,7 @@ class State:
 
 
 def state_of(pipeline: Pipeline, home: Home) -> State:
-    """Hashes of what is published, whatever its order, files and batches are."""
+    """Return hashes of the published data, independent of its order, files and batches."""
     tables, rows = {}, {}
     lake = Lake(home)
     for table in pipeline.tables:
@@ -36,42 +36,42 @@ def state_of(pipeline: Pipeline, home: Home) -> State:
             tables[table.name], rows[table.name] = "", 0
             continue
         names = [field.name for field in table.contract.fields]
-        found = content_sum(lake.scan(table.name, names))
-        tables[table.name], rows[table.name] = found.hash, found.rows
-    # What would be released now: a retraining may have released other days meanwhile.
+        content = content_sum(lake.scan(table.name, names))
+        tables[table.name], rows[table.name] = content.hash, content.rows
+    # Hash the release of today's data: a retraining may have released other days meanwhile.
     release = pinned_release(pipeline, home, dry_run=True).content_hash
     return State(tables, rows, release)
 
 
 def rows_by_slot(pipeline: Pipeline, home: Home) -> dict[tuple[str, str], int]:
-    """Published rows of each slot of each table, from the table's own files."""
-    found: Counter[tuple[str, str]] = Counter()
+    """Count published rows of each slot of each table, from the table's own files."""
+    counts: Counter[tuple[str, str]] = Counter()
     lake = Lake(home)
     for table in pipeline.tables:
         with Ledger(home) as ledger:
             slots = {key: batch.slot for key, batch in ledger.batches(table.name).items()}
         if lake.snapshot_id(table.name) is not None:
             for file in lake.files(table.name):
-                found[table.name, slots[file.batch_id]] += file.rows
-    return dict(found)
+                counts[table.name, slots[file.batch_id]] += file.rows
+    return dict(counts)
 
 
 def unbalanced(pipeline: Pipeline, home: Home) -> list[str]:
-    """Tables in which delivered is not published + quarantined + pending + rejected."""
-    found = []
+    """Return tables whose delivered rows are not published + quarantined + pending + rejected."""
+    names = []
     for table in pipeline.tables:
         status = table_status(home, table)
         fates = sum(status[fate] for fate in ("published", "quarantined", "pending", "rejected"))
         if status["delivered"] != fates or status["unjudged"]:
-            found.append(table.name)
-    return found
+            names.append(table.name)
+    return names
 
 
-def held_back(pipeline: Pipeline, home: Home) -> list[tuple[str, str]]:
-    """(table, slot) of what still waits for somebody."""
-    found = []
+def waiting_batches(pipeline: Pipeline, home: Home) -> list[tuple[str, str]]:
+    """Return (table, slot) of batches that still wait for a decision."""
+    waiting = []
     for table in pipeline.tables:
         with Ledger(home) as ledger:
             batches = ledger.batches(table.name).values()
-        found += [(table.name, batch.slot) for batch in batches if batch.state in _WAITING]
-    return sorted(found)
+        waiting += [(table.name, batch.slot) for batch in batches if batch.state in _WAITING]
+    return sorted(waiting)

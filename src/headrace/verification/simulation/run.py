@@ -1,4 +1,4 @@
-"""A simulation from its first day to its proof."""
+"""Simulation from its first day to the comparison with an undisturbed run."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -21,32 +21,32 @@ from headrace.verification.simulation.daily_work import build, take_in, try_buil
 from headrace.verification.simulation.engines import Engine, InProcess
 from headrace.verification.simulation.home import Site
 from headrace.verification.simulation.incidents import MACHINE, Incident, plan
-from headrace.verification.simulation.oncall import WHO, OnCall
+from headrace.verification.simulation.oncall import PRINCIPAL, OnCall
 from headrace.verification.simulation.outcome import Outcome, Page, incident_of
 from headrace.verification.simulation.pager import Pager
 from headrace.verification.simulation.pipeline_override import places_of, simulated
 from headrace.verification.simulation.producers import World
 
-# The clock stops twice a day (UTC), for what waits for a time, and after everything that happens.
+# The clock stops twice a day (UTC), for work that waits for a time, and after each event.
 HOURS = (6, 18)
-# A gate that has no past cannot tell what is odd: nothing goes wrong in the first days of all.
+# A gate without history cannot detect what is unusual: the first days have no incidents.
 QUIET_DAYS = 28
-_APART = 2 * HOUR  # of two moments that are nearer to each other, the later one counts
-_LONGEST = 12 * DAY  # after the last day, until the last incident is over
+_APART = 2 * HOUR  # of two moments that are closer together, only the later one is simulated
+_LONGEST = 12 * DAY  # from the last day until the last incident must be over
 
 
 @dataclass(frozen=True)
 class Ask:
-    """What is to be simulated.
+    """Parameters of a simulation.
 
     Attributes:
         module: the pipeline's module.
         root: the simulation's home.
-        days: the last so many of the pipeline's days; what came before is there from the start.
-        incidents: how many.
+        days: number of the pipeline's last days; earlier deliveries are there from the start.
+        incidents: number of incidents.
         seed: decides which, where and when.
-        daemon: through Dagster's daemon, instead of in this process.
-        build_every: how often features, release, model and monitors are built: a duration.
+        daemon: run in Dagster's daemon, instead of in this process.
+        build_every: interval at which features, release, model and monitors are built.
     """
 
     module: str
@@ -59,14 +59,14 @@ class Ask:
 
 
 def simulate(ask: Ask) -> Outcome:
-    """Live through the days; what happened, and whether all is as if nothing had.
+    """Simulate the days, and compare the final state with a run without incidents.
 
     Raises:
-        StateError: the home is not empty, and no simulation.
+        StateError: the home has content that is not of a simulation.
         DeclarationError: the pipeline cannot be simulated.
     """
-    about = {"pipeline": ask.module, "days": ask.days, "seed": ask.seed}
-    site = Site.begin(ask.root, about)
+    settings = {"pipeline": ask.module, "days": ask.days, "seed": ask.seed}
+    site = Site.begin(ask.root, settings)
     outcome = Outcome(ask.days, ask.daemon, ask.seed)
     site.set_clock(0)
     with Pager() as pager, site.entered(pager.url) as home:
@@ -104,18 +104,21 @@ class _Stage:
         declared = load_pipeline(ask.module)
         with _timed(outcome, "deliveries"):
             if declared.make_deliveries is not None:
-                declared.make_deliveries(site.held)
+                declared.make_deliveries(site.producers)
         pipeline = simulated(declared, home)
-        places = places_of(declared, home, site.held)
+        places = places_of(declared, home, site.producers)
         slots = {table.name: pipeline.slots_of(table) for table in pipeline.tables}
         world = World({t.name: t for t in pipeline.tables}, places, slots, ask.seed)
-        every = days(pipeline.first_slot, pipeline.last_slot)
-        first, last = parse_iso(every[-min(ask.days, len(every))]), parse_iso(every[-1]) + DAY
-        quiet = max(first, parse_iso(every[0]) + QUIET_DAYS * DAY)
+        all_days = days(pipeline.first_slot, pipeline.last_slot)
+        first, last = (
+            parse_iso(all_days[-min(ask.days, len(all_days))]),
+            parse_iso(all_days[-1]) + DAY,
+        )
+        quiet = max(first, parse_iso(all_days[0]) + QUIET_DAYS * DAY)
         with _timed(outcome, "plan"):
             outcome.incidents = plan(world.chances(), quiet, last - DAY, ask.incidents, ask.seed)
             world.prepare(outcome.incidents, first)
-        policy = Policy({WHO: Grant(frozenset(ACTIONS))})
+        policy = Policy({PRINCIPAL: Grant(frozenset(ACTIONS))})
         oncall = OnCall(pipeline, home, world, policy)
         return cls(ask, site, home, pipeline, world, oncall, outcome, first, last)
 
@@ -123,7 +126,7 @@ class _Stage:
         self._move(self.first)
         with _timed(self.outcome, "history"):
             if self.first > parse_iso(self.pipeline.first_slot):
-                take_in(self.pipeline, self.home, whole=True)
+                take_in(self.pipeline, self.home, full_scan=True)
                 self.outcome.builds.append(try_build(self.pipeline, self.home))
         with _timed(self.outcome, "days"):
             self._days(self._engine(pager), self._moments())
@@ -139,12 +142,12 @@ class _Stage:
         )
 
     def _days(self, engine: Engine, moments: Sequence[int]) -> None:
-        every, built = duration(self.ask.build_every), self.first
+        interval, built = duration(self.ask.build_every), self.first
         try:
             for count, moment in enumerate(moments, 1):
                 before = self.now
                 self._move(moment)
-                due = self.now >= built + every
+                due = self.now >= built + interval
                 built = self.now if due else built
                 engine.step(self._machine(before, self.now), build=due)
                 self._look_for_faults()
@@ -157,19 +160,19 @@ class _Stage:
 
     def _moments(self) -> list[int]:
         end = max(self.last, min(self.world.until, self.last + _LONGEST)) + DAY
-        found = {
+        stops = {
             self.first + day * DAY + hour * HOUR
             for day in range((end - self.first) // DAY + 1)
             for hour in HOURS
         }
         special = {incident.begins for incident in self.outcome.incidents}
         special |= {incident.ends for incident in self.outcome.incidents}
-        # Long enough after the end for one more build.
+        # One more build fits after the end.
         over = end + duration(self.ask.build_every) + HOUR
-        wanted = sorted(found | {at + MINUTE for at in special} | {over})
+        moments = sorted(stops | {at + MINUTE for at in special} | {over})
         return [
             moment
-            for moment, later in zip(wanted, [*wanted[1:], None], strict=True)
+            for moment, later in zip(moments, [*moments[1:], None], strict=True)
             if later is None or later - moment >= _APART
         ]
 
@@ -184,11 +187,11 @@ class _Stage:
         self.world.advance(self.now)
 
     def _machine(self, after: int, until: int) -> list[Incident]:
-        found = [incident for incident in self.outcome.incidents if incident.kind in MACHINE]
-        return [one for one in found if after < one.begins <= until]
+        incidents = [incident for incident in self.outcome.incidents if incident.kind in MACHINE]
+        return [incident for incident in incidents if after < incident.begins <= until]
 
     def _look_for_faults(self) -> None:
-        """Rows that are published, and by which no producer stands."""
+        """Record published rows that their producer does not confirm."""
         for incident in self.outcome.incidents:
             key = (incident.table, incident.slot)
             if key not in self.world.faulty or incident.begins > self.now:
@@ -198,51 +201,62 @@ class _Stage:
                 published = [
                     b for b in batches if b.slot == incident.slot and b.state == "published"
                 ]
-            wrong = [b for b in published if not self.oncall.stands(b, incident.table)]
+            wrong = [b for b in published if not self.oncall.is_confirmed(b, incident.table)]
             if wrong and incident.name not in self.outcome.published_faults:
                 rows = proof.rows_by_slot(self.pipeline, self.home).get(key, 0)
                 self.outcome.published_faults[incident.name] = rows
 
     def close(self, pager: Pager) -> None:
-        """The last look at everything, and a run on what the producers stand by alone."""
+        """Record the final state, and compare it with a run on the producers' final deliveries."""
         outcome = self.outcome
         with _timed(outcome, "proof"):
             outcome.state = proof.state_of(self.pipeline, self.home)
-            outcome.waiting = proof.held_back(self.pipeline, self.home)
+            outcome.waiting = proof.waiting_batches(self.pipeline, self.home)
             outcome.unbalanced = proof.unbalanced(self.pipeline, self.home)
             self._count_retrainings()
-            outcome.actions = self.oncall.done
+            outcome.actions = self.oncall.actions
             self._tell_pages(pager)
-        here = proof.rows_by_slot(self.pipeline, self.home)
+        published = proof.rows_by_slot(self.pipeline, self.home)
         with _timed(outcome, "undisturbed"):
-            there = self._undisturbed()
-        outcome.lost = sorted(key for key, rows in there.items() if here.get(key, 0) < rows)
-        outcome.doubled = sorted(key for key, rows in here.items() if there.get(key, 0) < rows)
+            expected = self._undisturbed()
+        outcome.lost_deliveries = sorted(
+            key for key, rows in expected.items() if published.get(key, 0) < rows
+        )
+        outcome.duplicate_deliveries = sorted(
+            key for key, rows in published.items() if expected.get(key, 0) < rows
+        )
 
     def _count_retrainings(self) -> None:
         ledger, name = DecisionLedger(self.home), self.pipeline.monitor.name
-        asked = [row.decision.trigger_id for row in ledger.entries(name)]
-        self.outcome.triggers = len({one for one in asked if one is not None})
+        triggers = [row.decision.trigger_id for row in ledger.entries(name)]
+        self.outcome.triggers = len({trigger for trigger in triggers if trigger is not None})
         ends = {step.trigger_id: step.step for step in ledger.steps(name)}
         self.outcome.retrainings = dict(sorted(ends.items()))
 
     def _tell_pages(self, pager: Pager) -> None:
         with AlertStore(self.home) as store:
-            known = {alert.alert_id: alert for alert in store.alerts()}
+            alerts = {alert.alert_id: alert for alert in store.alerts()}
         for at, body in pager.pages:
-            alert = known[str(body["alert"])]
-            given = alert.condition
+            alert = alerts[str(body["alert"])]
+            condition = alert.condition
             self.outcome.pages.append(
-                Page(at, alert.alert_id, str(body["title"]), given.table, given.slot, given.cause,
-                     incident_of(alert, self.outcome.incidents))
-            )  # fmt: skip
+                Page(
+                    at,
+                    alert.alert_id,
+                    str(body["title"]),
+                    condition.table,
+                    condition.slot,
+                    condition.cause,
+                    incident_of(alert, self.outcome.incidents),
+                )
+            )
 
     def _undisturbed(self) -> dict[tuple[str, str], int]:
         self.world.truth(self.now)
         site = Site.begin(self.site.root / "undisturbed", {"pipeline": self.ask.module})
         site.set_clock(self.now)
         with site.entered() as home:
-            take_in(self.pipeline, home, whole=True)
+            take_in(self.pipeline, home, full_scan=True)
             build(self.pipeline, home)
             self.outcome.undisturbed = proof.state_of(self.pipeline, home)
             return proof.rows_by_slot(self.pipeline, home)

@@ -1,8 +1,8 @@
-"""Planted faults: each cause of skew or leakage put into a system, and looked for by detectors.
+"""Detectors of training-serving skew and leakage, run on a system with an injected fault.
 
-The detectors are told the system's parts and nothing of what was planted. They hold serving against
-training, spine and labels against the oracle, the past against an altered future, a fit against
-altered test rows, and the definitions of both sides against each other.
+The detectors get the system's parts and nothing about the fault. They compare serving with
+training, spine and labels with the oracle, features before and after a change of the future, fits
+before and after a change of test rows, and the definitions of both sides.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +50,7 @@ PathMaker: TypeAlias = Callable[[World, pa.Schema], ServingPath]
 
 
 def tables_path(world: World, types: pa.Schema) -> ServingPath:
-    """The real thing: `FeatureService` over the tables as they grow."""
+    """Return the real serving path: `FeatureService` over the growing tables."""
     return TablesPath(SPINE, VIEWS, CONTRACTS, world.history, types, MODE)
 
 
@@ -69,15 +69,15 @@ def _fit_of_training(frame: pa.Table, trained: Fits) -> Fits:
 
 @dataclass(frozen=True)
 class System:
-    """A pipeline as it runs; every part is the real one unless a fault takes its place.
+    """Parts of a pipeline; every part is the real one unless a fault replaces it.
 
     Attributes:
-        path: makes the serving path of a world.
-        frame: makes training frames.
-        spine: makes spines.
+        path: returns the serving path of a world.
+        frame: builds training frames.
+        spine: builds spines.
         label: attaches the label as of a cut.
-        fit: what the model learns of its columns, given the frame and its training rows.
-        served_fit: what serving uses, given the rows it serves and the model's.
+        fit: fits the transforms, given the frame and its training rows.
+        served_fit: returns the fits that serving uses, given the rows it serves and the model's.
         definitions: hashes by view, as serving states them.
     """
 
@@ -93,36 +93,36 @@ class System:
 
 
 @dataclass(frozen=True)
-class Found:
-    """One thing that a detector has to say."""
+class SkewFinding:
+    """One finding of a detector."""
 
     detector: str
     cause: str
     detail: str = ""
 
 
-def examine(system: System, world: World) -> list[Found]:
-    """Run every detector; nothing found in a system without a fault."""
+def examine(system: System, world: World) -> list[SkewFinding]:
+    """Run every detector; a system without a fault has no findings."""
     detectors = (_definitions, _parity, _spine, _labels, _fits, _leaks)
-    return [found for detector in detectors for found in detector(system, world)]
+    return [finding for detector in detectors for finding in detector(system, world)]
 
 
-def verdict(found: Sequence[Found]) -> str | None:
-    """The one name for all that was found; None if nothing was."""
-    names = [one.cause for one in found if one.cause != UNEXPLAINED]
-    return names[0] if names else (UNEXPLAINED if found else None)
+def verdict(findings: Sequence[SkewFinding]) -> str | None:
+    """Return the cause that the findings name; None without findings."""
+    names = [finding.cause for finding in findings if finding.cause != UNEXPLAINED]
+    return names[0] if names else (UNEXPLAINED if findings else None)
 
 
 # Detectors
 
 
-def _definitions(system: System, _: World) -> list[Found]:
+def _definitions(system: System, _: World) -> list[SkewFinding]:
     trained = definition_hashes(SPINE, VIEWS, CONTRACTS)
     names = [name for name in trained if system.definitions.get(name) != trained[name]]
-    return [Found("definitions", "changed definition", ", ".join(names))] if names else []
+    return [SkewFinding("definitions", "changed definition", ", ".join(names))] if names else []
 
 
-def _parity(system: System, world: World) -> list[Found]:
+def _parity(system: System, world: World) -> list[SkewFinding]:
     points = world.points(POINTS)
     frame = system.frame(points, VIEWS, world.history, CONTRACTS, MODE)
     trained = frame.select(output_columns(list(VIEWS)))
@@ -130,31 +130,31 @@ def _parity(system: System, world: World) -> list[Found]:
     if not replay.any.any():
         return []
     causes = why(replay, VIEWS, world.history, CONTRACTS, MODE, extra=world.quarantined)
-    return [Found("parity", cause.name, str(cause)) for cause in causes]
+    return [SkewFinding("parity", cause.name, str(cause)) for cause in causes]
 
 
-def _leaks(system: System, world: World) -> list[Found]:
+def _leaks(system: System, world: World) -> list[SkewFinding]:
     cuts = random_moments(world.spine, LEAK_ROWS, seed=world.seed)
     report = leaks(
         SPINE, VIEWS, world.history, CONTRACTS, cuts, mode=MODE, seed=world.seed,
         build=system.spine, frame=system.frame,
     )  # fmt: skip
-    return [Found("leaks", UNEXPLAINED, report.found[0])] if report.moved else []
+    return [SkewFinding("leaks", UNEXPLAINED, report.found[0])] if report.moved else []
 
 
-def _spine(system: System, world: World) -> list[Found]:
-    made = rows_of(system.spine(SPINE, world.history, CONTRACTS, MODE))
+def _spine(system: System, world: World) -> list[SkewFinding]:
+    built = rows_of(system.spine(SPINE, world.history, CONTRACTS, MODE))
     shape, rows = shape_of(CONTRACTS[SPINE.table]), world.rows[SPINE.table]
-    if _same(made, oracle.spine_rows(SPINE, rows, shape, MODE)):
+    if _same_rows(built, oracle.spine_rows(SPINE, rows, shape, MODE)):
         return []
     for name, wrong in _WRONG_SPINES.items():
-        if _same(made, wrong(rows)):
-            return [Found("spine", name)]
-    return [Found("spine", UNEXPLAINED)]
+        if _same_rows(built, wrong(rows)):
+            return [SkewFinding("spine", name)]
+    return [SkewFinding("spine", UNEXPLAINED)]
 
 
 def _latest_columns(rows: Sequence[Row]) -> list[Row]:
-    """The right rows, with columns of what the key became in the end."""
+    """Return the right rows, with columns of each key's final version."""
     shape = shape_of(CONTRACTS[SPINE.table])
     last = {row["id"]: row for row in oracle.resolve(rows, shape, 2**61, MODE)}
     right = oracle.spine_rows(SPINE, rows, shape, MODE)
@@ -162,15 +162,15 @@ def _latest_columns(rows: Sequence[Row]) -> list[Row]:
 
 
 def _latest_rows(rows: Sequence[Row]) -> list[Row]:
-    """Rows of what stands in the end, known then or not."""
+    """Return the rows of the final versions, whether they were known at the time or not."""
     shape = shape_of(CONTRACTS[SPINE.table])
     last = oracle.resolve(rows, shape, 2**61, MODE)
-    found = [
+    latest = [
         {name: row[name] for name in ("id", *SPINE.columns)}
         | {"t": row["event_time"] + SPINE.offset}
         for row in last
     ]
-    return sorted(found, key=lambda row: (row["t"], row["id"]))
+    return sorted(latest, key=lambda row: (row["t"], row["id"]))
 
 
 _WRONG_SPINES: dict[str, Callable[[Sequence[Row]], list[Row]]] = {
@@ -179,15 +179,15 @@ _WRONG_SPINES: dict[str, Callable[[Sequence[Row]], list[Row]]] = {
 }
 
 
-def _labels(system: System, world: World) -> list[Found]:
+def _labels(system: System, world: World) -> list[SkewFinding]:
     frame = world.spine
-    made = [plain_values(system.label(world, frame, LABEL_CUT)[name]) for name in LABEL.outputs]
-    if _columns_equal(made, _label_rows(world, frame, LABEL, LABEL_CUT)):
+    labels = [plain_values(system.label(world, frame, LABEL_CUT)[name]) for name in LABEL.outputs]
+    if _columns_equal(labels, _label_rows(world, frame, LABEL, LABEL_CUT)):
         return []
     for name, wrong in _WRONG_LABELS.items():
-        if _columns_equal(made, wrong(world, frame)):
-            return [Found("labels", name)]
-    return [Found("labels", UNEXPLAINED)]
+        if _columns_equal(labels, wrong(world, frame)):
+            return [SkewFinding("labels", name)]
+    return [SkewFinding("labels", UNEXPLAINED)]
 
 
 def _label_rows(world: World, frame: pa.Table, label: Any, cut: int) -> list[Row]:  # noqa: ANN401
@@ -199,27 +199,27 @@ def _label_rows(world: World, frame: pa.Table, label: Any, cut: int) -> list[Row
 
 
 def _by_presence(world: World, frame: pa.Table) -> list[Row]:
-    """Mature as soon as an answer is there."""
+    """Return labels that are mature as soon as there is an outcome."""
     shape, rows = shape_of(CONTRACTS[LABEL.table]), world.rows[LABEL.table]
-    known = oracle.resolve(rows, shape, LABEL_CUT, MODE)
-    there = [{**row, "known_at": -(2**61), "committed_at": -(2**61)} for row in known]
+    current = oracle.resolve(rows, shape, LABEL_CUT, MODE)
+    visible = [{**row, "known_at": -(2**61), "committed_at": -(2**61)} for row in current]
     right = _label_rows(world, frame, LABEL, LABEL_CUT)
     eager = [
-        oracle.label_row(LABEL, there, shape, spine, 2**61, mode=MODE) for spine in rows_of(frame)
+        oracle.label_row(LABEL, visible, shape, spine, 2**61, mode=MODE) for spine in rows_of(frame)
     ]
     return [
-        early if one["label_reason"] == "immature" and early["label_reason"] is None else one
-        for one, early in zip(right, eager, strict=True)
+        early if row["label_reason"] == "immature" and early["label_reason"] is None else row
+        for row, early in zip(right, eager, strict=True)
     ]
 
 
 def _read_today(world: World, frame: pa.Table) -> list[Row]:
-    """Outcomes as they stand today, maturity as of the cut."""
+    """Return labels with today's outcomes, but maturity as of the cut."""
     right = _label_rows(world, frame, LABEL, LABEL_CUT)
     today = _label_rows(world, frame, LABEL, 2**61)
     return [
-        one if one["label_reason"] == "immature" else later
-        for one, later in zip(right, today, strict=True)
+        row if row["label_reason"] == "immature" else later
+        for row, later in zip(right, today, strict=True)
     ]
 
 
@@ -232,38 +232,38 @@ _WRONG_LABELS: dict[str, Callable[[World, pa.Table], list[Row]]] = {
 }
 
 
-def _fits(system: System, world: World) -> list[Found]:
-    """A fit must not move with other rows than training's, and serving must use that very fit."""
+def _fits(system: System, world: World) -> list[SkewFinding]:
+    """Check that a fit depends on the training rows only, and that serving uses the same fit."""
     frame = training_frame(world.spine, VIEWS, world.history, CONTRACTS, MODE)
     t = times(frame, "t", "the frame")
     train, rest = np.flatnonzero(t < TRAIN_END), np.flatnonzero(t >= TRAIN_END)
-    made = system.fit(frame, train)
-    moved = system.fit(_altered(frame, rest), train)
-    if made.id != moved.id:
-        return [Found("fits", "fitted on all rows", CATEGORY)]
-    served = system.served_fit(frame.take(pa.array(rest)), made)
-    if served.id == made.id:
+    fitted = system.fit(frame, train)
+    perturbed = system.fit(_with_other_category(frame, rest), train)
+    if fitted.id != perturbed.id:
+        return [SkewFinding("fits", "fitted on all rows", CATEGORY)]
+    served = system.served_fit(frame.take(pa.array(rest)), fitted)
+    if served.id == fitted.id:
         return []
     refitted = fit(frame.take(pa.array(rest)), (CATEGORY,))
     name = "refitted transform" if served.id == refitted.id else UNEXPLAINED
-    return [Found("fits", name, CATEGORY)]
+    return [SkewFinding("fits", name, CATEGORY)]
 
 
-def _altered(frame: pa.Table, rows: Ints) -> pa.Table:
-    """The frame with another category in these rows."""
+def _with_other_category(frame: pa.Table, rows: Ints) -> pa.Table:
+    """Return the frame with another category in these rows."""
     values = np.array(frame[CATEGORY].to_pylist(), dtype=object)
     values[rows] = "a category of the future"
     place = frame.column_names.index(CATEGORY)
     return frame.set_column(place, CATEGORY, pa.array(values, pa.string()))
 
 
-def _same(made: Sequence[Row], wanted: Sequence[Row]) -> bool:
-    return [sorted(row.items()) for row in made] == [sorted(row.items()) for row in wanted]
+def _same_rows(built: Sequence[Row], expected: Sequence[Row]) -> bool:
+    return [sorted(row.items()) for row in built] == [sorted(row.items()) for row in expected]
 
 
-def _columns_equal(made: Sequence[Sequence[Any]], rows: Sequence[Row]) -> bool:
+def _columns_equal(columns: Sequence[Sequence[Any]], rows: Sequence[Row]) -> bool:
     return all(
         equal(value, row[name])
-        for name, column in zip(LABEL.outputs, made, strict=True)
+        for name, column in zip(LABEL.outputs, columns, strict=True)
         for value, row in zip(column, rows, strict=True)
     )

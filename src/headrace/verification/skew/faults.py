@@ -1,7 +1,7 @@
-"""The faults that `verify self-test` plants: each one thing wrong in one part of a system.
+"""Faults that `verify self-test` injects, each in one part of a system.
 
-Serving faults sit in a path of their own, made of what such a system would do: it edits the rows it
-was given, its windows, its clock or its values. They share no code with the rules that name them.
+Serving faults have their own serving path, which does what such a system would do: it edits its
+rows, its windows, its clock or its values. They share no code with the rules that name them.
 """
 
 import random
@@ -62,12 +62,12 @@ ENTITY = {"trips": "line", "plan": "stop", "gauges": "stop"}
 RowEdit: TypeAlias = Callable[[World, str, list[Row], int], list[Row]]
 
 
-# Serving paths with something wrong
+# Serving paths with a fault
 
 
 @dataclass
 class _EditedTables(PublishedSoFar):
-    """Published tables of which something was changed on the way."""
+    """Published tables whose rows are edited on the way to the service."""
 
     world: World | None = None
     edit: RowEdit | None = None
@@ -77,8 +77,8 @@ class _EditedTables(PublishedSoFar):
         return self.until  # an edit may depend on the moment alone
 
     def rows(self, table: str, columns: list[str], snapshot_id: int) -> pa.Table:
-        shown = super().snapshot_id(table)
-        rows = rows_of(super().rows(table, [*_names(table), *columns], shown))
+        count = super().snapshot_id(table)
+        rows = rows_of(super().rows(table, [*_names(table), *columns], count))
         assert self.world is not None
         assert self.edit is not None
         return table_of(table, self.edit(self.world, table, rows, snapshot_id))
@@ -89,21 +89,21 @@ def _names(table: str) -> list[str]:
 
 
 def by_rows(edit: RowEdit) -> System:
-    """The feature service, over rows that `edit` changed on their way to it."""
+    """Return a system whose feature service gets rows that `edit` changed."""
 
     def path(world: World, types: pa.Schema) -> ServingPath:
-        made = TablesPath(SPINE, VIEWS, CONTRACTS, world.history, types, MODE)
+        serving = TablesPath(SPINE, VIEWS, CONTRACTS, world.history, types, MODE)
         tables = _EditedTables(world.history, CONTRACTS, MODE, world=world, edit=edit)
-        made.published = tables
-        made.service.published = tables  # type: ignore[attr-defined]
-        return made
+        serving.published = tables
+        serving.service.published = tables  # type: ignore[attr-defined]
+        return serving
 
     return System(path=path)
 
 
 @dataclass
 class OwnPath:
-    """A serving path of somebody's own making: `answer(self, points)` over rows so far."""
+    """Serving path that calls `answer(self, points)` over the rows published so far."""
 
     world: World
     answer: Callable[["OwnPath", pa.Table], pa.Table]
@@ -125,27 +125,27 @@ class OwnPath:
         rows: Callable[[str], Sequence[Row]] | None = None,
         contracts: Mapping[str, Contract] = CONTRACTS,
     ) -> pa.Table:
-        made = training_frame(points, views, history_of(rows or self.rows), contracts, MODE)
-        return made.select(output_columns(list(views)))
+        features = training_frame(points, views, history_of(rows or self.rows), contracts, MODE)
+        return features.select(output_columns(list(views)))
 
 
-def own(answer: Callable[[OwnPath, pa.Table], pa.Table]) -> System:
+def with_answer(answer: Callable[[OwnPath, pa.Table], pa.Table]) -> System:
     return System(path=lambda world, _: OwnPath(world, answer))
 
 
 def one_by_one(answer: Callable[[OwnPath, pa.Table, int], pa.Table]) -> System:
-    """Each point alone, as it comes: `answer(path, point, t)`."""
+    """Return a system that answers each point separately: `answer(path, point, t)`."""
 
     def all_of(path: OwnPath, points: pa.Table) -> pa.Table:
         t = points["t"].to_pylist()
         return pa.concat_tables([answer(path, points.slice(n, 1), at) for n, at in enumerate(t)])
 
-    return own(all_of)
+    return with_answer(all_of)
 
 
 def with_windows(alter: Callable[[Window], Window]) -> System:
     views = tuple(_rewindowed(view, alter) for view in VIEWS)
-    return own(lambda path, points: path.frame(points, views))
+    return with_answer(lambda path, points: path.frame(points, views))
 
 
 def _rewindowed(view: View, alter: Callable[[Window], Window]) -> View:
@@ -161,19 +161,19 @@ def with_values(alter: Callable[[pa.Array], pa.Array]) -> System:
         columns = [alter(column.combine_chunks()) for column in right.columns]
         return pa.table(columns, names=right.column_names)
 
-    return own(answer)
+    return with_answer(answer)
 
 
 def latest(rows: Sequence[Row], t: int) -> list[Row]:
-    """The newest version of each key that had come by `t`, in the order of arrival."""
-    found: dict[int, Row] = {}
+    """Return the newest version of each key that had arrived by `t`, in the order of arrival."""
+    newest: dict[int, Row] = {}
     for row in rows:
         if max(row["known_at"], row["committed_at"]) <= t and (
-            row["id"] not in found or row["known_at"] >= found[row["id"]]["known_at"]
+            row["id"] not in newest or row["known_at"] >= newest[row["id"]]["known_at"]
         ):
-            found[row["id"]] = row
-    kept = {id(row) for row in found.values() if not row["_deleted"]}
-    return [row for row in rows if id(row) in kept]
+            newest[row["id"]] = row
+    live = {id(row) for row in newest.values() if not row["_deleted"]}
+    return [row for row in rows if id(row) in live]
 
 
 # Edits of rows
@@ -227,8 +227,8 @@ def _set(edit: Callable[[Row], Row]) -> System:
 
 
 def _ungated(world: World, table: str, rows: list[Row], until: int) -> list[Row]:
-    held = [row for row in world.held_back[table] if row["committed_at"] <= until]
-    return sorted([*rows, *held], key=lambda row: row["committed_at"])
+    quarantined = [row for row in world.rejected_rows[table] if row["committed_at"] <= until]
+    return sorted([*rows, *quarantined], key=lambda row: row["committed_at"])
 
 
 # Answers
@@ -239,12 +239,12 @@ def _filtered_first(path: OwnPath, points: pa.Table) -> pa.Table:
     for view in [view for view in VIEWS if isinstance(view, FeatureView)]:
         for feature in view.features:
             if feature.where == ON:
-                alone = replace(view, features=(feature,))
-                made = path.frame(
-                    points, [alone], lambda t: [r for r in path.rows(t) if _is_on(t, r)]
+                single = replace(view, features=(feature,))
+                computed = path.frame(
+                    points, [single], lambda t: [r for r in path.rows(t) if _is_on(t, r)]
                 )
-                name = alone.outputs[0]
-                right = right.set_column(right.column_names.index(name), name, made[name])
+                name = single.outputs[0]
+                right = right.set_column(right.column_names.index(name), name, computed[name])
     return right
 
 
@@ -253,16 +253,16 @@ def _is_on(table: str, row: Row) -> bool:
 
 
 def _nulls_match(path: OwnPath, points: pa.Table) -> pa.Table:
-    def named(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    def filled(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return pc.fill_null(column, "nowhere") if pa.types.is_string(column.type) else column
 
-    asked = pa.table([named(c) for c in points.columns], names=points.column_names)
+    filled_points = pa.table([filled(c) for c in points.columns], names=points.column_names)
 
     def rows(table: str) -> list[Row]:
         key = ENTITY[table]
         return [{**row, key: row[key] or "nowhere"} for row in path.rows(table)]
 
-    return path.frame(asked, VIEWS, rows)
+    return path.frame(filled_points, VIEWS, rows)
 
 
 def _ties(path: OwnPath, point: pa.Table, t: int) -> pa.Table:
@@ -329,7 +329,7 @@ _FLOATS: dict[type, Callable[[list[float]], float]] = {
 
 
 def _float_sums(path: OwnPath, point: pa.Table, t: int) -> pa.Table:
-    """Units as floats, in the order in which a hash table happens to give them."""
+    """Add up floats in the arbitrary order of a hash table."""
     right, line = path.frame(point), point["line"][0].as_py()
     rows = [row for row in latest(path.rows("trips"), t) if row["line"] == line]
     random.Random(t).shuffle(rows)  # noqa: S311
@@ -343,8 +343,8 @@ def _float_sums(path: OwnPath, point: pa.Table, t: int) -> pa.Table:
         start, end = t + feature.window.a, t + feature.window.b
         inside = [r["fare"] for r in rows if start <= r["event_time"] < end]
         values = [q / 100 for q in inside if q is not None]
-        made = pa.array([how(values)], pa.float64())
-        right = right.set_column(right.column_names.index(name), name, made)
+        column = pa.array([how(values)], pa.float64())
+        right = right.set_column(right.column_names.index(name), name, column)
     return right
 
 
@@ -356,20 +356,20 @@ def _short_lived(path: OwnPath, point: pa.Table, t: int) -> pa.Table:
 
 
 def _tiled(path: OwnPath, point: pa.Table, t: int) -> pa.Table:
-    """Hours are added up as they stand in the store, only what is left over as known at t."""
+    """Add up complete hours as they are in the store, and only the remainder as known at t."""
     columns: dict[str, pa.ChunkedArray] = {}
     for view in VIEWS:
         if not isinstance(view, FeatureView):
-            columns |= _named(path.frame(point, [view]))
+            columns |= _columns_by_name(path.frame(point, [view]))
             continue
         for window in dict.fromkeys(feature.window for feature in view.features):
             features = tuple(f for f in view.features if f.window == window)
             part = replace(view, features=features)
-            columns |= _named(path.frame(point, [part], _tile_rows(path, window, t)))
+            columns |= _columns_by_name(path.frame(point, [part], _tile_rows(path, window, t)))
     return pa.table({name: columns[name] for name in output_columns(list(VIEWS))})
 
 
-def _named(table: pa.Table) -> dict[str, pa.ChunkedArray]:
+def _columns_by_name(table: pa.Table) -> dict[str, pa.ChunkedArray]:
     return dict(zip(table.column_names, table.columns, strict=True))
 
 
@@ -399,7 +399,7 @@ def _hourly(path: OwnPath, point: pa.Table, t: int) -> pa.Table:
 
 
 def training_over(edit: Callable[[list[Row]], list[Row]]) -> System:
-    """Training reads tables of which something was changed."""
+    """Return a system whose training reads tables that `edit` changed."""
 
     def frame(
         spine: pa.Table,
@@ -409,19 +409,19 @@ def training_over(edit: Callable[[list[Row]], list[Row]]) -> System:
         mode: Mode,
     ) -> pa.Table:
         def edited(table: str, columns: list[str]) -> pa.Table:
-            return table_of(table, edit(rows_of(_whole(history, table, columns))))
+            return table_of(table, edit(rows_of(_all_columns(history, table, columns))))
 
         return training_frame(spine, views, edited, contracts, mode)
 
     return System(frame=frame)
 
 
-def _whole(history: History, table: str, columns: list[str]) -> pa.Table:
+def _all_columns(history: History, table: str, columns: list[str]) -> pa.Table:
     return history(table, list(dict.fromkeys([*_names(table), *columns])))
 
 
 def _updated(rows: list[Row]) -> list[Row]:
-    """The warehouse updates rows where they are: their dates stay."""
+    """Return rows of a warehouse that updates in place: their dates stay."""
     first: dict[int, Row] = {}
     for row in sorted(rows, key=lambda row: row["committed_at"]):
         first.setdefault(row["id"], row)
@@ -442,37 +442,39 @@ def _encoded(
     contracts: Contracts,
     mode: Mode,
 ) -> pa.Table:
-    """The mean label of each line over everything there is."""
-    made = training_frame(spine, views, history, contracts, mode)
+    """Return a frame with the mean label of each line over all time."""
+    frame = training_frame(spine, views, history, contracts, mode)
     by_line: dict[str, list[int]] = {}
-    for row in latest(rows_of(_whole(history, "trips", [])), 2**61):
+    for row in latest(rows_of(_all_columns(history, "trips", [])), 2**61):
         if row["line"] is not None and row["late"] is not None:
             by_line.setdefault(row["line"], []).append(row["late"])
     means = {line: sum(values) / len(values) for line, values in by_line.items()}
-    column = pa.array([means.get(line) for line in made["line"].to_pylist()], pa.float64())
+    column = pa.array([means.get(line) for line in frame["line"].to_pylist()], pa.float64())
     name = "target__late_mean_1d"
-    return made.set_column(made.column_names.index(name), name, column)
+    return frame.set_column(frame.column_names.index(name), name, column)
 
 
 def _spine_of_today(spec: Spine, history: History, contracts: Contracts, mode: Mode) -> pa.Table:
-    """Rows as they were, with columns as they are."""
-    made = build_spine(spec, history, contracts, mode)
-    today = {row["id"]: row for row in latest(rows_of(_whole(history, spec.table, [])), 2**61)}
+    """Return a spine of the rows as they were, with columns as they are today."""
+    spine = build_spine(spec, history, contracts, mode)
+    today = {
+        row["id"]: row for row in latest(rows_of(_all_columns(history, spec.table, [])), 2**61)
+    }
     for name in spec.columns:
         values = [
             today[key][name] if key in today else old
-            for key, old in zip(made["id"].to_pylist(), made[name].to_pylist(), strict=True)
+            for key, old in zip(spine["id"].to_pylist(), spine[name].to_pylist(), strict=True)
         ]
-        place = made.column_names.index(name)
-        made = made.set_column(place, name, pa.array(values, made[name].type))
-    return made
+        place = spine.column_names.index(name)
+        spine = spine.set_column(place, name, pa.array(values, spine[name].type))
+    return spine
 
 
 def _label_when_there(world: World, frame: pa.Table, cut: int) -> pa.Table:
-    """Mature as soon as an answer is there."""
+    """Attach labels that are mature as soon as there is an outcome."""
     right = attach_label(frame, LABEL, world.history, CONTRACTS, cut, MODE)
-    known = history_of(lambda table: latest(world.rows[table], cut))
-    eager = attach_label(frame, LABEL, known, CONTRACTS, 2**60, MODE)
+    history = history_of(lambda table: latest(world.rows[table], cut))
+    eager = attach_label(frame, LABEL, history, CONTRACTS, 2**60, MODE)
     early = pc.and_(
         pc.equal(pc.fill_null(right["label_reason"], ""), "immature"),
         pc.is_null(eager["label_reason"]),
@@ -541,16 +543,16 @@ FAULTS: dict[str, System] = {
     "tile bound": one_by_one(_tiled),
     "tile edge": one_by_one(_hourly),
     "overwriting in place": by_rows(_in_place),
-    "filter before resolve": own(_filtered_first),
+    "filter before resolve": with_answer(_filtered_first),
     "tombstone ignored": _keep(lambda row: not row["_deleted"]),
     "corrections add up": by_rows(_append_only),
-    "null entity matches": own(_nulls_match),
+    "null entity matches": with_answer(_nulls_match),
     "ties by arrival": one_by_one(_ties),
-    "max_age ignored": own(_ageless),
+    "max_age ignored": with_answer(_ageless),
     "planned rows dropped": _keep(lambda row: row["event_time"] <= row["committed_at"]),
     "arrival as event time": _set(lambda row: {**row, "event_time": row["committed_at"]}),
     "looser gate": by_rows(_ungated),
-    "wrong unit": own(_in_cents),
+    "wrong unit": with_answer(_in_cents),
     "float32": with_values(
         lambda column: (
             column.cast(pa.float32()).cast(pa.float64())
@@ -558,8 +560,8 @@ FAULTS: dict[str, System] = {
             else column
         )
     ),
-    "clock": own(_slow_clock),
-    "population std": own(_over_n),
+    "clock": with_answer(_slow_clock),
+    "population std": with_answer(_over_n),
     "future correction": training_over(_updated),
     "known-at ignored": training_over(_undated),
     "global target encoding": System(frame=_encoded),

@@ -1,7 +1,7 @@
-"""A feature service under replay: given history as it was published, asked as clients ask.
+"""Feature service under replay: history arrives as published, requests come as from clients.
 
-Each request goes the whole way of a live one: values in their unit, through the request's schema,
-to the vector's plain values.
+Each request takes the complete path of a live one: values in their unit, through the request's
+schema, to the vector's plain values.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ PROVENANCE = (
 
 
 class Service(Protocol):
-    """What is used of a feature service."""
+    """Part of a feature service that the replay uses."""
 
     def vectors(
         self, requests: Sequence[tuple[Mapping[str, object], int]]
@@ -36,7 +36,7 @@ class Service(Protocol):
 
 @dataclass
 class PublishedSoFar:
-    """The tables as they were at `until`: a `Published` whose snapshots are counts of rows."""
+    """Tables as they were at `until`: a `Published` whose snapshot ids are counts of rows."""
 
     history: History
     contracts: Mapping[str, Contract]
@@ -45,9 +45,9 @@ class PublishedSoFar:
     _read: dict[str, tuple[pa.Table, Ints]] = field(default_factory=dict)
 
     def ordered(self, table: str) -> tuple[pa.Table, Ints]:
-        """All rows with all columns in the order of publication, and the moments of it."""
+        """Return all rows with all columns in the order of publication, and their moments."""
         if table not in self._read:
-            columns = [one.name for one in self.contracts[table].fields]
+            columns = [column.name for column in self.contracts[table].fields]
             rows = self.history(table, columns)
             self._read[table] = published_order(rows, self.mode, f"table {table}")
         return self._read[table]
@@ -57,13 +57,13 @@ class PublishedSoFar:
 
     def rows(self, table: str, columns: list[str], snapshot_id: int) -> pa.Table:
         rows = self.ordered(table)[0]
-        wanted = {*columns, *PROVENANCE}
-        return rows.select([n for n in rows.column_names if n in wanted]).slice(0, snapshot_id)
+        names = {*columns, *PROVENANCE}
+        return rows.select([n for n in rows.column_names if n in names]).slice(0, snapshot_id)
 
 
 @dataclass
 class TablesPath:
-    """`FeatureService` over the tables as they grow; a serving path for `parity`."""
+    """`FeatureService` over the growing tables; a serving path for `parity`."""
 
     spine: Spine
     views: tuple[View, ...]
@@ -84,15 +84,15 @@ class TablesPath:
         self.published.until = until
 
     def serve(self, points: pa.Table) -> pa.Table:
-        asked = as_requests(points, self.contracts[self.spine.table])
-        return as_columns(self.service.vectors(asked), self.types, output_columns(self.views))
+        requests = as_requests(points, self.contracts[self.spine.table])
+        return as_columns(self.service.vectors(requests), self.types, output_columns(self.views))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to close."""
 
 
 def as_requests(points: pa.Table, contract: Contract) -> list[tuple[dict[str, object], int]]:
-    """Rows of a spine as clients would ask for them: scaled numbers in their unit, exactly."""
+    """Return rows of a spine as client requests: scaled numbers in their unit, exactly."""
     columns = {}
     for name in points.column_names:
         values = whole(points[name]).to_pylist()

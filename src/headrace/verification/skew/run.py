@@ -1,7 +1,7 @@
-"""Plant every fault in a fresh system, and say what the detectors made of it."""
+"""Inject every fault in a fresh system, and report what the detectors found."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from headrace.core.progress import report
@@ -14,20 +14,20 @@ CLEAN_RUNS = 5
 
 @dataclass(frozen=True)
 class Planted:
-    """A fault, whether any detector found something, and the name that they gave it."""
+    """Fault, whether any detector found something, and the cause that the detectors named."""
 
     fault: str
     detected: bool
-    named: str | None
+    diagnosis: str | None
 
     @property
     def is_right(self) -> bool:
-        return self.named == self.fault
+        return self.diagnosis == self.fault
 
 
 @dataclass(frozen=True)
 class PlantedReport:
-    """All faults, and how many systems without any were accused of one."""
+    """All faults, and the number of findings in systems without a fault."""
 
     faults: tuple[Planted, ...]
     clean_runs: int
@@ -35,35 +35,38 @@ class PlantedReport:
 
     @property
     def is_good(self) -> bool:
-        """All detected, all named rightly, nothing made up."""
+        """True if all faults are detected and named rightly, without false alarms."""
         return not self.false_alarms and all(
             fault.detected and fault.is_right for fault in self.faults
         )
 
     def to_json(self) -> list[dict[str, Any]]:
-        """`[{"fault", "detected", "named"}]`."""
-        return [asdict(fault) for fault in self.faults]
+        """Return `[{"fault", "detected", "named"}]`."""
+        return [
+            {"fault": fault.fault, "detected": fault.detected, "named": fault.diagnosis}
+            for fault in self.faults
+        ]
 
 
 def planted(
     faults: Sequence[str] | None = None, *, seed: int = 0, clean_runs: int = CLEAN_RUNS
 ) -> PlantedReport:
-    """Plant `faults`, all by default, one by one; and examine systems without one.
+    """Inject `faults`, all by default, one by one; and examine systems without a fault.
 
     Args:
         faults: names out of `FAULTS`.
-        seed: of the made-up world.
-        clean_runs: worlds in which nothing is planted, in which nothing may be found.
+        seed: of the generated world.
+        clean_runs: number of worlds without a fault, in which nothing may be found.
     """
     names = list(FAULTS) if faults is None else list(faults)
     total, world = len(names) + clean_runs, make_world(seed)
-    found = []
+    planted_faults = []
     for number, name in enumerate(names, 1):
-        named = verdict(examine(FAULTS[name], world))
-        found.append(Planted(name, named is not None, named))
+        cause = verdict(examine(FAULTS[name], world))
+        planted_faults.append(Planted(name, cause is not None, cause))
         report("planted faults", number, total, name)
     alarms = 0
     for number in range(clean_runs):
         alarms += verdict(examine(System(), make_world(seed + number))) is not None
         report("planted faults", len(names) + number + 1, total, "nothing planted")
-    return PlantedReport(tuple(found), clean_runs, alarms)
+    return PlantedReport(tuple(planted_faults), clean_runs, alarms)

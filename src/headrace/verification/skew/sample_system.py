@@ -1,8 +1,8 @@
-"""A small made-up world in which every known cause of skew would show: for `verify self-test`.
+"""Small generated world that shows every known cause of skew: for `verify self-test`.
 
-Three days around a change of the clocks. Facts come late, are corrected, move to another line or
-another time, are deleted; times lie on edges and between milliseconds; batches are published hours
-after they were known; some rows never pass the gate.
+It has three days around a change of the clocks. Facts come late, are corrected, move to another
+line or another time, are deleted; times lie on edges and between milliseconds; batches are
+published hours after they were known; some rows never pass the gate.
 """
 
 import random
@@ -75,7 +75,7 @@ VIEWS: tuple[View, ...] = (
 )
 SPINE = Spine("plan", "-2h", ("line", "stop"))
 LABEL = Label("late", "trips", ("id",), ("late",), "6h", "4h", "status", ("off",))
-# (column, type, scale); the first is the key unless said otherwise.
+# Kind, primary key, and (column, type, scale) of each column.
 _TABLES: dict[
     str, tuple[Kind, tuple[str, ...], tuple[tuple[str, LogicalType, int | None], ...]]
 ] = {
@@ -117,7 +117,7 @@ _DATES = ("event_time", "known_at", "committed_at", "_deleted")
 
 
 def contract(name: str) -> Contract:
-    """The contract of one of the world's tables."""
+    """Return the contract of one of the world's tables."""
     kind, key, columns = _TABLES[name]
     fields = tuple(
         Field(
@@ -145,10 +145,10 @@ CONTRACTS: Mapping[str, Contract] = {name: contract(name) for name in _TABLES}
 
 @dataclass(frozen=True)
 class World:
-    """`rows`: all that was published, in the order of publication; `held_back` by the gate."""
+    """Published `rows` by table, in the order of publication, and rows that the gate rejected."""
 
     rows: Mapping[str, Sequence[Row]]
-    held_back: Mapping[str, Sequence[Row]]
+    rejected_rows: Mapping[str, Sequence[Row]]
     seed: int = 0
 
     def history(self, table: str, columns: list[str]) -> pa.Table:
@@ -157,7 +157,7 @@ class World:
 
     def quarantined(self, table: str, columns: list[str]) -> pa.Table:
         del columns
-        return table_of(table, self.held_back[table])
+        return table_of(table, self.rejected_rows[table])
 
     @cached_property
     def _tables(self) -> dict[str, pa.Table]:
@@ -168,34 +168,36 @@ class World:
         return build_spine(SPINE, self.history, CONTRACTS, MODE)
 
     def points(self, samples: int) -> pa.Table:
-        """Half at random, half where something of a view's own rows changes."""
+        """Return points: half at random, half where something about a view's own rows changes."""
         moments = []
         for name, rows in self._tables.items():
             moments += [times(rows, "event_time", name), usable_moments(rows, MODE, name)]
         aimed = self._aimed(samples // (2 * len(VIEWS)))
-        more = samples - aimed.num_rows
+        count = samples - aimed.num_rows
         return pa.concat_tables(
-            [random_points(self.spine, moments, VIEWS, more, seed=self.seed), aimed]
+            [random_points(self.spine, moments, VIEWS, count, seed=self.seed), aimed]
         )
 
-    def _aimed(self, each: int) -> pa.Table:
-        """For each view, entities of its rows where such a row becomes usable and, once it is,
-        where it enters or leaves a window; or a microsecond beside.
+    def _aimed(self, per_view: int) -> pa.Table:
+        """Return points at the moments when a view's rows matter, for the entities of these rows.
+
+        These are the moments when a row becomes usable and, after that, when it enters or leaves a
+        window; or a microsecond beside.
         """
         chance = random.Random(f"points {self.seed}")  # noqa: S311
-        asked, found = rows_of(self.spine), []
+        spine_rows, points = rows_of(self.spine), []
         for view in VIEWS:
             assert not isinstance(view, RowTransform)
             kinds: list[Callable[[Row], int]] = [_usable]
             kinds += [partial(_edge, bound) for bound in _bounds(view)]
-            for n in range(each):
+            for n in range(per_view):
                 kind, beside = kinds[n % len(kinds)], (0, 0, 1, 0, 0, -1)[n // len(kinds) % 6]
                 rows = [row for row in self.rows[view.table] if kind(row) >= _usable(row)]
                 row = chance.choice(rows or self.rows[view.table])
                 entity = zip(view.spine_entity, view.entity, strict=True)
-                point = chance.choice(asked) | {name: row[column] for name, column in entity}
-                found.append(point | {"t": kind(row) + beside})
-        return pa.Table.from_pylist(found, schema=self.spine.schema)
+                point = chance.choice(spine_rows) | {name: row[column] for name, column in entity}
+                points.append(point | {"t": kind(row) + beside})
+        return pa.Table.from_pylist(points, schema=self.spine.schema)
 
 
 def _usable(row: Row) -> int:
@@ -203,19 +205,19 @@ def _usable(row: Row) -> int:
 
 
 def _edge(bound: int, row: Row) -> int:
-    """The t at which the row lies at `bound`."""
+    """Return the t at which the row lies at `bound`."""
     return int(row["event_time"] - bound)
 
 
 def _bounds(view: FeatureView | Lookup) -> list[int]:
-    """From where to where, relative to t, events count."""
+    """Return the bounds, relative to t, between which events count."""
     if isinstance(view, Lookup):
         return [0, -duration(view.max_age or "0s")]
     return sorted({bound for f in view.features for bound in (f.window.a, f.window.b)})
 
 
 def table_of(name: str, rows: Sequence[Row]) -> pa.Table:
-    """Rows of a table as Arrow; times are int microseconds in the rows."""
+    """Return rows of a table as Arrow; times are int microseconds in the rows."""
     arrays = {field.name: _column(rows, field.name, field.arrow_type) for field in _fields(name)}
     arrays["event_time"] = _column(rows, "event_time", TIMESTAMP)
     arrays["known_at"] = _column(rows, "known_at", TIMESTAMP)
@@ -234,7 +236,7 @@ def _column(rows: Sequence[Row], name: str, kind: pa.DataType) -> pa.Array:
 
 
 def rows_of(table: pa.Table) -> list[Row]:
-    """The way back from `table_of`."""
+    """Return the rows of an Arrow table: the inverse of `table_of`."""
     columns = {
         name: (column.cast(pa.int64()) if column.type == TIMESTAMP else column).to_pylist()
         for name, column in zip(table.column_names, table.columns, strict=True)
@@ -246,20 +248,20 @@ def history_of(rows: Callable[[str], Sequence[Row]]) -> History:
     return lambda table, _: table_of(table, rows(table))
 
 
-# Making it up
+# Generation
 
 
 def make_world(seed: int = 0) -> World:
-    """The world of a seed: some 260 trips, 130 plans, 80 gauge readings."""
+    """Return the world of a seed: some 260 trips, 130 plans, 80 gauge readings."""
     chance = random.Random(f"world {seed}")  # noqa: S311
     plan = _plan(chance)
-    made = {"trips": _trips(chance, plan), "plan": plan, "gauges": _gauges(chance)}
-    held: dict[str, list[Row]] = {name: [] for name in made}
-    held["trips"] = [
+    tables = {"trips": _trips(chance, plan), "plan": plan, "gauges": _gauges(chance)}
+    rejected: dict[str, list[Row]] = {name: [] for name in tables}
+    rejected["trips"] = [
         _dated(chance, _trip(chance, 5000 + n, e), e)
         for n, e in enumerate(_moment(chance) for _ in range(60))
     ]
-    return World({name: _published(rows) for name, rows in made.items()}, held, seed)
+    return World({name: _published(rows) for name, rows in tables.items()}, rejected, seed)
 
 
 def _published(rows: list[Row]) -> list[Row]:
@@ -267,23 +269,29 @@ def _published(rows: list[Row]) -> list[Row]:
 
 
 def _moment(chance: random.Random) -> int:
-    """On the quarter of an hour, or anywhere between milliseconds."""
+    """Return a random moment: on a quarter of an hour, or anywhere between milliseconds."""
     if chance.random() < 0.35:
         return START + chance.randrange(LENGTH // (15 * MINUTE)) * 15 * MINUTE
     return START + chance.randrange(LENGTH)
 
 
 def _dated(chance: random.Random, row: Row, e: int, after: int | None = None) -> Row:
-    known = e + chance.choice([MINUTE, 10 * MINUTE, 10 * MINUTE, 2 * HOUR, 5 * HOUR])
+    known_at = e + chance.choice([MINUTE, 10 * MINUTE, 10 * MINUTE, 2 * HOUR, 5 * HOUR])
     if after is not None:
-        known = after + chance.choice([1, 20 * MINUTE, 3 * HOUR, 8 * HOUR])
-    known += chance.randrange(SECOND)
-    committed = known + chance.choice([0, 0, 0, 30 * SECOND, 3 * HOUR, 26 * HOUR])
-    return {**row, "event_time": e, "known_at": known, "committed_at": committed, "_deleted": False}
+        known_at = after + chance.choice([1, 20 * MINUTE, 3 * HOUR, 8 * HOUR])
+    known_at += chance.randrange(SECOND)
+    committed = known_at + chance.choice([0, 0, 0, 30 * SECOND, 3 * HOUR, 26 * HOUR])
+    return {
+        **row,
+        "event_time": e,
+        "known_at": known_at,
+        "committed_at": committed,
+        "_deleted": False,
+    }
 
 
 def _line(chance: random.Random, e: int) -> str:
-    """A line opens on the third day."""
+    """Return a random line; one of them opens on the third day."""
     return chance.choice(["A", "A", "B", "C", *(["D", "D"] if e > START + 50 * HOUR else [])])
 
 
@@ -301,14 +309,14 @@ def _trip(chance: random.Random, number: int, e: int) -> Row:
 
 
 def _trips(chance: random.Random, plan: Sequence[Row]) -> list[Row]:
-    """Those that were planned run about then; others run as well."""
+    """Return trips: planned ones at about their time, and others."""
     due = {row["id"]: row["event_time"] for row in plan}
     rows: list[Row] = []
     for number in range(170):
         e = _moment(chance)
         if number in due:
             e = due[number] + chance.choice([0, 0, 20 * MINUTE, 2 * HOUR + 7])
-        if chance.random() < 0.15:  # another one of the line at the same moment
+        if chance.random() < 0.15:  # another trip of the line at the same moment
             twin = _trip(chance, 1000 + number, e)
             rows.append(_dated(chance, twin, e))
             rows.append(_dated(chance, _trip(chance, number, e) | {"line": twin["line"]}, e))
@@ -316,11 +324,13 @@ def _trips(chance: random.Random, plan: Sequence[Row]) -> list[Row]:
             rows.append(_dated(chance, _trip(chance, number, e), e))
         while chance.random() < 0.4:
             last = rows[-1]
-            moved = last["event_time"] + chance.choice([0, 0, -2 * HOUR, 90 * MINUTE])
-            fresh = _dated(chance, _trip(chance, number, moved), moved, after=last["known_at"])
-            if chance.random() < 0.4:  # as it was, but for the status and the line
-                kept = {**last, "status": "off", "line": chance.choice(["A", "B"])}
-                fresh = kept | {name: fresh[name] for name in _DATES}
+            event_time = last["event_time"] + chance.choice([0, 0, -2 * HOUR, 90 * MINUTE])
+            fresh = _dated(
+                chance, _trip(chance, number, event_time), event_time, after=last["known_at"]
+            )
+            if chance.random() < 0.4:  # unchanged, except for the status and the line
+                unchanged = {**last, "status": "off", "line": chance.choice(["A", "B"])}
+                fresh = unchanged | {name: fresh[name] for name in _DATES}
             fresh["_deleted"] = chance.random() < 0.2
             rows.append(fresh)
     return rows
