@@ -138,11 +138,11 @@ def test_an_unknown_mode_is_said_on_load(world):
     [
         (lambda: (Staleness("lines", "10m"),), "no view 'lines' that reads a table"),
         (lambda: (Staleness("due_hour", "10m"),), "no view 'due_hour' that reads a table"),
-        (lambda: (Staleness("line", "soon"),), "is no staleness"),
-        (lambda: (Staleness("line", 600),), "is no staleness"),
-        (lambda: (Staleness("line", "10m", then="shout"),), "is no staleness"),
-        (lambda: (("line", "10m"),), "is no staleness of a view"),
-        (lambda: Staleness("line", "10m"), "is no tuple"),
+        (lambda: (Staleness("line", "soon"),), "is not a staleness"),
+        (lambda: (Staleness("line", 600),), "is not a staleness"),
+        (lambda: (Staleness("line", "10m", then="shout"),), "is not a staleness"),
+        (lambda: (("line", "10m"),), "is not a staleness of a view"),
+        (lambda: Staleness("line", "10m"), "is not a tuple"),
         (lambda: (Staleness("line", "1m"), Staleness("line", "2m")), "two ages at which to flag"),
     ],
 )

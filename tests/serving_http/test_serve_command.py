@@ -131,29 +131,29 @@ def test_a_log_that_refuses_holds_answers_back_and_recovers(tmp_path):
     writer = LogWriter(ServedLog(path), capacity=4, pause=0.01)
     with closing(sqlite3.connect(path)) as other, other:
         other.execute("ALTER TABLE served RENAME TO away")
-    writer.put([Entry(vector(n), served_at=n) for n in range(4)])
+    writer.enqueue([Entry(vector(n), served_at=n) for n in range(4)])
     with pytest.raises(StateError, match="cannot be logged"):
-        writer.put([Entry(vector(9))])
+        writer.enqueue([Entry(vector(9))])
     wait(lambda: writer.failure)
     with closing(sqlite3.connect(path)) as other, other:
         other.execute("ALTER TABLE away RENAME TO served")
     wait(lambda: not writer.waiting)
     assert not writer.failure
-    writer.put([Entry(vector(4), served_at=4)])
+    writer.enqueue([Entry(vector(4), served_at=4)])
     writer.close()
     with closing(ServedLog(path)) as log:
         assert log.table()["served_at"].to_pylist() == [0, 1, 2, 3, 4]
     with pytest.raises(StateError):
-        writer.put([Entry(vector(5))])
+        writer.enqueue([Entry(vector(5))])
 
 
 def test_an_answer_that_cannot_be_written_is_put_aside_and_said(tmp_path, caplog):
     """No other answer waits for it, and the thread goes on."""
     path = tmp_path / "served.sqlite"
     writer = LogWriter(ServedLog(path), pause=0.01)
-    writer.put([Entry(vector(n), served_at=2**70 if n == 1 else n) for n in range(4)])
+    writer.enqueue([Entry(vector(n), served_at=2**70 if n == 1 else n) for n in range(4)])
     wait(lambda: not writer.waiting)
-    writer.put([Entry(vector(4), served_at=4)])
+    writer.enqueue([Entry(vector(4), served_at=4)])
     with pytest.raises(StateError, match="1 answers were given and not logged"):
         writer.close()
     with closing(ServedLog(path)) as log:
@@ -167,6 +167,6 @@ def test_what_was_given_and_could_not_be_logged_is_said(tmp_path):
     writer = LogWriter(ServedLog(path), pause=0.01)
     with closing(sqlite3.connect(path)) as other, other:
         other.execute("DROP TABLE served")
-    writer.put([Entry(replace(vector(1)))])
+    writer.enqueue([Entry(replace(vector(1)))])
     with pytest.raises(StateError, match="1 answers were given and not logged"):
         writer.close()

@@ -160,7 +160,7 @@ RULES = {
     ),
     "a tile is used before all its versions are known": wrong(
         "compiled store", "serving.online.entity_records",
-        "np.maximum(np.maximum(records[:, K], records[:, E]), np.where(x == NEVER, LEAST, x))",
+        "np.maximum(np.maximum(records[:, K], records[:, E]), np.where(x == NEVER, MIN_WORD, x))",
         "records[:, E]",
     ),
     "the compiled answerer's products may be twice as great": wrong(
@@ -168,7 +168,7 @@ RULES = {
     ),
     "a row that comes again takes its later commit": wrong(
         "store afterwards", "serving.online.versions",
-        "found[name][COMMIT] > row[COMMIT]", "found[name][COMMIT] < row[COMMIT]",
+        "earliest[name][COMMIT] > row[COMMIT]", "earliest[name][COMMIT] < row[COMMIT]",
     ),
     "a key is forgotten a microsecond early": wrong(
         "thinned store", "serving.online.store_metadata",

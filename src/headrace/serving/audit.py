@@ -1,4 +1,4 @@
-"""The audit of a served log: every vector made again by training, and compared by its bytes."""
+"""Audit of a served log: training recomputes every vector, and the bytes are compared."""
 
 import json
 from collections import Counter
@@ -25,7 +25,7 @@ Cause: TypeAlias = Literal[
 ]
 # A commit is dated a moment before readers can see it; an answer in that moment is not stale.
 SETTLING = 5 * SECOND
-_TRIED = 40
+_SAMPLE_ROWS = 40
 _NO = object()
 _UNITS = (1000, SECOND, MINUTE, HOUR)
 _SHIFTS = [
@@ -37,18 +37,19 @@ _SHIFTS = [
 
 @dataclass(frozen=True)
 class Difference:
-    """A logged vector that differs from what training computes.
+    """Logged vector that differs from what training computes.
 
     Attributes:
         sequence: of the row in the log.
-        cause: "definition mismatch": the features have another meaning now; nothing was computed.
-            "late commit": the tables of then give the logged bytes and those of now do not: rows
-            usable at t were published after the answer. "stale store": the same, but rows that
-            make a difference had been published when the answer was given. "clock": the tables of
-            then give the logged bytes at another moment than the logged t. "value": they give
-            other bytes at any. "frontier gone": they have expired, so none of it can be told.
+        cause: "definition mismatch": the features are defined differently now; nothing was
+            computed. "late commit": the tables as of the answer give the logged bytes and today's
+            do not: rows usable at t were published after the answer. "stale store": the same, but
+            the additional rows had been published when the answer was given. "clock": the tables
+            as of the answer give the logged bytes at another moment than the logged t. "value":
+            they give other bytes at every moment. "frontier gone": their snapshots have expired,
+            so the cause is unknown.
         features: whose bytes differ.
-        detail: what is known besides: the other moment, or the wrong rule that gives the values.
+        detail: the other moment, or the wrong rule that gives the values, if it is known.
     """
 
     sequence: int
@@ -72,36 +73,38 @@ class AuditReport:
 def audit(log: ServedLog, service: FeatureService) -> AuditReport:
     """Compare every logged vector with `training_frame` over what is published now.
 
-    Of `service` only the declarations and the published tables are used, nothing it has loaded.
+    Only the declarations and the published tables of `service` are used, not its loaded data.
     """
-    compared, found = 0, []
+    compared, differences = 0, []
     for part in log.parts():
         rows = part.to_pylist()
         compared += len(rows)
-        same = [row for row in rows if row["definition"] == service.definition]
-        other = [row for row in rows if row["definition"] != service.definition]
-        found += [Difference(row["sequence"], "definition mismatch") for row in other]
-        found += _differences(same, service)
-    return AuditReport(compared, tuple(sorted(found, key=lambda one: one.sequence)))
+        comparable = [row for row in rows if row["definition"] == service.definition]
+        redefined = [row for row in rows if row["definition"] != service.definition]
+        differences += [Difference(row["sequence"], "definition mismatch") for row in redefined]
+        differences += _differences(comparable, service)
+    return AuditReport(
+        compared, tuple(sorted(differences, key=lambda difference: difference.sequence))
+    )
 
 
 def _differences(rows: Sequence[dict[str, Any]], service: FeatureService) -> list[Difference]:
     now = _other_features(rows, service, service.history(service.frontier())) if rows else {}
-    moved = [row for row in rows if now[row["sequence"]]]
+    differing = [row for row in rows if now[row["sequence"]]]
     differences: list[Difference] = []
-    for frontier in dict.fromkeys(row["frontier"] for row in moved):
-        asked = [row for row in moved if row["frontier"] == frontier]
+    for frontier in dict.fromkeys(row["frontier"] for row in differing):
+        group = [row for row in differing if row["frontier"] == frontier]
         try:
-            differences += _told(asked, service, json.loads(frontier))
+            differences += _explained(group, service, json.loads(frontier))
         except StateError:
-            differences += [Difference(row["sequence"], "frontier gone") for row in asked]
+            differences += [Difference(row["sequence"], "frontier gone") for row in group]
     return [replace(difference, features=now[difference.sequence]) for difference in differences]
 
 
-def _told(
+def _explained(
     rows: Sequence[dict[str, Any]], service: FeatureService, frontier: Frontier
 ) -> list[Difference]:
-    """Why rows of one frontier differ from what is published now."""
+    """Return the causes for rows of one frontier that differ from what is published now."""
     history = _read_once(service.history(frontier))
     then = _other_features(rows, service, history)
     right = [row for row in rows if not then[row["sequence"]]]
@@ -112,87 +115,98 @@ def _told(
 def _read_once(history: History) -> History:
     read: dict[tuple[str, ...], pa.Table] = {}
 
-    def kept(table: str, columns: list[str]) -> pa.Table:
+    def cached(table: str, columns: list[str]) -> pa.Table:
         key = (table, *columns)
         if key not in read:
             read[key] = history(table, columns)
         return read[key]
 
-    return kept
+    return cached
 
 
 def _late_or_stale(
     rows: Sequence[dict[str, Any]], service: FeatureService, frontier: Frontier
 ) -> list[Difference]:
-    """Rows that are right for what was read: was there more to read when they were answered?"""
-    found: list[Difference] = []
+    """Return the causes for rows that are right for the snapshots that were read.
+
+    The store was stale if newer snapshots with other values existed when the answer was given.
+    """
+    differences: list[Difference] = []
     by_current: dict[tuple[tuple[str, int], ...], list[dict[str, Any]]] = {}
     for row in rows:
         current = _frontier_at(service, frontier, row["served_at"] - SETTLING)
         by_current.setdefault(tuple(sorted(current.items())), []).append(row)
-    for pairs, asked in by_current.items():
+    for pairs, group in by_current.items():
         missed: dict[Any, tuple[str, ...]] = {}
         if dict(pairs) != dict(frontier):
-            missed = _other_features(asked, service, service.history(dict(pairs)))
-        for row in asked:
+            missed = _other_features(group, service, service.history(dict(pairs)))
+        for row in group:
             stale = bool(missed.get(row["sequence"]))
-            found.append(Difference(row["sequence"], "stale store" if stale else "late commit"))
-    return found
+            differences.append(
+                Difference(row["sequence"], "stale store" if stale else "late commit")
+            )
+    return differences
 
 
 def _frontier_at(service: FeatureService, frontier: Frontier, moment: int) -> dict[str, int]:
-    """The newest snapshots that were there by `moment`, and at least those of `frontier`."""
-    known = getattr(service.published, "snapshots_until", None)
-    if known is None:
+    """Return the newest snapshots at `moment`, and at least those of `frontier`."""
+    snapshots_until = getattr(service.published, "snapshots_until", None)
+    if snapshots_until is None:
         return dict(frontier)
-    found = {}
+    snapshots = {}
     for table, snapshot in frontier.items():
-        order = known(table, moment)
-        found[table] = order[-1] if snapshot in order else snapshot
-    return found
+        order = snapshots_until(table, moment)
+        snapshots[table] = order[-1] if snapshot in order else snapshot
+    return snapshots
 
 
 def _clock_or_value(
     rows: Sequence[dict[str, Any]], service: FeatureService, history: History
 ) -> list[Difference]:
-    """Rows that the tables of then do not give at the logged moment: do they at another?
+    """Return the causes for rows that the tables as of the answer do not reproduce.
 
-    A moment is believed that explains most of them: a few may always agree by chance.
+    If another moment than the logged one explains most rows, the clock was wrong: a few rows may
+    agree by chance.
     """
     if not rows:
         return []
-    says, explained = _best_moment(rows, service, history)
+    moment_name, explained = _best_moment(rows, service, history)
     clock = [row for row in rows if row["sequence"] in explained]
-    left = [row for row in rows if row["sequence"] not in explained]
-    named = _named(left, service, history) if left else ""
+    unexplained = [row for row in rows if row["sequence"] not in explained]
+    rules = _wrong_rules(unexplained, service, history) if unexplained else ""
     return [
-        *(Difference(row["sequence"], "clock", detail=says) for row in clock),
-        *(Difference(row["sequence"], "value", detail=named) for row in left),
+        *(Difference(row["sequence"], "clock", detail=moment_name) for row in clock),
+        *(Difference(row["sequence"], "value", detail=rules) for row in unexplained),
     ]
 
 
 def _best_moment(
     rows: Sequence[dict[str, Any]], service: FeatureService, history: History
 ) -> tuple[str, set[int]]:
-    """The moment that explains most, and which rows: chosen on some of them, then tried on all."""
-    some = rows[:: -(-len(rows) // _TRIED)]
+    """Return the moment that explains most rows, and these rows: chosen on a sample, tested on all.
+
+    It is empty if no moment explains most of the sample.
+    """
+    sample = rows[:: -(-len(rows) // _SAMPLE_ROWS)]
     moments = _other_moments(rows)
-    tried = [
-        {**row, "t": at[row["sequence"]], "sequence": (says, row["sequence"])}
-        for says, at in moments.items()
-        for row in some
+    candidates = [
+        {**row, "t": at[row["sequence"]], "sequence": (name, row["sequence"])}
+        for name, at in moments.items()
+        for row in sample
     ]
-    other = _other_features(tried, service, history)
-    counts = Counter(says for (says, _), names in other.items() if not names)
-    says = max(moments, key=lambda moment: counts[moment])
-    if 2 * counts[says] <= len(some):
+    other = _other_features(candidates, service, history)
+    counts = Counter(name for (name, _), names in other.items() if not names)
+    moment_name = max(moments, key=lambda moment: counts[moment])
+    if 2 * counts[moment_name] <= len(sample):
         return "", set()
-    moved = [{**row, "t": moments[says][row["sequence"]]} for row in rows]
-    return says, {n for n, names in _other_features(moved, service, history).items() if not names}
+    shifted = [{**row, "t": moments[moment_name][row["sequence"]]} for row in rows]
+    return moment_name, {
+        n for n, names in _other_features(shifted, service, history).items() if not names
+    }
 
 
 def _other_moments(rows: Sequence[dict[str, Any]]) -> dict[str, dict[int, int]]:
-    """Moments that a wrong clock may have shown, by what they are, for each row."""
+    """Return moments that a wrong clock may have shown, by description, for each row."""
     moments = {"the time of the answer": {row["sequence"]: row["served_at"] for row in rows}}
     for unit in _UNITS:
         moments[f"t cut to {unit} us"] = {row["sequence"]: row["t"] // unit * unit for row in rows}
@@ -201,8 +215,8 @@ def _other_moments(rows: Sequence[dict[str, Any]]) -> dict[str, dict[int, int]]:
     return moments
 
 
-def _named(rows: Sequence[dict[str, Any]], service: FeatureService, history: History) -> str:
-    """The wrong rules that give these values, where any do."""
+def _wrong_rules(rows: Sequence[dict[str, Any]], service: FeatureService, history: History) -> str:
+    """Return the names of wrong rules that reproduce these values, if there are any."""
     points = _spine(rows, service.schema.types)
     frame = training_frame(points, service.views, history, service.contracts, service.mode)
     trained = frame.select(output_columns(service.views))
@@ -222,23 +236,25 @@ class _Logged:
 def _other_features(
     rows: Sequence[dict[str, Any]], service: FeatureService, history: History
 ) -> dict[Any, tuple[str, ...]]:
-    """By sequence, the features whose bytes over this history are not the logged ones."""
+    """Return, by sequence, the features whose bytes over this history differ from the log."""
     spine = _spine(rows, service.schema.types)
     frame = training_frame(spine, service.views, history, service.contracts, service.mode)
     fresh = cells(frame.select(output_columns(service.views)))
     return {
-        row["sequence"]: _unequal(made, json.loads(row["vector"]))
-        for row, made in zip(rows, fresh, strict=True)
+        row["sequence"]: _unequal(computed, json.loads(row["vector"]))
+        for row, computed in zip(rows, fresh, strict=True)
     }
 
 
-def _unequal(made: Mapping[str, Cell], logged: Mapping[str, Any]) -> tuple[str, ...]:
-    """Features whose values are not the same to the bit; `repr` tells 1 from 1.0, 0.0 from -0.0."""
-    return tuple(name for name, value in made.items() if repr(value) != repr(logged.get(name, _NO)))
+def _unequal(computed: Mapping[str, Cell], logged: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return features that differ in any bit; `repr` distinguishes 1 and 1.0, 0.0 and -0.0."""
+    return tuple(
+        name for name, value in computed.items() if repr(value) != repr(logged.get(name, _NO))
+    )
 
 
 def _spine(rows: Sequence[dict[str, Any]], types: Mapping[str, pa.DataType]) -> pa.Table:
-    """The logged requests, typed as they were; logged times are int microseconds."""
+    """Return the logged requests with their types; logged times are int microseconds."""
     requests = [{**json.loads(row["request"]), "t": row["t"]} for row in rows]
     return pa.table(
         {

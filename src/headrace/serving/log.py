@@ -1,4 +1,4 @@
-"""The served log: one row for each answer, so that every vector can be computed again.
+"""Served log: one row for each answer, so that every vector can be recomputed.
 
 SQLite in WAL mode with full sync: one answer is one durable append, several processes may write,
 and a crash leaves whole rows only. Parquet segments would be a file and two syncs for each answer,
@@ -31,7 +31,7 @@ _MIGRATIONS = (
         share REAL NOT NULL)
     """,
 )
-_KNOWN = 1 << 16  # entities
+_CACHED_ENTITIES = 1 << 16  # entities
 _INTEGERS, _TEXTS = ("sequence", "served_at", "t"), ("request", "vector", "definition")
 SCHEMA = pa.schema(
     [
@@ -44,9 +44,10 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Entry:
-    """Log entry of one answer; without a model it is a vector that was requested.
+    """Log entry of one answer; without a model it is a requested vector.
 
-    `served_at` is when it was given, microseconds UTC; null where it is logged at that moment.
+    `served_at` is the moment of the answer, microseconds UTC; None stands for the moment of
+    logging.
     """
 
     vector: Vector
@@ -56,7 +57,7 @@ class Entry:
 
 
 class ServedLog:
-    """An append-only log at `path`. Close it after use.
+    """Append-only log at `path`. Close it after use.
 
     Args:
         path: the SQLite file; its schema version is checked and migrated.
@@ -70,19 +71,19 @@ class ServedLog:
                 f"a share of {share} of the entities", where=str(path), fix="from 0 to 1"
             )
         self.path, self.share = path, share
-        # Hashing an entity takes as long as answering for it; those asked for often are known.
-        self._takes = lru_cache(_KNOWN)(partial(is_sampled, share=share))
+        # Hashing an entity takes as long as answering for it: cache frequent ones.
+        self._takes = lru_cache(_CACHED_ENTITIES)(partial(is_sampled, share=share))
         self._connection = open_database(path, _MIGRATIONS)
 
     def close(self) -> None:
         self._connection.close()
 
     def takes(self, entity: tuple[Cell, ...]) -> bool:
-        """Whether an entity, by the values of the spine's key, is one of those that are logged."""
+        """Return True if answers for an entity (values of the spine's key) are logged."""
         return self._takes(entity)
 
     def append(self, entries: Iterable[Entry]) -> int:
-        """Log the sampled ones of `entries`, all or none; on disk when it returns. How many."""
+        """Log the sampled entries durably, all or none, and return how many there were."""
         rows = [_row(entry, self.share) for entry in entries if self.takes(_entity(entry.vector))]
         if rows:
             names = ", ".join(SCHEMA.names[1:])
@@ -95,7 +96,7 @@ class ServedLog:
         return len(rows)
 
     def table(self, after: int = 0, limit: int = -1) -> pa.Table:
-        """Rows with a greater sequence than `after`, in order, at most `limit`; see `SCHEMA`.
+        """Return at most `limit` rows with a greater sequence than `after`, in order; see `SCHEMA`.
 
         Times are int64 microseconds UTC; `request`, `vector` and `frontier` canonical JSON.
 
@@ -118,7 +119,7 @@ class ServedLog:
         return pa.table([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], SCHEMA)
 
     def parts(self, size: int = 10_000) -> Iterator[pa.Table]:
-        """The whole log as tables of at most `size` rows."""
+        """Yield the log as tables of at most `size` rows."""
         after = 0
         while (part := self.table(after, size)).num_rows:
             yield part
@@ -126,7 +127,7 @@ class ServedLog:
 
 
 def is_sampled(entity: tuple[Cell, ...], share: float) -> bool:
-    """By the hash of the entity alone."""
+    """Return True if the entity's hash is within the share."""
     number = int.from_bytes(hashlib.sha256(canonical_json(entity)).digest()[:8], "big")
     return number < share * 2**64
 

@@ -1,4 +1,4 @@
-"""What a request must hold: the spine's columns, in the types of its table (rule 18)."""
+"""Schema of a request: the spine's columns, in the types of its table (rule 18)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ Refusal: TypeAlias = Callable[..., HeadraceError]
 class RequestError(HeadraceError):
     """A request lacks a value, or has one that the spine's table could not hold.
 
-    `field` is the column, where it is one; `number` the request's place among those asked together.
+    `field` is the column, if one is meant; `number` the request's place in its batch.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class RequestError(HeadraceError):
 
 @dataclass(frozen=True)
 class RequestSchema:
-    """Key and columns of a spine, each with what the contract says of it."""
+    """Key and columns of a spine, with their fields of the contract."""
 
     spine: Spine
     contract: Contract
@@ -63,18 +63,18 @@ class RequestSchema:
 
     @cached_property
     def defaults(self) -> Mapping[str, object]:
-        """What a column has that a request leaves out."""
+        """Default of each column that a request may omit."""
         return self.spine.defaults
 
     def nullable(self, field: Field) -> bool:
         return not field.required and field.name not in self.key
 
     def cells(self, request: Mapping[str, object], number: int = 0) -> tuple[Cell, ...]:
-        """The request as the table stores it, in the order of `fields`.
+        """Return the request as the table stores it, in the order of `fields`.
 
-        Values are in the column's unit and become what the parser of deliveries makes of them: the
-        quantiser, the bounds and the null tokens are those of the table. Scaled numbers are
-        integers, timestamps integer microseconds UTC. `number` is for messages.
+        Values are in the column's unit and are converted as the parser of deliveries does: with
+        the table's quantiser, bounds and null tokens. Scaled numbers become integers, timestamps
+        integer microseconds UTC. `number` is for messages.
 
         Raises:
             RequestError: a value is missing, unknown, of another type, or out of bounds.
@@ -90,7 +90,7 @@ class RequestSchema:
         return tuple(cells)  # type: ignore[arg-type]  # what converters give, but for OTHER
 
     def table(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> pa.Table:
-        """(request, t) pairs as a spine: one row each, in order; `t` in microseconds UTC.
+        """Return (request, t) pairs as a spine: one row each, in order; `t` in microseconds UTC.
 
         Raises:
             RequestError: as `cells` does.
@@ -115,7 +115,7 @@ class RequestSchema:
         )
 
     def _complete(self, request: Mapping[str, object], number: int) -> Mapping[str, object]:
-        """With the declared defaults of what it leaves out."""
+        """Return the request with the declared defaults of omitted columns."""
         missing = sorted(self._names - request.keys() - self.defaults.keys())
         unknown = sorted(request.keys() - self._names)
         if missing or unknown:
@@ -131,7 +131,7 @@ class RequestSchema:
         return {**self.defaults, **request}
 
     def _parsed(self, field: Field, value: object, number: int) -> Cell:
-        """By the parser of deliveries, which is slow for one value and knows all of them."""
+        """Parse a value with the parser of deliveries, which is slow but accepts all forms."""
 
         def refusal(reason: str = "") -> RequestError:
             return _refusal(field, value, number, reason)
@@ -148,7 +148,7 @@ class RequestSchema:
 
 
 def _text(field: Field, value: object, refusal: Refusal) -> str | None:
-    """The value as a delivery would write it."""
+    """Return the value as a delivery would write it."""
     if value is None:
         return None
     if not isinstance(value, _TYPES[field.type]) or (
@@ -163,7 +163,7 @@ def _text(field: Field, value: object, refusal: Refusal) -> str | None:
         return iso(to_us(value))
     text = repr(value) if isinstance(value, float) else str(value)
     if any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise refusal("it has half a surrogate pair, which is no text")
+        raise refusal("it has half a surrogate pair, which is not valid text")
     return text
 
 

@@ -1,8 +1,7 @@
-"""One request value as its table stores it, without building columns for it.
+"""Conversion of one request value to what its table stores, without building columns.
 
 A value of the usual form is converted here. Anything else is `OTHER` and goes through the parser of
-deliveries (`headrace.contracts.typed_cells`), which decides; on what both take they agree to the
-bit.
+deliveries (`headrace.contracts.typed_cells`). On values that both accept they agree to the bit.
 """
 
 import math
@@ -25,31 +24,32 @@ _EXPONENT = -38  # the finest text that the columnar parser reads in one go
 
 
 def converter(field: Field, *, nullable: bool) -> Convert:
-    """A function from a value to what the table stores of it, or `OTHER`.
+    """Return a function from a value to its stored form, or `OTHER`.
 
-    Stored is an int (scaled numbers too; timestamps in microseconds UTC), float, str, bool or None.
+    The stored form is an int (scaled numbers too; timestamps in microseconds UTC), float, str, bool
+    or None.
     """
     plain = _PLAIN[field.type](field)
     tokens, sentinels = frozenset(field.null_tokens), frozenset(field.sentinels)
-    limit, nothing = field.max_abs, None if nullable else OTHER
+    limit, null = field.max_abs, None if nullable else OTHER
 
     def convert(value: object) -> object:
         if value is None:
-            return nothing
+            return null
         if tokens and (isinstance(value, bool) or str(value) in tokens):
             return OTHER
-        found = plain(value)
-        if found is OTHER or found in sentinels:
+        converted = plain(value)
+        if converted is OTHER or converted in sentinels:
             return OTHER
-        if limit is not None and not -limit <= found <= limit:  # type: ignore[operator]
+        if limit is not None and not -limit <= converted <= limit:  # type: ignore[operator]
             return OTHER
-        return found
+        return converted
 
     return convert
 
 
 def stored(value: object) -> Cell:
-    """What the parser of deliveries made of a value, in the same form."""
+    """Return a value of the parser of deliveries in the same stored form."""
     return to_us(value) if isinstance(value, datetime) else value  # type: ignore[return-value]
 
 
@@ -97,20 +97,20 @@ def _float(value: object) -> object:
     if type(value) not in {int, float, Decimal}:
         return OTHER
     try:
-        found = float(value) + 0.0  # type: ignore[arg-type]  # -0 becomes +0
+        number = float(value) + 0.0  # type: ignore[arg-type]  # -0 becomes +0
     except OverflowError:
         return OTHER
-    return found if math.isfinite(found) else OTHER
+    return number if math.isfinite(number) else OTHER
 
 
 def _from_float(scale: int) -> Convert:
     power = 10.0**scale
 
     def convert(value: object) -> object:
-        found = _float(value)
-        if not isinstance(found, float):
+        number = _float(value)
+        if not isinstance(number, float):
             return OTHER
-        scaled = found * power
+        scaled = number * power
         return round(scaled) if abs(scaled) < _EXACT - 1 else OTHER
 
     return convert
@@ -122,8 +122,8 @@ def _from_text(scale: int) -> Convert:
 
     def convert(value: object) -> object:
         if type(value) is int:
-            whole = value * power
-            return whole if -_LONG <= whole < _LONG else OTHER
+            scaled = value * power
+            return scaled if -_LONG <= scaled < _LONG else OTHER
         if type(value) not in {float, Decimal}:
             return OTHER
         number = Decimal(repr(value)) if isinstance(value, float) else value

@@ -1,4 +1,4 @@
-"""An answer: the model's probability for a request, and the vector it came from."""
+"""Answer of a model: its probability for a request, and the feature vector."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ def answer(
     """
     vector = service.vector(request, at)
     score = float(predict(record, vector.row, definitions=service.definitions)[0])
-    found = Answer(score, f"{record.name}@{record.bundle_id}", vector)
+    prediction = Answer(score, f"{record.name}@{record.bundle_id}", vector)
     if log is not None:
-        log.append([Entry(vector, found.model, score)])
-    return found
+        log.append([Entry(vector, prediction.model, score)])
+    return prediction

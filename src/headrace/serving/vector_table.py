@@ -9,7 +9,7 @@ from headrace.features.kernel.row_content import Cell
 
 
 class FeatureValues(Protocol):
-    """Vector of which only the values are read."""
+    """Part of a vector that is read here: its values."""
 
     @property
     def values(self) -> Mapping[str, Cell]: ...

@@ -1,8 +1,7 @@
-"""Feature vectors for requests, by the kernel that makes training frames, over published tables.
+"""Feature vectors for requests, by the kernel that builds training frames, over published tables.
 
-What was read of a table is kept for as long as its snapshot is the current one. Each call looks at
-the snapshot ids, never at a clock: a row known on Monday and published on Wednesday is there on
-Wednesday.
+Rows of a table stay in memory as long as its snapshot is the current one. Each call compares
+snapshot ids, never times: a row known on Monday and published on Wednesday is there on Wednesday.
 """
 
 import threading
@@ -30,14 +29,14 @@ Frontier: TypeAlias = Mapping[str, int]
 
 
 class Published(Protocol):
-    """The published tables."""
+    """Published tables."""
 
     def snapshot_id(self, table: str) -> int | None:
-        """The current snapshot; None where nothing was published."""
+        """Return the current snapshot; None if nothing was published."""
         ...
 
     def rows(self, table: str, columns: list[str], snapshot_id: int) -> pa.Table:
-        """Rows of a snapshot, as `headrace.features.kernel.visibility.History` has them.
+        """Return rows of a snapshot, as `headrace.features.kernel.visibility.History` has them.
 
         Raises:
             StateError: the snapshot is gone.
@@ -47,9 +46,10 @@ class Published(Protocol):
 
 @dataclass(frozen=True)
 class Vector:
-    """One answer: `row` is the request as typed, `t`, and the features, as a table of one row.
+    """One answer: `row` is a table of one row with the typed request, `t`, and the features.
 
-    `frontier` says which snapshot of each table was read, `definition` what the features mean.
+    `frontier` has the snapshot of each table that was read, `definition` is a digest of the
+    features' definitions.
     """
 
     row: pa.Table = field(repr=False)
@@ -60,36 +60,36 @@ class Vector:
 
     @cached_property
     def values(self) -> dict[str, Cell]:
-        """The features as plain values; timestamps as int microseconds UTC."""
+        """Features as plain values; timestamps as int microseconds UTC."""
         return cells(self.row.select(self.features))[0]
 
     @cached_property
     def request(self) -> dict[str, Cell]:
-        """The request as the spine stores it: scaled numbers as integers."""
+        """Request as the spine stores it: scaled numbers as integers."""
         return cells(self.row.drop_columns(["t", *self.features]))[0]
 
     @property
     def t(self) -> int:
-        """Microseconds UTC."""
+        """Prediction time in microseconds UTC."""
         return int(self.row["t"][0].as_py())
 
 
 @dataclass(frozen=True)
 class Vectors(Sequence[Vector]):
-    """Answers to what was asked together, from one frontier; a `Vector` is made when it is taken.
+    """Answers to a batch of requests, from one frontier; a `Vector` is built on access.
 
     Attributes:
         values: the features of each, as `Vector.values` has them.
         keys: the entity of each, in the order of the spine's key.
         frontier: the snapshot of each table that was read.
-        stale: the views that are older than they declare, for any of them.
-        made: the vector at a place.
+        stale: the views that are older than they declare, for any of the requests.
+        vector_at: builds the vector at a place.
     """
 
     values: Sequence[dict[str, Cell]]
     keys: Sequence[tuple[Cell, ...]]
     frontier: Frontier
-    made: Callable[[int], Vector] = field(repr=False)
+    vector_at: Callable[[int], Vector] = field(repr=False)
     stale: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -100,20 +100,24 @@ class Vectors(Sequence[Vector]):
     @overload
     def __getitem__(self, place: slice) -> list[Vector]: ...
     def __getitem__(self, place: int | slice) -> Vector | list[Vector]:
-        chosen = range(len(self))[place]  # with its IndexError, and negative places
-        return self.made(chosen) if isinstance(chosen, int) else [self.made(one) for one in chosen]
+        index = range(len(self))[place]  # with its IndexError, and negative places
+        return (
+            self.vector_at(index)
+            if isinstance(index, int)
+            else [self.vector_at(row) for row in index]
+        )
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    """What was read of each table, and of which snapshot."""
+    """Loaded versions of each table, and the snapshots they are from."""
 
     frontier: dict[str, int]
     versions: dict[str, Versions]
 
 
 class Declared:
-    """What a service of vectors is asked for, and what its answers mean, wherever they are from."""
+    """Declarations of a service of vectors, and digests of their meaning."""
 
     spine: Spine
     views: tuple[View, ...]
@@ -131,7 +135,7 @@ class Declared:
 
     @cached_property
     def definition(self) -> str:
-        """One digest of all that gives a vector its meaning: views, spine, mode."""
+        """Digest of everything that defines a vector: views, spine, mode."""
         return digest({"definitions": self.definitions, "mode": self.mode})
 
 
@@ -156,12 +160,12 @@ class FeatureService(Declared):
 
     @cached_property
     def tables(self) -> tuple[str, ...]:
-        """The tables that the views read."""
+        """Tables that the views read."""
         stored = [view for view in self.views if not isinstance(view, RowTransform)]
         return tuple(sorted({view.table for view in stored}))
 
     def vector(self, request: Mapping[str, object], at: int) -> Vector:
-        """The features of one request as of `at`, microseconds UTC.
+        """Return the features of one request as of `at`, microseconds UTC.
 
         Args:
             request: a value, or None, for each column of the spine, in the column's unit.
@@ -174,40 +178,40 @@ class FeatureService(Declared):
         return self.vectors([(request, at)])[0]
 
     def vectors(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> Vectors:
-        """Like `vector` for many (request, at), all answered from the same frontier."""
+        """Return vectors for many (request, at), all from the same frontier."""
         spine = self.schema.table(requests)
         loaded = self._refreshed()
         frame = self._frame(spine, loaded)
         key, features = self.schema.key, tuple(output_columns(self.views))
 
-        def made(row: int) -> Vector:
+        def vector_at(row: int) -> Vector:
             return Vector(frame.slice(row, 1), key, features, loaded.frontier, self.definition)
 
         values = cells(frame.select(features))
         keys = [tuple(cell[name] for name in key) for cell in cells(spine.select(key))]
-        return Vectors(values, keys, loaded.frontier, made)
+        return Vectors(values, keys, loaded.frontier, vector_at)
 
     def history(self, frontier: Frontier) -> History:
-        """The rows of these snapshots, for `training_frame`."""
+        """Return the rows of these snapshots, for `training_frame`."""
         return lambda table, columns: self.published.rows(table, columns, frontier[table])
 
     def frontier(self) -> dict[str, int]:
-        """What is published now.
+        """Return the current snapshot of each table.
 
         Raises:
             StateError: a table has nothing published.
         """
-        found = {table: self.published.snapshot_id(table) for table in self.tables}
-        if empty := [table for table, snapshot in found.items() if snapshot is None]:
+        snapshots = {table: self.published.snapshot_id(table) for table in self.tables}
+        if empty := [table for table, snapshot in snapshots.items() if snapshot is None]:
             raise StateError(
                 f"nothing was published to {', '.join(empty)} yet",
                 where="serving",
                 fix="ingest their slots first: `headrace run`",
             )
-        return {table: snapshot for table, snapshot in found.items() if snapshot is not None}
+        return {table: snapshot for table, snapshot in snapshots.items() if snapshot is not None}
 
     def refresh(self) -> Frontier:
-        """Read what is published now, so that the next answer has it at hand.
+        """Read what is published now, so that the next answer need not.
 
         Raises:
             StateError: a table has nothing published.
@@ -215,7 +219,7 @@ class FeatureService(Declared):
         return self._refreshed().frontier
 
     def _refreshed(self) -> _Loaded:
-        """What is published now, read again only where the snapshot is another one."""
+        """Return the published tables, and read those whose snapshot has changed."""
         with self._lock:
             frontier, old = self.frontier(), self._loaded
             if frontier != old.frontier:
@@ -244,17 +248,17 @@ class FeatureService(Declared):
 
 
 def cells(table: pa.Table) -> list[dict[str, Cell]]:
-    """Rows as JSON values that keep every bit: times as int microseconds, infinities as text."""
-    kept = [
+    """Return rows as exact JSON values: times as int microseconds, infinities as text."""
+    columns = [
         column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
         for column in table.columns
     ]
-    rows = pa.table(kept, names=table.column_names).to_pylist()
+    rows = pa.table(columns, names=table.column_names).to_pylist()
     return [plain_cells(row) for row in rows]
 
 
 def plain_cells(row: dict[str, Cell]) -> dict[str, Cell]:
-    """Infinities as text: JSON has none."""
+    """Return a row with infinities as text, since JSON has none."""
     for value in row.values():
         if type(value) is float and not isfinite(value):
             return {name: plain_cell(value) for name, value in row.items()}

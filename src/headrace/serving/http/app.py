@@ -1,4 +1,4 @@
-"""The web application: paths, keys, limits, errors and metrics around `Answers`."""
+"""Web application: paths, keys, limits, errors and metrics around `Answers`."""
 
 import logging
 import os
@@ -13,8 +13,17 @@ from headrace.core.clock import now_us
 from headrace.core.errors import HeadraceError
 from headrace.features.spec import View, output_columns
 from headrace.serving.http import openapi as describe
-from headrace.serving.http.asgi import JSON, App, Front, Receive, Scope, Telling, Told, read
-from headrace.serving.http.body import Asked, read_body
+from headrace.serving.http.asgi import (
+    JSON,
+    App,
+    Front,
+    HttpResponse,
+    Receive,
+    ResponseHandler,
+    Scope,
+    read,
+)
+from headrace.serving.http.body import VectorRequest, read_body
 from headrace.serving.http.errors import HttpError, body_of, status_of
 from headrace.serving.http.handlers import Answers, Service
 from headrace.serving.http.keys import Keys
@@ -46,13 +55,13 @@ class Endpoint:
     Attributes:
         name: of the pipeline.
         service: answers.
-        quick: it takes less time to answer than to hand the work to a thread: it is then asked on
-            the event loop.
+        quick: an answer takes less time than handing the work to a thread, so the service answers
+            on the event loop.
         views: of the service, for the description.
-        keys: who may ask; without keys everybody may.
+        keys: API keys that are accepted; without keys every request is.
         scorer: the model, if predictions are served.
-        log: of what was served, if it is logged; closed when the application stops.
-        lags: how far behind the service is, for the metrics.
+        log: the served log, if answers are logged; closed when the application stops.
+        lags: the lag of each table, for the metrics.
     """
 
     name: str
@@ -89,7 +98,7 @@ Work = Callable[["Request"], Awaitable["Response"]]
 
 
 class _Web:
-    """The handlers, and what they share."""
+    """Handlers of the application, and their shared state."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -117,12 +126,12 @@ class _Web:
             if writer is not None:
                 writer.close()
 
-    def add_paths(self, app: "FastAPI") -> dict[str, Telling]:
-        """Give the application its paths; those that are answered in front of it."""
-        endpoint, most = self.endpoint, self.endpoint.limits.requests
-        body = describe.asked(endpoint.service.schema, most)
+    def add_paths(self, app: "FastAPI") -> dict[str, ResponseHandler]:
+        """Add the paths to the application, and return those that are answered before it."""
+        endpoint, limit = self.endpoint, self.endpoint.limits.requests
+        body = describe.request_body(endpoint.service.schema, limit)
         features = output_columns(endpoint.views)
-        asking: list[tuple[str, str, Telling, Any]] = [
+        asking: list[tuple[str, str, ResponseHandler, Any]] = [
             (
                 "/v1/vectors",
                 "Feature vectors of one or many requests",
@@ -134,18 +143,18 @@ class _Web:
             asking.append(
                 (
                     "/v1/predictions",
-                    "What the model in charge says to one or many requests",
+                    "Predictions of the current model for one or many requests",
                     self.asking("/v1/predictions", self._predictions, quick=False),
                     describe.predictions(),
                 )
             )
-        for path, summary, telling, responses in asking:
+        for path, summary, respond, responses in asking:
             app.post(
                 path,
                 summary=summary,
                 responses=responses,
                 openapi_extra={"requestBody": body},
-            )(_framed(telling))
+            )(_framed(respond))
         app.get("/healthz", summary="Whether the process lives; needs no key")(
             self.guarded("/healthz", self._healthz, keys=Keys())
         )
@@ -168,10 +177,10 @@ class _Web:
         for path, work in (("/openapi.json", openapi), ("/docs", docs)):
             keys = Keys() if path == "/docs" else None
             app.get(path, include_in_schema=False)(self.guarded(path, work, keys=keys))
-        return {path: telling for path, _, telling, _ in asking}
+        return {path: respond for path, _, respond, _ in asking}
 
     def guarded(self, path: str, work: Work, *, keys: Keys | None = None) -> Work:
-        """With the key checked, every error told in JSON, and all of it counted."""
+        """Return a handler that checks the key, answers errors in JSON and counts everything."""
         from fastapi import Request, Response
 
         checked = self.endpoint.keys if keys is None else keys
@@ -181,43 +190,47 @@ class _Web:
             try:
                 checked.check(request.headers)
                 response = await work(request)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
-                response = _response(_told(path, error))
+            except Exception as error:  # noqa: BLE001 - the client gets every error
+                response = _response(_error_response(path, error))
             self.metrics.answered(path, response.status_code, time.perf_counter() - start)
             return response
 
         return handler
 
-    def asking(self, path: str, answer: Callable[[Asked], bytes], *, quick: bool) -> Telling:
-        """What reads a body and gives an answer, made here or in a thread; guarded as the rest."""
+    def asking(
+        self, path: str, answer: Callable[[VectorRequest], bytes], *, quick: bool
+    ) -> ResponseHandler:
+        """Return a guarded handler that reads a body and answers, here or in a thread."""
         from anyio import to_thread
         from starlette.datastructures import Headers
 
         limits, keys, answered = self.endpoint.limits, self.endpoint.keys, self.metrics.answered
 
-        async def telling(scope: Scope, receive: Receive) -> Told:
+        async def respond(scope: Scope, receive: Receive) -> HttpResponse:
             start = time.perf_counter()
             try:
                 if keys.digests:
                     keys.check(Headers(scope=scope))
-                arrived = now_us()  # `t`, unless the body has another: fixed once
-                asked = read_body(await read(receive, limits.body), arrived, limits.requests)
+                arrived = now_us()  # `t`, unless the body has its own
+                request = read_body(await read(receive, limits.body), arrived, limits.requests)
                 if quick:
-                    told = Told(answer(asked))
+                    response = HttpResponse(answer(request))
                 else:
-                    told = Told(await to_thread.run_sync(answer, asked, limiter=self.limiter))
+                    response = HttpResponse(
+                        await to_thread.run_sync(answer, request, limiter=self.limiter)
+                    )
             except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
-                told = _told(path, error)
-            answered(path, told.status, time.perf_counter() - start)
-            return told
+                response = _error_response(path, error)
+            answered(path, response.status, time.perf_counter() - start)
+            return response
 
-        return telling
+        return respond
 
-    def _vectors(self, asked: Asked) -> bytes:
-        return self.answers.vectors(asked)
+    def _vectors(self, request: VectorRequest) -> bytes:
+        return self.answers.vectors(request)
 
-    def _predictions(self, asked: Asked) -> bytes:
-        return self.answers.predictions(asked)
+    def _predictions(self, request: VectorRequest) -> bytes:
+        return self.answers.predictions(request)
 
     async def _healthz(self, _: "Request") -> "Response":
         from fastapi.responses import JSONResponse
@@ -225,20 +238,22 @@ class _Web:
         return JSONResponse({"status": "alive", **await self._warnings()})
 
     async def _warnings(self) -> dict[str, list[str]]:
-        """What somebody should look at, though answers are given."""
+        """Return warnings that do not prevent answers."""
         from anyio import to_thread
 
         scorer = self.endpoint.scorer
         taints = await to_thread.run_sync(scorer.taints) if scorer is not None else ()
-        told = [f"model {scorer.name} is tainted: {taint}" for taint in taints] if scorer else []
-        return {"warnings": told} if told else {}
+        warnings = (
+            [f"model {scorer.name} is tainted: {taint}" for taint in taints] if scorer else []
+        )
+        return {"warnings": warnings} if warnings else {}
 
     async def _readyz(self, _: "Request") -> "Response":
         from fastapi.responses import JSONResponse
 
         await self.ready.check()
-        about = {"status": "ready", "definition": self.endpoint.service.definition}
-        return JSONResponse({**about, **await self._warnings()})
+        status = {"status": "ready", "definition": self.endpoint.service.definition}
+        return JSONResponse({**status, **await self._warnings()})
 
     async def _metrics(self, _: "Request") -> "Response":
         from anyio import to_thread
@@ -248,28 +263,28 @@ class _Web:
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _told(path: str, error: Exception) -> Told:
-    """What a client is told of an error; of one that is ours, nothing of its inside."""
+def _error_response(path: str, error: Exception) -> HttpResponse:
+    """Return the response to an error; an internal error is logged, and its details stay inside."""
     if not isinstance(error, HeadraceError):
         _logger.error("%s failed", path, exc_info=error)
         error = HttpError(500, "the server failed", fix="see its log")
     status = status_of(error)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return Told(body_of(error), status, headers)
+    return HttpResponse(body_of(error), status, headers)
 
 
-def _response(told: Told) -> "Response":
+def _response(response: HttpResponse) -> "Response":
     from fastapi import Response
 
-    return Response(told.body, told.status, told.headers, JSON)
+    return Response(response.body, response.status, response.headers, JSON)
 
 
-def _framed(telling: Telling) -> Work:
-    """The same for the framework."""
+def _framed(respond: ResponseHandler) -> Work:
+    """Return a handler as one of the framework's."""
     from fastapi import Request, Response
 
     async def handler(request: Request) -> Response:
-        return _response(await telling(request.scope, request.receive))
+        return _response(await respond(request.scope, request.receive))
 
     return handler
 

@@ -1,4 +1,4 @@
-"""The paths that are asked all day, answered as ASGI before the web framework sees them.
+"""ASGI application for the most frequent paths, in front of the web framework.
 
 The framework's routing, dependencies and response objects take longer than most answers do. It
 keeps the same paths for its document, and for requests that reach them under a prefix.
@@ -20,48 +20,48 @@ JSON = "application/json"
 
 
 @dataclass(frozen=True)
-class Told:
-    """A whole answer in JSON."""
+class HttpResponse:
+    """Complete response in JSON."""
 
     body: bytes
     status: int = 200
     headers: Mapping[str, str] | None = None
 
 
-Telling: TypeAlias = Callable[[Scope, Receive], Awaitable[Told]]
+ResponseHandler: TypeAlias = Callable[[Scope, Receive], Awaitable[HttpResponse]]
 
 
 @dataclass(frozen=True)
 class Front:
-    """`paths` that are posted to are answered here, all else by `app`."""
+    """ASGI application that answers POST requests to `paths`; `app` answers all others."""
 
     app: App
-    paths: Mapping[str, Telling]
+    paths: Mapping[str, ResponseHandler]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        telling = None
+        handler = None
         if scope["type"] == "http" and scope["method"] == "POST":
-            telling = self.paths.get(scope["path"])
-        if telling is None:
+            handler = self.paths.get(scope["path"])
+        if handler is None:
             await self.app(scope, receive, send)
             return
-        told = await telling(scope, receive)
+        response = await handler(scope, receive)
         headers = [
-            (b"content-length", b"%d" % len(told.body)),
+            (b"content-length", b"%d" % len(response.body)),
             (b"content-type", JSON.encode()),
         ]
-        for name, value in (told.headers or {}).items():
+        for name, value in (response.headers or {}).items():
             headers.append((name.lower().encode(), value.encode()))
-        start = {"type": "http.response.start", "status": told.status, "headers": headers}
+        start = {"type": "http.response.start", "status": response.status, "headers": headers}
         await send(start)
-        await send({"type": "http.response.body", "body": told.body})
+        await send({"type": "http.response.body", "body": response.body})
 
 
-async def read(receive: Receive, most: int) -> bytes:
-    """The body, unless it is longer than `most`; it is not kept in memory to find that out.
+async def read(receive: Receive, limit: int) -> bytes:
+    """Read the body, and stop as soon as it is longer than `limit`.
 
     Raises:
-        HttpError: 413 it is longer, 400 the client went away before its end.
+        HttpError: 413 it is longer, 400 the client disconnected before its end.
     """
     data = bytearray()
     while True:
@@ -70,7 +70,7 @@ async def read(receive: Receive, most: int) -> bytes:
             raise HttpError(400, "the body has no end", fix="send it whole")
         part: bytes = message.get("body", b"")
         data += part
-        if len(data) > most:
-            raise HttpError(413, f"the body is longer than {most} bytes", fix="send it in parts")
+        if len(data) > limit:
+            raise HttpError(413, f"the body is longer than {limit} bytes", fix="send it in parts")
         if not message.get("more_body", False):
             return bytes(data)

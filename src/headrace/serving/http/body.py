@@ -1,4 +1,4 @@
-"""The body of a request: JSON that is read exactly, with one moment for all that it asks."""
+"""Body of an HTTP request: JSON that is read exactly, with one moment for all its requests."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _FIRST = parse_iso("0001-01-01")
 
 
 @dataclass(frozen=True)
-class Asked:
+class VectorRequest:
     """`requests` as the client wrote them; `at`, microseconds UTC, is the `t` of each of them."""
 
     requests: list[dict[str, object]]
@@ -26,8 +26,8 @@ class Asked:
         return [(request, self.at) for request in self.requests]
 
 
-def read_body(data: bytes, now: int, most: int) -> Asked:
-    """The body of `POST /v1/vectors`; `at` is `now` where it says nothing. At most `most` requests.
+def read_body(data: bytes, now: int, limit: int) -> VectorRequest:
+    """Read the body of `POST /v1/vectors`, with at most `limit` requests; `at` defaults to `now`.
 
     Numbers with a point are Decimal: a price is what the client wrote, not the nearest binary one.
 
@@ -41,23 +41,23 @@ def read_body(data: bytes, now: int, most: int) -> Asked:
         raise _misformed(f"the body has unknown {unknown}", unknown[0])
     requests = body["requests"]
     if not requests or not all(isinstance(request, dict) for request in requests):
-        raise _misformed("requests is empty, or holds something that is no object", "requests")
-    if len(requests) > most:
+        raise _misformed("requests is empty, or an item is not an object", "requests")
+    if len(requests) > limit:
         raise HttpError(
-            413, f"{len(requests)} requests are too many", fix=f"send at most {most} at a time"
+            413, f"{len(requests)} requests are too many", fix=f"send at most {limit} at a time"
         )
     definition = body.get("definition")
     if not isinstance(definition, str | None):
-        raise _misformed("definition is no text", "definition")
-    return Asked(requests, _moment(body.get("at"), now), definition)
+        raise _misformed("definition is not a text", "definition")
+    return VectorRequest(requests, _moment(body.get("at"), now), definition)
 
 
-def _parsed(data: bytes) -> Any:  # noqa: ANN401 - whatever was sent
+def _parsed(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
     try:
         return _DECODER.decode(data.decode())
-    except (ValueError, ArithmeticError, RecursionError) as error:  # Decimal has its own
+    except (ValueError, ArithmeticError, RecursionError) as error:  # Decimal raises its own
         raise HttpError(
-            400, f"the body is no JSON: {error}", fix="send an object such as the page /docs shows"
+            400, f"the body is not JSON: {error}", fix="send an object such as the page /docs shows"
         ) from None
 
 
@@ -65,19 +65,19 @@ def _moment(at: object, now: int) -> int:
     if at is None:
         return now
     try:
-        found = at if type(at) is int else _zoned(at)
+        moment = at if type(at) is int else _zoned(at)
     except ValueError:
         raise _misformed(f"at is {at!r}", "at") from None
-    if found < _FIRST:  # training has no such moment, and its audit could not compare it
+    if moment < _FIRST:  # training has no such moment, and its audit could not compare it
         raise _misformed("at is before the year 1", "at")
-    if found > now:
+    if moment > now:
         raise HttpError(
             422,
             f"at is {at!r}, which is yet to come: it is {iso(now)}",
             fix="leave `at` out to be answered as of now",
             field="at",
         )
-    return found
+    return moment
 
 
 def _zoned(at: object) -> int:
@@ -101,14 +101,14 @@ def _misformed(what: str, field: str) -> HttpError:
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    document = dict(pairs)
+    if len(document) != len(pairs):
         raise ValueError("a name comes twice in one object")
-    return found
+    return document
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 _DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_number, object_pairs_hook=_once)

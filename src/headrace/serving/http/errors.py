@@ -1,4 +1,4 @@
-"""What goes wrong with a request, as a status and a JSON body that says how to mend it."""
+"""Errors of requests, as a status and a JSON body that says how to fix them."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ from headrace.serving.request import RequestError
 
 
 class HttpError(HeadraceError):
-    """A request that is refused before any feature is looked at, with its status."""
+    """Refusal of a request before any feature is read, with its HTTP status."""
 
     def __init__(
         self, status: int, what: str, *, where: str = "", fix: str = "", field: str = ""
@@ -18,7 +18,7 @@ class HttpError(HeadraceError):
 
 
 def status_of(error: HeadraceError) -> int:
-    """422: it does not fit the spine. 409: features mean something else. 503: not now."""
+    """Return 422 for a request that does not fit the spine, 409 for other definitions, else 503."""
     if isinstance(error, HttpError):
         return error.status
     if isinstance(error, RequestError):
@@ -29,12 +29,12 @@ def status_of(error: HeadraceError) -> int:
 
 
 def body_of(error: HeadraceError) -> bytes:
-    """`{"error": {what, where, fix}}`; also `field` and `request`, its place, if one is meant."""
-    about: dict[str, Any] = {"what": error.what, "where": error.where, "fix": error.fix}
+    """Return `{"error": {what, where, fix}}`, with `field` and the `request`'s place if known."""
+    details: dict[str, Any] = {"what": error.what, "where": error.where, "fix": error.fix}
     if isinstance(error, RequestError):
-        about["request"] = error.number
+        details["request"] = error.number
     if field := getattr(error, "field", ""):
-        about["field"] = field
+        details["field"] = field
     return json.dumps(
-        {"error": {name: value for name, value in about.items() if value != ""}}
+        {"error": {name: value for name, value in details.items() if value != ""}}
     ).encode()

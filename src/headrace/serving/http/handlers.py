@@ -1,11 +1,11 @@
-"""From what was asked to the bytes of the answer; nothing of the web in it."""
+"""Answers to vector and prediction requests as bytes, independent of the web framework."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from headrace.core.clock import now_us
-from headrace.serving.http.body import Asked
+from headrace.serving.http.body import VectorRequest
 from headrace.serving.http.errors import HttpError
 from headrace.serving.http.log_writer import LogWriter
 from headrace.serving.http.scorer import Scorer
@@ -15,7 +15,7 @@ from headrace.serving.vectors import Frontier, Vectors
 
 
 class Service(Protocol):
-    """What the endpoint needs of a feature service: over the tables, or over an online store."""
+    """Part of a feature service that the endpoint needs: over the tables, or an online store."""
 
     @property
     def schema(self) -> RequestSchema: ...
@@ -33,26 +33,26 @@ class Service(Protocol):
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers of one service. `served` is told of each answer's number of vectors."""
+    """Answers of one service. `served` is called with each answer's number of vectors."""
 
     service: Service
     scorer: Scorer | None = None
     writer: LogWriter | None = None
     served: Callable[[int], None] = field(default=lambda _: None)
 
-    def vectors(self, asked: Asked) -> bytes:
-        """Features.
+    def vectors(self, request: VectorRequest) -> bytes:
+        """Return the features.
 
         Raises:
             HttpError: 409, the client means another definition.
             RequestError, StateError: see `FeatureService.vector`.
         """
-        vectors = self._vectors(asked)
+        vectors = self._vectors(request)
         self._log(vectors)
-        return self._answer(asked, vectors, {"vectors": vectors.values})
+        return self._answer(request, vectors, {"vectors": vectors.values})
 
-    def predictions(self, asked: Asked) -> bytes:
-        """Scores of the model in charge.
+    def predictions(self, request: VectorRequest) -> bytes:
+        """Return the scores of the current model.
 
         Raises:
             DeclarationError: its features had another definition in training.
@@ -61,45 +61,49 @@ class Answers:
         if self.scorer is None:
             raise HttpError(404, "this endpoint has no model", fix="ask /v1/vectors")
         model = self.scorer.current(self.service.definitions)
-        predictions = self._vectors(asked)
+        predictions = self._vectors(request)
         scores = model.scores(predictions)
         self._log(predictions, model.name, scores)
-        given = [{"score": score} for score in scores]
+        outputs = [{"score": score} for score in scores]
         taints = self.scorer.taints()
         marks = {"tainted": list(taints)} if taints else {}
         return self._answer(
-            asked, predictions, {"model": model.name, "predictions": given, **marks}
+            request, predictions, {"model": model.name, "predictions": outputs, **marks}
         )
 
-    def _vectors(self, asked: Asked) -> Vectors:
-        if asked.definition not in {None, self.service.definition}:
+    def _vectors(self, request: VectorRequest) -> Vectors:
+        if request.definition not in {None, self.service.definition}:
             raise HttpError(
                 409,
-                f"the features mean {self.service.definition}, not {asked.definition}",
-                fix="release the dataset anew and train on it, or serve the views it was made with",
+                f"the features mean {self.service.definition}, not {request.definition}",
+                fix="release the dataset again and train on it, or serve the views of its release",
                 field="definition",
             )
-        return self.service.vectors(asked.pairs)
+        return self.service.vectors(request.pairs)
 
-    def _log(self, found: Vectors, model: str = "", scores: Sequence[float] | None = None) -> None:
-        """Before the answer goes out: what cannot be logged is not given."""
+    def _log(
+        self, vectors: Vectors, model: str = "", scores: Sequence[float] | None = None
+    ) -> None:
+        """Log the vectors before the answer is sent: what cannot be logged is not answered."""
         if self.writer is not None:
-            places = [i for i, key in enumerate(found.keys) if self.writer.takes(key)]
+            places = [i for i, key in enumerate(vectors.keys) if self.writer.takes(key)]
             now = now_us()
-            self.writer.put(
-                [Entry(found[i], model, scores[i] if scores else None, now) for i in places]
+            self.writer.enqueue(
+                [Entry(vectors[i], model, scores[i] if scores else None, now) for i in places]
             )
-        self.served(len(found))
+        self.served(len(vectors))
 
-    def _answer(self, asked: Asked, found: Vectors, more: Mapping[str, Any]) -> bytes:
+    def _answer(
+        self, request: VectorRequest, vectors: Vectors, content: Mapping[str, Any]
+    ) -> bytes:
         import orjson
 
-        about: dict[str, Any] = {
-            "t": asked.at,
+        header: dict[str, Any] = {
+            "t": request.at,
             "definition": self.service.definition,
             # Ids are text: a browser rounds whole numbers above 2^53.
-            "frontier": {table: str(snapshot) for table, snapshot in found.frontier.items()},
+            "frontier": {table: str(snapshot) for table, snapshot in vectors.frontier.items()},
         }
-        if found.stale:
-            about["stale"] = found.stale
-        return orjson.dumps({**about, **more})
+        if vectors.stale:
+            header["stale"] = vectors.stale
+        return orjson.dumps({**header, **content})

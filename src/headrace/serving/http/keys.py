@@ -17,23 +17,23 @@ BEARER = "bearer "
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys that open the endpoint, as digests; several, so that one can take over from another.
+    """Digests of the accepted API keys; several, so that keys can be rotated.
 
-    Without any the endpoint is open.
+    Without keys the endpoint is open.
     """
 
     digests: tuple[bytes, ...] = field(default=(), repr=False)
 
     def check(self, headers: Mapping[str, str]) -> None:
-        """Every key is compared, so that the time taken does not say which was nearly right.
+        """Compare every key, so that the time taken does not reveal which was nearly right.
 
         Raises:
             HttpError: 401, none of the keys came as `Authorization: Bearer` or `X-API-Key`.
         """
         if not self.digests:
             return
-        given = sha256(_given(headers).encode("utf-8", "replace")).digest()
-        if not sum([compare_digest(given, digest) for digest in self.digests]):
+        sent = sha256(_sent_key(headers).encode("utf-8", "replace")).digest()
+        if not sum([compare_digest(sent, digest) for digest in self.digests]):
             raise HttpError(
                 401,
                 "the API key is missing or wrong",
@@ -42,14 +42,14 @@ class Keys:
 
 
 def read_keys(path: Path | None) -> Keys:
-    """The keys in a file, one a line; without one, those in `HEADRACE_API_KEY`, split at commas.
+    """Read keys from a file, one a line; without a file, from `HEADRACE_API_KEY`, split at commas.
 
     Raises:
-        DeclarationError: the file is missing or empty, or a key is short or no plain ASCII.
+        DeclarationError: the file is missing or empty, or a key is short or not plain ASCII.
     """
     where = str(path) if path else VARIABLE
-    found = _lines(path) if path else os.environ.get(VARIABLE, "").split(",")
-    keys = [key.strip() for key in found if key.strip()]
+    lines = _lines(path) if path else os.environ.get(VARIABLE, "").split(",")
+    keys = [key.strip() for key in lines if key.strip()]
     if path and not keys:
         raise DeclarationError("there is no API key", where=where, fix="write one a line")
     if any(len(key) < SHORTEST or not key.isascii() or not key.isprintable() for key in keys):
@@ -72,7 +72,7 @@ def _lines(path: Path) -> list[str]:
         ) from error
 
 
-def _given(headers: Mapping[str, str]) -> str:
+def _sent_key(headers: Mapping[str, str]) -> str:
     bearer = headers.get("authorization", "")
     if bearer[: len(BEARER)].lower() == BEARER:
         return bearer[len(BEARER) :].strip()

@@ -1,8 +1,8 @@
-"""The served log off the answer's path: one thread appends what the others have answered.
+"""Writer of the served log in the background: one thread appends the entries of the others.
 
-What waits is bounded and nothing is dropped: where the log does not keep up, answers wait, and are
-refused in the end. An orderly stop writes all; a crash loses what waits, that is the answers of
-about the last `pause` seconds.
+The queue is bounded and nothing is dropped: if the log does not keep up, requests are refused. An
+orderly stop writes everything; a crash loses the queue, that is the answers of about the last
+`pause` seconds.
 """
 
 import logging
@@ -22,13 +22,13 @@ _STRETCH, _BREAK = 8, 0.00005  # entries at a time, seconds between
 
 
 class LogWriter:
-    """Appends entries to `log` in a thread of its own, and closes it in the end.
+    """Thread that appends entries to `log`, and closes the log at the end.
 
     Args:
-        log: where to; no one else may use this object of it.
+        log: the log; nothing else may use this object.
         capacity: entries that may wait.
-        pause: seconds between two appends, each of which is one sync of the disk.
-        written: told of rows written and of entries that wait, after each append.
+        pause: seconds between two appends; each append is one sync of the disk.
+        written: called after each append, with the rows written and the entries that wait.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class LogWriter:
         self._thread.start()
 
     def takes(self, entity: tuple[Cell, ...]) -> bool:
-        """Whether answers for an entity are logged."""
+        """Return True if answers for an entity are logged."""
         return self._log.takes(entity)
 
     @property
@@ -59,11 +59,11 @@ class LogWriter:
     def full(self) -> bool:
         return len(self._waiting) >= self._capacity
 
-    def put(self, entries: Sequence[Entry]) -> None:
-        """Leave entries to be written.
+    def enqueue(self, entries: Sequence[Entry]) -> None:
+        """Add entries to the queue.
 
         Raises:
-            StateError: too many wait already, or the log is closed; then none of them was taken.
+            StateError: too many wait already, or the log is closed; then no entry was added.
         """
         if self.full or self._stop.is_set():
             raise StateError(
@@ -75,18 +75,19 @@ class LogWriter:
         self._waiting.extend(entries)
 
     def close(self) -> None:
-        """Write what waits, then close the log.
+        """Write the queue, then close the log.
 
         Raises:
-            StateError: it could not be written; how many answers were lost.
+            StateError: some answers could not be written.
         """
         self._stop.set()
         self._thread.join()
         self._log.close()
-        lost = len(self._waiting) + self._aside
-        if lost:
+        unwritten = len(self._waiting) + self._aside
+        if unwritten:
             raise StateError(
-                f"{lost} answers were given and not logged: {self.failure or 'see the errors'}",
+                f"{unwritten} answers were given and not logged:"
+                f" {self.failure or 'see the errors'}",
                 where=str(self._log.path),
                 fix="make room on the disk" if self._waiting else "report what was put aside",
             )
@@ -100,13 +101,13 @@ class LogWriter:
             time.sleep(self._pause)
 
     def _append(self) -> bool:
-        """Write all that waits; false if the log refused.
+        """Write the queue; return False if the log refused.
 
-        An entry that cannot be written at all is put aside: the others would wait for it for ever.
+        An entry that can never be written is put aside: the others would wait for it for ever.
         """
-        most = _BATCH
+        size = _BATCH
         while self._waiting:
-            batch = [self._waiting[n] for n in range(min(most, len(self._waiting)))]
+            batch = [self._waiting[n] for n in range(min(size, len(self._waiting)))]
             try:
                 rows = self._log.append(_gently(batch))
             except (sqlite3.Error, OSError) as error:
@@ -115,11 +116,11 @@ class LogWriter:
                 return False
             except Exception:
                 if len(batch) > 1:
-                    most = 1  # one of them; which?
+                    size = 1  # find the entry that fails
                     continue
                 _logger.exception("an answer cannot be logged and is put aside")
                 self._waiting.popleft()
-                self._aside, most = self._aside + 1, _BATCH
+                self._aside, size = self._aside + 1, _BATCH
                 continue
             for _ in batch:
                 self._waiting.popleft()
@@ -129,7 +130,7 @@ class LogWriter:
 
 
 def _gently(entries: Sequence[Entry]) -> Iterator[Entry]:
-    """With breaks, in which those who answer get the interpreter: it runs one thread at a time."""
+    """Yield entries with short pauses, in which other threads get the interpreter's lock."""
     for number, entry in enumerate(entries):
         if number % _STRETCH == 0:
             time.sleep(_BREAK)

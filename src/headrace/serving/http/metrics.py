@@ -1,6 +1,6 @@
-"""What Prometheus is told: requests, latencies, the served log, and how far behind features are.
+"""Prometheus metrics: requests, latencies, the served log, and the lag of features.
 
-With several workers `PROMETHEUS_MULTIPROC_DIR` must be set before the first of these is made; each
+With several workers `PROMETHEUS_MULTIPROC_DIR` must be set before the first metric is created; each
 worker then answers for all.
 """
 
@@ -18,10 +18,10 @@ _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 
 @dataclass(frozen=True)
 class Lag:
-    """How far what answers are made from is behind what is published, of one table.
+    """Lag of the served data behind the published data of one table.
 
-    `age_s` is since the last commit that answers know, `behind_s` since the first that they do not
-    (0 if there is none).
+    `age_s` is the time since the last served commit, `behind_s` that since the first commit that is
+    not served yet (0 if there is none).
     """
 
     table: str
@@ -34,41 +34,41 @@ Taints = Callable[[], Sequence[str]]
 
 
 class Metrics:
-    """The counters of one process; several may be made, as tests do."""
+    """Counters of one process."""
 
     def __init__(self, lags: Lags, taints: Taints = tuple) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self._lags, self._taints = lags, taints
-        self._kept: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._registry = CollectorRegistry()
-        about: dict[str, Any] = {"registry": self._registry}
+        options: dict[str, Any] = {"registry": self._registry}
         self._requests = Counter(
-            "headrace_requests", "Answers given, by path and status.", ("path", "status"), **about
+            "headrace_requests", "Answers given, by path and status.", ("path", "status"), **options
         )
         self._seconds = Histogram(
             "headrace_request_seconds",
             "From the head of a request to its answer.",
             ("path",),
             buckets=_SECONDS,
-            **about,
+            **options,
         )
-        self._vectors = Counter("headrace_vectors", "Feature vectors given.", **about)
-        self._logged = Counter("headrace_served_log_rows", "Rows in the served log.", **about)
+        self._vectors = Counter("headrace_vectors", "Feature vectors given.", **options)
+        self._logged = Counter("headrace_served_log_rows", "Rows in the served log.", **options)
         self._waiting = Gauge(
             "headrace_served_log_waiting",
             "Answers that are not in the log yet.",
             multiprocess_mode="livesum",
-            **about,
+            **options,
         )
 
     def answered(self, path: str, status: int, seconds: float) -> None:
         # Looking a child up by its labels takes longer than counting.
-        kept = self._kept.get((path, status))
-        if kept is None:
-            kept = self._requests.labels(path, str(status)), self._seconds.labels(path)
-            self._kept[path, status] = kept
-        requests, took = kept
+        children = self._children.get((path, status))
+        if children is None:
+            children = self._requests.labels(path, str(status)), self._seconds.labels(path)
+            self._children[path, status] = children
+        requests, took = children
         requests.inc()
         took.observe(seconds)
 
@@ -80,7 +80,7 @@ class Metrics:
         self._waiting.set(waiting)
 
     def text(self) -> bytes:
-        """The exposition format."""
+        """Return all metrics in the exposition format."""
         from prometheus_client import CollectorRegistry, generate_latest
         from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -94,7 +94,7 @@ class Metrics:
 
 
 class _Lagging:
-    """Read when it is asked for: nobody measures a lag between two scrapes."""
+    """Collector that reads lags and taints at each scrape, not in between."""
 
     def __init__(self, lags: Lags, taints: Taints) -> None:
         self._lags, self._taints = lags, taints
@@ -120,5 +120,5 @@ class _Lagging:
             behind.add_metric([lag.table], lag.behind_s)
         yield age
         yield behind
-        tainted = "Recalled batches that the model in charge was trained on; it answers on."
+        tainted = "Recalled batches that the current model was trained on; it still answers."
         yield GaugeMetricFamily("headrace_model_taints", tainted, value=len(self._taints()))

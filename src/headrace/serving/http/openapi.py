@@ -1,4 +1,4 @@
-"""The endpoint in OpenAPI's words: every column of a request and every feature, with its type."""
+"""OpenAPI description of the endpoint: columns of a request and features, with their types."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ _EXAMPLES: Mapping[str, object] = {
 }
 _MOMENT: Schema = {
     "description": "The prediction time of all requests: a moment with its zone, or microseconds"
-    " UTC. Now if left out; never later than now.",
+    " UTC. Now by default; never later than now.",
     "anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "format": "int64"}],
 }
 _CELL: Schema = {"type": ["integer", "number", "string", "boolean", "null"]}
@@ -38,7 +38,7 @@ _ERROR: Schema = {
             "properties": {
                 "what": {"type": "string", "description": "What was wrong."},
                 "where": {"type": "string"},
-                "fix": {"type": "string", "description": "How to mend it."},
+                "fix": {"type": "string", "description": "How to fix it."},
                 "field": {"type": "string", "description": "The column that is meant."},
                 "request": {"type": "integer", "description": "Its place among the requests."},
             },
@@ -46,17 +46,17 @@ _ERROR: Schema = {
     },
 }
 _REFUSALS: Mapping[int, str] = {
-    400: "The body is no JSON.",
+    400: "The body is not JSON.",
     401: "The API key is missing or wrong.",
     409: "The features mean something else than was asked for, or than the model was trained on.",
     413: "The body, or the number of requests, is too great.",
-    422: "A request does not fit the spine; `field` and `fix` say how to mend it.",
+    422: "A request does not fit the spine; `field` and `fix` say how to fix it.",
     503: "Not now: nothing is published, features are too stale, or answers cannot be logged.",
 }
 
 
-def asked(schema: RequestSchema, most: int) -> Schema:
-    """The request body, as an OpenAPI `requestBody`."""
+def request_body(schema: RequestSchema, limit: int) -> Schema:
+    """Return the request body, as an OpenAPI `requestBody`."""
     columns = {field.name: _column(field, schema) for field in schema.fields}
     required = [name for name in columns if name not in schema.defaults]
     body = _object(
@@ -64,7 +64,7 @@ def asked(schema: RequestSchema, most: int) -> Schema:
             "requests": {
                 "type": "array",
                 "minItems": 1,
-                "maxItems": most,
+                "maxItems": limit,
                 "items": _object(columns, required),
             },
             "at": _MOMENT,
@@ -81,20 +81,22 @@ def asked(schema: RequestSchema, most: int) -> Schema:
 
 
 def vectors(features: Sequence[str]) -> dict[int | str, Schema]:
-    """The answers of `POST /v1/vectors`, by status."""
-    one = _object(dict.fromkeys(features, _CELL), list(features))
-    about = "One for each request, in order. Timestamps are microseconds UTC, infinities texts."
-    return _answers({"vectors": {"type": "array", "items": one, "description": about}})
+    """Return the answers of `POST /v1/vectors`, by status."""
+    vector = _object(dict.fromkeys(features, _CELL), list(features))
+    description = (
+        "One for each request, in order. Timestamps are microseconds UTC, infinities texts."
+    )
+    return _answers({"vectors": {"type": "array", "items": vector, "description": description}})
 
 
 def predictions() -> dict[int | str, Schema]:
-    """The answers of `POST /v1/predictions`, by status."""
-    one = _object({"score": {"type": "number"}}, ["score"])
-    about = "One for each request, in order: the probability of the model's target."
+    """Return the answers of `POST /v1/predictions`, by status."""
+    prediction = _object({"score": {"type": "number"}}, ["score"])
+    description = "One for each request, in order: the probability of the model's target."
     return _answers(
         {
             "model": {"type": "string", "description": "Its name and the id of its bundle."},
-            "predictions": {"type": "array", "items": one, "description": about},
+            "predictions": {"type": "array", "items": prediction, "description": description},
         },
         {
             "tainted": {
@@ -107,8 +109,8 @@ def predictions() -> dict[int | str, Schema]:
     )
 
 
-def _answers(more: Schema, maybe: Schema | None = None) -> dict[int | str, Schema]:
-    about = {
+def _answers(properties: Schema, maybe: Schema | None = None) -> dict[int | str, Schema]:
+    shared = {
         "t": {"type": "integer", "description": "The prediction time, microseconds UTC."},
         "definition": {"type": "string", "description": "One digest of what the features mean."},
         "frontier": {
@@ -119,7 +121,9 @@ def _answers(more: Schema, maybe: Schema | None = None) -> dict[int | str, Schem
     }
     stale: Schema = {"type": "array", "items": {"type": "string"}}
     stale["description"] = "Views that are older than they should be; absent if none is."
-    answers = _object({**about, **more, "stale": stale, **(maybe or {})}, [*about, *more])
+    answers = _object(
+        {**shared, **properties, "stale": stale, **(maybe or {})}, [*shared, *properties]
+    )
     refusals: dict[int | str, Schema] = {
         status: _content(text, _ERROR) for status, text in _REFUSALS.items()
     }
@@ -131,12 +135,12 @@ def _content(text: str, schema: Schema) -> Schema:
 
 
 def _column(field: Field, schema: RequestSchema) -> Schema:
-    found = dict(_TYPES[field.type])
+    column = dict(_TYPES[field.type])
     if schema.nullable(field):
-        found["type"] = [found["type"], "null"]
+        column["type"] = [column["type"], "null"]
     if field.name in schema.defaults:
-        found["default"] = schema.defaults[field.name]
-    return {**found, "description": f"{field.description} ({field.form_text})"}
+        column["default"] = schema.defaults[field.name]
+    return {**column, "description": f"{field.description} ({field.form_text})"}
 
 
 def _object(properties: Schema, required: Sequence[str]) -> Schema:

@@ -1,4 +1,4 @@
-"""Whether an endpoint can answer: features are there, and answers can be logged."""
+"""Readiness of an endpoint: features are loaded, and answers can be logged."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,30 +10,30 @@ from headrace.serving.http.log_writer import LogWriter
 
 
 class Readiness:
-    """Loads what the service needs when the process starts, and says when it is done."""
+    """Loader of the service's data at the start of the process, with a check of readiness."""
 
     def __init__(self, service: Service) -> None:
-        # A service over tables reads them before its first answer; over a store it has no need to.
+        # A service over tables must read them before its first answer; one over a store need not.
         self._load: Callable[[], Any] = getattr(service, "refresh", service.frontier)
         self._writer: LogWriter | None = None
         self._loading: asyncio.Task[Any] | None = None
 
     def start(self, writer: LogWriter | None) -> None:
-        """Begin to load; call it on the event loop."""
+        """Start loading; call it on the event loop."""
         self._writer = writer
         self._begin()
 
     async def check(self) -> None:
-        """Look whether it can answer now.
+        """Check that the endpoint can answer now.
 
         Raises:
-            StateError: it cannot; why not.
+            StateError: it cannot, with the reason.
         """
         if self._loading is None or self._loading.done():
             self._begin()
         assert self._loading is not None
-        done, _ = await asyncio.wait([self._loading], timeout=0.5)
-        if not done:
+        finished, _ = await asyncio.wait([self._loading], timeout=0.5)
+        if not finished:
             raise StateError("features are being loaded", where="serving", fix="wait")
         self._loading.result()
         if self._writer is not None and (self._writer.full or self._writer.failure):
@@ -45,6 +45,6 @@ class Readiness:
 
     def _begin(self) -> None:
         task = asyncio.create_task(asyncio.to_thread(self._load))
-        # Looked at once, so that nobody is told of a failure that the next check meets again.
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        # Read the result at once: asyncio warns of unread failures, and the next check meets it.
+        task.add_done_callback(lambda finished: finished.cancelled() or finished.exception())
         self._loading = task

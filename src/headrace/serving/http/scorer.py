@@ -1,4 +1,4 @@
-"""The model in charge, kept in memory for as long as it is in charge."""
+"""The champion model, kept in memory as long as it is the champion."""
 
 import logging
 import threading
@@ -21,7 +21,7 @@ from headrace.models.score import require_definitions
 from headrace.serving.vectors import Vector
 
 _logger = logging.getLogger(__name__)
-# A recall is told by every server within so many seconds; between them it costs nothing.
+# Every server notices a recall within so many seconds; in between, the check costs nothing.
 LOOK_EVERY = 5.0
 _TYPES = {
     "int64": pa.int64(),
@@ -34,7 +34,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model, ready to score."""
+    """Model that is ready to score."""
 
     record: ModelRecord
     fits: Fits
@@ -45,7 +45,7 @@ class Loaded:
         return f"{self.record.name}@{self.record.bundle_id}"
 
     def scores(self, vectors: Sequence[Vector]) -> list[float]:
-        """Probability of the target for each vector."""
+        """Return the probability of the target for each vector."""
         rows = [{**vector.request, **vector.values, "t": vector.t} for vector in vectors]
         arrays = {column.name: _array(column, rows) for column in self.record.features}
         matrix = encode(pa.table(arrays), self.record.features, self.fits)
@@ -53,41 +53,41 @@ class Loaded:
 
 
 class Scorer:
-    """The champion of `name` under `home`; each use looks whether it is another one now."""
+    """Champion of `name` under `home`; each use checks whether it has changed."""
 
     def __init__(self, home: Home, name: str) -> None:
         self._home, self._name = home, name
         self._loaded: Loaded | None = None
         self._lock = threading.Lock()
         self._looking = threading.Lock()
-        self._looked: tuple[str, float] | None = None
+        self._checked: tuple[str, float] | None = None
         self._taints: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """Of the model, whichever bundle is in charge."""
+        """Name of the model, whichever bundle is the champion."""
         return self._name
 
     def taints(self) -> tuple[str, ...]:
-        """What taints the model in charge, a sentence each; looked at every few seconds.
+        """Return the taints of the current model, a sentence each; checked every few seconds.
 
-        It goes on answering: an endpoint must not fall silent because of a recall. It says so in
-        its answers, its health, its metrics and its log, until another model is in charge.
+        A tainted model still answers: a recall must not silence an endpoint. Its answers, its
+        health, its metrics and its log say so, until another model is promoted.
         """
         champion = pointer(self._home, self._name)
         if champion is None:
             return ()
-        with self._looking:  # not the other lock, under which a model may be loading
-            now, looked = time.monotonic(), self._looked
-            if looked and looked[0] == champion.bundle_id and now - looked[1] < LOOK_EVERY:
+        with self._looking:  # not the other lock, which is held while a model loads
+            now, checked = time.monotonic(), self._checked
+            if checked and checked[0] == champion.bundle_id and now - checked[1] < LOOK_EVERY:
                 return self._taints
             taints = self._look(champion.bundle_id)
             if taints != self._taints:
-                for one in taints:
+                for taint in taints:
                     _logger.warning(
-                        "model %s is tainted and goes on answering: %s", self._name, one
+                        "model %s is tainted and goes on answering: %s", self._name, taint
                     )
-            self._looked, self._taints = (champion.bundle_id, now), taints
+            self._checked, self._taints = (champion.bundle_id, now), taints
             return taints
 
     def _look(self, bundle: str) -> tuple[str, ...]:
@@ -95,10 +95,10 @@ class Scorer:
             record = load_record(self._home, self._name, bundle)
             return tuple(map(str, model_taints(self._home, record)))
         except HeadraceError as error:
-            return (f"it cannot be told what it was trained on: {error.what}",)
+            return (f"its training data is unknown: {error.what}",)
 
     def current(self, definitions: Mapping[str, str]) -> Loaded:
-        """The model in charge; `definitions` (view -> hash) are those of the vectors it is to see.
+        """Return the current model; `definitions` (view -> hash) are those of the vectors to score.
 
         Raises:
             DeclarationError: a view that the model uses had another definition in training.
@@ -107,7 +107,7 @@ class Scorer:
         champion = pointer(self._home, self._name)
         if champion is None:
             raise StateError(
-                f"no model {self._name} is in charge yet",
+                f"there is no current model {self._name} yet",
                 where="serving",
                 fix="train one: `headrace run`; features alone are at /v1/vectors",
             )

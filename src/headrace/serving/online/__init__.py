@@ -1,4 +1,4 @@
-"""The online store: what features need of each entity, kept up to date by commits and streams."""
+"""Online store: the rows that features need of each entity, updated by commits and streams."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +34,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever is asked for
-    """Serving is imported when it is used: filling a store needs none of it."""
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any attribute
+    """Import serving on first use: filling a store does not need it."""
     if name == "OnlineService":
         from headrace.serving.online.service import OnlineService
 

@@ -1,4 +1,4 @@
-"""Apply rows to a store: what it holds depends on the rows it was given, not on order or number."""
+"""Apply rows to a store: its content depends on the set of rows, not on their order or repeats."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class Applied:
 
 @dataclass
 class _Change:
-    """Rows that are to be seen, and rows that were: with keys, and until when."""
+    """Visible versions of keys, to add or to remove: rows, keys, and the end of visibility."""
 
     rows: list[Ints] = field(default_factory=list)
     keys: list[Ints] = field(default_factory=list)
@@ -46,7 +46,7 @@ class _Change:
 
     @classmethod
     def of(cls, rows: Ints, keys: Ints) -> "_Change":
-        """None yet, in the shape of these."""
+        """Return an empty change with the shape of these rows and keys."""
         return cls([rows[:0]], [keys[:0]], [rows[:0, 0]])
 
     def add(self, rows: Ints, keys: Ints, until: Ints) -> None:
@@ -65,17 +65,17 @@ def apply(
     rebuilding: bool = False,
     limit: int = LIMIT,
 ) -> Applied:
-    """Bring rows of a table into the store, in one transaction.
+    """Apply rows of a table to the store, in one transaction.
 
     Args:
         store: a store of this layout.
         layout: of the views that are served.
-        table: which table the rows are of.
-        rows: whole rows as published: contract columns, event_time, known_at, in recorded mode
-            committed_at (int64 microseconds), and `_deleted` where there are deletions.
-        frontier: written in the same transaction: what of the table has now been applied.
-        rebuilding: the rows are all versions of their keys, so that none is too late.
-        limit: the most records of a leaf.
+        table: the table of the rows.
+        rows: complete rows as published: contract columns, event_time, known_at, in recorded mode
+            committed_at (int64 microseconds), and `_deleted` if there are deletions.
+        frontier: written in the same transaction: the part of the table that is now applied.
+        rebuilding: the rows are all versions of their keys, so that no row is too late.
+        limit: greatest number of records of a leaf.
 
     Raises:
         DeclarationError: no view reads the table.
@@ -85,10 +85,10 @@ def apply(
     with store.writing() as writer:
         if frontier is not None:
             store_metadata.claim_layout(writer, layout)
-        done = apply_in(writer, layout, table, rows, rebuilding=rebuilding, limit=limit)
+        applied = apply_in(writer, layout, table, rows, rebuilding=rebuilding, limit=limit)
         if frontier is not None:
             store_metadata.write_frontier(writer, table, frontier)
-    return done
+    return applied
 
 
 def apply_in(
@@ -101,7 +101,7 @@ def apply_in(
     thinned: bool = True,
     limit: int = LIMIT,
 ) -> Applied:
-    """`apply` within a transaction that holds more; without `thinned`, nothing is left out."""
+    """Apply rows within an open transaction; without `thinned`, the horizon is ignored."""
     if table not in layout.tables:
         raise DeclarationError(
             f"no view reads table {table!r}",
@@ -115,42 +115,44 @@ def apply_in(
     horizon = store_metadata.read_horizon(writer) if thinned else None
     _keep_texts(writer, new.texts)
     stored = writer.get_many(new.names)
-    alone = _alone(new.names) & np.array([blob is None for blob in stored])
+    single = _single(new.names) & np.array([blob is None for blob in stored])
     coming, going = _Change.of(new.rows, new.keys), _Change.of(new.rows, new.keys)
     refused: set[int] = set()
-    simple = np.flatnonzero(alone)
-    late = horizon.too_late(new.rows) if horizon else np.zeros(len(alone), dtype=np.bool_)
+    simple = np.flatnonzero(single)
+    late = horizon.too_late(new.rows) if horizon else np.zeros(len(single), dtype=np.bool_)
     if horizon is not None:
         forgotten = horizon.forgotten(joins, new.rows)
         if not rebuilding:
-            refused |= set(np.flatnonzero(alone & late & ~forgotten).tolist())
-        simple = np.flatnonzero(alone & ~forgotten & (~late | rebuilding))
+            refused |= set(np.flatnonzero(single & late & ~forgotten).tolist())
+        simple = np.flatnonzero(single & ~forgotten & (~late | rebuilding))
     plain = new.rows[simple]
-    shown = plain[:, DEAD] == 0
-    coming.add(plain[shown], new.keys[simple][shown], np.full(int(shown.sum()), NEVER))
+    visible = plain[:, DEAD] == 0
+    coming.add(plain[visible], new.keys[simple][visible], np.full(int(visible.sum()), NEVER))
     data, size = plain.tobytes(), 8 * form.width
-    puts = [(new.names[i], data[n * size : n * size + size]) for n, i in enumerate(simple.tolist())]
+    entries = [
+        (new.names[i], data[n * size : n * size + size]) for n, i in enumerate(simple.tolist())
+    ]
     changed = len(simple)
     deletes: list[bytes] = []
-    for name, places in _groups(new.names, ~alone).items():
+    for name, places in _groups(new.names, ~single).items():
         blob = stored[places[0]]
         if blob is None and horizon and not rebuilding and late[places].any():
             refused |= {i for i in places if late[i]}
-        taken = [i for i in places if i not in refused]
-        if not taken:
+        applicable = [i for i in places if i not in refused]
+        if not applicable:
             continue
-        old, one = merged(writer, form, blob, new.rows[taken])
-        if one is None:
+        old, versions = merged(writer, form, blob, new.rows[applicable])
+        if versions is None:
             continue
         changed += 1
         key = new.keys[places[:1]]
         _show(going, old, key)
-        if horizon is not None and horizon.forgotten(joins, one).all():
+        if horizon is not None and horizon.forgotten(joins, versions).all():
             deletes.append(name)
             continue
-        _show(coming, one, key)
-        puts.append((name, one.tobytes()))
-    writer.put_many(puts)
+        _show(coming, versions, key)
+        entries.append((name, versions.tobytes()))
+    writer.put_many(entries)
     writer.delete_many(deletes)
     _merge(writer, joins, coming, going, horizon, limit)
     return Applied(len(new.rows), changed, tuple(sorted(refused)))
@@ -165,18 +167,18 @@ def replace_in(
     *,
     limit: int = LIMIT,
 ) -> int:
-    """Give keys exactly these versions, whatever they had; one without any is forgotten.
+    """Replace all versions of keys by these; a key without versions is removed.
 
     Args:
         writer: a transaction of a store of this layout.
         layout: of the views that are served.
-        table: which table the keys are of.
+        table: the table of the keys.
         keys: primary keys, each once.
         rows: all versions of these keys, as for `apply`.
-        limit: the most records of a leaf.
+        limit: greatest number of records of a leaf.
 
     Returns:
-        How many keys changed.
+        Number of keys that changed.
     """
     form, joins = layout.tables[table], layout.joins_of(table)
     horizon = store_metadata.read_horizon(writer)
@@ -185,26 +187,26 @@ def replace_in(
     _keep_texts(writer, new.texts)
     versions = _groups(new.names, np.ones(len(new.names), dtype=np.bool_))
     coming, going = _Change.of(new.rows, words), _Change.of(new.rows, words)
-    puts: list[tuple[bytes, bytes]] = []
+    entries: list[tuple[bytes, bytes]] = []
     deletes: list[bytes] = []
     for i, (name, blob) in enumerate(zip(names, writer.get_many(names), strict=True)):
         places = versions.get(name)
-        one = None if places is None else merged(writer, form, None, new.rows[places])[1]
-        if one is not None and horizon is not None and horizon.forgotten(joins, one).all():
-            one = None
-        if blob == (None if one is None else one.tobytes()):
+        current = None if places is None else merged(writer, form, None, new.rows[places])[1]
+        if current is not None and horizon is not None and horizon.forgotten(joins, current).all():
+            current = None
+        if blob == (None if current is None else current.tobytes()):
             continue
         if blob is not None:
             _show(going, np.frombuffer(blob, np.int64).reshape(-1, form.width), words[i : i + 1])
-        if one is None:
+        if current is None:
             deletes.append(name)
         else:
-            _show(coming, one, words[i : i + 1])
-            puts.append((name, one.tobytes()))
-    writer.put_many(puts)
+            _show(coming, current, words[i : i + 1])
+            entries.append((name, current.tobytes()))
+    writer.put_many(entries)
     writer.delete_many(deletes)
     _merge(writer, joins, coming, going, horizon, limit)
-    return len(puts) + len(deletes)
+    return len(entries) + len(deletes)
 
 
 def _merge(  # noqa: PLR0917
@@ -221,8 +223,8 @@ def _merge(  # noqa: PLR0917
         merge(writer, join, come, go, limit)
 
 
-def _alone(names: list[bytes]) -> Bools:
-    """Which rows are the only ones of their key in the batch."""
+def _single(names: list[bytes]) -> Bools:
+    """Return a mask of rows that are the only ones of their key in the batch."""
     if len(set(names)) == len(names):
         return np.ones(len(names), dtype=np.bool_)
     counts: dict[bytes, int] = {}
@@ -231,47 +233,47 @@ def _alone(names: list[bytes]) -> Bools:
     return np.array([counts[name] == 1 for name in names])
 
 
-def _groups(names: list[bytes], chosen: Bools) -> dict[bytes, list[int]]:
+def _groups(names: list[bytes], mask: Bools) -> dict[bytes, list[int]]:
     groups: dict[bytes, list[int]] = {}
-    for i in np.flatnonzero(chosen).tolist():
+    for i in np.flatnonzero(mask).tolist():
         groups.setdefault(names[i], []).append(i)
     return groups
 
 
 def _show(change: _Change, versions: Ints, key: Ints) -> None:
-    """The versions of one key that are visible at some time."""
+    """Add the versions of one key that are visible at some time."""
     until = seen_until(versions)
-    shown = (versions[:, DEAD] == 0) & (versions[:, COMMIT] < until)
-    change.add(versions[shown], np.repeat(key, int(shown.sum()), axis=0), until[shown])
+    visible = (versions[:, DEAD] == 0) & (versions[:, COMMIT] < until)
+    change.add(versions[visible], np.repeat(key, int(visible.sum()), axis=0), until[visible])
 
 
 def _keep_texts(writer: Writer, texts: Mapping[int, bytes]) -> None:
     codes = list(texts)
     keys = [text_key(code) for code in codes]
     fresh = []
-    for code, key, known in zip(codes, keys, writer.get_many(keys), strict=True):
-        if known is None:
+    for code, key, stored in zip(codes, keys, writer.get_many(keys), strict=True):
+        if stored is None:
             fresh.append((key, texts[code]))
-        elif known != texts[code]:
-            raise text_collision(known, texts[code])
+        elif stored != texts[code]:
+            raise text_collision(stored, texts[code])
     writer.put_many(fresh)
 
 
 def _records(join: JoinLayout, change: _Change, retained: int | None) -> Coming:
-    """What the join keeps of rows; those with a null in the entity concern nobody."""
+    """Return a join's records of rows; rows with a null in the entity have none."""
     form: TableLayout = join.table
     rows, keys, until = (
         np.concatenate(change.rows),
         np.concatenate(change.keys),
         np.concatenate(change.until),
     )
-    kept = np.ones(len(rows), dtype=np.bool_)
+    useful = np.ones(len(rows), dtype=np.bool_)
     for column in join.entity:
         word, mask = form.flag(column)
-        kept &= (rows[:, ROW_FLAGS + word] & np.int64(mask)) != 0
+        useful &= (rows[:, ROW_FLAGS + word] & np.int64(mask)) != 0
     if retained is not None:
-        kept &= last_use(join, rows[:, ROW_E], until) > retained
-    rows, keys, until = rows[kept], keys[kept], until[kept]
+        useful &= last_use(join, rows[:, ROW_E], until) > retained
+    rows, keys, until = rows[useful], keys[useful], until[useful]
     flags = rows[:, ROW_FLAGS : ROW_FLAGS + form.flag_words]
     columns = rows[:, [form.word(column) for column in join.columns]]
     times = np.column_stack([rows[:, ROW_E], rows[:, ROW_SEQ], rows[:, COMMIT], until])
@@ -280,5 +282,5 @@ def _records(join: JoinLayout, change: _Change, retained: int | None) -> Coming:
 
 
 def last_use(join: JoinLayout, e: Ints, until: Ints) -> Ints:
-    """The first moment at which a version can matter no more (rule 9: t < e - a + 1)."""
+    """Return the first moment at which a version cannot matter any more (rule 9: t < e - a + 1)."""
     return until if join.reach is None else np.minimum(until, e + join.reach + 1)

@@ -1,8 +1,8 @@
-"""Bring a store up to what is published: by commit, never by a watermark of time.
+"""Materialisation of an online store from published commits, never by a watermark of time.
 
-What was applied is known by its files. A row known on Monday and published on Wednesday is in a
-file that was not there on Monday, and is applied on Wednesday. Only files that came or went are
-read.
+The store records the files that it has applied. A row known on Monday and published on Wednesday is
+in a file that did not exist on Monday, and is applied on Wednesday. Only added and removed files
+are read.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,9 +34,9 @@ _KEYS = 100_000
 
 @dataclass(frozen=True)
 class Materialised:
-    """By table: the snapshot that is applied, how many rows were new, how many keys were renewed.
+    """Result by table: the applied snapshot, and counts of new rows and renewed keys.
 
-    A key is renewed when a row of it has gone, or came later than what was retained.
+    A key is renewed if a row of it was removed, or arrived later than the retention allows.
     """
 
     snapshots: Mapping[str, int]
@@ -47,16 +47,16 @@ class Materialised:
 def materialise(
     home: Home, layout: Layout, store: Store, *, clock: Callable[[], int] = now_us
 ) -> Materialised:
-    """Apply every published file that the store has not; running again is a no-op.
+    """Apply every published file that the store lacks; running it twice changes nothing.
 
-    Of a table that is being served, all that is new is applied in one transaction, which also says
-    which snapshot it is: an answer holds a commit whole or not at all. Rows of a file that has gone
-    (its batch was recalled, judged anew or written anew) leave, unless other files hold them too.
-    The first time, a table is applied in several transactions, from which a run that was killed
-    goes on; nothing is answered from it until it is whole.
+    For a table that is being served, all news are applied in one transaction, which also records
+    the snapshot: an answer has a commit completely or not at all. Rows of a removed file (its batch
+    was recalled, re-validated or rewritten) are removed, unless other files have them too. The
+    first time, a table is applied in several transactions, and a run that was killed can be
+    continued; the table is not served until it is complete.
 
     Raises:
-        StateError: the store is of another layout, or lost what it held meanwhile.
+        StateError: the store is of another layout, or lost content meanwhile.
     """
     lake = Lake(home)
     snapshots, rows, renewed = {}, {}, {}
@@ -69,19 +69,19 @@ def materialise(
 
 
 def clear(store: Store) -> None:
-    """Forget all that the store holds, and what was retained: it can be filled from the start."""
+    """Remove all content of the store, including its horizon, so that it can be filled again."""
     with store.writing() as writer:
         writer.delete_many([key for key, _ in writer.scan(b"")])
 
 
 def file_name(file: LiveFile) -> str:
-    """What a store knows a file by: its rows have been usable since the commit that added it."""
+    """Return a store's name of a file, with the commit that made its rows usable."""
     return f"{file.snapshot_id}:{file.path}"
 
 
 @dataclass(frozen=True)
 class _State:
-    """A snapshot of a table, and which of its files (by name) a store has."""
+    """Snapshot of a table, and the names of its files that a store has applied."""
 
     snapshot: int
     files: dict[str, LiveFile]
@@ -94,17 +94,17 @@ class _State:
         return [file for name, file in self.files.items() if name not in self.applied]
 
     @cached_property
-    def gone(self) -> list[str]:
-        """Paths; one that was taken back and published again has gone and was added."""
+    def removed(self) -> list[str]:
+        """Paths of removed files; one that was withdrawn and republished is removed and added."""
         return sorted(name.partition(":")[2] for name in self.applied - set(self.files))
 
     @property
-    def again(self) -> list[str]:
-        return sorted({file.path for file in self.added} & set(self.gone))
+    def republished(self) -> list[str]:
+        return sorted({file.path for file in self.added} & set(self.removed))
 
     @property
     def coming(self) -> int:
-        """Rows to apply, of all files that were added."""
+        """Rows to apply, of all added files."""
         return sum(file.rows for file in self.added)
 
     @property
@@ -114,7 +114,7 @@ class _State:
 
 @dataclass
 class _Work:
-    """One table; `rows` and `renewed` count what was done."""
+    """Work on one table; `rows` and `renewed` count the changes."""
 
     home: Home
     lake: Lake
@@ -124,25 +124,25 @@ class _Work:
     renewed: int = 0
 
     def bring_up(self, store: Store, clock: Callable[[], int]) -> int | None:
-        """Apply what is new; the snapshot that is applied then, if anything was ever published."""
+        """Apply new files, and return the applied snapshot; None if nothing was ever published."""
         while True:
-            with store.writing() as writer:  # nobody else writes while it is looked at
+            with store.writing() as writer:  # no other writer while it is read
                 state = self._state(writer, clock())
                 if state is None:
                     return None
                 store_metadata.claim_layout(writer, self.layout)
-                if state.served and all(Path(path).exists() for path in state.gone):
+                if state.served and all(Path(path).exists() for path in state.removed):
                     self._apply_commit(writer, state)
                     return state.snapshot
-                if state.gone:
+                if state.removed:
                     self._clear(writer)
                     state = replace(state, applied=set())
                 store_metadata.write_files(writer, self.table, sorted(state.applied))
-            # From then on it is served, and what is new since is a commit.
+            # From then on it is served, and later news are applied as a commit.
             self._apply_all(store, state)
 
     def _state(self, reader: Reader, as_of: int) -> _State | None:
-        """`as_of` is before the look: what is published later is not claimed."""
+        """Return the state as of `as_of`, taken before reading: later commits are not claimed."""
         snapshot = self.lake.snapshot_id(self.table)
         if snapshot is None:
             return None
@@ -152,7 +152,7 @@ class _Work:
         return _State(snapshot, files, applied, served, as_of)
 
     def _apply_commit(self, writer: Writer, state: _State) -> None:
-        keys = [self._keys_that_lost_rows(state)] if state.gone else []
+        keys = [self._keys_that_lost_rows(state)] if state.removed else []
         for batch in self._batches(state, state.added):
             refused = apply_in(writer, self.layout, self.table, batch).refused
             if refused:
@@ -162,10 +162,10 @@ class _Work:
         store_metadata.write_frontier(writer, self.table, state.claim)
 
     def _apply_all(self, store: Store, state: _State) -> None:
-        """From the start, or from where it was left; what was retained is dropped in the end.
+        """Apply all files in several transactions, then drop history beyond the horizon.
 
-        Each transaction finds the store as the one before left it, or nothing is claimed: between
-        two of them a Redis that keeps nothing on disk may have been restarted, flushed or evicted.
+        Each transaction must find the store as the previous one left it: in between, a Redis
+        without persistence may have been restarted, flushed or evicted.
         """
         applied = sorted(state.applied)
         for files in _groups(state.added):
@@ -179,7 +179,7 @@ class _Work:
                 store_metadata.write_files(writer, self.table, applied)
         with store.writing() as writer:
             if store_metadata.read_frontier(writer, self.table) is not None:
-                return  # another was faster, and may be further
+                return  # another run was faster, and may be further
             self._expect(writer, applied)
             horizon = store_metadata.read_horizon(writer)
             if horizon is not None:
@@ -187,7 +187,7 @@ class _Work:
             store_metadata.write_frontier(writer, self.table, state.claim)
 
     def _expect(self, reader: Reader, applied: Sequence[str]) -> None:
-        """Refuse to go on in a store that is not as this run left it."""
+        """Raise StateError if the store is not as this run left it."""
         if not store_metadata.holds_files(reader, self.table, applied):
             raise StateError(
                 f"the store lost what it held of {self.table}, or another run fills it as well",
@@ -214,23 +214,23 @@ class _Work:
             report(stage, self.rows, total, "rows")
 
     def _renew(self, writer: Writer, state: _State, keys: pa.Table) -> None:
-        """Give keys the versions that the table holds of them."""
+        """Replace the versions of keys by those of the table."""
         keys = keys.group_by(keys.column_names).aggregate([])
         for start in range(0, keys.num_rows, _KEYS):
-            some = keys.slice(start, _KEYS)
+            part = keys.slice(start, _KEYS)
             batches = history_batches(
-                self.home, self.table, self._columns, snapshot_id=state.snapshot, keys=some
+                self.home, self.table, self._columns, snapshot_id=state.snapshot, keys=part
             )
             rows = pa.concat_tables(batches)
-            self.renewed += replace_in(writer, self.layout, self.table, some, rows)
+            self.renewed += replace_in(writer, self.layout, self.table, part, rows)
 
     def _keys_that_lost_rows(self, state: _State) -> pa.Table:
-        """Keys with a row in a file that has gone, which its batch does not hold any more.
+        """Return keys with a row in a removed file that no added file has.
 
-        All keys of a file that was published again: its rows are usable later than they were.
+        All keys of a republished file are included: its rows became usable later.
         """
-        wanted = with_provenance(self.lake, self.table, self._columns, state.snapshot)
-        names = ", ".join(map(ident, wanted))
+        columns = with_provenance(self.lake, self.table, self._columns, state.snapshot)
+        names = ", ".join(map(ident, columns))
         key = ", ".join(map(ident, self._key))
 
         def read(files: Sequence[str]) -> str:
@@ -240,13 +240,13 @@ class _Work:
         with closing(duckdb.connect()) as db:
             db.execute("SET TimeZone = 'UTC'")
             return db.sql(
-                f"SELECT DISTINCT {key} FROM (SELECT {names} FROM {read(state.gone)}"  # noqa: S608
+                f"SELECT DISTINCT {key} FROM (SELECT {names} FROM {read(state.removed)}"  # noqa: S608
                 f" EXCEPT SELECT {names} FROM {read(added)}"
-                f" UNION SELECT {names} FROM {read(state.again)})"
+                f" UNION SELECT {names} FROM {read(state.republished)})"
             ).to_arrow_table()
 
     def _clear(self, writer: Writer) -> None:
-        """Forget the table; what was retained stays known."""
+        """Remove the table's content; the horizon stays."""
         layout, table = self.layout, self.table
         prefixes = [b"v%02x" % layout.tables[table].number, store_metadata.frontier_key(table)]
         prefixes += [kind + join.prefix for join in layout.joins_of(table) for kind in (b"e", b"l")]
@@ -264,7 +264,7 @@ class _Work:
 
 
 def _groups(files: Sequence[LiveFile]) -> Iterator[list[LiveFile]]:
-    """Files in order that together have enough rows for a transaction."""
+    """Yield groups of files, in order, with enough rows for a transaction."""
     group: list[LiveFile] = []
     for file in files:
         group.append(file)

@@ -1,4 +1,4 @@
-"""Arrow rows as int64 words, and keys as bytes that order as their values do."""
+"""Encoding of Arrow rows as int64 words, and of keys as bytes that sort as their values do."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from headrace.features.spec import Mode
 from headrace.serving.online.layout import (
     COMMIT,
     DEAD,
-    KNOWN,
+    KNOWN_AT,
     ROW_E,
     ROW_FLAGS,
     ROW_SEQ,
@@ -25,7 +25,7 @@ from headrace.serving.online.layout import (
 from headrace.serving.online.text_hash import code_of
 
 SIGN = np.uint64(2**63)
-LEAST = -(2**63)  # a key word of zero bytes
+MIN_WORD = -(2**63)  # a key word of zero bytes
 _LONGEST_KEY = 400
 Texts = dict[int, bytes]
 
@@ -34,8 +34,8 @@ Texts = dict[int, bytes]
 class Encoded:
     """Rows of one table as words.
 
-    `rows` is int64[n, width]; `keys` int64[n, any] orders as the primary keys do; `names` are the
-    bytes of each row's key in the index; `texts` what the codes of texts stand for.
+    `rows` is int64[n, width]; `keys` int64[n, any] sorts as the primary keys do; `names` are the
+    bytes of each row's key in the index; `texts` are the texts by their codes.
     """
 
     rows: Ints
@@ -45,7 +45,7 @@ class Encoded:
 
 
 def encode(layout: TableLayout, table: pa.Table, mode: Mode) -> Encoded:
-    """Rows of a history (contract columns, event_time, known_at, maybe committed_at, _deleted).
+    """Encode history rows: contract columns, event_time, known_at, maybe committed_at, _deleted.
 
     Raises:
         HeadraceError: a null key or time; a column is missing.
@@ -57,10 +57,10 @@ def encode(layout: TableLayout, table: pa.Table, mode: Mode) -> Encoded:
     n = table.num_rows
     rows = np.zeros((n, layout.width), dtype=np.int64)
     e = event_times(table, shape.name)
-    known = times(table, "known_at", f"table {shape.name}")
+    known_at = times(table, "known_at", f"table {shape.name}")
     commit = times(table, "committed_at", f"table {shape.name}") if mode == "recorded" else None
-    rows[:, KNOWN], rows[:, ROW_E] = known, e
-    rows[:, COMMIT] = usable(known, commit)
+    rows[:, KNOWN_AT], rows[:, ROW_E] = known_at, e
+    rows[:, COMMIT] = usable(known_at, commit)
     rows[:, ROW_SEQ] = sequences(shape, table)
     rows[:, DEAD] = ~alive(table)
     for column in layout.columns:
@@ -68,11 +68,11 @@ def encode(layout: TableLayout, table: pa.Table, mode: Mode) -> Encoded:
         rows[:, layout.word(column)] = words
         word, mask = layout.flag(column)
         rows[:, ROW_FLAGS + word] |= np.where(valid, np.int64(mask), np.int64(0))
-    versions = Versions(shape, table, np.arange(n), e, known, known)
+    versions = Versions(shape, table, np.arange(n), e, known_at, known_at)
     for where in layout.filters:
         word, mask = layout.flag(where)
-        kept = np.logical_and.reduce([passes(condition, versions) for condition in where])
-        rows[:, ROW_FLAGS + word] |= np.where(kept, np.int64(mask), np.int64(0))
+        passing = np.logical_and.reduce([passes(condition, versions) for condition in where])
+        rows[:, ROW_FLAGS + word] |= np.where(passing, np.int64(mask), np.int64(0))
     keys, names = key_words(layout, table)
     return Encoded(rows, keys, names, texts)
 
@@ -98,7 +98,7 @@ def _refuse_incomplete(layout: TableLayout, table: pa.Table, mode: Mode) -> None
 def _words(
     column: pa.ChunkedArray, kind: pa.DataType, texts: Texts
 ) -> tuple[Ints, NDArray[np.bool_]]:
-    """A column as words, 0 where null, and where it has a value."""
+    """Return a column as words, 0 for null, and the mask of its values."""
     array = whole(column)
     if array.type != kind:
         array = array.cast(kind)
@@ -114,9 +114,9 @@ def _words(
 
 def _text_words(array: pa.Array, texts: Texts) -> tuple[Ints, NDArray[np.bool_]]:
     encoded = array.dictionary_encode()
-    found = [text.encode() for text in encoded.dictionary.to_pylist()]
-    codes = [code_of(text) for text in found]
-    for code, text in zip(codes, found, strict=True):
+    distinct = [text.encode() for text in encoded.dictionary.to_pylist()]
+    codes = [code_of(text) for text in distinct]
+    for code, text in zip(codes, distinct, strict=True):
         if texts.setdefault(code, text) != text:
             raise text_collision(texts[code], text)
     valid = bools(array.is_valid())
@@ -125,16 +125,16 @@ def _text_words(array: pa.Array, texts: Texts) -> tuple[Ints, NDArray[np.bool_]]
     return table[places], valid
 
 
-def text_collision(one: bytes, other: bytes) -> HeadraceError:
+def text_collision(first: bytes, second: bytes) -> HeadraceError:
     return HeadraceError(
-        f"two texts have the same code: {one[:40]!r} and {other[:40]!r}",
+        f"two texts have the same code: {first[:40]!r} and {second[:40]!r}",
         where="online store",
         fix="it happens once in 10^12 stores of a million texts; add a character to one of them",
     )
 
 
 def key_words(layout: TableLayout, table: pa.Table) -> tuple[Ints, list[bytes]]:
-    """`keys` and `names` of `Encoded`; of `table` only the primary key's columns are read."""
+    """Return `keys` and `names` of `Encoded`; only the primary key's columns are read."""
     shape = layout.shape
     parts = [(table[name], shape.columns[name].type) for name in shape.primary_key]
     prefix = b"v%02x" % layout.number
@@ -162,18 +162,18 @@ def _fitted(key: bytes) -> bytes:
 
 def _sortable(column: pa.ChunkedArray, kind: pa.DataType) -> Ints:
     words, _ = _words(column, kind, {})
-    if pa.types.is_float64(kind):  # negative floats order backwards by their bits
-        words = np.where(words < 0, ~words ^ np.int64(LEAST), words)
+    if pa.types.is_float64(kind):  # negative floats sort backwards by their bits
+        words = np.where(words < 0, ~words ^ np.int64(MIN_WORD), words)
     return words
 
 
 def _ordered(array: pa.Array, kind: pa.DataType) -> list[bytes]:
-    """Bytes of each value; none is the beginning of another's, and they order as the values."""
+    """Return bytes of each value that sort as the values; none is a prefix of another."""
     if pa.types.is_string(kind):
-        known = {
+        encoded = {
             text: text.encode().replace(b"\0", b"\0\xff") + b"\0\0"
             for text in array.unique().to_pylist()
         }
-        return [known[text] for text in array.to_pylist()]
+        return [encoded[text] for text in array.to_pylist()]
     big = (_sortable(array, kind).view(np.uint64) ^ SIGN).astype(">u8").tobytes()
     return [big[i : i + 8] for i in range(0, len(big), 8)]

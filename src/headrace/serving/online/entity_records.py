@@ -1,13 +1,13 @@
-"""The records of one entity: one leaf while they are few, else leaves with a directory of tiles.
+"""Records of one entity: one leaf while they are few, else leaves with a directory of tiles.
 
-Event time is halved until no leaf has more than `LIMIT` records, and halves that together have no
-more are one leaf again. So the leaves depend on the records alone, never on how they came.
+Event time is halved until no leaf has more than `LIMIT` records, and two halves that together have
+no more are merged into one leaf. So the leaves depend on the records alone, not on their arrival.
 
 A leaf is its width, then int64[n, width], ordered by (event time, sequence, primary key). A
-directory is minus its number of lines, then int64[lines, leaves]: where each leaf starts, its level
-(it spans 2^level microseconds), count, first and last event time, the moment from which its tile
-holds, and its tile: sums over the versions that nothing supersedes. A tile is a cache: it may be
-used once every version of the leaf is known and every superseded one is out of the way.
+directory is minus its number of lines, then int64[lines, leaves]: the start of each leaf, its level
+(it spans 2^level microseconds), count, first and last event time, the moment from which its tile is
+valid, and its tile: sums over the versions that nothing supersedes. A tile is a cache: it may be
+used once every version of the leaf is known and every superseded one is invisible.
 """
 
 import struct
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from headrace.features.kernel.arrays import FURTHEST, NEVER, Ints
-from headrace.serving.online.encoding import LEAST
+from headrace.serving.online.encoding import MIN_WORD
 from headrace.serving.online.layout import FLAGS, SQUARE_WORDS, E, JoinLayout, K, Stat, X
 
 LIMIT = 128
@@ -26,7 +26,7 @@ START, LEVEL, COUNT, FIRST, LAST, BOUND, TILE = range(7)
 
 @dataclass(frozen=True)
 class Piece:
-    """A leaf to write: rows [begin, end) of the sorted records."""
+    """Leaf to write: rows [begin, end) of the sorted records."""
 
     entity: int
     start: int
@@ -62,7 +62,7 @@ def write_directory(lines: Ints) -> bytes:
 
 
 def write_leaf(join: JoinLayout, records: Ints) -> bytes:
-    """The narrowest leaf that holds the records' keys."""
+    """Return the narrowest leaf that holds the records' keys."""
     if join.text_keys:
         records = narrow(join, records)
     return struct.pack("<q", records.shape[1]) + records.tobytes()
@@ -70,39 +70,41 @@ def write_leaf(join: JoinLayout, records: Ints) -> bytes:
 
 def narrow(join: JoinLayout, records: Ints) -> Ints:
     width = records.shape[1]
-    while width > join.key_from + 1 and bool((records[:, width - 1] == LEAST).all()):
+    while width > join.key_from + 1 and bool((records[:, width - 1] == MIN_WORD).all()):
         width -= 1
     return np.ascontiguousarray(records[:, :width])
 
 
 def widen(records: Ints, width: int) -> Ints:
-    """Keys padded with words of zero bytes."""
+    """Return records with keys padded by words of zero bytes."""
     missing = width - records.shape[1]
     if missing == 0:
         return records
-    pad = np.full((len(records), missing), LEAST, dtype=np.int64)
+    pad = np.full((len(records), missing), MIN_WORD, dtype=np.int64)
     return np.hstack([records, pad])
 
 
 def halve(e: Ints, piece: Piece, limit: int) -> list[Piece]:
-    """Leaves of a piece that may hold too much; `e` are the event times of all sorted records."""
-    found: list[Piece] = []
+    """Split a piece into leaves of at most `limit` records; `e` has all sorted event times."""
+    leaves: list[Piece] = []
     open_ = [piece]
     while open_:
-        one = open_.pop()
-        alone = one.level == 0 or one.start == FURTHEST  # times end there: it holds one moment
-        if one.end - one.begin <= limit or alone:
-            found.append(one)
+        part = open_.pop()
+        indivisible = (
+            part.level == 0 or part.start == FURTHEST
+        )  # times end there: it holds one moment
+        if part.end - part.begin <= limit or indivisible:
+            leaves.append(part)
             continue
-        middle = one.start + (1 << one.level - 1)
-        cut = one.begin + int(np.searchsorted(e[one.begin : one.end], middle))
-        open_.append(Piece(one.entity, middle, one.level - 1, cut, one.end))
-        open_.append(Piece(one.entity, one.start, one.level - 1, one.begin, cut))
-    return found
+        middle = part.start + (1 << part.level - 1)
+        cut = part.begin + int(np.searchsorted(e[part.begin : part.end], middle))
+        open_.append(Piece(part.entity, middle, part.level - 1, cut, part.end))
+        open_.append(Piece(part.entity, part.start, part.level - 1, part.begin, cut))
+    return leaves
 
 
 def siblings(lines: Ints, limit: int) -> int | None:
-    """The first leaf that is one with the next, if any is."""
+    """Return the first leaf that must be merged with the next, if there is one."""
     level, start = lines[LEVEL], lines[START]
     pairs = (level[:-1] == level[1:]) & (lines[COUNT][:-1] + lines[COUNT][1:] <= limit)
     for i in np.flatnonzero(pairs).tolist():
@@ -112,24 +114,24 @@ def siblings(lines: Ints, limit: int) -> int | None:
 
 
 def summaries(join: JoinLayout, records: Ints, pieces: list[Piece]) -> Ints:
-    """int64[lines, pieces]: the directory lines of leaves."""
+    """Return the directory lines of leaves: int64[lines, pieces]."""
     begin = np.array([p.begin for p in pieces], dtype=np.int64)
     end = np.array([p.end for p in pieces], dtype=np.int64)
     lines = np.zeros((TILE + join.stat_lines, len(pieces)), dtype=np.int64)
     lines[START] = [p.start for p in pieces]
     lines[LEVEL] = [p.level for p in pieces]
     lines[COUNT] = end - begin
-    some = end > begin
+    nonempty = end > begin
     lines[FIRST] = lines[LAST] = lines[START]
     lines[BOUND] = -FURTHEST
     if not len(records):
         return lines
-    fold = _Fold(begin, end, some)
-    lines[FIRST, some] = records[begin[some], E]
-    lines[LAST, some] = records[end[some] - 1, E]
+    fold = _Fold(begin, end, nonempty)
+    lines[FIRST, nonempty] = records[begin[nonempty], E]
+    lines[LAST, nonempty] = records[end[nonempty] - 1, E]
     x = records[:, X]
-    bound = np.maximum(np.maximum(records[:, K], records[:, E]), np.where(x == NEVER, LEAST, x))
-    lines[BOUND] = np.where(some, fold(np.maximum, bound), -FURTHEST)
+    bound = np.maximum(np.maximum(records[:, K], records[:, E]), np.where(x == NEVER, MIN_WORD, x))
+    lines[BOUND] = np.where(nonempty, fold(np.maximum, bound), -FURTHEST)
     live = x == NEVER
     for stat in join.stats:
         place = TILE + join.stat_place(stat)
@@ -140,49 +142,51 @@ def summaries(join: JoinLayout, records: Ints, pieces: list[Piece]) -> Ints:
 
 @dataclass(frozen=True)
 class _Fold:
-    """One number for each piece."""
+    """Reduction of values to one number for each piece."""
 
     begin: Ints
     end: Ints
-    some: "np.ndarray"
+    nonempty: "np.ndarray"
 
     def __call__(self, ufunc: np.ufunc, values: Ints) -> Ints:
         edges = np.column_stack([self.begin, self.end]).reshape(-1)
         folded = ufunc.reduceat(np.append(values, values[-1:]), edges)[::2]
-        return np.asarray(np.where(self.some, folded, 0))
+        return np.asarray(np.where(self.nonempty, folded, 0))
 
 
 def _tile_lines(
     join: JoinLayout, records: Ints, live: "np.ndarray", stat: Stat, fold: _Fold
 ) -> list[Ints]:
-    kept = live
+    passing = live
     for of in (stat.where, stat.column):
         if of:
             word, mask = join.table.flag(of)
-            kept = kept & ((records[:, FLAGS + word] & np.int64(mask)) != 0)
+            passing = passing & ((records[:, FLAGS + word] & np.int64(mask)) != 0)
     if stat.kind == "n":
-        return [fold(np.add, kept.astype(np.int64))]
+        return [fold(np.add, passing.astype(np.int64))]
     values = records[:, join.word(stat.column or "")]
     if stat.kind == "sum":
-        return [fold(np.add, np.where(kept, values, 0))]
+        return [fold(np.add, np.where(passing, values, 0))]
     if stat.kind == "square":
-        return [fold(np.add, np.where(kept, limb, 0)) for limb in square_words(values)]
-    return [_extreme(join, stat, values, kept, fold)]
+        return [fold(np.add, np.where(passing, limb, 0)) for limb in square_words(values)]
+    return [_extreme(join, stat, values, passing, fold)]
 
 
-def _extreme(join: JoinLayout, stat: Stat, values: Ints, kept: "np.ndarray", fold: _Fold) -> Ints:
+def _extreme(
+    join: JoinLayout, stat: Stat, values: Ints, passing: "np.ndarray", fold: _Fold
+) -> Ints:
     ufunc = np.minimum if stat.kind == "min" else np.maximum
     if join.table.shape.columns[stat.column or ""].type == "double":
         numbers = np.ascontiguousarray(values).view(np.float64)
-        nothing: float | int = np.inf if stat.kind == "min" else -np.inf
-        folded = fold(ufunc, np.where(kept, numbers, nothing))
+        neutral: float | int = np.inf if stat.kind == "min" else -np.inf
+        folded = fold(ufunc, np.where(passing, numbers, neutral))
         return np.ascontiguousarray(folded).view(np.int64)
-    nothing = NEVER if stat.kind == "min" else LEAST
-    return fold(ufunc, np.where(kept, values, nothing))
+    neutral = NEVER if stat.kind == "min" else MIN_WORD
+    return fold(ufunc, np.where(passing, values, neutral))
 
 
 def square_words(q: Ints) -> list[Ints]:
-    """The square of q in four words of 32 bits, least first; 2^30 of each add up in int64."""
+    """Return squares in four words of 32 bits, least first; the sum of 2^30 words fits int64."""
     size = np.abs(q).astype(np.uint64)
     low, high = size & np.uint64(2**32 - 1), size >> np.uint64(32)
     mask, half = np.uint64(2**32 - 1), np.uint64(32)

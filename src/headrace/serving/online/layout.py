@@ -1,7 +1,8 @@
-"""What a store holds for a set of views: the words of a row, of a record, and of a feature.
+"""Layout of a store for a set of views: the words of a row, of a record, and of a feature.
 
 Everything in the store is int64 words. A *row* is one version of a primary key with all columns
-of its table; a *record* is what one join (table and entity) keeps of it. Texts are 64-bit codes.
+of its table; a *record* is the part of it that one join (table and entity) stores. Texts are 64-bit
+codes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,10 +23,10 @@ from headrace.features.spec import conditions as conditions_of
 from headrace.features.table_shapes import Contracts, Shapes, TableShape, shape_for, shapes_of
 from headrace.serving.online.text_hash import text_code
 
-# Of stored bytes: a store of another format is built anew.
+# Version of the stored bytes: a store of another format must be rebuilt.
 FORMAT = 1
 FLAG_BITS = 62
-KNOWN, COMMIT, ROW_SEQ, ROW_E, DEAD, ROW_FLAGS = range(6)
+KNOWN_AT, COMMIT, ROW_SEQ, ROW_E, DEAD, ROW_FLAGS = range(6)
 E, SEQ, K, X, FLAGS = range(5)
 OPS = {
     name: number
@@ -36,8 +37,8 @@ OPS = {
 (OP, A, B, VALUE, IS_FLOAT, WORD1, MASK1, WORD2, MASK2, SCALE) = range(10)
 (N_STAT, SUM_STAT, SQUARE_STAT, MIN_STAT, MAX_STAT, AGE, VALID_WORD, VALID_MASK) = range(10, 18)
 LEADER, LIMIT, WIDTH = range(18, 21)
-# What features have in common that are made of the same numbers: window, column, filters.
-_SAME = (A, B, VALUE, IS_FLOAT, WORD1, MASK1, WORD2, MASK2)
+# Fields that are equal for features of the same numbers: window, column, filters.
+_SHARED_FIELDS = (A, B, VALUE, IS_FLOAT, WORD1, MASK1, WORD2, MASK2)
 SQUARE_WORDS = 4
 MEAN_OP = OPS["mean"]
 _STATS = {
@@ -55,9 +56,9 @@ Conditions = tuple[Where, ...]
 
 @dataclass(frozen=True)
 class TableLayout:
-    """A table's rows: KNOWN, COMMIT, sequence, event time, tombstone, flags, then every column.
+    """A table's rows: known-at, commit, sequence, event time, tombstone, flags, every column.
 
-    A flag is set where a column has a value (bit of the column) or a filter lets the row pass.
+    A flag is set if a column has a value (bit of the column) or if a filter accepts the row.
     """
 
     number: int
@@ -77,11 +78,11 @@ class TableLayout:
         return ROW_FLAGS + self.flag_words + len(self.columns)
 
     def word(self, column: str) -> int:
-        """Place of a column in a row."""
+        """Return the place of a column in a row."""
         return ROW_FLAGS + self.flag_words + self.columns.index(column)
 
     def flag(self, of: str | Conditions) -> tuple[int, int]:
-        """(flag word, mask) of a column's value or of a filter."""
+        """Return (flag word, mask) of a column's value or of a filter."""
         if isinstance(of, str):
             bit = self.columns.index(of)
         else:
@@ -91,7 +92,7 @@ class TableLayout:
 
 @dataclass(frozen=True)
 class Stat:
-    """A summary that tiles hold: `kind` over rows that pass `where` and have a `column`."""
+    """Statistic in a tile: `kind` over rows that pass `where` and have a `column`."""
 
     kind: str
     where: Conditions
@@ -107,7 +108,7 @@ class JoinLayout:
     entity: tuple[str, ...]
     columns: tuple[str, ...]
     stats: tuple[Stat, ...]
-    reach: int | None  # how long after its event a version can matter; None for ever
+    reach: int | None  # time after its event while a version can matter; None for ever
 
     @property
     def prefix(self) -> bytes:
@@ -115,12 +116,12 @@ class JoinLayout:
 
     @property
     def key_from(self) -> int:
-        """Where the words of the primary key begin."""
+        """Place of the first word of the primary key."""
         return FLAGS + self.table.flag_words + len(self.columns)
 
     @cached_property
     def text_keys(self) -> bool:
-        """Whether keys differ in length."""
+        """True if keys differ in length."""
         shape = self.table.shape
         return any(pa.types.is_string(shape.columns[name].type) for name in shape.primary_key)
 
@@ -128,12 +129,12 @@ class JoinLayout:
         return FLAGS + self.table.flag_words + self.columns.index(column)
 
     def stat_place(self, stat: Stat) -> int:
-        """Which line of a directory holds it, counted from the first statistic."""
+        """Return the line of a statistic in a directory, counted from the first statistic."""
         place = 0
-        for one in self.stats:
-            if one == stat:
+        for entry in self.stats:
+            if entry == stat:
                 return place
-            place += SQUARE_WORDS if one.kind == "square" else 1
+            place += SQUARE_WORDS if entry.kind == "square" else 1
         raise KeyError(stat)
 
     @cached_property
@@ -143,7 +144,7 @@ class JoinLayout:
 
 @dataclass(frozen=True)
 class Result:
-    """One output of a call: its name, Arrow type, default, and the scale of what is summed."""
+    """One output of a call: its name, Arrow type, default, and the scale of summed values."""
 
     name: str
     type: pa.DataType
@@ -152,7 +153,7 @@ class Result:
 
     @property
     def word(self) -> Any:  # noqa: ANN401 - int, float or None
-        """The default as the kernel would answer: a text by its code."""
+        """Default as the kernel returns it: a text by its code."""
         return text_code(self.default) if isinstance(self.default, str) else self.default
 
 
@@ -167,7 +168,7 @@ class Call:
 
     @cached_property
     def empty(self) -> tuple[Any, ...]:
-        """What each result is where nothing is found: 0 for counts, the default, or null."""
+        """Results for an entity without records: 0 for counts, the default, or null."""
         counts = {OPS["rows"], OPS["distinct"]}
         ops = self.program[:, OP].tolist()
         return tuple(
@@ -176,7 +177,7 @@ class Call:
 
     @cached_property
     def texts(self) -> tuple[int, ...]:
-        """Which results are texts, by place."""
+        """Places of the results that are texts."""
         return tuple(i for i, r in enumerate(self.results) if pa.types.is_string(r.type))
 
     @cached_property
@@ -189,23 +190,23 @@ class Call:
 
     @cached_property
     def root(self) -> bytes:
-        """The beginning of the keys of its entities."""
+        """Prefix of the keys of its entities."""
         return b"e" + self.join.prefix
 
     @cached_property
     def pickers(self) -> dict[bytes, Callable[[Sequence[Any]], Sequence[Any]]]:
-        """How answers are put together, by the states of their results; filled as they come."""
+        """Cache of functions that assemble answers, by the states of their results."""
         return {}
 
     @cached_property
     def real(self) -> tuple[bool, ...]:
-        """Which results are float64."""
+        """True for each result that is float64."""
         return tuple(bool(pa.types.is_float64(result.type)) for result in self.results)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Tables, joins and calls of a set of views. `name` differs where stored bytes would."""
+    """Tables, joins and calls of a set of views. `name` differs if the stored bytes would."""
 
     mode: Mode
     tables: dict[str, TableLayout]
@@ -232,7 +233,7 @@ class Layout:
 
     @cached_property
     def mark(self) -> bytes:
-        """What a store says of its layout."""
+        """Mark by which a store identifies its layout."""
         return canonical_json({"format": FORMAT, "layout": self.name})
 
     def joins_of(self, table: str) -> list[JoinLayout]:
@@ -240,7 +241,7 @@ class Layout:
 
 
 def layout_of(views: Sequence[View], contracts: Contracts, mode: Mode) -> Layout:
-    """Return how a store holds what `views` need."""
+    """Return the layout of a store for `views`."""
     shapes = shapes_of(contracts)
     stored = [view for view in views if not isinstance(view, RowTransform)]
     tables = _tables(stored, shapes)
@@ -300,8 +301,8 @@ def _join(
             columns |= dict.fromkeys(feature.columns)
             stats |= dict.fromkeys(_stats(feature))
             reaches.append(-feature.window.a)
-    known = [reach for reach in reaches if reach is not None]
-    reach = None if None in reaches else max(known)
+    finite = [reach for reach in reaches if reach is not None]
+    reach = None if None in reaches else max(finite)
     return JoinLayout(number, table, entity, tuple(columns), tuple(stats), reach)
 
 
@@ -329,8 +330,8 @@ def _call(
                 results.append(Result(name, declared.output_type, default))
             continue
         for feature in view.features:
-            made = _feature_lines(join, feature)
-            lines += made
+            block = _feature_lines(join, feature)
+            lines += block
             results += _feature_results(join, view, feature)
     program = np.array(lines, dtype=np.int64).reshape(-1, WIDTH)
     _lead(program)
@@ -338,16 +339,16 @@ def _call(
 
 
 def _lead(program: NDArray[np.int64]) -> None:
-    """Let the first of the features that are made of the same numbers gather them for all.
+    """Let the first of several features of the same numbers compute these numbers for all.
 
-    Its line names the statistics of each of them; those of the others say which line that is.
+    Its line has the statistics of all of them; the lines of the others refer to it as leader.
     """
     leaders: dict[tuple[int, ...], int] = {}
     for f, line in enumerate(program):
         line[LEADER] = f
         if line[OP] > OPS["max"]:
             continue
-        first = leaders.setdefault(tuple(line[list(_SAME)].tolist()), f)
+        first = leaders.setdefault(tuple(line[list(_SHARED_FIELDS)].tolist()), f)
         line[LEADER] = first
         stats = program[first, N_STAT : MAX_STAT + 1]
         np.maximum(stats, line[N_STAT : MAX_STAT + 1], out=stats)
@@ -387,8 +388,8 @@ def _feature_lines(join: JoinLayout, feature: Aggregate) -> list[list[int]]:
 def _feature_line(join: JoinLayout, feature: Aggregate, column: str | None) -> list[int]:
     line = _line(join, feature.op, column)
     line[A], line[B] = feature.window.a, feature.window.b
-    most = join.table.shape.max_events
-    line[LIMIT] = NEVER if most is None else min(most, NEVER)
+    max_events = join.table.shape.max_events
+    line[LIMIT] = NEVER if max_events is None else min(max_events, NEVER)
     where, skips = conditions_of(feature.where), _skips_nulls_of(feature)
     flags = [join.table.flag(of) for of in (where, skips) if of]
     for place, (word, mask) in zip((WORD1, WORD2), flags, strict=False):
@@ -406,7 +407,7 @@ def _state_line(join: JoinLayout, lookup: Lookup, column: str) -> list[int]:
 
 
 def _conditions_json(where: Conditions) -> list[list[Any]]:
-    return [[one.column, one.op, one.value] for one in where]
+    return [[condition.column, condition.op, condition.value] for condition in where]
 
 
 def _stat_json(stat: Stat) -> list[Any]:

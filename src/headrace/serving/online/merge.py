@@ -1,4 +1,4 @@
-"""Bring the leaves of many entities up to date with records that come and go."""
+"""Update of the leaves of many entities with added and removed records."""
 
 from dataclasses import dataclass, field
 
@@ -21,7 +21,7 @@ class Coming:
 
 @dataclass
 class _Slots:
-    """The leaves that are touched: of which entity, where they start, what they hold now."""
+    """Touched leaves: the entity of each, its start, its level, and its current content."""
 
     entity: list[int] = field(default_factory=list)
     start: list[int] = field(default_factory=list)
@@ -38,7 +38,7 @@ class _Slots:
 
 @dataclass(frozen=True)
 class _Entities:
-    """The entities of a batch: their root keys, and the directories of those that have one."""
+    """Entities of a batch: their root keys, and the directories of those that have one."""
 
     writer: Writer
     join: JoinLayout
@@ -56,10 +56,10 @@ def merge(
     limit: int = entity_records.LIMIT,
 ) -> None:
     """Remove the `going` records (by event time, key and k), then add the `coming` ones."""
-    found, of = distinct_rows(np.vstack([coming.entities, going.entities]))
-    if not len(found):
+    distinct, of = distinct_rows(np.vstack([coming.entities, going.entities]))
+    if not len(distinct):
         return
-    roots = [entity_records.root_key(join, entity.tobytes()) for entity in found]
+    roots = [entity_records.root_key(join, entity.tobytes()) for entity in distinct]
     blobs = writer.get_many(roots)
     directories = {
         i: entity_records.read_directory(blob)
@@ -71,17 +71,17 @@ def merge(
     n = len(coming.records)
     old, lot = _stored(slots, coming.records.shape[1])
     if len(going.records):
-        kept = _kept(join, (old, lot), (going.records, slot[n:]))
-        old, lot = old[kept], lot[kept]
+        stay = _remaining(join, (old, lot), (going.records, slot[n:]))
+        old, lot = old[stay], lot[stay]
     records, lot = _sorted(join, (old, lot), (coming.records, slot[:n]))
     _write(entities, slots, records, lot)
 
 
 def distinct_rows(rows: Ints) -> tuple[Ints, Ints]:
-    """The distinct rows, and for each row which of them it is."""
+    """Return the distinct rows, and for each row the index of its distinct row."""
     if rows.shape[1] == 1:
-        found, inverse = np.unique(rows[:, 0], return_inverse=True)
-        return found.reshape(-1, 1), inverse
+        values, inverse = np.unique(rows[:, 0], return_inverse=True)
+        return values.reshape(-1, 1), inverse
     order = np.lexsort(rows.T)
     ordered = rows[order]
     new = np.ones(len(rows), dtype=np.bool_)
@@ -92,7 +92,7 @@ def distinct_rows(rows: Ints) -> tuple[Ints, Ints]:
 
 
 def _slots(entities: _Entities, of: Ints, e: Ints) -> tuple[_Slots, Ints]:
-    """The touched leaves, and for each change which of them it touches."""
+    """Return the touched leaves, and for each change the index of its leaf."""
     slots = _Slots()
     roots, blobs, directories = entities.roots, entities.blobs, entities.directories
     if not directories:
@@ -107,15 +107,15 @@ def _slots(entities: _Entities, of: Ints, e: Ints) -> tuple[_Slots, Ints]:
     order = np.argsort(of, kind="stable")
     edges = np.searchsorted(of[order], np.arange(len(roots) + 1))
     for i, lines in directories.items():
-        mine = order[edges[i] : edges[i + 1]]
-        leaves = np.searchsorted(lines[START], e[mine], side="right") - 1
-        touched, which = np.unique(leaves, return_inverse=True)
+        changes = order[edges[i] : edges[i + 1]]
+        leaves = np.searchsorted(lines[START], e[changes], side="right") - 1
+        touched, inverse = np.unique(leaves, return_inverse=True)
         keys = [entity_records.leaf_key(roots[i], int(lines[START, j])) for j in touched]
         places = [
             slots.add(i, int(lines[START, j]), int(lines[LEVEL, j]), blob)
             for j, blob in zip(touched, entities.writer.get_many(keys), strict=True)
         ]
-        slot[mine] = np.array(places, dtype=np.int64)[which]
+        slot[changes] = np.array(places, dtype=np.int64)[inverse]
     return slots, slot
 
 
@@ -123,7 +123,7 @@ _Lots = tuple[Ints, Ints]  # records, and the slot of each
 
 
 def _sorted(join: JoinLayout, old: _Lots, coming: _Lots) -> _Lots:
-    """All records of the touched leaves after the change, in order."""
+    """Return all records of the touched leaves after the change, in order."""
     width = max(old[0].shape[1], coming[0].shape[1])
     records = np.vstack(
         [entity_records.widen(old[0], width), entity_records.widen(coming[0], width)]
@@ -135,49 +135,49 @@ def _sorted(join: JoinLayout, old: _Lots, coming: _Lots) -> _Lots:
 
 
 def _stored(slots: _Slots, width: int) -> tuple[Ints, Ints]:
-    there = [(i, blob) for i, blob in enumerate(slots.blobs) if blob is not None]
-    if not there:
+    present = [(i, blob) for i, blob in enumerate(slots.blobs) if blob is not None]
+    if not present:
         return np.zeros((0, width), dtype=np.int64), np.zeros(0, dtype=np.int64)
-    widths = {blob[:8] for _, blob in there}
+    widths = {blob[:8] for _, blob in present}
     if len(widths) == 1:
         words = int.from_bytes(next(iter(widths)), "little")
-        joined = b"".join([memoryview(blob)[8:] for _, blob in there])
+        joined = b"".join([memoryview(blob)[8:] for _, blob in present])
         old = np.frombuffer(joined, np.int64).reshape(-1, words)
-        counts = [(len(blob) - 8) // (8 * words) for _, blob in there]
+        counts = [(len(blob) - 8) // (8 * words) for _, blob in present]
     else:
-        leaves = [entity_records.read_leaf(blob) for _, blob in there]
+        leaves = [entity_records.read_leaf(blob) for _, blob in present]
         widest = max(leaf.shape[1] for leaf in leaves)
         old = np.vstack([entity_records.widen(leaf, widest) for leaf in leaves])
         counts = [len(leaf) for leaf in leaves]
-    return old, np.repeat([i for i, _ in there], counts)
+    return old, np.repeat([i for i, _ in present], counts)
 
 
-def _kept(join: JoinLayout, old: _Lots, going: _Lots) -> Bools:
-    """Which stored records stay."""
+def _remaining(join: JoinLayout, old: _Lots, going: _Lots) -> Bools:
+    """Return a mask of the stored records that stay."""
     width = max(old[0].shape[1], going[0].shape[1])
 
     def names(records: Ints, where: Ints) -> list[bytes]:
         wide = entity_records.widen(records, width)
-        named = np.column_stack([where, wide[:, E], wide[:, K], wide[:, join.key_from :]])
-        data, size = named.tobytes(), 8 * named.shape[1]
+        columns = np.column_stack([where, wide[:, E], wide[:, K], wide[:, join.key_from :]])
+        data, size = columns.tobytes(), 8 * columns.shape[1]
         return [data[i : i + size] for i in range(0, len(data), size)]
 
-    gone = set(names(*going))
-    kept = np.ones(len(old[0]), dtype=np.bool_)
+    removed = set(names(*going))
+    remaining = np.ones(len(old[0]), dtype=np.bool_)
     at = np.flatnonzero(np.isin(old[1], going[1]))
-    kept[at] = [name not in gone for name in names(old[0][at], old[1][at])]
-    return kept
+    remaining[at] = [name not in removed for name in names(old[0][at], old[1][at])]
+    return remaining
 
 
 def _write(entities: _Entities, slots: _Slots, records: Ints, lot: Ints) -> None:
     join, roots = entities.join, entities.roots
     edges = np.searchsorted(lot, np.arange(len(slots.entity) + 1)).tolist()
-    puts: list[tuple[bytes, bytes]] = []
+    entries: list[tuple[bytes, bytes]] = []
     deletes: list[bytes] = []
 
     def write(key: bytes, begin: int, end: int) -> None:
         if end > begin:
-            puts.append((key, entity_records.write_leaf(join, records[begin:end])))
+            entries.append((key, entity_records.write_leaf(join, records[begin:end])))
         else:
             deletes.append(key)
 
@@ -191,9 +191,9 @@ def _write(entities: _Entities, slots: _Slots, records: Ints, lot: Ints) -> None
             pieces += entity_records.halve(records[:, E], leaf, entities.limit)
     for piece in pieces:
         write(entity_records.leaf_key(roots[piece.entity], piece.start), piece.begin, piece.end)
-    # First the leaves: joining siblings reads what stands.
+    # First the leaves: joining siblings reads the current ones.
     entities.writer.delete_many(deletes)
-    entities.writer.put_many(puts)
+    entities.writer.put_many(entries)
     if pieces:
         _write_directories(entities, pieces, records)
 
@@ -202,28 +202,28 @@ def _write_directories(entities: _Entities, pieces: list[Piece], records: Ints) 
     fresh = entity_records.summaries(entities.join, records, pieces)
     owners = np.array([piece.entity for piece in pieces])
     order = np.argsort(owners, kind="stable")
-    found, starts = np.unique(owners[order], return_index=True)
-    puts = []
-    for entity, mine in zip(found.tolist(), np.split(order, starts[1:]), strict=True):
-        lines = _replaced(entities.directories.get(entity), fresh[:, mine])
-        whole = _joined(entities, entities.roots[entity], lines)
-        if whole is not None:
-            puts.append((entities.roots[entity], entity_records.write_directory(whole)))
-    entities.writer.put_many(puts)
+    touched, starts = np.unique(owners[order], return_index=True)
+    entries = []
+    for entity, columns in zip(touched.tolist(), np.split(order, starts[1:]), strict=True):
+        lines = _replaced(entities.directories.get(entity), fresh[:, columns])
+        directory = _joined(entities, entities.roots[entity], lines)
+        if directory is not None:
+            entries.append((entities.roots[entity], entity_records.write_directory(directory)))
+    entities.writer.put_many(entries)
 
 
 def _replaced(old: Ints | None, fresh: Ints) -> Ints:
-    """The directory with leaves replaced by what they became."""
+    """Return the directory with the touched leaves replaced."""
     lines = fresh
     if old is not None:
         # A leaf that was touched has a fresh one at its own start.
-        kept = old[:, ~np.isin(old[START], fresh[START])]
-        lines = np.hstack([kept, fresh])
+        untouched = old[:, ~np.isin(old[START], fresh[START])]
+        lines = np.hstack([untouched, fresh])
     return np.ascontiguousarray(lines[:, np.argsort(lines[START])])
 
 
 def _joined(entities: _Entities, root: bytes, lines: Ints) -> Ints | None:
-    """Siblings that have become few are one leaf; None when that is the whole entity."""
+    """Merge siblings with few records into one leaf; return None if that is the whole entity."""
     writer, join = entities.writer, entities.join
     while (i := entity_records.siblings(lines, entities.limit)) is not None:
         starts = [int(lines[START, i]), int(lines[START, i + 1])]
@@ -234,8 +234,8 @@ def _joined(entities: _Entities, root: bytes, lines: Ints) -> Ints | None:
         width = max((leaf.shape[1] for leaf in leaves), default=join.key_from + 1)
         leaves = [entity_records.widen(leaf, width) for leaf in leaves]
         records = np.vstack([*leaves, np.zeros((0, width), dtype=np.int64)])
-        one = Piece(0, starts[0], int(lines[LEVEL, i]) + 1, 0, len(records))
-        fresh = entity_records.summaries(join, records, [one])
+        union = Piece(0, starts[0], int(lines[LEVEL, i]) + 1, 0, len(records))
+        fresh = entity_records.summaries(join, records, [union])
         lines = np.hstack([lines[:, :i], fresh, lines[:, i + 2 :]])
         writer.delete_many(keys)
         if lines.shape[1] == 1:

@@ -1,4 +1,4 @@
-"""Drop what no answer from a moment on can need."""
+"""Pruning of history that no answer from a given time on can need."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Thinned:
-    """How many records of entities, primary keys and texts were dropped."""
+    """Numbers of pruned records of entities, primary keys and texts."""
 
     records: int = 0
     keys: int = 0
@@ -52,8 +52,8 @@ def retain(
         layout: of the views that are served.
         frontier: microseconds UTC; never less than it was.
         lateness: microseconds, how late a correction may still come by itself.
-        limit: the most records of a leaf.
-        clock: gives the moment that is kept as the last thinning.
+        limit: greatest number of records of a leaf.
+        clock: returns the moment that is stored as the time of the last pruning.
 
     Raises:
         HeadraceError: the frontier would move back.
@@ -78,9 +78,9 @@ def retain(
 
 
 def last_thinned(reader: Reader) -> int | None:
-    """When `retain` was last run, microseconds UTC."""
-    found = reader.get(_THINNED)
-    return None if found is None else int(found)
+    """Return the time of the last run of `retain`, microseconds UTC."""
+    blob = reader.get(_THINNED)
+    return None if blob is None else int(blob)
 
 
 def drop_useless(
@@ -90,37 +90,37 @@ def drop_useless(
     horizon: store_metadata.Horizon,
     limit: int = entity_records.LIMIT,
 ) -> Thinned:
-    """Drop what of one table no answer from the horizon on can need."""
+    """Prune history of one table that no answer from the horizon on can need."""
     form, joins = layout.tables[table], layout.joins_of(table)
     records = 0
     for join in joins:
-        # The roots first, as what is scanned may not change meanwhile.
+        # Collect the roots first, as the scanned entries may not change meanwhile.
         roots = [
             root
             for root, blob in writer.scan(b"e" + join.prefix)
             if any(True for _ in _useless(writer, join, root, blob, horizon.retained))
         ]
-        for some in _batched(roots, _AT_ONCE):
-            going = _together(writer, join, some, horizon.retained)
+        for batch in _batched(roots, _AT_ONCE):
+            going = _together(writer, join, batch, horizon.retained)
             records += len(going.records)
             merge(writer, join, Coming(going.entities[:0], going.records[:0]), going, limit)
-    gone = [
+    keys = [
         key
         for key, blob in writer.scan(b"v%02x" % form.number)
         if horizon.forgotten(joins, np.frombuffer(blob, np.int64).reshape(-1, form.width)).all()
     ]
-    writer.delete_many(gone)
-    return Thinned(records, len(gone))
+    writer.delete_many(keys)
+    return Thinned(records, len(keys))
 
 
 def _together(reader: Reader, join: JoinLayout, roots: Sequence[bytes], frontier: int) -> Coming:
-    """What goes of some entities."""
+    """Return the useless records of some entities."""
     records, entities = [], []
     for root, blob in zip(roots, reader.get_many(roots), strict=True):
         entity = np.frombuffer(root[1 + len(join.prefix) :], np.int64).reshape(1, -1)
-        for gone in _useless(reader, join, root, blob or b"", frontier):
-            records.append(gone)
-            entities.append(np.repeat(entity, len(gone), axis=0))
+        for useless in _useless(reader, join, root, blob or b"", frontier):
+            records.append(useless)
+            entities.append(np.repeat(entity, len(useless), axis=0))
     width = max(record.shape[1] for record in records)
     return Coming(
         np.vstack(entities), np.vstack([entity_records.widen(record, width) for record in records])
@@ -128,23 +128,23 @@ def _together(reader: Reader, join: JoinLayout, roots: Sequence[bytes], frontier
 
 
 def _drop_texts(writer: Writer, layout: Layout) -> int:
-    """Texts that no row holds any more: keys and codes of what was dropped."""
+    """Drop texts that no row has any more, and return their number."""
     used = [np.zeros(0, dtype=np.int64)]
     for form in layout.tables.values():
         places = _text_words(form)
-        for some in _batched(writer.scan(b"v%02x" % form.number), _AT_ONCE) if places else ():
-            rows = np.frombuffer(b"".join(blob for _, blob in some), np.int64)
+        for batch in _batched(writer.scan(b"v%02x" % form.number), _AT_ONCE) if places else ():
+            rows = np.frombuffer(b"".join(blob for _, blob in batch), np.int64)
             used.append(np.unique(rows.reshape(-1, form.width)[:, places]))
-    kept = {text_key(code) for code in np.unique(np.concatenate(used)).tolist()}
-    gone = [key for key, _ in writer.scan(b"t") if key not in kept]
-    writer.delete_many(gone)
-    return len(gone)
+    used_keys = {text_key(code) for code in np.unique(np.concatenate(used)).tolist()}
+    unused = [key for key, _ in writer.scan(b"t") if key not in used_keys]
+    writer.delete_many(unused)
+    return len(unused)
 
 
 def _batched(many: Iterable[T], size: int) -> Iterator[list[T]]:
     rest = iter(many)
-    while some := list(islice(rest, size)):
-        yield some
+    while batch := list(islice(rest, size)):
+        yield batch
 
 
 def _text_words(form: TableLayout) -> list[int]:
@@ -155,11 +155,11 @@ def _text_words(form: TableLayout) -> list[int]:
 def _useless(
     reader: Reader, join: JoinLayout, root: bytes, blob: bytes, frontier: int
 ) -> Iterator[Ints]:
-    """By leaf, the records of an entity that no answer from the frontier on can need."""
+    """Yield, by leaf, the records of an entity that no answer from the frontier on can need."""
     for leaf in _leaves(reader, root, blob):
-        gone = leaf[last_use(join, leaf[:, E], leaf[:, X]) <= frontier]
-        if len(gone):
-            yield gone
+        useless = leaf[last_use(join, leaf[:, E], leaf[:, X]) <= frontier]
+        if len(useless):
+            yield useless
 
 
 def _leaves(reader: Reader, root: bytes, blob: bytes) -> Iterator[Ints]:
@@ -167,6 +167,6 @@ def _leaves(reader: Reader, root: bytes, blob: bytes) -> Iterator[Ints]:
         yield entity_records.read_leaf(blob)
         return
     starts = entity_records.read_directory(blob)[entity_records.START].tolist()
-    for found in reader.get_many([entity_records.leaf_key(root, start) for start in starts]):
-        if found is not None:
-            yield entity_records.read_leaf(found)
+    for leaf in reader.get_many([entity_records.leaf_key(root, start) for start in starts]):
+        if leaf is not None:
+            yield entity_records.read_leaf(leaf)

@@ -1,4 +1,4 @@
-"""Vectors for requests, from an online store: the interface of `FeatureService`, and its bits."""
+"""Vectors for requests, from an online store: the interface of `FeatureService`, bit for bit."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -30,12 +30,12 @@ class OnlineService(Declared):
     """Vectors of `views` for requests that are rows of `spine`; safe to use from several threads.
 
     Args:
-        spine: what a request holds.
-        views: what is answered.
+        spine: the columns of a request.
+        views: the features to serve.
         contracts: of every table that is used, by name.
         store: of the layout of these views, see `layout_of`.
-        mode: as the store was filled.
-        max_staleness: how old a view may be.
+        mode: the mode in which the store was filled.
+        max_staleness: limits of the age of views.
 
     Raises:
         DeclarationError: views, contracts and spine do not fit together.
@@ -47,7 +47,7 @@ class OnlineService(Declared):
     store: Store
     mode: Mode
     max_staleness: tuple[Staleness, ...] = ()
-    _own: threading.local = field(default_factory=threading.local, init=False, repr=False)
+    _local: threading.local = field(default_factory=threading.local, init=False, repr=False)
 
     def __post_init__(self) -> None:
         validate(self.views, self.contracts, self.spine)
@@ -59,15 +59,15 @@ class OnlineService(Declared):
 
     @cached_property
     def tables(self) -> tuple[str, ...]:
-        """The tables that the views read."""
+        """Tables that the views read."""
         return tuple(sorted(self.layout.tables))
 
     @cached_property
     def types(self) -> dict[str, pa.DataType]:
         """Arrow types of the request's columns, of `t`, and of the features."""
         stored = {r.name: r.type for call in self.layout.calls for r in call.results}
-        made = {v.name: transforms.output_type(v) for v in self._transforms}
-        return self.schema.types | stored | made
+        derived = {v.name: transforms.output_type(v) for v in self._transforms}
+        return self.schema.types | stored | derived
 
     @cached_property
     def _transforms(self) -> tuple[RowTransform, ...]:
@@ -79,36 +79,36 @@ class OnlineService(Declared):
 
     @cached_property
     def _fields(self) -> tuple[str, ...]:
-        return tuple(one.name for one in self.schema.fields)
+        return tuple(column.name for column in self.schema.fields)
 
     def get(self, request: Mapping[str, object], at: int) -> dict[str, Cell]:
-        """The features of one request as of `at`; timestamps as int microseconds UTC.
+        """Return the features of one request as of `at`; timestamps as int microseconds UTC.
 
         Raises:
             RequestError: the request does not fit the spine, or `at` is absurd.
-            StateError: nothing was applied yet, the store is of another layout, `at` is before
-                what the store still knows.
+            StateError: nothing was applied yet, the store is of another layout, or `at` is before
+                the store's horizon.
             StaleError: a view is staler than it may be.
         """
         row = dict(zip(self._fields, self.schema.cells(request), strict=True))
         with self.store.reading() as reader:
-            self._known(reader, (at,))
-            found = values(reader, self.layout, self._answerer, [row], [at])
-        return (self._transformed([row], [at], found) if self._transforms else found)[0]
+            self._check_moments(reader, (at,))
+            vectors = values(reader, self.layout, self._answerer, [row], [at])
+        return (self._transformed([row], [at], vectors) if self._transforms else vectors)[0]
 
     def vector(self, request: Mapping[str, object], at: int) -> Vector:
-        """The features of one request as of `at`, microseconds UTC, with where they are from.
+        """Return the features of one request as of `at`, microseconds UTC, with their frontier.
 
         Raises:
             RequestError: the request does not fit the spine, or `at` is absurd.
-            StateError: nothing was applied yet, the store is of another layout, `at` is before
-                what the store still knows.
+            StateError: nothing was applied yet, the store is of another layout, or `at` is before
+                the store's horizon.
             StaleError: a view is staler than it may be.
         """
         return self.vectors([(request, at)])[0]
 
     def vectors(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> Vectors:
-        """Like `vector` for many (request, at), all answered from the same state of the store."""
+        """Return vectors for many (request, at), all from the same state of the store."""
         schema, fields = self.schema, self._fields
         rows: list[dict[str, Cell]] = [
             dict(zip(fields, schema.cells(request, number), strict=True))
@@ -116,22 +116,24 @@ class OnlineService(Declared):
         ]
         moments = [at for _, at in requests]
         with self.store.reading() as reader:
-            known, stale = self._known(reader, moments)
+            snapshots, stale = self._check_moments(reader, moments)
             vectors = values(reader, self.layout, self._answerer, rows, moments)
         if self._transforms:
             vectors = self._transformed(rows, moments, vectors)
 
-        def made(place: int) -> OnlineVector:
+        def vector_at(place: int) -> OnlineVector:
             at = moments[place]
-            about = (self.types, schema.key, known, self.definition, stale[at])
-            return OnlineVector(rows[place], at, vectors[place], *about)
+            context = (self.types, schema.key, snapshots, self.definition, stale[at])
+            return OnlineVector(rows[place], at, vectors[place], *context)
 
         late = tuple(sorted({view for views in stale.values() for view in views}))
         keys = [tuple([row[name] for name in schema.key]) for row in rows]
-        return Vectors([plain_cells(one) for one in vectors], keys, known, made, late)
+        return Vectors(
+            [plain_cells(vector) for vector in vectors], keys, snapshots, vector_at, late
+        )
 
     def frontier(self) -> dict[str, int]:
-        """The snapshot of each table up to which the store is applied.
+        """Return the applied snapshot of each table.
 
         Raises:
             StateError: a table was never applied.
@@ -143,10 +145,10 @@ class OnlineService(Declared):
     def _answerer(self) -> Answerer:
         return best_answerer()
 
-    def _known(
+    def _check_moments(
         self, reader: Reader, moments: Sequence[int]
     ) -> tuple[Mapping[str, int], dict[int, tuple[str, ...]]]:
-        """Refuse what the store cannot answer; its frontier, and the stale views of each moment."""
+        """Refuse moments that the store cannot answer; return its frontier, and stale views."""
         for number, at in enumerate(moments):
             if not -FURTHEST <= at <= FURTHEST:  # as training refuses: the kernel's sums would wrap
                 raise RequestError(
@@ -155,8 +157,8 @@ class OnlineService(Declared):
                     fix="t is int microseconds since 1970 UTC; look for a wrong unit",
                     number=number,
                 )
-        about = self._about(reader)
-        horizon = about.horizon
+        metadata = self._metadata(reader)
+        horizon = metadata.horizon
         if horizon is not None and min(moments, default=horizon.retained) < horizon.retained:
             raise StateError(
                 f"{min(moments)} is before {horizon.retained}, from which on the store answers",
@@ -164,35 +166,37 @@ class OnlineService(Declared):
                 fix="ask the published tables for earlier moments: `feature_service`",
             )
         if not self._limits:
-            return about.snapshots, dict.fromkeys(moments, ())
-        stale = {at: staleness.stale_views(self._limits, about.as_of, at) for at in set(moments)}
-        return about.snapshots, stale
+            return metadata.snapshots, dict.fromkeys(moments, ())
+        stale = {at: staleness.stale_views(self._limits, metadata.as_of, at) for at in set(moments)}
+        return metadata.snapshots, stale
 
     def _frontier(self, reader: Reader) -> Mapping[str, int]:
-        return self._about(reader).snapshots
+        return self._metadata(reader).snapshots
 
-    def _about(self, reader: Reader) -> store_metadata.About:
-        """What the store says of itself, read again only where it says another thing."""
-        raw = store_metadata.raw_about(reader, self.tables)
-        own = self._own
-        if getattr(own, "raw", None) != raw:
-            own.about = store_metadata.parsed_about(self.layout, self.tables, raw)
-            own.raw = raw
-        about: store_metadata.About = own.about
-        return about
+    def _metadata(self, reader: Reader) -> store_metadata.StoreMetadata:
+        """Return the store's metadata, parsed only if they have changed."""
+        raw = store_metadata.raw_metadata(reader, self.tables)
+        local = self._local
+        if getattr(local, "raw", None) != raw:
+            local.metadata = store_metadata.parsed_metadata(self.layout, self.tables, raw)
+            local.raw = raw
+        metadata: store_metadata.StoreMetadata = local.metadata
+        return metadata
 
     def _transformed(
-        self, rows: list[dict[str, Cell]], moments: list[int], found: list[dict[str, Cell]]
+        self, rows: list[dict[str, Cell]], moments: list[int], vectors: list[dict[str, Cell]]
     ) -> list[dict[str, Cell]]:
-        """The features with the row transforms among them, in the order of the views."""
-        known = [{**row, "t": t, **one} for row, t, one in zip(rows, moments, found, strict=True)]
+        """Return the features including row transforms, in the order of the views."""
+        inputs = [
+            {**row, "t": t, **vector} for row, t, vector in zip(rows, moments, vectors, strict=True)
+        ]
         for view in self._transforms:
             columns = [
-                pa.array([one[name] for one in known], self.types[name]) for name in view.inputs
+                pa.array([row[name] for row in inputs], self.types[name]) for name in view.inputs
             ]
-            made = transforms.apply(view, columns)
-            if pa.types.is_timestamp(made.type):
-                made = made.cast(pa.int64())
-            for one, value in zip(known, made.to_pylist(), strict=True):
-                one[view.name] = value
-        return [{name: one[name] for name in self._outputs} for one in known]
+            column = transforms.apply(view, columns)
+            if pa.types.is_timestamp(column.type):
+                column = column.cast(pa.int64())
+            for row, value in zip(inputs, column.to_pylist(), strict=True):
+                row[view.name] = value
+        return [{name: row[name] for name in self._outputs} for row in inputs]

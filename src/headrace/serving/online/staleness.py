@@ -1,4 +1,4 @@
-"""How old what a view serves from may be, and what is done when it is older."""
+"""Limits of the age of the data that a view serves from, and the action beyond them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from headrace.features.spec import RowTransform, View
 
 @dataclass(frozen=True)
 class Staleness:
-    """Limit for `view`: the store must hold all that was published by `t - at_most`.
+    """Limit for `view`: the store must hold everything that was published by `t - at_most`.
 
-    If not, its vectors are flagged with it, or refused.
+    If not, vectors are flagged with the view, or refused.
     """
 
     view: str
@@ -27,9 +27,9 @@ class Staleness:
             age = -1
         if age < 0 or self.then not in {"flag", "refuse"}:
             raise DeclarationError(
-                f"{self.at_most!r}, {self.then!r} is no staleness",
+                f"{self.at_most!r}, {self.then!r} is not a staleness",
                 where=f"Staleness({self.view!r})",
-                fix='an age and what is done then: Staleness("carrier", "10m", then="refuse")',
+                fix='an age and an action: Staleness("carrier", "10m", then="refuse")',
             )
 
 
@@ -38,23 +38,23 @@ class StaleError(StateError):
 
 
 def limits(declared: tuple[Staleness, ...], views: Sequence[View]) -> dict[str, list[Staleness]]:
-    """The declarations by the table that their view reads.
+    """Return the declarations by the table that their view reads.
 
     Raises:
-        DeclarationError: a view is unknown or reads no table, or has two limits for one thing.
+        DeclarationError: a view is unknown or reads no table, or has two limits of one action.
     """
     tables = {view.name: view.table for view in views if not isinstance(view, RowTransform)}
     if not isinstance(declared, tuple):
         raise DeclarationError(
-            f"{declared!r} is no tuple",
+            f"{declared!r} is not a tuple",
             where="max_staleness",
             fix='with a comma: max_staleness=(Staleness("carrier", "10m"),)',
         )
-    found: dict[str, list[Staleness]] = {}
+    by_table: dict[str, list[Staleness]] = {}
     for staleness in declared:
         if not isinstance(staleness, Staleness):
             raise DeclarationError(
-                f"{staleness!r} is no staleness of a view",
+                f"{staleness!r} is not a staleness of a view",
                 where="max_staleness",
                 fix='a tuple of them: max_staleness=(Staleness("carrier", "10m"),)',
             )
@@ -66,39 +66,39 @@ def limits(declared: tuple[Staleness, ...], views: Sequence[View]) -> dict[str, 
             )
         if any(
             (o.view, o.then) == (staleness.view, staleness.then)
-            for o in found.get(tables[staleness.view], ())
+            for o in by_table.get(tables[staleness.view], ())
         ):
             raise DeclarationError(
                 f"view {staleness.view} has two ages at which to {staleness.then}",
                 where="max_staleness",
                 fix="keep one; a view may have one to flag and a greater one to refuse",
             )
-        found.setdefault(tables[staleness.view], []).append(staleness)
-    return found
+        by_table.setdefault(tables[staleness.view], []).append(staleness)
+    return by_table
 
 
 def stale_views(
     limits: Mapping[str, Sequence[Staleness]], as_of: Mapping[str, int | None], t: int
 ) -> tuple[str, ...]:
-    """Views that are staler at t than they may be, and are only flagged.
+    """Return the views that are too stale at t and are only flagged.
 
     Raises:
-        StaleError: one is that is to be refused.
+        StaleError: a view is too stale and declares `refuse`.
     """
     if not limits:
         return ()
     views = []
     for table, declared in limits.items():
         moment = as_of.get(table)
-        for one in declared:
-            if moment is not None and t - moment <= duration(one.at_most):
+        for limit in declared:
+            if moment is not None and t - moment <= duration(limit.at_most):
                 continue
-            if one.then == "refuse":
+            if limit.then == "refuse":
                 age = "ever" if moment is None else duration_text(t - moment)
                 raise StaleError(
-                    f"view {one.view} is stale: table {table} was last applied {age} before t",
+                    f"view {limit.view} is stale: table {table} was last applied {age} before t",
                     where="online store",
                     fix="headrace online sync, or a greater age in the pipeline's max_staleness",
                 )
-            views.append(one.view)
+            views.append(limit.view)
     return tuple(views)

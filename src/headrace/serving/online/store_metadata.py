@@ -1,4 +1,4 @@
-"""What a store says of itself: how far each table is applied, and what has been dropped."""
+"""Metadata in a store: the applied part of each table, and the horizon of pruned history."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,29 +17,29 @@ _LAYOUT = b"m:layout"
 
 @dataclass(frozen=True)
 class Horizon:
-    """Versions of no use after `retained` are gone; keys are known `lateness` longer."""
+    """Pruned history: versions useless after `retained`; keys stay indexed `lateness` longer."""
 
     retained: int
     lateness: int
 
     def too_late(self, rows: Ints) -> Bools:
-        """Rows whose key may have been known, and forgotten since."""
+        """Return a mask of rows whose key may have been in the index and pruned since."""
         late: Bools = rows[:, COMMIT] + self.lateness <= self.retained
         return late
 
     def forgotten(self, joins: list[JoinLayout], rows: Ints) -> Bools:
-        """Rows that are of no use any more, and older than the lateness bound."""
-        gone = rows[:, DEAD] != 0
+        """Return a mask of useless rows that are older than the lateness bound."""
+        expired = rows[:, DEAD] != 0
         if all(join.reach is not None for join in joins):
             reach = max(join.reach or 0 for join in joins)
-            gone = gone | (rows[:, ROW_E] + reach + 1 <= self.retained)
-        forgotten: Bools = gone & self.too_late(rows)
+            expired = expired | (rows[:, ROW_E] + reach + 1 <= self.retained)
+        forgotten: Bools = expired & self.too_late(rows)
         return forgotten
 
 
 @dataclass(frozen=True)
-class About:
-    """`snapshots`: what is applied; `as_of`: when the store last held all that was published."""
+class StoreMetadata:
+    """Applied snapshots by table, and `as_of`, when the store last had everything published."""
 
     snapshots: dict[str, int]
     as_of: dict[str, int | None]
@@ -50,12 +50,14 @@ def frontier_key(table: str) -> bytes:
     return b"m:frontier:" + table.encode() + b"|"
 
 
-def raw_about(reader: Reader, tables: Sequence[str]) -> list[bytes | None]:
+def raw_metadata(reader: Reader, tables: Sequence[str]) -> list[bytes | None]:
     return reader.get_many([_HORIZON, _LAYOUT, *map(frontier_key, tables)])
 
 
-def parsed_about(layout: Layout, tables: Sequence[str], raw: Sequence[bytes | None]) -> About:
-    """What `raw_about` has read.
+def parsed_metadata(
+    layout: Layout, tables: Sequence[str], raw: Sequence[bytes | None]
+) -> StoreMetadata:
+    """Parse the metadata that `raw_metadata` has read.
 
     Raises:
         StateError: a table was never applied, or the store is of another layout.
@@ -63,26 +65,26 @@ def parsed_about(layout: Layout, tables: Sequence[str], raw: Sequence[bytes | No
     horizon, mark, *frontiers = raw
     if mark is not None or any(frontiers):
         _expect_layout(layout, mark)
-    missing = [table for table, one in zip(tables, frontiers, strict=True) if one is None]
+    missing = [table for table, frontier in zip(tables, frontiers, strict=True) if frontier is None]
     if missing:
         raise StateError(
             f"nothing of {', '.join(missing)} is in the store yet",
             where="online store",
             fix="headrace online sync",
         )
-    found = {t: json.loads(one or b"") for t, one in zip(tables, frontiers, strict=True)}
-    return About(
-        {table: one.get("snapshot_id") for table, one in found.items()},
-        {table: one.get("as_of") for table, one in found.items()},
+    parsed = {t: json.loads(frontier or b"") for t, frontier in zip(tables, frontiers, strict=True)}
+    return StoreMetadata(
+        {table: frontier.get("snapshot_id") for table, frontier in parsed.items()},
+        {table: frontier.get("as_of") for table, frontier in parsed.items()},
         None if horizon is None else Horizon(**json.loads(horizon)),
     )
 
 
 def claim_layout(writer: Writer, layout: Layout) -> None:
-    """Let the store say of which layout it is, before it says that it holds anything.
+    """Write the layout's mark into an empty store, or check the existing one.
 
     Raises:
-        StateError: it is of another, or does not say of which.
+        StateError: the store is of another layout, or has content without a mark.
     """
     mark = writer.get(_LAYOUT)
     if mark is None:
@@ -110,7 +112,7 @@ def files_key(table: str) -> bytes:
 
 
 def write_frontier(writer: Writer, table: str, frontier: Mapping[str, object]) -> None:
-    """`snapshot_id`, `as_of`, and `files`, the names of all that is applied."""
+    """Write `snapshot_id`, `as_of`, and `files`, the names of all applied files."""
     small = {name: value for name, value in frontier.items() if name != "files"}
     writer.put_many([(frontier_key(table), canonical_json(small))])
     if "files" in frontier:
@@ -118,7 +120,7 @@ def write_frontier(writer: Writer, table: str, frontier: Mapping[str, object]) -
 
 
 def write_files(writer: Writer, table: str, files: object) -> None:
-    """Names of all that is applied; without a frontier, of a table that is not yet whole."""
+    """Write the names of all applied files; without a frontier, the table is incomplete."""
     writer.put_many([(files_key(table), canonical_json(files))])
 
 
@@ -127,13 +129,13 @@ def read_files(reader: Reader, table: str) -> list[str]:
 
 
 def holds_files(reader: Reader, table: str, files: Sequence[str]) -> bool:
-    """Whether these and no other names were written, be it none at all."""
+    """Return True if exactly these names were written, even if there are none."""
     return reader.get(files_key(table)) == canonical_json(files)
 
 
 def read_frontier(reader: Reader, table: str) -> dict[str, Any] | None:
-    found = reader.get(frontier_key(table))
-    return None if found is None else dict(json.loads(found))
+    blob = reader.get(frontier_key(table))
+    return None if blob is None else dict(json.loads(blob))
 
 
 def write_horizon(writer: Writer, horizon: Horizon) -> None:
@@ -141,5 +143,5 @@ def write_horizon(writer: Writer, horizon: Horizon) -> None:
 
 
 def read_horizon(reader: Reader) -> Horizon | None:
-    found = reader.get(_HORIZON)
-    return None if found is None else Horizon(**json.loads(found))
+    blob = reader.get(_HORIZON)
+    return None if blob is None else Horizon(**json.loads(blob))

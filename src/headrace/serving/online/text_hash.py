@@ -6,7 +6,7 @@ from functools import lru_cache
 
 @lru_cache(maxsize=1 << 18)
 def text_code(text: str) -> int:
-    """The code of a text, wherever it stands."""
+    """Return the code of a text."""
     return code_of(text.encode())
 
 
@@ -15,5 +15,5 @@ def code_of(text: bytes) -> int:
 
 
 def text_key(code: int) -> bytes:
-    """Where a store keeps the text of a code."""
+    """Return the key under which a store has the text of a code."""
     return b"t" + code.to_bytes(8, "big", signed=True)

@@ -1,4 +1,4 @@
-"""The versions of one primary key: which there are, in what order, and until when each is seen."""
+"""Versions of one primary key: their set, their order, and the end of each one's visibility."""
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +8,7 @@ from headrace.features.kernel.row_content import Cell, content_bytes
 from headrace.serving.online.layout import (
     COMMIT,
     DEAD,
-    KNOWN,
+    KNOWN_AT,
     ROW_E,
     ROW_FLAGS,
     ROW_SEQ,
@@ -19,7 +19,7 @@ from headrace.serving.online.text_hash import text_key
 
 
 def seen_until(versions: Ints) -> Ints:
-    """For versions in order: when a greater one becomes visible, NEVER for the last."""
+    """Return, for versions in order, when a greater one becomes visible; NEVER for the last."""
     until = np.full(len(versions), NEVER, dtype=np.int64)
     until[:-1] = np.minimum.accumulate(versions[:0:-1, COMMIT])[::-1]
     return until
@@ -28,25 +28,25 @@ def seen_until(versions: Ints) -> Ints:
 def merged(
     reader: Reader, form: TableLayout, blob: bytes | None, fresh: Ints
 ) -> tuple[Ints, Ints | None]:
-    """The stored versions of a key, and those with `fresh` rows among them; None if nothing is new.
+    """Return a key's stored versions, and the same with `fresh` rows added; None if none is new.
 
-    A row that comes again keeps the moment at which it was first usable.
+    A row that arrives twice keeps the moment at which it was first usable.
     """
     old = np.frombuffer(blob or b"", np.int64).reshape(-1, form.width)
-    found: dict[bytes, Ints] = {}
+    earliest: dict[bytes, Ints] = {}
     for row in (*old, *fresh):
-        same = row.copy()
-        same[COMMIT] = 0
-        name = same.tobytes()
-        if name not in found or found[name][COMMIT] > row[COMMIT]:
-            found[name] = row
-    versions = _ordered(reader, form, list(found.values()))
+        normalised = row.copy()
+        normalised[COMMIT] = 0
+        name = normalised.tobytes()
+        if name not in earliest or earliest[name][COMMIT] > row[COMMIT]:
+            earliest[name] = row
+    versions = _ordered(reader, form, list(earliest.values()))
     return old, None if versions.tobytes() == blob else versions
 
 
 def _ordered(reader: Reader, form: TableLayout, rows: list[Ints]) -> Ints:
-    """Rule 5: by (known_at, sequence, content)."""
-    marks = [(int(row[KNOWN]), int(row[ROW_SEQ])) for row in rows]
+    """Sort by (known_at, sequence, content): rule 5."""
+    marks = [(int(row[KNOWN_AT]), int(row[ROW_SEQ])) for row in rows]
     if len(set(marks)) == len(marks):
         order = sorted(range(len(rows)), key=marks.__getitem__)
     else:
@@ -56,13 +56,13 @@ def _ordered(reader: Reader, form: TableLayout, rows: list[Ints]) -> Ints:
 
 
 def content_of(reader: Reader, form: TableLayout, row: Ints) -> bytes:
-    """The bytes that settle a tie (rule 6)."""
+    """Return the bytes that break a tie (rule 6)."""
     cells = {name: cell(reader, form, row, name) for name in form.columns}
     return content_bytes({**cells, "event_time": int(row[ROW_E]), "_deleted": bool(row[DEAD])})
 
 
 def cell(reader: Reader, form: TableLayout, row: Ints, column: str) -> Cell:
-    """A stored value; times as int microseconds, scaled numbers as integers."""
+    """Return a stored value; times as int microseconds, scaled numbers as integers."""
     word, mask = form.flag(column)
     if not int(row[ROW_FLAGS + word]) & mask:
         return None

@@ -11,7 +11,7 @@ from headrace.serving.online.text_hash import text_code, text_key
 
 
 def best_answerer() -> Answerer:
-    """The compiled kernel where numba is installed, plain Python elsewhere."""
+    """Return the compiled kernel if numba is installed, else the one in plain Python."""
     from headrace.serving.online.kernel.answers import Compiled
     from headrace.serving.online.kernel.plain import Plain
 
@@ -28,35 +28,35 @@ def values(
     rows: Sequence[Mapping[str, Cell]],
     moments: Sequence[int],
 ) -> list[dict[str, Cell]]:
-    """Outputs of feature views and lookups for each row at its moment; times as int microseconds.
+    """Return the outputs of feature views and lookups for each row; times as int microseconds.
 
-    The store is looked at once or twice for each join, however many rows there are. A row is one of
-    the spine as its table stores it: scaled numbers and times as integers, microseconds UTC.
+    The store is read once or twice for each join, however many rows there are. Rows are spine rows
+    as their table stores them: scaled numbers and times as integers, microseconds UTC.
     """
-    found: list[dict[str, Cell]] = [{} for _ in rows]
+    outputs: list[dict[str, Cell]] = [{} for _ in rows]
     for call in layout.calls:
-        asked, entities, at = found, [entity_bytes(call, row) for row in rows], moments
+        targets, entities, at = outputs, [entity_bytes(call, row) for row in rows], moments
         if None in entities:
-            whole = [i for i, entity in enumerate(entities) if entity is not None]
-            for one, entity in zip(found, entities, strict=True):
+            complete = [i for i, entity in enumerate(entities) if entity is not None]
+            for output, entity in zip(outputs, entities, strict=True):
                 if entity is None:
-                    one.update(dict.fromkeys(call.names))
-            asked, at = [found[i] for i in whole], [moments[i] for i in whole]
-        known = [entity for entity in entities if entity is not None]
-        answers = answerer(reader, call, known, at)
+                    output.update(dict.fromkeys(call.names))
+            targets, at = [outputs[i] for i in complete], [moments[i] for i in complete]
+        present = [entity for entity in entities if entity is not None]
+        answers = answerer(reader, call, present, at)
         if call.texts or call.bools:
-            answers = _told(reader, call, answers)
-        for one, answer in zip(asked, answers, strict=True):
-            one.update(zip(call.names, answer, strict=True))
-    return found
+            answers = _decoded(reader, call, answers)
+        for output, answer in zip(targets, answers, strict=True):
+            output.update(zip(call.names, answer, strict=True))
+    return outputs
 
 
-def _told(reader: Reader, call: Call, answers: Sequence[Row]) -> list[Row]:
-    """The answers with texts for their codes, and booleans."""
+def _decoded(reader: Reader, call: Call, answers: Sequence[Row]) -> list[Row]:
+    """Return the answers with texts instead of codes, and booleans."""
     codes = {answer[place] for answer in answers for place in call.texts} - {None}
     keys = [text_key(code) for code in codes]
     texts = dict(zip(codes, reader.get_many(keys), strict=True))
-    found: list[Row] = []
+    rows: list[Row] = []
     for answer in answers:
         row = list(answer)
         for place in call.texts:
@@ -66,12 +66,12 @@ def _told(reader: Reader, call: Call, answers: Sequence[Row]) -> list[Row]:
         for place in call.bools:
             if row[place] is not None:
                 row[place] = bool(row[place])
-        found.append(row)
-    return found
+        rows.append(row)
+    return rows
 
 
 def entity_bytes(call: Call, row: Mapping[str, Cell]) -> bytes | None:
-    """The entity that a spine row names, as a store's keys have it; None if a part is null."""
+    """Return the entity of a spine row as in a store's keys; None if a part is null."""
     parts = []
     for name in call.spine_entity:
         value = row[name]

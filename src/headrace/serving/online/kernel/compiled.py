@@ -1,13 +1,12 @@
 # ruff: noqa: C901, PLR0912, PLR0915, PLR0917, PLR1714, PLR1716, SIM109 - loops for the compiler
-"""The kernel for many entities, compiled: the leaves a question needs, and the answers from them.
+"""Compiled kernel for many entities: the leaves that an answer needs, and the answers from them.
 
-What was read of a store is arrays of words: blobs, one after the other, as `edges` says. There are
-the roots, one for each entity (a leaf, a directory, or nothing), and the leaves that directories
-name, in the order of the entities.
+Data of a store are arrays of words: concatenated blobs, with their bounds in `edges`. There are the
+roots, one for each entity (a leaf, a directory, or nothing), and the leaves that directories name,
+in the order of the entities.
 
-Integers only until the last division, as in `headrace.features.kernel.rounding`. Where a product
-might
-leave int64, the exact parts are handed back and Python finishes them.
+All numbers are integers until the last division, as in `headrace.features.kernel.rounding`. If a
+product might exceed int64, the exact parts are returned and Python finishes them.
 """
 
 from typing import Any, TypeAlias
@@ -24,10 +23,10 @@ _E, _K, _X, _FLAGS = 0, 2, 3, 4
 _START, _LEVEL, _COUNT, _FIRST, _LAST, _BOUND, _TILE = 0, 1, 2, 3, 4, 5, 6
 _ROWS, _SUM, _MEAN, _STD, _MIN, _MAX, _FIRST_OF, _LAST_OF, _DISTINCT, _STATE = range(10)
 _OP, _A, _B, _VALUE, _IS_FLOAT, _WORD1, _MASK1, _WORD2, _MASK2, _SCALE = range(10)
-_N, _S1, _S2, _LEAST, _MOST, _AGE, _VALID_WORD, _VALID_MASK, _LEADER, _LIMIT = range(10, 20)
+_N, _S1, _S2, _MIN_STAT, _MAX_STAT, _AGE, _VALID_WORD, _VALID_MASK, _LEADER, _LIMIT = range(10, 20)
 _EVER = -(2**63)
 _HALF = 2**31
-NOTHING, DONE, EXACT, NULL = 0, 1, 2, 3
+DEFAULT, COMPUTED, EXACT, NULL = 0, 1, 2, 3
 PARTS = 6  # n, S1, and the words of S2
 
 
@@ -40,7 +39,7 @@ def _window(line: Ints, t: int) -> tuple[int, int]:
 
 @njit(cache=True, nogil=True)
 def _lower(times: Ints, moment: int) -> int:
-    """How many of the ascending times are below the moment."""
+    """Count the ascending times below the moment."""
     low, high = 0, times.shape[0]
     while low < high:
         middle = (low + high) >> 1
@@ -74,18 +73,18 @@ def _needed(lines: Ints, program: Ints, t: int, read: Bools) -> None:
             for j in range(begin, end):
                 if count[j] == 0:
                     continue
-                whole = bound[j] <= t and first[j] >= lo and last[j] < hi
-                read[j] = read[j] or not whole or n[j] > 0
-                if whole and n[j] > 0:
+                covered = bound[j] <= t and first[j] >= lo and last[j] < hi
+                read[j] = read[j] or not covered or n[j] > 0
+                if covered and n[j] > 0:
                     break
             continue
         if op == _LAST_OF or op == _STATE:
             for j in range(end - 1, begin - 1, -1):
                 if count[j] == 0:
                     continue
-                whole = bound[j] <= t and first[j] >= lo and last[j] < hi
-                read[j] = read[j] or not whole or n[j] > 0
-                if whole and n[j] > 0:
+                covered = bound[j] <= t and first[j] >= lo and last[j] < hi
+                read[j] = read[j] or not covered or n[j] > 0
+                if covered and n[j] > 0:
                     break
             continue
         for j in range(begin, end):
@@ -95,17 +94,16 @@ def _needed(lines: Ints, program: Ints, t: int, read: Bools) -> None:
 
 @njit(cache=True, nogil=True)
 def needed(words: Ints, edges: Ints, program: Ints, moments: Ints) -> tuple[Bools, Ints, Ints]:
-    """Which leaves of the entities' directories must be read.
+    """Find the leaves of the entities' directories that must be read.
 
     Args:
         words: the roots.
-        edges: int64[entities + 1], where each root begins.
+        edges: int64[entities + 1], the start of each root.
         program: int64[features, WIDTH].
         moments: int64[entities], the prediction times.
 
     Returns:
-        bool[leaves] over all directories; then, for each leaf to read, the entity it is of, and
-        where it starts.
+        bool[leaves] over all directories; then, for each leaf to read, its entity and its start.
     """
     total = 0
     for i in range(moments.shape[0]):
@@ -113,25 +111,25 @@ def needed(words: Ints, edges: Ints, program: Ints, moments: Ints) -> tuple[Bool
             total += (edges[i + 1] - edges[i] - 1) // -words[edges[i]]
     read = np.zeros(total, dtype=np.bool_)
     owners, starts = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
-    done, size = 0, 0
+    offset, size = 0, 0
     for i in range(moments.shape[0]):
         root = edges[i]
         if edges[i + 1] == root or words[root] >= 0:
             continue
         lines = words[root + 1 : edges[i + 1]].reshape((-words[root], -1))
-        mine = read[done : done + lines.shape[1]]
-        _needed(lines, program, moments[i], mine)
+        marks = read[offset : offset + lines.shape[1]]
+        _needed(lines, program, moments[i], marks)
         for j in range(lines.shape[1]):
-            if mine[j]:
+            if marks[j]:
                 owners[size], starts[size] = i, lines[_START, j]
                 size += 1
-        done += lines.shape[1]
+        offset += lines.shape[1]
     return read, owners[:size], starts[:size]
 
 
 @njit(cache=True, nogil=True)
-def _chosen(words: Ints, record: int, line: Ints) -> bool:
-    """Whether filter and column let the record pass that begins at this word."""
+def _passes(words: Ints, record: int, line: Ints) -> bool:
+    """Return True if the record at this word passes the filter and has the column."""
     flags = record + _FLAGS
     return bool(
         (words[flags + line[_WORD1]] & line[_MASK1]) == line[_MASK1]
@@ -141,7 +139,7 @@ def _chosen(words: Ints, record: int, line: Ints) -> bool:
 
 @njit(cache=True, nogil=True)
 def _from(words: Ints, records: Ints, moment: int) -> int:
-    """How many of the records, ascending in event time, are before the moment."""
+    """Count the records, ascending in event time, before the moment."""
     low, high = 0, records.shape[0]
     while low < high:
         middle = (low + high) >> 1
@@ -154,21 +152,21 @@ def _from(words: Ints, records: Ints, moment: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _visible(words: Ints, edges: Ints, first: int, end: int, t: int) -> Ints:
-    """Where the records of the leaves [first, end) begin that are visible at t, in event order."""
-    most = 0
+    """Return the places of records of the leaves [first, end) visible at t, in event order."""
+    capacity = 0
     for leaf in range(first, end):
         if edges[leaf + 1] > edges[leaf]:
-            most += (edges[leaf + 1] - edges[leaf] - 1) // words[edges[leaf]]
-    found = np.empty(most, dtype=np.int64)
+            capacity += (edges[leaf + 1] - edges[leaf] - 1) // words[edges[leaf]]
+    records = np.empty(capacity, dtype=np.int64)
     size = 0
     for leaf in range(first, end):
         if edges[leaf + 1] == edges[leaf]:
             continue
         for record in range(edges[leaf] + 1, edges[leaf + 1], words[edges[leaf]]):
             if words[record + _K] <= t and t < words[record + _X]:
-                found[size] = record
+                records[size] = record
                 size += 1
-    return found[:size]
+    return records[:size]
 
 
 @njit(cache=True, nogil=True)
@@ -186,56 +184,56 @@ def _square(q: int, squares: Ints) -> None:
 
 @njit(cache=True, nogil=True)
 def _power(scale: int) -> int:
-    found = 1
+    power = 1
     for _ in range(scale):
-        found *= 10
-    return found
+        power *= 10
+    return power
 
 
 @njit(cache=True, nogil=True)
-def _fits(one: int, other: int) -> bool:
-    """Whether the product of two numbers of zero or more surely fits int64."""
-    return float(one) * float(other) < 9.0e18
+def _fits(first: int, second: int) -> bool:
+    """Return True if the product of two non-negative numbers certainly fits int64."""
+    return float(first) * float(second) < 9.0e18
 
 
 @njit(cache=True, nogil=True)
 def _distinct(words: Ints, records: Ints, line: Ints) -> int:
-    found = np.empty(records.shape[0], dtype=np.int64)
+    values = np.empty(records.shape[0], dtype=np.int64)
     size = 0
     for record in records:
-        if _chosen(words, record, line):
-            found[size] = words[record + line[_VALUE]]
+        if _passes(words, record, line):
+            values[size] = words[record + line[_VALUE]]
             size += 1
-    found = np.sort(found[:size])
+    values = np.sort(values[:size])
     different = 0
     for i in range(size):
-        if i == 0 or found[i] != found[i - 1]:
+        if i == 0 or values[i] != values[i - 1]:
             different += 1
     return different
 
 
 @njit(cache=True, nogil=True)
 def _winner(words: Ints, records: Ints, line: Ints) -> int:
-    """The first or last record that passes; -1 where none does."""
+    """Return the first or last record that passes; -1 if none does."""
     count = records.shape[0]
     for i in range(count):
         record = records[i] if line[_OP] == _FIRST_OF else records[count - 1 - i]
-        if _chosen(words, record, line):
+        if _passes(words, record, line):
             return int(record)
     return -1
 
 
 @njit(cache=True, nogil=True)
-def _gather(words: Ints, records: Ints, line: Ints, whole: Ints, real: Floats) -> None:
-    """Add up the records: n, sum, least, most and squares in `whole`, extremes in `real`."""
+def _gather(words: Ints, records: Ints, line: Ints, integers: Ints, real: Floats) -> None:
+    """Add records: n, sum, minimum, maximum, squares in `integers`, float extremes in `real`."""
     column = line[_VALUE]
-    extremes, squares = line[_LEAST] >= 0 or line[_MOST] >= 0, line[_S2] >= 0
+    extremes, squares = line[_MIN_STAT] >= 0 or line[_MAX_STAT] >= 0, line[_S2] >= 0
     plain = line[_S1] < 0 and not extremes
     floats = words.view(np.float64)
-    n, total, least, most = np.int64(0), np.int64(0), whole[2], whole[3]
+    n, total, minimum, maximum = np.int64(0), np.int64(0), integers[2], integers[3]
     low, high = real[0], real[1]
     for record in records:
-        if not _chosen(words, record, line):
+        if not _passes(words, record, line):
             continue
         n += 1
         if plain:
@@ -247,42 +245,44 @@ def _gather(words: Ints, records: Ints, line: Ints, whole: Ints, real: Floats) -
         q = words[record + column]
         total += q
         if extremes:
-            least, most = min(least, q), max(most, q)
+            minimum, maximum = min(minimum, q), max(maximum, q)
         if squares:
-            _square(q, whole[4:])
-    whole[0] += n
-    whole[1] += total
-    whole[2], whole[3], real[0], real[1] = least, most, low, high
+            _square(q, integers[4:])
+    integers[0] += n
+    integers[1] += total
+    integers[2], integers[3], real[0], real[1] = minimum, maximum, low, high
 
 
 @njit(cache=True, nogil=True)
-def _gather_tiles(lines: Ints, read: Bools, line: Ints, t: int, whole: Ints, real: Floats) -> None:
+def _gather_tiles(
+    lines: Ints, read: Bools, line: Ints, t: int, integers: Ints, real: Floats
+) -> None:
     """Add the tiles of the leaves inside the window that were not read."""
     lo, hi = _window(line, t)
     floats = lines.view(np.float64)
     for j in range(_lower(lines[_LAST], lo), _lower(lines[_FIRST], hi)):
         if read[j] or lines[_COUNT, j] == 0:
             continue
-        whole[0] += lines[_TILE + line[_N], j]
+        integers[0] += lines[_TILE + line[_N], j]
         if line[_S1] >= 0:
-            whole[1] += lines[_TILE + line[_S1], j]
+            integers[1] += lines[_TILE + line[_S1], j]
         if line[_S2] >= 0:
             for w in range(4):
-                whole[4 + w] += lines[_TILE + line[_S2] + w, j]
-        if line[_LEAST] >= 0:
+                integers[4 + w] += lines[_TILE + line[_S2] + w, j]
+        if line[_MIN_STAT] >= 0:
             if line[_IS_FLOAT] != 0:
-                real[0] = min(real[0], floats[_TILE + line[_LEAST], j])
+                real[0] = min(real[0], floats[_TILE + line[_MIN_STAT], j])
             else:
-                whole[2] = min(whole[2], lines[_TILE + line[_LEAST], j])
-        if line[_MOST] >= 0:
+                integers[2] = min(integers[2], lines[_TILE + line[_MIN_STAT], j])
+        if line[_MAX_STAT] >= 0:
             if line[_IS_FLOAT] != 0:
-                real[1] = max(real[1], floats[_TILE + line[_MOST], j])
+                real[1] = max(real[1], floats[_TILE + line[_MAX_STAT], j])
             else:
-                whole[3] = max(whole[3], lines[_TILE + line[_MOST], j])
+                integers[3] = max(integers[3], lines[_TILE + line[_MAX_STAT], j])
 
 
 @njit(cache=True, nogil=True)
-def _one(
+def _entity_features(
     words: Ints,
     records: Ints,
     lines: Ints,
@@ -296,7 +296,7 @@ def _one(
     wholes: Ints,
     ends: Floats,
 ) -> None:
-    """Every feature of the program at t, for one entity; `wholes` and `ends` are room to work."""
+    """Compute every feature at t for one entity; `wholes` and `ends` are scratch space."""
     floats = words.view(np.float64)
     for f in range(program.shape[0]):
         line = program[f]
@@ -315,7 +315,7 @@ def _one(
             continue
         if op == _DISTINCT:
             numbers[f] = _distinct(words, inside, line)
-            state[f] = DONE
+            state[f] = COMPUTED
             continue
         if op >= _FIRST_OF:
             winner = _winner(words, inside, line)
@@ -326,7 +326,7 @@ def _one(
             if not words[winner + _FLAGS + line[_VALID_WORD]] & line[_VALID_MASK]:
                 state[f] = NULL
                 continue
-            state[f] = DONE
+            state[f] = COMPUTED
             if is_float:
                 reals[f] = floats[winner + column]
             elif scale >= 0:
@@ -334,27 +334,27 @@ def _one(
             else:
                 numbers[f] = words[winner + column]
             continue
-        whole, real = wholes[leader], ends[leader]
+        integers, real = wholes[leader], ends[leader]
         if leader == f:
-            whole[:] = 0
-            whole[2], whole[3] = 2**63 - 1, _EVER
+            integers[:] = 0
+            integers[2], integers[3] = 2**63 - 1, _EVER
             real[0], real[1] = np.inf, -np.inf
-            _gather(words, inside, line, whole, real)
+            _gather(words, inside, line, integers, real)
             if lines.shape[1]:
-                _gather_tiles(lines, read, line, t, whole, real)
-        n, total = whole[0], whole[1]
+                _gather_tiles(lines, read, line, t, integers, real)
+        n, total = integers[0], integers[1]
         if op == _ROWS:
             numbers[f] = n
-            state[f] = DONE
+            state[f] = COMPUTED
             continue
         if n == 0 or (op == _STD and n == 1):
             continue
-        state[f] = DONE
+        state[f] = COMPUTED
         if op == _MIN or op == _MAX:
             if is_float:
                 reals[f] = real[0] if op == _MIN else real[1]
             else:
-                total = whole[2] if op == _MIN else whole[3]
+                total = integers[2] if op == _MIN else integers[3]
         if op != _MEAN and op != _STD:
             if not is_float:
                 if scale >= 0:
@@ -370,7 +370,7 @@ def _one(
             else:
                 state[f] = EXACT
             continue
-        squares = whole[4:]
+        squares = integers[4:]
         parts[f, 2:] = squares
         square = squares[0] + (squares[1] << 32)
         small = squares[2] == 0 and squares[3] == 0 and squares[1] < _HALF - 1
@@ -387,7 +387,7 @@ def _one(
 def answer(
     words: Ints,
     edges: Ints,
-    named: Ints,
+    leaves: Ints,
     ends: Ints,
     read: Bools,
     program: Ints,
@@ -397,44 +397,44 @@ def answer(
     reals: Floats,
     parts: Ints,
 ) -> None:
-    """Every feature of the program for each entity, at its moment.
+    """Compute every feature of the program for each entity, at its moment.
 
     Args:
         words: the roots.
-        edges: int64[entities + 1], where each root begins.
-        named: the leaves of directories.
-        ends: int64[leaves + 1], where each begins.
-        read: bool[leaves], as `needed` has it; empty where there is no directory.
+        edges: int64[entities + 1], the start of each root.
+        leaves: the leaves of directories.
+        ends: int64[leaves + 1], the start of each leaf.
+        read: bool[leaves], as from `needed`; empty if there is no directory.
         program: int64[features, WIDTH].
         moments: int64[entities], the prediction times.
-        state: uint8[entities, features], of zeros: becomes NOTHING (the default stands), DONE,
-            EXACT, or NULL (which stays: a null in the winner, or a window with too many events).
-        numbers: int64[entities, features], where integers, times and texts (by code) go.
-        reals: float64[entities, features].
-        parts: int64[entities, features, PARTS], filled where the state is EXACT.
+        state: uint8[entities, features], zeros; set to DEFAULT (the default applies), COMPUTED,
+            EXACT, or NULL (final: a null in the winner, or a window with too many events).
+        numbers: int64[entities, features], output of integers, times and texts (by code).
+        reals: float64[entities, features], output of floats.
+        parts: int64[entities, features, PARTS], output of exact parts if the state is EXACT.
     """
     features = program.shape[0]
     wholes = np.empty((features, 8), dtype=np.int64)
     extremes = np.empty((features, 2), dtype=np.float64)
     none = words[:0].reshape((_TILE, 0))
-    done, leaf = 0, 0
+    offset, leaf = 0, 0
     for i in range(moments.shape[0]):
         root, t = edges[i], moments[i]
         if edges[i + 1] == root:
             continue
-        lines, mine, source = none, read[:0], words
+        lines, marks, source = none, read[:0], words
         if words[root] < 0:
             lines = words[root + 1 : edges[i + 1]].reshape((-words[root], -1))
-            mine = read[done : done + lines.shape[1]]
-            done += lines.shape[1]
+            marks = read[offset : offset + lines.shape[1]]
+            offset += lines.shape[1]
             first = leaf
-            for j in range(mine.shape[0]):
-                leaf += mine[j]
-            source = named
-            found = _visible(named, ends, first, leaf, t)
+            for j in range(marks.shape[0]):
+                leaf += marks[j]
+            source = leaves
+            records = _visible(leaves, ends, first, leaf, t)
         else:
-            found = _visible(words, edges, i, i + 1, t)
-        _one(
-            source, found, lines, mine, program, t, state[i], numbers[i], reals[i], parts[i],
+            records = _visible(words, edges, i, i + 1, t)
+        _entity_features(
+            source, records, lines, marks, program, t, state[i], numbers[i], reals[i], parts[i],
             wholes, extremes,
         )  # fmt: skip

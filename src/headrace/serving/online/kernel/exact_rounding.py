@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 
 def mean(n: int, total: int, scale: int) -> float:
-    """fl(S1) / fl(n 10^d)."""
+    """Return fl(S1) / fl(n 10^d)."""
     return float(total) / float(n * 10**scale)
 
 
 def std(n: int, total: int, squares: Sequence[int], scale: int) -> float:
-    """sqrt(fl(n S2 - S1^2) / fl(n (n-1) 10^2d)); `squares` are words of 32 bits, least first."""
+    """Return sqrt(fl(n S2 - S1^2) / fl(n (n-1) 10^2d)); `squares` has 32-bit words, least first."""
     s2 = sum(word << 32 * i for i, word in enumerate(squares))
     spread = n * s2 - total * total
     return math.sqrt(float(spread) / float(n * (n - 1) * 10 ** (2 * scale)))

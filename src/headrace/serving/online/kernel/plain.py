@@ -1,6 +1,6 @@
-"""The kernel for one entity in plain Python: the reference of the compiled one, and its fallback.
+"""Kernel in plain Python: the reference of the compiled one, and its fallback.
 
-It reads every leaf and uses no tile.
+It reads every leaf and uses no tiles.
 """
 
 import struct
@@ -34,13 +34,13 @@ from headrace.serving.online.layout import (
 )
 from headrace.serving.online.stores.port import Reader
 
-NOTHING = object()
+DEFAULT = object()
 _NAMES = {number: name for name, number in reversed(OPS.items())}
 Record = list[int]
 
 
 class Plain:
-    """By Python. The same answers as the compiled kernel, in milliseconds."""
+    """Answerer in Python, with the answers of the compiled kernel, in milliseconds."""
 
     def __call__(
         self, reader: Reader, call: Call, entities: Sequence[bytes], moments: Sequence[int]
@@ -52,7 +52,7 @@ class Plain:
 
 
 def _records(reader: Reader, root: bytes) -> list[Record]:
-    """All of an entity, in event order."""
+    """Return all records of an entity, in event order."""
     blob = reader.get(root)
     if blob is None:
         return []
@@ -64,53 +64,53 @@ def _records(reader: Reader, root: bytes) -> list[Record]:
 
 
 def _leaf(blob: bytes) -> list[Record]:
-    found: list[Record] = entity_records.read_leaf(blob).tolist()
-    return found
+    records: list[Record] = entity_records.read_leaf(blob).tolist()
+    return records
 
 
 def _answer(call: Call, records: list[Record], t: int) -> Row:
     if not records:
         return call.empty
-    seen = [record for record in records if record[K] <= t < record[X]]
-    found = [_feature(line, seen, t) for line in call.program.tolist()]
+    visible = [record for record in records if record[K] <= t < record[X]]
+    values = [_feature(line, visible, t) for line in call.program.tolist()]
     return [
-        default if value is NOTHING else value
-        for value, default in zip(found, call.empty, strict=True)
+        default if value is DEFAULT else value
+        for value, default in zip(values, call.empty, strict=True)
     ]
 
 
-def _feature(line: list[int], seen: list[Record], t: int) -> Any:  # noqa: ANN401 - any value
+def _feature(line: list[int], visible: list[Record], t: int) -> Any:  # noqa: ANN401 - any value
     name = _NAMES[line[OP]]
     if name == "state":
-        inside = [record for record in seen if record[E] <= t]
+        inside = [record for record in visible if record[E] <= t]
     else:
-        inside = [record for record in seen if t + line[A] <= record[E] < t + line[B]]
+        inside = [record for record in visible if t + line[A] <= record[E] < t + line[B]]
         if len(inside) > line[LIMIT]:  # rule 16: null, whatever the default
             return None
-    kept = [record for record in inside if _passes(record, line)]
+    passing = [record for record in inside if _passes(record, line)]
     if name in {"first", "last", "state"}:
-        return _single(line, kept, t, first=name == "first")
+        return _single(line, passing, t, first=name == "first")
     if name == "rows":
-        return len(kept)
-    values = [_value(record[line[VALUE]], line) for record in kept]
+        return len(passing)
+    values = [_value(record[line[VALUE]], line) for record in passing]
     return _COMPUTE[name](values, line[SCALE])
 
 
 def _passes(record: Record, line: list[int]) -> bool:
-    chosen = ((line[WORD1], line[MASK1]), (line[WORD2], line[MASK2]))
-    return all(record[FLAGS + word] & mask == mask for word, mask in chosen)
+    filters = ((line[WORD1], line[MASK1]), (line[WORD2], line[MASK2]))
+    return all(record[FLAGS + word] & mask == mask for word, mask in filters)
 
 
 def _value(word: int, line: list[int]) -> Any:  # noqa: ANN401 - int or float
     return struct.unpack("<d", struct.pack("<q", word))[0] if line[IS_FLOAT] else word
 
 
-def _single(line: list[int], kept: list[Record], t: int, *, first: bool) -> Any:  # noqa: ANN401
-    if not kept:
-        return NOTHING
-    winner = kept[0 if first else -1]
+def _single(line: list[int], passing: list[Record], t: int, *, first: bool) -> Any:  # noqa: ANN401
+    if not passing:
+        return DEFAULT
+    winner = passing[0 if first else -1]
     if _NAMES[line[OP]] == "state" and 0 <= line[AGE] < t - winner[E]:
-        return NOTHING
+        return DEFAULT
     if not winner[FLAGS + line[VALID_WORD]] & line[VALID_MASK]:
         return None
     return _in_unit(_value(winner[line[VALUE]], line), line[SCALE])
@@ -122,16 +122,16 @@ def _in_unit(value: Any, scale: int) -> Any:  # noqa: ANN401 - int or float
 
 def _std(values: list[int], scale: int) -> Any:  # noqa: ANN401 - float or NOTHING
     if len(values) < 2:
-        return NOTHING
+        return DEFAULT
     squares = [sum(value * value for value in values)]
     return exact_rounding.std(len(values), sum(values), squares, max(scale, 0))
 
 
 _COMPUTE: dict[str, Callable[[list[Any], int], Any]] = {
     "distinct": lambda values, _: len(set(values)),
-    "sum": lambda values, scale: _in_unit(sum(values), scale) if values else NOTHING,
-    "min": lambda values, scale: _in_unit(min(values), scale) if values else NOTHING,
-    "max": lambda values, scale: _in_unit(max(values), scale) if values else NOTHING,
-    "mean": lambda v, scale: exact_rounding.mean(len(v), sum(v), max(scale, 0)) if v else NOTHING,
+    "sum": lambda values, scale: _in_unit(sum(values), scale) if values else DEFAULT,
+    "min": lambda values, scale: _in_unit(min(values), scale) if values else DEFAULT,
+    "max": lambda values, scale: _in_unit(max(values), scale) if values else DEFAULT,
+    "mean": lambda v, scale: exact_rounding.mean(len(v), sum(v), max(scale, 0)) if v else DEFAULT,
     "std": _std,
 }

@@ -1,4 +1,4 @@
-"""The embedded store: LMDB, one file, many reading processes, one writing."""
+"""Embedded store: LMDB, one file, many reading processes, one writing process."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,12 +14,13 @@ MAP_SIZE = 2**40
 
 
 class LmdbStore:
-    """A folder with the store of one layout.
+    """Store of one layout in a folder.
 
     Args:
-        folder: made if it is not there.
+        folder: created if it does not exist.
         durable: fsync every transaction. Without it a power cut may lose the last ones; the death
             of the process loses none.
+        map_size: greatest size of the file in bytes.
 
     Raises:
         StateError: the lmdb package is missing, or the file cannot be opened.
@@ -51,7 +52,7 @@ class LmdbStore:
 
     @property
     def used(self) -> int:
-        """Bytes that hold something. The file does not shrink; what is given up is used again."""
+        """Bytes in use. The file does not shrink; freed pages are reused."""
         stat = self._env.stat()
         pages = sum(stat[kind] for kind in ("branch_pages", "leaf_pages", "overflow_pages"))
         return int(pages * stat["psize"])
@@ -61,18 +62,18 @@ class LmdbStore:
 
 
 class _Snapshot:
-    """What is looked up is a view of the file until it is copied, which it is once."""
+    """Read transaction. Values are views of the file, and are copied once."""
 
     def __init__(self, transaction: Any) -> None:  # noqa: ANN401 - lmdb carries no types
         self._transaction = transaction
 
     def get(self, key: bytes) -> bytes | None:
-        found = self._transaction.get(key)
-        return None if found is None else bytes(found)
+        value = self._transaction.get(key)
+        return None if value is None else bytes(value)
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         get = self._transaction.get
-        return [None if (found := get(key)) is None else bytes(found) for key in keys]
+        return [None if (value := get(key)) is None else bytes(value) for key in keys]
 
     def get_joined(self, keys: Sequence[bytes]) -> tuple[bytes, list[int]]:
         get = self._transaction.get
@@ -81,11 +82,11 @@ class _Snapshot:
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         with self._transaction.cursor() as cursor:
-            found = cursor.set_range(prefix)
-            while found and bytes(cursor.key()).startswith(prefix):
+            positioned = cursor.set_range(prefix)
+            while positioned and bytes(cursor.key()).startswith(prefix):
                 key, value = cursor.item()
                 yield bytes(key), bytes(value)
-                found = cursor.next()
+                positioned = cursor.next()
 
 
 class _Transaction:
@@ -102,10 +103,10 @@ class _Transaction:
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         with self._transaction.cursor() as cursor:
-            found = cursor.set_range(prefix)
-            while found and cursor.key().startswith(prefix):
+            positioned = cursor.set_range(prefix)
+            while positioned and cursor.key().startswith(prefix):
                 yield cursor.item()
-                found = cursor.next()
+                positioned = cursor.next()
 
     def put_many(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
         with self._transaction.cursor() as cursor:

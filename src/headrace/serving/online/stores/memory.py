@@ -1,4 +1,4 @@
-"""The store as a dictionary: what tests compare the others with."""
+"""Store in a dictionary, which tests compare the other stores with."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,12 +30,12 @@ class MemoryStore:
         self.entries = entries
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 @dataclass
 class Overlay:
-    """A state with changes that are not yet part of it."""
+    """State with changes that are not yet part of it."""
 
     base: dict[bytes, bytes]
     changes: dict[bytes, bytes | None] = field(default_factory=dict)

@@ -1,6 +1,6 @@
-"""The port of a store: bytes by key, snapshots to read from, one transaction at a time to write.
+"""Interface of a store: bytes by key, snapshots for reading, one transaction at a time for writing.
 
-Meaning is in the modules above it; every backend holds the same bytes.
+Every backend has the same bytes; the modules above give them their meaning.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,22 +16,22 @@ class Reader(Protocol):
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]: ...
 
     def get_joined(self, keys: Sequence[bytes]) -> tuple[bytes, list[int]]:
-        """The values one after the other, and the size of each; 0 where there is none."""
+        """Return the concatenated values, and the size of each; 0 if there is none."""
         ...
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """All entries whose key begins so, by key."""
+        """Yield all entries whose key has this prefix, by key."""
         ...
 
 
 def joined(values: Sequence[bytes | None]) -> tuple[bytes, list[int]]:
-    """Values one after the other, and the size of each."""
-    found = [value or b"" for value in values]
-    return b"".join(found), [len(value) for value in found]
+    """Return concatenated values, and the size of each."""
+    blobs = [value or b"" for value in values]
+    return b"".join(blobs), [len(value) for value in blobs]
 
 
 class Writer(Reader, Protocol):
-    """A transaction: whole if the block that opened it ends without an error, else undone."""
+    """Transaction: committed if the block that opened it ends without an error, else undone."""
 
     def put_many(self, entries: Iterable[tuple[bytes, bytes]]) -> None: ...
 
@@ -39,7 +39,7 @@ class Writer(Reader, Protocol):
 
 
 class Store(Protocol):
-    """A store of one layout. Several may read at once, one writes."""
+    """Store of one layout. Several may read at once, one writes."""
 
     def reading(self) -> AbstractContextManager[Reader]: ...
 

@@ -1,4 +1,4 @@
-"""The store on Redis: one hash holds the same bytes as the embedded store."""
+"""Store on Redis: one hash holds the same bytes as the embedded store."""
 
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,15 +10,15 @@ from headrace.serving.online.stores.memory import Overlay
 from headrace.serving.online.stores.port import joined
 
 _FENCE = b"fence"
-_MOST = 5000
+_BATCH_SIZE = 5000
 
 
 class RedisStore:
-    """A store of one layout under `name`, on a server of its own or shared.
+    """Store of one layout under `name`, on its own or a shared server.
 
-    A transaction is one MULTI; a writer that another overtook fails and changes nothing. A reader
-    has no snapshot: each of its looks is at what stands then. An entity that fits one leaf is one
-    look; of a larger one, a commit between looks may be seen in part, for that one answer.
+    A transaction is one MULTI; a writer that another one overtook fails and changes nothing. A
+    reader has no snapshot: each read sees the current state. An entity that fits one leaf takes one
+    read; for a larger one, one answer may see a part of a commit that comes between two reads.
 
     Args:
         client: `redis.Redis` that answers bytes (`decode_responses=False`, the default).
@@ -39,7 +39,7 @@ class RedisStore:
         import redis
 
         with self._answering(), self._client.pipeline(transaction=True) as pipe:
-            pipe.watch(self._fence, self.name)  # the hash may go by itself: evicted, or flushed
+            pipe.watch(self._fence, self.name)  # the hash may vanish: evicted, or flushed
             base = _Remote(self._client, self.name)
             overlay = RemoteOverlay(base)
             yield overlay
@@ -70,11 +70,11 @@ class RedisStore:
 
     @property
     def used(self) -> int:
-        """Bytes that the server says it takes."""
+        """Bytes in use, as the server reports them."""
         return int(self._client.memory_usage(self.name) or 0)
 
     def remove(self) -> None:
-        """Forget everything under the name."""
+        """Delete everything under the name."""
         self._client.delete(self.name, self._fence)
 
     def close(self) -> None:
@@ -82,29 +82,29 @@ class RedisStore:
 
 
 def _queue(pipe: Any, name: bytes, changes: dict[bytes, bytes | None]) -> None:  # noqa: ANN401
-    puts = [(key, value) for key, value in changes.items() if value is not None]
-    gone = [key for key, value in changes.items() if value is None]
-    for i in range(0, len(puts), _MOST):
-        pipe.hset(name, mapping=dict(puts[i : i + _MOST]))
-    for i in range(0, len(gone), _MOST):
-        pipe.hdel(name, *gone[i : i + _MOST])
+    entries = [(key, value) for key, value in changes.items() if value is not None]
+    removed = [key for key, value in changes.items() if value is None]
+    for i in range(0, len(entries), _BATCH_SIZE):
+        pipe.hset(name, mapping=dict(entries[i : i + _BATCH_SIZE]))
+    for i in range(0, len(removed), _BATCH_SIZE):
+        pipe.hdel(name, *removed[i : i + _BATCH_SIZE])
 
 
 class _Remote:
-    """The hash as it is now."""
+    """Reader of the hash's current state."""
 
     def __init__(self, client: Any, name: bytes) -> None:  # noqa: ANN401
         self._client, self._name = client, name
 
     def get(self, key: bytes) -> bytes | None:
-        found: bytes | None = self._client.hget(self._name, key)
-        return found
+        value: bytes | None = self._client.hget(self._name, key)
+        return value
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        found: list[bytes | None] = []
-        for i in range(0, len(keys), _MOST):
-            found += self._client.hmget(self._name, keys[i : i + _MOST])
-        return found
+        values: list[bytes | None] = []
+        for i in range(0, len(keys), _BATCH_SIZE):
+            values += self._client.hmget(self._name, keys[i : i + _BATCH_SIZE])
+        return values
 
     def get_joined(self, keys: Sequence[bytes]) -> tuple[bytes, list[int]]:
         return joined(self.get_many(keys))
@@ -115,7 +115,7 @@ class _Remote:
 
 
 class RemoteOverlay(Overlay):
-    """Changes over the hash, held until the transaction ends."""
+    """Changes over the hash, collected until the transaction ends."""
 
     def __init__(self, base: _Remote) -> None:
         super().__init__({})
@@ -125,14 +125,14 @@ class RemoteOverlay(Overlay):
         return self.changes[key] if key in self.changes else self._remote.get(key)
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        asked = [key for key in keys if key not in self.changes]
-        found = dict(zip(asked, self._remote.get_many(asked), strict=True))
-        return [self.changes[key] if key in self.changes else found[key] for key in keys]
+        missing = [key for key in keys if key not in self.changes]
+        stored = dict(zip(missing, self._remote.get_many(missing), strict=True))
+        return [self.changes[key] if key in self.changes else stored[key] for key in keys]
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        found: dict[bytes, bytes | None] = dict(self._remote.scan(prefix))
-        found |= {key: v for key, v in self.changes.items() if key.startswith(prefix)}
-        yield from ((key, v) for key, v in sorted(found.items()) if v is not None)
+        entries: dict[bytes, bytes | None] = dict(self._remote.scan(prefix))
+        entries |= {key: v for key, v in self.changes.items() if key.startswith(prefix)}
+        yield from ((key, v) for key, v in sorted(entries.items()) if v is not None)
 
     def put_many(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
         self.changes.update(entries)
