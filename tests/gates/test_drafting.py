@@ -11,11 +11,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from headrace.gates import judge, parse_suite
-from headrace.gates.drafting import Asked, Drafted, Measure, Statistics, draft_checks, suite_text
+from headrace.gates.drafting import (
+    Drafted,
+    DraftOptions,
+    Measure,
+    Statistics,
+    draft_checks,
+    suite_text,
+)
 from headrace.gates.drafting.limits import MARGINS, Range, confirm, first_part
 from tests.examples import examples
 
-KEYED = Asked(key=("id",), skip=frozenset({"at"}))
+KEYED = DraftOptions(key=("id",), skip=frozenset({"at"}))
 
 
 def measured(deliveries: list[pa.Table], at_once: int = 3) -> Statistics:
@@ -34,11 +41,11 @@ def measured(deliveries: list[pa.Table], at_once: int = 3) -> Statistics:
                 ),
             )
             measure.add(db, "given", "_day", {n: f"day {n:03}" for n in some})
-    return measure.found
+    return measure.statistics
 
 
 def as_suite(drafted: Drafted):
-    text = suite_text("yard.trips", {"table": "trips"}, drafted.kept, ["a draft", ""])
+    text = suite_text("yard.trips", {"table": "trips"}, drafted.accepted, ["a draft", ""])
     return parse_suite(yaml.safe_load(text))
 
 
@@ -75,10 +82,10 @@ trips = st.lists(
 @for_all(st.lists(trips, min_size=1, max_size=14), st.booleans())
 def test_what_is_kept_passes_all_that_was_seen(found, shadow) -> None:
     deliveries = [rows(*one) for one in found]
-    asked = Asked(key=("id",), skip=frozenset({"at"}), shadow=shadow)
+    asked = DraftOptions(key=("id",), skip=frozenset({"at"}), shadow=shadow)
     drafted = draft_checks(measured(deliveries), asked)
     made = as_suite(drafted)
-    assert len(made.expectations) == len(drafted.kept)
+    assert len(made.expectations) == len(drafted.accepted)
     assert all(one.shadow is shadow for one in made.expectations)
     for delivery in deliveries:
         # What is infinite is left out of the limits, and is for a person to decide on.
@@ -101,7 +108,7 @@ def test_statistics_are_those_of_each_delivery() -> None:
 def test_steady_history_gives_confirmed_limits_with_reasons() -> None:
     drafted = draft_checks(measured(steady(40)), KEYED)
     assert drafted.dropped == ()
-    told = {one.meta["id"]: one for one in drafted.kept}
+    told = {one.meta["id"]: one for one in drafted.accepted}
     assert told.keys() == {
         *("row_count", "one_row_a_key", "town_is_there", "town_known", "levels_town"),
         *("miles_is_there", "miles", "mean_miles"),
@@ -135,8 +142,8 @@ def test_what_grows_has_no_limits() -> None:
 def test_short_history_is_not_said_to_confirm_anything() -> None:
     drafted = draft_checks(measured(steady(4)), KEYED)
     assert drafted.dropped == ()
-    assert all(one.record.confirmed_on == 0 for one in drafted.kept)
-    assert not any("later" in one.meta.get("reason", "") for one in drafted.kept)
+    assert all(one.record.confirmed_on == 0 for one in drafted.accepted)
+    assert not any("later" in one.meta.get("reason", "") for one in drafted.accepted)
 
 
 series = st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=40).map(np.array)
@@ -145,7 +152,7 @@ series = st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=40).map(np.array)
 @for_all(series, st.sampled_from(MARGINS), st.booleans(), st.booleans())
 def test_limits_hold_all_they_were_drawn_from(values, margin, counts, whole) -> None:
     values = np.round(values) if whole else values
-    seen = Range(values, values, counts=counts, whole=whole)
+    seen = Range(values, values, counts=counts, integral=whole)
     low, high = seen.limits(margin)
     assert seen.failing(low, high) == []
     assert values.min() < 0 or low >= 0

@@ -244,7 +244,7 @@ def test_texts_of_few_values_are_judged_by_value(tmp_path) -> None:
 
 @pytest.mark.parametrize("mixed", [False, True])
 def test_keys_are_compared_in_parts(tmp_path, monkeypatch, mixed) -> None:
-    monkeypatch.setattr(column_stream, "MOST", 100)
+    monkeypatch.setattr(column_stream, "CHUNK_NUMBERS", 100)
     ids = [(7 * number if mixed else number) % 1000 for number in range(1000)]
     only_once = suite(expect("column_values_to_be_unique", column="id"))
     path = file_of(rows(*((key, "Ulm", 1.0) for key in ids)), tmp_path)

@@ -40,6 +40,6 @@ def test_the_median_in_memory(numbers, length) -> None:
 ])  # fmt: skip
 def test_the_median_by_a_sample(monkeypatch, numbers) -> None:
     expected = median(in_pieces(numbers, 100), len(numbers))
-    monkeypatch.setattr(column_stream, "MOST", 10_000)
+    monkeypatch.setattr(column_stream, "CHUNK_NUMBERS", 10_000)
     assert median(in_pieces(numbers, 777), len(numbers) + 5) == expected
     assert expected == np.median(numbers)

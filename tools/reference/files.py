@@ -159,7 +159,7 @@ def _types() -> str:
     for name, kind in VOCABULARY.items():
         required = " ".join(map(code, kind.required))
         optional = " ".join(map(code, kind.optional))
-        rows_fail = ("yes, alone" if kind.alone else "yes") if kind.row_level else ""
+        rows_fail = ("yes, alone" if kind.independent else "yes") if kind.row_level else ""
         answer = "one scan" if kind.compiled else "Great Expectations"
         rows.append((code(name), required, optional, rows_fail, "yes" * kind.sliced, answer))
     head = ("type", "required", "optional", "rows fail", "`by`", "answered by")

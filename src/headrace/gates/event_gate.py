@@ -51,7 +51,7 @@ def _about_a_row(expectation: Expectation) -> bool:
     """Return True if one row alone can pass or fail it, unlike a share of rows or uniqueness."""
     if expectation.fault is not None:
         return True  # a fault must be visible
-    is_row_check = VOCABULARY[expectation.type].alone and expectation.slices is None
+    is_row_check = VOCABULARY[expectation.type].independent and expectation.slices is None
     return is_row_check and expectation.kwargs.get("mostly", 1) == 1
 
 

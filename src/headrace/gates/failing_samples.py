@@ -50,14 +50,14 @@ def sample_rows(
         return ()
     available = set(table.schema.names)
     keys = [name for name in keys if name in available]
-    others = [name for name in columns if name in available and name not in keys]
-    selected = dict.fromkeys(["_line", *keys, *others])
+    value_names = [name for name in columns if name in available and name not in keys]
+    selected = dict.fromkeys(["_line", *keys, *value_names])
     picked = table.select([n for n in selected if n in available]).take(to_column(rows[:SAMPLE]))
     return tuple(
         {
             "line": row.get("_line"),
             "key": plain_values(row, keys, scales),
-            "values": plain_values(row, others, scales),
+            "values": plain_values(row, value_names, scales),
         }
         for row in picked.to_pylist()
     )

@@ -29,13 +29,13 @@ def judge(suite: Suite, contract: Contract, conformed: Conformed) -> Judgement:
     A broken contract blocks; rows that the contract or an invariant rejects are quarantined; then
     each expectation does what its action says. More quarantined rows than the suite allows block
     the batch. A check that crashes, or names a column that is not there, is an ERROR: it never
-    passes, and is never held against the data.
+    passes, and is never counted as a fault of the data.
     """
     broken = contract_results(conformed)
     if conformed.table is None:
-        nothing = pa.Table.from_batches([], schema=contract.arrow_schema())
+        empty = pa.Table.from_batches([], schema=contract.arrow_schema())
         judgement = conclude(suite, contract, conformed, broken, Counts(0, 0, 0))
-        return replace(judgement, passing=nothing, quarantined=_with_reasons(nothing, []))
+        return replace(judgement, passing=empty, quarantined=_with_reasons(empty, []))
     table = conformed.table
     plan = plan_for(suite, contract, table.schema)
     findings = find(plan, table, sample=SAMPLE)

@@ -76,7 +76,7 @@ def _sample(finding: DriftFinding, look: BatchView) -> tuple[dict[str, object], 
     lines = set(finding.lines[:SAMPLE])
     rows = [at for at, line in enumerate(look.lines.tolist()) if line in lines] if lines else []
     keys = [name for name in look.contract.primary_key if name in look.arrays]
-    others = [name for name in finding.columns if name in look.arrays and name not in keys]
+    other_names = [name for name in finding.columns if name in look.arrays and name not in keys]
     scales = scales_of(look.contract)
 
     def value_of(row: int, names: list[str]) -> dict[str, object]:
@@ -86,7 +86,7 @@ def _sample(finding: DriftFinding, look: BatchView) -> tuple[dict[str, object], 
         {
             "line": int(look.lines[row]),
             "key": value_of(row, keys),
-            "values": value_of(row, others),
+            "values": value_of(row, other_names),
         }
         for row in rows
     )

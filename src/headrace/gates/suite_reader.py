@@ -70,7 +70,7 @@ EXPECTATION_META = Keys((
     Key("owner", "text", "Not read by Headrace."),
     Key("notes", "anything", "Not read by Headrace."),
     Key("by", "name of a column", "Run the check for each value of this column."),
-    Key("min_rows", "whole number from 1", "With `by`: values with fewer rows are left out.",
+    Key("min_rows", "whole number from 1", "With `by`: values with fewer rows are ignored.",
         default="`1`"),
     Key("max_levels", "whole number from 1", "With `by`: more values are an ERROR.",
         default=f"`{MAX_LEVELS}`"),

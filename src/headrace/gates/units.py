@@ -137,7 +137,7 @@ def converted(kind: str, kwargs: Kwargs, scales: Mapping[str, int], convert: Con
     if scale:
         for key, values in kwargs.items():
             if _has_numbers(kind, key):
-                converted_[key] = _each(values, lambda value: convert(value, scale))
+                converted_[key] = _convert_nested(values, lambda value: convert(value, scale))
     if "value_pairs_set" in kwargs:
         both = [scales.get(str(kwargs.get(key)), 0) for key in ("column_A", "column_B")]
         converted_["value_pairs_set"] = _pairs(kwargs["value_pairs_set"], both, convert)
@@ -235,16 +235,16 @@ def _has_numbers(kind: str, key: str) -> bool:
     )
 
 
-def _each(value: Any, convert: Callable[[Scalar], Scalar]) -> Any:  # noqa: ANN401  (parsed YAML)
+def _convert_nested(value: Any, convert: Callable[[Scalar], Scalar]) -> Any:  # noqa: ANN401  (parsed YAML)
     """Convert numbers at any depth; of a mapping only under keys with values of the column."""
     if isinstance(value, Mapping):
         value_keys = {"value_ranges", "values", "bins"}
         return {
-            key: _each(inner, convert) if key in value_keys else inner
+            key: _convert_nested(inner, convert) if key in value_keys else inner
             for key, inner in value.items()
         }
     if isinstance(value, list | tuple):
-        return [_each(inner, convert) for inner in value]
+        return [_convert_nested(inner, convert) for inner in value]
     return convert(value)
 
 

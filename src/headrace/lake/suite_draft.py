@@ -10,7 +10,14 @@ import duckdb
 from headrace.core.errors import DeclarationError
 from headrace.core.home import Home
 from headrace.core.progress import report
-from headrace.gates.drafting import Asked, Draft, Measure, Statistics, draft_checks, suite_text
+from headrace.gates.drafting import (
+    Draft,
+    DraftOptions,
+    Measure,
+    Statistics,
+    draft_checks,
+    suite_text,
+)
 from headrace.gates.suite_reader import fitted, parse_suite
 from headrace.gates.units import CONTRACT
 from headrace.lake.ledger.ledger import Batch, Ledger
@@ -50,7 +57,7 @@ class Suggestion:
             "last": self.slots[-1],
             "checks": [check_document(draft) for draft in self.checks],
             "dropped": [check_document(draft) for draft in self.dropped],
-            "known": [draft.about for draft in self.existing],
+            "known": [draft.subject for draft in self.existing],
         }
 
     def text(self) -> str:
@@ -119,14 +126,14 @@ def suggest(
     statistics = _measured(lake, table, batches, live)
     drafted = draft_checks(statistics, _draft_request(table, shadow=shadow))
     have = {(e.type, e.columns) for e in table.suite.expectations}
-    new = tuple(draft for draft in drafted.kept if draft.about not in have)
+    new = tuple(draft for draft in drafted.accepted if draft.subject not in have)
     suggestion = Suggestion(
         table,
         snapshot_id,
         tuple(statistics.slots),
         new,
-        tuple(draft for draft in drafted.kept if draft.about in have),
-        tuple(draft for draft in drafted.dropped if draft.about not in have),
+        tuple(draft for draft in drafted.accepted if draft.subject in have),
+        tuple(draft for draft in drafted.dropped if draft.subject not in have),
     )
     document = {"name": "draft", "meta": {"table": table.name, "units": CONTRACT}}
     checks = [draft.document() for draft in new]
@@ -158,7 +165,7 @@ def _measured(
             measure.add(db, rows, "_batch", {batch.batch_id: batch.slot for batch in chunk})
             count = min(start + _AT_ONCE, len(batches))
             report(f"measure {table.name}", count, len(batches), chunk[-1].slot)
-    return measure.found
+    return measure.statistics
 
 
 def _config(spill: str) -> dict[str, str]:
@@ -166,10 +173,10 @@ def _config(spill: str) -> dict[str, str]:
     return {"memory_limit": MEMORY, "temp_directory": spill}
 
 
-def _draft_request(table: Table, *, shadow: bool) -> Asked:
+def _draft_request(table: Table, *, shadow: bool) -> DraftOptions:
     contract = table.contract
     fields = [contract.field(column.name) for column in contract.columns]
-    return Asked(
+    return DraftOptions(
         key=contract.primary_key,
         required=frozenset(field.name for field in fields if field.required),
         scales={field.name: field.scale for field in fields if field.scale},

@@ -9,7 +9,14 @@ import pyarrow as pa
 import yaml
 
 from headrace.contracts.authoring.yaml_values import flow
-from headrace.gates.drafting import Asked, Draft, Measure, Statistics, check_text, draft_checks
+from headrace.gates.drafting import (
+    Draft,
+    DraftOptions,
+    Measure,
+    Statistics,
+    check_text,
+    draft_checks,
+)
 from headrace.gates.suite_reader import parse_suite
 from headrace.scaffold.deliveries import deliveries
 from headrace.scaffold.gate_rehearsal import Trial, rehearse
@@ -24,7 +31,7 @@ _LEAST_MARGIN, _SNAPSHOT_MARGIN = 0.5, 2.0
 
 def draft_suite(facts: Facts, pipeline: str) -> str:
     """Return YAML for the table; nearly every day of the file passes, see `WARNED_SHARE`."""
-    drafts = draft_checks(_statistics(facts), _draft_request(facts)).kept
+    drafts = draft_checks(_statistics(facts), _draft_request(facts)).accepted
     text = _text(facts, pipeline, drafts, Trial())
     if facts.look.ask.snapshot or facts.look.ask.partial:
         return text
@@ -95,12 +102,12 @@ def _statistics(facts: Facts) -> Statistics:
         db.execute("SET TimeZone = 'UTC'")
         db.register("given", facts.table.select(names).append_column("_day", pa.array(days)))
         measure.add(db, "given", "_day", slots)
-    return measure.found
+    return measure.statistics
 
 
-def _draft_request(facts: Facts) -> Asked:
+def _draft_request(facts: Facts) -> DraftOptions:
     ask, look = facts.look.ask, facts.look
-    return Asked(
+    return DraftOptions(
         key=tuple(column.name for column in look.key),
         skip=frozenset(time.name for time in look.times),
         entities=frozenset(column.name for column in look.entity) | look.personal,

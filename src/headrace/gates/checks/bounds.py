@@ -1,4 +1,4 @@
-"""Lower and upper limits: as a SQL predicate, as a test of one value, in words."""
+"""Lower and upper limits: as a SQL predicate, as a test of one value, and in words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Bounds:
 
     @classmethod
     def of(cls, kwargs: Mapping[str, Any], scale: int = 0) -> "Bounds":
-        """From `min_value`, `max_value`, `strict_min`, `strict_max`; at least one limit."""
+        """Return the bounds of `min_value`, `max_value`, `strict_min`, `strict_max` in kwargs."""
         low, high = kwargs.get("min_value"), kwargs.get("max_value")
         if low is None and high is None:
             raise DeclarationError(
@@ -46,7 +46,7 @@ class Bounds:
         return self
 
     def predicate(self, name: str, columns: Columns) -> str:
-        """SQL over a column; null where the column is."""
+        """Return a SQL predicate over a column; it is null where the column is."""
         parts = []
         if self.low is not None:
             sign = ">" if self.strict_low else ">="
@@ -56,7 +56,7 @@ class Bounds:
             parts.append(f"{ident(name)} {sign} {columns.constant(name, self.high)}")
         return "(" + " AND ".join(parts) + ")"
 
-    def shown(self, value: Scalar) -> str:
+    def formatted(self, value: Scalar) -> str:
         return format_stored(value, self.scale)
 
     def too_low(self, value: Scalar) -> bool:
@@ -70,30 +70,32 @@ class Bounds:
         )
 
     def hold(self, value: Scalar) -> bool:
-        """What is missing or no number is outside every limit, as in Great Expectations."""
-        there = value is not None and value == value  # noqa: PLR0124 - NaN is not itself
-        return there and not self.too_low(value) and not self.too_high(value)
+        """Return True if the value is within the limits; null and NaN never are, as in GX."""
+        present = value is not None and value == value  # noqa: PLR0124 - NaN is not itself
+        return present and not self.too_low(value) and not self.too_high(value)
 
     def miss(self, value: Scalar) -> str:
-        """What is wrong with `value`: 'is below 600'."""
+        """Return how `value` breaks the limits, in words: 'is below 600'."""
         if value is None:
             return "does not exist: there are no values"
         if value != value:  # noqa: PLR0124
             return "is no number: there are infinite values"
         if self.too_low(value):
-            return f"is {'not above' if self.strict_low else 'below'} {self.shown(self.low)}"
-        return f"is {'not below' if self.strict_high else 'above'} {self.shown(self.high)}"
+            return f"is {'not above' if self.strict_low else 'below'} {self.formatted(self.low)}"
+        return f"is {'not below' if self.strict_high else 'above'} {self.formatted(self.high)}"
 
     def text(self) -> str:
-        """'between 600 and 1100', 'at least 600', 'above 0 and at most 5'."""
+        """Return the limits in words: 'between 600 and 1100', 'above 0 and at most 5'."""
         inclusive = not (self.strict_low or self.strict_high)
         if self.low is not None and self.low == self.high and inclusive:
-            return self.shown(self.low)
+            return self.formatted(self.low)
         if self.low is not None and self.high is not None and inclusive:
-            return f"between {self.shown(self.low)} and {self.shown(self.high)}"
+            return f"between {self.formatted(self.low)} and {self.formatted(self.high)}"
         words = []
         if self.low is not None:
-            words.append(f"{'above' if self.strict_low else 'at least'} {self.shown(self.low)}")
+            words.append(f"{'above' if self.strict_low else 'at least'} {self.formatted(self.low)}")
         if self.high is not None:
-            words.append(f"{'below' if self.strict_high else 'at most'} {self.shown(self.high)}")
+            words.append(
+                f"{'below' if self.strict_high else 'at most'} {self.formatted(self.high)}"
+            )
         return " and ".join(words)

@@ -1,4 +1,4 @@
-"""A compiled check: the aggregates it needs, how to read them, and which rows fail."""
+"""Compiled check: the aggregates it needs, how to read them, and which rows fail."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found. `reason` says it in words if it failed.
+    """Outcome of a check. `reason` describes a failure in words.
 
-    `elements` are the rows looked at, `missing` the nulls among them, `unexpected` the failing rows
-    (of a distinct-values check: the failing values); None where that means nothing. `only` narrows
-    the failing rows to those that the failure is about: of a check by level, the levels that fail.
+    `elements` counts the examined rows, `missing` the nulls among them, `unexpected` the failing
+    rows (of a distinct-values check: the failing values); None if a count does not apply. `only` is
+    a predicate that narrows the failing rows: of a check by level, to the failing levels.
     """
 
     success: bool
@@ -32,35 +32,35 @@ _COUNT = ("count(CASE WHEN ", " THEN 1 END)")
 
 
 def count_where(condition: str) -> str:
-    """An aggregate: rows for which `condition` is true.
+    """Return an aggregate that counts the rows for which `condition` is true.
 
     `count(*) FILTER` would split every chunk by its condition, at twice the cost; `count_if` is
-    null where there are no rows.
+    null if there are no rows.
     """
     return f"{_COUNT[0]}{condition}{_COUNT[1]}"
 
 
 def condition_of(aggregate: str) -> str:
-    """The condition of what `count_where` made; empty of any other aggregate."""
+    """Return the condition of an aggregate from `count_where`; empty for any other aggregate."""
     first, last = _COUNT
-    made = aggregate.startswith(first) and aggregate.endswith(last)
-    return aggregate.removeprefix(first).removesuffix(last) if made else ""
+    matches = aggregate.startswith(first) and aggregate.endswith(last)
+    return aggregate.removeprefix(first).removesuffix(last) if matches else ""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Which rows a check looks at, and the share of them that must pass."""
+    """Rows that a check examines, and the share of them that must pass."""
 
     where: str = ""
     words: str = ""
     mostly: float = 1.0
 
     def only(self, predicate: str = "") -> str:
-        """`predicate` within the scope; empty if that is every row."""
+        """Return `predicate` within the scope; empty if that is every row."""
         return " AND ".join(part for part in (self.where, predicate) if part)
 
     def count(self, predicate: str = "") -> str:
-        """An aggregate: rows in scope for which `predicate` is true."""
+        """Return an aggregate that counts the rows in scope for which `predicate` is true."""
         condition = self.only(predicate)
         return count_where(condition) if condition else "count(*)"
 
@@ -76,16 +76,16 @@ class Check:
     """One expectation over one schema.
 
     Attributes:
-        columns: what it is about, shown in samples.
+        columns: the examined columns, shown in samples.
         expected: the expectation in words: 'distance is between 15 and 5000'.
         aggregates: SQL aggregates over the batch; equal texts are computed once for all checks.
-        read: the aggregates' values, in order, to the outcome.
-        failing: predicate of the failing rows; empty if it has none.
-        among: predicate of the rows that `repeated` or `median_of` is about; empty for all.
+        read: maps the aggregates' values, in order, to the outcome.
+        failing: predicate of the failing rows; empty if there is none.
+        among: predicate of the rows that `repeated` or `median_of` examines; empty for all.
         repeated: columns whose combination may occur once; the failing rows need a second query.
-        median_of: the column whose median the only aggregate is.
-        safe: columns and limits: where all their values lie within (None: where they have no
-            nulls), no row fails, and the last aggregate is 0. Empty if that cannot be said.
+        median_of: the column whose median is the only aggregate.
+        safe: columns and limits: if all values are within them (None: if there are no nulls), no
+            row fails, and the last aggregate is 0. Empty if that cannot be known in advance.
     """
 
     columns: tuple[str, ...]
@@ -99,13 +99,13 @@ class Check:
     safe: Mapping[str, "Bounds | None"] = field(default_factory=dict)
 
     def narrowed(self, outcome: Outcome) -> "Check":
-        """The same check with the failing rows that an outcome is about."""
+        """Return the check with its failing rows narrowed to those of an outcome."""
         if not (outcome.only and self.failing):
             return self
         return replace(self, failing=f"({self.failing}) AND {outcome.only}")
 
     def failing_rows(self) -> str:
-        """A query over `batch` with its `_row` numbers: those of the failing rows, ascending."""
+        """Return a query over `batch` for the `_row` numbers of the failing rows, ascending."""
         if not self.repeated:
             return f"SELECT _row FROM batch WHERE {self.failing} ORDER BY _row"  # noqa: S608
         keys = ", ".join(ident(name) for name in self.repeated)
@@ -116,10 +116,10 @@ class Check:
 
 
 def once(query: str) -> str:
-    """An aggregate: the one value of a query over `batch`; null if the batch is empty."""
+    """Return an aggregate with the one value of a query over `batch`; null for an empty batch."""
     return f"any_value(({query}))"
 
 
 def enough(considered: int, unexpected: int, mostly: float) -> bool:
-    """The share that passes, computed as the reference computes it; nothing to check is a pass."""
+    """Return True if enough rows pass, computed as in the reference; no rows are a pass."""
     return considered == 0 or (considered - unexpected) / considered >= mostly

@@ -1,4 +1,4 @@
-"""Builders of checks on a whole column or table: one observed value, held against limits."""
+"""Builders of checks on a whole column or table: one observed value, compared with limits."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -22,11 +22,11 @@ def observed(
     *,
     value_of: Callable[[Sequence[Any]], Any] = lambda values: values[0],
 ) -> Check:
-    """`value_of(aggregates)` within `bounds`."""
+    """Return a check that `value_of(aggregates)` is within `bounds`."""
 
     def read(values: Sequence[Any]) -> Outcome:
         value = value_of(values)
-        text = "" if value is None else f" {bounds.shown(value)}"
+        text = "" if value is None else f" {bounds.formatted(value)}"
         return Outcome(
             bounds.hold(value),
             observed=in_units(value, bounds.scale),
@@ -57,7 +57,7 @@ def median(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def total(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """The sum; of no values it is 0, as in pandas."""
+    """Check the sum; without values it is 0, as in pandas."""
     name = columns.require(kwargs["column"], "number")
     call = scope.aggregate(f"sum({ident(name)})")
     return observed(
@@ -85,7 +85,7 @@ def _extreme(function: str, words: str) -> Callable[[Kwargs, Columns, Scope], Ch
 
 
 def _timestamps(what: str, bounds: Bounds, aggregate: str, name: str) -> Check:
-    """Moments compare as RFC 3339 text in UTC with microseconds: text order is time order."""
+    """Check a moment as RFC 3339 text in UTC with microseconds: text order is time order."""
 
     def text(us: int) -> str:
         moment = iso(us)
@@ -114,7 +114,7 @@ def unique_count(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def unique_share(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """Different values over non-null values; 0 where there are none."""
+    """Check the number of different values over that of non-null values; 0 without values."""
     name = columns.require(kwargs["column"])
     distinct, present = f"count(DISTINCT {ident(name)})", f"count({ident(name)})"
     return observed(

@@ -1,4 +1,4 @@
-"""What a check may know of a batch's columns before it sees a row: names, families, constants."""
+"""Columns of a batch as a check knows them before it sees a row: names, families, constants."""
 
 import math
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class MissingColumnError(DeclarationError):
 
 
 def family_of(kind: pa.DataType) -> str:
-    """One of number, string, timestamp, boolean; else the Arrow name."""
+    """Return one of number, string, timestamp, boolean; else the Arrow name."""
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return "number"
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
@@ -42,7 +42,7 @@ def _fits(family: str, value: Scalar) -> bool:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a batch (or of a contract), by Arrow schema, and the scales they have."""
+    """Columns of a batch (or of a contract): their Arrow schema and their scales."""
 
     schema: pa.Schema
     scales: Mapping[str, int] = field(default_factory=dict, hash=False)
@@ -52,17 +52,17 @@ class Columns:
         return tuple(self.schema.names)
 
     def require(self, name: str, *families: str) -> str:
-        """`name`, if the column is there and of one of `families` (any, if none are given)."""
+        """Return `name` if the column exists and is of one of `families`, of any without them."""
         if self.schema.get_field_index(name) < 0:
             raise MissingColumnError(
                 f"there is no column {name!r}",
                 where=f"columns: {', '.join(self.names)}",
                 fix="correct the name in the suite, or add the field to the contract",
             )
-        found = self.family(name)
-        if families and found not in families:
+        family = self.family(name)
+        if families and family not in families:
             raise DeclarationError(
-                f"column {name!r} is a {found}, this check needs {' or '.join(families)}",
+                f"column {name!r} is a {family}, this check needs {' or '.join(families)}",
                 fix="use another expectation, or correct the type in the contract",
             )
         return name
@@ -74,15 +74,15 @@ class Columns:
         return bool(pa.types.is_integer(self.schema.field(name).type))
 
     def scale(self, name: str) -> int:
-        """Decimal digits that the integers of a column have; 0 of every other column."""
+        """Return the decimal digits of a column's scaled integers; 0 for every other column."""
         return self.scales.get(name, 0)
 
-    def shown(self, name: str, value: Scalar) -> str:
-        """A stored value in words, in the contract's unit."""
+    def formatted(self, name: str, value: Scalar) -> str:
+        """Return a stored value as text, in the contract's unit."""
         return format_stored(value, self.scale(name))
 
     def constant(self, name: str, value: Scalar) -> str:
-        """`value` as SQL, checked to be comparable with the column: no silent casts."""
+        """Return `value` as SQL, if it is comparable with the column without a cast."""
         family = self.family(name)
         if not _fits(family, value):
             raise DeclarationError(

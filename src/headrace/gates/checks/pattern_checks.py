@@ -24,7 +24,7 @@ def _regex(name: str, pattern: Scalar, kwargs: Kwargs) -> str:
 
 
 def _like(name: str, pattern: Scalar, kwargs: Kwargs) -> str:
-    """`%` is any text, `_` any one character, unless `escape` stands before it."""
+    """Return a LIKE predicate: `%` is any text, `_` any one character, unless escaped."""
     escape = kwargs.get("escape")
     if not isinstance(pattern, str):
         raise DeclarationError(f"the pattern is {pattern!r}", fix="write a text")
@@ -38,18 +38,20 @@ def _like(name: str, pattern: Scalar, kwargs: Kwargs) -> str:
     return f"({ident(name)} LIKE {literal(pattern)}{end})"
 
 
-def _one(test: Callable[[str, Scalar, Kwargs], str], key: str, *, wanted: bool) -> Builder:
+def _single_pattern(
+    test: Callable[[str, Scalar, Kwargs], str], key: str, *, must_match: bool
+) -> Builder:
     def build(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
         name = columns.require(kwargs["column"], "string")
         matches = test(name, kwargs[key], kwargs)
-        words = f"{'like' if wanted else 'unlike'} {kwargs[key]}"
-        return column_map(name, matches if wanted else f"(NOT {matches})", words, scope)
+        words = f"{'like' if must_match else 'unlike'} {kwargs[key]}"
+        return column_map(name, matches if must_match else f"(NOT {matches})", words, scope)
 
     return build
 
 
-def _list(test: Callable[[str, Scalar, Kwargs], str], key: str, *, wanted: bool) -> Builder:
-    """All or any of the patterns; where they are not wanted, none of them may match."""
+def _list(test: Callable[[str, Scalar, Kwargs], str], key: str, *, must_match: bool) -> Builder:
+    """Return a builder for all or any of the patterns, or for none if they must not match."""
 
     def build(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
         name = columns.require(kwargs["column"], "string")
@@ -62,21 +64,21 @@ def _list(test: Callable[[str, Scalar, Kwargs], str], key: str, *, wanted: bool)
             )
         tests = _JOINERS[match_on].join(test(name, pattern, kwargs) for pattern in patterns)
         words = f"{match_on} of {', '.join(patterns)}"
-        if not wanted:
+        if not must_match:
             return column_map(name, f"(NOT ({tests}))", f"unlike {words}", scope)
         return column_map(name, f"({tests})", f"like {words}", scope)
 
     return build
 
 
-match_regex = _one(_regex, "regex", wanted=True)
-not_match_regex = _one(_regex, "regex", wanted=False)
-match_regex_list = _list(_regex, "regex_list", wanted=True)
-not_match_regex_list = _list(_regex, "regex_list", wanted=False)
-match_like = _one(_like, "like_pattern", wanted=True)
-not_match_like = _one(_like, "like_pattern", wanted=False)
-match_like_list = _list(_like, "like_pattern_list", wanted=True)
-not_match_like_list = _list(_like, "like_pattern_list", wanted=False)
+match_regex = _single_pattern(_regex, "regex", must_match=True)
+not_match_regex = _single_pattern(_regex, "regex", must_match=False)
+match_regex_list = _list(_regex, "regex_list", must_match=True)
+not_match_regex_list = _list(_regex, "regex_list", must_match=False)
+match_like = _single_pattern(_like, "like_pattern", must_match=True)
+not_match_like = _single_pattern(_like, "like_pattern", must_match=False)
+match_like_list = _list(_like, "like_pattern_list", must_match=True)
+not_match_like_list = _list(_like, "like_pattern_list", must_match=False)
 
 
 def _lengths(name: str, bounds: Bounds, scope: Scope) -> Check:

@@ -25,7 +25,7 @@ _SHOWN_PAIRS = 4
 
 
 def considered(names: Sequence[str], ignore: Scalar, rules: Mapping[str, str]) -> str:
-    """Predicate of the rows that `ignore_row_if` leaves; empty for all."""
+    """Return a predicate of the rows that `ignore_row_if` does not ignore; empty for all."""
     if ignore not in rules:
         raise DeclarationError(
             f"unknown ignore_row_if {ignore!r}", fix=f"use one of {tuple(rules)}"
@@ -35,9 +35,11 @@ def considered(names: Sequence[str], ignore: Scalar, rules: Mapping[str, str]) -
     return f"({tests})" if joiner else ""
 
 
-def _record(names: tuple[str, ...], kept: str, holds: str, words: str, scope: Scope) -> Check:
-    """Rows that are considered and for which `holds`, which is never null, is false."""
-    failing = f"{kept} AND NOT {holds}" if kept else f"NOT {holds}"
+def _record(
+    names: tuple[str, ...], row_filter: str, condition: str, words: str, scope: Scope
+) -> Check:
+    """Return a check that fails the rows of `row_filter` that break `condition` (never null)."""
+    failing = f"{row_filter} AND NOT {condition}" if row_filter else f"NOT {condition}"
 
     def read(values: Sequence[Any]) -> Outcome:
         elements, looked_at, unexpected = values
@@ -52,7 +54,7 @@ def _record(names: tuple[str, ...], kept: str, holds: str, words: str, scope: Sc
     return Check(
         columns=names,
         expected=f"each row has {words}{mostly_words(scope)}",
-        aggregates=(scope.count(), scope.count(kept), scope.count(failing)),
+        aggregates=(scope.count(), scope.count(row_filter), scope.count(failing)),
         read=read,
         failing=scope.only(failing),
     )
@@ -74,17 +76,17 @@ def _same_family(columns: Columns, names: Sequence[str]) -> str:
 
 
 def _pair(kwargs: Kwargs, columns: Columns) -> tuple[tuple[str, str], str]:
-    """The two columns, and the predicate of the rows that are looked at."""
+    """Return the two columns, and the predicate of the examined rows."""
     names = columns.require(kwargs["column_A"]), columns.require(kwargs["column_B"])
     ignore = kwargs.get("ignore_row_if", "both_values_are_missing")
     return names, considered(names, ignore, IGNORE_PAIR)
 
 
 def _compared(kwargs: Kwargs, columns: Columns, scope: Scope, sign: str, words: str) -> Check:
-    (first, second), kept = _pair(kwargs, columns)
+    (first, second), row_filter = _pair(kwargs, columns)
     _same_family(columns, (first, second))
-    holds = f"coalesce({ident(first)} {sign} {ident(second)}, FALSE)"
-    return _record((first, second), kept, holds, f"{first} {words} {second}", scope)
+    condition = f"coalesce({ident(first)} {sign} {ident(second)}, FALSE)"
+    return _record((first, second), row_filter, condition, f"{first} {words} {second}", scope)
 
 
 def pair_greater(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
@@ -98,19 +100,19 @@ def pair_equal(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def pair_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """`value_pairs_set` lists pairs; null in one stands for a missing value."""
-    names, kept = _pair(kwargs, columns)
+    """Check that a pair is in `value_pairs_set`; null in a pair means a missing value."""
+    names, row_filter = _pair(kwargs, columns)
     pairs = kwargs["value_pairs_set"]
     if not _are_pairs(pairs):
         raise DeclarationError(
             f"value_pairs_set is {pairs!r}", fix="write a list of pairs, as [[EWR, UA], [JFK, B6]]"
         )
     tests = [" AND ".join(map(_is(columns), names, pair)) for pair in pairs]
-    holds = "(" + " OR ".join(f"({test})" for test in tests) + ")"
-    more = f" and {len(pairs) - _SHOWN_PAIRS} more" if len(pairs) > _SHOWN_PAIRS else ""
-    told = [map(columns.shown, names, pair) for pair in pairs[:_SHOWN_PAIRS]]
-    shown = ", ".join(f"({', '.join(pair)})" for pair in told)
-    return _record(names, kept, holds, f"({', '.join(names)}) in {shown}{more}", scope)
+    condition = "(" + " OR ".join(f"({test})" for test in tests) + ")"
+    rest = f" and {len(pairs) - _SHOWN_PAIRS} more" if len(pairs) > _SHOWN_PAIRS else ""
+    listed = [map(columns.formatted, names, pair) for pair in pairs[:_SHOWN_PAIRS]]
+    text = ", ".join(f"({', '.join(pair)})" for pair in listed)
+    return _record(names, row_filter, condition, f"({', '.join(names)}) in {text}{rest}", scope)
 
 
 def _are_pairs(pairs: object) -> bool:
@@ -146,8 +148,8 @@ def _several(kwargs: Kwargs, columns: Columns) -> tuple[tuple[str, ...], str]:
 
 
 def sum_equal(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """A row with a missing value has no sum, and fails."""
-    names, kept = _several(kwargs, columns)
+    """Check the sum of columns; a row with a missing value has no sum, and fails."""
+    names, row_filter = _several(kwargs, columns)
     for name in names:
         columns.require(name, "number")
     total = kwargs["sum_total"]
@@ -156,26 +158,28 @@ def sum_equal(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     # Whole numbers are summed without overflow, others as the reference does: left to right.
     kind = "HUGEINT" if all(columns.is_integer(name) for name in names) else "DOUBLE"
     terms = " + ".join(f"CAST({ident(name)} AS {kind})" for name in names)
-    holds = f"coalesce({terms} = {literal(total)}, FALSE)"
-    same = len({columns.scale(name) for name in names}) == 1
-    words = f"{' + '.join(names)} = {columns.shown(names[0], total) if same else total}"
-    return _record(names, kept, holds, words, scope)
+    condition = f"coalesce({terms} = {literal(total)}, FALSE)"
+    one_scale = len({columns.scale(name) for name in names}) == 1
+    words = f"{' + '.join(names)} = {columns.formatted(names[0], total) if one_scale else total}"
+    return _record(names, row_filter, condition, words, scope)
 
 
 def all_equal(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """Missing equals missing, and nothing else."""
-    names, kept = _several(kwargs, columns)
+    """Check that the values are equal; a missing value equals only another missing one."""
+    names, row_filter = _several(kwargs, columns)
     _same_family(columns, names)
     first = ident(names[0])
     tests = " AND ".join(f"{ident(name)} IS NOT DISTINCT FROM {first}" for name in names[1:])
-    return _record(names, kept, f"({tests})", f"equal values of {', '.join(names)}", scope)
+    return _record(names, row_filter, f"({tests})", f"equal values of {', '.join(names)}", scope)
 
 
 def unique_within_record(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """Missing counts as a value: two of them are equal."""
-    names, kept = _several(kwargs, columns)
+    """Check that the values differ; a missing value equals another missing one."""
+    names, row_filter = _several(kwargs, columns)
     _same_family(columns, names)
     tests = " AND ".join(
         f"{ident(a)} IS DISTINCT FROM {ident(b)}" for a, b in combinations(names, 2)
     )
-    return _record(names, kept, f"({tests})", f"different values of {', '.join(names)}", scope)
+    return _record(
+        names, row_filter, f"({tests})", f"different values of {', '.join(names)}", scope
+    )

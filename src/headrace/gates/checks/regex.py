@@ -1,9 +1,9 @@
-r"""Python regular expressions as RE2 patterns that accept the same strings, or a refusal.
+r"""Translation of Python regular expressions to RE2 patterns that accept the same strings.
 
-Suites mean what Great Expectations' pandas engine means: `re.search` over Unicode text. DuckDB
-matches with RE2, whose `\d`, `\w`, `\s` are ASCII, whose `$` does not stand before a final newline
-and which has no lookaround. What can be rewritten is; what cannot is refused when a suite is
-loaded, because a pattern that means something else is worse than none.
+Suites have the meaning of Great Expectations' pandas engine: `re.search` over Unicode text. DuckDB
+matches with RE2, whose `\d`, `\w`, `\s` are ASCII, whose `$` does not match before a final newline
+and which has no lookaround. Patterns are rewritten if possible, and otherwise refused when a suite
+is loaded, because a pattern with another meaning is worse than none.
 """
 
 import re
@@ -29,7 +29,7 @@ _GROUPS = ("(?:", "(?P<", "(?i)", "(?s)", "(?i:", "(?s:")
 
 
 class _Translator:
-    """One pass over the pattern; `at` is the next character, `inside` a character class."""
+    """One pass over a pattern; `at` is the next character, `inside` is True in a class."""
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
@@ -49,8 +49,8 @@ class _Translator:
         return "".join(self.out)
 
     def take(self, count: int, text: str | None = None) -> None:
-        taken = self.pattern[self.at : self.at + count]
-        self.out.append(taken if text is None else text)
+        part = self.pattern[self.at : self.at + count]
+        self.out.append(part if text is None else text)
         self.at += count
 
     def step(self) -> None:
@@ -71,9 +71,9 @@ class _Translator:
             self.take(1)
 
     def escape(self, letter: str) -> None:
-        known = (_INSIDE if self.inside else _OUTSIDE).get(letter)
-        if known is not None:
-            self.take(2, known)
+        replacement = (_INSIDE if self.inside else _OUTSIDE).get(letter)
+        if replacement is not None:
+            self.take(2, replacement)
         elif letter in _HEX_LENGTH:
             digits = self.pattern[self.at + 2 : self.at + 2 + _HEX_LENGTH[letter]]
             self.take(2 + len(digits), f"\\x{{{digits}}}")
@@ -85,7 +85,7 @@ class _Translator:
     def open_class(self) -> None:
         self.inside = True
         self.take(2 if self.pattern.startswith("[^", self.at) else 1)
-        if self.pattern.startswith("]", self.at):  # first in a class it is a plain character
+        if self.pattern.startswith("]", self.at):  # as the first in a class it is a plain character
             self.take(1, r"\]")
 
     def in_class(self, character: str) -> None:
@@ -103,14 +103,14 @@ class _Translator:
         self.take(len(opening))
 
     def end(self) -> None:
-        """Python's `$` also stands before one final newline."""
+        """Translate `$`, which in Python also matches before one final newline."""
         if self.pattern[self.at + 1 : self.at + 2] not in {"", "|", ")"}:
             raise self.refuse("'$' before something that can match")
         self.take(1, r"(?:\n?\z)")
 
 
 def to_re2(pattern: str) -> str:
-    """The RE2 pattern that `regexp_matches` needs to answer as `re.search(pattern, text)` does."""
+    """Return the RE2 pattern with which `regexp_matches` answers as `re.search(pattern, text)`."""
     try:
         re.compile(pattern)
     except re.error as broken:

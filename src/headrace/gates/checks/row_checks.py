@@ -17,7 +17,7 @@ _SHOWN_VALUES = 8
 
 
 def column_map(name: str, predicate: str, words: str, scope: Scope) -> Check:
-    """Rows whose value is not null and does not satisfy `predicate`."""
+    """Return a check that fails rows whose value is not null and breaks `predicate`."""
     failing = f"NOT {predicate}"
 
     def read(values: Sequence[Any]) -> Outcome:
@@ -49,10 +49,10 @@ def _null_map(name: str, failing: str, words: str, scope: Scope) -> Check:
             reason=reason_words(unexpected, elements, f"values of {name} are {words}", scope),
         )
 
-    wanted = "null" if words == "present" else "present"
+    expected = "null" if words == "present" else "present"
     return Check(
         columns=(name,),
-        expected=f"{name} is {wanted}{mostly_words(scope)}",
+        expected=f"{name} is {expected}{mostly_words(scope)}",
         aggregates=(scope.count(), scope.count(failing)),
         read=read,
         failing=scope.only(failing),
@@ -86,10 +86,10 @@ def value_set(kwargs: Kwargs) -> Sequence[Scalar]:
 
 
 def _options(kwargs: Kwargs, name: str, columns: Columns) -> tuple[str, str]:
-    """The value set as SQL and in words."""
+    """Return the value set as SQL and in words."""
     values = value_set(kwargs)
-    more = f" and {len(values) - _SHOWN_VALUES} more" if len(values) > _SHOWN_VALUES else ""
-    words = ", ".join(columns.shown(name, value) for value in values[:_SHOWN_VALUES]) + more
+    rest = f" and {len(values) - _SHOWN_VALUES} more" if len(values) > _SHOWN_VALUES else ""
+    words = ", ".join(columns.formatted(name, value) for value in values[:_SHOWN_VALUES]) + rest
     return ", ".join(columns.constant(name, value) for value in values), words
 
 

@@ -1,10 +1,10 @@
-"""`row_condition`: the rows that a check looks at, in a small subset of pandas' query language.
+"""`row_condition`: the rows that a check examines, in a small subset of pandas' query language.
 
     origin == "EWR" and distance > 500
     status in ["arrived", "cancelled"] and tailnum.notnull()
 
-`and`, `or`, brackets; a column against a constant with == != < <= > >= in; `.isnull()` and
-`.notnull()`. Nulls answer as in pandas: every comparison with a null is false, `!=` is true.
+`and`, `or`, brackets; a column compared with a constant by == != < <= > >= in; `.isnull()` and
+`.notnull()`. Nulls behave as in pandas: every comparison with a null is false, `!=` is true.
 """
 
 import ast
@@ -28,7 +28,7 @@ def _refuse(text: str) -> DeclarationError:
 
 
 def condition_columns(text: str) -> tuple[str, ...]:
-    """The columns that a condition names, in order of appearance."""
+    """Return the columns that a condition names, in order of appearance."""
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as broken:
@@ -37,7 +37,7 @@ def condition_columns(text: str) -> tuple[str, ...]:
 
 
 def condition_sql(text: str, columns: "Columns") -> str:
-    """A SQL predicate that is never null."""
+    """Return a SQL predicate that is never null."""
     condition_columns(text)
     return _boolean(ast.parse(text.strip(), mode="eval").body, columns, text)
 
@@ -66,7 +66,7 @@ def _compare(name: str, operator: ast.cmpop, right: ast.expr, columns: "Columns"
     except ValueError as broken:
         raise _refuse(text) from broken
     if isinstance(operator, ast.In) and isinstance(value, list | tuple) and value:
-        options = ", ".join(columns.constant(name, one) for one in value)
+        options = ", ".join(columns.constant(name, option) for option in value)
         return f"coalesce({ident(name)} IN ({options}), FALSE)"
     if isinstance(operator, ast.NotEq):
         return f"({ident(name)} IS DISTINCT FROM {columns.constant(name, value)})"

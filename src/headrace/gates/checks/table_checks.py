@@ -1,4 +1,4 @@
-"""Builders of checks on a table's shape: what columns it has, how many rows."""
+"""Builders of checks on a table's shape: its columns and its number of rows."""
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -27,33 +27,33 @@ def _exactly(kwargs: Kwargs) -> Kwargs:
     return {"min_value": kwargs["value"], "max_value": kwargs["value"]}
 
 
-def _known(outcome: Outcome, expected: str, columns: tuple[str, ...] = ()) -> Check:
-    """A check that the schema alone answers."""
+def _schema_check(outcome: Outcome, expected: str, columns: tuple[str, ...] = ()) -> Check:
+    """Return a check whose outcome follows from the schema alone."""
     return Check(columns, expected, (), lambda _: outcome)
 
 
 def columns_match_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     del scope
-    wanted, found = set(kwargs["column_set"]), set(columns.names)
-    lacking, surplus = sorted(wanted - found), sorted(found - wanted)
+    required, actual = set(kwargs["column_set"]), set(columns.names)
+    lacking, surplus = sorted(required - actual), sorted(actual - required)
     exact = kwargs.get("exact_match", True)
     words = [f"lacks {', '.join(lacking)}"] if lacking else []
     words += [f"also has {', '.join(surplus)}"] if surplus and exact else []
-    outcome = Outcome(not words, observed=sorted(found), reason="the table " + " and ".join(words))
-    expected = f"the columns are {'' if exact else 'at least '}{', '.join(sorted(wanted))}"
-    return _known(outcome, expected)
+    outcome = Outcome(not words, observed=sorted(actual), reason="the table " + " and ".join(words))
+    expected = f"the columns are {'' if exact else 'at least '}{', '.join(sorted(required))}"
+    return _schema_check(outcome, expected)
 
 
 def columns_match_ordered_list(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     del scope
-    wanted, found = _names(kwargs["column_list"]), list(columns.names)
+    required, actual = _names(kwargs["column_list"]), list(columns.names)
     wrong = [
         f"column {place} is {has or 'not there'}, not {wants or 'to be there'}"
-        for place, (wants, has) in enumerate(zip_longest(wanted, found), 1)
+        for place, (wants, has) in enumerate(zip_longest(required, actual), 1)
         if wants != has
     ]
-    outcome = Outcome(not wrong, observed=found, reason="; ".join(wrong[:3]))
-    return _known(outcome, f"the columns are, in this order, {', '.join(wanted)}")
+    outcome = Outcome(not wrong, observed=actual, reason="; ".join(wrong[:3]))
+    return _schema_check(outcome, f"the columns are, in this order, {', '.join(required)}")
 
 
 def _names(value: object) -> list[str]:
@@ -67,7 +67,7 @@ def column_count_between(kwargs: Kwargs, columns: Columns, scope: Scope) -> Chec
     bounds, count = Bounds.of(kwargs).check_numbers(), len(columns.names)
     reason = f"the number of columns {count} {bounds.miss(count)}"
     outcome = Outcome(bounds.hold(count), observed=count, reason=reason)
-    return _known(outcome, f"the number of columns is {bounds.text()}")
+    return _schema_check(outcome, f"the number of columns is {bounds.text()}")
 
 
 def column_count_equal(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
@@ -75,15 +75,20 @@ def column_count_equal(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def column_exists(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """With a `column_index` that is not 0, at that place (from the end, if it is negative)."""
+    """Check that a column exists; with a `column_index` other than 0, at that place.
+
+    A negative index counts from the end.
+    """
     del scope
     name, index = kwargs["column"], kwargs.get("column_index")
     if not index:
         outcome = Outcome(name in columns.names, reason=f"there is no column {name}")
-        return _known(outcome, f"column {name} exists", (name,))
-    there = _at(columns.names, index)
-    reason = f"column {index} is {there or 'not there'}, not {name}"
-    return _known(Outcome(there == name, reason=reason), f"column {index} is {name}", (name,))
+        return _schema_check(outcome, f"column {name} exists", (name,))
+    actual = _at(columns.names, index)
+    reason = f"column {index} is {actual or 'not there'}, not {name}"
+    return _schema_check(
+        Outcome(actual == name, reason=reason), f"column {index} is {name}", (name,)
+    )
 
 
 def _at(names: Sequence[str], index: object) -> str:

@@ -1,4 +1,4 @@
-"""Builders of checks on which values a column has: its levels, its most common one, quantiles."""
+"""Builders of checks on the values of a column: its levels, its most common one, quantiles."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,12 +13,12 @@ from headrace.gates.units import format_stored, in_units
 
 Kwargs = Mapping[str, Any]
 _NAMED_VALUES = 20
-# How near a limit counts as on it, in the reference.
+# Tolerances within which a value counts as on a limit, as in the reference.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-8
 
 
 class _Levels:
-    """Which values of a set a column lacks, and which it has besides."""
+    """Comparison of a column's values with a set: values that it lacks, and surplus ones."""
 
     def __init__(self, kwargs: Kwargs, columns: Columns, scope: Scope) -> None:
         self.name = columns.require(kwargs["column"])
@@ -34,26 +34,26 @@ class _Levels:
         self.strangers = f"list(DISTINCT {column}::VARCHAR) FILTER (WHERE {outside})"
         self.present = f"list(DISTINCT CASE {column} {places} END) FILTER (WHERE {inside})"
 
-    def surplus(self, found: Sequence[str] | None) -> tuple[list[str], str]:
-        strangers = sorted(found or ())
+    def surplus(self, texts: Sequence[str] | None) -> tuple[list[str], str]:
+        strangers = sorted(texts or ())
         if self.scale:
             strangers = [format_stored(int(value), self.scale) for value in strangers]
-        named = ", ".join(map(repr, strangers[:_NAMED_VALUES]))
-        return strangers, f"{len(strangers)} values of {self.name} are not in the set: {named}"
+        listed = ", ".join(map(repr, strangers[:_NAMED_VALUES]))
+        return strangers, f"{len(strangers)} values of {self.name} are not in the set: {listed}"
 
-    def lacking(self, found: Sequence[int] | None) -> tuple[list[Scalar], str]:
-        there = set(found or ())
-        missing = [value for place, value in enumerate(self.values) if place not in there]
-        named = ", ".join(format_stored(value, self.scale) for value in missing[:_NAMED_VALUES])
-        return missing, f"{self.name} lacks {len(missing)} values of the set: {named}"
+    def lacking(self, places: Sequence[int] | None) -> tuple[list[Scalar], str]:
+        present = set(places or ())
+        missing = [value for place, value in enumerate(self.values) if place not in present]
+        listed = ", ".join(format_stored(value, self.scale) for value in missing[:_NAMED_VALUES])
+        return missing, f"{self.name} lacks {len(missing)} values of the set: {listed}"
 
 
 def distinct_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """`unexpected` counts values, not rows."""
+    """Check that every value is in a set; `unexpected` counts values, not rows."""
     levels = _Levels(kwargs, columns, scope)
 
-    def read(found: Sequence[Any]) -> Outcome:
-        strangers, reason = levels.surplus(found[0])
+    def read(results: Sequence[Any]) -> Outcome:
+        strangers, reason = levels.surplus(results[0])
         return Outcome(
             not strangers,
             observed=strangers[:_NAMED_VALUES],
@@ -66,11 +66,11 @@ def distinct_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def distinct_contain_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """`missing` counts values of the set that no row has."""
+    """Check that every value of a set occurs; `missing` counts the absent values."""
     levels = _Levels(kwargs, columns, scope)
 
-    def read(found: Sequence[Any]) -> Outcome:
-        lacking, reason = levels.lacking(found[0])
+    def read(results: Sequence[Any]) -> Outcome:
+        lacking, reason = levels.lacking(results[0])
         return Outcome(not lacking, missing=len(lacking), reason=reason + levels.where)
 
     expected = f"{levels.name} has each of {levels.words}"
@@ -80,16 +80,16 @@ def distinct_contain_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Chec
 def distinct_equal_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     levels = _Levels(kwargs, columns, scope)
 
-    def read(found: Sequence[Any]) -> Outcome:
-        strangers, too_many = levels.surplus(found[0])
-        lacking, too_few = levels.lacking(found[1])
-        told = [text for wrong, text in ((strangers, too_many), (lacking, too_few)) if wrong]
+    def read(results: Sequence[Any]) -> Outcome:
+        strangers, too_many = levels.surplus(results[0])
+        lacking, too_few = levels.lacking(results[1])
+        reasons = [text for wrong, text in ((strangers, too_many), (lacking, too_few)) if wrong]
         return Outcome(
-            not told,
+            not reasons,
             observed=strangers[:_NAMED_VALUES],
             missing=len(lacking),
             unexpected=len(strangers),
-            reason="; ".join(told) + levels.where,
+            reason="; ".join(reasons) + levels.where,
         )
 
     expected = f"{levels.name} has each of {levels.words}, and no other value"
@@ -97,7 +97,7 @@ def distinct_equal_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def most_common_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """One most common value, or with `ties_okay` any of them, is in the set."""
+    """Check that the only most common value, or with `ties_okay` any of them, is in the set."""
     name, values = columns.require(kwargs["column"]), value_set(kwargs)
     for value in values:
         columns.constant(name, value)
@@ -107,24 +107,24 @@ def most_common_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     counted = f"SELECT {value} AS v, count(*) AS n FROM batch WHERE {among} GROUP BY ALL"  # noqa: S608
     ranked = f"SELECT v, n, max(n) OVER () AS most FROM ({counted})"  # noqa: S608
     aggregate = once(f"SELECT list(v ORDER BY v) FROM ({ranked}) WHERE n = most")  # noqa: S608
-    wanted = {parse_iso(one) if moments else one for one in values}
+    allowed = {parse_iso(member) if moments else member for member in values}
 
-    def read(found: Sequence[Any]) -> Outcome:
-        common = found[0] or []
-        hits = sum(one in wanted for one in common)
+    def read(results: Sequence[Any]) -> Outcome:
+        common = results[0] or []
+        hits = sum(member in allowed for member in common)
         success = hits > 0 if kwargs.get("ties_okay") else len(common) == 1 and hits == 1
-        told = [iso(one) for one in common] if moments else list(common)
-        words = ", ".join(format_stored(one, scale) for one in told[:_NAMED_VALUES])
+        observed = [iso(member) for member in common] if moments else list(common)
+        words = ", ".join(format_stored(member, scale) for member in observed[:_NAMED_VALUES])
         words = words or "none: there are no values"
         reason = f"the most common value of {name} is {words}{scope.words}"
-        return Outcome(success, observed=in_units(told[:_NAMED_VALUES], scale), reason=reason)
+        return Outcome(success, observed=in_units(observed[:_NAMED_VALUES], scale), reason=reason)
 
-    words = ", ".join(format_stored(one, scale) for one in values[:_NAMED_VALUES])
+    words = ", ".join(format_stored(member, scale) for member in values[:_NAMED_VALUES])
     return Check((name,), f"the most common {name} is one of {words}", (aggregate,), read)
 
 
 def quantiles(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """The nearest value to each quantile, as pandas takes it, within its range."""
+    """Check that the nearest value to each quantile, as in pandas, is within its range."""
     name = columns.require(kwargs["column"], "number")
     shares, ranges = _quantile_ranges(kwargs["quantile_ranges"])
     c, scale = ident(name), columns.scale(name)
@@ -137,22 +137,22 @@ def quantiles(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     picked = once(f"SELECT list([place, v]) FROM ({ranked}) WHERE place IN ({places})")  # noqa: S608
     count = scope.count(f"{c} IS NOT NULL")
 
-    def read(found: Sequence[Any]) -> Outcome:
-        present, by_place = found[0], dict(found[1] or ())
-        told = [by_place.get(_nearest(present, share)) for share in shares]
+    def read(results: Sequence[Any]) -> Outcome:
+        present, by_place = results[0], dict(results[1] or ())
+        observed = [by_place.get(_nearest(present, share)) for share in shares]
         wrong = [
             f"quantile {share:.6g} of {name} is {format_stored(value, scale)},"
             f" not within {_range_words(limits, scale)}"
-            for share, value, limits in zip(shares, told, ranges, strict=True)
+            for share, value, limits in zip(shares, observed, ranges, strict=True)
             if not _within(value, *limits)
         ]
         reason = "; ".join(wrong) + scope.words
-        return Outcome(not wrong, observed=in_units(told, scale), reason=reason)
+        return Outcome(not wrong, observed=in_units(observed, scale), reason=reason)
 
-    wanted = ", ".join(
+    words = ", ".join(
         f"{s:.6g} within {_range_words(r, scale)}" for s, r in zip(shares, ranges, strict=True)
     )
-    return Check((name,), f"quantiles of {name} are {wanted}", (count, picked), read)
+    return Check((name,), f"quantiles of {name} are {words}", (count, picked), read)
 
 
 def _nearest(count: int, share: float) -> int:
@@ -160,7 +160,7 @@ def _nearest(count: int, share: float) -> int:
 
 
 def _within(value: float | None, low: float | None, high: float | None) -> bool:
-    """As the reference has it: within a ten-thousandth of a limit is on it."""
+    """Return True if a value is within limits; near a limit counts, as in the reference."""
     if value is None:
         return False
     near = any(
@@ -175,9 +175,12 @@ def _range_words(limits: tuple[Scalar, Scalar], scale: int) -> str:
     return f"{low} to {high}"
 
 
-def _quantile_ranges(given: Any) -> tuple[list[float], list[tuple[Scalar, Scalar]]]:  # noqa: ANN401 - parsed YAML
+def _quantile_ranges(declared: Any) -> tuple[list[float], list[tuple[Scalar, Scalar]]]:  # noqa: ANN401 - parsed YAML
     try:
-        shares, ranges = given["quantiles"], [(low, high) for low, high in given["value_ranges"]]
+        shares, ranges = (
+            declared["quantiles"],
+            [(low, high) for low, high in declared["value_ranges"]],
+        )
         good = len(shares) == len(ranges) > 0 and all(0 <= share <= 1 for share in shares)
         numbers = all(
             limit is None or (isinstance(limit, int | float) and not isinstance(limit, bool))
@@ -188,7 +191,7 @@ def _quantile_ranges(given: Any) -> tuple[list[float], list[tuple[Scalar, Scalar
         good = numbers = False
     if not (good and numbers):
         raise DeclarationError(
-            f"quantile_ranges is {given!r}",
+            f"quantile_ranges is {declared!r}",
             fix="write {quantiles: [0.1, 0.9], value_ranges: [[0, 10], [50, null]]}",
         )
     return [float(share) for share in shares], ranges

@@ -1,11 +1,11 @@
-"""The expectation types that compile, by name: which kwargs they take and what they become.
+"""Expectation types by name: their kwargs, and the builders of their checks.
 
 Each equals Great Expectations' pandas engine in success, counts and observed value; NaN is null,
-nulls are left out of row-level checks, `mostly` is a share of what is left. To add one: write its
-builder in one of the modules of checks, name it here, give it cases in the conformance test.
+row-level checks ignore nulls, `mostly` is a share of the remaining rows. To add a type: write its
+builder in one of the modules of checks, add it here, and give it cases in the conformance test.
 
-The rest of Great Expectations' vocabulary is named here too, without a builder: it is asked of
-Great Expectations itself (`fallback`), but for what its pandas engine does not have.
+The rest of Great Expectations' vocabulary is listed without a builder: these checks are delegated
+to Great Expectations itself (`fallback`), except those that its pandas engine does not have.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,20 +37,22 @@ _COLUMN_KEYS = ("column", "column_A", "column_B")
 
 @dataclass(frozen=True)
 class ExpectationType:
-    """What an expectation takes and is.
+    """Kwargs and properties of an expectation type.
 
     Attributes:
-        build: makes its check; None if Great Expectations is asked.
+        build: builds its check; None if it is delegated to Great Expectations.
+        required: kwargs that must be given.
+        optional: kwargs that may be given.
         row_level: rows fail it, and can be quarantined.
-        alone: of a row-level one, whether a row passes or fails whatever the others are.
-        sliced: whether it can be asked of each level of a column apart.
+        independent: of a row-level one, True if a row's result does not depend on other rows.
+        sliced: True if it can run for each level of a column.
     """
 
     build: Builder | None
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
     row_level: bool = False
-    alone: bool = False
+    independent: bool = False
     sliced: bool = False
 
     @property
@@ -58,18 +60,20 @@ class ExpectationType:
         return self.build is not None
 
     @property
-    def known(self) -> tuple[str, ...]:
+    def allowed_kwargs(self) -> tuple[str, ...]:
         mostly = ("mostly",) if self.row_level else ()
         return (*self.required, *self.optional, *mostly, *_CONDITION)
 
     def check_kwargs(self, kwargs: object, where: str) -> None:
-        """DeclarationError for a missing or unknown kwarg, or a value that can never be right."""
+        """Raise DeclarationError for a missing or unknown kwarg, or an impossible value."""
         if not isinstance(kwargs, Mapping):
             raise DeclarationError(f"kwargs is {kwargs!r}", where=where, fix="write a mapping")
-        unknown = sorted(str(key) for key in kwargs if key not in self.known)
+        unknown = sorted(str(key) for key in kwargs if key not in self.allowed_kwargs)
         if unknown:
             raise DeclarationError(
-                f"unknown kwarg {', '.join(unknown)}", where=where, fix=f"use only {self.known}"
+                f"unknown kwarg {', '.join(unknown)}",
+                where=where,
+                fix=f"use only {self.allowed_kwargs}",
             )
         missing = [key for key in self.required if kwargs.get(key) is None]
         if missing:
@@ -93,15 +97,15 @@ class ExpectationType:
                 )
 
     def columns(self, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
-        """The columns a check is about, for its name and its samples."""
-        named = [kwargs[key] for key in _COLUMN_KEYS if key in kwargs]
-        return (*named, *kwargs.get("column_list", ()))
+        """Return the columns of a check, for its name and its samples."""
+        names = [kwargs[key] for key in _COLUMN_KEYS if key in kwargs]
+        return (*names, *kwargs.get("column_list", ()))
 
 
 def compile_check(kind: str, kwargs: Mapping[str, Any], columns: Columns) -> Check | None:
-    """The check of one expectation over columns that are known by name and type.
+    """Return the check of one expectation over columns that are known by name and type.
 
-    None if it is not compiled, but for Great Expectations to answer.
+    None if it is not compiled, but delegated to Great Expectations.
 
     Raises:
         MissingColumnError: a column it names is not there.
@@ -125,17 +129,17 @@ def scope_of(kwargs: Mapping[str, Any], columns: Columns) -> Scope:
 
 
 def _words(condition: str, columns: Columns) -> str:
-    """A condition in the contract's units."""
+    """Return a condition in the contract's units."""
     return condition_in(condition, columns.scales, to_contract) if columns.scales else condition
 
 
 def _row(build: Builder, *required: str, optional: tuple[str, ...] = ()) -> ExpectationType:
-    """Each row stands alone."""
-    return ExpectationType(build, required, optional, row_level=True, alone=True, sliced=True)
+    """Return a type of row-level checks in which each row is judged independently."""
+    return ExpectationType(build, required, optional, row_level=True, independent=True, sliced=True)
 
 
 def _relative(build: Builder, *required: str, optional: tuple[str, ...] = ()) -> ExpectationType:
-    """A row fails by what the other rows are."""
+    """Return a type of row-level checks in which a row's result depends on other rows."""
     return ExpectationType(build, required, optional, row_level=True)
 
 
@@ -144,15 +148,17 @@ def _column(build: Builder, *required: str, optional: tuple[str, ...] = _LIMITS)
 
 
 def _table(build: Builder, *required: str, optional: tuple[str, ...] = ()) -> ExpectationType:
-    """Of the batch as it is: its levels have no answer of their own."""
+    """Return a type of checks on the whole batch, which cannot run by level."""
     return ExpectationType(build, required, optional)
 
 
-def _asked(
-    *required: str, optional: tuple[str, ...] = (), rows: bool = False, alone: bool = True
+def _delegated(
+    *required: str, optional: tuple[str, ...] = (), rows: bool = False, independent: bool = True
 ) -> ExpectationType:
-    """Great Expectations' own answer."""
-    return ExpectationType(None, required, optional, row_level=rows, alone=rows and alone)
+    """Return a type that is delegated to Great Expectations."""
+    return ExpectationType(
+        None, required, optional, row_level=rows, independent=rows and independent
+    )
 
 
 _IGNORE = ("ignore_row_if",)
@@ -271,17 +277,19 @@ VOCABULARY: dict[str, ExpectationType] = {
         table_checks.column_exists, "column", optional=("column_index",)
     ),
     # Great Expectations' own
-    "expect_column_values_to_be_json_parseable": _asked("column", rows=True),
-    "expect_column_values_to_match_json_schema": _asked("column", "json_schema", rows=True),
-    "expect_column_values_to_be_dateutil_parseable": _asked("column", rows=True),
-    "expect_column_values_to_match_strftime_format": _asked("column", "strftime_format", rows=True),
-    "expect_column_values_to_not_be_outliers": _asked(
-        "column", optional=("method", "multiplier"), rows=True, alone=False
+    "expect_column_values_to_be_json_parseable": _delegated("column", rows=True),
+    "expect_column_values_to_match_json_schema": _delegated("column", "json_schema", rows=True),
+    "expect_column_values_to_be_dateutil_parseable": _delegated("column", rows=True),
+    "expect_column_values_to_match_strftime_format": _delegated(
+        "column", "strftime_format", rows=True
     ),
-    "expect_column_type_to_be": _asked("column", "type_"),
-    "expect_column_values_to_be_of_type": _asked("column", "type_"),
-    "expect_column_values_to_be_in_type_list": _asked("column", "type_list"),
-    "expect_column_kl_divergence_to_be_less_than": _asked(
+    "expect_column_values_to_not_be_outliers": _delegated(
+        "column", optional=("method", "multiplier"), rows=True, independent=False
+    ),
+    "expect_column_type_to_be": _delegated("column", "type_"),
+    "expect_column_values_to_be_of_type": _delegated("column", "type_"),
+    "expect_column_values_to_be_in_type_list": _delegated("column", "type_list"),
+    "expect_column_kl_divergence_to_be_less_than": _delegated(
         "column",
         "partition_object",
         "threshold",

@@ -1,4 +1,4 @@
-"""What checks say, in one way: what is expected, and how many rows do otherwise."""
+"""Common wording of checks: the expectation, and the number of rows that break it."""
 
 from headrace.gates.checks.check import Scope
 

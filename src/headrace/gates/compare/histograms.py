@@ -1,39 +1,41 @@
-"""What is drawn of two columns: a histogram of numbers, the shares of the values of text."""
+"""Bar charts of two columns: a histogram of numbers, the shares of the values of text."""
 
 import numpy as np
 import pyarrow as pa
 
 from headrace.gates.compare.distance import shares
 from headrace.gates.compare.model import Bars
-from headrace.gates.compare.values import Floats, is_number, numbers, shown, thin
+from headrace.gates.compare.values import Floats, is_number, numbers, readable, thin
 
 BARS = 24  # of a histogram
-LEVELS = 6  # of a column of text that are drawn, the rest is one bar
+LEVELS = 6  # bars of a column of text; the other levels are one more bar
 
 
-def bars_of(this: pa.Array, other: pa.Array, shift: int, scale: int) -> Bars | None:
-    a, b = thin(this), thin(other)
+def bars_of(current: pa.Array, other: pa.Array, shift: int, scale: int) -> Bars | None:
+    a, b = thin(current), thin(other)
     if a.null_count == len(a) and b.null_count == len(b):
         return None
     return _histogram(a, b, shift, scale) if is_number(a.type) else _most_frequent(a, b)
 
 
-def _histogram(this: pa.Array, other: pa.Array, shift: int, scale: int) -> Bars:
-    moved = shift if pa.types.is_timestamp(this.type) else 0
-    a, b = numbers(this) - moved, numbers(other)
+def _histogram(current: pa.Array, other: pa.Array, shift: int, scale: int) -> Bars:
+    offset = shift if pa.types.is_timestamp(current.type) else 0
+    a, b = numbers(current) - offset, numbers(other)
     finite = [values[np.isfinite(values)] for values in (a, b)]
     low, high = _range(np.concatenate(finite))
     edges = np.linspace(low, high, BARS + 1)
-    # What lies outside is drawn at the edge: it must not vanish from the picture.
+    # Values outside are drawn at the edge, so that they do not vanish from the picture.
     counts = [np.histogram(np.clip(values, low, high), edges)[0] for values in finite]
-    told = [tuple((c / max(1, c.sum())).round(5).tolist()) for c in counts]
-    whole = pa.types.is_integer(this.type) and not scale
-    ends = [shown(round(v) if whole else v + moved, this.type, scale) for v in (low, high)]
-    return Bars(told[0], told[1], (), *ends)
+    heights = [tuple((c / max(1, c.sum())).round(5).tolist()) for c in counts]
+    integral = pa.types.is_integer(current.type) and not scale
+    ends = [
+        readable(round(v) if integral else v + offset, current.type, scale) for v in (low, high)
+    ]
+    return Bars(heights[0], heights[1], (), *ends)
 
 
 def _range(values: Floats) -> tuple[float, float]:
-    """Where the bars begin and end: without the far tails, which would leave one bar of all."""
+    """Return the range of the bars, without far tails, which would squeeze the rest in one bar."""
     if not len(values):
         return 0.0, 1.0
     low, high = float(values.min()), float(values.max())
@@ -44,16 +46,16 @@ def _range(values: Floats) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
-def _most_frequent(this: pa.Array, other: pa.Array) -> Bars:
-    a, b = shares(this), shares(other)
+def _most_frequent(current: pa.Array, other: pa.Array) -> Bars:
+    a, b = shares(current), shares(other)
     order = sorted({*a, *b}, key=lambda level: (-max(a.get(level, 0.0), b.get(level, 0.0)), level))
-    # Of many values those that moved most say more than those that are many.
+    # Of many levels, show those that changed most rather than the most frequent ones.
     if len(order) > LEVELS:
         order.sort(key=lambda level: -abs(a.get(level, 0.0) - b.get(level, 0.0)))
-    named, rest = order[:LEVELS], order[LEVELS:]
-    told = [tuple(round(of.get(level, 0.0), 5) for level in named) for of in (a, b)]
+    levels, rest = order[:LEVELS], order[LEVELS:]
+    heights = [tuple(round(of.get(level, 0.0), 5) for level in levels) for of in (a, b)]
     if rest:
         sums = [round(sum(of.get(level, 0.0) for level in rest), 5) for of in (a, b)]
-        told = [(*bars, more) for bars, more in zip(told, sums, strict=True)]
-    names = (*named, *([f"{len(rest)} more"] if rest else []))
-    return Bars(told[0], told[1], names)
+        heights = [(*bars, rest_share) for bars, rest_share in zip(heights, sums, strict=True)]
+    names = (*levels, *([f"{len(rest)} more"] if rest else []))
+    return Bars(heights[0], heights[1], names)

@@ -1,4 +1,4 @@
-"""What a comparison found, as data that is kept as JSON."""
+"""Result of a comparison of two batches, which is stored as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -7,9 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Stats:
-    """One column of one batch. `low`, `median`, `high` are JSON values, None of text's median.
+    """Statistics of one column of one batch. `low`, `median`, `high` are JSON values.
 
-    `rows`, `nulls`, `low` and `high` are of every row; the others of every n-th of a long batch.
+    The median of text is None. `rows`, `nulls`, `low` and `high` are of every row; the others of
+    every n-th row of a long batch.
     """
 
     rows: int
@@ -22,9 +23,9 @@ class Stats:
 
 @dataclass(frozen=True)
 class Bars:
-    """Shares of the rows that have a value, one for each bar; of text the bars have names.
+    """Share of the rows with a value in each bar; bars of text have names.
 
-    `low` and `high` are where the first bar of numbers begins and the last one ends.
+    `low` and `high` are the start of the first and the end of the last bar of numbers.
     """
 
     this: tuple[float, ...]
@@ -36,12 +37,12 @@ class Bars:
 
 @dataclass(frozen=True)
 class Compared:
-    """A column in both batches; None where one has no such column.
+    """Column in both batches; None if a batch has no such column.
 
     Attributes:
-        distance: see the module.
-        usual: the greatest distance among good batches that followed each other; None if unknown.
-        outside: the range of good batches, of a column of numbers that leaves it far behind.
+        distance: see `distance`.
+        usual: the greatest distance between consecutive good batches; None if unknown.
+        outside: the range of good batches, if a column of numbers is far outside it.
     """
 
     name: str
@@ -55,14 +56,15 @@ class Compared:
 
     @property
     def excess(self) -> float:
-        """How much further than usual it moved: what the reader should look at first."""
+        """Change beyond the usual one, by which columns are sorted."""
         return self.distance - (self.usual or 0.0) + bool(self.outside)
 
 
 @dataclass(frozen=True)
 class Usual:
-    """What good batches say of a column: how far it moves, and, of plain numbers, from where to
-    where it goes; None of moments and text.
+    """Usual change of a column between good batches, and the range of plain numbers.
+
+    `low` and `high` are None for moments and text.
     """
 
     distance: float = 0.0
@@ -72,9 +74,9 @@ class Usual:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Columns, those that moved furthest beyond the usual first.
+    """Compared columns, those that changed most beyond the usual first.
 
-    `every` is n where a batch is so long that only every n-th row was looked at one by one.
+    `every` is n if a batch is so long that only every n-th row was examined.
     """
 
     rows: int
@@ -87,7 +89,7 @@ class Comparison:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Comparison":
-        """Back from `to_json`."""
+        """Read what `to_json` returned."""
         return cls(
             document["rows"],
             document["other_rows"],
@@ -97,8 +99,8 @@ class Comparison:
 
 
 def _compared(document: Mapping[str, Any]) -> Compared:
-    def stats(found: Mapping[str, Any] | None) -> Stats | None:
-        return None if found is None else Stats(**found)
+    def stats(entry: Mapping[str, Any] | None) -> Stats | None:
+        return None if entry is None else Stats(**entry)
 
     bars = document["bars"]
     if bars is not None:

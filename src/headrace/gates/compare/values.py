@@ -1,4 +1,4 @@
-"""The values of a column, as comparing needs them."""
+"""Values of a column, as comparisons need them."""
 
 from math import isfinite
 from typing import Any
@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 from headrace.gates.failing_samples import plain
 
 Floats = npt.NDArray[np.float64]
-MOST_ROWS = 250_000  # of a batch that are looked at one by one; of more, every n-th
+MOST_ROWS = 250_000  # of a batch that are all examined; of more rows, every n-th is
 
 
 def column_of(table: pa.Table, name: str) -> pa.Array | None:
-    """One column, NaN as null; the table in hand may be chunked."""
+    """Return one column, with NaN as null, in one chunk."""
     if name not in table.schema.names:
         return None
     column = table[name].combine_chunks()
@@ -26,8 +26,8 @@ def column_of(table: pa.Table, name: str) -> pa.Array | None:
     return column
 
 
-def shown(value: float, kind: pa.DataType, scale: int) -> Any:  # noqa: ANN401 - a JSON value
-    """A number of `numbers` as people read it."""
+def readable(value: float, kind: pa.DataType, scale: int) -> Any:  # noqa: ANN401 - a JSON value
+    """Return a number of `numbers` in readable form."""
     if pa.types.is_timestamp(kind):
         return plain(pa.scalar(round(value), pa.int64()).cast(kind).as_py())
     if not isfinite(value):
@@ -44,12 +44,12 @@ def is_number(kind: pa.DataType) -> bool:
 
 
 def numbers(values: pa.Array) -> Floats:
-    """Values that are there as float64; of moments microseconds, exact for some 285 years."""
+    """Return non-null values as float64; moments in microseconds, exact for some 285 years."""
     present = values.drop_null()
     if pa.types.is_timestamp(present.type):
         present = present.cast(pa.int64())
-    found: Floats = present.to_numpy(zero_copy_only=False).astype(np.float64)
-    return found
+    floats: Floats = present.to_numpy(zero_copy_only=False).astype(np.float64)
+    return floats
 
 
 def thin(values: pa.Array) -> pa.Array:
@@ -58,5 +58,5 @@ def thin(values: pa.Array) -> pa.Array:
 
 
 def step_of(rows: int) -> int:
-    """Of so many rows every n-th is looked at."""
+    """Return n if every n-th of so many rows is examined."""
     return max(1, -(-rows // MOST_ROWS))

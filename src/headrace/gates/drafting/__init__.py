@@ -1,12 +1,12 @@
-"""Drafts of suites from what was delivered: limits with a margin that later days confirm."""
+"""Drafts of suites from past deliveries: limits with a margin that later days confirm."""
 
-from headrace.gates.drafting.draft import Asked, Draft, Drafted, draft_checks
+from headrace.gates.drafting.draft import Draft, Drafted, DraftOptions, draft_checks
 from headrace.gates.drafting.statistics import Measure, Statistics
 from headrace.gates.drafting.text import check_text, suite_text
 
 __all__ = [
-    "Asked",
     "Draft",
+    "DraftOptions",
     "Drafted",
     "Measure",
     "Statistics",

@@ -1,4 +1,4 @@
-"""What each delivery of a table holds, in figures: one pass, some deliveries at a time."""
+"""Statistics of each delivery of a table, gathered in one pass, some deliveries at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,23 +19,25 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass
 class Series:
-    """One column, a value a delivery.
+    """Statistics of one column, one value per delivery.
 
     Attributes:
-        family: number, string, timestamp, boolean or another Arrow name; `whole` numbers.
-        present: rows that have a value.
-        least, most: of numbers, the values; of text, the lengths; NaN without any.
+        name: of the column.
+        family: number, string, timestamp, boolean or another Arrow name.
+        integral: True for a column of whole numbers.
+        present: number of rows with a value.
+        minimum, maximum: of numbers, the values; of text, the lengths; NaN without any.
         mean: of numbers; NaN without any.
-        distinct: different values, of text; -1 where they were not counted.
+        distinct: number of different texts; -1 if they were not counted.
         levels: the different texts of each delivery; None if there are too many of them.
     """
 
     name: str
     family: str
-    whole: bool
+    integral: bool
     present: list[int] = field(default_factory=list)
-    least: list[float] = field(default_factory=list)
-    most: list[float] = field(default_factory=list)
+    minimum: list[float] = field(default_factory=list)
+    maximum: list[float] = field(default_factory=list)
     mean: list[float] = field(default_factory=list)
     distinct: list[int] = field(default_factory=list)
     levels: list[frozenset[str]] | None = field(default_factory=list)
@@ -47,7 +49,7 @@ class Series:
 
 @dataclass
 class Statistics:
-    """`slots` and `rows` of each delivery in order of time; `repeated` rows have another's key."""
+    """Slots and row counts of deliveries in order of time; `repeated` counts repeated keys."""
 
     slots: list[str] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
@@ -60,14 +62,16 @@ class Statistics:
 
 
 class Measure:
-    """Gathers the statistics of a table, some deliveries at a time and in their order."""
+    """Collector of a table's statistics, some deliveries at a time and in their order."""
 
     def __init__(self, schema: pa.Schema, key: Sequence[str]) -> None:
         self.key = list(key)
-        self.found = Statistics()
-        for one in schema:
-            whole = bool(pa.types.is_integer(one.type))
-            self.found.columns[one.name] = Series(one.name, family_of(one.type), whole)
+        self.statistics = Statistics()
+        for column in schema:
+            integral = bool(pa.types.is_integer(column.type))
+            self.statistics.columns[column.name] = Series(
+                column.name, family_of(column.type), integral
+            )
 
     def add(
         self, db: duckdb.DuckDBPyConnection, rows: str, delivery: str, slots: dict[Any, str]
@@ -76,21 +80,21 @@ class Measure:
 
         Args:
             db: a connection.
-            rows: what to select from: a name, or a SELECT in brackets.
-            delivery: SQL expression that tells the deliveries apart.
-            slots: the slot of each value of it, in order of time.
+            rows: source of the rows: a name, or a SELECT in brackets.
+            delivery: SQL expression that identifies the delivery of a row.
+            slots: the slot of each value of this expression, in order of time.
         """
-        wanted = [f"({delivery}) AS delivery", "count(*) AS n", f"{self._repeated()} AS repeated"]
-        for number, series in enumerate(self.found.columns.values()):
-            wanted += [f"{text} AS {name}{number}" for name, text in _aggregates(series)]
-        query = f"SELECT {', '.join(wanted)} FROM {rows} GROUP BY 1"  # noqa: S608
+        selected = [f"({delivery}) AS delivery", "count(*) AS n", f"{self._repeated()} AS repeated"]
+        for number, series in enumerate(self.statistics.columns.values()):
+            selected += [f"{text} AS {name}{number}" for name, text in _aggregates(series)]
+        query = f"SELECT {', '.join(selected)} FROM {rows} GROUP BY 1"  # noqa: S608
         cursor = db.execute(query)
-        names = [one[0] for one in cursor.description or ()]
-        told = {row[0]: dict(zip(names, row, strict=True)) for row in cursor.fetchall()}
-        present = [slot for slot in slots if slot in told]
-        for one in present:
-            self._note(slots[one], told[one])
-        for series in self.found.columns.values():
+        names = [column[0] for column in cursor.description or ()]
+        rows_by_delivery = {row[0]: dict(zip(names, row, strict=True)) for row in cursor.fetchall()}
+        present = [slot for slot in slots if slot in rows_by_delivery]
+        for key in present:
+            self._note(slots[key], rows_by_delivery[key])
+        for series in self.statistics.columns.values():
             self._levels(db, series, f"SELECT ({delivery}) AS d, * FROM {rows}", present)  # noqa: S608
 
     def _repeated(self) -> str:
@@ -100,13 +104,13 @@ class Measure:
         return f"count(*) - count(DISTINCT ({keys}))"
 
     def _note(self, slot: str, row: dict[str, Any]) -> None:
-        self.found.slots.append(slot)
-        self.found.rows.append(row["n"])
-        self.found.repeated.append(row["repeated"])
-        for number, series in enumerate(self.found.columns.values()):
+        self.statistics.slots.append(slot)
+        self.statistics.rows.append(row["n"])
+        self.statistics.repeated.append(row["repeated"])
+        for number, series in enumerate(self.statistics.columns.values()):
             series.present.append(row[f"present{number}"])
-            series.least.append(_float(row.get(f"least{number}")))
-            series.most.append(_float(row.get(f"most{number}")))
+            series.minimum.append(_float(row.get(f"least{number}")))
+            series.maximum.append(_float(row.get(f"most{number}")))
             series.mean.append(_float(row.get(f"mean{number}")))
             series.distinct.append(row.get(f"distinct{number}", -1))
 
@@ -117,30 +121,36 @@ class Measure:
             series.levels = None
         if series.levels is None:
             return
-        most, name = MOST_LEVELS * len(present), ident(series.name)
-        query = f"SELECT DISTINCT d, {name} FROM ({rows}) WHERE {name} IS NOT NULL LIMIT {most + 1}"  # noqa: S608
+        limit, name = MOST_LEVELS * len(present), ident(series.name)
+        query = (
+            f"SELECT DISTINCT d, {name} FROM ({rows}) WHERE {name} IS NOT NULL LIMIT {limit + 1}"  # noqa: S608
+        )
         pairs = db.execute(query).fetchall()
-        found: dict[Any, set[str]] = {one: set() for one in present}
+        by_delivery: dict[Any, set[str]] = {key: set() for key in present}
         for delivery, level in pairs:
-            if delivery in found:
-                found[delivery].add(level)
-        series.levels += [frozenset(found[one]) for one in present]
-        if len(pairs) > most or len(frozenset().union(*series.levels)) > MOST_LEVELS:
+            if delivery in by_delivery:
+                by_delivery[delivery].add(level)
+        series.levels += [frozenset(by_delivery[key]) for key in present]
+        if len(pairs) > limit or len(frozenset().union(*series.levels)) > MOST_LEVELS:
             series.levels = None
 
 
 def _aggregates(series: Series) -> list[tuple[str, str]]:
     name = ident(series.name)
-    wanted = [("present", f"count({name})")]
+    aggregates = [("present", f"count({name})")]
     if series.family == "number":
-        given = name if series.whole else f"CASE WHEN isfinite({name}) THEN {name} END"
-        wanted[0] = ("present", f"count({given})")
-        wanted += [("least", f"min({given})"), ("most", f"max({given})"), ("mean", f"avg({given})")]
+        value = name if series.integral else f"CASE WHEN isfinite({name}) THEN {name} END"
+        aggregates[0] = ("present", f"count({value})")
+        aggregates += [
+            ("least", f"min({value})"),
+            ("most", f"max({value})"),
+            ("mean", f"avg({value})"),
+        ]
     if series.family == "string":
         length = f"length({name})"
-        wanted += [("least", f"min({length})"), ("most", f"max({length})")]
-        wanted += [("distinct", f"count(DISTINCT {name})")]
-    return wanted
+        aggregates += [("least", f"min({length})"), ("most", f"max({length})")]
+        aggregates += [("distinct", f"count(DISTINCT {name})")]
+    return aggregates
 
 
 def _float(value: float | None) -> float:

@@ -1,4 +1,4 @@
-"""A drafted suite as YAML that a person would want to review."""
+"""Drafted suite as readable YAML."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from headrace.gates.drafting.draft import Draft
 
 
 def check_text(draft: Draft) -> str:
-    """One expectation: two to four lines."""
+    """Return one expectation in two to four lines."""
     lines = [f"  - type: {draft.type}", f"    kwargs: {flow(draft.kwargs)}"]
     if draft.severity != "critical":
         lines.append(f"    severity: {draft.severity}")
@@ -19,7 +19,7 @@ def check_text(draft: Draft) -> str:
 def suite_text(
     name: str, meta: Mapping[str, Any], drafts: Sequence[Draft], comments: Sequence[str]
 ) -> str:
-    """A whole suite, with what a reader should know above it."""
+    """Return a complete suite, with comments for the reader above it."""
     head = [f"# {line}".rstrip() for line in comments]
     body = [check_text(draft) for draft in drafts]
     listed = ["expectations:", *body] if body else ["expectations: []"]

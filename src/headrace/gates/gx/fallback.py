@@ -1,8 +1,8 @@
-"""What is not compiled is asked of Great Expectations itself, on its pandas engine.
+"""Checks that are not compiled: Great Expectations itself runs them, on its pandas engine.
 
-Its import costs seconds and its answers milliseconds each, so it is imported where a suite needs
-it, and asked once a batch for all such checks. An expectation that crashes there is an error here,
-never a failed check.
+Its import costs seconds and its answers milliseconds each, so it is imported only if a suite needs
+it, and called once per batch for all such checks. An expectation that crashes there is an error
+here, never a failed check.
 """
 
 import os
@@ -31,7 +31,7 @@ _CLASS_NAMES = {
 
 
 class NotInstalledError(HeadraceError):
-    """Great Expectations is not there."""
+    """Great Expectations is not installed."""
 
 
 Select = Callable[[list[str]], pa.Table]  # all rows of the batch, with these of its columns
@@ -40,38 +40,38 @@ Select = Callable[[list[str]], pa.Table]  # all rows of the batch, with these of
 def answered(
     findings: Sequence[RuleFinding], names: Sequence[str], select: Select
 ) -> list[RuleFinding]:
-    """The findings, with answers for the rules that are not compiled.
+    """Return the findings, with answers for the rules that are not compiled.
 
     Args:
         findings: of every rule.
         names: the batch's columns.
-        select: gives the batch's rows; not called if every rule is compiled.
+        select: returns the batch's rows; not called if every rule is compiled.
     """
-    asked = [f.rule for f in findings if f.rule.kwargs is not None and not f.rule.error]
-    answers = {f.rule.id: f for part in _rounds(asked) for f in _answers(part, names, select)}
+    rules = [f.rule for f in findings if f.rule.kwargs is not None and not f.rule.error]
+    answers = {f.rule.id: f for part in _rounds(rules) for f in _answers(part, names, select)}
     return [answers.get(finding.rule.id, finding) for finding in findings]
 
 
 def _rounds(rules: Sequence[PlannedRule]) -> Iterator[list[PlannedRule]]:
-    """No two of one type on the same columns at once: the library takes one's numbers for both."""
-    left = list(rules)
-    while left:
-        taken = {(rule.type, rule.columns): rule for rule in reversed(left)}
-        yield list(taken.values())
-        left = [rule for rule in left if taken[rule.type, rule.columns] is not rule]
+    """Yield rounds without two rules of one type and columns: the library would mix them up."""
+    pending = list(rules)
+    while pending:
+        batch = {(rule.type, rule.columns): rule for rule in reversed(pending)}
+        yield list(batch.values())
+        pending = [rule for rule in pending if batch[rule.type, rule.columns] is not rule]
 
 
 def _answers(
     rules: Sequence[PlannedRule], names: Sequence[str], select: Select
 ) -> list[RuleFinding]:
-    named = {name for rule in rules for name in _columns(rule)}
+    needed = {name for rule in rules for name in _columns(rule)}
     try:
-        reference = Reference(select([name for name in names if name in named]))
-        told = reference.ask([(rule.type, rule.kwargs or {}) for rule in rules])
-    except Exception as crash:  # noqa: BLE001 - whatever it dies of, the batch must not pass
+        reference = Reference(select([name for name in names if name in needed]))
+        answers = reference.ask([(rule.type, rule.kwargs or {}) for rule in rules])
+    except Exception as crash:  # noqa: BLE001 - after any crash, the batch must not pass
         reason = _crash(crash)
         return [RuleFinding(rule, None, NO_ROWS, reason) for rule in rules]
-    return [_finding(rule, answer) for rule, answer in zip(rules, told, strict=True)]
+    return [_finding(rule, answer) for rule, answer in zip(rules, answers, strict=True)]
 
 
 def _crash(crash: Exception) -> str:
@@ -101,18 +101,18 @@ def _finding(rule: PlannedRule, answer: Mapping[str, Any]) -> RuleFinding:
 
 
 def _reason(rule: PlannedRule, answer: Mapping[str, Any]) -> str:
-    """In the words that the answer allows: it gives counts, or a value."""
+    """Return the reason of a failure, from the counts or the value of the answer."""
     what = rule.type.removeprefix("expect_").replace("_", " ")
     if answer.get("unexpected_count") is not None:
         looked_at = answer["element_count"] - (answer.get("missing_count") or 0)
         values = answer.get("partial_unexpected_list") or ()
-        some = f", as {format_stored(values[0], rule.scale)}" if values else ""
-        return f"{answer['unexpected_count']} of {looked_at} rows fail '{what}'{some}"
+        example = f", as {format_stored(values[0], rule.scale)}" if values else ""
+        return f"{answer['unexpected_count']} of {looked_at} rows fail '{what}'{example}"
     return f"'{what}' does not hold: found {answer.get('observed_value')}"
 
 
 class Reference:
-    """One batch as Great Expectations sees it."""
+    """Batch in Great Expectations."""
 
     def __init__(self, table: pa.Table) -> None:
         with _LOCK, _quiet():
@@ -121,20 +121,22 @@ class Reference:
             self.batch = definition.get_batch(batch_parameters={"dataframe": frame})
 
     def ask(self, cases: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
-        """Of each (type, kwargs): success, the fields of the result, and what it `crash`ed of."""
-        made = [self._made(number, *case) for number, case in enumerate(cases)]
-        asked = [one for one in made if not isinstance(one, str)]
+        """Return success, result fields and the `crash`, if any, of each (type, kwargs)."""
+        expectations = [self._expectation(number, *case) for number, case in enumerate(cases)]
+        valid = [expectation for expectation in expectations if not isinstance(expectation, str)]
         with _LOCK, _quiet():
-            suite = self.library.ExpectationSuite(name="suite", expectations=asked)
+            suite = self.library.ExpectationSuite(name="suite", expectations=valid)
             answers = self.batch.validate(suite, result_format="COMPLETE").to_json_dict()["results"]
         by_case = {a["expectation_config"]["meta"]["case"]: a for a in answers}
         return [
-            {"success": False, "crash": one} if isinstance(one, str) else _flat(by_case[number])
-            for number, one in enumerate(made)
+            {"success": False, "crash": expectation}
+            if isinstance(expectation, str)
+            else _flat(by_case[number])
+            for number, expectation in enumerate(expectations)
         ]
 
-    def _made(self, number: int, kind: str, kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401
-        """The library's own expectation, or what is wrong with its kwargs."""
+    def _expectation(self, number: int, kind: str, kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        """Return the library's own expectation, or the error of its kwargs."""
         try:
             with _quiet():
                 return getattr(self.classes, _class_name(kind))(**kwargs, meta={"case": number})
@@ -151,18 +153,18 @@ def _flat(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _raised(answer: Mapping[str, Any]) -> str:
-    """What it died of, in a line. The library tells it plainly, or by metric."""
+    """Return the exception of an answer, in a line. The library has it directly, or by metric."""
     raised = answer.get("exception_info") or {}
-    for one in (raised, *(value for value in raised.values() if isinstance(value, dict))):
-        if one.get("raised_exception"):
-            lines = str(one.get("exception_message") or "it crashed").strip().splitlines()
+    for info in (raised, *(value for value in raised.values() if isinstance(value, dict))):
+        if info.get("raised_exception"):
+            lines = str(info.get("exception_message") or "it crashed").strip().splitlines()
             return lines[0] if lines else "it crashed"
     return ""
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Warnings that the library raises on its own account are no concern of a gate."""
+    """Suppress the library's own warnings, which do not concern the gate."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -170,8 +172,8 @@ def _quiet() -> Iterator[None]:
 
 @cache
 def _library() -> tuple[Any, Any, Any]:
-    """(the library, its expectation classes, a batch definition that takes a frame)."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # a gate calls nobody
+    """Return the library, its expectation classes, and a batch definition that takes a frame."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # no network calls from a gate
     with as_a_program():
         try:
             import great_expectations as gx

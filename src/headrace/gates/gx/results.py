@@ -1,9 +1,9 @@
-"""A judgement as the JSON document that Great Expectations 1.24 writes of a validation.
+"""Judgement as the JSON document that Great Expectations 1.24 writes of a validation.
 
-`ExpectationSuiteValidationResult.to_json_dict()`, so that what reads theirs reads ours. A check
-that is no expectation (of the contract, of a change of meaning) stands among the results under its
-own name, since a document without it could say success of a batch that is blocked. A check in
-shadow is left out: it decides nothing.
+It has the form of `ExpectationSuiteValidationResult.to_json_dict()`, so that tools for those
+documents can read it. Checks that are not expectations (of the contract, of a semantic change) are
+among the results under their own names: without them the document could report success of a blocked
+batch. Checks in shadow are excluded, since they decide nothing.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from headrace.gates.suite import Expectation, Suite
 from headrace.gates.units import converted, to_contract
 from headrace.gates.verdict import Judgement, Result
 
-GX = "1.24.1"  # whose form this is
+GX = "1.24.1"  # version of the form
 SAMPLE = 20  # of unexpected values, as many as Great Expectations shows
 
 Document = dict[str, Any]
@@ -30,19 +30,21 @@ def gx_document(
     keys: Sequence[str] = (),
     scales: Mapping[str, int] | None = None,
 ) -> Document:
-    """The document of one batch.
+    """Return the document of one batch.
 
     Args:
         judgement: as the gate recorded it.
-        suite: the table's; its kwargs are told where the judgement was made with it.
+        suite: the table's; its kwargs are included if the judgement was made with it.
         batch: table, slot, batch (its id) and origin.
         keys: columns that identify a row, for the index lists.
         scales: of the contract's columns, so that limits are in its units like all other numbers.
     """
     scales = scales or {}
     judgement = judgement.readable(scales)
-    same = suite is not None and suite.hash == judgement.suite_hash
-    declared = {e.id: _kwargs(e, scales) for e in suite.expectations} if suite and same else {}
+    suite_matches = suite is not None and suite.hash == judgement.suite_hash
+    declared = (
+        {e.id: _kwargs(e, scales) for e in suite.expectations} if suite and suite_matches else {}
+    )
     where = f"{batch['table']}-{batch['slot']}"
     results = [_result(r, declared.get(r.id), where, keys) for r in judgement.counted]
     passed = sum(bool(result["success"]) for result in results)
@@ -86,7 +88,7 @@ def _meta(judgement: Judgement, batch: Mapping[str, Any]) -> Document:
 
 
 def _kwargs(expectation: Expectation, scales: Mapping[str, int]) -> Document:
-    """The kwargs of a check in the contract's units."""
+    """Return the kwargs of a check in the contract's units."""
     try:
         return dict(converted(expectation.type, expectation.kwargs, scales, to_contract))
     except DeclarationError:  # columns of different scales are compared as they are stored
@@ -107,7 +109,7 @@ def _result(result: Result, declared: Document | None, where: str, keys: Sequenc
             "meta": meta,
             "severity": result.severity,
         },
-        "result": {} if crashed else _found(result, keys),
+        "result": {} if crashed else _result_fields(result, keys),
         "meta": {"reason": result.reason} if result.reason else {},
         "exception_info": {
             "raised_exception": crashed,
@@ -122,7 +124,7 @@ def _is_theirs(result: Result) -> bool:
 
 
 def _columns(result: Result) -> Document:
-    """What can be said of a check whose declaration is gone: its columns."""
+    """Return the columns of a check as kwargs, if its declaration no longer exists."""
     if not _is_theirs(result):
         return {"columns": list(result.columns)}
     if "compound" in result.type or "multicolumn" in result.type or len(result.columns) > 2:
@@ -132,7 +134,7 @@ def _columns(result: Result) -> Document:
     return {"column": result.columns[0]} if result.columns else {}
 
 
-def _found(result: Result, keys: Sequence[str]) -> Document:
+def _result_fields(result: Result, keys: Sequence[str]) -> Document:
     if result.element_count is None:
         return _observed(result)
     elements, missing = result.element_count, result.missing_count or 0
@@ -155,34 +157,34 @@ def _found(result: Result, keys: Sequence[str]) -> Document:
 
 
 def _observed(result: Result) -> Document:
-    found: Document = {"observed_value": result.observed}
+    document: Document = {"observed_value": result.observed}
     if result.unexpected_count is not None:
-        found["unexpected_count"] = result.unexpected_count
-    return found
+        document["unexpected_count"] = result.unexpected_count
+    return document
 
 
-def _percent(part: int, whole: int) -> float | None:
-    return 100 * part / whole if whole else None
+def _percent(part: int, total: int) -> float | None:
+    return 100 * part / total if total else None
 
 
 def _value(sample: Mapping[str, Any], columns: Sequence[str]) -> Any:  # noqa: ANN401 - JSON values
-    """The value of the check's column; of several columns a list."""
+    """Return the value of the check's column; of several columns a list."""
     if "got" in sample:
         return sample["got"]
-    found = {**sample.get("key", {}), **sample.get("values", {})}
-    values = [found.get(name) for name in columns]
+    cells = {**sample.get("key", {}), **sample.get("values", {})}
+    values = [cells.get(name) for name in columns]
     return values[0] if len(values) == 1 else values
 
 
 def _index(sample: Mapping[str, Any]) -> Document:
-    """Key and values of a row, as Great Expectations tells it where rows have a key."""
+    """Return key and values of a row, as Great Expectations does for rows with a key."""
     if "got" in sample:
         return {"line": sample.get("line"), "field": sample.get("field")}
     return {**sample.get("key", {}), **sample.get("values", {})}
 
 
 def _counts(values: Sequence[Any]) -> list[Document]:
-    """Of the values that are told, the most frequent first."""
-    told = {canonical_json(value): value for value in values}
+    """Count the sampled values, the most frequent first."""
+    originals = {canonical_json(value): value for value in values}
     counted = Counter(canonical_json(value) for value in values)
-    return [{"value": told[key], "count": count} for key, count in counted.most_common()]
+    return [{"value": originals[key], "count": count} for key, count in counted.most_common()]

@@ -1,4 +1,4 @@
-"""Judging a Parquet file that need not fit in memory."""
+"""Gate for a Parquet file that need not fit in memory."""
 
 from headrace.gates.parquet.judge import judge_file
 

@@ -1,4 +1,4 @@
-"""One Parquet file as the batch that a plan runs over, read in pieces under a limit of memory."""
+"""Parquet file as the batch that a plan runs over, read in pieces under a memory limit."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -17,18 +17,18 @@ import pyarrow.parquet as pq
 from headrace.core.sql import ident, literal
 from headrace.gates.plan import Rows
 
-# DuckDB believes of a column what the file's statistics say, which leave NaN out: `isnan(x)` is
-# false to it, and rows with NaN are skipped. Only what holds of every file may be concluded.
+# DuckDB trusts the file's statistics, which ignore NaN: it takes `isnan(x)` for false, and skips
+# rows with NaN. These optimizers are disabled, since they are wrong for such files.
 _CREDULOUS = ("statistics_propagation", "filter_pushdown")
-PIECE = 65_536  # rows that are handed over at a time
+PIECE = 65_536  # rows of one piece
 
 
 class ParquetBatch:
-    """A file, its footer, and an engine that sees nothing but this file.
+    """Parquet file, its footer, and an engine that can read only this file.
 
     Attributes:
         schema: of the file, with `_line` if the file has none: its rows are lines 1, 2, ...
-        rows: how many there are.
+        rows: number of rows.
         metadata: the footer.
     """
 
@@ -76,7 +76,7 @@ class ParquetBatch:
         return connection
 
     def _doubt(self, optimizers: Sequence[str]) -> None:
-        """Do without some of the engine's optimizers."""
+        """Disable some of the engine's optimizers."""
         self.connection.execute(f"SET disabled_optimizers = '{','.join(optimizers)}'").fetchall()
 
     def _reading(self) -> str:
@@ -88,25 +88,25 @@ class ParquetBatch:
         )
 
     def beside(self) -> "ParquetBatch":
-        """The same file for another thread, as long as this one is open."""
+        """Return the same file for another thread, valid as long as this one is open."""
         other = copy(self)
         other.connection = self.connection.cursor()
         return other
 
-    def one(self, query: str) -> list[Any]:
-        """The values of the only row."""
+    def single_row(self, query: str) -> list[Any]:
+        """Return the values of a query's only row."""
         return list(self.connection.execute(query).fetchall()[0])
 
     def pieces(self, query: str) -> Iterator[pa.RecordBatch]:
-        """The rows of `query`, some at a time."""
+        """Yield the rows of `query`, some at a time."""
         yield from self.connection.sql(query).to_arrow_reader(PIECE)
 
     def take(self, rows: Rows, names: Sequence[str]) -> pa.Table:
-        """The rows at these positions (ascending), as the file has them."""
-        wanted = ", ".join(map(str, rows.tolist())) or "-1"
+        """Return the rows at these positions (ascending), as in the file."""
+        positions = ", ".join(map(str, rows.tolist())) or "-1"
         columns = ", ".join(ident(name) for name in names)
-        query = f"SELECT {columns} FROM _delivered WHERE _row IN ({wanted}) ORDER BY _row"  # noqa: S608
-        # Row numbers are exact, so here groups of rows may be skipped.
+        query = f"SELECT {columns} FROM _delivered WHERE _row IN ({positions}) ORDER BY _row"  # noqa: S608
+        # Row numbers are exact, so here row groups may be skipped.
         self._doubt(())
         try:
             return self.connection.sql(query).to_arrow_table()
@@ -114,19 +114,19 @@ class ParquetBatch:
             self._doubt(_CREDULOUS)
 
     def columns(self, names: Sequence[str]) -> pa.Table:
-        """All rows of some columns, in order, in memory."""
-        wanted = ", ".join(ident(name) for name in names)
-        query = f"SELECT {wanted} FROM _delivered ORDER BY _row"  # noqa: S608
+        """Return all rows of some columns, in order, in memory."""
+        selected = ", ".join(ident(name) for name in names)
+        query = f"SELECT {selected} FROM _delivered ORDER BY _row"  # noqa: S608
         return self.connection.sql(query).to_arrow_table()
 
     def rest(self) -> None:
-        """Give the engine's memory back: nothing is asked of it any more."""
+        """Release the engine's memory: it is not used any more."""
         self.connection.close()
 
     def tables(self) -> Iterator[tuple[int, pa.Table]]:
-        """(position of its first row, rows) of one piece after the other, in order."""
+        """Yield (position of the first row, rows) of each piece, in order."""
         first = 0
-        # Read ahead, the whole file would be in memory at the end.
+        # With read-ahead, the whole file would be in memory at the end.
         with pq.ParquetFile(self.path, pre_buffer=False) as file:
             for piece in file.iter_batches(PIECE):
                 table = pa.Table.from_batches([piece])
@@ -138,6 +138,6 @@ class ParquetBatch:
 
 
 def _cores() -> int:
-    """How many this process may use."""
+    """Return the number of cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
     return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""One column of numbers from a query, gathered in one array or seen a piece at a time."""
+"""Column of numbers from a query, gathered in one array or read a piece at a time."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 Numbers = np.ndarray[Any, np.dtype[Any]]
-MOST = 8_000_000  # numbers of 8 bytes that are in memory at a time: 64 MB
+CHUNK_NUMBERS = 8_000_000  # numbers of 8 bytes that are in memory at a time: 64 MB
 
 
 def gathered(pieces: Iterable[Numbers], kind: type[np.generic], expected: int = 0) -> Numbers:
-    """All of them: without the second copy that joining the pieces would need."""
+    """Return all pieces in one array, without the second copy that concatenation would need."""
     array, used = np.empty(expected, kind), 0
     for piece in pieces:
         end = used + len(piece)

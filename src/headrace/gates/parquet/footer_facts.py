@@ -1,15 +1,14 @@
-"""What a Parquet footer says of a file's columns, where it can be believed.
+"""Reliable facts about a file's columns from its Parquet footer.
 
-The rule, by column; what it does not allow is scanned:
+The rules, by column; everything else is scanned:
 
-- Only footers of writers that are known to leave NaN out of least and greatest values, and only
-  where every row group has the figure in question.
-- Integers and moments in microseconds: count of nulls, and least and greatest value, which are
-  exact.
-- Floats: least and greatest value as limits only, for a writer may say -0.0 for 0.0; no count of
-  nulls, for NaN counts as null and no footer counts it. A NaN among the figures discards them.
-- Text and booleans: count of nulls. Text's least and greatest value may be cut short.
-- Nothing of a file with nested columns.
+- Only footers of writers that are known to exclude NaN from minimum and maximum, and only if every
+  row group has the figure in question.
+- Integers and moments in microseconds: count of nulls, and exact minimum and maximum.
+- Floats: minimum and maximum as limits only, because a writer may write -0.0 for 0.0; no count of
+  nulls, because NaN counts as null and no footer counts it. A NaN among the figures discards them.
+- Text and booleans: count of nulls. Minimum and maximum of text may be truncated.
+- Nothing for a file with nested columns.
 """
 
 import math
@@ -33,7 +32,7 @@ _EXACT_IN_FLOAT = 2**53  # the engine compares an integer and a float as floats
 
 @dataclass(frozen=True)
 class Facts:
-    """Of one column. `low` and `high` enclose every value that is not null; both or none."""
+    """Facts about one column. `low` and `high` enclose every non-null value; both or none."""
 
     family: str
     nulls: int | None = None
@@ -41,8 +40,8 @@ class Facts:
     high: Any = None
     exact: bool = False
 
-    def holds(self, bounds: Bounds | None) -> bool:
-        """Whether it is certain that every value lies within; None: that there is no null."""
+    def guarantees(self, bounds: Bounds | None) -> bool:
+        """Return True if every value is certainly within bounds; None tests for no nulls."""
         if bounds is None:
             return self.nulls == 0
         if self.low is None:
@@ -55,22 +54,22 @@ class Facts:
             abs(v) > _EXACT_IN_FLOAT for v in compared if not isinstance(v, float)
         ):
             return False
-        held = Bounds(limits[0], limits[1], bounds.strict_low, bounds.strict_high)
-        return held.hold(self.low) and held.hold(self.high)
+        enclosing = Bounds(limits[0], limits[1], bounds.strict_low, bounds.strict_high)
+        return enclosing.hold(self.low) and enclosing.hold(self.high)
 
 
 def column_facts(metadata: pq.FileMetaData, schema: pa.Schema) -> dict[str, Facts]:
-    """By name; a column that nothing is known of is left out."""
+    """Return facts by column; columns without facts are missing."""
     written_by = str(metadata.created_by or "")
     if not written_by.startswith(_WRITERS) or metadata.num_columns != len(schema):
         return {}
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    found = {}
+    facts = {}
     for place, field in enumerate(schema):
         chunks = [group.column(place) for group in groups]
         if all(chunk.path_in_schema == field.name for chunk in chunks):
-            found[field.name] = _facts(field.type, [chunk.statistics for chunk in chunks], chunks)
-    return found
+            facts[field.name] = _facts(field.type, [chunk.statistics for chunk in chunks], chunks)
+    return facts
 
 
 def _facts(kind: pa.DataType, statistics: Sequence[Any], chunks: Sequence[Any]) -> Facts:
@@ -91,7 +90,7 @@ def _facts(kind: pa.DataType, statistics: Sequence[Any], chunks: Sequence[Any]) 
 
 
 def _extremes(statistics: Sequence[Any], chunks: Sequence[Any]) -> Iterator[tuple[Any, Any] | None]:
-    """(least, greatest) of each row group that has values; None where they are not said."""
+    """Yield (minimum, maximum) of each row group with values; None if the footer lacks them."""
     for figures, chunk in zip(statistics, chunks, strict=True):
         if figures.has_null_count and figures.null_count == chunk.num_values:
             continue
@@ -99,13 +98,13 @@ def _extremes(statistics: Sequence[Any], chunks: Sequence[Any]) -> Iterator[tupl
 
 
 def known_aggregates(plan: Plan, rows: int, facts: Mapping[str, Facts]) -> dict[str, Any]:
-    """The plan's aggregates that need no scan, by their text."""
-    known: dict[str, Any] = {"count(*)": rows}
+    """Return the plan's aggregates that need no scan, by their text."""
+    computed: dict[str, Any] = {"count(*)": rows}
     for name, fact in facts.items():
-        known |= dict(_of_column(ident(name), fact, rows))
+        computed |= dict(_of_column(ident(name), fact, rows))
     checks = [rule.check for rule in plan.rules if rule.check is not None]
-    known |= {text: 0 for check in checks for text in _none_failing(check, facts)}
-    return {text: known[text] for text in plan.aggregates if text in known}
+    computed |= {text: 0 for check in checks for text in _none_failing(check, facts)}
+    return {text: computed[text] for text in plan.aggregates if text in computed}
 
 
 def _of_column(name: str, fact: Facts, rows: int) -> Iterator[tuple[str, Any]]:
@@ -119,9 +118,9 @@ def _of_column(name: str, fact: Facts, rows: int) -> Iterator[tuple[str, Any]]:
 
 
 def without_nulls(text: str, facts: Mapping[str, Facts]) -> str:
-    """The same SQL without the tests for null of columns that have none.
+    """Return SQL without the null tests of columns that have no nulls.
 
-    What holds a text, in which such a test may be quoted, is left alone.
+    SQL with a string literal is not changed, since such a test may be quoted in it.
     """
     if "'" in text:
         return text
@@ -133,8 +132,8 @@ def without_nulls(text: str, facts: Mapping[str, Facts]) -> str:
 
 
 def _none_failing(check: Check, facts: Mapping[str, Facts]) -> Sequence[str]:
-    """The aggregate that counts failing rows, if no row can fail."""
+    """Return the aggregate that counts failing rows, if no row can fail."""
     sure = check.safe and all(
-        name in facts and facts[name].holds(bounds) for name, bounds in check.safe.items()
+        name in facts and facts[name].guarantees(bounds) for name, bounds in check.safe.items()
     )
     return check.aggregates[-1:] if sure else ()

@@ -46,26 +46,26 @@ def judge_file(
     memory_mb: int = MEMORY_MB,
     threads: int | None = None,
 ) -> Judgement:
-    """The verdict on a Parquet file of rows in the contract's published types.
+    """Return the verdict on a Parquet file of rows in the contract's published types.
 
-    Answers as `judge` does of the same rows; sums of floats may differ in their last digits. The
-    judgement holds no rows: they are written to two files.
+    The verdict is that of `judge` on the same rows; sums of floats may differ in their last digits.
+    The judgement has no rows: they are written to two files.
 
     Args:
         suite: the checks.
         contract: its fields are the file's columns; the reserved ones may be missing. Rows of a
             file without `_line` are lines 1, 2, ...
         path: a local file.
-        passing: where the rows that pass are written, if there are any and the verdict lets them be
-            published. None: they are only counted.
-        quarantined: where the others are written, with `_reasons`, if there are any.
-        about: what `conform` found when it made the file (its `table` is not looked at). None: the
-            file was delivered like this. Then columns that are missing, undeclared or of another
-            type break the contract, and rows without a required value, or with one that is too
+        passing: file for the rows that pass, written if there are any and the verdict allows
+            publication. None: they are only counted.
+        quarantined: file for the other rows, with `_reasons`, written if there are any.
+        about: result of `conform` when it wrote the file (its `table` is ignored). None: the file
+            was delivered like this. Then columns that are missing, undeclared or of another type
+            break the contract, and rows without a required value, or with a value that is too
             great, are quarantined. Repeated rows are kept: a check can forbid them.
-        copy_clean: False: if every row passes, no `passing` is written; the file is it.
-        use_statistics: take from the file's footer what it says reliably (see `facts`); False
-            reads every value.
+        copy_clean: if False and every row passes, no `passing` is written: it would equal the file.
+        use_statistics: use reliable facts of the file's footer (see `footer_facts`); False reads
+            every value.
         memory_mb: memory of the engine; beyond it, it spills to the disk.
         threads: of the engine; all cores if None.
 
@@ -73,14 +73,18 @@ def judge_file(
         OSError, pyarrow.ArrowInvalid: the file cannot be read as Parquet.
     """
     with ParquetBatch(Path(path), memory_mb=memory_mb, threads=threads) as batch:
-        found = about or _delivered(contract, batch)
-        if found.violation_count:
-            return conclude(suite, contract, found, contract_results(found), Counts(0, 0, 0))
+        conformed = about or _delivered(contract, batch)
+        if conformed.violation_count:
+            return conclude(
+                suite, contract, conformed, contract_results(conformed), Counts(0, 0, 0)
+            )
         rules = [] if about else published_rules(contract, batch.schema)
         rules += plan_for(suite, contract, batch.schema).rules
         plan = Plan.over(rules, batch.schema)
         scan = Scan(plan, batch, sample=SAMPLE, use_statistics=use_statistics)
-        return _Desk(suite, contract, batch, scan, found).judge(passing, quarantined, copy_clean)
+        return _Desk(suite, contract, batch, scan, conformed).judge(
+            passing, quarantined, copy_clean
+        )
 
 
 def _delivered(contract: Contract, batch: ParquetBatch) -> Conformed:
@@ -89,7 +93,7 @@ def _delivered(contract: Contract, batch: ParquetBatch) -> Conformed:
 
 
 class _Desk:
-    """One file under judgement."""
+    """Validation of one file."""
 
     def __init__(
         self,
@@ -112,15 +116,15 @@ class _Desk:
             if quarantines(finding)
         }
         for number, (rejected, rule) in marks.items():
-            rejected.mark(findings[number].rows, rule)  # those that are known already
+            rejected.mark(findings[number].rows, rule)  # rows that are known already
         findings = [replace(finding, rows=finding.rows[:SAMPLE]) for finding in findings]
         findings = self.scan.rows(findings, marks)
         results = [*contract_results(self.conformed), *bad, *self._results(findings)]
         count = self.rejected.count()
         counts = Counts(self.batch.rows, count, self.rejected.count_with(self.shadowed))
         judgement = conclude(self.suite, self.contract, self.conformed, results, counts)
-        wanted = judgement.verdict.publishes and count < self.batch.rows and (count or copy_clean)
-        to = (passing if wanted else None, quarantined if count else None)
+        publish = judgement.verdict.publishes and count < self.batch.rows and (count or copy_clean)
+        to = (passing if publish else None, quarantined if count else None)
         if any(to):
             self.batch.rest()
             separate(self.batch, self.rejected, *to)
@@ -131,7 +135,7 @@ class _Desk:
         return rejected, rejected.rule(finding.rule.id)
 
     def _bad_rows(self) -> list[Result]:
-        """Results of the rows that `conform` rejected, which are marked."""
+        """Mark the rows that `conform` rejected, and return their results."""
         by_rule: dict[str, list[int]] = {}
         for problem in self.conformed.bad_rows:
             by_rule.setdefault(f"contract:{problem.rule}", []).append(problem.line)
@@ -150,8 +154,8 @@ class _Desk:
         return results
 
     def _at_lines(self, lines: Sequence[int]) -> Rows:
-        wanted = pa.table({"line": pa.array(sorted(set(lines)), pa.int64())})
-        self.batch.connection.register("_lines", wanted)
+        line_table = pa.table({"line": pa.array(sorted(set(lines)), pa.int64())})
+        self.batch.connection.register("_lines", line_table)
         query = "SELECT _row FROM _delivered WHERE _line IN (SELECT line FROM _lines)"
         rows: Rows = self.batch.connection.execute(query).fetchnumpy()["_row"]
         self.batch.connection.unregister("_lines")
@@ -159,22 +163,22 @@ class _Desk:
 
     def _sample(self, rows: Rows, columns: Sequence[str]) -> tuple[Mapping[str, Any], ...]:
         first = rows[:SAMPLE]
-        table = self.batch.take(first, self._shown(columns))
+        table = self.batch.take(first, self._sample_columns(columns))
         keys, scales = self.contract.primary_key, scales_of(self.contract)
         return sample_rows(table, np.arange(len(first)), keys, columns, scales)
 
-    def _shown(self, columns: Sequence[str]) -> list[str]:
-        named = dict.fromkeys(["_line", *self.contract.primary_key, *columns])
-        return [name for name in named if name in self.batch.schema.names]
+    def _sample_columns(self, columns: Sequence[str]) -> list[str]:
+        candidates = dict.fromkeys(["_line", *self.contract.primary_key, *columns])
+        return [name for name in candidates if name in self.batch.schema.names]
 
     def _results(self, findings: Sequence[RuleFinding]) -> list[Result]:
-        """With samples: all rows that any of them shows are read at once."""
+        """Return results with samples; the rows of all samples are read at once."""
         rows = np.unique(np.concatenate([np.empty(0, np.int64), *(f.rows for f in findings)]))
         columns = [name for f in findings if len(f.rows) for name in f.rule.columns]
-        table = self.batch.take(rows, self._shown(columns)) if len(rows) else None
-        told = [
+        table = self.batch.take(rows, self._sample_columns(columns)) if len(rows) else None
+        results = [
             result_of(replace(f, rows=np.searchsorted(rows, f.rows)), self.contract, table)
             for f in findings
         ]
-        # As of what `conform` finds, nothing is said of rules of the contract that hold.
-        return [r for r in told if r.kind != "contract" or r.status != "pass"]
+        # Rules of the contract that pass have no result, as with `conform`.
+        return [r for r in results if r.kind != "contract" or r.status != "pass"]

@@ -1,7 +1,7 @@
-"""Whether keys repeat, in a file of any length: integers, or hashes, sorted a part at a time.
+"""Detection of repeated keys in a file of any length: integers, or hashes, sorted in parts.
 
-Different hashes prove different keys. Equal ones prove nothing, so the rows that share one, and no
-others, are compared by their keys.
+Different hashes prove different keys. Equal hashes prove nothing, so only the rows that share a
+hash are compared by their keys.
 """
 
 from collections.abc import Iterator
@@ -21,29 +21,29 @@ from headrace.gates.plan import NO_ROWS, Plan, Rows
 
 
 class Keys:
-    """The key of one check that wants it to be unique."""
+    """Key of one check that requires it to be unique."""
 
     def __init__(self, batch: ParquetBatch, plan: Plan, check: Check) -> None:
         self.batch, self.plan = batch, plan
         self.names = ", ".join(ident(name) for name in check.repeated)
         self.among = check.among or "TRUE"
         kinds = [batch.schema.field(name).type for name in check.repeated]
-        # Nulls, where they count among the keys, have a hash but are no integer.
+        # If nulls count as keys, they have a hash but no integer.
         is_integer = len(kinds) == 1 and pa.types.is_signed_integer(kinds[0]) and check.among
         self.key = f"{self.names}::BIGINT" if is_integer else f"hash({self.names})"
         self.kind: type[np.generic] = np.int64 if is_integer else np.uint64
         self.shared = self._shared_keys()
-        self._found: tuple[int, Rows] | None = None
+        self._repeats: tuple[int, Rows] | None = None
 
     def _shared_keys(self) -> Numbers:
-        """Keys, or hashes of keys, that more than one row has, ascending."""
-        parts = max(1, -(-self.batch.rows // column_stream.MOST))
+        """Return keys, or hashes of keys, that more than one row has, ascending."""
+        parts = max(1, -(-self.batch.rows // column_stream.CHUNK_NUMBERS))
         if parts > 1 and self.kind is np.int64 and self._increase():
             return np.empty(0, np.int64)
         return np.concatenate([_repeated(self._keys(part, parts)) for part in range(parts)])
 
     def _increase(self) -> bool:
-        """Whether each key is greater than the one before; found out soon where it is not."""
+        """Return True if each key is greater than the one before; stop at the first that is not."""
         last = np.empty(0, np.int64)
         for keys in self._pieces(""):
             run = np.concatenate([last, keys])
@@ -63,19 +63,19 @@ class Keys:
         )
         return (to_numbers(piece["key"]) for piece in self.batch.pieces(query))
 
-    def found(self) -> tuple[int, Rows]:
-        """How many rows have a key that another row has too; positions of the first of them."""
+    def repeats(self) -> tuple[int, Rows]:
+        """Return the number of rows whose key occurs more than once, and the first positions."""
         if not len(self.shared):
             return 0, NO_ROWS
-        if self._found is None:
+        if self._repeats is None:
             with self._suspects():
                 query = self._query(f"count(*), min(_row, {SAMPLE})")
-                count, first = self.batch.one(query)
-            self._found = int(count), np.asarray(first or [], dtype=np.int64)
-        return self._found
+                count, first = self.batch.single_row(query)
+            self._repeats = int(count), np.asarray(first or [], dtype=np.int64)
+        return self._repeats
 
     def rows(self) -> Iterator[Rows]:
-        """Positions of all of them, some at a time, in no order."""
+        """Yield the positions of all rows with repeated keys, some at a time, unordered."""
         with self._suspects():
             for piece in self.batch.pieces(self._query("_row")):
                 yield to_numbers(piece["_row"])

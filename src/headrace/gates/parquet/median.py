@@ -1,7 +1,7 @@
-"""The median of a column of any length, in memory for so many numbers only.
+"""Median of a column of any length, in a bounded amount of memory.
 
-Where there are more, the middle of a sample gives two limits that the median lies between, and a
-second reading gathers what lies between them.
+For a long column, the middle of a sample gives two limits around the median, and a second reading
+gathers the values between them.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,22 +12,23 @@ from headrace.gates.parquet import column_stream
 from headrace.gates.parquet.column_stream import Numbers, gathered
 
 Read = Callable[[], Iterator[Numbers]]
-# The rank of a sample's middle is off by half the root of its length: this is 12 times as much.
+# The rank of a sample's middle has a standard error of half the root of its length: take 12 times
+# as much.
 _DEVIATIONS = 6
 
 
-def median(read: Read, most: int) -> float | None:
-    """Of the floats that each `read()` gives, at most `most`, NaN not among them; None of none.
+def median(read: Read, max_count: int) -> float | None:
+    """Return the median of the at most `max_count` floats that each `read()` yields, without NaN.
 
-    Between two middle ones it is half way, as DuckDB has it.
+    It is None without values, and the mean of two middle values, as in DuckDB.
 
     Raises:
-        ValueError: the sample misled, which needs numbers in an order made for it.
+        ValueError: the sample was misleading, which only an adversarial order of numbers causes.
     """
-    if most <= column_stream.MOST:
-        values = gathered(read(), np.float64, most)
+    if max_count <= column_stream.CHUNK_NUMBERS:
+        values = gathered(read(), np.float64, max_count)
         return _middle(values) if len(values) else None
-    sample, count = _sampled(read(), -(-most // (column_stream.MOST // 4)))
+    sample, count = _sampled(read(), -(-max_count // (column_stream.CHUNK_NUMBERS // 4)))
     if not count:
         return None
     margin, middle = int(_DEVIATIONS * len(sample) ** 0.5) + 1, len(sample) // 2
@@ -49,7 +50,7 @@ def _ranks(count: int) -> tuple[int, int]:
 
 
 def _sampled(pieces: Iterator[Numbers], step: int) -> tuple[Numbers, int]:
-    """One number in `step`, sorted; and how many there are of all."""
+    """Return every `step`-th number, sorted, and the number of all."""
     picked, count = [], 0
     for piece in pieces:
         picked.append(piece[-count % step :: step].copy())
@@ -58,7 +59,7 @@ def _sampled(pieces: Iterator[Numbers], step: int) -> tuple[Numbers, int]:
 
 
 def _between(pieces: Iterator[Numbers], first: float, last: float) -> tuple[list[int], Numbers]:
-    """How many are below `first`, are it, lie between, are `last`; and those between."""
+    """Count values below `first`, equal to it, between, equal to `last`; return those between."""
     counts = [0, 0, 0, 0]
     between: list[Numbers] = []
     for piece in pieces:
@@ -67,13 +68,15 @@ def _between(pieces: Iterator[Numbers], first: float, last: float) -> tuple[list
         counts[1] += int(np.count_nonzero(piece == first))
         counts[2] += len(between[-1])
         counts[3] += int(np.count_nonzero(piece == last)) if last > first else 0
-        if counts[2] > column_stream.MOST:
-            raise ValueError(f"more than {column_stream.MOST} numbers between {first} and {last}")
+        if counts[2] > column_stream.CHUNK_NUMBERS:
+            raise ValueError(
+                f"more than {column_stream.CHUNK_NUMBERS} numbers between {first} and {last}"
+            )
     return counts, gathered(between, np.float64, counts[2])
 
 
 def _ranked(rank: int, counts: list[int], limits: tuple[float, float], between: Numbers) -> float:
-    """The number of `rank`, of what `_between` found."""
+    """Return the number of `rank`, from the result of `_between`."""
     place = rank - counts[0]
     if 0 <= place < counts[1]:
         return limits[0]

@@ -1,4 +1,4 @@
-"""Which rows of a file failed which checks, a byte a row, and the two files they go to."""
+"""Rejected rows of a file and their failed checks, a byte per row, and the two output files."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,13 +13,13 @@ from headrace.core.files import move_into_place, temporary_beside
 from headrace.gates.parquet.batch import ParquetBatch
 from headrace.gates.plan import Rows
 
-GROUP = 122_880  # rows of a row group that is written
+GROUP = 122_880  # least number of rows of a written row group, except the last
 
 
 class Rejected:
-    """For each row the set of rules that reject it, as a code; 0 is a row that passes.
+    """Code of the set of rules that reject each row; 0 is a row that passes.
 
-    Few different sets occur, so a code is a byte, or four where there are more than 255.
+    Few different sets occur, so a code is a byte, or four bytes if there are more than 255 sets.
     """
 
     def __init__(self, rows: int) -> None:
@@ -29,12 +29,12 @@ class Rejected:
         self.rules: list[str] = []
 
     def rule(self, name: str) -> int:
-        """The number of a new rule; reasons are listed in the order of these."""
+        """Add a rule and return its number; reasons are listed in the order of numbers."""
         self.rules.append(name)
         return len(self.rules) - 1
 
     def mark(self, rows: Rows, rule: int) -> None:
-        """Rows that `rule` rejects, at positions of which none is given twice."""
+        """Mark rows that `rule` rejects, at distinct positions."""
         before = self._codes[rows]
         for code in np.unique(before).tolist():
             joined = self._code(tuple(sorted({*self._sets[code], rule})))
@@ -51,16 +51,16 @@ class Rejected:
     def count(self) -> int:
         return int(np.count_nonzero(self._codes))
 
-    def count_with(self, others: "Rejected") -> int:
-        """Rows that are rejected here or there."""
-        return int(np.count_nonzero((self._codes != 0) | (others._codes != 0)))  # noqa: SLF001
+    def count_with(self, other: "Rejected") -> int:
+        """Count rows that are rejected here or in `other`."""
+        return int(np.count_nonzero((self._codes != 0) | (other._codes != 0)))  # noqa: SLF001
 
     def part(self, first: int, count: int) -> tuple[Rows, list[list[str]]]:
-        """Of `count` rows from `first`: which are rejected, counted from `first`, and why."""
+        """Return the rejected ones of `count` rows from `first`, relative to it, and reasons."""
         codes = self._codes[first : first + count]
         rows = np.flatnonzero(codes)
-        named = [[self.rules[rule] for rule in rules] for rules in self._sets]
-        return rows, [named[code] for code in codes[rows].tolist()]
+        rule_names = [[self.rules[rule] for rule in rules] for rules in self._sets]
+        return rows, [rule_names[code] for code in codes[rows].tolist()]
 
 
 def separate(
@@ -68,7 +68,7 @@ def separate(
 ) -> None:
     """Write the rows that pass and those that do not, in order; each file complete or not at all.
 
-    The second has `_reasons` (list<string>) as last column. None: that part is not wanted.
+    The second file has `_reasons` (list<string>) as last column. None: no such file is written.
     """
     with (
         _writer(passing, batch.schema) as keep,
@@ -77,11 +77,11 @@ def separate(
         for first, table in batch.tables():
             rows, reasons = rejected.part(first, table.num_rows)
             if len(rows):
-                told = pa.array(reasons, pa.list_(pa.string()))
-                lose(table.take(pa.array(rows)).append_column("_reasons", told))
-            kept = np.ones(table.num_rows, np.bool_)
-            kept[rows] = False
-            keep(table.filter(pa.array(kept)) if len(rows) else table)
+                reason_column = pa.array(reasons, pa.list_(pa.string()))
+                lose(table.take(pa.array(rows)).append_column("_reasons", reason_column))
+            mask = np.ones(table.num_rows, np.bool_)
+            mask[rows] = False
+            keep(table.filter(pa.array(mask)) if len(rows) else table)
 
 
 def _with_reasons(schema: pa.Schema) -> pa.Schema:
@@ -95,7 +95,7 @@ def _writer(path: Path | None, schema: pa.Schema) -> Iterator[Callable[[pa.Table
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
-    # Dictionaries pay for text only: numbers are smaller, and written faster, without one.
+    # Dictionaries are worthwhile for text only: numbers are smaller and faster without one.
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
     try:
         with pq.ParquetWriter(
@@ -110,7 +110,7 @@ def _writer(path: Path | None, schema: pa.Schema) -> Iterator[Callable[[pa.Table
 
 
 class _Waiting:
-    """Rows for a file, gathered to row groups of a fair size."""
+    """Rows for a file, gathered into row groups of sufficient size."""
 
     def __init__(self, file: pq.ParquetWriter) -> None:
         self._file = file
@@ -129,6 +129,6 @@ class _Waiting:
         self._tables, self._rows = [], 0
 
 
-def ordered(found: Sequence[Rows], limit: int) -> Rows:
-    """The first `limit` of positions that come in no order."""
-    return np.sort(np.concatenate(found))[:limit] if found else np.empty(0, np.int64)
+def ordered(positions: Sequence[Rows], limit: int) -> Rows:
+    """Return the first `limit` of unordered positions."""
+    return np.sort(np.concatenate(positions))[:limit] if positions else np.empty(0, np.int64)

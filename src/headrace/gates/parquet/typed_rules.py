@@ -1,4 +1,4 @@
-"""What a contract asks of rows that were delivered in its published types."""
+"""Rules of a contract for rows that were delivered in its published types."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -26,43 +26,43 @@ _FITS: dict[str, Callable[[pa.DataType], bool]] = {
 
 
 def schema_violations(contract: Contract, schema: pa.Schema) -> tuple[Violation, ...]:
-    """Columns that are missing, of another type, or unknown to the contract."""
-    found = []
+    """Return violations for columns that are missing, of another type, or undeclared."""
+    violations = []
     for field in contract.fields:
         place = schema.get_field_index(field.name)
         if place < 0:
             if not field.may_be_absent:
-                found.append(_violation(field, "no such column"))
+                violations.append(_violation(field, "no such column"))
         elif not _FITS[str(field.arrow_type)](schema.field(place).type):
-            found.append(_violation(field, f"a column of {schema.field(place).type}"))
+            violations.append(_violation(field, f"a column of {schema.field(place).type}"))
     declared = {field.name for field in contract.fields} | _RESERVED
-    known = ", ".join(field.name for field in contract.fields)
-    found += [
-        Violation(name, None, f"one of the columns {known}", f"undeclared column {name!r}")
+    columns = ", ".join(field.name for field in contract.fields)
+    violations += [
+        Violation(name, None, f"one of the columns {columns}", f"undeclared column {name!r}")
         for name in schema.names
         if name not in declared
     ]
-    return tuple(found)
+    return tuple(violations)
 
 
-def _violation(field: Field, got: str) -> Violation:
+def _violation(field: Field, actual: str) -> Violation:
     expected = f"column {field.name!r} as {field.arrow_type} ({field.form_text})"
-    return Violation(field.name, None, expected, got, "ask the producer to deliver it again")
+    return Violation(field.name, None, expected, actual, "ask the producer to deliver it again")
 
 
 def published_rules(contract: Contract, schema: pa.Schema) -> list[PlannedRule]:
-    """Rules of the contract that a row can break, for the columns that are there."""
-    there = [field for field in contract.fields if field.name in schema.names]
-    key = [field.name for field in there if field.primary_key_position is not None]
-    required = [field.name for field in there if field.required and field.name not in key]
+    """Return the rules of the contract that a row can break, for the existing columns."""
+    fields = [field for field in contract.fields if field.name in schema.names]
+    key = [field.name for field in fields if field.primary_key_position is not None]
+    required = [field.name for field in fields if field.required and field.name not in key]
     times = [name for name in ("event_time", "known_at") if name in schema.names]
-    named = [("primary_key", key), ("required", required), *((name, [name]) for name in times)]
+    groups = [("primary_key", key), ("required", required), *((name, [name]) for name in times)]
     rules = [
         _row_rule(name, _null(columns), dict.fromkeys(columns))
-        for name, columns in named
+        for name, columns in groups
         if columns
     ]
-    great = {f.name: Bounds(-f.max_abs, f.max_abs) for f in there if f.max_abs is not None}
+    great = {f.name: Bounds(-f.max_abs, f.max_abs) for f in fields if f.max_abs is not None}
     if great:
         columns = Columns(schema)
         outside = (f"NOT {bounds.predicate(name, columns)}" for name, bounds in great.items())
@@ -76,12 +76,12 @@ def _null(columns: Sequence[str]) -> str:
 
 def _row_rule(name: str, failing: str, safe: Mapping[str, Bounds | None]) -> PlannedRule:
     words = {"max_abs": "too great a value"}.get(name, "no value")
-    said = f"{words} of {' or '.join(safe)}"
-    expected = f"no row has {said}"
+    problem = f"{words} of {' or '.join(safe)}"
+    expected = f"no row has {problem}"
 
     def read(values: Sequence[Any]) -> Outcome:
         elements, unexpected = values
-        reason = f"{unexpected} of {elements} rows have {said}"
+        reason = f"{unexpected} of {elements} rows have {problem}"
         return Outcome(unexpected == 0, elements=elements, unexpected=unexpected, reason=reason)
 
     return PlannedRule(

@@ -1,6 +1,6 @@
-"""Texts of few different values: counted by value in the scan, then judged by value.
+"""Text columns with few different values: counted by value, then checked by value.
 
-What a check asks of a million rows of three hundred towns it asks of three hundred rows.
+A check of a million rows with three hundred towns then reads three hundred rows.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,11 +15,11 @@ from headrace.gates.parquet.batch import ParquetBatch
 from headrace.gates.plan import Plan
 
 _MOST_LISTED, _LONG = 1000, 8
-_BYTES = 2  # a value: with a dictionary of up to some thousand short texts, a file takes less
+_BYTES = 2  # per value: with a dictionary of up to some thousand short texts, a file takes less
 
 
 def few_valued(metadata: pq.FileMetaData, schema: pa.Schema) -> list[str]:
-    """Columns of text that the file holds as few different values; which they are is not known."""
+    """Return columns of text for which the file has few different values, without reading them."""
     if metadata.num_columns != len(schema) or not metadata.num_rows:
         return []
     texts = [(n, f.name) for n, f in enumerate(schema) if pa.types.is_string(f.type)]
@@ -32,21 +32,21 @@ def _chunks(metadata: pq.FileMetaData, number: int) -> Iterator[pq.ColumnChunkMe
 
 
 def _few(chunk: pq.ColumnChunkMetaData) -> bool:
-    most = _BYTES * chunk.num_values + 1024
-    return bool(chunk.has_dictionary_page and chunk.total_uncompressed_size <= most)
+    limit = _BYTES * chunk.num_values + 1024
+    return bool(chunk.has_dictionary_page and chunk.total_uncompressed_size <= limit)
 
 
 def by_value(plan: Plan, name: str) -> dict[str, str]:
-    """Aggregates that values and their counts suffice for, and how they do."""
-    found = {}
+    """Return aggregates that follow from values and their counts, with their expressions."""
+    weights = {}
     for rule in plan.rules:
         if rule.kind == "expectation" and rule.check is not None and rule.columns == (name,):
-            others = [ident(other) for other in plan.columns if other != name]
+            other_columns = [ident(other) for other in plan.columns if other != name]
             for text in rule.check.aggregates:
                 weighted = _weighted(text, ident(name))
-                if weighted and not any(other in text for other in others):
-                    found[text] = weighted
-    return found
+                if weighted and not any(other in text for other in other_columns):
+                    weights[text] = weighted
+    return weights
 
 
 def _weighted(text: str, name: str) -> str:
@@ -59,7 +59,7 @@ def _weighted(text: str, name: str) -> str:
 
 
 def counted(plan: Plan, name: str, expressions: Iterable[str]) -> str:
-    """A query of one row: these expressions over the values of a column and their counts."""
+    """Return a query of these expressions over the values of a column and their counts."""
     value = ident(name)
     return (
         f"{plan.batch} SELECT {', '.join(expressions)}"  # noqa: S608
@@ -68,20 +68,20 @@ def counted(plan: Plan, name: str, expressions: Iterable[str]) -> str:
 
 
 def failing_values(batch: ParquetBatch, plan: Plan, name: str, failing: str) -> str:
-    """A predicate that lists the values for which `failing` is true; empty if it cannot."""
+    """Return a predicate that lists the values for which `failing` is true; empty if impossible."""
     value = ident(name)
     query = (
         f"{plan.batch} SELECT {value} FROM (SELECT DISTINCT {value} FROM batch)"  # noqa: S608
         f" WHERE {failing} LIMIT {_MOST_LISTED + 1}"
     )
     try:
-        found = [row[0] for row in batch.connection.execute(query).fetchall()]
+        values = [row[0] for row in batch.connection.execute(query).fetchall()]
     except duckdb.Error:
         return ""  # it needs other columns too
-    if not found or len(found) > _MOST_LISTED:
+    if not values or len(values) > _MOST_LISTED:
         return ""
-    listed = [literal(text) for text in found if text is not None]
-    # A long list would be gone through row by row; a subquery is joined by hash.
+    listed = [literal(text) for text in values if text is not None]
+    # The engine searches a long list row by row; a subquery is joined by hash.
     rows = f"SELECT * FROM (VALUES {', '.join(f'({text})' for text in listed)})"  # noqa: S608
     within = [f"{value} IN ({', '.join(listed) if len(listed) < _LONG else rows})"]
-    return " OR ".join([*within[: len(listed)], *([f"{value} IS NULL"] if None in found else [])])
+    return " OR ".join([*within[: len(listed)], *([f"{value} IS NULL"] if None in values else [])])
