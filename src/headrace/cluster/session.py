@@ -1,4 +1,4 @@
-"""Sessions with a cluster, and its errors as ours."""
+"""Sessions with a Spark cluster, and its errors as the `HeadraceError` that a worker raised."""
 
 import re
 import socket
@@ -12,7 +12,7 @@ from headrace.core import errors
 from headrace.core.errors import HeadraceError
 from headrace.core.main_module import as_a_program
 
-# pyspark.sql.connect's, which are not imported before a session is asked for.
+# Types of pyspark.sql.connect, which is imported only when a session is opened.
 Session: TypeAlias = Any
 DataFrame: TypeAlias = Any
 
@@ -97,7 +97,7 @@ def needs(module: str, package: str) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """PySpark 4.2 warns at every turn that pandas 3 is new to it; no pandas is used here."""
+    """Suppress the frequent warning of PySpark 4.2 about pandas 3, which is not used here."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
         yield

@@ -1,8 +1,8 @@
-"""Flow of a pipeline's assets: the one place where the factories are connected.
+"""Flow of a pipeline's assets: the only module that connects the asset factories.
 
 Gate, quarantine and publication are steps of a table's asset: rows that pass the gate and rows in
-quarantine are written in one transaction. The checks show the gate's verdicts, one check for each
-action of the suite's rules.
+quarantine are written in one transaction. The asset checks show the gate's verdicts, one asset
+check for each action (block, quarantine, warn).
 """
 
 from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ class Flow:
         gate_checks: the gate's verdicts on each table.
         views: feature views that are stored.
         release: versions of the dataset.
-        model: models trained on releases; the champion.
+        model: the pipeline's model; each version is trained on a release.
         monitors: profiles, drift, and the decision that may ask for a retraining.
         online_store: values of each entity that serving needs.
         served_log: served vectors, compared with training.
@@ -64,7 +64,7 @@ class Flow:
 
 
 def flow(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> Flow:
-    """Connect the whole chain of a pipeline, from its sources to the decision."""
+    """Connect all assets of a pipeline, from its sources to the monitor and the served log."""
     days = daily(pipeline.first_slot, pipeline.last_slot)
     deliveries = {table.name: source_spec(table) for table in pipeline.tables}
     tables = {

@@ -29,7 +29,8 @@ class Span:
 def daily(first: str, last: str | None) -> dg.DailyPartitionsDefinition:
     """Return one partition a day, `first` to `last`, both included.
 
-    Without `last` the days go on, up to tomorrow: plans for a day are delivered the evening before.
+    Without `last` the partitions go on up to tomorrow, because the rows of a planned table are
+    delivered the evening before their day.
     """
     if last is None:
         return dg.DailyPartitionsDefinition(start_date=first, end_offset=2)
@@ -37,7 +38,7 @@ def daily(first: str, last: str | None) -> dg.DailyPartitionsDefinition:
 
 
 def spans(work: Mapping[str, Iterable[str]]) -> list[Span]:
-    """Return the fewest runs over unbroken days such that all tables of a run are due on each day.
+    """Return runs over consecutive days; each table of a run is due on each day of the run.
 
     A run plans all its partitions for all its assets, and Dagster shows as failed whatever a failed
     run planned and did not materialise. So a run may plan only what is due.

@@ -23,8 +23,8 @@ FORMAT = 1
 # Quantiles that numbers rarely exceed, and the rows below which a category is rare.
 TAILS = (0.001, 0.999)
 RARE = 10
-# A column that is outside in more than this share of the rows has shifted as a whole, as a month
-# does.
+# A column that is outside in more than this share of the rows has shifted as a whole, such as the
+# number of the month.
 SHIFTED_SHARE = 0.5
 _SEGMENTS, _PAIRED, _CATEGORIES, _EXAMPLES = 32, 8, 1_000, 5
 
@@ -100,7 +100,10 @@ def coverage(
 
 
 def _is_compared(column: Column, train: pa.Table) -> bool:
-    """True unless the column identifies rows, as a text does that differs in most rows."""
+    """True for a key, spine column or feature that does not identify rows.
+
+    A text that is not a feature identifies rows if it has more than `_CATEGORIES` values.
+    """
     if column.role not in {"key", "spine", "feature"}:
         return False
     if column.type not in {"int64", "float64", "bool", "string"}:
@@ -229,7 +232,7 @@ def _by_segment(
     staying: dict[str, Flags],
     allowed_texts: pa.Array | None,
 ) -> list[dict[str, Any]]:
-    """One line for each value, null last, with the column that is outside in most of its rows."""
+    """One line for each value, null last, with the column that is most often outside in it."""
     encoded = pc.dictionary_encode(column.combine_chunks(), null_encoding="encode")
     values = encoded.dictionary.to_pylist()
     codes = encoded.indices.to_numpy(zero_copy_only=False)

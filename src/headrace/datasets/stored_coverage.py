@@ -11,9 +11,9 @@ from headrace.datasets.vocabulary import EVALUATION
 
 
 def coverage_of(dataset: Dataset, rows: pa.Table | None = None) -> dict[str, Any]:
-    """Coverage of the rows that came after training, as stored, or of the given `rows`.
+    """Return the stored coverage report of the release, or a new one for the given `rows`.
 
-    For older releases without a report, the rows of the other splits except evaluation are used.
+    If an older release has no report, a new one covers all splits except train and evaluation.
     `rows` has the columns of the release that training may use, and `t`.
 
     Raises:

@@ -48,10 +48,14 @@ class Step:
 def next_version(
     previous: Manifest | None, candidate: Manifest, *, new_reasons: tuple[str, ...] = ()
 ) -> Step:
-    """MAJOR: the meaning changed. MINOR: rows or columns came or went. PATCH: new metadata only.
+    """Return the version that follows `previous`, and the reasons.
 
-    Snapshot ids, batch lists, cutoff and code revision alone make no version: the same content from
-    the same definitions is the same release, unless there are `new_reasons`: then it is a PATCH.
+    MAJOR: the meaning changed, or a column, definition or table was removed. MINOR: rows, split
+    bounds or a contract's minor version changed, or a column, definition or table was added.
+    PATCH: only metadata changed.
+
+    The same content from the same definitions keeps its version, even if snapshot ids, batch lists,
+    cutoff or code revision differ. With `new_reasons`, such as a recalled input, it gets a PATCH.
     """
     if previous is None:
         return Step(FIRST, "FIRST", ("first release",))
@@ -77,7 +81,10 @@ def bumped(version: str, change: str) -> str:
 
 
 def unused(version: str, change: str, removed: Sequence[str]) -> str:
-    """`version`, or the next one after all versions of removed releases."""
+    """Return `version`, or the version after the last removed release if that is later.
+
+    The version of a removed release is never used again.
+    """
     last = max(removed, key=parse_version, default="0.0.0")
     if parse_version(version) > parse_version(last):
         return version
@@ -124,7 +131,10 @@ def _kept_rule(manifest: Manifest, before: Manifest, after: Manifest) -> dict[st
 
 
 def _rolling(before: Manifest, after: Manifest) -> list[str]:
-    """Bounds that both rules have: moving one keeps the rule, setting or lifting one changes it."""
+    """Return the bounds that the split rules of both releases set.
+
+    To move such a bound keeps the split rule; to set or remove a bound changes it.
+    """
     rules = (before.split_rule, after.split_rule)
     return [name for name in _ROLLING if all(rule.get(name) is not None for rule in rules)]
 
@@ -149,7 +159,10 @@ def _contract_meaning(before: Manifest, after: Manifest) -> Iterator[str]:
 
 
 def _treatments(before: Manifest, after: Manifest) -> Iterator[str]:
-    """Other treatments, or pseudonyms of another key: values no longer compare or join."""
+    """Changed privacy treatments, or pseudonyms made with another key.
+
+    Values of the two releases can then be neither compared nor joined.
+    """
     for column in sorted(set(before.privacy) & set(after.privacy)):
         old, new = before.privacy[column], after.privacy[column]
         if old["treatment"] != new["treatment"]:

@@ -42,15 +42,15 @@ from headrace.reports.monitor.facts import monitor_report, open_incidents
 from headrace.web.dagster_links import ACTIONS, action_url
 from headrace.web.style import ACTING, POLICY
 
-LISTED = 50  # batches in the index that wait for nobody
+LISTED = 50  # batches in the index that need no decision
 REMEMBERED = 64  # comparisons: they cost the most, and never change
 _FORMS = {"batch": 3, "monitor": 2}  # pages with a form, and the parts of their path
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",  # under none, a browser hides where a form comes from
+    "Referrer-Policy": "same-origin",  # `no-referrer` would hide the origin of a form
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",  # what is pending changes
+    "Cache-Control": "no-store",  # the list of pending batches changes
 }
 
 
@@ -66,7 +66,7 @@ class Answer:
 
     @property
     def policy(self) -> str:
-        """Return the content security policy of a page; only one with a form may send it."""
+        """Return the content security policy; it permits forms only on a page that has one."""
         return f"{ACTING if self.acting else POLICY}; frame-ancestors 'none'"
 
 
@@ -96,7 +96,7 @@ class Site:
     def answer(self, target: str, caller: Caller | None = None) -> Answer:
         """The answer to a GET of `target`, a path with its query as it came.
 
-        A page has a form if the site acts and the request may.
+        A page has a form if the site takes actions and the caller may.
         """
         split = urlsplit(target)
         parts = _parts(split.path)
@@ -109,7 +109,7 @@ class Site:
             return _failed(wrong, parts)
 
     def act(self, target: str, body: Mapping[str, str], caller: Caller) -> Answer:
-        """The answer to a POST: the action is taken and its page is next, or it says why not."""
+        """Take the action of a POST and redirect to its page, or answer why it was not taken."""
         parts = _parts(urlsplit(target).path)
         acting = self.acting
         if len(parts) != _FORMS.get(parts[0]):
@@ -243,7 +243,7 @@ def action_link(
     action: str,
     **fields: Any,  # noqa: ANN401 - handed on
 ) -> str:
-    """Return the orchestrator's form for an action on a batch, all but the reason filled in."""
+    """Return a link to the orchestrator's form for an action, filled in except for the reason."""
     if action not in ACTIONS:
         return ""
     return action_url(None, action, table, batch_id, location=location, slot=slot, **fields)
@@ -274,7 +274,7 @@ def _parts(path: str) -> list[str]:
 
 
 def _up(parts: list[str]) -> str:
-    """The index, from a page at these parts."""
+    """The relative link to the index from a page with these path parts."""
     return "../" * (len(parts) - 1) or "./"
 
 

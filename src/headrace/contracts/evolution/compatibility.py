@@ -54,7 +54,10 @@ def rules() -> Mapping[str, ChangeRule]:
 
 @dataclass(frozen=True)
 class ContractChange:
-    """Rule that applies. `field` is the column's current name, None for the table itself."""
+    """A change and the rule that applies to it.
+
+    `field` is the current name of the column, None for a change of the table itself.
+    """
 
     field: str | None
     rule: str
@@ -90,7 +93,7 @@ class ContractComparison:
 
     @property
     def bumped(self) -> bool:
-        """Return True if the version bump matches the changes."""
+        """Return True if the version bump is at least the one that the changes require."""
         return step(self.before.version, self.after.version) >= self.level
 
     def as_json(self) -> dict[str, Any]:
@@ -128,7 +131,8 @@ def next_version(before: str, level: Level) -> str:
 def compare(before: Contract, after: Contract) -> ContractComparison:
     """List every change between the two, by the table of rules."""
     changes = [*_of_table(before, after), *_of_columns(before, after)]
-    if all(_is_aside(change.rule) for change in changes):  # another meaning is then unexplained
+    # Changes that leave `meaning_hash` as it is do not explain another one.
+    if all(_is_aside(change.rule) for change in changes):
         changes += _of_rest(before, after, has_changes=bool(changes))
     changes.sort(key=lambda change: -change.level)  # stable: in the contract's order otherwise
     return ContractComparison(before, after, tuple(changes))
@@ -255,7 +259,7 @@ def _rounded(field: Field) -> str:
 
 
 def _in_unit(field: Field, stored: float) -> Decimal:
-    """Return a stored value in the column's unit, so that another scale is not another limit."""
+    """Return a stored value in the column's unit: a new scale alone is not a new limit."""
     return Decimal(str(stored)).scaleb(-(field.scale or 0)).normalize() + 0
 
 
@@ -264,7 +268,7 @@ def _limit(field: Field) -> Decimal | None:
 
 
 def _nulls(field: Field) -> list[object]:
-    """Return the values that mean null, in the column's unit, and the texts."""
+    """Return the values, in the column's unit, and the texts that mean null."""
     values = (
         repr(sentinel) if isinstance(sentinel, str) else _in_unit(field, sentinel)
         for sentinel in field.sentinels
@@ -273,7 +277,10 @@ def _nulls(field: Field) -> list[object]:
 
 
 def _levels(old: Mapping[str, str], new: Mapping[str, str], name: str) -> Iterator[ContractChange]:
-    """Compare codes and their meaning; a new code for an old meaning is a recoded one."""
+    """Compare codes and their meanings.
+
+    A code with another meaning is recoded, a meaning with another code is moved.
+    """
     codes = {meaning: code for code, meaning in old.items()}
     for code, meaning in new.items():
         before = codes.get(meaning)
@@ -387,7 +394,10 @@ def _is_aside(rule: str) -> bool:
 
 
 def _of_rest(old: Contract, new: Contract, *, has_changes: bool) -> Iterator[ContractChange]:
-    """Report changes outside the model: prose, or unknown ones if rows or values may depend."""
+    """Report a difference between the documents that no reported change explains.
+
+    It is unknown if `meaning_hash` differs, so that rows or values may differ; otherwise prose.
+    """
     if old.meaning_hash != new.meaning_hash:
         yield _change(UNKNOWN, before=old.meaning_hash[:12], after=new.meaning_hash[:12])
     elif not has_changes and _aside_of_version(old) != _aside_of_version(new):

@@ -37,8 +37,7 @@ class Before:
 def failed_actions(result: SlotResult) -> set[str]:
     """Return the actions of the checks that a slot did not pass: block, quarantine, warn.
 
-    A slot counts as blocked only while it is not published: an approved batch has failed its checks
-    as well.
+    A published slot does not count as blocked, although an approved batch has failed its checks.
     """
     if metadata.passed(result):
         return set()
@@ -75,9 +74,9 @@ def evaluations(
     status: Mapping[str, Any],
     before: Before,
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """Yield an evaluation for each check and day that did not pass; for several days, one more.
+    """Yield an evaluation for each check and each day that did not pass it.
 
-    That one shows a table of the days.
+    If several days did not pass a check, one more evaluation shows them in a table.
 
     Args:
         table: the table of these days.
@@ -112,8 +111,9 @@ def current(
     Args:
         results: the days of the run, or the newest day.
         status: of the whole table.
-        checks_only: True if this run ingests nothing. If it does, days that an earlier run blocked
-            do not stop the assets downstream: the days of this run are published and used.
+        checks_only: True if this run ingests nothing. In a run that ingests, days that an earlier
+            run blocked do not stop the assets downstream: the days of this run are published and
+            used.
     """
     for action in asset_names.GATE_CHECKS:
         rows_held = action == "block" and bool(status["pending"])

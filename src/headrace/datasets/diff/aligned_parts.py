@@ -1,7 +1,7 @@
 """Comparison of parts with the same keys, which reads only the columns whose bytes differ.
 
-A correction of some cells changes neither the keys of a part nor its first and last row, nor the
-bytes of most columns. The same holds if a column is added or removed.
+A correction of some cells leaves the keys of a part and the bytes of most columns as they are. The
+same holds if a column is added or removed.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ def compare_twins(
 
 @dataclass(frozen=True)
 class _Side:
-    """An open part: its file, bytes, column positions, and the rows of its row groups."""
+    """An open part: its file, bytes, column positions, and number of rows of each row group."""
 
     file: pq.ParquetFile
     data: Any

@@ -44,7 +44,7 @@ def compare_rows(
     tally = Tally(key or (), types, keep)
     sampler = Sampler(list(types), parts.rows) if distributions and parts.rows else None
     scans = (replace(a.scan, columns=tuple(types)), replace(b.scan, columns=tuple(types)))
-    # Twins whose keys differ are compared like all other parts.
+    # Paired parts (twins) whose keys differ are compared like all other parts.
     unequal_twins = [
         twins
         for twins in parts.twins

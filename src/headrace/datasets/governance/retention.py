@@ -1,11 +1,13 @@
-"""Retention of a release, from the contracts of its sources, in the terms of ODCS.
+"""Retention of a release, from the contracts of its input tables.
+
+A contract declares it in the form of ODCS, the Open Data Contract Standard:
 
     slaProperties:
       - {property: retention, value: 3, unit: y}
 
-The period of a source starts at the earliest prediction time in the release, its oldest row; the
-shortest period of all sources applies. After its end the release cannot be opened, unless a reason
-is given, which is recorded. `headrace dataset retire` removes the release for good.
+The retention period of each table starts at the earliest prediction time in the release; the
+shortest one applies. After its end the release cannot be opened, unless a reason is given, which is
+recorded. `headrace dataset retire` removes the release for good.
 """
 
 from collections.abc import Mapping
@@ -39,7 +41,7 @@ _SPELLED = {
 
 
 def retention_us(document: Mapping[str, Any], where: str = "") -> int | None:
-    """Retention of the rows of a contract in microseconds; None if it declares none.
+    """Shortest retention that a contract declares, in microseconds; None without one.
 
     Args:
         document: the contract as it was read.
@@ -72,13 +74,13 @@ def _period(entry: Mapping[str, Any], where: str) -> int:
 def retention_of(
     name: str, periods: Mapping[str, int | None], first_t: int | None, cutoff: int
 ) -> dict[str, Any]:
-    """Retention entry of the manifest: `{"until_us", "because"}`; empty if no source limits it.
+    """Retention entry of the manifest: `{"until_us", "because"}`; empty if no table limits it.
 
     Args:
         name: name of the dataset.
         periods: table -> microseconds its rows may be kept, or None.
         first_t: the earliest prediction time in the release, microseconds UTC; None without rows.
-        cutoff: the moment the release looks back from.
+        cutoff: the last moment whose rows and labels the release uses.
 
     Raises:
         DeclarationError: the oldest rows were already past their retention at the cutoff.
@@ -99,7 +101,7 @@ def retention_of(
 
 
 def is_expired(retention: Mapping[str, Any], now: int) -> bool:
-    """`retention` as in a manifest; `now` in microseconds UTC."""
+    """True if a manifest's `retention` has ended at `now` (microseconds UTC)."""
     until = retention.get("until_us")
     return until is not None and now >= until
 

@@ -1,4 +1,7 @@
-"""Filters: their values as columns store them, and the rows that pass (rules 12 and 14)."""
+"""Filters: their values as columns store them, and the rows that pass.
+
+Rules 12 and 14 of the feature semantics.
+"""
 
 import math
 from decimal import Decimal, InvalidOperation
@@ -16,7 +19,9 @@ _INT64_END = 2**63
 
 
 def stored_value(value: Scalar, kind: pa.DataType, scale: int | None, where: str = "") -> Scalar:
-    """A value as the column stores it: scaled integers, and microseconds of an RFC 3339 text.
+    """Return a filter's value as its column stores it.
+
+    A number of a column with a scale becomes a scaled integer, an RFC 3339 text microseconds.
 
     Raises:
         DeclarationError: the value has another type, is finer than the column's scale, or does not
@@ -74,7 +79,7 @@ def _quantised(value: Scalar, scale: int, where: str) -> int:
 
 
 def passes(condition: Where, versions: Versions) -> Bools:
-    """True for versions that satisfy the condition; null never does (rule 12)."""
+    """True for row versions that satisfy the condition; null never satisfies it (rule 12)."""
     array = versions.array(condition.column)
     scale = versions.shape.columns[condition.column].scale
     operands = condition.value if isinstance(condition.value, tuple) else (condition.value,)

@@ -1,4 +1,8 @@
-"""Run of a plan over a file: its footer, one scan for other aggregates, one for failing rows."""
+"""Run of a plan over a Parquet file.
+
+Aggregates come from the footer where it has them and from one scan where not; one more scan finds
+failing rows.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +19,17 @@ from headrace.gates.parquet.rejected_rows import Rejected, ordered
 from headrace.gates.parquet.value_counts import failing_values
 from headrace.gates.plan import NO_ROWS, Plan, PlannedRule, Rows, RuleFinding
 
-FEW = 10_000  # failing rows up to which a check that needs only a sample reads them all
+# A check that needs only a sample of its failing rows reads all if they are at most so many.
+FEW = 10_000
 Place = tuple[Rejected, int]
 
 
 @dataclass
 class _Failed:
-    """Failed check whose rows are needed, and the place where all of them are marked, if any."""
+    """Failed check whose failing rows are needed.
+
+    `mark` says where to mark all of them; None if a sample is enough.
+    """
 
     number: int
     finding: RuleFinding
@@ -56,7 +64,10 @@ class Scan:
     # failing rows
 
     def rows(self, findings: Sequence[RuleFinding], marks: dict[int, Place]) -> list[RuleFinding]:
-        """Return the findings with the first failing rows, and mark all rows of `marks`."""
+        """Return the findings with their first failing rows.
+
+        `marks` says, by the number of a finding, where to mark all its failing rows.
+        """
         results = list(findings)
         failed = [
             _Failed(number, finding, check, marks.get(number))

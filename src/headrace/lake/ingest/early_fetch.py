@@ -11,7 +11,8 @@ from headrace.lake.ingest.landing import land
 from headrace.lake.ingest.source_position import deliveries_of
 from headrace.sources.base import Delivery, IncompleteError, Source
 
-# Slots fetched before the first of them is judged: sources wait for networks, judging does not.
+# Number of slots to fetch before the gate validates the first of them: a source waits for the
+# network, the gate does not.
 AHEAD = 24
 
 
@@ -25,7 +26,7 @@ class Landed:
 
 @dataclass(frozen=True)
 class Fetched:
-    """One slot's deliveries, and the reason why its source could not be read, or not all of it."""
+    """Deliveries of one slot, and the error if not all of them could be read, or none."""
 
     slot: str
     landed: tuple[Landed, ...] = ()
@@ -65,7 +66,7 @@ def _fetch(source: Source, slot: str, home: Home, table: str) -> Fetched:
         return Fetched(slot, _landed(error.deliveries, home), error)
     except SourceError as error:
         return Fetched(slot, error=error)
-    except Exception as error:  # noqa: BLE001 - one slot's source must not stop the others
+    except Exception as error:  # noqa: BLE001 - a crash at one slot must not stop the others
         crash = SourceError(
             f"source {source.name} crashed: {type(error).__name__}: {error}",
             where=f"slot {slot}",

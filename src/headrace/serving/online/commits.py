@@ -36,7 +36,8 @@ _KEYS = 100_000
 class Materialised:
     """Result by table: the applied snapshot, and counts of new rows and renewed keys.
 
-    A key is renewed if a row of it was removed, or arrived later than the retention allows.
+    A key is renewed, from all its rows in the table, if a row of it was removed, or arrived so late
+    that the history it needs was pruned.
     """
 
     snapshots: Mapping[str, int]
@@ -49,10 +50,10 @@ def materialise(
 ) -> Materialised:
     """Apply every published file that the store lacks; running it twice changes nothing.
 
-    For a table that is being served, all news are applied in one transaction, which also records
-    the snapshot: an answer has a commit completely or not at all. Rows of a removed file (its batch
-    was recalled, re-validated or rewritten) are removed, unless other files have them too. The
-    first time, a table is applied in several transactions, and a run that was killed can be
+    For a table that is being served, all changes are applied in one transaction, which records the
+    snapshot, too: an answer has a commit completely or not at all. Rows of a removed file (its
+    batch was recalled, re-validated or rewritten) are removed, unless other files have them too.
+    The first time, a table is applied in several transactions, and a run that was killed can be
     continued; the table is not served until it is complete.
 
     Raises:
@@ -75,7 +76,7 @@ def clear(store: Store) -> None:
 
 
 def file_name(file: LiveFile) -> str:
-    """Return a store's name of a file, with the commit that made its rows usable."""
+    """Return the name of a file in a store's records: commit that published it, and path."""
     return f"{file.snapshot_id}:{file.path}"
 
 
@@ -138,11 +139,11 @@ class _Work:
                     self._clear(writer)
                     state = replace(state, applied=set())
                 store_metadata.write_files(writer, self.table, sorted(state.applied))
-            # From then on it is served, and later news are applied as a commit.
+            # After this the table is served, and the next pass applies later changes as a commit.
             self._apply_all(store, state)
 
     def _state(self, reader: Reader, as_of: int) -> _State | None:
-        """Return the state as of `as_of`, taken before reading: later commits are not claimed."""
+        """Return the table's state; `as_of` is taken first, so all commits until then are in it."""
         snapshot = self.lake.snapshot_id(self.table)
         if snapshot is None:
             return None

@@ -33,7 +33,10 @@ _ARRAYS = ("rows", "nulls", "low", "high", "limbs", "counts")
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Results of the monitor on an untouched history; its model's rows end at `trained_at` (us)."""
+    """Results of the monitor on an untouched history.
+
+    The rows that its model was trained on end at `trained_at` (us).
+    """
 
     history: History
     spec: MonitorSpec
@@ -52,7 +55,7 @@ class Prepared:
 def prepare(history: History, policy: Policy, policy_path: Path) -> Prepared:
     """Run the monitor over the untouched history, in a temporary home.
 
-    Bins are frozen from the history's own number of warm-up days if the policy asks for fewer.
+    Bins are frozen on the warm-up days of the policy or of the history, whichever are more.
     """
     warmup = max(policy.detection.warmup_days, history.warmup_days)
     policy = replace(policy, detection=replace(policy.detection, warmup_days=warmup))

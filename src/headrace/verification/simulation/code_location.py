@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MODULE = "HEADRACE_SIMULATED"
 PROJECT = "HEADRACE_SIMULATED_PROJECT"
-# Sensors that must have run and found nothing to do before a moment of the simulation is over.
+# Each stop of the simulation lasts until these sensors have run and found nothing to do.
 SENSORS = ("deliveries", "builds", "alerts", "retraining")
 _ENDED = [
     dg.DagsterRunStatus.SUCCESS,
@@ -56,7 +56,7 @@ def is_idle(instance: dg.DagsterInstance, since: float, sensors: Sequence[str] =
 
 
 def _wants_nothing(instance: dg.DagsterInstance, state: "InstigatorState", after: float) -> bool:
-    """Return True if a tick began after `after` and was skipped; the next may run already."""
+    """Return True if a tick began after `after` and was skipped, even if a later one is running."""
     ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=5)
     return any(tick.timestamp >= after and tick.status.value == "SKIPPED" for tick in ticks)
 
@@ -68,6 +68,7 @@ def counted(instance: dg.DagsterInstance) -> dict[str, int]:
 
 
 if CLOCK in os.environ and MODULE in os.environ:
-    # Dagster was started in another folder, for its `.env`; the project's code runs in its own.
+    # Dagster was started in the simulation's folder, to read the `.env` there. The project's code
+    # expects the project's folder.
     os.chdir(os.environ[PROJECT])
     defs = load()

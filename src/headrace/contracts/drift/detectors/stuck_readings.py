@@ -1,4 +1,4 @@
-"""Stuck readings: a sensor, or a whole station, repeats its last reading or has only one."""
+"""Stuck readings: a sensor, or a whole station, repeats its last reading or has only one value."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from headrace.contracts.drift.hypothesis_trial import DriftCase
 
 
 def measured(look: BatchView) -> list[ViewColumn]:
-    """Return measured numbers: neither keys nor parts of the time."""
+    """Return the numeric columns except keys, inputs of event time or known-at, and local times."""
     aside = {*look.contract.primary_key, *time_inputs(look)}
     zoned = {f.name for f in look.contract.delivered if f.zone}
     return [
@@ -22,7 +22,10 @@ def measured(look: BatchView) -> list[ViewColumn]:
 
 
 def ordered_rows(look: BatchView) -> tuple[np.ndarray, Bools]:
-    """Return (rows by entity and time, starts of entities); one entity if there are too many."""
+    """Return the rows ordered by entity and time, and flags of the rows that start an entity.
+
+    With fewer than six rows for each entity, all rows are one entity, in the order of delivery.
+    """
     keys = [look.columns[n] for n in look.contract.primary_key if n in look.columns]
     texts = [column for column in keys if column.kind == "text"]
     moments = look.event if look.event is not None else np.arange(look.rows, dtype=np.float64)
@@ -49,7 +52,11 @@ def runs(values: np.ndarray, starts: Bools) -> np.ndarray:
 
 
 def run_marks(look: BatchView) -> dict[str, float]:
-    """Return the longest runs of equal values, by measured column and of all together."""
+    """Return marks of repeated readings in a state table; none for other tables.
+
+    `run:COLUMN` is the longest run of equal values, `same:COLUMN` the share of readings that equal
+    the one before, and `still:` the longest run in which no measured column changes.
+    """
     columns = measured(look)
     if not look.rows or not columns or look.contract.kind != "state":
         return {}
@@ -83,12 +90,13 @@ def most_marks(look: BatchView) -> dict[str, float]:
 
 
 _LEAST_RUN = 5
-_BY_CHANCE = 2e-4  # runs so long that a usual batch may be expected to have
-_BROKEN, _TOGETHER_BROKEN = 5, 0.75  # rows of a run that break a relation, and their share of it
+_BY_CHANCE = 2e-4  # expected number of such runs in a usual batch, below which one is reported
+# At least so many rows of a run, and this share of them, must break a relation.
+_BROKEN, _TOGETHER_BROKEN = 5, 0.75
 
 
 def _unlikely(case: DriftCase, mark: str, length: float) -> bool:
-    """Return True if a run so long hardly ever occurs with readings as independent as usual."""
+    """Return True if readings that repeat as often as usual hardly ever make so long a run."""
     repetition = float(case.reference.marks(mark.replace("run:", "same:")).max())
     return bool(case.look.rows * repetition ** (length - 1) < _BY_CHANCE)
 
@@ -96,7 +104,7 @@ def _unlikely(case: DriftCase, mark: str, length: float) -> bool:
 def frozen(case: DriftCase) -> Iterator[DriftFinding]:
     """Report a sensor, or a whole station, that repeats its last reading or has one value.
 
-    Only tables of states have runs: an event has no last reading.
+    Runs are examined only in state tables: an event has no last reading.
     """
     if case.reference.batches < LEAST_BATCHES:
         return
@@ -118,7 +126,7 @@ def frozen(case: DriftCase) -> Iterator[DriftFinding]:
 
 
 def _constant(case: DriftCase) -> Iterator[DriftFinding]:
-    """Report measures with a single reading in the whole batch, which never happened before."""
+    """Report columns whose readings are all equal in this batch, which never happened before."""
     for mark, share in most_marks(case.look).items():
         earlier = case.reference.marks(mark)
         if len(earlier) < LEAST_BATCHES or share < 1:
@@ -146,7 +154,7 @@ def _frozen(names: tuple[str, ...], words: str, length: float, usual: float) -> 
 
 
 def _unrelated(case: DriftCase) -> Iterator[DriftFinding]:
-    """Find rows that break a relation, all within a run of one value of one of its columns."""
+    """Report a run of one value in a column of a relation that most rows of the run break."""
     look = case.look
     order, starts = ordered_rows(look)
     for relation in look.contract.relations:
