@@ -42,7 +42,7 @@ from headrace.core.home import Home, default_root
 from headrace.verification.drift_study.cases import Cases
 from headrace.verification.drift_study.replayed_history import (
     FORMAT,
-    History,
+    ReplayedHistory,
     load_history,
     save_history,
     scores_of,
@@ -84,13 +84,13 @@ def peers(cases: Cases) -> list[dict[str, Any]]:
     return monitoring_peers.peers(cases)
 
 
-def histories(part: Literal["tuning", "report"] | None = None) -> list[History]:
+def histories(part: Literal["tuning", "report"] | None = None) -> list[ReplayedHistory]:
     """The histories of one part, or all; made first where they have not been."""
     found = [_kept(name, make) for name, make in MAKERS.items()]
     return [one for one in found if part is None or one.part == part]
 
 
-def _kept(name: str, make: Callable[[], History]) -> History:
+def _kept(name: str, make: Callable[[], ReplayedHistory]) -> ReplayedHistory:
     folder = default_root() / "bench" / f"monitoring-{FORMAT}"
     if not (folder / name / "history.json").exists():
         save_history(make(), folder)
@@ -138,8 +138,8 @@ def scored(
     label: Sequence[int] | np.ndarray,
     learned_until: int,
     inputs: Sequence[str],
-    like: History,
-) -> History:
+    like: ReplayedHistory,
+) -> ReplayedHistory:
     """`like` with these rows: a model of those before `learned_until` (us) scores the rest."""
     label = np.asarray(label, np.int64)
     t = frame["t"].to_numpy()
@@ -150,14 +150,14 @@ def scored(
     return replace(like, frame=frame, scores=scores, scorer=scorer)
 
 
-def _blank(name: str, **about: object) -> History:
+def _blank(name: str, **about: object) -> ReplayedHistory:
     none = pa.table({"t": pa.array([], pa.int64())})
-    return History(
+    return ReplayedHistory(
         name, none, none, **{"segments": (), "window_days": 7, "anchor": "1970-01-01", **about}
     )
 
 
-def flights() -> History:
+def flights() -> ReplayedHistory:
     """The released dataset of the demo: needs `headrace demo` to have run in this home."""
     from headrace.datasets import open_release
     from pipelines.flights import PIPELINE
@@ -186,7 +186,7 @@ def flights() -> History:
     return scored(frame.combine_chunks(), rows["late"].to_numpy(), until, inputs, like)
 
 
-def electricity() -> History:
+def electricity() -> ReplayedHistory:
     """Is demand above that of the same half hour a day before? 48 rows a day, local time."""
     rows = of_r("fpp2", "elecdemand")
     demand, warm = rows["Demand"].to_numpy(), rows["Temperature"].to_numpy()
@@ -219,7 +219,7 @@ def electricity() -> History:
     return scored(frame, demand[at] > demand[at - day], until, frame.column_names[1:], like)
 
 
-def pizza() -> History:
+def pizza() -> ReplayedHistory:
     """Is a pizza sold large or larger? One row a pizza, local time."""
     rows = of_r("gt", "pizzaplace")
     moments = pc.binary_join_element_wise(rows["date"], rows["time"], "T")
@@ -249,7 +249,7 @@ def pizza() -> History:
     return scored(frame, large, until, frame.column_names[1:], like)
 
 
-def police() -> History:
+def police() -> ReplayedHistory:
     """Is a stop for traffic, or for suspicion? One row a stop."""
     rows = of_r("carData", "MplsStops").sort_by([("date", "ascending")])
     t = pc.strptime(rows["date"], "%Y-%m-%dT%H:%M:%SZ", "us").cast(pa.int64()).to_numpy()
@@ -278,7 +278,7 @@ def police() -> History:
     return scored(frame, traffic, until, frame.column_names[1:], like)
 
 
-def airports() -> History:
+def airports() -> ReplayedHistory:
     """Does it rain within six hours? A row an hour and an airport of New York, in 2013."""
     rows = of_r("nycflights13", "weather").sort_by(
         [("time_hour", "ascending"), ("origin", "ascending")]
@@ -312,7 +312,7 @@ def airports() -> History:
     return scored(frame.combine_chunks(), soon, until, frame.column_names[1:], like)
 
 
-def employment() -> History:
+def employment() -> ReplayedHistory:
     """Is a person employed? The file knows years: rows are spread over theirs as they stand.
 
     Only people in households: those in group quarters stand at the end of a year in some years and
@@ -357,7 +357,7 @@ def employment() -> History:
     return scored(frame, label, until, frame.column_names[1:], like)
 
 
-def weather() -> History:
+def weather() -> ReplayedHistory:
     """Does it rain? One row a day; the file has no dates, so they are counted from 1949 on.
 
     From row 12,000 on the file has the relation reversed: the area under the curve falls from 0.82
@@ -385,7 +385,7 @@ def weather() -> History:
     return scored(frame, rows["rain"].to_numpy(), until, frame.column_names[1:], like)
 
 
-MAKERS: dict[str, Callable[[], History]] = {
+MAKERS: dict[str, Callable[[], ReplayedHistory]] = {
     "flights": flights,
     "electricity": electricity,
     "pizza": pizza,

@@ -25,11 +25,11 @@ from bench import peer_env
 from bench.monitoring_settings import MOST_CONCEPT, MOST_DATA, SETTINGS, Seen, Setting, chosen
 from headrace.monitoring.evidence.model import Window
 from headrace.sketches import kind_of
-from headrace.verification.drift_study.cases import Case, Cases, rows_by_window
+from headrace.verification.drift_study.cases import Cases, StudyCase, rows_by_window
 from headrace.verification.drift_study.engine import Prepared
 from headrace.verification.drift_study.scoring import (
+    FaultOutcome,
     Natural,
-    Outcome,
     by_fault,
     data_alarm,
     groups,
@@ -169,7 +169,7 @@ def _judged(
     return found | ({"sizes": [data, concept]} if setting.tuned else {})
 
 
-def _outcome(case: Case, told: list[tuple[bool, bool]]) -> Outcome:
+def _outcome(case: StudyCase, told: list[tuple[bool, bool]]) -> FaultOutcome:
     loud = next((at for at, alarms in enumerate(told) if any(alarms)), None)
     cause = "none" if loud is None else _cause(case, *told[loud])
     return replace(
@@ -181,7 +181,7 @@ def _outcome(case: Case, told: list[tuple[bool, bool]]) -> Outcome:
     )
 
 
-def _cause(case: Case, data: bool, concept: bool) -> str:
+def _cause(case: StudyCase, data: bool, concept: bool) -> str:
     if data and concept:
         return "data" if case.fault.kind == "data" else "both"
     return "data" if data else "concept"
@@ -214,7 +214,7 @@ def _ours(cases: Cases, windows: Mapping[str, Windows]) -> dict[str, Any]:
 
 
 def _told(
-    name: str, setting: str, naturals: Iterable[Natural], outcomes: list[Outcome]
+    name: str, setting: str, naturals: Iterable[Natural], outcomes: list[FaultOutcome]
 ) -> dict[str, Any]:
     reported = [one for one in naturals if one.part != "tuning"]
     histories = [

@@ -19,7 +19,7 @@ from bench import monitoring_peers
 from bench.monitoring_data import histories
 from bench.page import machine
 from headrace.verification.drift_study.cases import Cases
-from headrace.verification.drift_study.scoring import Plan
+from headrace.verification.drift_study.scoring import StudyPlan
 from headrace.verification.drift_study.study import quick, run_study
 from headrace.web.svg_plots import svg
 
@@ -55,10 +55,10 @@ week in which they raise an alarm anyway. A data fault counts as identified even
 raises an alarm as well. PSI and the tests (KS and chi squared) do not use labels.
 """
 Line = dict[str, Any]
-FULL = Plan()
+FULL = StudyPlan()
 
 
-def study(plan: Plan, *, peers: bool = True) -> Line:
+def study(plan: StudyPlan, *, peers: bool = True) -> Line:
     """What `headrace verify monitors --json` says of the declared histories."""
     from pipelines.flights.monitors import MONITOR
 
@@ -262,7 +262,7 @@ def main() -> None:
     parser.add_argument("--no-peers", action="store_true", help="ours alone")
     parser.add_argument("--json", action="store_true", help="the numbers, and write nothing")
     given = parser.parse_args()
-    plan = quick(given.seed) if given.quick else Plan(seed=given.seed, repeats=given.repeats)
+    plan = quick(given.seed) if given.quick else StudyPlan(seed=given.seed, repeats=given.repeats)
     found = study(plan, peers=not given.no_peers)
     if given.json:
         print(json.dumps(found, indent=1))

@@ -25,7 +25,7 @@ from headrace.monitoring.evidence.model import day_number
 from headrace.pipeline.rolled_splits import learned_until, split_digest
 from headrace.retraining.promotion_watch import Watched, watch_over
 from headrace.retraining.request import requested
-from headrace.retraining.workflow import Outcome, retrain
+from headrace.retraining.workflow import RetrainingOutcome, retrain
 
 DEFINITIONS = {"x": "0" * 64}
 
@@ -91,7 +91,7 @@ class Lived:
     ends: int
     action: str
     cause: str
-    retrained: Outcome | None
+    retrained: RetrainingOutcome | None
     watched: list[Watched]
 
 

@@ -18,7 +18,7 @@ import pytest
 from headrace.core.home import Home
 from headrace.dagster import definitions
 from headrace.dagster.asset_names import table_key
-from headrace.dagster.execute import Outcome, run_pipeline
+from headrace.dagster.execute import PipelineOutcome, run_pipeline
 from headrace.dagster.instance import open_instance
 from headrace.lake.ledger.conservation import table_status
 from headrace.lake.ledger.ledger import Ledger
@@ -112,9 +112,9 @@ class Story:
 
     pipeline: Pipeline
     home: Home
-    bad: Outcome
-    idle: Outcome = field(default_factory=lambda: Outcome(""))
-    good: Outcome = field(default_factory=lambda: Outcome(""))
+    bad: PipelineOutcome
+    idle: PipelineOutcome = field(default_factory=lambda: PipelineOutcome(""))
+    good: PipelineOutcome = field(default_factory=lambda: PipelineOutcome(""))
     status: dict[str, dict] = field(default_factory=dict)
     days: dict[str, dict[str, set[str]]] = field(default_factory=dict)
     slots: dict[str, set[str]] = field(default_factory=dict)
@@ -129,7 +129,7 @@ def story(flights_deliveries, tmp_path_factory):
     pipeline = short(folder)
     defs = definitions(pipeline, home=lambda: home)
 
-    def run() -> Outcome:
+    def run() -> PipelineOutcome:
         """As the command does it: a process knows nothing of the one before."""
         with opened(folder) as now:
             own = definitions(now, home=lambda: home)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from headrace.core.clock import DAY, HOUR
-from headrace.verification.leaks import Reach, leaks, random_moments, reach_of
+from headrace.verification.leaks import TimeReach, leaks, random_moments, reach_of
 from headrace.verification.skew.faults import FAULTS
 from headrace.verification.skew.sample_system import CONTRACTS, MODE, SPINE, VIEWS, make_world
 
@@ -21,9 +21,9 @@ def found(fault=None, **about):
 
 def test_reach_covers_windows_lookups_and_the_spine():
     assert {
-        "trips": Reach(DAY, 0),
-        "plan": Reach(2 * HOUR, 3 * HOUR),
-        "gauges": Reach(3 * HOUR, 0),
+        "trips": TimeReach(DAY, 0),
+        "plan": TimeReach(2 * HOUR, 3 * HOUR),
+        "gauges": TimeReach(3 * HOUR, 0),
     } == NEAR
 
 

@@ -12,7 +12,12 @@ from headrace.features.frames.training_frame import training_frame
 from headrace.features.oracle_audit import audit
 from headrace.features.table_shapes import shape_of
 from headrace.verification.parity import different, parity, random_points
-from headrace.verification.parity_diagnosis.hypotheses import Case, Observed, answer, explain
+from headrace.verification.parity_diagnosis.hypotheses import (
+    DiagnosisCase,
+    Observed,
+    answer,
+    explain,
+)
 from headrace.verification.parity_diagnosis.wrong_rules import HYPOTHESES
 from headrace.verification.skew.faults import FAULTS
 from headrace.verification.skew.replay import TablesPath, as_requests
@@ -114,7 +119,7 @@ def cases(count=30):
     for n in range(count):
         row = POINTS.slice(n, 1).to_pylist()[0]
         spine = {"line": row["line"] or "A", "t": row["t"]}
-        found.append(Case(VIEWS[0], WORLD.rows["trips"], shape, spine, MODE, row["t"]))
+        found.append(DiagnosisCase(VIEWS[0], WORLD.rows["trips"], shape, spine, MODE, row["t"]))
     return found
 
 

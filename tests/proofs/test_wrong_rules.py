@@ -15,7 +15,7 @@ from headrace.features import (
     TableShape,
     Window,
 )
-from headrace.verification.parity_diagnosis.hypotheses import Case
+from headrace.verification.parity_diagnosis.hypotheses import DiagnosisCase
 from headrace.verification.parity_diagnosis.wrong_rules import HYPOTHESES
 from tests.features.logs import bits
 
@@ -42,7 +42,7 @@ def case(view, *values):
         {"id": i, "who": "a", "n": n, "q": None, "s": None, "event_time": i, "known_at": i}
         for i, n in enumerate(values)
     ]
-    return Case(view, rows, SHAPE, {"who": "a", "t": 9})
+    return DiagnosisCase(view, rows, SHAPE, {"who": "a", "t": 9})
 
 
 def wrong(name, given):

@@ -8,7 +8,7 @@ import pytest
 from headrace.contracts import load_contract
 from headrace.gates import parse_suite
 from headrace.verification.injected_faults import faults_of
-from headrace.verification.injected_faults.project import Gathered, Task, _clean
+from headrace.verification.injected_faults.project import Task, TaskResult, _clean
 from headrace.verification.injected_faults.run import measure
 from tests.semantic import rides
 
@@ -87,10 +87,10 @@ def test_a_day_has_one_variant_of_each_kind_and_the_days_go_round():
 
 def test_clean_days_count_once_whatever_number_of_tables_alarmed():
     days = [f"2024-02-{n:02d}" for n in range(1, 6)]
-    a = Gathered(
+    a = TaskResult(
         [], dict(zip(days, ["PASS", "BLOCK", "WARN", "PASS", "QUARANTINE"], strict=True)), days[1:]
     )
-    b = Gathered(
+    b = TaskResult(
         [], dict(zip(days, ["BLOCK", "WARN", "WARN", "PASS", "WARN"], strict=True)), days[1:]
     )
     found = _clean("g", {Task("g", "a", 1, False): a, Task("g", "b", 1, False): b})

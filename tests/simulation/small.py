@@ -6,7 +6,7 @@ from pathlib import Path
 from headrace.core.clock import HOUR, parse_iso
 from headrace.datasets.splits.rules import TimeSplits
 from headrace.features import FeatureView, Label, Mean, Rows, Window
-from headrace.verification.simulation.incidents import Incident
+from headrace.verification.simulation.incidents import SimulatedIncident
 from tests.rebuild.worlds import DAYS, RandomWorld, Shape
 
 EVENING = 20 * HOUR
@@ -41,9 +41,9 @@ def delivered(root: Path) -> RandomWorld:
     return made
 
 
-def incident(number: int, kind: str, table: str, day: int, hours: int) -> Incident:
+def incident(number: int, kind: str, table: str, day: int, hours: int) -> SimulatedIncident:
     begins = parse_iso(DAYS[day]) + EVENING
-    return Incident(f"i{number}", kind, table, DAYS[day], begins, begins + hours * HOUR)
+    return SimulatedIncident(f"i{number}", kind, table, DAYS[day], begins, begins + hours * HOUR)
 
 
 PLANNED = [

@@ -15,7 +15,7 @@ from headrace.core.home import Home
 from headrace.dagster.instance import open_instance, prepare
 from headrace.verification.simulation import daemon
 from headrace.verification.simulation.daemon import Daemon
-from headrace.verification.simulation.home import Site
+from headrace.verification.simulation.home import SimulationSite
 from tests.rebuild.worlds import DAYS
 from tests.simulation.small import declared
 
@@ -31,7 +31,7 @@ def test_a_code_server_that_never_listens_is_not_waited_for(tmp_path, monkeypatc
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(StateError, match="lives, but does not listen"):
-            daemon._start_server(Site(tmp_path), {}, taken.getsockname()[1])
+            daemon._start_server(SimulationSite(tmp_path), {}, taken.getsockname()[1])
     assert server.poll() is not None
 
 
@@ -47,7 +47,7 @@ def test_a_simulation_that_is_told_to_stop_leaves_no_code_server(tmp_path, monke
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and nobody listens
         with pytest.raises(SystemExit):
-            daemon._start_server(Site(tmp_path), {}, taken.getsockname()[1])
+            daemon._start_server(SimulationSite(tmp_path), {}, taken.getsockname()[1])
     assert server.poll() is not None
 
 
@@ -60,7 +60,7 @@ def test_a_simulation_never_opens_the_home_that_the_project_names(tmp_path, monk
     monkeypatch.chdir(project)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     before = sorted(own.root.rglob("*"))
-    site = Site.begin(tmp_path / "simulation", {})
+    site = SimulationSite.begin(tmp_path / "simulation", {})
     site.set_clock(parse_iso(DAYS[0]))
     pipeline = declared(tmp_path / "declared").pipeline
     with site.entered():

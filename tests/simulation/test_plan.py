@@ -12,7 +12,7 @@ from headrace.verification.simulation.incidents import (
     KINDS,
     MACHINE,
     Chance,
-    Incident,
+    SimulatedIncident,
     kinds_for,
     plan,
 )
@@ -36,7 +36,7 @@ CHANCES = [
 
 
 @pytest.fixture(scope="module")
-def planned() -> list[Incident]:
+def planned() -> list[SimulatedIncident]:
     return plan(CHANCES, FIRST, LAST, 60, seed=4)
 
 
@@ -76,11 +76,13 @@ def test_where_there_is_no_time_nothing_goes_wrong(span):
 
 
 def test_what_an_incident_concerns():
-    faulty = Incident("i1", "partial", "files", "2024-02-01", FIRST, FIRST + HOUR)
+    faulty = SimulatedIncident("i1", "partial", "files", "2024-02-01", FIRST, FIRST + HOUR)
     assert faulty.concerns("files", "2024-02-01")
     assert not faulty.concerns("files", "2024-02-02")
     begins = parse_iso("2024-02-10")
-    outage = Incident("i2", "down for days", "feed", "2024-02-09", begins, begins + 3 * DAY)
+    outage = SimulatedIncident(
+        "i2", "down for days", "feed", "2024-02-09", begins, begins + 3 * DAY
+    )
     assert [outage.concerns("feed", f"2024-02-{day:02}") for day in (7, 8, 14, 15)] == [
         False,
         True,

@@ -6,14 +6,14 @@ import pytest
 
 from headrace.core.clock import HOUR, parse_iso
 from headrace.verification.simulation import run
-from headrace.verification.simulation.incidents import Incident
-from headrace.verification.simulation.outcome import Outcome
+from headrace.verification.simulation.incidents import SimulatedIncident
+from headrace.verification.simulation.outcome import SimulationOutcome
 from tests.rebuild.worlds import DAYS
 from tests.simulation.small import EVENING, PLANNED, delivered
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory) -> Outcome:
+def lived(tmp_path_factory) -> SimulationOutcome:
     root = tmp_path_factory.mktemp("lived")
     world = delivered(root / "project")
     with pytest.MonkeyPatch.context() as patched:
@@ -22,7 +22,7 @@ def lived(tmp_path_factory) -> Outcome:
         patched.setattr(run, "build", lambda *_: "")
         patched.setattr(run, "try_build", lambda *_: "")
         patched.setattr("headrace.verification.simulation.engines.try_build", lambda *_: "")
-        return run.simulate(run.Ask("made.up", root / "home", 6, 6, build_every="2d"))
+        return run.simulate(run.SimulationRequest("made.up", root / "home", 6, 6, build_every="2d"))
 
 
 def test_all_is_as_if_nothing_had_happened(lived):
@@ -59,13 +59,13 @@ def test_through_the_daemon_killed_and_without_power(tmp_path: Path, monkeypatch
     world = delivered(tmp_path / "project")
     begins = parse_iso(DAYS[4]) + EVENING
     machine = [
-        Incident("i7", "daemon killed", "", "", begins - 12 * HOUR, begins),
-        Incident("i8", "power lost", "", "", begins + 12 * HOUR, begins + 24 * HOUR),
-        Incident("i9", "disk full", "", "", begins + 36 * HOUR, begins + 48 * HOUR),
+        SimulatedIncident("i7", "daemon killed", "", "", begins - 12 * HOUR, begins),
+        SimulatedIncident("i8", "power lost", "", "", begins + 12 * HOUR, begins + 24 * HOUR),
+        SimulatedIncident("i9", "disk full", "", "", begins + 36 * HOUR, begins + 48 * HOUR),
     ]
     monkeypatch.setattr(run, "load_pipeline", lambda _module: world.pipeline)
     monkeypatch.setattr(run, "plan", lambda *_: [*PLANNED, *machine])
-    ask = run.Ask("tests.simulation.made_up", tmp_path / "home", 6, 9, daemon=True)
+    ask = run.SimulationRequest("tests.simulation.made_up", tmp_path / "home", 6, 9, daemon=True)
     found = run.simulate(ask)
     assert found.ok, found.document()
     assert found.runs["ingest success"] >= 6

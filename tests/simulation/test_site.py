@@ -12,7 +12,7 @@ from headrace.core.clock import CLOCK, DAY, iso, now_us, parse_iso
 from headrace.core.errors import SourceError, StateError
 from headrace.sources.delivery_places import FilePlace, Put, came
 from headrace.sources.files import DropFolder
-from headrace.verification.simulation.home import PAGER, SIMULATION, Site
+from headrace.verification.simulation.home import PAGER, SIMULATION, SimulationSite
 from headrace.verification.simulation.pager import Pager
 
 NOON = parse_iso("2013-03-01T12:00:00Z")
@@ -21,21 +21,21 @@ NOON = parse_iso("2013-03-01T12:00:00Z")
 def test_what_is_no_simulation_is_left_alone(tmp_path: Path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(StateError, match="not empty, and no simulation"):
-        Site.begin(tmp_path, {})
+        SimulationSite.begin(tmp_path, {})
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
 def test_a_simulation_is_begun_anew(tmp_path: Path):
-    Site.begin(tmp_path / "one", {"seed": 1})
+    SimulationSite.begin(tmp_path / "one", {"seed": 1})
     (tmp_path / "one" / "left").write_text("left")
-    site = Site.begin(tmp_path / "one", {"seed": 2})
+    site = SimulationSite.begin(tmp_path / "one", {"seed": 2})
     assert json.loads((site.root / SIMULATION).read_text()) == {"format": 1, "seed": 2}
     assert not (site.root / "left").exists()
 
 
 def test_inside_its_own_time_and_store_outside_everything_as_before(tmp_path, monkeypatch):
     monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "store"))
-    site = Site.begin(tmp_path / "one", {})
+    site = SimulationSite.begin(tmp_path / "one", {})
     site.set_clock(NOON)
     with site.entered("json://pager/") as home:
         assert iso(now_us()).startswith("2013-03-01T12:")
@@ -80,8 +80,8 @@ def test_files_appear_change_and_go_and_a_folder_may_be_away(tmp_path: Path):
 def test_a_table_that_comes_whole_may_be_disturbed_several_times(tmp_path: Path):
     """Of two incidents of one slot neither is forgotten."""
     from headrace.core.clock import HOUR
-    from headrace.verification.simulation.incidents import Incident
-    from headrace.verification.simulation.producers import World
+    from headrace.verification.simulation.incidents import SimulatedIncident
+    from headrace.verification.simulation.producers import ProducerWorld
     from tests.simulation.small import declared
 
     table = replace(declared(tmp_path).pipeline.tables[0], partitioned=False)
@@ -90,9 +90,13 @@ def test_a_table_that_comes_whole_may_be_disturbed_several_times(tmp_path: Path)
     path = tmp_path / "held" / "facts_snapshot.csv"
     path.write_text("id,part,happened,n\n1,a,2024-01-01T00:00:00Z,7\n")
     os.utime(path, (0, 0))
-    world = World({"facts": table}, {"facts": FilePlace(*drops)}, {"facts": ["snapshot"]}, seed=1)
+    world = ProducerWorld(
+        {"facts": table}, {"facts": FilePlace(*drops)}, {"facts": ["snapshot"]}, seed=1
+    )
     planned = [
-        Incident(f"i{n}", kind, "facts", "snapshot", NOON + n * HOUR, NOON + (n + 1) * HOUR - 1)
+        SimulatedIncident(
+            f"i{n}", kind, "facts", "snapshot", NOON + n * HOUR, NOON + (n + 1) * HOUR - 1
+        )
         for n, kind in ((1, "type changed"), (3, "renamed column"))
     ]
     world.prepare(planned, NOON)

@@ -4,7 +4,7 @@ import pytest
 
 from headrace.cli.project.status import _short
 from headrace.sources.files import DropFolder
-from headrace.sources.unmatched import Reader, unmatched_files
+from headrace.sources.unmatched import FolderReader, unmatched_files
 
 
 def readers(root):
@@ -12,9 +12,9 @@ def readers(root):
     stock = DropFolder("stock", root, "stock_{slot}.zip", "shop")
     shops = DropFolder("shops", root, "shops_{slot}.csv", "shop")
     return [
-        Reader("orders", orders, lambda slot: "2024-01-01" <= slot <= "2024-12-31"),
-        Reader("stock", stock, lambda slot: "2024-01-01" <= slot <= "2024-12-31"),
-        Reader("shops", shops, lambda slot: slot == "snapshot"),
+        FolderReader("orders", orders, lambda slot: "2024-01-01" <= slot <= "2024-12-31"),
+        FolderReader("stock", stock, lambda slot: "2024-01-01" <= slot <= "2024-12-31"),
+        FolderReader("shops", shops, lambda slot: slot == "snapshot"),
     ]
 
 

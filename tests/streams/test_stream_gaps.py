@@ -9,7 +9,7 @@ from headrace.streams import NatsSubject, RedisStream, Stream
 from headrace.streams.broker_port import BrokerDownError, Waiting, open_broker
 from headrace.streams.buffer import Buffer
 from headrace.streams.events import Event
-from headrace.streams.reader_thread import Reader
+from headrace.streams.reader_thread import StreamReader
 from tests.streams.kit import World, conserved, event, in_nats, side
 
 
@@ -144,7 +144,7 @@ class Fake:
 
 def started(broker, **options):
     buffer, stream = Buffer(100, 10_000), Stream("meter", RedisStream("none"), "the meter")
-    reader = Reader(stream, lambda _: broker, {"": ""}, {"": buffer}, **options)
+    reader = StreamReader(stream, lambda _: broker, {"": ""}, {"": buffer}, **options)
     reader.start(broker)
     return reader, buffer
 

@@ -26,7 +26,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True)
-class Run:
+class JobRun:
     """One Dagster run that this process executed."""
 
     job: str
@@ -38,11 +38,11 @@ class Run:
 
 
 @dataclass
-class Outcome:
+class PipelineOutcome:
     """Outcome of `run_pipeline`; no runs means that nothing was outstanding."""
 
     pipeline: str
-    runs: list[Run] = field(default_factory=list)
+    runs: list[JobRun] = field(default_factory=list)
     lineage: str = ""  # why its lineage events could not be written; that fails no run
 
     @property
@@ -81,7 +81,7 @@ def run_pipeline(
     stage: str = "all",
     defs: dg.Definitions | None = None,
     project: Path | None = None,
-) -> Outcome:
+) -> PipelineOutcome:
     """Bring a pipeline up to date: ingest what is outstanding, then build everything on it.
 
     Args:
@@ -99,7 +99,7 @@ def run_pipeline(
     from headrace.pipeline.staleness import is_current, mark_current
 
     prepare(home, project or project_root())
-    outcome = Outcome(pipeline.name)
+    outcome = PipelineOutcome(pipeline.name)
     defs = defs or project_definitions(pipeline)
     with open_instance(home) as instance:
         if stage in ("ingest", "all"):
@@ -126,7 +126,7 @@ def ingest_due(
     *,
     first: str = "",
     last: str = "",
-) -> list[Run]:
+) -> list[JobRun]:
     """Run every outstanding slot, and the slots that a killed run planned but did not reach."""
     tables = [table.name for table in asset_names.partitioned(pipeline.tables)]
     fresh = [
@@ -144,7 +144,7 @@ def ingest_due(
 
 def reference_due(
     defs: dg.Definitions, pipeline: "Pipeline", home: Home, instance: dg.DagsterInstance
-) -> list[Run]:
+) -> list[JobRun]:
     """Run the snapshot tables that have an unsettled delivery, or were never run."""
     from headrace.lake.ingest.protocol import outstanding
 
@@ -162,7 +162,7 @@ def run_range(
     first: str,
     last: str,
     instance: dg.DagsterInstance,
-) -> list[Run]:
+) -> list[JobRun]:
     """Run all expected slots from `first` to `last`, both included, whatever their state."""
     work = {
         table.name: expected(pipeline, table, first, last)
@@ -173,7 +173,7 @@ def run_range(
 
 def run_span(
     defs: dg.Definitions, pipeline: "Pipeline", span: Span, instance: dg.DagsterInstance
-) -> Run:
+) -> JobRun:
     """Execute one ranged run; a single day runs as that partition, as it would from the browser."""
     single = span.first == span.last
     return run_job(
@@ -198,7 +198,7 @@ def run_job(
     partition: str | None = None,
     tags: Mapping[str, str] | None = None,
     scope: str = "",
-) -> Run:
+) -> JobRun:
     """Execute a job here and now; a failing step does not raise."""
     start = time.perf_counter()
     # `execute_in_process(asset_selection=)` would bring back the checks that the job leaves out.
@@ -213,7 +213,7 @@ def run_job(
         tags={**(tags or {}), **_run_tags(pipeline.name, assets or ())},
     )
     seconds = time.perf_counter() - start
-    return Run(job, result.run_id, result.success, seconds, scope, _failures(result))
+    return JobRun(job, result.run_id, result.success, seconds, scope, _failures(result))
 
 
 def _run_tags(pipeline: str, assets: Sequence[dg.AssetKey]) -> dict[str, str]:

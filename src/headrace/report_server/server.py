@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from headrace.core.errors import DeclarationError
 from headrace.report_server.actions import Caller, host_name, is_loopback
-from headrace.report_server.site import HEADERS, Answer, Site
+from headrace.report_server.site import HEADERS, PageAnswer, Site
 from headrace.web.report_address import reports_url
 
 PATIENCE = 30  # seconds for a reader to send its request
@@ -84,18 +84,20 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         return Caller(str(self.client_address[0]), headers)
 
-    def _answer(self) -> Answer:
+    def _answer(self) -> PageAnswer:
         return self._misnamed() or self.site.answer(self.path, self._from)
 
-    def _misnamed(self) -> Answer | None:
+    def _misnamed(self) -> PageAnswer | None:
         """The refusal of a request for another name than this server's."""
         name = host_name(self.headers.get("Host", ""))
         if self.names is None or name in self.names:
             return None
         text = f"this server is not called {name}; see HEADRACE_REPORTS_URL\n"
-        return Answer(HTTPStatus.MISDIRECTED_REQUEST, text.encode(), "text/plain; charset=utf-8")
+        return PageAnswer(
+            HTTPStatus.MISDIRECTED_REQUEST, text.encode(), "text/plain; charset=utf-8"
+        )
 
-    def _send(self, answer: Answer, *, head: bool = False) -> None:
+    def _send(self, answer: PageAnswer, *, head: bool = False) -> None:
         self.send_response(answer.status)
         headers = {
             **HEADERS,
@@ -119,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
             status = HTTPStatus.METHOD_NOT_ALLOWED
         self.close_connection = True
         text = f"{status.value} {message or status.phrase}\n"
-        self._send(Answer(status, text.encode(errors="replace"), "text/plain; charset=utf-8"))
+        self._send(PageAnswer(status, text.encode(errors="replace"), "text/plain; charset=utf-8"))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
         """Log nothing: a server with a login in front can keep a log."""

@@ -55,7 +55,7 @@ HEADERS = {
 
 
 @dataclass(frozen=True)
-class Answer:
+class PageAnswer:
     """Answer to a request: a page, or a redirect."""
 
     status: HTTPStatus
@@ -93,7 +93,7 @@ class Site:
     def tables(self) -> list[str]:
         return [table.name for pipeline in self.pipelines for table in pipeline.tables]
 
-    def answer(self, target: str, caller: Caller | None = None) -> Answer:
+    def answer(self, target: str, caller: Caller | None = None) -> PageAnswer:
         """The answer to a GET of `target`, a path with its query as it came.
 
         A page has a form if the site takes actions and the caller may.
@@ -108,7 +108,7 @@ class Site:
         except HeadraceError as wrong:
             return _failed(wrong, parts)
 
-    def act(self, target: str, body: Mapping[str, str], caller: Caller) -> Answer:
+    def act(self, target: str, body: Mapping[str, str], caller: Caller) -> PageAnswer:
         """Take the action of a POST and redirect to its page, or answer why it was not taken."""
         parts = _parts(urlsplit(target).path)
         acting = self.acting
@@ -134,7 +134,7 @@ class Site:
             except HeadraceError:
                 return _failed(wrong, parts)
         # A browser would keep the fragment of the form's address; the new state is at the top.
-        return Answer(HTTPStatus.SEE_OTHER, location=f"./{quote(parts[-1], safe='')}#top")
+        return PageAnswer(HTTPStatus.SEE_OTHER, location=f"./{quote(parts[-1], safe='')}#top")
 
     def _act(self, acting: Acting, parts: list[str], body: Mapping[str, str]) -> None:
         match parts:
@@ -144,12 +144,16 @@ class Site:
             case ["monitor", name]:
                 act_on_monitor(self.home, self._watched(name), body)
 
-    def _route(self, parts: list[str], query: dict[str, list[str]], form: Form | None) -> Answer:
+    def _route(
+        self, parts: list[str], query: dict[str, list[str]], form: Form | None
+    ) -> PageAnswer:
         match parts:
             case [""] | ["index.html"]:
                 return _page(render_index(self._index(query.get("table", [""])[0])))
             case ["health"]:
-                return Answer(HTTPStatus.OK, canonical_json({"status": "ok"}), "application/json")
+                return PageAnswer(
+                    HTTPStatus.OK, canonical_json({"status": "ok"}), "application/json"
+                )
             case ["batch", table, batch_id]:
                 return self._batch(table, batch_id, form)
             case ["table", table, slot]:
@@ -197,7 +201,7 @@ class Site:
             raise _none(table, f"batch {prefix}")
         return str(batch_ids[0])
 
-    def _batch(self, table: str, prefix: str, form: Form | None) -> Answer:
+    def _batch(self, table: str, prefix: str, form: Form | None) -> PageAnswer:
         pipeline, batch_id = pipeline_of(self.pipelines, table), self._batch_id(table, prefix)
         slots = [row["slot"] for row in self._rows(table) if row["batch"] == batch_id]
         link = partial(action_link, pipeline.name, table, batch_id, slots[0])
@@ -216,17 +220,17 @@ class Site:
             raise DeclarationError(f"There is no monitor {name}.", fix=f"one of {names}")
         return pipelines[0]
 
-    def _monitor(self, name: str, form: Form | None) -> Answer:
+    def _monitor(self, name: str, form: Form | None) -> PageAnswer:
         report = monitor_report(self._watched(name), self.home)
         return _page(render_monitor(report, "../", form), acting=form is not None)
 
-    def _slot(self, table: str, slot: str) -> Answer:
+    def _slot(self, table: str, slot: str) -> PageAnswer:
         lines = [_line(row) for row in self._rows(table) if row["slot"] == slot]
         if not lines:
             raise _none(table, f"batch in slot {slot}")
         if len(lines) == 1:
             place = f"../../batch/{quote(table, safe='')}/{lines[0].batch_id}"
-            return Answer(HTTPStatus.FOUND, location=place)
+            return PageAnswer(HTTPStatus.FOUND, location=place)
         return _page(render_slot(table, slot, lines))
 
 
@@ -278,15 +282,15 @@ def _up(parts: list[str]) -> str:
     return "../" * (len(parts) - 1) or "./"
 
 
-def _failed(wrong: HeadraceError, parts: list[str]) -> Answer:
+def _failed(wrong: HeadraceError, parts: list[str]) -> PageAnswer:
     if isinstance(wrong, DeclarationError):
         return _problem(HTTPStatus.NOT_FOUND, "Not found", wrong, _up(parts))
     return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Cannot be shown", wrong, _up(parts))
 
 
-def _page(text: str, *, acting: bool = False) -> Answer:
-    return Answer(HTTPStatus.OK, text.encode(), acting=acting)
+def _page(text: str, *, acting: bool = False) -> PageAnswer:
+    return PageAnswer(HTTPStatus.OK, text.encode(), acting=acting)
 
 
-def _problem(status: HTTPStatus, title: str, wrong: HeadraceError, home: str) -> Answer:
-    return Answer(status, render_problem(title, wrong.what, wrong.fix, home).encode())
+def _problem(status: HTTPStatus, title: str, wrong: HeadraceError, home: str) -> PageAnswer:
+    return PageAnswer(status, render_problem(title, wrong.what, wrong.fix, home).encode())

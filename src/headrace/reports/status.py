@@ -14,7 +14,7 @@ from headrace.lake.table import Table
 from headrace.pipeline.definition import Pipeline
 from headrace.reports.event_limits import crowded_windows
 from headrace.sources.files import DropFolder
-from headrace.sources.unmatched import Reader, Unmatched, unmatched_files
+from headrace.sources.unmatched import FolderReader, Unmatched, unmatched_files
 
 if TYPE_CHECKING:
     from headrace.models.external import ExternalModel
@@ -39,12 +39,12 @@ def unmatched_rows(pipelines: Sequence[Pipeline]) -> list[dict[str, Any]]:
     A store that cannot be listed now is skipped; the next run reports the error.
     """
     readers = [
-        Reader(table.name, table.source, partial(_expects, pipeline, table))
+        FolderReader(table.name, table.source, partial(_expects, pipeline, table))
         for pipeline in pipelines
         for table in pipeline.tables
         if isinstance(table.source, DropFolder)
     ]
-    folders: dict[str, list[Reader]] = {}
+    folders: dict[str, list[FolderReader]] = {}
     for reader in readers:
         folders.setdefault(str(reader.source.folder).rstrip("/"), []).append(reader)
     rows: list[dict[str, Any]] = []

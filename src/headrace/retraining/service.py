@@ -13,7 +13,7 @@ from headrace.pipeline.definition import Pipeline
 from headrace.retraining.environment import PipelineWorld
 from headrace.retraining.promotion_watch import watch_over
 from headrace.retraining.request import Request, by_hand, requested
-from headrace.retraining.workflow import Outcome, plan_of, retrain
+from headrace.retraining.workflow import RetrainingOutcome, plan_of, retrain
 
 if TYPE_CHECKING:
     from headrace.retraining.promotion_watch import Watched
@@ -27,14 +27,14 @@ _BAD = {
 }
 
 
-def retrain_by_trigger(pipeline: Pipeline, home: Home, trigger_id: str) -> Outcome:
+def retrain_by_trigger(pipeline: Pipeline, home: Home, trigger_id: str) -> RetrainingOutcome:
     """Carry what a decision asked for to its end; raises as `retrain` does."""
     return carry(pipeline, home, requested(pipeline.monitor, DecisionLedger(home), trigger_id))
 
 
 def retrain_by_hand(
     pipeline: Pipeline, home: Home, principal: str, reason: str, *, as_of: str = "", key: str = ""
-) -> Outcome:
+) -> RetrainingOutcome:
     """Retrain because a person asks; `key` names this asking, so that it can be repeated.
 
     Raises:
@@ -82,7 +82,7 @@ def watch_promotions(
     return outcomes
 
 
-def carry(pipeline: Pipeline, home: Home, request: Request) -> Outcome:
+def carry(pipeline: Pipeline, home: Home, request: Request) -> RetrainingOutcome:
     """Carry a retraining to its end, or on from where it was; a failed one pages once."""
     try:
         return retrain(_environment(pipeline, home), request)

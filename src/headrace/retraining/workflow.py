@@ -34,7 +34,7 @@ ENDS = SETTLED | {"watching"}
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RetrainingOutcome:
     """Outcome of a retraining; `steps` are {step: its details}."""
 
     trigger_id: str
@@ -61,7 +61,9 @@ class Outcome:
         }
 
 
-def retrain(world: World, request: Request, *, clock: Callable[[], int] = now_us) -> Outcome:
+def retrain(
+    world: World, request: Request, *, clock: Callable[[], int] = now_us
+) -> RetrainingOutcome:
     """Carry a retraining to its end, or on from where it was; one that has ended stays as it was.
 
     Raises:
@@ -149,8 +151,8 @@ class _Work:
         now = pointer(self.world.home, self.world.model.name)
         return now is not None and now.bundle_id == self.recorded["trained"]["bundle"]
 
-    def outcome(self) -> Outcome:
-        return Outcome(self.request.trigger_id, dict(self.recorded))
+    def outcome(self) -> RetrainingOutcome:
+        return RetrainingOutcome(self.request.trigger_id, dict(self.recorded))
 
     def once(self, step: StepName, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Do a step, or return its details if it was done before."""

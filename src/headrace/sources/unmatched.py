@@ -17,7 +17,7 @@ _OTHER_DAY = re.compile(r"\d{8}|\d{1,4}[-_.]\d{1,2}[-_.]\d{1,4}")
 
 
 @dataclass(frozen=True)
-class Reader:
+class FolderReader:
     """A source of a table, and a test of the slots that the table expects."""
 
     table: str
@@ -55,7 +55,7 @@ class Unmatched:
     hint: str
 
 
-def unmatched_files(folder: str, readers: Sequence[Reader]) -> list[Unmatched]:
+def unmatched_files(folder: str, readers: Sequence[FolderReader]) -> list[Unmatched]:
     """Return the files in a folder that none of its readers reads, by path.
 
     Files that are still being written, hidden files and subfolders are ignored. A missing folder
@@ -71,19 +71,19 @@ def unmatched_files(folder: str, readers: Sequence[Reader]) -> list[Unmatched]:
     ]
 
 
-def _unmatched(file: Stored, sharing: Sequence[Reader]) -> Unmatched:
+def _unmatched(file: Stored, sharing: Sequence[FolderReader]) -> Unmatched:
     near = max(sharing, key=lambda reader: _likeness(file.name, reader))
     pattern = near.source.pattern
     hint = _hint(file.name, near)
     return Unmatched(file.uri, file.size, file.modified, near.table, pattern, hint)
 
 
-def _likeness(name: str, reader: Reader) -> tuple[bool, float]:
+def _likeness(name: str, reader: FolderReader) -> tuple[bool, float]:
     plain = reader.source.pattern.replace("{slot}", "2024-01-01").replace("*", "")
     return bool(reader.slots_in(name)), difflib.SequenceMatcher(None, name, plain).ratio()
 
 
-def _hint(name: str, near: Reader) -> str:
+def _hint(name: str, near: FolderReader) -> str:
     pattern = near.source.pattern
     slots = [slot for slot in near.slots_in(name) if _DAY.fullmatch(slot)]
     if slots:

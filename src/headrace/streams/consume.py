@@ -27,7 +27,7 @@ from headrace.sources.base import Delivery, NoFiles
 from headrace.streams.broker_port import Broker, open_broker
 from headrace.streams.buffer import Buffer
 from headrace.streams.events import delivery_of
-from headrace.streams.reader_thread import Reader
+from headrace.streams.reader_thread import StreamReader
 from headrace.streams.spec import Stream
 from headrace.streams.status_file import beat_path, lock_path
 
@@ -36,7 +36,7 @@ _BEAT = 1.0  # seconds between two heartbeats
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedBatch:
     """A finished micro-batch: its duration and the delay of its first event, both in seconds."""
 
     stream: str
@@ -63,9 +63,9 @@ class _Run:
     stream: Stream
     table: Table
     home: Home
-    reader: Reader
+    reader: StreamReader
     place: str
-    on_batch: Callable[[Published], None] | None
+    on_batch: Callable[[PublishedBatch], None] | None
     events: int = 0
     batches: int = 0
     published_at: int | None = None
@@ -80,7 +80,7 @@ def run_stream(
     once: bool = False,
     stop: threading.Event | None = None,
     accept_lost: bool = False,
-    on_batch: Callable[[Published], None] | None = None,
+    on_batch: Callable[[PublishedBatch], None] | None = None,
     connect: Callable[[Stream], Broker] = open_broker,
 ) -> int:
     """Bring events into the table until `stop` is set, or, with `once`, until none waits.
@@ -122,7 +122,7 @@ def run_stream(
                 )
                 for lane in lanes
             }
-            reader = Reader(stream, connect, dict(at), buffers, once, accept_lost)
+            reader = StreamReader(stream, connect, dict(at), buffers, once, accept_lost)
             reader.start(broker)
         except BaseException:
             broker.close()
@@ -180,7 +180,7 @@ def _publish(run: _Run, delivery: Delivery, buffer: Buffer) -> None:
     run.published_at = now_us()
     if run.on_batch is not None:
         run.on_batch(
-            Published(
+            PublishedBatch(
                 run.stream.name,
                 offsets.events,
                 verdicts[0],

@@ -18,7 +18,7 @@ _LONGEST_PAUSE = 15.0  # seconds between two attempts to reach a broker that is 
 
 
 @dataclass
-class Reader:
+class StreamReader:
     """Reads lanes from the positions that the ledger knows, until it is stopped.
 
     Attributes:

@@ -34,7 +34,7 @@ Frame: TypeAlias = Callable[[pa.Table, Sequence[View], History, Contracts, Mode]
 
 
 @dataclass(frozen=True)
-class Reach:
+class TimeReach:
     """Microseconds before and after t; with `back` None any time before."""
 
     back: int | None
@@ -67,7 +67,7 @@ def leaks(
     *,
     mode: Mode = "declared",
     seed: int = 0,
-    near: Mapping[str, Reach] | None = None,
+    near: Mapping[str, TimeReach] | None = None,
     known: pa.Table | None = None,
     build: Build = build_spine,
     frame: Frame = training_frame,
@@ -111,9 +111,9 @@ def leaks(
     return LeakReport(before.num_rows, changed, tuple(differences))
 
 
-def reach_of(views: Sequence[View], spine: Spine | None = None) -> dict[str, Reach]:
+def reach_of(views: Sequence[View], spine: Spine | None = None) -> dict[str, TimeReach]:
     """Return, by table, how far before and after t its rows can matter, in event time."""
-    reaches: dict[str, Reach] = {}
+    reaches: dict[str, TimeReach] = {}
     parts: list[tuple[str, int | None, int]] = []
     for view in views:
         if isinstance(view, Lookup):
@@ -125,9 +125,9 @@ def reach_of(views: Sequence[View], spine: Spine | None = None) -> dict[str, Rea
     if spine is not None:
         parts.append((spine.table, abs(spine.offset), abs(spine.offset)))
     for table, back, ahead in parts:
-        before = reaches.get(table, Reach(0, 0))
+        before = reaches.get(table, TimeReach(0, 0))
         longest = None if back is None or before.back is None else max(before.back, back)
-        reaches[table] = Reach(longest, max(before.ahead, ahead))
+        reaches[table] = TimeReach(longest, max(before.ahead, ahead))
     return reaches
 
 
@@ -154,7 +154,7 @@ class _Tables:
     """Tables of a history, each read once with all its columns."""
 
     history: History
-    near: Mapping[str, Reach]
+    near: Mapping[str, TimeReach]
     _read: dict[str, tuple[pa.Table, Ints]] = field(default_factory=dict)
 
     def read(self, table: str, columns: list[str], cut: int) -> pa.Table:

@@ -32,8 +32,8 @@ from headrace.features.spec import (
 from headrace.features.table_shapes import Contracts, TableShape, shape_for, shapes_of
 from headrace.verification.parity_diagnosis.hypotheses import (
     UNEXPLAINED,
-    Case,
     Cause,
+    DiagnosisCase,
     Hypothesis,
     Observed,
     explain,
@@ -265,7 +265,9 @@ def _pairs(  # noqa: PLR0917
         versions = (
             near.rows(code, first - _MARGIN, end + _MARGIN) if everything is None else everything
         )
-        case = Case(view, versions, shape, spine, mode, int(replay.frontier[rows[n]]), extra_rows)
+        case = DiagnosisCase(
+            view, versions, shape, spine, mode, int(replay.frontier[rows[n]]), extra_rows
+        )
         differs = bool(off[rows[n]])
         sides = [
             Observed(case, {name: side[i][n] for i, name in enumerate(view.outputs)}, differs)

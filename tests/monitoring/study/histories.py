@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.core.clock import DAY, MINUTE
-from headrace.verification.drift_study.replayed_history import History, scores_of
+from headrace.verification.drift_study.replayed_history import ReplayedHistory, scores_of
 from headrace.verification.drift_study.study_model import learn
 
 WEEKS, A_DAY, START = 40, 80, 15_700
@@ -14,7 +14,7 @@ SEGMENTS = ("north", "south", "east", "west")
 
 
 @cache
-def made(seed: int = 0, name: str = "made") -> History:
+def made(seed: int = 0, name: str = "made") -> ReplayedHistory:
     """`warm` and `site` decide the label; `noise` and `count` do not."""
     rng = np.random.default_rng(seed)
     rows = WEEKS * 7 * A_DAY
@@ -36,7 +36,7 @@ def made(seed: int = 0, name: str = "made") -> History:
     scorer = learn(frame.slice(0, first), label[:first], frame.column_names[1:])
     late = frame.slice(first)
     scores = scores_of(late, scorer(late), pa.array(label[first:]), ("site",))
-    return History(
+    return ReplayedHistory(
         name=name,
         frame=frame,
         scores=scores,

@@ -8,7 +8,11 @@ import pyarrow as pa
 import pytest
 
 from headrace.verification.drift_study.fault_catalogue import CATALOGUE, Planted, plant
-from headrace.verification.drift_study.replayed_history import History, load_history, save_history
+from headrace.verification.drift_study.replayed_history import (
+    ReplayedHistory,
+    load_history,
+    save_history,
+)
 from headrace.verification.drift_study.row_edits import rows_of
 from tests.monitoring.study.histories import A_DAY, made
 
@@ -22,7 +26,7 @@ def planted(name: str, seed: int = 1) -> Planted:
     return plant(fault, history(), history().windows()[AT : AT + fault.lasts], seed)
 
 
-def inside(history: History, done: Planted) -> np.ndarray:
+def inside(history: ReplayedHistory, done: Planted) -> np.ndarray:
     first, last = done.windows[0].first, done.windows[-1].end
     return (history.day >= first) & (history.day < last)
 
@@ -60,7 +64,7 @@ def test_a_covariate_shift_moves_the_inputs_and_keeps_the_relation():
     assert all(known[row] == label for row, label in drawn)
 
 
-def _rows(history: History, done: Planted):
+def _rows(history: ReplayedHistory, done: Planted):
     part = inside(history, done)
     frame = history.frame.filter(pa.array(part))
     label = history.scores["label"].filter(pa.array(part[history.first_scored :])).to_pylist()

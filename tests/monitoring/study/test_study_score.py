@@ -12,8 +12,8 @@ from headrace.verification.drift_study.engine import prepare, replay
 from headrace.verification.drift_study.fault_catalogue import CATALOGUE, plant
 from headrace.verification.drift_study.intervals import wilson
 from headrace.verification.drift_study.scoring import (
-    Outcome,
-    Plan,
+    FaultOutcome,
+    StudyPlan,
     by_fault,
     counted,
     groups,
@@ -48,9 +48,9 @@ def test_a_replay_is_what_the_monitor_says_of_the_altered_history(prepared, name
     assert [one.decision for one in quick] == [one.decision for one in whole]
 
 
-def made_outcome(fault, cause, **more) -> Outcome:
+def made_outcome(fault, cause, **more) -> FaultOutcome:
     given = {"named": False, "retrained": 0, "waited": 1, **more}
-    return Outcome(fault, "h", "report", "w", 0, (), cause, **given)
+    return FaultOutcome(fault, "h", "report", "w", 0, (), cause, **given)
 
 
 def test_detected_is_any_alarm_and_attributed_the_right_one():
@@ -83,7 +83,7 @@ def test_intervals_are_those_of_wilson():
 
 
 def test_a_quiet_history_is_quiet_and_gross_faults_are_found():
-    plan = Plan((NAMED["column renamed"], FLIP), repeats=2)
+    plan = StudyPlan((NAMED["column renamed"], FLIP), repeats=2)
     done = run_study([(made(), POLICY, PATH)], plan)
     (calm,) = done.naturals
     assert calm.windows == 36
@@ -104,7 +104,7 @@ def test_windows_after_a_known_drift_are_no_false_alarms(prepared):
 def test_tuning_histories_count_apart():
     tuning = replace(made(1, "other"), part="tuning")
     given = [(made(), POLICY, PATH), (tuning, POLICY, PATH)]
-    told = run_study(given, Plan((UNIT,), repeats=1)).to_json()
+    told = run_study(given, StudyPlan((UNIT,), repeats=1)).to_json()
     assert told["natural"]["windows"] == told["tuning"]["natural"]["windows"] == 36
     assert [one["injected"] for one in told["faults"]] == [1]
     assert [one["history"] for one in told["natural"]["histories"]] == ["made"]

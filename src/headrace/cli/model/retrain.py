@@ -9,7 +9,7 @@ from headrace.cli.options import AsJson, DryRun, OnePipeline, Principal
 from headrace.cli.output import creating, emit_json, explained, out, progress
 
 if TYPE_CHECKING:
-    from headrace.retraining.workflow import Outcome
+    from headrace.retraining.workflow import RetrainingOutcome
 
 
 @explained
@@ -95,7 +95,7 @@ def _print_plan(plan: dict[str, Any], *, as_json: bool) -> None:
         out.print(Text(f"  without {days}: {span['because']}"), soft_wrap=True)
 
 
-def _print_outcome(outcome: "Outcome") -> None:
+def _print_outcome(outcome: "RetrainingOutcome") -> None:
     if not outcome.began:
         out.print(f"{outcome.trigger_id} was already carried out:", highlight=False)
     for name, step in outcome.steps.items():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from headrace.lake.table import Table
     from headrace.pipeline import Pipeline
     from headrace.streams import Stream
-    from headrace.streams.consume import Published
+    from headrace.streams.consume import PublishedBatch
 
 app = CommandGroup(help="Consume event streams into tables.", no_args_is_help=True)
 
@@ -55,7 +55,7 @@ def run(
     declared, table = _find(one_pipeline(pipeline or next(iter(before), None)), stream)
     stop = stopped_by_signals()
 
-    def show(batch: "Published") -> None:
+    def show(batch: "PublishedBatch") -> None:
         if not as_json:
             err.print(
                 f"{batch.stream}: {batch.events} events, {batch.verdict},"

@@ -49,10 +49,10 @@ def monitors(
     """
     from headrace.core.home import Home
     from headrace.verification.drift_study.histories import bench_monitors
-    from headrace.verification.drift_study.scoring import Plan
+    from headrace.verification.drift_study.scoring import StudyPlan
     from headrace.verification.drift_study.study import quick as quick_plan
 
-    plan = quick_plan(seed) if quick else Plan(seed=seed, repeats=repeats)
+    plan = quick_plan(seed) if quick else StudyPlan(seed=seed, repeats=repeats)
     with progress(quiet=as_json):
         report = bench_monitors(Home.find(), plan, peers=peers)
     if as_json:

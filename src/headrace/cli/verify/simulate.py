@@ -10,7 +10,7 @@ from headrace.cli.options import AsJson, OnePipeline
 from headrace.cli.output import BLOCKED, creating, emit_json, explained, grid, out, progress
 
 if TYPE_CHECKING:
-    from headrace.verification.simulation.outcome import Outcome
+    from headrace.verification.simulation.outcome import SimulationOutcome
 
 
 @explained
@@ -60,14 +60,16 @@ def simulate(
     import signal
 
     from headrace.verification.simulation.pipeline_override import module_of
-    from headrace.verification.simulation.run import Ask, simulate
+    from headrace.verification.simulation.run import SimulationRequest, simulate
 
     module = module_of(pipeline or "")
     root = (home or Path(mkdtemp(prefix="headrace-simulation-"))).absolute()
     count = days if incidents is None else incidents
     # Told to stop, it stops the daemon and the code server that it has started, too.
     signal.signal(signal.SIGTERM, _stop)
-    ask = Ask(module, root, days, count, seed, daemon=daemon, build_every=build_interval)
+    ask = SimulationRequest(
+        module, root, days, count, seed, daemon=daemon, build_every=build_interval
+    )
     with progress(quiet=as_json):
         outcome = simulate(ask)
     if not keep:
@@ -84,7 +86,7 @@ def _stop(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-def _print_outcome(outcome: "Outcome") -> None:
+def _print_outcome(outcome: "SimulationOutcome") -> None:
     grid(
         "incidents",
         ["incident", "kind", "table", "partition", "begins", "ends", "outcome"],

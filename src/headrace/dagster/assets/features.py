@@ -7,7 +7,7 @@ import dagster as dg
 
 from headrace.core.home import Home
 from headrace.dagster import asset_names, metadata
-from headrace.dagster.assets.stage import Built, Upstream, stage_asset
+from headrace.dagster.assets.stage import StageOutcome, Upstream, stage_asset
 from headrace.features.spec import Aggregate, FeatureView, Lookup
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def view_asset(
 ) -> dg.AssetsDefinition:
     """Return the asset of one feature view."""
 
-    def work(where: Home, context: "BuildContext") -> Built:
+    def work(where: Home, context: "BuildContext") -> StageOutcome:
         from headrace.pipeline import build_view
 
         return build_view(pipeline, view, where, context)

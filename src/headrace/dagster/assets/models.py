@@ -7,7 +7,7 @@ import dagster as dg
 
 from headrace.core.home import Home
 from headrace.dagster import asset_names
-from headrace.dagster.assets.stage import Built, Upstream, stage_asset
+from headrace.dagster.assets.stage import StageOutcome, Upstream, stage_asset
 
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
@@ -22,7 +22,7 @@ def model_asset(
     Each version is trained on the latest release and compared with the champion.
     """
 
-    def work(where: Home, _: "BuildContext") -> Built:
+    def work(where: Home, _: "BuildContext") -> StageOutcome:
         from headrace.pipeline import train_model
 
         return train_model(pipeline, where)

@@ -9,7 +9,7 @@ from headrace.core.clock import SECOND, duration
 from headrace.core.home import Home
 from headrace.dagster import asset_names
 from headrace.dagster.assets.served import SERVING
-from headrace.dagster.assets.stage import Built, Upstream, stage_asset
+from headrace.dagster.assets.stage import StageOutcome, Upstream, stage_asset
 from headrace.dagster.sensors.backoff import not_now, request
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def online_asset(
 ) -> dg.AssetsDefinition:
     """Return the asset of the embedded online store."""
 
-    def work(where: Home, _: "BuildContext") -> Built:
+    def work(where: Home, _: "BuildContext") -> StageOutcome:
         from headrace.operations.online_store import fill
         from headrace.pipeline import Built as StageResult
 

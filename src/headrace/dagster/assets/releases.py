@@ -7,7 +7,7 @@ import dagster as dg
 
 from headrace.core.home import Home
 from headrace.dagster import asset_names
-from headrace.dagster.assets.stage import Built, Upstream, stage_asset
+from headrace.dagster.assets.stage import StageOutcome, Upstream, stage_asset
 
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
@@ -22,7 +22,7 @@ def release_asset(
     `deps` are the views, and the tables of the spine and the label.
     """
 
-    def work(where: Home, context: "BuildContext") -> Built:
+    def work(where: Home, context: "BuildContext") -> StageOutcome:
         from headrace.pipeline import build_release
 
         return build_release(pipeline, where, context)

@@ -23,7 +23,7 @@ Upstream = Sequence[dg.AssetsDefinition | dg.AssetSpec]  # assets that an asset 
 CONTEXT = "build_context"  # the resource: a function that returns the build context of the run
 
 
-class Built(Protocol):
+class StageOutcome(Protocol):
     """Outcome of a stage: values to show, and a flag that is True if anything changed."""
 
     @property
@@ -53,7 +53,7 @@ def build_resources(
 
 def stage_asset(
     key: dg.AssetKey,
-    work: "Callable[[Home, BuildContext], Built]",
+    work: "Callable[[Home, BuildContext], StageOutcome]",
     *,
     group: str,
     deps: Upstream,
@@ -84,5 +84,5 @@ def stage_asset(
     return stage
 
 
-def stage_metadata(built: Built) -> dict[str, Any]:
+def stage_metadata(built: StageOutcome) -> dict[str, Any]:
     return {**metadata.built(built.metadata), "changed": built.changed}

@@ -20,7 +20,7 @@ from headrace.dagster.sensors.backoff import not_now, request
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
     from headrace.streams import Stream
-    from headrace.streams.consume import Published
+    from headrace.streams.consume import PublishedBatch
 
 SECONDS = 300.0
 
@@ -48,9 +48,9 @@ def stream_job(
         from headrace.lake.ledger.conservation import table_status
         from headrace.streams.consume import run_stream
 
-        batches: list[Published] = []
+        batches: list[PublishedBatch] = []
 
-        def took(batch: "Published") -> None:
+        def took(batch: "PublishedBatch") -> None:
             batches.append(batch)
             figures = (batch.events, batch.verdict, batch.seconds)
             context.log.info("%d events, %s, %.2f s", *figures)

@@ -16,7 +16,7 @@ from headrace.dagster.failures import readable
 
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
-    from headrace.retraining.workflow import Outcome
+    from headrace.retraining.workflow import RetrainingOutcome
 
 RETRAIN = "retrain"
 STEP = "retrain_model"
@@ -40,7 +40,7 @@ def configured(trigger_id: str) -> dict[str, object]:
 
 
 # Work of a run; tests of sensors and schedules pass a lighter one.
-Work = Callable[["Pipeline", Home, RetrainConfig, str], "Outcome | None"]
+Work = Callable[["Pipeline", Home, RetrainConfig, str], "RetrainingOutcome | None"]
 
 
 def retrain_job(
@@ -71,7 +71,9 @@ def retrain_job(
     return retrain
 
 
-def _work(pipeline: "Pipeline", home: Home, config: RetrainConfig, run_id: str) -> "Outcome":
+def _work(
+    pipeline: "Pipeline", home: Home, config: RetrainConfig, run_id: str
+) -> "RetrainingOutcome":
     from headrace.retraining.service import retrain_by_hand, retrain_by_trigger
 
     if config.trigger_id:
@@ -82,7 +84,9 @@ def _work(pipeline: "Pipeline", home: Home, config: RetrainConfig, run_id: str) 
     )
 
 
-def _log_outcome(context: dg.OpExecutionContext, pipeline: "Pipeline", outcome: "Outcome") -> None:
+def _log_outcome(
+    context: dg.OpExecutionContext, pipeline: "Pipeline", outcome: "RetrainingOutcome"
+) -> None:
     """Log the outcome of a retraining on the assets of the release and the model."""
     context.log.info("%s: %s", outcome.trigger_id, outcome.summary)
     entries = {"trigger": outcome.trigger_id, "why": outcome.summary}

@@ -25,7 +25,7 @@ GRACE = timedelta(minutes=10)
 LAUNCHES = 10
 
 
-class Trigger(Protocol):
+class RetrainingTrigger(Protocol):
     """A row of the decision ledger that asks for a retraining."""
 
     @property
@@ -39,7 +39,7 @@ class Trigger(Protocol):
 
 
 # All triggers whose retraining has not ended, in order.
-Triggers = Callable[[], Iterable[Trigger]]
+Triggers = Callable[[], Iterable[RetrainingTrigger]]
 
 
 def retraining_sensor(
@@ -78,7 +78,7 @@ def retraining_sensor(
     return retraining
 
 
-def _request(trigger: Trigger, run_key: str) -> dg.RunRequest:
+def _request(trigger: RetrainingTrigger, run_key: str) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=run_key,
         run_config=configured(trigger.trigger_id),
@@ -90,7 +90,7 @@ def _relaunches(
     instance: dg.DagsterInstance,
     pipeline: "Pipeline",
     home: Callable[[], Home],
-    forwarded: Iterable[Trigger],
+    forwarded: Iterable[RetrainingTrigger],
 ) -> Iterator[dg.RunRequest]:
     """Yield runs for forwarded triggers that have not ended and have no live run."""
     for trigger in forwarded:
@@ -126,7 +126,7 @@ def _lives(
     return False
 
 
-def _give_up(pipeline: "Pipeline", home: Home, trigger: Trigger, runs: int) -> None:
+def _give_up(pipeline: "Pipeline", home: Home, trigger: RetrainingTrigger, runs: int) -> None:
     """Record the retraining as failed, so that it is not launched again, and page the owner."""
     from headrace.core.clock import now_us
     from headrace.monitoring import DecisionLedger

@@ -35,7 +35,7 @@ _DIFFERENCES_LISTED = 3  # files whose other columns are told
 
 
 @dataclass
-class Part:
+class SampledPart:
     """Rows read from one file; `complete` if these are all, `total` if the file has the number."""
 
     table: pa.Table
@@ -65,7 +65,7 @@ def sample_files(address: str, limits: Limits) -> Sample:
     return _joined(address, readable, sampled, parts)
 
 
-def read_part(file: Stored, limits: Limits) -> Part:
+def read_part(file: Stored, limits: Limits) -> SampledPart:
     """The first rows of one file.
 
     Raises:
@@ -86,7 +86,7 @@ def read_part(file: Stored, limits: Limits) -> Part:
     return read_bytes(data, kind, file.uri, limits, cut=len(data) < file.size)
 
 
-def _compressed(file: Stored, kind: str, codec: str, limits: Limits) -> Part:
+def _compressed(file: Stored, kind: str, codec: str, limits: Limits) -> SampledPart:
     """Read the first rows of a .gz or .zst; no more than the limit is unpacked."""
     with opened(file.uri) as handle:
         try:
@@ -107,7 +107,7 @@ def _compressed(file: Stored, kind: str, codec: str, limits: Limits) -> Part:
     return part
 
 
-def read_bytes(data: bytes, kind: str, where: str, limits: Limits, *, cut: bool) -> Part:
+def read_bytes(data: bytes, kind: str, where: str, limits: Limits, *, cut: bool) -> SampledPart:
     """Rows of the first bytes of a file; `cut`: there are more bytes.
 
     Raises:
@@ -125,7 +125,7 @@ def read_bytes(data: bytes, kind: str, where: str, limits: Limits, *, cut: bool)
     return part
 
 
-def _csv(text: str, where: str, cut: bool) -> Part:
+def _csv(text: str, where: str, cut: bool) -> SampledPart:
     plain, delimiter, notes = separated(text, where)
     payload = _without_tail(plain).encode() if cut else plain.encode()
     rows = csv_rows(payload, ("",))  # NA and the like are for whoever types the columns
@@ -137,12 +137,12 @@ def _csv(text: str, where: str, cut: bool) -> Part:
     return part
 
 
-def _ndjson(text: str, where: str, cut: bool) -> Part:
+def _ndjson(text: str, where: str, cut: bool) -> SampledPart:
     lines = text.rpartition("\n")[0] if cut else text
     return _part(ndjson_rows(lines.encode()), where, "ndjson", cut)
 
 
-def _json(text: str, where: str, cut: bool) -> Part:
+def _json(text: str, where: str, cut: bool) -> SampledPart:
     """A list of objects, an API page, or one object a line."""
     stripped = text.lstrip()
     if stripped.startswith("["):
@@ -165,7 +165,7 @@ def _json(text: str, where: str, cut: bool) -> Part:
     return _ndjson(text, where, cut)
 
 
-_READERS: dict[str, Callable[[str, str, bool], Part]] = {
+_READERS: dict[str, Callable[[str, str, bool], SampledPart]] = {
     "csv": _csv,
     "json": _json,
     "ndjson": _ndjson,
@@ -185,12 +185,12 @@ def _elements(text: str) -> list[Any]:
         elements.append(value)
 
 
-def _parquet(file: Stored, limits: Limits) -> Part:
+def _parquet(file: Stored, limits: Limits) -> SampledPart:
     with opened(file.uri) as handle:
         return read_parquet_bytes(handle, file.uri, limits)
 
 
-def read_parquet_bytes(handle: Any, where: str, limits: Limits) -> Part:  # noqa: ANN401
+def read_parquet_bytes(handle: Any, where: str, limits: Limits) -> SampledPart:  # noqa: ANN401
     """The first rows of a whole Parquet file: `handle` is a seekable file of bytes.
 
     Raises:
@@ -212,7 +212,7 @@ def read_parquet_bytes(handle: Any, where: str, limits: Limits) -> Part:  # noqa
         "written_by": meta.created_by,
         "field_ids": any(b"PARQUET:field_id" in (column.metadata or {}) for column in schema),
     }
-    return Part(
+    return SampledPart(
         texts,
         texts.num_rows == meta.num_rows,
         "parquet",
@@ -233,7 +233,7 @@ def _first_rows(parquet: pq.ParquetFile, limits: Limits) -> pa.Table:
     return pa.Table.from_batches(batches, schema=parquet.schema_arrow).slice(0, limits.rows)
 
 
-def _zip(file: Stored, limits: Limits) -> Part:
+def _zip(file: Stored, limits: Limits) -> SampledPart:
     with opened(file.uri) as handle:
         try:
             with zipfile.ZipFile(handle) as archive:
@@ -267,7 +267,7 @@ def _is_member(entry: zipfile.ZipInfo) -> bool:
     return not entry.is_dir() and not entry.filename.startswith(("__MACOSX", "."))
 
 
-def _part(rows: RawRows, where: str, kind: str, cut: bool) -> Part:
+def _part(rows: RawRows, where: str, kind: str, cut: bool) -> SampledPart:
     if not rows.table.num_rows:
         why = rows.malformed[0] if rows.malformed else None
         raise SourceError(
@@ -282,7 +282,7 @@ def _part(rows: RawRows, where: str, kind: str, cut: bool) -> Part:
             f"{len(rows.malformed)} lines are not rows, first line {first.line} ({first.why}):"
             " a delivery with such a line is blocked"
         )
-    return Part(rows.table, not cut, kind, None if cut else rows.delivered, notes=notes)
+    return SampledPart(rows.table, not cut, kind, None if cut else rows.delivered, notes=notes)
 
 
 def _without_tail(text: str) -> str:
@@ -309,7 +309,7 @@ def _evenly_spaced(files: Sequence[Stored], limits: Limits) -> list[Stored]:
 
 
 def _joined(
-    address: str, files: Sequence[Stored], sampled: Sequence[Stored], parts: Sequence[Part]
+    address: str, files: Sequence[Stored], sampled: Sequence[Stored], parts: Sequence[SampledPart]
 ) -> Sample:
     first = parts[0]
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
@@ -341,7 +341,9 @@ def _joined(
     )
 
 
-def _differences(first: Stored, first_part: Part, other: Stored, part: Part) -> list[str]:
+def _differences(
+    first: Stored, first_part: SampledPart, other: Stored, part: SampledPart
+) -> list[str]:
     before, after = set(first_part.table.column_names), set(part.table.column_names)
     missing, new = sorted(before - after), sorted(after - before)
     changes = [f"no {', '.join(missing)}"] if missing else []

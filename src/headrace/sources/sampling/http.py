@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from headrace.core.errors import SourceError
 from headrace.sources.sampling.files import (
     SUFFIXES,
-    Part,
+    SampledPart,
     read_bytes,
     read_parquet_bytes,
     suffix_of,
@@ -67,7 +67,7 @@ def sample_http(address: str, limits: Limits) -> Sample:
     )
 
 
-def _read(data: bytes, content_type: str, address: str, limits: Limits) -> Part:
+def _read(data: bytes, content_type: str, address: str, limits: Limits) -> SampledPart:
     where, cut = _without_secrets(address), len(data) > limits.bytes
     if not data.strip():
         raise SourceError("the answer is empty", where=where, fix="check path and parameters")

@@ -8,24 +8,24 @@ import pyarrow as pa
 
 from headrace.monitoring.evidence.model import Window
 from headrace.verification.drift_study.engine import Prepared
-from headrace.verification.drift_study.fault_catalogue import Fault, Planted
-from headrace.verification.drift_study.replayed_history import History
-from headrace.verification.drift_study.scoring import Outcome
+from headrace.verification.drift_study.fault_catalogue import Planted, StudyFault
+from headrace.verification.drift_study.replayed_history import ReplayedHistory
+from headrace.verification.drift_study.scoring import FaultOutcome
 
 SAMPLE = 2  # of each fault in each history: peers may take seconds a window
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class StudyCase:
     """Windows with a fault: `rows` has `t`, the watched columns, `score`, `label` and `window`.
 
     `window` (int64) is the position of the row's window in the history; rows without a score have
     null in `score` and `label`. `monitor_outcome` is the outcome of Headrace's own monitor.
     """
 
-    fault: Fault
+    fault: StudyFault
     history: str
-    monitor_outcome: Outcome
+    monitor_outcome: FaultOutcome
     windows: tuple[int, ...]
     rows: pa.Table
 
@@ -36,13 +36,13 @@ class Cases:
 
     sample: int = SAMPLE
     prepared: dict[str, Prepared] = field(default_factory=dict)
-    cases: list[Case] = field(default_factory=list)
+    cases: list[StudyCase] = field(default_factory=list)
 
     def see(self, prepared: Prepared) -> None:
         """Add an untouched history."""
         self.prepared[prepared.history.name] = prepared
 
-    def add(self, prepared: Prepared, planted: Planted, monitor_outcome: Outcome) -> None:
+    def add(self, prepared: Prepared, planted: Planted, monitor_outcome: FaultOutcome) -> None:
         """Add a case until the sample is full; tuning histories only choose settings."""
         name = prepared.history.name
         count = sum(case.fault == planted.fault and case.history == name for case in self.cases)
@@ -50,11 +50,13 @@ class Cases:
             return
         places = [prepared.windows.index(window) for window in planted.windows]
         rows = rows_by_window(planted.history, prepared.windows, planted.windows)
-        self.cases.append(Case(planted.fault, name, monitor_outcome, tuple(places), rows))
+        self.cases.append(StudyCase(planted.fault, name, monitor_outcome, tuple(places), rows))
 
 
-def rows_by_window(history: History, laid: list[Window], windows: Iterable[Window]) -> pa.Table:
-    """Return the rows of some windows as in `Case`."""
+def rows_by_window(
+    history: ReplayedHistory, laid: list[Window], windows: Iterable[Window]
+) -> pa.Table:
+    """Return the rows of some windows as in `StudyCase`."""
     parts = []
     for window in windows:
         first, last = np.searchsorted(history.day, [window.first, window.end]).tolist()
@@ -66,7 +68,7 @@ def rows_by_window(history: History, laid: list[Window], windows: Iterable[Windo
     return pa.concat_tables(parts)
 
 
-def _answers(history: History, name: str, first: int, last: int) -> pa.ChunkedArray:
+def _answers(history: ReplayedHistory, name: str, first: int, last: int) -> pa.ChunkedArray:
     """Return a column of the scores for these rows of the frame, null before the first score."""
     skipped = history.first_scored
     column = history.scores[name]

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from headrace.core.errors import DeclarationError
 from headrace.verification.drift_study.data_faults import Change, Touched, segment
-from headrace.verification.drift_study.row_edits import Floats, Mask, Rows, labels_of
+from headrace.verification.drift_study.row_edits import Floats, HistoryRows, Mask, labels_of
 
 CLIP = 1e-3
 
@@ -20,7 +20,7 @@ def flip(share: float) -> Change:
     The segment has about `share` of all rows.
     """
 
-    def change(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
+    def change(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
         everywhere = np.ones(rows.table.num_rows, np.bool_)
         where, levels = (everywhere, {}) if share >= 1 else segment(rows, share, rng)
         label = labels_of(rows)
@@ -37,7 +37,7 @@ def _segment_names(levels: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
     )
 
 
-def reversed_(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
+def reversed_(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
     """Reverse the order of the probabilities; the rate of positive labels hardly changes."""
     now = _probabilities(rows, rows.table)
     order = np.argsort(now, kind="stable")
@@ -46,7 +46,7 @@ def reversed_(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
     return _drawn(rows, now, (1 - size) * now + size * other, rng), ()
 
 
-def vanished_effect(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
+def vanished_effect(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
     """Remove the effect of an important feature: labels are drawn as if its values were random."""
     name = _important(rows, rng)
     now = _probabilities(rows, rows.table)
@@ -56,14 +56,14 @@ def vanished_effect(rows: Rows, size: float, rng: np.random.Generator) -> Touche
     return _drawn(rows, now, (1 - size) * now + size * other, rng), (name,)
 
 
-def _probabilities(rows: Rows, table: pa.Table) -> Floats:
+def _probabilities(rows: HistoryRows, table: pa.Table) -> Floats:
     scorer = rows.history.scorer
     if scorer is None:
         raise DeclarationError("the history has no model", where=rows.history.name)
     return np.clip(scorer(table), CLIP, 1 - CLIP)
 
 
-def _drawn(rows: Rows, now: Floats, other: Floats, rng: np.random.Generator) -> Rows:
+def _drawn(rows: HistoryRows, now: Floats, other: Floats, rng: np.random.Generator) -> HistoryRows:
     """Return rows with labels of probabilities `other` instead of `now`, with few changes."""
     label = labels_of(rows)
     chance = rng.random(len(label))
@@ -73,7 +73,7 @@ def _drawn(rows: Rows, now: Floats, other: Floats, rng: np.random.Generator) -> 
     return rows.with_label(label)
 
 
-def _important(rows: Rows, rng: np.random.Generator) -> str:
+def _important(rows: HistoryRows, rng: np.random.Generator) -> str:
     """Return one of the three inputs with the greatest gain in the trees."""
     import lightgbm
 

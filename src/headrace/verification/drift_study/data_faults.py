@@ -1,7 +1,7 @@
 """Faults of data: deliveries, sensors and joins that damage columns and rows; labels stay.
 
-Each fault takes `Rows`, a size and a generator, and returns the changed rows and the columns that
-it touched.
+Each fault takes `HistoryRows`, a size and a generator, and returns the changed rows and the
+columns that it touched.
 """
 
 from collections.abc import Callable
@@ -13,16 +13,16 @@ from headrace.core.clock import DAY
 from headrace.core.errors import DeclarationError
 from headrace.verification.drift_study.row_edits import (
     Floats,
+    HistoryRows,
     Mask,
-    Rows,
     numbers_of,
     numeric,
     texts_of,
     textual,
 )
 
-Touched = tuple[Rows, tuple[str, ...]]
-Change = Callable[[Rows, float, np.random.Generator], Touched]
+Touched = tuple[HistoryRows, tuple[str, ...]]
+Change = Callable[[HistoryRows, float, np.random.Generator], Touched]
 # Minutes for hours, metres for kilometres, feet for metres, kilometres for miles, and back.
 FACTORS = (60.0, 1 / 60, 1000.0, 1 / 1000, 3.2808, 1 / 3.2808, 1.6093, 1 / 1.6093, 2.54, 100.0)
 MANY = 8  # distinct values that make a column of numbers a measurement
@@ -33,12 +33,12 @@ SHARE_TOLERANCE = (
 UNLIKE = 0.5  # Kolmogorov-Smirnov distance from which swapping two columns is a gross fault
 
 
-def measurements(rows: Rows) -> list[str]:
+def measurements(rows: HistoryRows) -> list[str]:
     """Return columns of measurements: numbers, mostly present, mostly not zero, of many values."""
     return [name for name in numeric(rows.history) if _measures(rows, name)]
 
 
-def _measures(rows: Rows, name: str) -> bool:
+def _measures(rows: HistoryRows, name: str) -> bool:
     values, valid = numbers_of(rows.before, name)
     valid_values = values[valid]
     mostly_valid = len(valid_values) >= len(values) / 2
@@ -49,7 +49,7 @@ def _measures(rows: Rows, name: str) -> bool:
     )
 
 
-def present(rows: Rows) -> list[str]:
+def present(rows: HistoryRows) -> list[str]:
     """Return columns that are mostly not null."""
     return [n for n in rows.history.watched if rows.before[n].null_count <= len(rows.before) / 2]
 
@@ -60,7 +60,7 @@ def _random_column(names: list[str], rng: np.random.Generator, what: str) -> str
     return str(rng.choice(names))
 
 
-def unit(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
+def unit(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
     """Change the unit of one measurement, in a share `size` of the rows: those of some sources."""
     name = _random_column(measurements(rows), rng, "that measures")
     values, valid = numbers_of(rows.table, name)
@@ -68,14 +68,14 @@ def unit(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
     return _set(rows, name, np.where(_affected_rows(rows, size, rng), other, values), valid)
 
 
-def vanished(rows: Rows, _size: float, rng: np.random.Generator) -> Touched:
+def vanished(rows: HistoryRows, _size: float, rng: np.random.Generator) -> Touched:
     """Set a column to null, as if it had been renamed at its source."""
     name = _random_column(present(rows), rng, "that is there")
     nulls = pa.nulls(rows.table.num_rows, rows.table.schema.field(name).type)
     return rows.with_columns({name: nulls}), (name,)
 
 
-def swapped(rows: Rows, _size: float, rng: np.random.Generator) -> Touched:
+def swapped(rows: HistoryRows, _size: float, rng: np.random.Generator) -> Touched:
     """Exchange the names of two measurements with different distributions."""
     first, second = _unlike(rows, rng)
     first_values, second_values = (numbers_of(rows.table, name) for name in (first, second))
@@ -84,7 +84,7 @@ def swapped(rows: Rows, _size: float, rng: np.random.Generator) -> Touched:
     return changed, (first, second)
 
 
-def _unlike(rows: Rows, rng: np.random.Generator) -> tuple[str, str]:
+def _unlike(rows: HistoryRows, rng: np.random.Generator) -> tuple[str, str]:
     names = measurements(rows)
     pairs = [(a, b) for at, a in enumerate(names) for b in names[at + 1 :]]
     for at in rng.permutation(len(pairs)):
@@ -94,7 +94,7 @@ def _unlike(rows: Rows, rng: np.random.Generator) -> tuple[str, str]:
     raise DeclarationError("no two measurements are unlike each other", where="fault")
 
 
-def _usual_values(rows: Rows, name: str) -> Floats:
+def _usual_values(rows: HistoryRows, name: str) -> Floats:
     values, valid = numbers_of(rows.before, name)
     return values[valid]
 
@@ -108,7 +108,7 @@ def distance(a: Floats, b: Floats) -> float:
     return float(np.abs(low - high).max())
 
 
-def missing(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
+def missing(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
     """Set a random share `size` of one column's values to null."""
     name = _random_column(present(rows), rng, "that is there")
     null_mask = pa.array(rng.random(rows.table.num_rows) < size)
@@ -117,7 +117,7 @@ def missing(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
     return rows.with_columns({name: pa.compute.if_else(null_mask, null, column)}), (name,)
 
 
-def unseen(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
+def unseen(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
     """Give a share `size` of the rows of a text column codes that never occurred before."""
     name = _random_column(textual(rows.history), rng, "of text")
     new = rng.random(rows.table.num_rows) < size
@@ -126,7 +126,7 @@ def unseen(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
     return rows.with_columns({name: pa.array(values, pa.string())}), (name,)
 
 
-def frozen(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
+def frozen(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
     """Let a measurement repeat its last value, in a share `size` of the rows."""
     name = _random_column(measurements(rows), rng, "that measures")
     values, valid = numbers_of(rows.table, name)
@@ -135,7 +135,7 @@ def frozen(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
     return _set(rows, name, np.where(stuck, last, values), valid | stuck)
 
 
-def bias(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
+def bias(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
     """Shift a measurement by `size` of its usual standard deviations, up or down."""
     name = _random_column(measurements(rows), rng, "that measures")
     values, valid = numbers_of(rows.table, name)
@@ -143,7 +143,7 @@ def bias(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
     return _set(rows, name, values + float(rng.choice([-1, 1])) * size * usual, valid)
 
 
-def sentinel(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
+def sentinel(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
     """Replace a share `size` of a measurement by a sentinel, a number that means "no value"."""
     name = _random_column(measurements(rows), rng, "that measures")
     values, valid = numbers_of(rows.table, name)
@@ -152,14 +152,14 @@ def sentinel(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
     return _set(rows, name, np.where(marked, mark, values), valid | marked)
 
 
-def doubled(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
+def doubled(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
     """Deliver a share `size` of the rows twice."""
     count = rows.table.num_rows
     repeats = np.flatnonzero(rng.random(count) < size)
     return rows.take(np.concatenate([np.arange(count), repeats])), ("rows",)
 
 
-def truncated(rows: Rows, size: float, _rng: np.random.Generator) -> Touched:
+def truncated(rows: HistoryRows, size: float, _rng: np.random.Generator) -> Touched:
     """Drop the last share `size` of each day's rows."""
     day = (rows.table["t"].to_numpy() - rows.history.t[0]) // DAY
     starts, counts = np.unique(day, return_index=True, return_counts=True)[1:]
@@ -172,13 +172,13 @@ def truncated(rows: Rows, size: float, _rng: np.random.Generator) -> Touched:
     return rows.take(np.concatenate(places)), ("rows",)
 
 
-def segment_missing(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
+def segment_missing(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
     """Drop all rows of some sources, a share `size` of the total."""
     dropped = _affected_rows(rows, size, rng)
     return rows.take(np.flatnonzero(~dropped)), ("rows", *rows.history.segments)
 
 
-def misjoined(rows: Rows, _size: float, rng: np.random.Generator) -> Touched:
+def misjoined(rows: HistoryRows, _size: float, rng: np.random.Generator) -> Touched:
     """Assign one measurement's values to other rows of the window, as a wrong join key does."""
     name = _random_column(measurements(rows), rng, "that measures")
     order = rng.permutation(rows.table.num_rows)
@@ -187,7 +187,7 @@ def misjoined(rows: Rows, _size: float, rng: np.random.Generator) -> Touched:
     )
 
 
-def covariate(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
+def covariate(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
     """Shift the inputs without changing the relation: resample rows, weighted by one measurement.
 
     Whole rows are drawn with weights exp(size * z), where z is the measurement's normal score.
@@ -214,7 +214,7 @@ def normal_scores(values: Floats) -> Floats:
     return table[place]
 
 
-def _affected_rows(rows: Rows, size: float, rng: np.random.Generator) -> Mask:
+def _affected_rows(rows: HistoryRows, size: float, rng: np.random.Generator) -> Mask:
     """Return all rows for a size of 1, else the rows of a segment with about that share."""
     if size >= 1:
         return np.ones(rows.table.num_rows, np.bool_)
@@ -222,7 +222,7 @@ def _affected_rows(rows: Rows, size: float, rng: np.random.Generator) -> Mask:
 
 
 def segment(
-    rows: Rows, share: float, rng: np.random.Generator
+    rows: HistoryRows, share: float, rng: np.random.Generator
 ) -> tuple[Mask, dict[str, tuple[str, ...]]]:
     """Return about this share of the rows, by levels of one segment column, and those levels.
 
@@ -244,7 +244,7 @@ def segment(
 
 
 def _levels(
-    rows: Rows, name: str, share: float, rng: np.random.Generator
+    rows: HistoryRows, name: str, share: float, rng: np.random.Generator
 ) -> tuple[float, str, tuple[str, ...], float]:
     """Return how far the chosen levels are from the share, the column, the levels, their share."""
     usual = texts_of(rows.before, name).astype(str)
@@ -266,7 +266,7 @@ def _levels(
     return abs(total - share), name, tuple(subset), float(total)
 
 
-def _set(rows: Rows, name: str, values: Floats, valid: Mask) -> Touched:
+def _set(rows: HistoryRows, name: str, values: Floats, valid: Mask) -> Touched:
     """Return the rows with these numbers in a column; integers stay integers."""
     field = rows.table.schema.field(name).type
     limit = 2.0**53

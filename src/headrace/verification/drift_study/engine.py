@@ -26,7 +26,7 @@ from headrace.monitoring.profiles.store import daily_of, frozen_bins
 from headrace.monitoring.run import monitor
 from headrace.monitoring.spec import MonitorSpec, WindowResult
 from headrace.verification.drift_study.fault_catalogue import Planted
-from headrace.verification.drift_study.replayed_history import History
+from headrace.verification.drift_study.replayed_history import ReplayedHistory
 
 _ARRAYS = ("rows", "nulls", "low", "high", "limbs", "counts")
 
@@ -38,7 +38,7 @@ class Prepared:
     The rows that its model was trained on end at `trained_at` (us).
     """
 
-    history: History
+    history: ReplayedHistory
     spec: MonitorSpec
     policy: Policy
     profiles: Profiles
@@ -52,7 +52,7 @@ class Prepared:
         return [result.window for result in self.natural]
 
 
-def prepare(history: History, policy: Policy, policy_path: Path) -> Prepared:
+def prepare(history: ReplayedHistory, policy: Policy, policy_path: Path) -> Prepared:
     """Run the monitor over the untouched history, in a temporary home.
 
     Bins are frozen on the warm-up days of the policy or of the history, whichever are more.

@@ -10,8 +10,8 @@ from headrace.monitoring.evidence.model import Window
 from headrace.verification.drift_study import concept_faults as concept
 from headrace.verification.drift_study import data_faults as data
 from headrace.verification.drift_study.data_faults import Change
-from headrace.verification.drift_study.replayed_history import History
-from headrace.verification.drift_study.row_edits import Rows, replace_rows, rows_of
+from headrace.verification.drift_study.replayed_history import ReplayedHistory
+from headrace.verification.drift_study.row_edits import HistoryRows, replace_rows, rows_of
 
 Kind = Literal["data", "concept", "both"]
 # A `certain` fault must always be detected in one window, `gross` and `strong` ones nearly always,
@@ -21,7 +21,7 @@ LASTING = 4  # windows that a weak fault lasts; it must be detected within them
 
 
 @dataclass(frozen=True)
-class Fault:
+class StudyFault:
     """Kind of fault. `sizes` has one size for each consecutive window that it lasts."""
 
     name: str
@@ -43,14 +43,16 @@ class Fault:
 class Planted:
     """History with a fault in it. `touched` are columns, or segments as `column=level`."""
 
-    fault: Fault
-    history: History
+    fault: StudyFault
+    history: ReplayedHistory
     windows: tuple[Window, ...]
     seed: int
     touched: tuple[str, ...]
 
 
-def plant(fault: Fault, history: History, windows: Sequence[Window], seed: int) -> Planted:
+def plant(
+    fault: StudyFault, history: ReplayedHistory, windows: Sequence[Window], seed: int
+) -> Planted:
     """Return `history` with `fault` in consecutive windows, which all have scores.
 
     A fault of several windows touches the same columns and segments in each: they are chosen with
@@ -72,8 +74,8 @@ def plant(fault: Fault, history: History, windows: Sequence[Window], seed: int) 
 
 
 def _changed(
-    fault: Fault, rows: Rows, size: float, rng: np.random.Generator
-) -> tuple[Rows, tuple[str, ...]]:
+    fault: StudyFault, rows: HistoryRows, size: float, rng: np.random.Generator
+) -> tuple[HistoryRows, tuple[str, ...]]:
     names: tuple[str, ...] = ()
     for change in fault.changes:
         rows, touched = change(rows, size, rng)
@@ -83,9 +85,11 @@ def _changed(
 
 def _fault(
     name: str, kind: Kind, grade: Grade, change: Change | tuple[Change, ...], *sizes: float
-) -> Fault:
+) -> StudyFault:
     changes = change if isinstance(change, tuple) else (change,)
-    return Fault(name, kind, grade, changes, sizes * LASTING if _repeats(grade, sizes) else sizes)
+    return StudyFault(
+        name, kind, grade, changes, sizes * LASTING if _repeats(grade, sizes) else sizes
+    )
 
 
 def _repeats(grade: Grade, sizes: tuple[float, ...]) -> bool:
@@ -97,7 +101,7 @@ def _sized(size: float, change: Change) -> Change:
     return lambda rows, _, rng: change(rows, size, rng)
 
 
-CATALOGUE: tuple[Fault, ...] = (
+CATALOGUE: tuple[StudyFault, ...] = (
     _fault("unit changed", "data", "certain", data.unit, 1.0),
     _fault("column renamed", "data", "certain", data.vanished, 1.0),
     _fault("30% missing", "data", "certain", data.missing, 0.3),

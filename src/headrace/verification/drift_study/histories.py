@@ -11,10 +11,10 @@ from headrace.core.home import Home
 from headrace.monitoring.decisions.policy import Policy
 from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.load import project_pipelines, study_modules
-from headrace.verification.drift_study import History, Scorer
+from headrace.verification.drift_study import ReplayedHistory, StudyScorer
 from headrace.verification.drift_study.cases import Cases
 from headrace.verification.drift_study.replayed_history import scores_of
-from headrace.verification.drift_study.scoring import Plan
+from headrace.verification.drift_study.scoring import StudyPlan
 from headrace.verification.drift_study.study import run_study
 
 _PARTS = ("train", "valid", "test")
@@ -24,7 +24,7 @@ _PARTS = ("train", "valid", "test")
 class Studied:
     """History, and the policy that is applied to it."""
 
-    history: History
+    history: ReplayedHistory
     policy: Policy
     policy_path: Path
 
@@ -59,7 +59,7 @@ def studied(home: Home) -> list[Studied]:
     return studies
 
 
-def own_history(pipeline: Pipeline, home: Home) -> History | None:
+def own_history(pipeline: Pipeline, home: Home) -> ReplayedHistory | None:
     """Return a pipeline's released rows, with its champion's scores of rows it was not trained on.
 
     None if there is no release yet, no champion for the current definitions of the features, or no
@@ -90,10 +90,10 @@ def own_history(pipeline: Pipeline, home: Home) -> History | None:
     if not late.num_rows:
         return None
     texts = tuple(n for n in record.segments if pa.types.is_string(late.schema.field(n).type))
-    scorer = Scorer(record.text(), record.features, record.fits())
+    scorer = StudyScorer(record.text(), record.features, record.fits())
     watched = set(dataset.manifest.features)
     spec = pipeline.monitor
-    return History(
+    return ReplayedHistory(
         name=pipeline.name,
         frame=rows.select(["t", *names]).combine_chunks(),
         scores=scores_of(late, scorer(late), late[record.target], texts),
@@ -115,7 +115,7 @@ def _in_order(rows: pa.Table) -> pa.Table:
     return rows.set_column(rows.column_names.index("t"), "t", t).sort_by("t")
 
 
-def bench_monitors(home: Home, plan: Plan, *, peers: bool = False) -> dict[str, Any]:
+def bench_monitors(home: Home, plan: StudyPlan, *, peers: bool = False) -> dict[str, Any]:
     """Return the study of this project's histories as one JSON value; `home` is not changed.
 
     With `peers`, the other detectors that `monitor_studies` declare run on the same windows.

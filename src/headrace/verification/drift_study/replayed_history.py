@@ -24,7 +24,7 @@ from headrace.core.errors import DeclarationError, StateError
 from headrace.core.files import move_into_place, temporary_beside, write_json
 from headrace.monitoring.evidence.model import Window, day_number, windows
 from headrace.monitoring.spec import MonitorSpec
-from headrace.verification.drift_study.study_model import Scorer
+from headrace.verification.drift_study.study_model import StudyScorer
 
 FORMAT = 1
 # Settings are chosen on the tuning histories only; results are reported for the others.
@@ -35,7 +35,7 @@ _TUPLES = ("segments", "label_derived", "exclude")
 
 
 @dataclass(frozen=True, eq=False)
-class History:
+class ReplayedHistory:
     """Rows in order of time, with a model's scores of the later ones.
 
     Attributes:
@@ -69,7 +69,7 @@ class History:
     drift_from: int | None = None
     part: Part = "report"
     about: str = ""
-    scorer: Scorer | None = None
+    scorer: StudyScorer | None = None
 
     def __post_init__(self) -> None:
         first = self.frame.num_rows - self.scores.num_rows
@@ -144,7 +144,7 @@ def scores_of(
     return pa.table(body | {name: rows[name] for name in segments})
 
 
-def save_history(history: History, folder: Path) -> Path:
+def save_history(history: ReplayedHistory, folder: Path) -> Path:
     """Write a history, each file completely or not at all, and return its folder."""
     target = folder / history.name
     target.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ def save_history(history: History, folder: Path) -> Path:
     return target
 
 
-def load_history(folder: Path) -> History:
+def load_history(folder: Path) -> ReplayedHistory:
     """Read a history that `save_history` wrote."""
     value: dict[str, Any] = json.loads((folder / "history.json").read_text())
     if value.pop("format") != FORMAT:
@@ -171,10 +171,10 @@ def load_history(folder: Path) -> History:
         )
     value |= {name: pq.read_table(folder / f"{name}.parquet") for name in _TABLES}
     value |= {name: tuple(value[name]) for name in _TUPLES}
-    value["scorer"] = Scorer.from_json(value["scorer"]) if value["scorer"] else None
-    return History(**value)
+    value["scorer"] = StudyScorer.from_json(value["scorer"]) if value["scorer"] else None
+    return ReplayedHistory(**value)
 
 
-def load_histories(folder: Path) -> list[History]:
+def load_histories(folder: Path) -> list[ReplayedHistory]:
     """Read all histories in `folder`, by name."""
     return [load_history(path.parent) for path in sorted(folder.glob("*/history.json"))]

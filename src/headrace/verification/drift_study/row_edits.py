@@ -11,7 +11,7 @@ from headrace.core.clock import DAY, duration
 from headrace.core.errors import DeclarationError
 from headrace.monitoring.evidence.model import Window
 from headrace.sketches import kind_of, numbers, one_array
-from headrace.verification.drift_study.replayed_history import History, scores_of
+from headrace.verification.drift_study.replayed_history import ReplayedHistory, scores_of
 
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -20,20 +20,20 @@ USUAL = 4_000  # rows before a window that are sampled to see what is usual
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class HistoryRows:
     """Consecutive scored rows of a history: `table` as in its frame, `label` (int64), both n rows.
 
     `before` is a sample of at most `USUAL` earlier rows, which shows what is usual.
     """
 
-    history: History
+    history: ReplayedHistory
     first: int
     count: int
     table: pa.Table
     label: pa.Array
     before: pa.Table
 
-    def with_columns(self, columns: Mapping[str, pa.Array]) -> "Rows":
+    def with_columns(self, columns: Mapping[str, pa.Array]) -> "HistoryRows":
         """Return the same rows with other values in these columns; types stay."""
         table = self.table
         for name, values in columns.items():
@@ -41,18 +41,18 @@ class Rows:
             table = table.set_column(table.column_names.index(name), name, values.cast(kind))
         return replace(self, table=table)
 
-    def with_label(self, label: npt.NDArray[np.int64]) -> "Rows":
+    def with_label(self, label: npt.NDArray[np.int64]) -> "HistoryRows":
         return replace(self, label=pa.array(label, pa.int64(), mask=~valid_labels(self.label)))
 
-    def take(self, at: Ints) -> "Rows":
+    def take(self, at: Ints) -> "HistoryRows":
         """Return the rows at these positions, in the order of time; a position may occur twice."""
         order = np.sort(at)
         return replace(self, table=self.table.take(pa.array(order)), label=self.label.take(order))
 
 
 def rows_of(
-    history: History, window: Window, *, labels: bool, before: pa.Table | None = None
-) -> Rows:
+    history: ReplayedHistory, window: Window, *, labels: bool, before: pa.Table | None = None
+) -> HistoryRows:
     """Return the rows of a window; with `labels`, the rows whose labels are evaluated in it.
 
     Labels take time: they are evaluated in the window in which they become known. `before` is the
@@ -74,10 +74,10 @@ def rows_of(
     if before is None:
         earlier = np.unique(np.linspace(0, first - 1, USUAL).astype(np.int64))
         before = history.frame.take(pa.array(earlier))
-    return Rows(history, first, last - first, table.combine_chunks(), label, before)
+    return HistoryRows(history, first, last - first, table.combine_chunks(), label, before)
 
 
-def replace_rows(changed: Rows) -> History:
+def replace_rows(changed: HistoryRows) -> ReplayedHistory:
     """Return the history with these rows in place; changed inputs are scored by the model."""
     history, count = changed.history, changed.count
     skipped = history.first_scored
@@ -110,7 +110,7 @@ def valid_labels(label: pa.Array) -> Mask:
     return result
 
 
-def labels_of(rows: Rows) -> Ints:
+def labels_of(rows: HistoryRows) -> Ints:
     """Return the labels as int64, zero where a label is not known."""
     result: Ints = rows.label.fill_null(0).to_numpy(zero_copy_only=False).copy()
     return result
@@ -127,11 +127,11 @@ def texts_of(table: pa.Table, name: str) -> npt.NDArray[np.object_]:
     return np.array(table[name].to_pylist(), dtype=object)
 
 
-def numeric(history: History) -> list[str]:
+def numeric(history: ReplayedHistory) -> list[str]:
     """Return the watched columns of numbers."""
     return [n for n in history.watched if kind_of(history.frame.schema.field(n)) != "level"]
 
 
-def textual(history: History) -> list[str]:
+def textual(history: ReplayedHistory) -> list[str]:
     """Return the watched columns of text."""
     return [n for n in history.watched if kind_of(history.frame.schema.field(n)) == "level"]

@@ -11,7 +11,13 @@ from headrace.core.errors import DeclarationError
 from headrace.monitoring.decisions.decide import shifts
 from headrace.monitoring.spec import WindowResult
 from headrace.verification.drift_study.engine import Prepared, quiet, replay
-from headrace.verification.drift_study.fault_catalogue import CATALOGUE, Fault, Kind, Planted, plant
+from headrace.verification.drift_study.fault_catalogue import (
+    CATALOGUE,
+    Kind,
+    Planted,
+    StudyFault,
+    plant,
+)
 from headrace.verification.drift_study.intervals import wilson
 from headrace.verification.drift_study.replayed_history import Part
 
@@ -51,7 +57,7 @@ class Natural:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FaultOutcome:
     """Outcome of one injected fault.
 
     `cause` is that of the first window with an alarm, "none" if there was no alarm; `located` is
@@ -59,7 +65,7 @@ class Outcome:
     retrainings that the fault's evidence started, not those due to the model's age.
     """
 
-    fault: Fault
+    fault: StudyFault
     history: str
     part: Part
     window: str
@@ -138,13 +144,13 @@ def _until_seen(prepared: Prepared) -> int | None:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """Faults that are injected, and how often in each history; `seed` also decides the windows.
 
     Tuning histories, which are not reported, get a quarter of the repeats.
     """
 
-    faults: tuple[Fault, ...] = CATALOGUE
+    faults: tuple[StudyFault, ...] = CATALOGUE
     repeats: int = 16
     seed: int = 0
 
@@ -152,7 +158,7 @@ class Plan:
         return -(-self.repeats // 4) if part == "tuning" else self.repeats
 
 
-def plan_of(prepared: Prepared, plan: Plan) -> Iterator[Planted]:
+def plan_of(prepared: Prepared, plan: StudyPlan) -> Iterator[Planted]:
     """Yield the faults of a plan, injected in windows that have no alarm while untouched.
 
     Otherwise an alarm that has another cause would count as a detection.
@@ -170,7 +176,9 @@ def plan_of(prepared: Prepared, plan: Plan) -> Iterator[Planted]:
             yield planted
 
 
-def _planted(fault: Fault, prepared: Prepared, windows: Sequence[Any], seed: int) -> Planted | None:
+def _planted(
+    fault: StudyFault, prepared: Prepared, windows: Sequence[Any], seed: int
+) -> Planted | None:
     for attempt in range(TRIES):
         try:
             return plant(fault, prepared.history, windows, seed + attempt)
@@ -192,7 +200,7 @@ def _fits(prepared: Prepared, start: int, lasts: int) -> bool:
     return able and not any(_drifted(prepared, result) for result in part)
 
 
-def outcome(prepared: Prepared, planted: Planted) -> Outcome:
+def outcome(prepared: Prepared, planted: Planted) -> FaultOutcome:
     """Replay an injected fault and compare the monitor's answer with the truth."""
     results = replay(prepared, planted)
     start = len(results) - len(planted.windows)
@@ -201,7 +209,7 @@ def outcome(prepared: Prepared, planted: Planted) -> Outcome:
         (at for at, result in enumerate(replayed) if result.attribution.cause != "none"), None
     )
     first = replayed[loud] if loud is not None else None
-    return Outcome(
+    return FaultOutcome(
         fault=planted.fault,
         history=prepared.history.name,
         part=prepared.history.part,
@@ -251,7 +259,7 @@ def naturals_together(naturals: Iterable[Natural]) -> dict[str, Any]:
     return _rates(*sums)
 
 
-def by_fault(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+def by_fault(outcomes: Iterable[FaultOutcome]) -> list[dict[str, Any]]:
     """Return one line per fault, in the order of the catalogue."""
     trials = list(outcomes)
     names = dict.fromkeys(trial.fault for trial in trials)
@@ -259,7 +267,7 @@ def by_fault(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
     return [_line(fault, [trial for trial in trials if trial.fault == fault]) for fault in ordered]
 
 
-def _line(fault: Fault, trials: Sequence[Outcome]) -> dict[str, Any]:
+def _line(fault: StudyFault, trials: Sequence[FaultOutcome]) -> dict[str, Any]:
     return {
         "fault": fault.name,
         "kind": fault.kind,
@@ -269,7 +277,7 @@ def _line(fault: Fault, trials: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def counted(trials: Sequence[Outcome]) -> dict[str, Any]:
+def counted(trials: Sequence[FaultOutcome]) -> dict[str, Any]:
     """Count injected faults, detected ones, and of these the attributed and the located ones."""
     detected = [trial for trial in trials if trial.detected]
     right = sum(trial.attributed for trial in detected)
@@ -284,7 +292,7 @@ def counted(trials: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def groups(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+def groups(outcomes: Iterable[FaultOutcome]) -> list[dict[str, Any]]:
     """Return the counts by kind and grade of fault."""
     trials = list(outcomes)
     keys = dict.fromkeys((trial.fault.kind, trial.fault.grade) for trial in trials)

@@ -9,11 +9,11 @@ from headrace.core.progress import report
 from headrace.monitoring.decisions.policy import Policy
 from headrace.verification.drift_study.engine import Prepared, prepare
 from headrace.verification.drift_study.fault_catalogue import CATALOGUE, Planted
-from headrace.verification.drift_study.replayed_history import History
+from headrace.verification.drift_study.replayed_history import ReplayedHistory
 from headrace.verification.drift_study.scoring import (
+    FaultOutcome,
     Natural,
-    Outcome,
-    Plan,
+    StudyPlan,
     by_fault,
     groups,
     natural,
@@ -26,7 +26,7 @@ QUICK = ("unit changed", "column renamed", "30% missing", "30% unseen levels", "
          "sensor bias of 2 sd", "half of the rows lost", "covariate shift of 1 sd",
          "half of all labels flipped", "30% segment, all flipped", "relation reversed",
          "covariate shift and labels flipped")  # fmt: skip
-StudyInput = tuple[History, Policy, Path]
+StudyInput = tuple[ReplayedHistory, Policy, Path]
 
 
 class Witness(Protocol):
@@ -35,7 +35,7 @@ class Witness(Protocol):
     def see(self, prepared: Prepared) -> None:
         """Take an untouched history."""
 
-    def add(self, prepared: Prepared, planted: Planted, monitor_outcome: Outcome) -> None:
+    def add(self, prepared: Prepared, planted: Planted, monitor_outcome: FaultOutcome) -> None:
         """Take a history with a fault, and the outcome of Headrace's own monitor."""
 
 
@@ -44,8 +44,8 @@ class Study:
     """Results of a study. Settings may be chosen on `tuning` histories: they count separately."""
 
     naturals: tuple[Natural, ...]
-    outcomes: tuple[Outcome, ...]
-    plan: Plan
+    outcomes: tuple[FaultOutcome, ...]
+    plan: StudyPlan
 
     def part(self, *, tuning: bool) -> "Study":
         """Return the part on the tuning histories, or on the others."""
@@ -102,10 +102,12 @@ def decisions(study: Study) -> dict[str, Any]:
     }
 
 
-def run_study(inputs: Sequence[StudyInput], plan: Plan, witness: Witness | None = None) -> Study:
+def run_study(
+    inputs: Sequence[StudyInput], plan: StudyPlan, witness: Witness | None = None
+) -> Study:
     """Study every history, untouched and with the faults of the plan; the result is repeatable."""
     naturals: list[Natural] = []
-    outcomes: list[Outcome] = []
+    outcomes: list[FaultOutcome] = []
     sizes = [len(plan.faults) * plan.repeats_in(history.part) for history, _, _ in inputs]
     total = sum(sizes)
     for at, (history, policy, path) in enumerate(inputs):
@@ -125,7 +127,7 @@ def run_study(inputs: Sequence[StudyInput], plan: Plan, witness: Witness | None 
     return Study(tuple(naturals), tuple(outcomes), plan)
 
 
-def quick(seed: int) -> Plan:
+def quick(seed: int) -> StudyPlan:
     """Return a short plan: the most obvious faults, twice in each history."""
     faults = tuple(fault for fault in CATALOGUE if fault.name in QUICK)
-    return Plan(faults, repeats=2, seed=seed)
+    return StudyPlan(faults, repeats=2, seed=seed)

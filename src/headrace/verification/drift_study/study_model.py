@@ -26,7 +26,7 @@ VALIDATION_SHARE = 0.2  # last part of the training rows, on which early stoppin
 
 
 @dataclass(frozen=True)
-class Scorer:
+class StudyScorer:
     """Model in LightGBM's text format, its input columns in order, and its fitted transforms."""
 
     text: str
@@ -42,12 +42,12 @@ class Scorer:
         return {"text": self.text, "columns": columns, "fits": self.fits.to_json()}
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Scorer":
+    def from_json(cls, value: dict[str, Any]) -> "StudyScorer":
         columns = tuple(Column(**column) for column in value["columns"])
         return cls(value["text"], columns, Fits.from_json(value["fits"]))
 
 
-def learn(frame: pa.Table, label: npt.NDArray[np.int64], names: Sequence[str]) -> Scorer:
+def learn(frame: pa.Table, label: npt.NDArray[np.int64], names: Sequence[str]) -> StudyScorer:
     """Train gradient-boosted trees on the columns `names` of `frame`, in order of time.
 
     Text columns are categories. The last fifth of the rows decides when to stop. The same rows and
@@ -72,4 +72,4 @@ def learn(frame: pa.Table, label: npt.NDArray[np.int64], names: Sequence[str]) -
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
     booster = lightgbm.train(params, first, ROUNDS, valid_sets=[rest], callbacks=[stop])
     text = booster.model_to_string(num_iteration=int(booster.best_iteration))
-    return Scorer(text, columns, fits)
+    return StudyScorer(text, columns, fits)

@@ -1,6 +1,6 @@
 """Catalogue of faults that the gate is measured with: injected in real batches, day by day."""
 
-from headrace.verification.injected_faults.catalogue import Fault, faults_of
+from headrace.verification.injected_faults.catalogue import InjectedFault, faults_of
 from headrace.verification.injected_faults.clean_batch import Day
 
-__all__ = ["Day", "Fault", "faults_of"]
+__all__ = ["Day", "InjectedFault", "faults_of"]

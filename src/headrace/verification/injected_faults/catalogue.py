@@ -29,7 +29,7 @@ _LIKELY = {
 
 
 @dataclass(frozen=True)
-class Fault:
+class InjectedFault:
     """One fault of one table.
 
     Attributes:
@@ -51,7 +51,7 @@ class Fault:
     accept: tuple[str, ...] = ()
 
 
-def faults_of(contract: Contract) -> list[Fault]:
+def faults_of(contract: Contract) -> list[InjectedFault]:
     """Return every fault of the table, in a fixed order."""
     faults = [*_units(contract), *_rows(contract), *_times(contract), *_values(contract)]
     faults += [*_levels(contract), *_swaps(contract), *_renames(contract), *_texts(contract)]
@@ -101,7 +101,7 @@ def _of_units(contract: Contract) -> list[tuple[Field, UnitConversion]]:
     ]
 
 
-def _units(contract: Contract) -> list[Fault]:
+def _units(contract: Contract) -> list[InjectedFault]:
     slices = plant.slice_column(contract)
     units = []
     for f, conversion in _of_units(contract):
@@ -110,27 +110,27 @@ def _units(contract: Contract) -> list[Fault]:
         for by in (None, slices) if slices else (None,):
             label = f"unit: {f.name} in {conversion.other}" + (f", rows of one {by}" if by else "")
             planted = plant.unit(f, conversion, by)
-            units.append(Fault("unit_change", label, planted, (f.name,), keyed, evidence))
+            units.append(InjectedFault("unit_change", label, planted, (f.name,), keyed, evidence))
     return units
 
 
-def _rows(contract: Contract) -> list[Fault]:
+def _rows(contract: Contract) -> list[InjectedFault]:
     keyed = bool(contract.primary_key)
     return [
-        Fault("duplicates", "duplicates: 0.5% of rows", plant.duplicates, keyed=keyed),
-        Fault("stale_rows", "stale rows: 0.5%", plant.stale, keyed=keyed),
-        Fault("truncation", "truncation: the last tenth", plant.truncation),
-        Fault("missing_hours", "missing hours: three of the fullest", plant.missing_hours),
+        InjectedFault("duplicates", "duplicates: 0.5% of rows", plant.duplicates, keyed=keyed),
+        InjectedFault("stale_rows", "stale rows: 0.5%", plant.stale, keyed=keyed),
+        InjectedFault("truncation", "truncation: the last tenth", plant.truncation),
+        InjectedFault("missing_hours", "missing hours: three of the fullest", plant.missing_hours),
     ]
 
 
-def _times(contract: Contract) -> list[Fault]:
+def _times(contract: Contract) -> list[InjectedFault]:
     clocks = tuple(f.name for f in contract.delivered if f.unit == "HHMM")
     moments = tuple(f.name for f in contract.delivered if f.type == "timestamp")
     groups: list[tuple[str, ...]] = [(name,) for name in (*clocks, *moments)]
     groups += [group for group in (clocks, moments) if len(group) > 1]
     times = [
-        Fault(
+        InjectedFault(
             "zone_shift",
             f"zone: {' and '.join(group)} one hour late",
             plant.zone(group),
@@ -141,7 +141,7 @@ def _times(contract: Contract) -> list[Fault]:
         for group in groups
     ]
     times += [
-        Fault(
+        InjectedFault(
             "timestamp_precision",
             f"precision: {name} in whole hours",
             plant.whole_hours(name),
@@ -151,13 +151,15 @@ def _times(contract: Contract) -> list[Fault]:
         for name in clocks
     ]
     times += [
-        Fault("timestamp_precision", f"precision: {name} as epoch", plant.epoch(name), (name,))
+        InjectedFault(
+            "timestamp_precision", f"precision: {name} as epoch", plant.epoch(name), (name,)
+        )
         for name in moments
     ]
     return times
 
 
-def _values(contract: Contract) -> list[Fault]:
+def _values(contract: Contract) -> list[InjectedFault]:
     faults = []
     for f in contract.delivered:
         numeric = f.type in {"integer", "number"} and f.name not in contract.primary_key
@@ -166,7 +168,7 @@ def _values(contract: Contract) -> list[Fault]:
             values = ("UNKNOWN",)
         keyed = reached(contract, [f.name])
         faults += [
-            Fault(
+            InjectedFault(
                 "sentinel",
                 f"sentinel: {value} in {f.name}",
                 plant.sentinel(f.name, value),
@@ -183,15 +185,15 @@ def _date(f: Field) -> bool:
     return f.zone is not None and f.unit != "HHMM"
 
 
-def _frozen(contract: Contract) -> list[Fault]:
+def _frozen(contract: Contract) -> list[InjectedFault]:
     sensors = plant.sensors(contract)
     if not sensors:
         return []
-    everything = Fault("frozen", "frozen: a whole station, 6 h", plant.frozen(sensors), ())
+    everything = InjectedFault("frozen", "frozen: a whole station, 6 h", plant.frozen(sensors), ())
     return [
         everything,
         *(
-            Fault(
+            InjectedFault(
                 "frozen",
                 f"frozen: {name}, 6 h",
                 plant.frozen((name,)),
@@ -203,16 +205,16 @@ def _frozen(contract: Contract) -> list[Fault]:
     ]
 
 
-def _levels(contract: Contract) -> list[Fault]:
+def _levels(contract: Contract) -> list[InjectedFault]:
     levels = []
     for f in contract.delivered:
         if f.type == "string":
             keyed = reached(contract, [f.name])
             levels += [
-                Fault(
+                InjectedFault(
                     "new_level", f"new level: 1% of {f.name}", plant.new_level(f.name), (f.name,)
                 ),
-                Fault(
+                InjectedFault(
                     "recoding", f"recoding: a level of {f.name}", plant.recoding(f.name), (f.name,),
                     keyed,
                 ),
@@ -220,9 +222,9 @@ def _levels(contract: Contract) -> list[Fault]:
     return levels
 
 
-def _swaps(contract: Contract) -> list[Fault]:
+def _swaps(contract: Contract) -> list[InjectedFault]:
     return [
-        Fault(
+        InjectedFault(
             "swap",
             f"swap: {a.name} and {b.name}",
             plant.swap(a.name, b.name),
@@ -234,15 +236,17 @@ def _swaps(contract: Contract) -> list[Fault]:
     ]
 
 
-def _renames(contract: Contract) -> list[Fault]:
+def _renames(contract: Contract) -> list[InjectedFault]:
     names = [f.name for f in contract.delivered]
-    single = [Fault("rename", f"rename: {name}", plant.rename((name,)), (name,)) for name in names]
-    return [*single, Fault("rename", "rename: all columns", plant.rename(tuple(names)), ())]
+    single = [
+        InjectedFault("rename", f"rename: {name}", plant.rename((name,)), (name,)) for name in names
+    ]
+    return [*single, InjectedFault("rename", "rename: all columns", plant.rename(tuple(names)), ())]
 
 
-def _texts(contract: Contract) -> list[Fault]:
+def _texts(contract: Contract) -> list[InjectedFault]:
     return [
-        Fault("decimal_comma", f"decimal comma: {f.name}", plant.comma(f.name), (f.name,))
+        InjectedFault("decimal_comma", f"decimal comma: {f.name}", plant.comma(f.name), (f.name,))
         for f in contract.delivered
         if f.type == "number"
     ]

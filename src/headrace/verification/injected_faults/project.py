@@ -30,7 +30,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Gathered:
+class TaskResult:
     """Results of a task: `faults` as JSON values, verdicts on the clean slots in order."""
 
     faults: list[dict[str, Any]]
@@ -65,11 +65,11 @@ def run_faults(
     }
 
 
-def _of(group: str, by_task: dict[Task, Gathered]) -> list[Gathered]:
+def _of(group: str, by_task: dict[Task, TaskResult]) -> list[TaskResult]:
     return [measured for task, measured in by_task.items() if task.group == group]
 
 
-def _clean(group: str, by_task: dict[Task, Gathered]) -> dict[str, Any]:
+def _clean(group: str, by_task: dict[Task, TaskResult]) -> dict[str, Any]:
     """Count days by verdict on any table of the group; only days with enough history count."""
     by_day: dict[str, set[str]] = {}
     for measured in _of(group, by_task):
@@ -89,12 +89,12 @@ def _clean(group: str, by_task: dict[Task, Gathered]) -> dict[str, Any]:
     }
 
 
-def _skipped(measured: Gathered) -> int:
+def _skipped(measured: TaskResult) -> int:
     first = measured.evaluable[0] if measured.evaluable else ""
     return list(measured.verdicts).index(first) if first else len(measured.verdicts)
 
 
-def _measured(tasks: Sequence[Task]) -> list[Gathered]:
+def _measured(tasks: Sequence[Task]) -> list[TaskResult]:
     context = get_context("spawn")
     ticks: Queue[tuple[str, str]] = context.Queue()
     workers = max(min(len(tasks), os.cpu_count() or 1), 1)
@@ -110,7 +110,7 @@ def _report_to(ticks: "Queue[tuple[str, str]]") -> None:
 
 
 def _report_progress(
-    tasks: Sequence[Task], running: Sequence[Future[Gathered]], ticks: "Queue[tuple[str, str]]"
+    tasks: Sequence[Task], running: Sequence[Future[TaskResult]], ticks: "Queue[tuple[str, str]]"
 ) -> None:
     completed = dict.fromkeys((task.table for task in tasks), 0)
     slots = {t.name: len(slots_of(name, t)) for name, ts in table_groups().items() for t in ts}
@@ -123,7 +123,7 @@ def _report_progress(
         report(table, completed[table], slots[table], slot)
 
 
-def _measure(task: Task) -> Gathered:
+def _measure(task: Task) -> TaskResult:
     table = next(t for t in table_groups()[task.group] if t.name == task.table)
     measured = measure(
         table.suite,
@@ -134,7 +134,7 @@ def _measure(task: Task) -> Gathered:
         on_slot=lambda slot: _TICKS[0].put((task.table, slot)),
     )
     faults = [count.document(task.table) for count in measured.counts if count.injected]
-    return Gathered(faults, measured.verdicts, measured.evaluable)
+    return TaskResult(faults, measured.verdicts, measured.evaluable)
 
 
 def batches(table: Table, slots: Iterable[str]) -> Iterator[tuple[str, RawRows]]:

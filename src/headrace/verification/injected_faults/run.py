@@ -20,7 +20,7 @@ from headrace.gates.semantic_checks import results_of
 from headrace.gates.suite import Suite
 from headrace.gates.verdict import Judgement, Verdict
 from headrace.sources.rows import RawRows
-from headrace.verification.injected_faults.catalogue import Fault, faults_of
+from headrace.verification.injected_faults.catalogue import InjectedFault, faults_of
 from headrace.verification.injected_faults.clean_batch import Day
 from headrace.verification.injected_faults.injectors import renamed_to
 
@@ -29,10 +29,10 @@ SlotCallback = Callable[[str], None]
 
 
 @dataclass
-class Count:
+class FaultCount:
     """Counts of one fault of one table: days on which it was injected, detected, identified."""
 
-    fault: Fault
+    fault: InjectedFault
     injected: int = 0
     detected: int = 0
     identified: int = 0
@@ -55,7 +55,7 @@ class Count:
 class Measured:
     """Results of one table's batches; `verdicts` on the clean ones by slot."""
 
-    counts: list[Count]
+    counts: list[FaultCount]
     verdicts: dict[str, str] = field(default_factory=dict)
     evaluable: list[str] = field(default_factory=list)
 
@@ -95,7 +95,7 @@ def measure(
         on_slot: called with each slot that is finished.
     """
     faults = faults_of(contract)
-    result = Measured([Count(fault) for fault in faults])
+    result = Measured([FaultCount(fault) for fault in faults])
     turns = _turns(result.counts)
     reference, before = Baseline(), None
     for number, (slot, delivered) in enumerate(batches):
@@ -125,15 +125,15 @@ def declared_names(contract: Contract, rows: RawRows) -> RawRows:
     return replace(rows, table=rows.table.rename_columns(list(columns)), columns=columns)
 
 
-def _turns(counts: list[Count]) -> list[Iterator[Count]]:
+def _turns(counts: list[FaultCount]) -> list[Iterator[FaultCount]]:
     """Return endless cycles through the variants of each kind, keyed and not keyed ones apart."""
-    groups: Mapping[tuple[str, bool], list[Count]] = defaultdict(list)
+    groups: Mapping[tuple[str, bool], list[FaultCount]] = defaultdict(list)
     for count in counts:
         groups[count.fault.kind, count.fault.keyed].append(count)
     return [cycle(group) for group in groups.values()]
 
 
-def _of_today(turns: list[Iterator[Count]]) -> list[Count]:
+def _of_today(turns: list[Iterator[FaultCount]]) -> list[FaultCount]:
     return [next(turn) for turn in turns]
 
 
@@ -149,7 +149,9 @@ def _look(
     return _GateOutcome(look, combined, drift.findings, drift.marks)
 
 
-def _plant(suite: Suite, count: Count, day: Day, clean: _GateOutcome, reference: Baseline) -> None:
+def _plant(
+    suite: Suite, count: FaultCount, day: Day, clean: _GateOutcome, reference: Baseline
+) -> None:
     bad = count.fault.plant(day)
     if bad is None:
         return
@@ -164,7 +166,7 @@ def _plant(suite: Suite, count: Count, day: Day, clean: _GateOutcome, reference:
         count.missed.append(f"{day.slot}: {summary or 'nothing named'}")
 
 
-def is_named(fault: Fault, contract: Contract, findings: Iterable[DriftFinding]) -> bool:
+def is_named(fault: InjectedFault, contract: Contract, findings: Iterable[DriftFinding]) -> bool:
     """Return True if a finding has the fault's kind, columns and evidence."""
     if fault.kind == "rename":
         expected = renamed_to(fault.columns or tuple(f.name for f in contract.delivered))

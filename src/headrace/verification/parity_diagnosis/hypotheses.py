@@ -24,7 +24,7 @@ _FAR = 2**62
 
 
 @dataclass(frozen=True)
-class Case:
+class DiagnosisCase:
     """One view at one point, with all rows that its values may depend on.
 
     Attributes:
@@ -54,7 +54,7 @@ class Case:
 class Observed:
     """Values that one side computed for a case; `differs`: the other side has other values."""
 
-    case: Case
+    case: DiagnosisCase
     outputs: Mapping[str, Any]
     differs: bool = True
 
@@ -74,10 +74,12 @@ class Hypothesis:
 
     name: str
     description: str
-    answer: Callable[[Case, Any], dict[str, Any]]
-    parameters: Callable[[Sequence[Case]], Iterable[Any]] = field(default=lambda _: (None,))
+    answer: Callable[[DiagnosisCase, Any], dict[str, Any]]
+    parameters: Callable[[Sequence[DiagnosisCase]], Iterable[Any]] = field(
+        default=lambda _: (None,)
+    )
     close: bool = False
-    limit: Callable[[Case, Row], int] | None = None
+    limit: Callable[[DiagnosisCase, Row], int] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Cause:
         return f"{self.name} ({self.side})" + (f": {self.detail}" if self.detail else "")
 
 
-def answer(case: Case) -> dict[str, Any]:
+def answer(case: DiagnosisCase) -> dict[str, Any]:
     """Return the oracle's values for a case."""
     evaluate = oracle.lookup_row if isinstance(case.view, Lookup) else oracle.view_row
     outputs = evaluate(case.view, case.rows, case.shape, case.spine, case.mode)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from headrace.features.oracle import Row
 from headrace.features.output_types import output_types
 from headrace.features.spec import Count, Lookup, Std, Window
 from headrace.features.spec import conditions as conditions_of
-from headrace.verification.parity_diagnosis.hypotheses import Case, Hypothesis, answer
+from headrace.verification.parity_diagnosis.hypotheses import DiagnosisCase, Hypothesis, answer
 
 Answer: TypeAlias = dict[str, Any]
 _LONG_AGO, _NEVER = -(2**61), 2**61
@@ -32,16 +32,20 @@ _LENGTHS = [n * HOUR for n in (1, 2, 3, 6, 12, 24, 48, 72, 168, 336, 672)]
 # Changed cases
 
 
-def _by_rows(alter: Callable[[Case, Any], Sequence[Row]]) -> Callable[[Case, Any], Answer]:
+def _by_rows(
+    alter: Callable[[DiagnosisCase, Any], Sequence[Row]],
+) -> Callable[[DiagnosisCase, Any], Answer]:
     return lambda case, parameter: answer(replace(case, rows=alter(case, parameter)))
 
 
-def _by_row(alter: Callable[[Row, Any], Row]) -> Callable[[Case, Any], Answer]:
+def _by_row(alter: Callable[[Row, Any], Row]) -> Callable[[DiagnosisCase, Any], Answer]:
     return _by_rows(lambda case, parameter: [alter(row, parameter) for row in case.rows])
 
 
-def _by_window(alter: Callable[[Case, Window, Any], Window]) -> Callable[[Case, Any], Answer]:
-    def wrong(case: Case, parameter: Any) -> Answer:  # noqa: ANN401 - each rule has its own unknown
+def _by_window(
+    alter: Callable[[DiagnosisCase, Window, Any], Window],
+) -> Callable[[DiagnosisCase, Any], Answer]:
+    def wrong(case: DiagnosisCase, parameter: Any) -> Answer:  # noqa: ANN401 - each rule has its own unknown
         if isinstance(case.view, Lookup):
             return answer(case)
         features = [replace(f, window=alter(case, f.window, parameter)) for f in case.view.features]
@@ -50,10 +54,12 @@ def _by_window(alter: Callable[[Case, Window, Any], Window]) -> Callable[[Case, 
     return wrong
 
 
-def _by_feature(rows: Callable[[Case, Any, Any], Case]) -> Callable[[Case, Any], Answer]:
+def _by_feature(
+    rows: Callable[[DiagnosisCase, Any, Any], DiagnosisCase],
+) -> Callable[[DiagnosisCase, Any], Answer]:
     """Return a rule that computes each feature of a view over its own case."""
 
-    def wrong(case: Case, parameter: Any) -> Answer:  # noqa: ANN401
+    def wrong(case: DiagnosisCase, parameter: Any) -> Answer:  # noqa: ANN401
         if isinstance(case.view, Lookup):
             return answer(case)
         outputs: Answer = {}
@@ -65,11 +71,13 @@ def _by_feature(rows: Callable[[Case, Any, Any], Case]) -> Callable[[Case, Any],
     return wrong
 
 
-def _by_value(alter: Callable[[Case, str, Any], Any]) -> Callable[[Case, Any], Answer]:
+def _by_value(
+    alter: Callable[[DiagnosisCase, str, Any], Any],
+) -> Callable[[DiagnosisCase, Any], Answer]:
     return lambda case, _: {name: alter(case, name, v) for name, v in answer(case).items()}
 
 
-def _at(case: Case, t: int) -> Case:
+def _at(case: DiagnosisCase, t: int) -> DiagnosisCase:
     return replace(case, spine={**case.spine, "t": t})
 
 
@@ -77,18 +85,18 @@ def _window(a: int, b: int) -> Window:
     return Window(f"{a}us", f"{b}us")
 
 
-def usable(row: Row, case: Case) -> int:
+def usable(row: Row, case: DiagnosisCase) -> int:
     return oracle.usable_at(row, case.mode)
 
 
-def _arrived(case: Case, rows: Iterable[Row]) -> Case:
+def _arrived(case: DiagnosisCase, rows: Iterable[Row]) -> DiagnosisCase:
     """Return a case in which every row has its own key, in the order of arrival."""
     numbered = [{**row, "_arrival": n} for n, row in enumerate(rows)]
     shape = replace(case.shape, primary_key=("_arrival",), sequence=None)
     return replace(case, rows=numbered, shape=shape)
 
 
-def _final(case: Case, until: int = _NEVER) -> list[Row]:
+def _final(case: DiagnosisCase, until: int = _NEVER) -> list[Row]:
     """Return the final versions, as if they had always been known."""
     return [
         {**row, "known_at": _LONG_AGO, "committed_at": _LONG_AGO}
@@ -99,12 +107,12 @@ def _final(case: Case, until: int = _NEVER) -> list[Row]:
 # The rules
 
 
-def _index_by_entity(case: Case, _: object) -> Answer:
+def _index_by_entity(case: DiagnosisCase, _: object) -> Answer:
     keys = tuple(dict.fromkeys((*case.shape.primary_key, *case.view.entity)))
     return answer(replace(case, shape=replace(case.shape, primary_key=keys)))
 
 
-def _first_known(case: Case, _: object) -> list[Row]:
+def _first_known(case: DiagnosisCase, _: object) -> list[Row]:
     """Return tables overwritten by corrections, which keep the dates of the corrected rows."""
     first: dict[tuple[Any, ...], Row] = {}
     for row in case.rows:
@@ -122,21 +130,21 @@ def _dates(row: Row) -> list[str]:
     return [name for name in ("known_at", "committed_at") if name in row]
 
 
-def _filtered_first(case: Case, feature: Any, _: object) -> Case:  # noqa: ANN401
+def _filtered_first(case: DiagnosisCase, feature: Any, _: object) -> DiagnosisCase:  # noqa: ANN401
     filtered = [row for row in case.rows if oracle.passes_filter(feature.where, row, case.shape)]
     return replace(case, rows=filtered) if conditions_of(feature.where) else case
 
 
-def _ties_by_arrival(case: Case, _: object) -> Answer:
+def _ties_by_arrival(case: DiagnosisCase, _: object) -> Answer:
     """Order rows of the same moment by arrival."""
     return answer(_arrived(case, oracle.resolve(case.rows, case.shape, case.t, case.mode)))
 
 
-def _without_tombstones(case: Case, _: object) -> list[Row]:
+def _without_tombstones(case: DiagnosisCase, _: object) -> list[Row]:
     return [row for row in case.rows if not row.get("_deleted")]
 
 
-def _tile_bound(case: Case, feature: Any, tile: int) -> Case:  # noqa: ANN401
+def _tile_bound(case: DiagnosisCase, feature: Any, tile: int) -> DiagnosisCase:  # noqa: ANN401
     """Take complete tiles as they are in the store, the rest as known at t."""
     start = -(-(case.t + feature.window.a) // tile) * tile
     end = (case.t + feature.window.b) // tile * tile
@@ -149,7 +157,7 @@ def _tile_bound(case: Case, feature: Any, tile: int) -> Case:  # noqa: ANN401
     return _arrived(case, [*edges, *tiled])
 
 
-def _nulls_match(case: Case, _: object) -> Answer:
+def _nulls_match(case: DiagnosisCase, _: object) -> Answer:
     names = set(case.view.entity)
     rows = [{n: _null_as_text(v) if n in names else v for n, v in row.items()} for row in case.rows]
     spine = {n: v if n == "t" else _null_as_text(v) for n, v in case.spine.items()}
@@ -160,21 +168,21 @@ def _null_as_text(value: object) -> object:
     return "(null)" if value is None else value
 
 
-def _null_as_zero(case: Case, _: object) -> list[Row]:
+def _null_as_zero(case: DiagnosisCase, _: object) -> list[Row]:
     return [
         {name: _zero(case, name) if value is None else value for name, value in row.items()}
         for row in case.rows
     ]
 
 
-def _zero(case: Case, name: str) -> float | int | None:
+def _zero(case: DiagnosisCase, name: str) -> float | int | None:
     column = case.shape.columns.get(name)
     if column is None or name in case.view.entity or name == case.shape.sequence:
         return None
     return {"int64": 0, "double": 0.0}.get(str(column.type))
 
 
-def _unscaled(case: Case, _: object) -> Answer:
+def _unscaled(case: DiagnosisCase, _: object) -> Answer:
     """Take stored integers for values in their unit."""
     columns = {
         name: replace(column, scale=0 if column.scale is not None else None)
@@ -183,7 +191,7 @@ def _unscaled(case: Case, _: object) -> Answer:
     return answer(replace(case, shape=replace(case.shape, columns=columns)))
 
 
-def _float32(case: Case, name: str, value: Any) -> Any:  # noqa: ANN401, ARG001
+def _float32(case: DiagnosisCase, name: str, value: Any) -> Any:  # noqa: ANN401, ARG001
     if not isinstance(value, float):
         return value
     try:
@@ -192,11 +200,11 @@ def _float32(case: Case, name: str, value: Any) -> Any:  # noqa: ANN401, ARG001
         return math.copysign(math.inf, value)
 
 
-def _no_null(case: Case, name: str, value: Any) -> Any:  # noqa: ANN401
+def _no_null(case: DiagnosisCase, name: str, value: Any) -> Any:  # noqa: ANN401
     return {"int64": 0, "double": 0.0}.get(_type_of(case, name)) if value is None else value
 
 
-def _type_of(case: Case, name: str) -> str:
+def _type_of(case: DiagnosisCase, name: str) -> str:
     """Return the type of an output of the case's view."""
     if isinstance(case.view, Lookup):
         kinds = [case.shape.columns[column].output_type for column in case.view.columns]
@@ -205,7 +213,7 @@ def _type_of(case: Case, name: str) -> str:
     return str(kinds[case.view.outputs.index(name)])
 
 
-def _population_std(case: Case, _: object) -> Answer:
+def _population_std(case: DiagnosisCase, _: object) -> Answer:
     if isinstance(case.view, Lookup):
         return answer(case)
     counts = tuple(
@@ -236,24 +244,24 @@ def _cut(*names: str) -> Callable[[Row, int], Row]:
     return lambda row, unit: {**row, **{n: row[n] // unit * unit for n in names if n in row}}
 
 
-def _truncated(case: Case, unit: int) -> Answer:
+def _truncated(case: DiagnosisCase, unit: int) -> Answer:
     """Truncate every time, including the prediction time."""
     cut = _cut("event_time", "known_at", "committed_at")
     rows = [cut(row, unit) for row in case.rows]
     return answer(_at(replace(case, rows=rows), case.t // unit * unit))
 
 
-def _floored_window(case: Case, window: Window, tile: int) -> Window:
+def _floored_window(case: DiagnosisCase, window: Window, tile: int) -> Window:
     a = (case.t + window.a) // tile * tile - case.t
     return _window(a, window.b) if a < window.b else window
 
 
-def _raised_window(case: Case, window: Window, tile: int) -> Window:
+def _raised_window(case: DiagnosisCase, window: Window, tile: int) -> Window:
     a = -(-(case.t + window.a) // tile) * tile - case.t
     return _window(a, window.b) if a < window.b else window
 
 
-def _floored_both(case: Case, window: Window, tile: int) -> Window:
+def _floored_both(case: DiagnosisCase, window: Window, tile: int) -> Window:
     a, b = ((case.t + edge) // tile * tile - case.t for edge in (window.a, window.b))
     return _window(a, b) if a < b else window
 
@@ -261,7 +269,7 @@ def _floored_both(case: Case, window: Window, tile: int) -> Window:
 # Unknowns
 
 
-def _candidates(*values: object) -> Callable[[Sequence[Case]], Iterable[Any]]:
+def _candidates(*values: object) -> Callable[[Sequence[DiagnosisCase]], Iterable[Any]]:
     return lambda _: values
 
 
@@ -269,7 +277,9 @@ _HALF_HOURS = [sign * n * 30 * MINUTE for n in range(1, 29) for sign in (1, -1)]
 _TIMES = ("event_time", "known_at", "committed_at")
 
 
-def _kept_below(name: str, description: str, limit: Callable[[Case, Row], int]) -> Hypothesis:
+def _kept_below(
+    name: str, description: str, limit: Callable[[DiagnosisCase, Row], int]
+) -> Hypothesis:
     """Return a rule that counts rows only while `limit` is below an unknown bound."""
     wrong = _by_rows(lambda case, bound: [row for row in case.rows if limit(case, row) < bound])
     return Hypothesis(name, description, wrong, limit=limit)
@@ -445,14 +455,14 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
 )
 
 
-def oracle_last(case: Case) -> list[Row]:
+def oracle_last(case: DiagnosisCase) -> list[Row]:
     """Return the rows of a table in which each version replaces the earlier, at the frontier."""
     current = oracle.resolve(case.rows, case.shape, case.frontier, case.mode)
     numbers = {id(row) for row in current}
     return [row for row in case.rows if id(row) in numbers]
 
 
-def _cut_rows(case: Case, names: tuple[str, ...]) -> Answer:
+def _cut_rows(case: DiagnosisCase, names: tuple[str, ...]) -> Answer:
     return answer(replace(case, rows=[_cut(*names)(row, 1000) for row in case.rows]))
 
 

@@ -20,8 +20,8 @@ from headrace.dagster.sensors.settings import RUN_STARTS_WITHIN, SENSOR_INTERVAL
 from headrace.pipeline.definition import Pipeline
 from headrace.verification.simulation.code_location import MODULE, PROJECT, counted, is_idle
 from headrace.verification.simulation.engines import kill, no_room
-from headrace.verification.simulation.home import Site
-from headrace.verification.simulation.incidents import Incident
+from headrace.verification.simulation.home import SimulationSite
+from headrace.verification.simulation.incidents import SimulatedIncident
 
 _WORKSPACE = """\
 load_from:
@@ -49,7 +49,7 @@ _PATIENCE = 1200.0  # seconds that a moment may take; after them something must 
 class Daemon:
     """Waits, at each moment of the simulation, until the daemon has nothing left to do."""
 
-    site: Site
+    site: SimulationSite
     home: Home
     pipeline: Pipeline
     environment: dict[str, str]
@@ -61,7 +61,7 @@ class Daemon:
     @classmethod
     def start(  # noqa: PLR0917
         cls,
-        site: Site,
+        site: SimulationSite,
         pipeline: Pipeline,
         module: str,
         pager: str,
@@ -93,7 +93,7 @@ class Daemon:
         daemon = _start_daemon(site, environment)
         return cls(site, home, pipeline, environment, port, chance, server, daemon)
 
-    def step(self, machine: list[Incident], *, build: bool) -> None:
+    def step(self, machine: list[SimulatedIncident], *, build: bool) -> None:
         del build  # the sensor knows when
         since = time.time()
         for incident in machine:
@@ -143,7 +143,9 @@ class Daemon:
                 )
 
 
-def _start_server(site: Site, environment: dict[str, str], port: int) -> "subprocess.Popen[bytes]":
+def _start_server(
+    site: SimulationSite, environment: dict[str, str], port: int
+) -> "subprocess.Popen[bytes]":
     command = ["api", "grpc", "--host", "127.0.0.1", "--port", str(port)]
     command += ["-m", "headrace.verification.simulation.code_location", "-a", "defs"]
     command += ["-d", str(project_root())]
@@ -167,7 +169,7 @@ def _start_server(site: Site, environment: dict[str, str], port: int) -> "subpro
     )
 
 
-def _start_daemon(site: Site, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+def _start_daemon(site: SimulationSite, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
     with open_instance(Home(site.root)):
         pass  # its tables are there before the daemon and this process open them at once
     workspace = str(site.root / "workspace.yaml")
@@ -176,7 +178,7 @@ def _start_daemon(site: Site, environment: dict[str, str]) -> "subprocess.Popen[
 
 
 def _start(
-    site: Site, name: str, arguments: list[str], environment: dict[str, str]
+    site: SimulationSite, name: str, arguments: list[str], environment: dict[str, str]
 ) -> "subprocess.Popen[bytes]":
     log: Path = site.root / f"{name}.log"
     with log.open("ab") as out:

@@ -15,13 +15,13 @@ from headrace.core.clock import DAY, now_us
 from headrace.core.home import Home
 from headrace.pipeline.definition import Pipeline
 from headrace.verification.simulation.daily_work import take_in, try_build
-from headrace.verification.simulation.incidents import Incident
+from headrace.verification.simulation.incidents import SimulatedIncident
 
 
 class Engine(Protocol):
     """Engine that processes everything that has arrived."""
 
-    def step(self, machine: list[Incident], *, build: bool) -> None:
+    def step(self, machine: list[SimulatedIncident], *, build: bool) -> None:
         """Do all due work while these incidents hit the machine; with `build`, build as well."""
         ...
 
@@ -43,7 +43,7 @@ class InProcess:
     built: list[str] = field(default_factory=list)
     _last_full_scan: int = 0
 
-    def step(self, machine: list[Incident], *, build: bool) -> None:
+    def step(self, machine: list[SimulatedIncident], *, build: bool) -> None:
         for incident in machine:
             if incident.kind == "disk full":
                 with no_room(self.home):

@@ -24,13 +24,13 @@ routes:
 
 
 @dataclass(frozen=True)
-class Site:
+class SimulationSite:
     """Folder of a simulation. `begin` creates it and removes what a simulation left there."""
 
     root: Path
 
     @classmethod
-    def begin(cls, root: Path, settings: Mapping[str, object]) -> "Site":
+    def begin(cls, root: Path, settings: Mapping[str, object]) -> "SimulationSite":
         """Create an empty folder.
 
         Raises:

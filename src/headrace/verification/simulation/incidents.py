@@ -36,7 +36,7 @@ _SPAN = {"a week late": 8, "down for days": 5, "late": 3, "population drift": 6}
 
 
 @dataclass(frozen=True)
-class Incident:
+class SimulatedIncident:
     """One planned incident.
 
     Attributes:
@@ -95,7 +95,9 @@ class Chance:
     kinds: frozenset[str]
 
 
-def plan(chances: Sequence[Chance], first: int, last: int, count: int, seed: int) -> list[Incident]:
+def plan(
+    chances: Sequence[Chance], first: int, last: int, count: int, seed: int
+) -> list[SimulatedIncident]:
     """Plan `count` incidents between two moments, every kind in turn, one at a time per table.
 
     There are fewer if there is no room for more. The same arguments give the same plan.
@@ -103,7 +105,7 @@ def plan(chances: Sequence[Chance], first: int, last: int, count: int, seed: int
     chance = Random(seed)  # noqa: S311 - a plan, no secret
     kinds = _in_turn(chance)
     busy: dict[str, list[tuple[int, int]]] = {}
-    incidents: list[Incident] = []
+    incidents: list[SimulatedIncident] = []
     misses = 0
     while len(incidents) < count and misses < len(KINDS):
         kind = next(kinds)
@@ -118,7 +120,7 @@ def plan(chances: Sequence[Chance], first: int, last: int, count: int, seed: int
     incidents.sort(key=lambda incident: (incident.begins, incident.table, incident.kind))
     width = len(str(count))
     return [
-        Incident(
+        SimulatedIncident(
             f"i{n:0{width}}",
             incident.kind,
             incident.table,
@@ -136,7 +138,7 @@ def _in_turn(chance: Random) -> Iterator[str]:
         yield from chance.sample(KINDS, len(KINDS))
 
 
-def _until(incident: Incident) -> int:
+def _until(incident: SimulatedIncident) -> int:
     return max(incident.ends, incident.begins + _SPAN.get(incident.kind, 1) * DAY)
 
 
@@ -147,11 +149,11 @@ def _try(  # noqa: PLR0917
     last: int,
     busy: Mapping[str, list[tuple[int, int]]],
     chance: Random,
-) -> Incident | None:
+) -> SimulatedIncident | None:
     """Return an incident of the kind, or None if there is no room for it."""
     if kind in MACHINE:
         begins = _any_time(first, last, chance)
-        incident = Incident("", kind, "", "", begins, begins + 12 * HOUR)
+        incident = SimulatedIncident("", kind, "", "", begins, begins + 12 * HOUR)
         return incident if begins and _free(incident, busy) else None
     able = [chance for chance in chances if kind in chance.kinds]
     if not able:
@@ -161,7 +163,7 @@ def _try(  # noqa: PLR0917
     if not begins:
         return None
     ends = begins + _lasting(kind, chance)
-    incident = Incident(
+    incident = SimulatedIncident(
         "", kind, option.table, slot, begins, ends, option.side_by_side and chance.random() < 0.5
     )
     return incident if _free(incident, busy) else None
@@ -192,7 +194,7 @@ def _lasting(kind: str, chance: Random) -> int:
     return HOUR * hours.get(kind, lambda: chance.choice((10, 14, 26, 38)))()
 
 
-def _free(incident: Incident, busy: Mapping[str, list[tuple[int, int]]]) -> bool:
+def _free(incident: SimulatedIncident, busy: Mapping[str, list[tuple[int, int]]]) -> bool:
     """Return True if other incidents of the table are at least a day away, to keep them apart."""
     gap = DAY if incident.table else HOUR
     return all(

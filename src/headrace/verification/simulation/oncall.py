@@ -17,7 +17,7 @@ from headrace.lake.ledger.ledger import Batch, Ledger
 from headrace.lake.table import Table
 from headrace.operations.batch_actions import ack, recall, release
 from headrace.pipeline.definition import Pipeline
-from headrace.verification.simulation.producers import World, records_of
+from headrace.verification.simulation.producers import ProducerWorld, records_of
 
 AFTER = 6 * HOUR
 PRINCIPAL = "on-call"
@@ -29,7 +29,7 @@ class OnCall:
 
     pipeline: Pipeline
     home: Home
-    world: World
+    world: ProducerWorld
     policy: Policy
     actions: list[dict[str, str | int]] = field(default_factory=list)
     _handled: set[str] = field(default_factory=set)

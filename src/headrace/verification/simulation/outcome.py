@@ -7,8 +7,8 @@ from typing import Any
 from headrace.alerts import Alert
 from headrace.alerts.model import MISSING, SOURCE
 from headrace.core.clock import DAY, iso
-from headrace.verification.simulation.incidents import DOWN, LATE, MACHINE, Incident
-from headrace.verification.simulation.proof import State
+from headrace.verification.simulation.incidents import DOWN, LATE, MACHINE, SimulatedIncident
+from headrace.verification.simulation.proof import FinalState
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Page:
 
 
 @dataclass
-class Outcome:
+class SimulationOutcome:
     """Results of a simulation.
 
     Attributes:
@@ -48,7 +48,7 @@ class Outcome:
     days: int
     daemon: bool
     seed: int
-    incidents: list[Incident] = field(default_factory=list)
+    incidents: list[SimulatedIncident] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
     actions: list[dict[str, str | int]] = field(default_factory=list)
     published_faults: dict[str, int] = field(default_factory=dict)
@@ -60,8 +60,8 @@ class Outcome:
     retrainings: dict[str, str] = field(default_factory=dict)
     runs: dict[str, int] = field(default_factory=dict)
     builds: list[str] = field(default_factory=list)
-    state: State | None = None
-    undisturbed: State | None = None
+    state: FinalState | None = None
+    undisturbed: FinalState | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -85,7 +85,7 @@ class Outcome:
         )
         return self.equal and not any(bad)
 
-    def became(self, incident: Incident) -> str:
+    def became(self, incident: SimulatedIncident) -> str:
         """Return the outcome of an incident, in words."""
         pages = sum(page.incident == incident.name for page in self.pages)
         paging = f"paged {pages} times" if pages > 1 else "paged once" if pages else ""
@@ -135,7 +135,7 @@ class Outcome:
         }
 
 
-def incident_of(alert: Alert, incidents: Sequence[Incident]) -> str:
+def incident_of(alert: Alert, incidents: Sequence[SimulatedIncident]) -> str:
     """Return the latest planned incident that an alert may be due to; "" if there is none."""
     condition, at = alert.condition, alert.opened_at
     outage = condition.cause in {SOURCE, MISSING}

@@ -17,7 +17,7 @@ from headrace.verification.simulation.incidents import (
     LATE,
     MACHINE,
     Chance,
-    Incident,
+    SimulatedIncident,
     kinds_for,
 )
 
@@ -25,7 +25,7 @@ _BACK = 30 * DAY  # how far a clock goes back
 
 
 @dataclass(frozen=True)
-class Event:
+class ProducerEvent:
     """Change at a place: a slot shows these deliveries from now on, or the source goes down/up."""
 
     at: int
@@ -36,7 +36,7 @@ class Event:
 
 
 @dataclass
-class World:
+class ProducerWorld:
     """Producers of a pipeline's tables.
 
     Attributes:
@@ -57,7 +57,7 @@ class World:
     final: dict[tuple[str, str], tuple[Put, ...]] = field(default_factory=dict)
     visible: dict[tuple[str, str], tuple[Put, ...]] = field(default_factory=dict)
     faulty: set[tuple[str, str]] = field(default_factory=set)
-    events: list[Event] = field(default_factory=list)
+    events: list[ProducerEvent] = field(default_factory=list)
     _applied: int = 0
 
     def chances(self) -> list[Chance]:
@@ -101,15 +101,15 @@ class World:
             delivery.payload, self.places[name].form, contract, chance, before
         )
 
-    def prepare(self, incidents: Sequence[Incident], first: int) -> None:
+    def prepare(self, incidents: Sequence[SimulatedIncident], first: int) -> None:
         """Plan all events; deliveries before `first` are there from the start."""
         lasting = (*MACHINE, *DOWN, *DRIFT)
-        by_slot: dict[tuple[str, str], list[Incident]] = {}
+        by_slot: dict[tuple[str, str], list[SimulatedIncident]] = {}
         for incident in incidents:
             if incident.kind not in lasting:
                 by_slot.setdefault((incident.table, incident.slot), []).append(incident)
         drifts = [i for i in incidents if i.kind in DRIFT]
-        events: list[Event] = []
+        events: list[ProducerEvent] = []
         for name in self.tables:
             for slot in self.slots[name]:
                 deliveries = self._drifted(name, slot, drifts)
@@ -122,12 +122,14 @@ class World:
                     events += self._disturbed(incident, deliveries)
         for incident in incidents:
             if incident.kind in DOWN:
-                events.append(Event(incident.begins, incident.table, what="close"))
-                events.append(Event(incident.ends, incident.table, what="open"))
+                events.append(ProducerEvent(incident.begins, incident.table, what="close"))
+                events.append(ProducerEvent(incident.ends, incident.table, what="open"))
         order = {"open": 0, "show": 1, "close": 2}
         self.events = sorted(events, key=lambda e: (max(e.at, first), order[e.what], e.slot))
 
-    def _drifted(self, name: str, slot: str, drifts: Sequence[Incident]) -> tuple[Put, ...]:
+    def _drifted(
+        self, name: str, slot: str, drifts: Sequence[SimulatedIncident]
+    ) -> tuple[Put, ...]:
         """Return what the producer delivers of a slot, after population drift if there is any."""
         deliveries = tuple(self.places[name].originals(slot))
         for drift in drifts:
@@ -140,38 +142,40 @@ class World:
                 return deliveries if changed is None else (replace(deliveries[0], payload=changed),)
         return deliveries
 
-    def _ordinary(self, name: str, slot: str, deliveries: Sequence[Put]) -> Iterator[Event]:
+    def _ordinary(self, name: str, slot: str, deliveries: Sequence[Put]) -> Iterator[ProducerEvent]:
         for count, delivery in enumerate(deliveries, 1):
-            yield Event(delivery.at, name, slot, tuple(deliveries[:count]))
+            yield ProducerEvent(delivery.at, name, slot, tuple(deliveries[:count]))
 
-    def _disturbed(self, incident: Incident, deliveries: Sequence[Put]) -> Iterator[Event]:
+    def _disturbed(
+        self, incident: SimulatedIncident, deliveries: Sequence[Put]
+    ) -> Iterator[ProducerEvent]:
         name, slot = incident.table, incident.slot
         good, side_by_side = deliveries[-1], self.places[name].keeps
         repaired = replace(good, at=incident.ends)
         if incident.kind in LATE:
-            yield Event(incident.ends, name, slot, (repaired,))
+            yield ProducerEvent(incident.ends, name, slot, (repaired,))
         elif incident.kind == "clock went back":
-            yield Event(good.at, name, slot, (replace(good, at=good.at - _BACK),))
+            yield ProducerEvent(good.at, name, slot, (replace(good, at=good.at - _BACK),))
         elif incident.kind == "twice":
-            yield Event(good.at, name, slot, (good,))
-            yield Event(incident.ends, name, slot, (good, repaired))
+            yield ProducerEvent(good.at, name, slot, (good,))
+            yield ProducerEvent(incident.ends, name, slot, (good, repaired))
         elif incident.kind == "twice, other bytes":
             rewritten = Put(
                 delivery_faults.rewritten(self._original(name, slot, good, b"")) or b"",
                 incident.ends,
             )
-            yield Event(good.at, name, slot, (good,))
-            yield Event(
+            yield ProducerEvent(good.at, name, slot, (good,))
+            yield ProducerEvent(
                 incident.ends, name, slot, (good, rewritten) if side_by_side else (rewritten,)
             )
         else:
             self.faulty.add((name, slot))
             bad = Put(self._bad(incident, good), incident.begins)
-            yield Event(incident.begins, name, slot, (bad,))
+            yield ProducerEvent(incident.begins, name, slot, (bad,))
             visible = (bad, repaired) if incident.beside and side_by_side else (repaired,)
-            yield Event(incident.ends, name, slot, visible)
+            yield ProducerEvent(incident.ends, name, slot, visible)
 
-    def _bad(self, incident: Incident, good: Put) -> bytes:
+    def _bad(self, incident: SimulatedIncident, good: Put) -> bytes:
         name, slots = incident.table, list(self.slots[incident.table])
         at = slots.index(incident.slot)
         earlier = self.places[name].originals(slots[at - 3]) if at >= 3 else []
@@ -179,7 +183,7 @@ class World:
         faulty = FAULTY[incident.kind](self._original(name, incident.slot, good, before))
         return good.payload if faulty is None else faulty
 
-    def advance(self, now: int) -> list[Event]:
+    def advance(self, now: int) -> list[ProducerEvent]:
         """Apply and return all events that are due."""
         due = []
         while self._applied < len(self.events) and self.events[self._applied].at <= now:
@@ -189,7 +193,7 @@ class World:
             self._applied += 1
         return due
 
-    def _apply(self, event: Event) -> None:
+    def _apply(self, event: ProducerEvent) -> None:
         place = self.places[event.table]
         if event.what == "close":
             place.close()

@@ -16,7 +16,7 @@ _WAITING = {"pending", "received", "judged"}
 
 
 @dataclass(frozen=True)
-class State:
+class FinalState:
     """Final state: hashes and rows by table name, `release` the dataset's content hash."""
 
     tables: dict[str, str]
@@ -27,7 +27,7 @@ class State:
         return {"tables": self.tables, "rows": self.rows, "release": self.release}
 
 
-def state_of(pipeline: Pipeline, home: Home) -> State:
+def state_of(pipeline: Pipeline, home: Home) -> FinalState:
     """Return hashes of the published data, independent of its order, files and batches."""
     tables, rows = {}, {}
     lake = Lake(home)
@@ -40,7 +40,7 @@ def state_of(pipeline: Pipeline, home: Home) -> State:
         tables[table.name], rows[table.name] = content.hash, content.rows
     # Hash the release of today's data: a retraining may have released other days meanwhile.
     release = pinned_release(pipeline, home, dry_run=True).content_hash
-    return State(tables, rows, release)
+    return FinalState(tables, rows, release)
 
 
 def rows_by_slot(pipeline: Pipeline, home: Home) -> dict[tuple[str, str], int]:

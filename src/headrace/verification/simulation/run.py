@@ -19,13 +19,13 @@ from headrace.pipeline.load import load_pipeline
 from headrace.verification.simulation import proof
 from headrace.verification.simulation.daily_work import build, take_in, try_build
 from headrace.verification.simulation.engines import Engine, InProcess
-from headrace.verification.simulation.home import Site
-from headrace.verification.simulation.incidents import MACHINE, Incident, plan
+from headrace.verification.simulation.home import SimulationSite
+from headrace.verification.simulation.incidents import MACHINE, SimulatedIncident, plan
 from headrace.verification.simulation.oncall import PRINCIPAL, OnCall
-from headrace.verification.simulation.outcome import Outcome, Page, incident_of
+from headrace.verification.simulation.outcome import Page, SimulationOutcome, incident_of
 from headrace.verification.simulation.pager import Pager
 from headrace.verification.simulation.pipeline_override import places_of, simulated
-from headrace.verification.simulation.producers import World
+from headrace.verification.simulation.producers import ProducerWorld
 
 # The clock stops twice a day (UTC), for work that waits for a time, and after each event.
 HOURS = (6, 18)
@@ -36,7 +36,7 @@ _LONGEST = 12 * DAY  # from the last day until the last incident must be over
 
 
 @dataclass(frozen=True)
-class Ask:
+class SimulationRequest:
     """Parameters of a simulation.
 
     Attributes:
@@ -58,7 +58,7 @@ class Ask:
     build_every: str = "7d"
 
 
-def simulate(ask: Ask) -> Outcome:
+def simulate(ask: SimulationRequest) -> SimulationOutcome:
     """Simulate the days, and compare the final state with a run without incidents.
 
     Raises:
@@ -66,8 +66,8 @@ def simulate(ask: Ask) -> Outcome:
         DeclarationError: the pipeline cannot be simulated.
     """
     settings = {"pipeline": ask.module, "days": ask.days, "seed": ask.seed}
-    site = Site.begin(ask.root, settings)
-    outcome = Outcome(ask.days, ask.daemon, ask.seed)
+    site = SimulationSite.begin(ask.root, settings)
+    outcome = SimulationOutcome(ask.days, ask.daemon, ask.seed)
     site.set_clock(0)
     with Pager() as pager, site.entered(pager.url) as home:
         stage = _Stage.set(ask, site, home, outcome)
@@ -77,7 +77,7 @@ def simulate(ask: Ask) -> Outcome:
 
 
 @contextmanager
-def _timed(outcome: Outcome, part: str) -> Iterator[None]:
+def _timed(outcome: SimulationOutcome, part: str) -> Iterator[None]:
     start = time.perf_counter()
     try:
         yield
@@ -88,19 +88,21 @@ def _timed(outcome: Outcome, part: str) -> Iterator[None]:
 
 @dataclass
 class _Stage:
-    ask: Ask
-    site: Site
+    ask: SimulationRequest
+    site: SimulationSite
     home: Home
     pipeline: Pipeline
-    world: World
+    world: ProducerWorld
     oncall: OnCall
-    outcome: Outcome
+    outcome: SimulationOutcome
     first: int
     last: int
     now: int = 0
 
     @classmethod
-    def set(cls, ask: Ask, site: Site, home: Home, outcome: Outcome) -> "_Stage":
+    def set(
+        cls, ask: SimulationRequest, site: SimulationSite, home: Home, outcome: SimulationOutcome
+    ) -> "_Stage":
         declared = load_pipeline(ask.module)
         with _timed(outcome, "deliveries"):
             if declared.make_deliveries is not None:
@@ -108,7 +110,7 @@ class _Stage:
         pipeline = simulated(declared, home)
         places = places_of(declared, home, site.producers)
         slots = {table.name: pipeline.slots_of(table) for table in pipeline.tables}
-        world = World({t.name: t for t in pipeline.tables}, places, slots, ask.seed)
+        world = ProducerWorld({t.name: t for t in pipeline.tables}, places, slots, ask.seed)
         all_days = days(pipeline.first_slot, pipeline.last_slot)
         first, last = (
             parse_iso(all_days[-min(ask.days, len(all_days))]),
@@ -186,7 +188,7 @@ class _Stage:
         self.site.set_clock(self.now)
         self.world.advance(self.now)
 
-    def _machine(self, after: int, until: int) -> list[Incident]:
+    def _machine(self, after: int, until: int) -> list[SimulatedIncident]:
         incidents = [incident for incident in self.outcome.incidents if incident.kind in MACHINE]
         return [incident for incident in incidents if after < incident.begins <= until]
 
@@ -253,7 +255,7 @@ class _Stage:
 
     def _undisturbed(self) -> dict[tuple[str, str], int]:
         self.world.truth(self.now)
-        site = Site.begin(self.site.root / "undisturbed", {"pipeline": self.ask.module})
+        site = SimulationSite.begin(self.site.root / "undisturbed", {"pipeline": self.ask.module})
         site.set_clock(self.now)
         with site.entered() as home:
             take_in(self.pipeline, home, full_scan=True)

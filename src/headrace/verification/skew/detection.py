@@ -37,7 +37,7 @@ from headrace.verification.skew.sample_system import (
     SPINE,
     START,
     VIEWS,
-    World,
+    SampleWorld,
     rows_of,
 )
 
@@ -46,15 +46,15 @@ LABEL_CUT = START + LENGTH - 8 * HOUR
 TRAIN_END = START + 2 * DAY
 CATEGORY = "line"
 
-PathMaker: TypeAlias = Callable[[World, pa.Schema], ServingPath]
+PathMaker: TypeAlias = Callable[[SampleWorld, pa.Schema], ServingPath]
 
 
-def tables_path(world: World, types: pa.Schema) -> ServingPath:
+def tables_path(world: SampleWorld, types: pa.Schema) -> ServingPath:
     """Return the real serving path: `FeatureService` over the growing tables."""
     return TablesPath(SPINE, VIEWS, CONTRACTS, world.history, types, MODE)
 
 
-def _label(world: World, frame: pa.Table, cut: int) -> pa.Table:
+def _label(world: SampleWorld, frame: pa.Table, cut: int) -> pa.Table:
     return attach_label(frame, LABEL, world.history, CONTRACTS, cut, MODE)
 
 
@@ -84,7 +84,7 @@ class System:
     path: PathMaker = tables_path
     frame: Callable[..., pa.Table] = training_frame
     spine: Callable[..., pa.Table] = build_spine
-    label: Callable[[World, pa.Table, int], pa.Table] = _label
+    label: Callable[[SampleWorld, pa.Table, int], pa.Table] = _label
     fit: Callable[[pa.Table, Ints], Fits] = _fit_on_training
     served_fit: Callable[[pa.Table, Fits], Fits] = _fit_of_training
     definitions: Mapping[str, str] = field(
@@ -101,7 +101,7 @@ class SkewFinding:
     detail: str = ""
 
 
-def examine(system: System, world: World) -> list[SkewFinding]:
+def examine(system: System, world: SampleWorld) -> list[SkewFinding]:
     """Run every detector; a system without a fault has no findings."""
     detectors = (_definitions, _parity, _spine, _labels, _fits, _leaks)
     return [finding for detector in detectors for finding in detector(system, world)]
@@ -116,13 +116,13 @@ def verdict(findings: Sequence[SkewFinding]) -> str | None:
 # Detectors
 
 
-def _definitions(system: System, _: World) -> list[SkewFinding]:
+def _definitions(system: System, _: SampleWorld) -> list[SkewFinding]:
     trained = definition_hashes(SPINE, VIEWS, CONTRACTS)
     names = [name for name in trained if system.definitions.get(name) != trained[name]]
     return [SkewFinding("definitions", "changed definition", ", ".join(names))] if names else []
 
 
-def _parity(system: System, world: World) -> list[SkewFinding]:
+def _parity(system: System, world: SampleWorld) -> list[SkewFinding]:
     points = world.points(POINTS)
     frame = system.frame(points, VIEWS, world.history, CONTRACTS, MODE)
     trained = frame.select(output_columns(list(VIEWS)))
@@ -133,7 +133,7 @@ def _parity(system: System, world: World) -> list[SkewFinding]:
     return [SkewFinding("parity", cause.name, str(cause)) for cause in causes]
 
 
-def _leaks(system: System, world: World) -> list[SkewFinding]:
+def _leaks(system: System, world: SampleWorld) -> list[SkewFinding]:
     cuts = random_moments(world.spine, LEAK_ROWS, seed=world.seed)
     report = leaks(
         SPINE, VIEWS, world.history, CONTRACTS, cuts, mode=MODE, seed=world.seed,
@@ -142,7 +142,7 @@ def _leaks(system: System, world: World) -> list[SkewFinding]:
     return [SkewFinding("leaks", UNEXPLAINED, report.found[0])] if report.moved else []
 
 
-def _spine(system: System, world: World) -> list[SkewFinding]:
+def _spine(system: System, world: SampleWorld) -> list[SkewFinding]:
     built = rows_of(system.spine(SPINE, world.history, CONTRACTS, MODE))
     shape, rows = shape_of(CONTRACTS[SPINE.table]), world.rows[SPINE.table]
     if _same_rows(built, oracle.spine_rows(SPINE, rows, shape, MODE)):
@@ -179,7 +179,7 @@ _WRONG_SPINES: dict[str, Callable[[Sequence[Row]], list[Row]]] = {
 }
 
 
-def _labels(system: System, world: World) -> list[SkewFinding]:
+def _labels(system: System, world: SampleWorld) -> list[SkewFinding]:
     frame = world.spine
     labels = [plain_values(system.label(world, frame, LABEL_CUT)[name]) for name in LABEL.outputs]
     if _columns_equal(labels, _label_rows(world, frame, LABEL, LABEL_CUT)):
@@ -190,7 +190,7 @@ def _labels(system: System, world: World) -> list[SkewFinding]:
     return [SkewFinding("labels", UNEXPLAINED)]
 
 
-def _label_rows(world: World, frame: pa.Table, label: Any, cut: int) -> list[Row]:  # noqa: ANN401
+def _label_rows(world: SampleWorld, frame: pa.Table, label: Any, cut: int) -> list[Row]:  # noqa: ANN401
     shape = shape_of(CONTRACTS[label.table])
     return [
         oracle.label_row(label, world.rows[label.table], shape, spine, cut, mode=MODE)
@@ -198,7 +198,7 @@ def _label_rows(world: World, frame: pa.Table, label: Any, cut: int) -> list[Row
     ]
 
 
-def _by_presence(world: World, frame: pa.Table) -> list[Row]:
+def _by_presence(world: SampleWorld, frame: pa.Table) -> list[Row]:
     """Return labels that are mature as soon as there is an outcome."""
     shape, rows = shape_of(CONTRACTS[LABEL.table]), world.rows[LABEL.table]
     current = oracle.resolve(rows, shape, LABEL_CUT, MODE)
@@ -213,7 +213,7 @@ def _by_presence(world: World, frame: pa.Table) -> list[Row]:
     ]
 
 
-def _read_today(world: World, frame: pa.Table) -> list[Row]:
+def _read_today(world: SampleWorld, frame: pa.Table) -> list[Row]:
     """Return labels with today's outcomes, but maturity as of the cut."""
     right = _label_rows(world, frame, LABEL, LABEL_CUT)
     today = _label_rows(world, frame, LABEL, 2**61)
@@ -223,7 +223,7 @@ def _read_today(world: World, frame: pa.Table) -> list[Row]:
     ]
 
 
-_WRONG_LABELS: dict[str, Callable[[World, pa.Table], list[Row]]] = {
+_WRONG_LABELS: dict[str, Callable[[SampleWorld, pa.Table], list[Row]]] = {
     "label by presence": _by_presence,
     "label read as of today": _read_today,
     "label without settling": lambda world, frame: _label_rows(
@@ -232,7 +232,7 @@ _WRONG_LABELS: dict[str, Callable[[World, pa.Table], list[Row]]] = {
 }
 
 
-def _fits(system: System, world: World) -> list[SkewFinding]:
+def _fits(system: System, world: SampleWorld) -> list[SkewFinding]:
     """Check that a fit depends on the training rows only, and that serving uses the same fit."""
     frame = training_frame(world.spine, VIEWS, world.history, CONTRACTS, MODE)
     t = times(frame, "t", "the frame")

@@ -50,7 +50,7 @@ from headrace.verification.skew.sample_system import (
     SPINE,
     START,
     VIEWS,
-    World,
+    SampleWorld,
     history_of,
     rows_of,
     table_of,
@@ -59,7 +59,7 @@ from headrace.verification.skew.sample_system import (
 _EVER = -(2**61)
 ENTITY = {"trips": "line", "plan": "stop", "gauges": "stop"}
 
-RowEdit: TypeAlias = Callable[[World, str, list[Row], int], list[Row]]
+RowEdit: TypeAlias = Callable[[SampleWorld, str, list[Row], int], list[Row]]
 
 
 # Serving paths with a fault
@@ -69,7 +69,7 @@ RowEdit: TypeAlias = Callable[[World, str, list[Row], int], list[Row]]
 class _EditedTables(PublishedSoFar):
     """Published tables whose rows are edited on the way to the service."""
 
-    world: World | None = None
+    world: SampleWorld | None = None
     edit: RowEdit | None = None
 
     def snapshot_id(self, table: str) -> int:
@@ -91,7 +91,7 @@ def _names(table: str) -> list[str]:
 def by_rows(edit: RowEdit) -> System:
     """Return a system whose feature service gets rows that `edit` changed."""
 
-    def path(world: World, types: pa.Schema) -> ServingPath:
+    def path(world: SampleWorld, types: pa.Schema) -> ServingPath:
         serving = TablesPath(SPINE, VIEWS, CONTRACTS, world.history, types, MODE)
         tables = _EditedTables(world.history, CONTRACTS, MODE, world=world, edit=edit)
         serving.published = tables
@@ -105,7 +105,7 @@ def by_rows(edit: RowEdit) -> System:
 class OwnPath:
     """Serving path that calls `answer(self, points)` over the rows published so far."""
 
-    world: World
+    world: SampleWorld
     answer: Callable[["OwnPath", pa.Table], pa.Table]
     until: int = _EVER
 
@@ -179,23 +179,23 @@ def latest(rows: Sequence[Row], t: int) -> list[Row]:
 # Edits of rows
 
 
-def _per_entity(world: World, table: str, rows: list[Row], until: int) -> list[Row]:
+def _per_entity(world: SampleWorld, table: str, rows: list[Row], until: int) -> list[Row]:
     del world, until
     number = {name: n for n, name in enumerate(("A", "B", "C", "D", "north", "south", None))}
     return [{**row, "id": row["id"] * 10 + number[row[ENTITY[table]]]} for row in rows]
 
 
-def _append_only(world: World, table: str, rows: list[Row], until: int) -> list[Row]:
+def _append_only(world: SampleWorld, table: str, rows: list[Row], until: int) -> list[Row]:
     del world, table, until
     return [{**row, "id": n} for n, row in enumerate(rows) if not row["_deleted"]]
 
 
-def _in_place(world: World, table: str, rows: list[Row], until: int) -> list[Row]:
+def _in_place(world: SampleWorld, table: str, rows: list[Row], until: int) -> list[Row]:
     del world, table
     return latest(rows, until)
 
 
-def _berlin(world: World, table: str, rows: list[Row], until: int) -> list[Row]:
+def _berlin(world: SampleWorld, table: str, rows: list[Row], until: int) -> list[Row]:
     del world, table, until
     zone = ZoneInfo("Europe/Berlin")
 
@@ -206,7 +206,7 @@ def _berlin(world: World, table: str, rows: list[Row], until: int) -> list[Row]:
     return [{**row, "event_time": row["event_time"] + off(row["event_time"])} for row in rows]
 
 
-def _zeros(world: World, table: str, rows: list[Row], until: int) -> list[Row]:
+def _zeros(world: SampleWorld, table: str, rows: list[Row], until: int) -> list[Row]:
     del world, until
     numeric = {f.name: f for f in CONTRACTS[table].fields if f.type in {"integer", "number"}}
 
@@ -226,7 +226,7 @@ def _set(edit: Callable[[Row], Row]) -> System:
     return by_rows(lambda _, __, rows, ___: [edit(row) for row in rows])
 
 
-def _ungated(world: World, table: str, rows: list[Row], until: int) -> list[Row]:
+def _ungated(world: SampleWorld, table: str, rows: list[Row], until: int) -> list[Row]:
     quarantined = [row for row in world.rejected_rows[table] if row["committed_at"] <= until]
     return sorted([*rows, *quarantined], key=lambda row: row["committed_at"])
 
@@ -470,7 +470,7 @@ def _spine_of_today(spec: Spine, history: History, contracts: Contracts, mode: M
     return spine
 
 
-def _label_when_there(world: World, frame: pa.Table, cut: int) -> pa.Table:
+def _label_when_there(world: SampleWorld, frame: pa.Table, cut: int) -> pa.Table:
     """Attach labels that are mature as soon as there is an outcome."""
     right = attach_label(frame, LABEL, world.history, CONTRACTS, cut, MODE)
     history = history_of(lambda table: latest(world.rows[table], cut))
@@ -485,7 +485,7 @@ def _label_when_there(world: World, frame: pa.Table, cut: int) -> pa.Table:
     return right
 
 
-def _label_of_today(world: World, frame: pa.Table, cut: int) -> pa.Table:
+def _label_of_today(world: SampleWorld, frame: pa.Table, cut: int) -> pa.Table:
     right = attach_label(frame, LABEL, world.history, CONTRACTS, cut, MODE)
     today = attach_label(frame, LABEL, world.history, CONTRACTS, 2**60, MODE)
     immature = pc.equal(pc.fill_null(right["label_reason"], ""), "immature")

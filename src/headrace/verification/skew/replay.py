@@ -26,7 +26,7 @@ PROVENANCE = (
 )  # fmt: skip
 
 
-class Service(Protocol):
+class ReplayedService(Protocol):
     """Part of a feature service that the replay uses."""
 
     def vectors(
@@ -72,7 +72,7 @@ class TablesPath:
     types: pa.Schema
     mode: Mode = "declared"
     published: PublishedSoFar = field(init=False)
-    service: Service = field(init=False)
+    service: ReplayedService = field(init=False)
 
     def __post_init__(self) -> None:
         self.published = PublishedSoFar(self.history, self.contracts, self.mode)

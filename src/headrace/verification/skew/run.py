@@ -13,7 +13,7 @@ CLEAN_RUNS = 5
 
 
 @dataclass(frozen=True)
-class Planted:
+class SkewFault:
     """Fault, whether any detector found something, and the cause that the detectors named."""
 
     fault: str
@@ -29,7 +29,7 @@ class Planted:
 class PlantedReport:
     """All faults, and the number of findings in systems without a fault."""
 
-    faults: tuple[Planted, ...]
+    faults: tuple[SkewFault, ...]
     clean_runs: int
     false_alarms: int
 
@@ -63,7 +63,7 @@ def planted(
     planted_faults = []
     for number, name in enumerate(names, 1):
         cause = verdict(examine(FAULTS[name], world))
-        planted_faults.append(Planted(name, cause is not None, cause))
+        planted_faults.append(SkewFault(name, cause is not None, cause))
         report("planted faults", number, total, name)
     alarms = 0
     for number in range(clean_runs):

@@ -144,7 +144,7 @@ CONTRACTS: Mapping[str, Contract] = {name: contract(name) for name in _TABLES}
 
 
 @dataclass(frozen=True)
-class World:
+class SampleWorld:
     """Published `rows` by table, in the order of publication, and rows that the gate rejected."""
 
     rows: Mapping[str, Sequence[Row]]
@@ -251,7 +251,7 @@ def history_of(rows: Callable[[str], Sequence[Row]]) -> History:
 # Generation
 
 
-def make_world(seed: int = 0) -> World:
+def make_world(seed: int = 0) -> SampleWorld:
     """Return the world of a seed: some 260 trips, 130 plans, 80 gauge readings."""
     chance = random.Random(f"world {seed}")  # noqa: S311
     plan = _plan(chance)
@@ -261,7 +261,7 @@ def make_world(seed: int = 0) -> World:
         _dated(chance, _trip(chance, 5000 + n, e), e)
         for n, e in enumerate(_moment(chance) for _ in range(60))
     ]
-    return World({name: _published(rows) for name, rows in tables.items()}, rejected, seed)
+    return SampleWorld({name: _published(rows) for name, rows in tables.items()}, rejected, seed)
 
 
 def _published(rows: list[Row]) -> list[Row]:
