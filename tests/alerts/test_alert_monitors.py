@@ -9,9 +9,9 @@ from headrace.alerts.store import AlertStore
 from headrace.core.home import Home
 from headrace.core.permissions import Grant, Policy
 from headrace.monitoring import DecisionLedger, Window
-from headrace.monitoring.decisions.decide import ROLLED_BACK
 from headrace.monitoring.decisions.incidents import Incident
 from headrace.monitoring.decisions.ledger import Ack
+from headrace.monitoring.decisions.retraining_decision import ROLLED_BACK
 
 FIRST = Window(18_000, 18_007)
 FOUND = Incident(FIRST, FIRST, frozenset({"data_fault:speed"}), "speed is missing.", is_open=True)

@@ -16,7 +16,7 @@ from headrace.cli.app import app
 from headrace.core.clock import HOUR, parse_iso
 from headrace.datasets import DatasetSpec, Evaluation, TimeSplits, release
 from headrace.features.spec import Label
-from headrace.lineage.row_trace import trace
+from headrace.lineage.row_trace import release_trace as trace
 from tests.datasets import torch_env
 from tests.datasets.frames import INPUTS
 
@@ -85,7 +85,7 @@ def test_the_python_runs(at_home, monkeypatch):
         inspect.signature(trace.trace).bind(*given, **options)
         traced.append(given)
 
-    monkeypatch.setattr("headrace.lineage.row_trace.trace.trace", traces)
+    monkeypatch.setattr("headrace.lineage.row_trace.release_trace.trace", traces)
     names = {}
     for kind, text in BLOCKS:
         if kind == "python" and "torch" not in text:

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.core.errors import DeclarationError
-from headrace.datasets.diff import diff, merge_join, unmatched
+from headrace.datasets.diff import diff, merge_join
+from headrace.datasets.diff import unmatched_rows as unmatched
 from headrace.datasets.diff.row_matching import match
 from headrace.datasets.loaders.scan import Scan
 from headrace.datasets.vocabulary import SPLITS

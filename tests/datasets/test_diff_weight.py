@@ -15,7 +15,7 @@ CHILD = """
 import sys
 from pathlib import Path
 import pyarrow.parquet as pq
-from headrace.datasets.diff import unmatched
+from headrace.datasets.diff import unmatched_rows as unmatched
 from headrace.datasets.diff.rows import _join
 from headrace.datasets.diff.merge_join import Side
 from headrace.datasets.diff.counts import Tally

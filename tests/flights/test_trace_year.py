@@ -14,9 +14,9 @@ from headrace.features.labels import attach_label
 from headrace.features.oracle_audit import plain_values
 from headrace.features.spec import RowTransform
 from headrace.features.table_shapes import shapes_of
+from headrace.lineage.row_trace.feature_trace import trace_row
 from headrace.lineage.row_trace.lookups import InMemory
 from headrace.lineage.row_trace.release_row import cut_of, parts_of, released_form
-from headrace.lineage.row_trace.row_trace import trace_row
 from headrace.pipeline.build_context import BuildContext
 
 # The same is tried on random histories and a small lake by tests that are not slow.

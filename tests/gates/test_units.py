@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from headrace.core.errors import DeclarationError
 from headrace.gates import Judgement, judge, load_suite
+from headrace.gates.contract_units import condition_in, converted, to_contract, to_stored
 from headrace.gates.gx.results import gx_document
 from headrace.gates.lint import lint
 from headrace.gates.suite_reader import fitted
 from headrace.gates.unit_rewrite import conversion
-from headrace.gates.units import condition_in, converted, to_contract, to_stored
 from tests.gates.gate_batches import conformed, contract, expect, rows, suite
 
 BETWEEN = "column_values_to_be_between"

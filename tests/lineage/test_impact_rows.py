@@ -14,9 +14,9 @@ from headrace.features.table_shapes import shapes_of
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lineage.batch_holders import impact
 from headrace.lineage.batch_impact import find_batch, reached_rows
+from headrace.lineage.row_trace.feature_trace import trace_row
 from headrace.lineage.row_trace.lookups import InMemory
 from headrace.lineage.row_trace.release_row import cut_of, parts_of
-from headrace.lineage.row_trace.row_trace import trace_row
 from headrace.models.external import register
 from headrace.pipeline import build_release
 from headrace.pipeline.build_context import BuildContext

@@ -12,8 +12,8 @@ from headrace.features import build_spine, training_frame
 from headrace.features.labels import attach_label
 from headrace.features.oracle_audit import plain_values
 from headrace.lineage.row_trace.contributing_rows import ROLES
+from headrace.lineage.row_trace.feature_trace import Parts, trace_row
 from headrace.lineage.row_trace.lookups import InMemory
-from headrace.lineage.row_trace.row_trace import Parts, trace_row
 from tests.features.logs import (
     LABEL,
     SHAPES,

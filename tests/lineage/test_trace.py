@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import headrace.lineage.row_trace.trace as tracing
+import headrace.lineage.row_trace.release_trace as tracing
 from headrace.cli.app import app
 from headrace.core.clock import parse_iso
 from headrace.core.errors import DeclarationError, StateError
 from headrace.datasets import Dataset, Evaluation, open_release
 from headrace.datasets.evaluation_access import count, looks
 from headrace.datasets.governance.privacy import Pseudonymise
-from headrace.lineage.row_trace.trace import trace
+from headrace.lineage.row_trace.release_trace import trace
 from headrace.pipeline import build_release
 from tests.serving.world import DAYS, World
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 
 from headrace.features.kernel.arrays import times
 from headrace.lineage.row_trace.batch_rows import used
+from headrace.lineage.row_trace.feature_trace import trace_row
 from headrace.lineage.row_trace.lookups import InMemory
-from headrace.lineage.row_trace.row_trace import trace_row
 from tests.features.logs import SHAPES, logs, random_log
 from tests.lineage.test_row_trace import CUT, TABLES, spine_rows, world
 

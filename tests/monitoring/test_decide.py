@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from headrace.core.clock import DAY
 from headrace.core.errors import DeclarationError
 from headrace.monitoring import Evidence, Policy, State, Window, advance, decide, load_policy
-from headrace.monitoring.decisions.decide import FUTILE
+from headrace.monitoring.decisions.retraining_decision import FUTILE
 from headrace.monitoring.evidence.model import DISTRUSTED, KINDS, evidence_hash
 
 WEEK = Window(7, 14)

@@ -6,7 +6,6 @@ import pytest
 
 from headrace.core.clock import DAY
 from headrace.monitoring import Decision, Evidence, Policy, Window
-from headrace.monitoring.decisions.decide import ROLLED_BACK
 from headrace.monitoring.decisions.history import (
     AttributedWindow,
     Record,
@@ -17,6 +16,7 @@ from headrace.monitoring.decisions.history import (
 from headrace.monitoring.decisions.incidents import Decided, incidents, settled
 from headrace.monitoring.decisions.ledger import Ack, Entry, Step
 from headrace.monitoring.decisions.replay import compared, first_entries, replay, tally
+from headrace.monitoring.decisions.retraining_decision import ROLLED_BACK
 from headrace.monitoring.evidence.attribution import attribute
 from headrace.reports.monitor.business_figures import figures
 

@@ -8,7 +8,7 @@ import pytest
 
 from headrace.core.clock import HOUR, parse_iso
 from headrace.dagster import definitions
-from headrace.dagster.assets.served import AUDIT, served_asset, served_key
+from headrace.dagster.assets.served_log import AUDIT, served_asset, served_key
 from headrace.pipeline import feature_service, served_log
 from headrace.serving import Entry
 from tests.serving.world import DAYS, World

@@ -4,7 +4,7 @@ import pytest
 
 from headrace.cli.project.status import _short
 from headrace.sources.files import DropFolder
-from headrace.sources.unmatched import FolderReader, unmatched_files
+from headrace.sources.unmatched_files import FolderReader, unmatched_files
 
 
 def readers(root):

@@ -95,7 +95,8 @@ AREAS = (
           "headrace.pipeline.serving.services": "materialise_online online_service"}),
     Area("lineage", "Lineage",
          "Tracing rows and rebuilding releases.",
-         {"headrace.lineage.row_trace.trace": "trace", "headrace.lineage.rebuild": "rebuild"}),
+         {"headrace.lineage.row_trace.release_trace": "trace",
+          "headrace.lineage.rebuild": "rebuild"}),
     Area("verification", "Verification",
          "Tests that serving equals training and that no feature depends on the future. Commands: "
          "[verification](../../explanation/verification.md).",

@@ -12,7 +12,7 @@ PROVIDERS = {
     "card_page": "headrace.reports.card.page:page",
     "diff_page": "headrace.reports.diff.page:page",
     "parity_causes": "headrace.verification.parity:causes_of",
-    "row_trace": "headrace.lineage.row_trace.trace:trace",
+    "row_trace": "headrace.lineage.row_trace.release_trace:trace",
 }
 
 

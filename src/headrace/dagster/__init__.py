@@ -18,7 +18,7 @@ from headrace.dagster.assets.models import model_asset
 from headrace.dagster.assets.monitors import monitor_assets
 from headrace.dagster.assets.online import online_asset, online_job, online_key, online_sensor
 from headrace.dagster.assets.releases import release_asset
-from headrace.dagster.assets.served import audit_job, audit_schedule, served_asset, served_key
+from headrace.dagster.assets.served_log import audit_job, audit_schedule, served_asset, served_key
 from headrace.dagster.assets.stage import build_resources
 from headrace.dagster.assets.streams import stream_job, stream_sensor
 from headrace.dagster.assets.tables import gate_checks, snapshot_asset, source_spec, table_asset

@@ -18,7 +18,7 @@ from headrace.dagster.assets.models import model_asset
 from headrace.dagster.assets.monitors import monitor_assets
 from headrace.dagster.assets.online import online_asset
 from headrace.dagster.assets.releases import release_asset
-from headrace.dagster.assets.served import served_asset
+from headrace.dagster.assets.served_log import served_asset
 from headrace.dagster.assets.tables import gate_checks, snapshot_asset, source_spec, table_asset
 from headrace.dagster.partitions import daily
 

@@ -11,8 +11,8 @@ from headrace.contracts import Violation
 from headrace.core.arrow_numpy import to_column
 from headrace.core.clock import iso, to_us
 from headrace.gates.checks.column_context import Scalar
+from headrace.gates.contract_units import in_units
 from headrace.gates.plan import Rows
-from headrace.gates.units import in_units
 
 SAMPLE = 20
 

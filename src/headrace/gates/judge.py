@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.contracts import Conformed, Contract, Violation
+from headrace.gates.contract_units import CONTRACT, scales_of
 from headrace.gates.engine import run
 from headrace.gates.failing_samples import SAMPLE, plain, sample_rows, violation_samples
 from headrace.gates.gx.fallback import answered
 from headrace.gates.plan import Plan, Rows, RuleFinding
 from headrace.gates.plan_compiler import plan_for
 from headrace.gates.suite import Suite
-from headrace.gates.units import CONTRACT, scales_of
 from headrace.gates.verdict import Foreseen, Judgement, Result, Verdict
 
 DIGITS = "digits_beyond_scale"  # the type of a result

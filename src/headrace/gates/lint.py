@@ -10,10 +10,10 @@ from headrace.contracts import Contract
 from headrace.core.errors import DeclarationError
 from headrace.gates.checks.row_condition import condition_columns
 from headrace.gates.checks.vocabulary import VOCABULARY
+from headrace.gates.contract_units import CONTRACT, converted, scales_of, to_contract
 from headrace.gates.gx.fallback import INSTALL
 from headrace.gates.suite import Expectation, Fault, Suite
 from headrace.gates.suite_reader import fitted
-from headrace.gates.units import CONTRACT, converted, scales_of, to_contract
 
 
 def lint(suite: Suite, contract: Contract) -> dict[str, Any]:

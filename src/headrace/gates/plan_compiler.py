@@ -12,9 +12,9 @@ from headrace.gates.checks.check import Check, Outcome, count_where
 from headrace.gates.checks.column_context import Columns
 from headrace.gates.checks.per_category import Part, sliced
 from headrace.gates.checks.vocabulary import VOCABULARY, scope_of
+from headrace.gates.contract_units import scales_of
 from headrace.gates.plan import Plan, PlannedRule
 from headrace.gates.suite import Expectation, Fault, Suite
-from headrace.gates.units import scales_of
 
 _PLANS: dict[tuple[str, str, pa.Schema], Plan] = {}
 _MOST_PLANS = 256

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from headrace.contracts.drift import ACTIONS, BatchView, DriftFinding
+from headrace.gates.contract_units import scales_of
 from headrace.gates.failing_samples import SAMPLE, plain_values
 from headrace.gates.suite import CHANGE_ACTIONS, Suite
-from headrace.gates.units import scales_of
 from headrace.gates.verdict import NOT_CONSIDERED, Result
 
 KIND = "semantic"

@@ -32,7 +32,7 @@ from headrace.core.files import digest
 from headrace.gates.checks.column_context import Columns
 from headrace.gates.checks.per_category import Slices
 from headrace.gates.checks.vocabulary import VOCABULARY, Check, compile_check
-from headrace.gates.units import CONTRACT, STORED, converted, scales_of, to_stored
+from headrace.gates.contract_units import CONTRACT, STORED, converted, scales_of, to_stored
 
 SEMANTICS = 1  # part of every suite hash: raise it when a compiled expectation changes its answer
 SEVERITIES = ("critical", "warning", "info")

@@ -20,6 +20,7 @@ from headrace.core.errors import DeclarationError
 from headrace.gates.checks.column_context import Columns
 from headrace.gates.checks.per_category import MAX_LEVELS, Slices, parse_slices
 from headrace.gates.checks.vocabulary import ELSEWHERE, VOCABULARY
+from headrace.gates.contract_units import CONTRACT, STORED, scales_of
 from headrace.gates.suite import (
     ACTIONS,
     CHANGE_ACTIONS,
@@ -28,7 +29,6 @@ from headrace.gates.suite import (
     Fault,
     Suite,
 )
-from headrace.gates.units import CONTRACT, STORED, scales_of
 
 Document = Any  # a parsed YAML or JSON value, not yet proven to be of the right form
 _DEFAULT_ACTION = {"critical": "block", "warning": "warn", "info": "warn"}

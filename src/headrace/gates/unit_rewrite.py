@@ -9,9 +9,9 @@ from headrace.contracts import Contract
 from headrace.contracts.authoring.editing import Edited
 from headrace.core.declarations.strict_yaml import parse_document
 from headrace.core.errors import DeclarationError
+from headrace.gates.contract_units import CONTRACT, converted, scales_of, to_contract
 from headrace.gates.suite import Suite
 from headrace.gates.suite_reader import fitted, parse_suite
-from headrace.gates.units import CONTRACT, converted, scales_of, to_contract
 
 _UNITS = ("meta", "units")
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from headrace.contracts import Violation
 from headrace.core.files import canonical_json
-from headrace.gates.units import CONTRACT, STORED, format_stored, has_unit, in_units
+from headrace.gates.contract_units import CONTRACT, STORED, format_stored, has_unit, in_units
 
 
 class Verdict(StrEnum):

@@ -10,6 +10,7 @@ import duckdb
 from headrace.core.errors import DeclarationError
 from headrace.core.home import Home
 from headrace.core.progress import report
+from headrace.gates.contract_units import CONTRACT
 from headrace.gates.drafting import (
     Draft,
     DraftOptions,
@@ -19,7 +20,6 @@ from headrace.gates.drafting import (
     suite_text,
 )
 from headrace.gates.suite_reader import fitted, parse_suite
-from headrace.gates.units import CONTRACT
 from headrace.lake.ledger.ledger import Batch, Ledger
 from headrace.lake.table import Table
 from headrace.lake.tables.lake import Lake

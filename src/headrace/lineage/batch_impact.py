@@ -20,8 +20,8 @@ from headrace.lake.tables.lake import Lake
 from headrace.lineage.batch_holders import Impact
 from headrace.lineage.reproducibility import as_released, check_pins
 from headrace.lineage.row_trace.batch_rows import Used, used
+from headrace.lineage.row_trace.feature_trace import LABEL, SPINE
 from headrace.lineage.row_trace.release_row import parts_of
-from headrace.lineage.row_trace.row_trace import LABEL, SPINE
 from headrace.models.external import list_external
 from headrace.pipeline.definition import Pipeline
 

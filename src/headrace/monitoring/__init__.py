@@ -1,6 +1,5 @@
 """Monitoring: daily profiles, evidence of drift and faults, decisions on an append-only ledger."""
 
-from headrace.monitoring.decisions.decide import Action, Decision, State, advance, decide
 from headrace.monitoring.decisions.ledger import (
     Acceptance,
     Ack,
@@ -10,6 +9,13 @@ from headrace.monitoring.decisions.ledger import (
     StepName,
 )
 from headrace.monitoring.decisions.policy import Detection, Policy, load_policy
+from headrace.monitoring.decisions.retraining_decision import (
+    Action,
+    Decision,
+    State,
+    advance,
+    decide,
+)
 from headrace.monitoring.evidence.attribution import Attribution, Cause, attribute
 from headrace.monitoring.evidence.model import Evidence, Window
 from headrace.monitoring.profiles.profiles import Profile, Profiles, merge, profile, profile_days

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from headrace.core.clock import DAY, duration
-from headrace.monitoring.decisions.decide import Decision
 from headrace.monitoring.decisions.policy import Policy, load_policy
+from headrace.monitoring.decisions.retraining_decision import Decision
 from headrace.monitoring.detectors.shift_shapes import Shape
 from headrace.monitoring.evidence.attribution import NO_ALARMS, Attribution
 from headrace.monitoring.evidence.model import Evidence, Window

@@ -14,7 +14,7 @@ from headrace.lake.table import Table
 from headrace.pipeline.definition import Pipeline
 from headrace.reports.event_limits import crowded_windows
 from headrace.sources.files import DropFolder
-from headrace.sources.unmatched import FolderReader, Unmatched, unmatched_files
+from headrace.sources.unmatched_files import FolderReader, Unmatched, unmatched_files
 
 if TYPE_CHECKING:
     from headrace.models.external import ExternalModel

@@ -6,8 +6,8 @@ from typing import Any
 
 from headrace.core.clock import iso
 from headrace.lineage.row_trace.contributing_rows import ROLES
-from headrace.lineage.row_trace.row_trace import LABEL, SPINE
-from headrace.lineage.row_trace.trace import Trace
+from headrace.lineage.row_trace.feature_trace import LABEL, SPINE
+from headrace.lineage.row_trace.release_trace import Trace
 from headrace.reports.batch.page import document
 from headrace.web.html import Html, element
 from headrace.web.tables import TableRow, table

@@ -19,8 +19,8 @@ from headrace.contracts.odcs.json_schema import problems
 from headrace.contracts.odcs.quality_import import Expectation, Subject, modernised
 from headrace.core.declarations.strict_yaml import parse_document, read_document
 from headrace.core.errors import DeclarationError
+from headrace.gates.contract_units import CONTRACT, converted, scales_of, to_contract
 from headrace.gates.suite_reader import parse_suite
-from headrace.gates.units import CONTRACT, converted, scales_of, to_contract
 
 _HEAD = "# Imported from {source}. Every TODO is for a person to decide: headrace contract lint\n"
 

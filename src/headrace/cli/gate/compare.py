@@ -104,8 +104,8 @@ def export(
     """
     from headrace.core.home import Home
     from headrace.gates import Judgement
+    from headrace.gates.contract_units import scales_of
     from headrace.gates.gx.results import gx_document
-    from headrace.gates.units import scales_of
     from headrace.reports.batch.shared_facts import one_batch
 
     declared = _table(table)

@@ -13,7 +13,7 @@ from headrace.core.errors import DeclarationError
 
 if TYPE_CHECKING:
     from headrace.datasets.manifest import Manifest
-    from headrace.lineage.row_trace.trace import Trace
+    from headrace.lineage.row_trace.release_trace import Trace
 
 FEW = 5
 _SHORT = 12
@@ -72,7 +72,7 @@ def trace(
     from headrace.core.files import write_atomically
     from headrace.core.home import Home
     from headrace.datasets.store.store import Store
-    from headrace.lineage.row_trace.trace import trace as traced
+    from headrace.lineage.row_trace.release_trace import trace as traced
     from headrace.reports.trace_page import page
 
     home = Home.find()

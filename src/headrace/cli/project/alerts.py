@@ -127,7 +127,7 @@ def rehearsal(
     as_json: AsJson = False,
 ) -> None:
     """Send a test message to every target in alerts.yaml and show which targets accepted it."""
-    from headrace.alerts.test_message import send_test_messages
+    from headrace.alerts.sample_message import send_test_messages
 
     targets = send_test_messages(owner)
     if as_json:

@@ -8,7 +8,7 @@ import dagster as dg
 from headrace.core.clock import SECOND, duration
 from headrace.core.home import Home
 from headrace.dagster import asset_names
-from headrace.dagster.assets.served import SERVING
+from headrace.dagster.assets.served_log import SERVING
 from headrace.dagster.assets.stage import StageOutcome, Upstream, stage_asset
 from headrace.dagster.sensors.backoff import not_now, request
 

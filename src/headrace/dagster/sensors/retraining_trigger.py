@@ -140,6 +140,6 @@ def _give_up(pipeline: "Pipeline", home: Home, trigger: RetrainingTrigger, runs:
 
 
 def _ledger(pipeline: "Pipeline", home: Callable[[], Home]) -> Triggers:
-    from headrace.retraining.triggers import open_triggers
+    from headrace.retraining.pending_triggers import open_triggers
 
     return lambda: open_triggers(pipeline, home())

@@ -13,7 +13,7 @@ from headrace.datasets.diff.merge_join import Side, windows
 from headrace.datasets.diff.model import Distribution
 from headrace.datasets.diff.row_matching import match
 from headrace.datasets.diff.sample import Sampler, spread
-from headrace.datasets.diff.unmatched import Leftovers
+from headrace.datasets.diff.unmatched_rows import Leftovers
 from headrace.datasets.loaders.scan import Scan
 from headrace.datasets.reader import Dataset
 

@@ -7,7 +7,7 @@ from typing import Any
 from headrace.core.errors import DeclarationError
 from headrace.core.sql import ident
 from headrace.gates.checks.column_context import Columns, Scalar
-from headrace.gates.units import format_stored
+from headrace.gates.contract_units import format_stored
 
 
 @dataclass(frozen=True)

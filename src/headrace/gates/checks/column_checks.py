@@ -9,7 +9,7 @@ from headrace.core.sql import ident
 from headrace.gates.checks.bounds import Bounds
 from headrace.gates.checks.check import Check, Outcome, Scope
 from headrace.gates.checks.column_context import Columns
-from headrace.gates.units import in_units
+from headrace.gates.contract_units import in_units
 
 Kwargs = Mapping[str, Any]
 

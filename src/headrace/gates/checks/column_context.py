@@ -10,7 +10,7 @@ import pyarrow as pa
 from headrace.core.clock import iso, parse_iso
 from headrace.core.errors import DeclarationError
 from headrace.core.sql import literal
-from headrace.gates.units import format_stored
+from headrace.gates.contract_units import format_stored
 
 # int, float, str, bool or None: what YAML gives and SQL takes
 Scalar = Any

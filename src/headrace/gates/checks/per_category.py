@@ -15,8 +15,8 @@ from headrace.core.errors import DeclarationError, HeadraceError
 from headrace.core.sql import ident, literal
 from headrace.gates.checks.check import Check, Outcome, Scope, once
 from headrace.gates.checks.column_context import Columns, Scalar
+from headrace.gates.contract_units import format_stored, in_units
 from headrace.gates.failing_samples import plain
-from headrace.gates.units import format_stored, in_units
 
 MAX_LEVELS = 100
 _REASON_LEVELS = 5  # levels in a reason

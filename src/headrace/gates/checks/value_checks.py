@@ -9,7 +9,7 @@ from headrace.core.sql import ident, literal
 from headrace.gates.checks.check import Check, Outcome, Scope, once
 from headrace.gates.checks.column_context import Columns, Scalar
 from headrace.gates.checks.row_checks import value_set
-from headrace.gates.units import format_stored, in_units
+from headrace.gates.contract_units import format_stored, in_units
 
 Kwargs = Mapping[str, Any]
 _NAMED_VALUES = 20

@@ -25,7 +25,7 @@ from headrace.gates.checks import (
 from headrace.gates.checks.check import Check, Scope
 from headrace.gates.checks.column_context import Columns
 from headrace.gates.checks.row_condition import condition_columns, condition_sql
-from headrace.gates.units import condition_in, to_contract
+from headrace.gates.contract_units import condition_in, to_contract
 
 __all__ = ["ELSEWHERE", "VOCABULARY", "Check", "ExpectationType", "compile_check", "scope_of"]
 

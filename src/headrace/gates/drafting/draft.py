@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from headrace.gates.contract_units import format_stored, in_units
 from headrace.gates.drafting.limits import (
     Confirmed,
     Range,
@@ -15,7 +16,6 @@ from headrace.gates.drafting.limits import (
     confirm_never,
 )
 from headrace.gates.drafting.statistics import Floats, Series, Statistics
-from headrace.gates.units import format_stored, in_units
 
 _OFTEN = 5  # deliveries in which a level must occur to belong to a closed set
 _ENOUGH = 20  # rows of a typical delivery from which its mean is worth a limit

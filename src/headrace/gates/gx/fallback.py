@@ -20,8 +20,8 @@ from headrace.core.errors import HeadraceError
 from headrace.core.main_module import as_a_program
 from headrace.gates.checks.check import Outcome
 from headrace.gates.checks.row_condition import condition_columns
+from headrace.gates.contract_units import format_stored
 from headrace.gates.plan import NO_ROWS, PlannedRule, RuleFinding
-from headrace.gates.units import format_stored
 
 INSTALL = "pip install 'headrace[gx]'"
 _LOCK = threading.Lock()

@@ -13,8 +13,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from headrace.core.errors import DeclarationError
 from headrace.core.files import canonical_json
+from headrace.gates.contract_units import converted, to_contract
 from headrace.gates.suite import Expectation, Suite
-from headrace.gates.units import converted, to_contract
 from headrace.gates.verdict import Judgement, Result
 
 GX = "1.24.1"  # version of the form

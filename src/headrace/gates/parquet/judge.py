@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.contracts import Conformed, Contract
+from headrace.gates.contract_units import scales_of
 from headrace.gates.failing_samples import SAMPLE, sample_rows
 from headrace.gates.gx.fallback import answered
 from headrace.gates.judge import (
@@ -27,7 +28,6 @@ from headrace.gates.parquet.typed_rules import published_rules, schema_violation
 from headrace.gates.plan import Plan, Rows, RuleFinding
 from headrace.gates.plan_compiler import plan_for
 from headrace.gates.suite import Suite
-from headrace.gates.units import scales_of
 from headrace.gates.verdict import Judgement, Result
 
 MEMORY_MB = 128

@@ -17,11 +17,11 @@ from headrace.core.clock import now_us
 from headrace.core.files import digest, move_into_place, temporary_beside
 from headrace.core.home import Home
 from headrace.gates import Judgement, Result
+from headrace.gates.contract_units import scales_of
 from headrace.gates.event_gate import RAW
 from headrace.gates.failing_samples import SAMPLE, plain_values
 from headrace.gates.judge import with_result
 from headrace.gates.muted_checks import Mutes
-from headrace.gates.units import scales_of
 from headrace.lake.conflicts.records import CONFLICT, Conflict
 from headrace.lake.ingest.object_batches import rewritten
 from headrace.lake.ingest.staging import quarantine, quarantine_path, staged_path

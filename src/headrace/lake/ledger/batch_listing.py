@@ -10,7 +10,7 @@ from headrace.core.clock import now_us
 from headrace.core.errors import DeclarationError
 from headrace.core.home import Home
 from headrace.gates import Judgement
-from headrace.gates.units import scales_of
+from headrace.gates.contract_units import scales_of
 from headrace.lake.conflicts import CONFLICT, conflict_count
 from headrace.lake.conflicts.survey import twice_by_batch
 from headrace.lake.ingest.validator import table_rule

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.contracts import conform
+from headrace.gates.contract_units import scales_of
 from headrace.gates.failing_samples import plain_values
-from headrace.gates.units import scales_of
 from headrace.lake.conflicts import CONFLICT
 from headrace.lake.conflicts.hold import by_line, earlier_paths, samples
 from headrace.lake.ingest.landing import landed_delivery

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.core.errors import DeclarationError, RefusedError
+from headrace.gates.contract_units import scales_of, to_stored
 from headrace.gates.failing_samples import plain
-from headrace.gates.units import scales_of, to_stored
 from headrace.lake.conflicts import CONFLICT
 from headrace.lake.conflicts.check import rows_in_conflict
 from headrace.lake.overrides.audit_trail import Action

@@ -21,7 +21,7 @@ from headrace.features.kernel.visibility import History, Versions, load_versions
 from headrace.features.labels import label_end, label_start, versions_at
 from headrace.features.spec import FeatureView, Label, Lookup, RowTransform, conditions
 from headrace.features.table_shapes import shapes_of
-from headrace.lineage.row_trace.row_trace import LABEL, SPINE, Parts
+from headrace.lineage.row_trace.feature_trace import LABEL, SPINE, Parts
 
 
 @dataclass

@@ -22,8 +22,8 @@ from headrace.datasets.table_shape import shaped
 from headrace.features.oracle_audit import plain_values
 from headrace.features.spines import build_spine
 from headrace.features.table_shapes import shapes_of
+from headrace.lineage.row_trace.feature_trace import Parts
 from headrace.lineage.row_trace.lookups import Look
-from headrace.lineage.row_trace.row_trace import Parts
 from headrace.lineage.row_trace.source_rows import Stored
 from headrace.pipeline.definition import Pipeline
 

@@ -8,9 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from headrace.core.clock import DAY
-from headrace.monitoring.decisions.decide import FUTILE, Decision, State, advance, decide
 from headrace.monitoring.decisions.ledger import Ack, Entry, Step
 from headrace.monitoring.decisions.policy import Policy
+from headrace.monitoring.decisions.retraining_decision import (
+    FUTILE,
+    Decision,
+    State,
+    advance,
+    decide,
+)
 from headrace.monitoring.evidence.model import Evidence, Window, evidence_hash
 from headrace.monitoring.spec import MonitorSpec, WindowResult
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from headrace.monitoring.decisions.decide import ROLLED_BACK, Action
 from headrace.monitoring.decisions.ledger import Ack
+from headrace.monitoring.decisions.retraining_decision import ROLLED_BACK, Action
 from headrace.monitoring.detectors.delivery_evidence import ABSENT
 from headrace.monitoring.evidence.model import DISTRUSTED, Evidence, Window, alarms
 

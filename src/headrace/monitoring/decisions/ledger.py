@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 from headrace.core.errors import StateError
 from headrace.core.files import canonical_json
 from headrace.core.home import Home
-from headrace.monitoring.decisions.decide import Decision
+from headrace.monitoring.decisions.retraining_decision import Decision
 from headrace.monitoring.evidence.model import Evidence, Window, evidence_hash
 
 # 2: the attribution of a decision, steps and attempts of retrainings, acknowledgements.

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.monitoring.decisions.decide import Decision, State
 from headrace.monitoring.decisions.history import AttributedWindow, Closes, Record, redecide
 from headrace.monitoring.decisions.incidents import Decided, incidents
 from headrace.monitoring.decisions.ledger import Ack, Entry
 from headrace.monitoring.decisions.policy import Policy
+from headrace.monitoring.decisions.retraining_decision import Decision, State
 from headrace.monitoring.evidence.attribution import attribute
 from headrace.monitoring.evidence.model import Evidence, Window
 

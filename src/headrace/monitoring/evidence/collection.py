@@ -6,8 +6,8 @@ Each run evaluates all windows from their profiles. Decisions are made in `decis
 from collections.abc import Mapping, Sequence
 
 from headrace.core.clock import DAY, duration
-from headrace.monitoring.decisions.decide import Decision
 from headrace.monitoring.decisions.policy import Policy
+from headrace.monitoring.decisions.retraining_decision import Decision
 from headrace.monitoring.detectors.concept import AnswerJudgement, judge_answers
 from headrace.monitoring.detectors.delivery_evidence import (
     Slot,

@@ -10,8 +10,8 @@ from headrace.core.files import canonical_json
 from headrace.core.home import Home
 from headrace.gates import Judgement
 from headrace.gates.compare import Comparison
+from headrace.gates.contract_units import scales_of
 from headrace.gates.muted_checks import SEMANTIC
-from headrace.gates.units import scales_of
 from headrace.lake.batch_comparison import BatchVerdict, JudgedBatches, judged_batches
 from headrace.lake.ledger.batch_listing import find_batches
 from headrace.lake.ledger.ledger import Batch, JudgementRow, Ledger

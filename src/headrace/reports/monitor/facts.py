@@ -11,7 +11,6 @@ from headrace.core.home import Home
 from headrace.lake.ledger.batch_listing import held_batches
 from headrace.lake.ledger.ledger import Ledger
 from headrace.monitoring.decisions.alternative_policies import alternatives
-from headrace.monitoring.decisions.decide import next_retraining, within_budget_period
 from headrace.monitoring.decisions.history import (
     AttributedWindow,
     Record,
@@ -30,6 +29,7 @@ from headrace.monitoring.decisions.ledger import (
 )
 from headrace.monitoring.decisions.policy import Policy
 from headrace.monitoring.decisions.replay import Replayed, cause_of, first_entries, replay, tally
+from headrace.monitoring.decisions.retraining_decision import next_retraining, within_budget_period
 from headrace.monitoring.evidence.acceptance import in_force
 from headrace.monitoring.evidence.attribution import Attribution, attribute
 from headrace.monitoring.run_details import RunDetails, read_details

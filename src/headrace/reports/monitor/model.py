@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headrace.monitoring.decisions.decide import State
 from headrace.monitoring.decisions.incidents import Incident
 from headrace.monitoring.decisions.ledger import Acceptance, Ack, Entry, Step
 from headrace.monitoring.decisions.policy import Policy
 from headrace.monitoring.decisions.replay import Tally
+from headrace.monitoring.decisions.retraining_decision import State
 from headrace.monitoring.evidence.attribution import Attribution
 from headrace.monitoring.run_details import WindowDetails
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from headrace.core.clock import DAY
 from headrace.core.errors import DeclarationError
-from headrace.monitoring.decisions.decide import shifts
+from headrace.monitoring.decisions.retraining_decision import shifts
 from headrace.monitoring.spec import WindowResult
 from headrace.verification.drift_study.engine import Prepared, quiet, replay
 from headrace.verification.drift_study.fault_catalogue import (

@@ -19,8 +19,8 @@ from headrace.pipeline.build import build_release, build_view, train_model
 from headrace.pipeline.build_context import BuildContext
 from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.staleness import mark_current
+from headrace.retraining.pending_triggers import open_triggers
 from headrace.retraining.service import retrain_by_trigger
-from headrace.retraining.triggers import open_triggers
 
 
 def take_in(pipeline: Pipeline, home: Home, *, full_scan: bool = False) -> list[SlotResult]:

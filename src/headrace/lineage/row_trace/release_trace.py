@@ -20,6 +20,7 @@ from headrace.features.table_shapes import shapes_of
 from headrace.lake.tables.lake import Lake
 from headrace.lineage.reproducibility import as_released, check_pins
 from headrace.lineage.row_trace.batch_evidence import BatchEvidence, evidence_of
+from headrace.lineage.row_trace.feature_trace import LABEL, SPINE, RowTrace, trace_row
 from headrace.lineage.row_trace.release_row import (
     cut_of,
     parts_of,
@@ -27,7 +28,6 @@ from headrace.lineage.row_trace.release_row import (
     released_row,
     spine_row,
 )
-from headrace.lineage.row_trace.row_trace import LABEL, SPINE, RowTrace, trace_row
 from headrace.lineage.row_trace.source_rows import Stored
 from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.feature_catalog import feature_rows
