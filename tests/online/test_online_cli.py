@@ -173,7 +173,7 @@ def test_a_store_on_redis_is_a_matter_of_configuration(run, lines, monkeypatch):
 
 @pytest.mark.parametrize(
     ("address", "says"),
-    [("http://here", "no address of Redis"), ("redis://127.0.0.1:9/0", "does not answer")],
+    [("http://here", "is not a Redis URL"), ("redis://127.0.0.1:9/0", "does not answer")],
 )
 def test_a_server_that_is_not_there(run, monkeypatch, address, says):
     pytest.importorskip("redis", reason="the redis package is not installed")
