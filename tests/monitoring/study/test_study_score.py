@@ -49,13 +49,13 @@ def test_a_replay_is_what_the_monitor_says_of_the_altered_history(prepared, name
 
 
 def made_outcome(fault, cause, **more) -> FaultOutcome:
-    given = {"named": False, "retrained": 0, "waited": 1, **more}
+    given = {"located": False, "retrained": 0, "waited": 1, **more}
     return FaultOutcome(fault, "h", "report", "w", 0, (), cause, **given)
 
 
 def test_detected_is_any_alarm_and_attributed_the_right_one():
     outcomes = [
-        made_outcome(UNIT, "data", named=True),
+        made_outcome(UNIT, "data", located=True),
         made_outcome(UNIT, "concept"),
         made_outcome(UNIT, "none"),
         made_outcome(FLIP, "concept", retrained=1),
