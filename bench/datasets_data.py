@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from headrace.core.clock import DAY, HOUR, parse_iso
 from headrace.datasets import DatasetSpec, InputTable, TimeSplits
-from headrace.datasets.manifest import Column, Manifest
+from headrace.datasets.manifest import Manifest, ManifestColumn
 from headrace.datasets.store.split_files import cut_split, store_splits, total
 from headrace.datasets.store.store import Store
 from headrace.features.spec import Label
@@ -91,7 +91,9 @@ def put(store: Store, version: str, table: pa.Table) -> Manifest:
     content = total(split.content for split in splits.values())
     roles = {"k": "key", "t": "time", "split": "split", "y": "label"}
     kinds = dict(content.schema)
-    columns = tuple(Column(n, kinds[n], roles.get(n, "feature")) for n in table.column_names)
+    columns = tuple(
+        ManifestColumn(n, kinds[n], roles.get(n, "feature")) for n in table.column_names
+    )
     draft = Manifest(
         name="made", version=version, change="FIRST", reasons=(), previous=None,
         content_hash=content.hash, rows=content.rows, columns=columns, label=SPEC.label_form(),

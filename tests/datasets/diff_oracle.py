@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from headrace.core.files import sha256
 from headrace.datasets.hashing.content_hash import content_sum
-from headrace.datasets.manifest import Column, Manifest, Part, SplitEntry
+from headrace.datasets.manifest import Manifest, ManifestColumn, Part, SplitEntry
 from headrace.datasets.reader import Dataset
 from headrace.datasets.store.parts import ends_of
 from headrace.datasets.store.store import Store
@@ -64,7 +64,9 @@ def put(store, version, table, roles, *, cuts=(), row_group=1 << 16, **facts):
         parts = [_part(store, rows.slice(a, b - a), key, row_group) for a, b in pairwise(places)]
         entry = SplitEntry(tuple(parts), rows.num_rows, f"{content_sum(rows).total:064x}")
         splits[split] = replace(entry, statistics=statistics(rows))
-    columns = tuple(Column(name, kind, roles.get(name, "feature")) for name, kind in total.schema)
+    columns = tuple(
+        ManifestColumn(name, kind, roles.get(name, "feature")) for name, kind in total.schema
+    )
     told = {"version": version, "content_hash": total.hash, "rows": table.num_rows, **facts}
     manifest = replace(DRAFT, columns=columns, splits=splits, **told)
     return Dataset(store, manifest, SPLITS, tuple(column.name for column in columns))

@@ -19,18 +19,18 @@ from headrace.core.errors import DeclarationError, StateError
 from headrace.datasets import Evaluation, GroupSplits, release
 from headrace.datasets.coverage import coverage
 from headrace.datasets.evaluation_access import count
-from headrace.datasets.manifest import Column
+from headrace.datasets.manifest import ManifestColumn
 from headrace.datasets.stored_coverage import coverage_of
 from headrace.reports.coverage_page import page, percent, picture
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
 from tests.examples import examples
 
 COLUMNS = (
-    Column("t", "timestamp", "time"),
-    Column("x", "float64", "feature"),
-    Column("s", "string", "feature"),
-    Column("u", "string", "spine"),
-    Column("y", "int64", "label"),
+    ManifestColumn("t", "timestamp", "time"),
+    ManifestColumn("x", "float64", "feature"),
+    ManifestColumn("s", "string", "feature"),
+    ManifestColumn("u", "string", "spine"),
+    ManifestColumn("y", "int64", "label"),
 )
 ROWS = st.lists(
     st.tuples(

@@ -11,7 +11,7 @@ from headrace.cli.app import app
 from headrace.datasets import Leakage, open_release, release
 from headrace.datasets.card.statement import Statement
 from headrace.datasets.diff import diff
-from headrace.datasets.diff.model import Change
+from headrace.datasets.diff.model import MetadataChange
 from headrace.reports.diff.wording import changed
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
 
@@ -108,11 +108,11 @@ def run(store, *args):
 
 
 def test_moments_and_spans_of_a_rule_are_told_as_people_write_them():
-    rolled = Change("split rule", "test_until_us", 1267574400000000, None)
+    rolled = MetadataChange("split rule", "test_until_us", 1267574400000000, None)
     assert changed(rolled) == ("split rule test_until", "2010-03-03 00:00", "")
-    apart = Change("split rule", "embargo_us", 0, 86_400_000_000)
+    apart = MetadataChange("split rule", "embargo_us", 0, 86_400_000_000)
     assert changed(apart) == ("split rule embargo", "0us", "1d")
-    assert changed(Change("release", "mode", "a", "b")) == ("release mode", "a", "b")
+    assert changed(MetadataChange("release", "mode", "a", "b")) == ("release mode", "a", "b")
 
 
 def test_the_command(store, tmp_path):

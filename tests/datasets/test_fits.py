@@ -30,7 +30,7 @@ from headrace.datasets.fits.fits import Fits, apply_steps, encode
 from headrace.datasets.fits.fitting import fit, fit_column
 from headrace.datasets.fits.release_fits import fits_of, refitted
 from headrace.datasets.fits.transforms import transforms_by_column
-from headrace.datasets.manifest import Column
+from headrace.datasets.manifest import ManifestColumn
 from headrace.datasets.store.store import Store
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
 from tests.examples import examples
@@ -160,7 +160,7 @@ def test_a_vocabulary_counts_and_places(train, seen, least, unknown, imputed):
 
 
 def test_indicators_stand_behind_all_columns():
-    columns = (Column("x", "float64", "feature"), Column("n", "int64", "feature"))
+    columns = (ManifestColumn("x", "float64", "feature"), ManifestColumn("n", "int64", "feature"))
     table = pa.table({"x": [1.0, math.nan, None], "n": pa.array([None, 4, 6], pa.int64())})
     declared = transforms_by_column(
         (Impute(("*",), "mean", indicator=True), Scale(("n",), "minmax")), columns
@@ -176,7 +176,7 @@ def test_fits_of_format_1_are_read_and_still_written_where_they_suffice():
     fits = Fits.from_json(old)
     assert fits.to_json() == old
     rows = pa.table({"c": ["b", "z", None, "a"]})
-    found = encode(rows, (Column("c", "string", "feature"),), fits)
+    found = encode(rows, (ManifestColumn("c", "string", "feature"),), fits)
     np.testing.assert_array_equal(found, [[1], [np.nan], [np.nan], [0]])
     assert fit(pa.table({"c": ["b", "a", None]}), ["c"]) == fits
     newer = Fits({"c": ({**fits.steps["c"][0], "unknown": "own"},)})
@@ -230,9 +230,9 @@ def fitted(*transforms):
     return transforms_by_column(
         transforms,
         [
-            Column("weather__wind", "float64", "feature"),
-            Column("calendar__carrier", "string", "feature"),
-            Column("late", "int64", "label"),
+            ManifestColumn("weather__wind", "float64", "feature"),
+            ManifestColumn("calendar__carrier", "string", "feature"),
+            ManifestColumn("late", "int64", "label"),
         ],
     )
 

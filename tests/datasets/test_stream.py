@@ -12,7 +12,7 @@ from headrace.datasets.fits.fits import Fits
 from headrace.datasets.loaders.arrays import Encoder
 from headrace.datasets.loaders.row_filter import parse
 from headrace.datasets.loaders.row_order import Order
-from headrace.datasets.loaders.stream import At, Stream
+from headrace.datasets.loaders.stream import At, RowStream
 from headrace.datasets.manifest import Part
 from tests.datasets.test_release import made
 from tests.examples import examples
@@ -45,7 +45,7 @@ ENCODER = Encoder("r", {"row": "int64"}, ("row",), "", form="columns")
 
 
 def stream(sizes, where=None, **options):
-    return Stream(Parts(sizes, where), ENCODER, **options)
+    return RowStream(Parts(sizes, where), ENCODER, **options)
 
 
 def rows_of(batches):
@@ -237,7 +237,7 @@ def test_what_cannot_be_a_number_is_refused_with_what_can(columns, options, says
 def test_rows_of_a_release_stream_as_they_lie(data):
     some = data.select(columns=["distance", "late"], where=("origin", "=", "EWR"))
     encoder = Encoder("r", some.scan.types, some.columns, "", "columns")
-    found = list(Stream(some.scan, encoder, batch=100, shuffle=False).batches(0))
+    found = list(RowStream(some.scan, encoder, batch=100, shuffle=False).batches(0))
     assert np.concatenate([one["distance"] for _, one in found]).tolist() == (
         some.arrow.column("distance").to_pylist()
     )

@@ -8,7 +8,7 @@ import pytest
 from headrace.core.errors import StateError
 from headrace.core.files import digest
 from headrace.datasets import GroupSplits
-from headrace.datasets.manifest import Column, Manifest, Part, SplitEntry
+from headrace.datasets.manifest import Manifest, ManifestColumn, Part, SplitEntry
 from headrace.datasets.version import next_version
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC
 
@@ -20,7 +20,10 @@ BASE = Manifest(
     previous=None,
     content_hash="0" * 64,
     rows=10,
-    columns=(Column("flight", "string", "key"), Column("weather__wind", "float64", "feature")),
+    columns=(
+        ManifestColumn("flight", "string", "key"),
+        ManifestColumn("weather__wind", "float64", "feature"),
+    ),
     label=SPEC.label_form(),
     split_rule=SPEC.split_form(),
     cutoff_us=SPEC.cutoff_us,
@@ -91,7 +94,7 @@ TABLE = [
         "definition of route: new",
     ),
     (
-        {"columns": (*BASE.columns, Column("weather__rain", "int64", "feature"))},
+        {"columns": (*BASE.columns, ManifestColumn("weather__rain", "int64", "feature"))},
         "MINOR",
         "1.3.0",
         "column weather__rain: new",
@@ -134,7 +137,7 @@ TABLE = [
     ),
     ({"columns": BASE.columns[:1]}, "MAJOR", "2.0.0", "column weather__wind: gone"),
     (
-        {"columns": (BASE.columns[0], Column("weather__wind", "int64", "feature"))},
+        {"columns": (BASE.columns[0], ManifestColumn("weather__wind", "int64", "feature"))},
         "MAJOR",
         "2.0.0",
         "column weather__wind: changed",

@@ -16,7 +16,7 @@ from headrace.core.errors import DeclarationError
 from headrace.datasets.loaders.row_filter import (
     OPS,
     Bound,
-    Where,
+    RowFilter,
     expression,
     may_match,
     parse,
@@ -255,4 +255,4 @@ def test_statistics_of_a_manifest_bound_their_columns():
         2013, 3, 1
     )
     assert stated({}, "int64") is None
-    assert Where() == parse(None, TYPES, "r")
+    assert RowFilter() == parse(None, TYPES, "r")

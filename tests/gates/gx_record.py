@@ -22,7 +22,7 @@ from tests.gates.gx_cases import (
     ROWS,
     at_their_shares,
 )
-from tests.gates.gx_reference import Reference
+from tests.gates.gx_reference import GxBatch
 
 FILE = Path(__file__).with_name("gx_answers.json.gz")
 FIELDS = (
@@ -78,7 +78,7 @@ def asked(name: str) -> list[list[tuple[str, dict[str, Any]]]]:
 def main() -> None:
     batches = {}
     for name in (*EDGES, FULL, HOLES, EMPTY):
-        reference = Reference(BATCHES[name])
+        reference = GxBatch(BATCHES[name])
         answers = {
             digest(case): told(answer)
             for cases in asked(name)

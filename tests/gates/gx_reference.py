@@ -8,10 +8,10 @@ import pyarrow as pa
 from headrace.gates.checks.column_context import Columns
 from headrace.gates.checks.vocabulary import compile_check
 from headrace.gates.engine import run
-from headrace.gates.gx.fallback import Reference
+from headrace.gates.gx.fallback import GxBatch
 from headrace.gates.plan import Plan, PlannedRule, RuleFinding
 
-__all__ = ["Reference", "ours"]
+__all__ = ["GxBatch", "ours"]
 
 
 def ours(table: pa.Table, cases: Sequence[tuple[str, dict[str, Any]]]) -> list[RuleFinding]:

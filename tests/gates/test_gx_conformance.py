@@ -29,7 +29,7 @@ from tests.gates.gx_cases import (
     at_their_shares,
 )
 from tests.gates.gx_record import ON_RECORD, Recorded, digest, installed, told
-from tests.gates.gx_reference import Reference, ours
+from tests.gates.gx_reference import GxBatch, ours
 
 # Its pandas engine has none of these: see test_like_patterns.
 UNKNOWN_TO_PANDAS = {kind for kind in VOCABULARY if "_like_pattern" in kind}
@@ -91,8 +91,8 @@ def pair(request) -> tuple[pa.Table, Answers]:
     return BATCHES[name], source(name)
 
 
-def live(name: str) -> Reference:
-    return Reference(BATCHES[name])
+def live(name: str) -> GxBatch:
+    return GxBatch(BATCHES[name])
 
 
 def on_batches(*quick: str) -> pytest.MarkDecorator:

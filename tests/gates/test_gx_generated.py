@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
-from gx_reference import Reference, ours
+from gx_reference import GxBatch, ours
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import given as for_all
 from hypothesis import strategies as st
@@ -132,7 +132,7 @@ def at_its_share(table: pa.Table, case: tuple[str, dict], *, above: bool) -> tup
 
 
 def check(table: pa.Table, above: bool) -> None:
-    reference = Reference(table)
+    reference = GxBatch(table)
     compare(table, reference, CASES)
     rows = [case for case in CASES if VOCABULARY[case[0]].row_level]
     compare(table, reference, [at_its_share(table, case, above=above) for case in rows])

@@ -124,9 +124,11 @@ def test_vocabulary_and_encoding():
     fits = fit(rows, ["c"])
     assert fits.vocabularies == {"c": ("a", "b")}
     assert Fits.from_json(json.loads(fits.to_bytes())) == fits
-    from headrace.datasets.manifest import Column
+    from headrace.datasets.manifest import ManifestColumn
 
-    columns = [Column(*one, "feature") for one in (("c", "string"), ("x", "int64"), ("f", "bool"))]
+    columns = [
+        ManifestColumn(*one, "feature") for one in (("c", "string"), ("x", "int64"), ("f", "bool"))
+    ]
     seen = encode(put(rows, "c", pa.array(["b", None, "new", "a"])), columns, fits)
     expected = [[1, 1, 1], [np.nan, np.nan, 0], [np.nan, 3, np.nan], [0, 4, 1]]
     np.testing.assert_array_equal(seen, expected)

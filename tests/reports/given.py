@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from headrace.gates import Judgement, Result, Verdict
-from headrace.gates.compare import Bars, Compared, Comparison, Stats
+from headrace.gates.compare import Bars, ColumnComparison, Comparison, Stats
 from headrace.reports.batch.model import (
     FailingRow,
     FailingRows,
@@ -74,11 +74,11 @@ def a_report(say: Callable[[], str], *, state: str = "pending", verdict: str = "
             10,
             9,
             (
-                Compared(say(), "string", text, text, 0.5, 0.1, Bars((0.5, 0.5), (1.0, 0.0),
+                ColumnComparison(say(), "string", text, text, 0.5, 0.1, Bars((0.5, 0.5), (1.0, 0.0),
                          (say(), say()))),
-                Compared(say(), "int64", number, number, 0.5, None,
+                ColumnComparison(say(), "int64", number, number, 0.5, None,
                          Bars((0.5, 0.5), (1.0, 0.0), (), say(), say()), (say(), say())),
-                Compared(say(), say(), None, text, 1.0),
+                ColumnComparison(say(), say(), None, text, 1.0),
             ),
         ),
         units=((say(), say()),),

@@ -22,7 +22,7 @@ from headrace.scaffold.deliveries import deliveries
 from headrace.scaffold.drafts import drafted
 from headrace.scaffold.gate_rehearsal import Trial, rehearse
 from headrace.scaffold.inspection.domains import domain_of, unit_of
-from headrace.scaffold.inspection.file_inspection import Column, look
+from headrace.scaffold.inspection.file_inspection import InspectedColumn, look
 from headrace.scaffold.inspection.personal import EMAIL, StandIns, is_personal, masked
 from headrace.scaffold.suite import _text
 from headrace.sources.files import DropFolder
@@ -242,14 +242,14 @@ def test_persons(header, values, expected):
     ],
 )  # fmt: skip
 def test_units(header, unit):
-    assert unit_of(Column(header, "x", "number", 0)) == unit
-    assert unit_of(Column(header, "x", "string", 0)) is None
+    assert unit_of(InspectedColumn(header, "x", "number", 0)) == unit
+    assert unit_of(InspectedColumn(header, "x", "string", 0)) is None
 
 
 def test_longitude_has_limits_and_a_long_word_has_none():
-    assert domain_of(Column("store_latitude", "x", "number", 0)).high == 90
-    assert domain_of(Column("how_long", "x", "number", 0)) is None
-    assert domain_of(Column("days", "x", "integer", 0)) is None
+    assert domain_of(InspectedColumn("store_latitude", "x", "number", 0)).high == 90
+    assert domain_of(InspectedColumn("how_long", "x", "number", 0)) is None
+    assert domain_of(InspectedColumn("days", "x", "integer", 0)) is None
 
 
 def test_every_day_of_the_file_passes(project, contract, suite):

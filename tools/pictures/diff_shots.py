@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 
 from headrace.core.clock import DAY, parse_iso
 from headrace.datasets import InputTable, open_release, release
-from headrace.datasets.diff import Diff, diff
+from headrace.datasets.diff import ReleaseDiff, diff
 from pipelines.flights.dataset import DATASET
 
 PHONE, WIDE = (390, 844), (1400, 1000)
@@ -48,7 +48,7 @@ def take_diff(home: Path, out: Path, executable: str, flags: list[str]) -> None:
         browser.close()
 
 
-def two_releases(home: Path, store: Path) -> Diff:
+def two_releases(home: Path, store: Path) -> ReleaseDiff:
     """The flights as they were released, and as they were not."""
     whole = open_release("flights_delay@1.0.0", home / "store")
     manifest = whole.manifest

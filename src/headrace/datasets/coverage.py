@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.datasets.hashing.row_hash import row_hashes
-from headrace.datasets.manifest import Column
+from headrace.datasets.manifest import ManifestColumn
 
 FORMAT = 1
 # Quantiles that numbers rarely exceed, and the rows below which a category is rare.
@@ -42,7 +42,7 @@ class _ColumnCoverage:
 def coverage(
     train: pa.Table,
     recent: pa.Table,
-    columns: Sequence[Column],
+    columns: Sequence[ManifestColumn],
     segments: Sequence[str] = (),
     *,
     allowed_texts: Mapping[str, pa.Array] | None = None,
@@ -99,7 +99,7 @@ def coverage(
     }
 
 
-def _is_compared(column: Column, train: pa.Table) -> bool:
+def _is_compared(column: ManifestColumn, train: pa.Table) -> bool:
     """True for a key, spine column or feature that does not identify rows.
 
     A text that is not a feature identifies rows if it has more than `_CATEGORIES` values.

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from headrace.core.errors import StateError
-from headrace.datasets.manifest import Column
+from headrace.datasets.manifest import ManifestColumn
 
 TYPES = {
     "int64": pa.int64(),
@@ -19,7 +19,7 @@ TYPES = {
 }
 
 
-def schema_of(columns: Iterable[Column]) -> pa.Schema:
+def schema_of(columns: Iterable[ManifestColumn]) -> pa.Schema:
     """Arrow schema of the columns. Raises StateError for a dtype unknown to this Headrace."""
     fields = []
     for column in columns:

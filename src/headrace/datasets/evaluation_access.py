@@ -25,7 +25,7 @@ _DOCUMENT = re.compile(r"[1-9]\d*\.json")
 
 
 @dataclass(frozen=True)
-class Look:
+class EvaluationAccess:
     """An access to the evaluation split of the release `ref`; `at` is in microseconds UTC."""
 
     ref: str
@@ -39,7 +39,7 @@ class Look:
 
 def record(
     store: Store, manifest: Manifest, purpose: str | None, principal: str | None = None
-) -> Look:
+) -> EvaluationAccess:
     """Record an access to the evaluation split; warn if there are more than declared.
 
     `principal` is by default the acting user: HEADRACE_PRINCIPAL, or the system's user.
@@ -57,7 +57,7 @@ def record(
         )
     if not purpose or not purpose.strip():
         raise DeclarationError("a look has no purpose", where=manifest.ref, fix="say what for")
-    look = Look(manifest.ref, now_us(), principal or acting(), purpose)
+    look = EvaluationAccess(manifest.ref, now_us(), principal or acting(), purpose)
     form = {"format": FORMAT, "at": look.at, "principal": look.principal, "purpose": purpose}
     folder = _folder(store, manifest)
     try:
@@ -76,7 +76,7 @@ def record(
     return look
 
 
-def looks(store: Store, manifest: Manifest) -> list[Look]:
+def looks(store: Store, manifest: Manifest) -> list[EvaluationAccess]:
     """Accesses to the evaluation split of this release, first to last."""
     folder = _folder(store, manifest)
     return [_look(store, manifest.ref, f"{folder}/{n}.json") for n in _numbers(store, folder)]
@@ -140,7 +140,7 @@ def _scan_numbers(store: Store, folder: str) -> Iterator[int]:
             yield int(name.removesuffix(".json"))
 
 
-def _look(store: Store, ref: str, path: str) -> Look:
+def _look(store: Store, ref: str, path: str) -> EvaluationAccess:
     form = store.document(path)
     if form["format"] > FORMAT:
         raise StateError(
@@ -148,4 +148,4 @@ def _look(store: Store, ref: str, path: str) -> Look:
             where=f"{store.storage.address}/{path}",
             fix="upgrade headrace",
         )
-    return Look(ref, form["at"], form["principal"], form["purpose"])
+    return EvaluationAccess(ref, form["at"], form["principal"], form["purpose"])

@@ -46,7 +46,7 @@ class InputTable:
 
 
 @dataclass(frozen=True)
-class Column:
+class ManifestColumn:
     """A column of a release; `role` is key, time, spine, feature, label or split."""
 
     name: str
@@ -125,7 +125,7 @@ class Manifest:
     previous: str | None
     content_hash: str
     rows: int
-    columns: tuple[Column, ...]
+    columns: tuple[ManifestColumn, ...]
     label: Mapping[str, Any]
     split_rule: Mapping[str, Any]
     cutoff_us: int
@@ -218,7 +218,7 @@ def _parsed(form: Mapping[str, Any]) -> dict[str, Any]:
         **form,
         "reasons": tuple(form["reasons"]),
         "licences": tuple(form["licences"]),
-        "columns": tuple(Column(**column) for column in form["columns"]),
+        "columns": tuple(ManifestColumn(**column) for column in form["columns"]),
         # JSON objects have no order, but splits do, and so do the rows of a release.
         "splits": {
             name: SplitEntry.from_json(form["splits"][name])

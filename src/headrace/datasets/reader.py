@@ -13,7 +13,7 @@ import pyarrow as pa
 from headrace.core.errors import DeclarationError
 from headrace.core.hooks import provided
 from headrace.datasets.governance.expiry import refuse_expired
-from headrace.datasets.loaders.row_filter import EVERY_ROW, Where, parse
+from headrace.datasets.loaders.row_filter import EVERY_ROW, RowFilter, parse
 from headrace.datasets.loaders.scan import Scan
 from headrace.datasets.manifest import Manifest
 from headrace.datasets.store.store import Store
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from headrace.datasets.card import Card
-    from headrace.datasets.diff import Diff
+    from headrace.datasets.diff import ReleaseDiff
     from headrace.datasets.loaders.torch import TorchRows
     from headrace.datasets.store.verify import Verification
 
@@ -52,7 +52,7 @@ class Dataset:
     splits: tuple[str, ...]
     columns: tuple[str, ...]
     taints: tuple[Recall, ...] = ()
-    where: Where = EVERY_ROW
+    where: RowFilter = EVERY_ROW
 
     @property
     def ref(self) -> str:
@@ -245,7 +245,7 @@ class Dataset:
 
         return card(self.store, self.manifest)
 
-    def diff(self, other: "Dataset | str") -> "Diff":
+    def diff(self, other: "Dataset | str") -> "ReleaseDiff":
         """Compare this release with `other`, a release or its reference."""
         from headrace.datasets.diff import diff
 

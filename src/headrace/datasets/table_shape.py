@@ -12,14 +12,16 @@ import pyarrow.compute as pc
 from headrace.core.errors import DeclarationError
 from headrace.datasets.dtypes import TYPES
 from headrace.datasets.hashing.content_hash import canonical_type
-from headrace.datasets.manifest import Column
+from headrace.datasets.manifest import ManifestColumn
 from headrace.datasets.spec import DatasetSpec
 
 _ORDER = ("key", "time", "spine", "feature", "label", "split")
 _NUMERIC = ("int64", "float64", "bool")
 
 
-def columns_of(spec: DatasetSpec, schema: pa.Schema, views: Collection[str]) -> tuple[Column, ...]:
+def columns_of(
+    spec: DatasetSpec, schema: pa.Schema, views: Collection[str]
+) -> tuple[ManifestColumn, ...]:
     """Columns of a release in their fixed order: key, t, spine, features, label, split.
 
     Within spine, features and labels the columns are ordered by name, not as in the frame.
@@ -33,17 +35,20 @@ def columns_of(spec: DatasetSpec, schema: pa.Schema, views: Collection[str]) -> 
         )
     features = _feature_names(schema.names, views)
     columns = [
-        Column(
+        ManifestColumn(
             field.name, canonical_type(field.type, field.name), _role(spec, field.name, features)
         )
         for field in schema
         if field.name not in {"label_reason", "split", "t"}
     ]
-    columns += [Column("t", "timestamp", "time"), Column("split", "string", "split")]
+    columns += [
+        ManifestColumn("t", "timestamp", "time"),
+        ManifestColumn("split", "string", "split"),
+    ]
     return tuple(sorted(columns, key=lambda column: _position(spec, column)))
 
 
-def _position(spec: DatasetSpec, column: Column) -> tuple[int, int, str]:
+def _position(spec: DatasetSpec, column: ManifestColumn) -> tuple[int, int, str]:
     place = spec.key.index(column.name) if column.role == "key" else 0
     return _ORDER.index(column.role), place, column.name
 
@@ -68,7 +73,7 @@ def _feature_names(names: Sequence[str], views: Collection[str]) -> set[str]:
 
 def shaped(
     table: pa.Table,
-    columns: tuple[Column, ...],
+    columns: tuple[ManifestColumn, ...],
     order: list[str],
     places: npt.NDArray[np.int64] | None = None,
 ) -> pa.Table:

@@ -37,7 +37,7 @@ _METADATA = (
 
 
 @dataclass(frozen=True)
-class Step:
+class NextVersion:
     """The next version: `change` is FIRST, MAJOR, MINOR, PATCH, or NONE when nothing changed."""
 
     version: str
@@ -47,7 +47,7 @@ class Step:
 
 def next_version(
     previous: Manifest | None, candidate: Manifest, *, new_reasons: tuple[str, ...] = ()
-) -> Step:
+) -> NextVersion:
     """Return the version that follows `previous`, and the reasons.
 
     MAJOR: the meaning changed, or a column, definition or table was removed. MINOR: rows, split
@@ -58,14 +58,14 @@ def next_version(
     cutoff or code revision differ. With `new_reasons`, such as a recalled input, it gets a PATCH.
     """
     if previous is None:
-        return Step(FIRST, "FIRST", ("first release",))
+        return NextVersion(FIRST, "FIRST", ("first release",))
     for change, rules in (("MAJOR", _MAJOR), ("MINOR", _MINOR), ("PATCH", _PATCH)):
         reasons = tuple(reason for rule in rules for reason in rule(previous, candidate))
         if reasons:
-            return Step(bumped(previous.version, change), change, reasons)
+            return NextVersion(bumped(previous.version, change), change, reasons)
     if new_reasons:
-        return Step(bumped(previous.version, "PATCH"), "PATCH", new_reasons)
-    return Step(previous.version, "NONE", (UNCHANGED,))
+        return NextVersion(bumped(previous.version, "PATCH"), "PATCH", new_reasons)
+    return NextVersion(previous.version, "NONE", (UNCHANGED,))
 
 
 def parse_version(text: str) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from headrace.contracts import Contract, Invariant
 from headrace.gates.checks.check import Check, Outcome, count_where
 from headrace.gates.checks.column_context import Columns
-from headrace.gates.checks.per_category import Part, sliced
+from headrace.gates.checks.per_category import CategoryCheck, sliced
 from headrace.gates.checks.vocabulary import VOCABULARY, scope_of
 from headrace.gates.contract_units import scales_of
 from headrace.gates.plan import Plan, PlannedRule
@@ -42,11 +42,11 @@ def _by_level(
     expectations: Sequence[Expectation], rules: Sequence[PlannedRule], columns: Columns
 ) -> list[PlannedRule]:
     """Group the rules that are asked by category by the column of the categories."""
-    parts: dict[str, dict[int, Part]] = {}
+    parts: dict[str, dict[int, CategoryCheck]] = {}
     for place, (expectation, rule) in enumerate(zip(expectations, rules, strict=True)):
         slices = expectation.slices
         if slices is not None and rule.check is not None:
-            part = Part(
+            part = CategoryCheck(
                 rule.check, scope_of(expectation.kwargs, columns), slices, columns.scale(slices.by)
             )
             parts.setdefault(slices.by, {})[place] = part

@@ -12,7 +12,7 @@ from headrace.core.home import Home
 from headrace.core.progress import report
 from headrace.gates.contract_units import CONTRACT
 from headrace.gates.drafting import (
-    Draft,
+    CheckDraft,
     DraftOptions,
     Measure,
     Statistics,
@@ -41,12 +41,12 @@ class Suggestion:
     table: Table
     snapshot_id: int
     slots: tuple[str, ...]
-    checks: tuple[Draft, ...]
-    existing: tuple[Draft, ...]
-    dropped: tuple[Draft, ...]
+    checks: tuple[CheckDraft, ...]
+    existing: tuple[CheckDraft, ...]
+    dropped: tuple[CheckDraft, ...]
 
     def document(self) -> dict[str, Any]:
-        def check_document(draft: Draft) -> dict[str, Any]:
+        def check_document(draft: CheckDraft) -> dict[str, Any]:
             return {**draft.document(), "record": draft.record.document(self.slots)}
 
         return {
@@ -89,7 +89,7 @@ class Suggestion:
         return lines
 
 
-def _why(draft: Draft, slots: tuple[str, ...]) -> str:
+def _why(draft: CheckDraft, slots: tuple[str, ...]) -> str:
     record, name = draft.record, draft.meta["id"]
     if not record.failed:
         return f"{name}: it moves all the time, no margin holds"

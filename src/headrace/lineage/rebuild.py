@@ -20,7 +20,7 @@ from headrace.datasets.erasure.requests import record, requests
 from headrace.datasets.governance.privacy import require_keys
 from headrace.datasets.manifest import InputTable, Manifest
 from headrace.datasets.splits.rolling import Withheld
-from headrace.datasets.store.audit import Stored, read_stored
+from headrace.datasets.store.audit import AuditedRows, read_stored
 from headrace.datasets.store.store import Store
 from headrace.datasets.table_diff import Differences, locate
 from headrace.datasets.taint import note, taints
@@ -59,7 +59,7 @@ class Rebuilt:
     same_bytes: bool
     snapshots: Mapping[str, int]
     fits: tuple[str, ...] = ()
-    stored: Stored | None = None
+    stored: AuditedRows | None = None
     differences: Differences | None = None
     altered_cells: tuple[AlteredCell, ...] = ()
     tainted: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ from headrace.core.files import (
 )
 from headrace.core.home import Home
 from headrace.datasets.fits.fits import Fits
-from headrace.datasets.manifest import Column
+from headrace.datasets.manifest import ManifestColumn
 
 # 2: fits other than plain vocabularies, which a reader of format 1 would not apply.
 FORMAT = 2
@@ -42,8 +42,8 @@ class ModelRecord:
     dataset: str
     content_hash: str
     target: str
-    features: tuple[Column, ...]
-    baseline: tuple[Column, ...]
+    features: tuple[ManifestColumn, ...]
+    baseline: tuple[ManifestColumn, ...]
     segments: tuple[str, ...]
     definitions: Mapping[str, str] = field(hash=False)
     params: Mapping[str, Any] = field(hash=False)
@@ -140,7 +140,8 @@ def _parsed(folder: Path, identity: str) -> ModelRecord:
         )
     attributes = {name: value for name, value in form.items() if name not in {"format", "fits"}}
     columns = {
-        name: tuple(Column(**column) for column in form[name]) for name in ("features", "baseline")
+        name: tuple(ManifestColumn(**column) for column in form[name])
+        for name in ("features", "baseline")
     }
     return ModelRecord(
         **{**attributes, **columns, "segments": tuple(form["segments"])},

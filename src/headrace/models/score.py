@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from headrace.core.errors import DeclarationError
 from headrace.datasets.fits.fits import Fits, encode
-from headrace.datasets.manifest import Column
+from headrace.datasets.manifest import ManifestColumn
 from headrace.features.canonical import SPINE
 from headrace.models.record import BASELINE, ModelRecord
 
@@ -57,7 +57,7 @@ def used_views(record: ModelRecord) -> set[str]:
     return {name.split("__", maxsplit=1)[0] for name in names} | ({SPINE} & set(record.definitions))
 
 
-def score(trees: str, columns: Sequence[Column], fits: Fits, table: pa.Table) -> Floats:
+def score(trees: str, columns: Sequence[ManifestColumn], fits: Fits, table: pa.Table) -> Floats:
     """Run LightGBM's text format on the encoded columns."""
     import lightgbm
 

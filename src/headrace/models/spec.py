@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from headrace.core.errors import DeclarationError
-from headrace.datasets.manifest import Column, Manifest
+from headrace.datasets.manifest import Manifest, ManifestColumn
 from headrace.datasets.vocabulary import NAME
 
 # Parameters that make the trees the same in every process and on every machine: a fixed thread
@@ -62,20 +62,20 @@ class ModelSpec:
     def all_params(self) -> dict[str, Any]:
         return {**self.params, **FIXED, "seed": self.seed}
 
-    def feature_columns(self, manifest: Manifest) -> tuple[Column, ...]:
+    def feature_columns(self, manifest: Manifest) -> tuple[ManifestColumn, ...]:
         if self.features is not None:
             return self._select((*self.features, *self.context), manifest, "features")
         features = [column for column in manifest.columns if column.role == "feature"]
         context = self._select(self.context, manifest, "context")
         return _usable(self.name, [*context, *(c for c in features if c not in context)])
 
-    def baseline_columns(self, manifest: Manifest) -> tuple[Column, ...]:
+    def baseline_columns(self, manifest: Manifest) -> tuple[ManifestColumn, ...]:
         return self._select(self.baseline, manifest, "baseline")
 
-    def segment_columns(self, manifest: Manifest) -> tuple[Column, ...]:
+    def segment_columns(self, manifest: Manifest) -> tuple[ManifestColumn, ...]:
         return self._select(self.segments, manifest, "segments")
 
-    def categorical_columns(self, columns: Iterable[Column]) -> tuple[str, ...]:
+    def categorical_columns(self, columns: Iterable[ManifestColumn]) -> tuple[str, ...]:
         """Return the text columns and those in `categorical`, in order of the columns."""
         return tuple(
             c.name
@@ -85,7 +85,7 @@ class ModelSpec:
 
     def _select(
         self, patterns: tuple[str, ...], manifest: Manifest, what: str
-    ) -> tuple[Column, ...]:
+    ) -> tuple[ManifestColumn, ...]:
         """Return the columns that match, in the release's order; each pattern must match one."""
         eligible = [c for c in manifest.columns if c.role in {"key", "spine", "feature"}]
         for pattern in patterns:
@@ -100,7 +100,7 @@ class ModelSpec:
         )
 
 
-def _usable(name: str, columns: list[Column]) -> tuple[Column, ...]:
+def _usable(name: str, columns: list[ManifestColumn]) -> tuple[ManifestColumn, ...]:
     for column in columns:
         if column.type not in _TYPES:
             raise DeclarationError(

@@ -15,7 +15,7 @@ from headrace.core.home import Home
 from headrace.datasets.fits.fits import Fits, encode
 from headrace.datasets.fits.fitting import fit
 from headrace.datasets.fits.release_fits import fits_of
-from headrace.datasets.manifest import Column
+from headrace.datasets.manifest import ManifestColumn
 from headrace.datasets.reader import Dataset
 from headrace.models.evaluate import Forecasts, assess, moments, truth
 from headrace.models.metrics import log_loss
@@ -53,7 +53,7 @@ class _Material:
 class _Grown:
     """Trained learner: its text, and the gain of each column."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[ManifestColumn, ...]
     text: str
     rounds: int
     gain: dict[str, float]
@@ -193,7 +193,7 @@ def _store(dataset: Dataset, spec: ModelSpec, home: Home, recipe: Recipe | None)
 
 
 def _material(
-    dataset: Dataset, spec: ModelSpec, columns: tuple[Column, ...], recipe: Recipe | None
+    dataset: Dataset, spec: ModelSpec, columns: tuple[ManifestColumn, ...], recipe: Recipe | None
 ) -> _Material:
     rows, valid = (dataset.split(name).arrow for name in ("train", "valid"))
     if not rows.num_rows or not valid.num_rows:
@@ -211,7 +211,7 @@ def _material(
     return _Material(spec, fits, target, recipe.rows(available), valid, recipe.rounds)
 
 
-def _grow(material: _Material, columns: tuple[Column, ...]) -> _Grown:
+def _grow(material: _Material, columns: tuple[ManifestColumn, ...]) -> _Grown:
     import lightgbm
 
     spec = material.spec
@@ -240,7 +240,7 @@ def _grow(material: _Material, columns: tuple[Column, ...]) -> _Grown:
 
 def _lightgbm_data(
     material: _Material,
-    columns: tuple[Column, ...],
+    columns: tuple[ManifestColumn, ...],
     table: pa.Table,
     reference: Any = None,  # noqa: ANN401 - LightGBM has no types
 ) -> Any:  # noqa: ANN401

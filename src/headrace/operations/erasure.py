@@ -18,7 +18,7 @@ from headrace.core.files import append_line
 from headrace.core.home import Home
 from headrace.core.permissions import Policy, load_policy
 from headrace.datasets.erasure.erase import carry_out, disproof, finish, proofs, search
-from headrace.datasets.erasure.requests import Request, record, request_of, requests
+from headrace.datasets.erasure.requests import ErasureRequest, record, request_of, requests
 from headrace.datasets.erasure.residue_scan import ResidueMatch, where_named, where_stored
 from headrace.datasets.erasure.tombstone import tombstones
 from headrace.datasets.governance.privacy_key import PrivacyKey
@@ -150,7 +150,7 @@ def listed(home: Home) -> list[dict[str, Any]]:
     return rows
 
 
-def _checked(store: Store, request: Request) -> list[dict[str, Any]]:
+def _checked(store: Store, request: ErasureRequest) -> list[dict[str, Any]]:
     return [
         {
             "old": proof["old"]["ref"],
@@ -209,7 +209,7 @@ def _by_area(matches: list[ResidueMatch]) -> list[dict[str, Any]]:
     ]
 
 
-def _keep(home: Home, request: Request, document: Mapping[str, Any]) -> None:
+def _keep(home: Home, request: ErasureRequest, document: Mapping[str, Any]) -> None:
     """Append a line to the home's ledger for the first run and each run that changed something."""
     path = home.root / LEDGER
     lines = path.read_text().splitlines() if path.exists() else []

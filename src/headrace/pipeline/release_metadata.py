@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from headrace.datasets.manifest import Column, Manifest, SplitEntry
+from headrace.datasets.manifest import Manifest, ManifestColumn, SplitEntry
 
 
 def release_report(manifest: Manifest) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _how_to_open(manifest: Manifest) -> str:
     return "\n".join(f"- `{command}`" for command in commands)
 
 
-def _column(manifest: Manifest, column: Column) -> tuple[str, str, str]:
+def _column(manifest: Manifest, column: ManifestColumn) -> tuple[str, str, str]:
     """Name, dtype, and its role, with the share of nulls in the rows to train on."""
     train: Mapping[str, Any] = manifest.splits["train"].statistics.get(column.name, {})
     rows, nulls = train.get("rows", 0), train.get("nulls", 0)

@@ -10,8 +10,8 @@ from headrace.core.sql import ident
 from headrace.scaffold.inspection.column_words import NULL_TEXTS
 from headrace.scaffold.inspection.declarations import NO_DELAYS, Delays, Derived
 from headrace.scaffold.inspection.domains import is_calendar, is_code, is_place, unit_of
-from headrace.scaffold.inspection.file_inspection import MAX_EVENTS, Column, Look
-from headrace.scaffold.inspection.relations import Relation
+from headrace.scaffold.inspection.file_inspection import MAX_EVENTS, InspectedColumn, Look
+from headrace.scaffold.inspection.relations import DeclaredRelation
 from headrace.scaffold.inspection.timestamp_parsing import TimeForm
 from headrace.scaffold.templates import fill
 
@@ -25,7 +25,7 @@ def draft_contract(
     pipeline: str,
     consumers: Iterable[str],
     delays: Delays = NO_DELAYS,
-    relations: Sequence[Relation] = (),
+    relations: Sequence[DeclaredRelation] = (),
 ) -> str:
     """Return ODCS YAML for the table of `look`.
 
@@ -160,7 +160,7 @@ def _zone_lines(zone: str) -> str:
     )
 
 
-def _relation_lines(relations: Sequence[Relation]) -> str:
+def _relation_lines(relations: Sequence[DeclaredRelation]) -> str:
     if not relations:
         return ""
     lines = [
@@ -222,13 +222,13 @@ def plus(lag: str) -> str:
     return f" {'-' if us < 0 else '+'} INTERVAL {abs(us) // duration(step)} {unit}"
 
 
-def null_tokens(columns: Iterable[Column]) -> list[str]:
+def null_tokens(columns: Iterable[InspectedColumn]) -> list[str]:
     """Return the null tokens; if numbers have `NA`, as R exports it, it is null in texts too."""
     tokens = {token for column in columns for token in column.null_tokens}
     return ["", *(["NA"] if "NA" in tokens else [])]
 
 
-def _delivered(look: Look, column: Column, number: int) -> list[str]:
+def _delivered(look: Look, column: InspectedColumn, number: int) -> list[str]:
     is_key = column in look.key
     return column_lines(
         column,
@@ -243,7 +243,7 @@ def _delivered(look: Look, column: Column, number: int) -> list[str]:
 
 
 def column_lines(
-    column: Column,
+    column: InspectedColumn,
     number: int,
     *,
     description: str,
@@ -283,7 +283,7 @@ def column_lines(
     ]
 
 
-def _description(look: Look, column: Column) -> str:
+def _description(look: Look, column: InspectedColumn) -> str:
     if column.header in {look.ask.known_at, look.ask.deleted}:
         return "Given by the source: " + (
             "from when the row could be read."

@@ -12,7 +12,7 @@ _WIDTH = 88
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredSource:
     """Declaration of a source.
 
     Attributes:
@@ -43,7 +43,7 @@ class Declared:
 
 def declared(
     inspected: InspectedSample, name: str, key: tuple[str, ...] = (), *, deletions: bool = False
-) -> Declared:
+) -> DeclaredSource:
     """Return the source of a table `name` with this key, or with the likeliest one.
 
     Raises:
@@ -57,7 +57,7 @@ def declared(
         return _api(inspected, name)
     if sample.kind == "topic":
         place = str(sample.details["place"])
-        return Declared(
+        return DeclaredSource(
             "NoFiles",
             (_text(name),),
             ("from headrace.sources.base import NoFiles",),
@@ -79,17 +79,17 @@ def declaration(
 
 def _table(
     inspected: InspectedSample, name: str, key: tuple[str, ...], *, deletions: bool
-) -> Declared:
+) -> DeclaredSource:
     url, schema, table = split_address(inspected.sample.address)
     arguments = [_text(name), _text(url), _text(table), _tuple(key), PRODUCER]
     arguments += [f"schema={_text(schema)}"] if schema else []
     if not reads_on(inspected, deletions=deletions):
         snapshot = ("from headrace.sources.sql import TableSnapshot",)
-        return Declared("TableSnapshot", tuple(arguments), snapshot, partitioned=False)
+        return DeclaredSource("TableSnapshot", tuple(arguments), snapshot, partitioned=False)
     arguments += [f"cursor={_text(inspected.cursors[0])}"] if inspected.cursors else []
     arguments += ["deletions=True"] if deletions else []
     changes = ("from headrace.sources.sql_changes import TableChanges",)
-    return Declared("TableChanges", tuple(arguments), changes, partitioned=False)
+    return DeclaredSource("TableChanges", tuple(arguments), changes, partitioned=False)
 
 
 def reads_on(inspected: InspectedSample, *, deletions: bool) -> bool:
@@ -100,7 +100,7 @@ def reads_on(inspected: InspectedSample, *, deletions: bool) -> bool:
     return bool(inspected.cursors) or deletions or not inspected.times
 
 
-def _api(inspected: InspectedSample, name: str) -> Declared:
+def _api(inspected: InspectedSample, name: str) -> DeclaredSource:
     if inspected.sample.format != "pages":
         raise DeclarationError(
             f"no source reads {inspected.sample.format} by HTTP",
@@ -113,26 +113,26 @@ def _api(inspected: InspectedSample, name: str) -> Declared:
     host, _, path = rest.partition("/")
     arguments = (_text(name), _text(f"{scheme}://{host}"), _text(f"/{path}"))
     slot = '{"date": "{slot}"}'
-    return Declared(
+    return DeclaredSource(
         "CursorApi", (*arguments, slot, PRODUCER), ("from headrace.sources.http import CursorApi",)
     )
 
 
-def _files(inspected: InspectedSample, name: str) -> Declared:
+def _files(inspected: InspectedSample, name: str) -> DeclaredSource:
     sample = inspected.sample
     place, pattern = str(sample.details["folder"]), str(sample.details.get("pattern") or "")
     if sample.format == "parquet":
         glob = pattern or "**/*.parquet"
         arguments = (_text(name), _text(place), _text(glob), PRODUCER)
         objects = ("from headrace.sources.objects import ParquetObjects",)
-        return Declared("ParquetObjects", arguments, objects, partitioned="{slot}" in glob)
+        return DeclaredSource("ParquetObjects", arguments, objects, partitioned="{slot}" in glob)
     where = _text(place) if place.startswith("s3://") else f"Path({_text(place)})"
     suffix = "zip" if "member" in sample.details else {"csv": "csv"}.get(sample.format, "ndjson")
     pattern = pattern if "/" not in pattern else ""
     pattern = pattern or f"{name}_{{slot}}*.{suffix}"
     imports = ("from pathlib import Path", "from headrace.sources.files import DropFolder")
     arguments = (_text(name), where, _text(pattern), PRODUCER)
-    return Declared("DropFolder", arguments, imports)
+    return DeclaredSource("DropFolder", arguments, imports)
 
 
 def _text(text: str | None) -> str:

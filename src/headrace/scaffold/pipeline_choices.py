@@ -18,7 +18,7 @@ from headrace.scaffold.contract import known_by
 from headrace.scaffold.inspection.declarations import Derived
 from headrace.scaffold.inspection.domains import ends_as_id, is_amount, is_calendar
 from headrace.scaffold.inspection.facts import Facts
-from headrace.scaffold.inspection.file_inspection import Column
+from headrace.scaffold.inspection.file_inspection import InspectedColumn
 
 _LADDER = ("1h", "6h", "1d", "7d", "28d", "91d", "372d")
 _MOST_MEASURES, _MOST_TEXTS = 4, 2
@@ -110,7 +110,7 @@ def _entity(facts: Facts) -> tuple[tuple[str, ...], bool]:
     return (best.name,), True
 
 
-def _comes_back(facts: Facts, column: Column) -> bool:
+def _comes_back(facts: Facts, column: InspectedColumn) -> bool:
     named_so = column in facts.look.key or ends_as_id(column)
     if (
         column in facts.look.times
@@ -131,12 +131,12 @@ def _table_entity(facts: Facts) -> Derived:
     return Derived(facts.look.free(ALL), "string", words, "'all'")
 
 
-def _numbers(facts: Facts) -> list[Column]:
+def _numbers(facts: Facts) -> list[InspectedColumn]:
     roles = (*facts.look.times, *facts.look.key, *facts.look.entity)
     return [c for c in facts.look.columns if c.is_number and c not in roles]
 
 
-def _measures(facts: Facts) -> list[Column]:
+def _measures(facts: Facts) -> list[InspectedColumn]:
     """Return numbers that measure something, have exact sums and vary; amounts by name first.
 
     Parts of a calendar, codes and places identify something, and a number that counts rows or days
@@ -156,14 +156,14 @@ def _measures(facts: Facts) -> list[Column]:
     return sorted(fitting, key=lambda c: (_is_flag(facts, c), not is_amount(c)))
 
 
-def _follows_time(facts: Facts, column: Column) -> bool:
+def _follows_time(facts: Facts, column: InspectedColumn) -> bool:
     """Return True if rows of one time share one value, as with a clock, a season or a holiday."""
     times = len(np.unique(facts.event_us))
     together = facts.distinct(["event_time", column.name])
     return times * 2 < _rows(facts) and together <= times * 1.01
 
 
-def _numbered(facts: Facts, column: Column) -> bool:
+def _numbered(facts: Facts, column: InspectedColumn) -> bool:
     """Return True if the column numbers the rows."""
     bounds = facts.range(column.name)
     rows = _rows(facts)
@@ -210,7 +210,7 @@ def _counts(facts: Facts, name: str) -> list[dict[str, object]]:
     return counted
 
 
-def _above_median(facts: Facts, column: Column) -> tuple[str, tuple[Derived, ...]]:
+def _above_median(facts: Facts, column: InspectedColumn) -> tuple[str, tuple[Derived, ...]]:
     limit = facts.median(column.name)
     unit = f" (the limit is in units of 10^-{column.scale})" if column.scale else ""
     words = f"1 if {column.name} is above the median of the first file, else 0{unit}."
@@ -219,7 +219,7 @@ def _above_median(facts: Facts, column: Column) -> tuple[str, tuple[Derived, ...
     return label, (Derived(label, "integer", words, sql, 1),)
 
 
-def _guessed_target(facts: Facts) -> Column:
+def _guessed_target(facts: Facts) -> InspectedColumn:
     measures = _measures(facts)
     flags = [c for c in measures if _is_flag(facts, c)]
     numbers = [c for c in _numbers(facts) if _varies(facts, c.name)]
@@ -243,7 +243,7 @@ def _guessed_target(facts: Facts) -> Column:
     )
 
 
-def _is_flag(facts: Facts, column: Column) -> bool:
+def _is_flag(facts: Facts, column: InspectedColumn) -> bool:
     bounds = facts.range(column.name)
     return column.type == "integer" and bounds is not None and (bounds.low, bounds.high) == (0, 1)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from headrace.core.files import write_atomically
 from headrace.scaffold import code
-from headrace.scaffold.declarations import Declared, declared
+from headrace.scaffold.declarations import DeclaredSource, declared
 from headrace.scaffold.drafts import drafted
 from headrace.scaffold.files import add_table, write_new
 from headrace.scaffold.inspection.column_candidates import inspect_sample
@@ -73,7 +73,9 @@ def new_source_at(
     return ScaffoldResult(root, tuple(files), {**decisions, "source": source.call}, tuple(notes))
 
 
-def _declare(root: Path, folder: Path, name: str, source: Declared, sample: Sample) -> list[str]:
+def _declare(
+    root: Path, folder: Path, name: str, source: DeclaredSource, sample: Sample
+) -> list[str]:
     """Add the source to the pipeline; return notes on what the user has to do instead."""
     partitioning = "" if source.partitioned else ", partitioned=False"
     entry = f'table("{name}", folder, source=sources.{name}(){partitioning}),'
@@ -93,7 +95,7 @@ def _declare(root: Path, folder: Path, name: str, source: Declared, sample: Samp
     return notes
 
 
-def _function(name: str, source: Declared, sample: Sample) -> str:
+def _function(name: str, source: DeclaredSource, sample: Sample) -> str:
     imports = "".join(f"    {line}\n" for line in source.imports)
     return (
         f'def {name}() -> Source:\n    """Drafted from {sample.address.replace(chr(92), "/")}."""\n'

@@ -10,7 +10,7 @@ import yaml
 
 from headrace.contracts.authoring.yaml_values import flow
 from headrace.gates.drafting import (
-    Draft,
+    CheckDraft,
     DraftOptions,
     Measure,
     Statistics,
@@ -47,7 +47,7 @@ def _days(facts: Facts) -> list[tuple[str, bytes]]:
     return [(name, data) for name, data in deliveries(facts).items() if name.startswith(prefix)]
 
 
-def _text(facts: Facts, pipeline: str, drafts: Sequence[Draft], trial: Trial) -> str:
+def _text(facts: Facts, pipeline: str, drafts: Sequence[CheckDraft], trial: Trial) -> str:
     actions = trial.actions()
     meta: dict[str, object] = {
         "table": facts.look.ask.table_name,

@@ -9,8 +9,8 @@ from rich.text import Text
 from headrace.cli.output import BLOCKED, emit_json, explained, grid, out
 
 if TYPE_CHECKING:
-    from headrace.datasets.diff import Diff
-    from headrace.datasets.diff.model import Change, Row
+    from headrace.datasets.diff import ReleaseDiff
+    from headrace.datasets.diff.model import MetadataChange, Row
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document (docs/reference/dataset-diff.md).")
@@ -69,7 +69,7 @@ def diff(
         raise typer.Exit(BLOCKED)
 
 
-def _print_diff(difference: "Diff") -> None:
+def _print_diff(difference: "ReleaseDiff") -> None:
     from headrace.reports.diff.wording import headline
 
     summary = Text.assemble(
@@ -97,7 +97,7 @@ def _print_diff(difference: "Diff") -> None:
     _tell_rows(difference)
 
 
-def _tell_splits(difference: "Diff") -> None:
+def _tell_splits(difference: "ReleaseDiff") -> None:
     rows = difference.rows
     names = sorted({*rows.added_by_split, *rows.removed_by_split}, key=str)
     if names:
@@ -110,7 +110,7 @@ def _tell_splits(difference: "Diff") -> None:
         grid("rows in another split", ["from", "to", "rows#"], [list(move) for move in rows.moves])
 
 
-def _tell_columns(difference: "Diff") -> None:
+def _tell_columns(difference: "ReleaseDiff") -> None:
     differing = [
         c for c in difference.columns if c.changed or (c.distribution and c.distribution.distance)
     ]
@@ -137,7 +137,7 @@ def _tell_columns(difference: "Diff") -> None:
         out.print(f"{rest} {what}: --json or --html lists them")
 
 
-def _tell_changes(title: str, changes: "tuple[Change, ...]") -> None:
+def _tell_changes(title: str, changes: "tuple[MetadataChange, ...]") -> None:
     from headrace.reports.diff.wording import changed
 
     lines = [list(changed(change)) for change in changes]
@@ -145,7 +145,7 @@ def _tell_changes(title: str, changes: "tuple[Change, ...]") -> None:
         grid(title, ["what", "before", "after"], lines)
 
 
-def _tell_rows(difference: "Diff") -> None:
+def _tell_rows(difference: "ReleaseDiff") -> None:
     from headrace.reports.diff.wording import value
 
     rows = difference.rows

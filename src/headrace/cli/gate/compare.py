@@ -11,7 +11,7 @@ from headrace.cli.output import emit_json, explained, grid, out
 
 if TYPE_CHECKING:
     from headrace.core.home import Home
-    from headrace.gates.compare import Compared, Stats
+    from headrace.gates.compare import ColumnComparison, Stats
     from headrace.lake.batch_comparison import BatchVerdict
     from headrace.lake.table import Table
 
@@ -68,7 +68,7 @@ def compare(
         out.print(Text(f"{column.name} is far outside {low} to {high}, the range of good batches"))
 
 
-def _rows(column: "Compared") -> list[list[object]]:
+def _rows(column: "ColumnComparison") -> list[list[object]]:
     """Two lines a column: this batch's, and the other's."""
     usual = "" if column.usual is None else _percent(column.usual)
     return [

@@ -19,7 +19,7 @@ from headrace.datasets.card.wording import (
     retention_sentence,
     sources_text,
 )
-from headrace.datasets.manifest import Column, SplitEntry
+from headrace.datasets.manifest import ManifestColumn, SplitEntry
 
 if TYPE_CHECKING:
     from headrace.datasets.card.build import Card
@@ -160,7 +160,9 @@ def _address(card: "Card", digest: str, folder: Path | str | None) -> str:
     return Path(os.path.relpath(place, Path(folder).absolute())).as_posix()
 
 
-def _record_set(name: str, split: SplitEntry, columns: tuple[Column, ...]) -> dict[str, Any]:
+def _record_set(
+    name: str, split: SplitEntry, columns: tuple[ManifestColumn, ...]
+) -> dict[str, Any]:
     source = (
         {"fileSet": {"@id": f"{name}-files"}}
         if len(split.parts) > 1

@@ -14,7 +14,7 @@ _NUMBERS = ("int64", "float64", "bool", "timestamp", "local_timestamp", "date")
 
 
 @dataclass(frozen=True)
-class Shape:
+class DistributionShape:
     """Shares of the rows with a value, for the training split and for all other rows.
 
     `labels` are the most frequent values of a text column, or both ends of a number's range.
@@ -28,7 +28,7 @@ class Shape:
     distinct: int = -1
 
 
-def shape(train: pa.ChunkedArray, other: pa.ChunkedArray, kind: str) -> Shape | None:
+def shape(train: pa.ChunkedArray, other: pa.ChunkedArray, kind: str) -> DistributionShape | None:
     """The shape of a column of canonical type `kind`; None if there is nothing to draw."""
     if kind == "string":
         return _levels(train, other)
@@ -42,7 +42,9 @@ def shape(train: pa.ChunkedArray, other: pa.ChunkedArray, kind: str) -> Shape | 
     edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
     counts = [np.histogram(sample, edges)[0] / max(1, len(sample)) for sample in samples]
     ends = [_axis_label(end, kind) for end in (low, high)]
-    return Shape(tuple(counts[0].tolist()), tuple(counts[1].tolist()), tuple(ends), levels=False)
+    return DistributionShape(
+        tuple(counts[0].tolist()), tuple(counts[1].tolist()), tuple(ends), levels=False
+    )
 
 
 def _numbers(column: pa.ChunkedArray, kind: str) -> npt.NDArray[np.float64]:
@@ -65,7 +67,7 @@ def _axis_label(value: float, kind: str) -> str:
     return f"{value:,.4g}" if abs(value) < 1e6 else f"{value:.3g}"
 
 
-def _levels(train: pa.ChunkedArray, other: pa.ChunkedArray) -> Shape | None:
+def _levels(train: pa.ChunkedArray, other: pa.ChunkedArray) -> DistributionShape | None:
     counted = [_counts(column) for column in (train, other)]
     together = dict(counted[0])
     for name, count in counted[1].items():
@@ -74,7 +76,9 @@ def _levels(train: pa.ChunkedArray, other: pa.ChunkedArray) -> Shape | None:
         return None
     order = sorted(together, key=lambda name: (-together[name], name))[:_LEVELS]
     shares = [_shares(counts, order) for counts in counted]
-    return Shape(shares[0], shares[1], tuple(order), levels=True, distinct=len(together))
+    return DistributionShape(
+        shares[0], shares[1], tuple(order), levels=True, distinct=len(together)
+    )
 
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:

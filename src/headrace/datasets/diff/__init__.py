@@ -1,6 +1,6 @@
 """Differences of two releases: rows, cells, columns, splits, meaning and governance."""
 
 from headrace.datasets.diff.compute import diff
-from headrace.datasets.diff.model import Diff
+from headrace.datasets.diff.model import ReleaseDiff
 
-__all__ = ["Diff", "diff"]
+__all__ = ["ReleaseDiff", "diff"]

@@ -8,15 +8,15 @@ from headrace.core.errors import DeclarationError
 from headrace.datasets.diff.column_summary import summary
 from headrace.datasets.diff.equal_parts import Pairing, pairing
 from headrace.datasets.diff.metadata import governance, meaning, origin, schema_changes
-from headrace.datasets.diff.model import Column, Diff, Rows, Step
-from headrace.datasets.diff.rows import Compared, compare_rows
+from headrace.datasets.diff.model import ColumnDiff, ReleaseDiff, RowCounts, VersionChange
+from headrace.datasets.diff.rows import RowComparison, compare_rows
 from headrace.datasets.manifest import InputTable, Manifest, Part
 from headrace.datasets.reader import Dataset
 from headrace.datasets.store.store import Store
 from headrace.datasets.version import next_version, parse_version
 
 
-def diff(a: Dataset, b: Dataset, *, rows: int = 5, distributions: bool = True) -> Diff:
+def diff(a: Dataset, b: Dataset, *, rows: int = 5, distributions: bool = True) -> ReleaseDiff:
     """Compare two releases of one dataset, in one store or in two.
 
     Whole releases are compared, whatever is selected. Parts that both releases have are not read;
@@ -67,8 +67,8 @@ def _comparable(a: Manifest, b: Manifest) -> dict[str, str]:
 
 
 def _build_diff(
-    a: Dataset, b: Dataset, parts: Pairing, key: tuple[str, ...] | None, comparison: Compared
-) -> Diff:
+    a: Dataset, b: Dataset, parts: Pairing, key: tuple[str, ...] | None, comparison: RowComparison
+) -> ReleaseDiff:
     before, after = a.manifest, b.manifest
     rows = _rows(before, after, parts, comparison)
     schema, meaning_changes = schema_changes(before, after), meaning(before, after)
@@ -78,7 +78,7 @@ def _build_diff(
     differs = (
         schema or meaning_changes or governed or rows.same != rows.before or rows.same != rows.after
     )
-    return Diff(
+    return ReleaseDiff(
         before=before.ref,
         after=after.ref,
         equal=same_content and not differs,
@@ -98,11 +98,13 @@ def _build_diff(
     )
 
 
-def _rows(before: Manifest, after: Manifest, parts: Pairing, comparison: Compared) -> Rows:
+def _rows(
+    before: Manifest, after: Manifest, parts: Pairing, comparison: RowComparison
+) -> RowCounts:
     counts, tally = comparison.tally.rows, comparison.tally
     skipped = sum(part.rows for part in parts.shared)
     examples: Mapping[str, list[Any]] = tally.examples
-    return Rows(
+    return RowCounts(
         before=before.rows,
         after=after.rows,
         added=counts["added"],
@@ -122,8 +124,8 @@ def _rows(before: Manifest, after: Manifest, parts: Pairing, comparison: Compare
 
 
 def _columns(
-    before: Manifest, after: Manifest, comparison: Compared, *, matched: bool
-) -> tuple[Column, ...]:
+    before: Manifest, after: Manifest, comparison: RowComparison, *, matched: bool
+) -> tuple[ColumnDiff, ...]:
     """Columns of both releases: most changed cells first, then the largest distance."""
     old = {column.name: column for column in before.columns}
     tally = comparison.tally
@@ -134,7 +136,7 @@ def _columns(
         alike = matched and old[column.name].type == column.type
         cells = tally.rows["moved"] if column.name == "split" else tally.cells[column.name]
         columns.append(
-            Column(
+            ColumnDiff(
                 name=column.name,
                 type=column.type,
                 role=column.role,
@@ -148,7 +150,7 @@ def _columns(
     return tuple(sorted(columns, key=_most_changed_first))
 
 
-def _most_changed_first(column: Column) -> tuple[float, float]:
+def _most_changed_first(column: ColumnDiff) -> tuple[float, float]:
     distance = column.distribution.distance if column.distribution else 0.0
     return -(column.changed or 0), -distance
 
@@ -161,11 +163,11 @@ def _batches(store: Store) -> Any:  # noqa: ANN401 - a function of an input
     return listed
 
 
-def _steps(store: Store, before: Manifest, after: Manifest) -> tuple[Step, ...]:
+def _steps(store: Store, before: Manifest, after: Manifest) -> tuple[VersionChange, ...]:
     first, last = parse_version(before.version), parse_version(after.version)
     between = [v for v in store.versions(after.name) if first < parse_version(v) <= last]
     manifests = [store.manifest(after.name, version) for version in between]
-    return tuple(Step(m.version, m.change, m.reasons) for m in manifests)
+    return tuple(VersionChange(m.version, m.change, m.reasons) for m in manifests)
 
 
 def _count(manifest: Manifest) -> int:

@@ -65,7 +65,7 @@ def distribution(before: Weighted, after: Weighted, kind: str, name: str) -> Dis
         return Distribution(round(max(nulls, float(bool(len(a)) != bool(len(b)))), 6), 0.0)
     if kind in _TEXT:
         return _of_levels(a, of_a, b, of_b, nulls)
-    numbers = [_Side(_floats(x, kind, name), of) for x, of in ((a, of_a), (b, of_b))]
+    numbers = [_WeightedNumbers(_floats(x, kind, name), of) for x, of in ((a, of_a), (b, of_b))]
     return _of_numbers(numbers[0], numbers[1], nulls, a.type)
 
 
@@ -77,14 +77,16 @@ def _floats(cells: pa.Array, kind: str, name: str) -> Floats:
 
 
 @dataclass(frozen=True)
-class _Side:
+class _WeightedNumbers:
     """Numbers, and the share of the rows that each represents."""
 
     values: Floats
     shares: Floats
 
 
-def _of_numbers(a: _Side, b: _Side, nulls: float, kind: pa.DataType) -> Distribution:
+def _of_numbers(
+    a: _WeightedNumbers, b: _WeightedNumbers, nulls: float, kind: pa.DataType
+) -> Distribution:
     values = np.concatenate([a.values, b.values])
     order = np.argsort(values, kind="stable")
     ordered = values[order]

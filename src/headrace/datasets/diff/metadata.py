@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from headrace.datasets.diff.model import Cell, Change, SchemaChange
+from headrace.datasets.diff.model import Cell, MetadataChange, SchemaChange
 from headrace.datasets.manifest import InputTable, Manifest
 
 Batches = Callable[[InputTable], list[str]]
@@ -27,7 +27,7 @@ def schema_changes(a: Manifest, b: Manifest) -> tuple[SchemaChange, ...]:
     return tuple(changes)
 
 
-def meaning(a: Manifest, b: Manifest) -> tuple[Change, ...]:
+def meaning(a: Manifest, b: Manifest) -> tuple[MetadataChange, ...]:
     """Changes of meaning: definitions, contracts, label, split rule, mode, parameters, fits."""
     return (
         *_changed("definition", a.definitions, b.definitions),
@@ -40,7 +40,7 @@ def meaning(a: Manifest, b: Manifest) -> tuple[Change, ...]:
     )
 
 
-def governance(a: Manifest, b: Manifest) -> tuple[Change, ...]:
+def governance(a: Manifest, b: Manifest) -> tuple[MetadataChange, ...]:
     """Changes of governance: purposes, licences, privacy, retention, erasures and overrides."""
     names = ("purpose", "description", "licences", "terms", "card", "erasures")
     allowed = [{"leakage that is allowed": m.leakage.get("because", "")} for m in (a, b)]
@@ -55,7 +55,7 @@ def governance(a: Manifest, b: Manifest) -> tuple[Change, ...]:
 
 def origin(
     a: Manifest, b: Manifest, batches_of_a: Batches, batches_of_b: Batches
-) -> tuple[Change, ...]:
+) -> tuple[MetadataChange, ...]:
     """Changes of origin (snapshots, batches, cutoff, code), which alone make no difference."""
     names = (
         "pipeline", "cutoff_us", "live_since_us", "code_revision", "left_out", "lineage", "coverage"
@@ -76,14 +76,18 @@ def origin(
     )
 
 
-def _changed(group: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+def _changed(
+    group: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> Iterator[MetadataChange]:
     for name in sorted({*old, *new}):
         before, after = old.get(name, _NOT_SAID), new.get(name, _NOT_SAID)
         if before != after:
-            yield Change(group, name, _plain(before), _plain(after))
+            yield MetadataChange(group, name, _plain(before), _plain(after))
 
 
-def _inputs(group: str, a: Manifest, b: Manifest, names: tuple[str, ...]) -> Iterator[Change]:
+def _inputs(
+    group: str, a: Manifest, b: Manifest, names: tuple[str, ...]
+) -> Iterator[MetadataChange]:
     for table in sorted({*a.inputs, *b.inputs}):
         old, new = (
             {f"{table}.{name}": getattr(m.inputs[table], name) for name in names}
@@ -94,13 +98,13 @@ def _inputs(group: str, a: Manifest, b: Manifest, names: tuple[str, ...]) -> Ite
         yield from _changed(group, old, new)
 
 
-def _batches(a: Manifest, b: Manifest, of_a: Batches, of_b: Batches) -> Iterator[Change]:
+def _batches(a: Manifest, b: Manifest, of_a: Batches, of_b: Batches) -> Iterator[MetadataChange]:
     for table in sorted({*a.inputs} & {*b.inputs}):
         old, new = a.inputs[table], b.inputs[table]
         if old.batch_list != new.batch_list:
             before, after = set(of_a(old)), set(of_b(new))
-            yield Change("batches gone", table, sorted(before - after), None)
-            yield Change("batches new", table, None, sorted(after - before))
+            yield MetadataChange("batches gone", table, sorted(before - after), None)
+            yield MetadataChange("batches new", table, None, sorted(after - before))
 
 
 def _plain(value: Any) -> Cell:  # noqa: ANN401 - a field of a manifest

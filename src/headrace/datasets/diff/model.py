@@ -37,7 +37,7 @@ class RowChange:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowCounts:
     """Counts of rows by key, and some of them.
 
     Attributes:
@@ -104,7 +104,7 @@ class Distribution:
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnDiff:
     """A column that both releases have.
 
     Attributes:
@@ -137,7 +137,7 @@ class SchemaChange:
 
 
 @dataclass(frozen=True)
-class Change:
+class MetadataChange:
     """A change of other metadata: `before` or `after` is None if that manifest lacks the entry."""
 
     group: str
@@ -147,7 +147,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Step:
+class VersionChange:
     """A version after the first release up to the second: its change and the reasons."""
 
     version: str
@@ -156,7 +156,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Diff:
+class ReleaseDiff:
     """Two releases of one dataset.
 
     Attributes:
@@ -182,13 +182,13 @@ class Diff:
     change: str
     reasons: tuple[str, ...]
     keys: tuple[str, ...] | None
-    rows: Rows
+    rows: RowCounts
     schema: tuple[SchemaChange, ...]
-    columns: tuple[Column, ...]
-    meaning: tuple[Change, ...]
-    governance: tuple[Change, ...]
-    origin: tuple[Change, ...]
-    steps: tuple[Step, ...]
+    columns: tuple[ColumnDiff, ...]
+    meaning: tuple[MetadataChange, ...]
+    governance: tuple[MetadataChange, ...]
+    origin: tuple[MetadataChange, ...]
+    steps: tuple[VersionChange, ...]
     parts: tuple[int, int, int]
     format: int = field(default=1, kw_only=True)
 

@@ -19,7 +19,7 @@ from headrace.datasets.reader import Dataset
 
 
 @dataclass(frozen=True)
-class Compared:
+class RowComparison:
     """Differing rows and cells, and distances of the columns if they were requested."""
 
     tally: Tally
@@ -29,7 +29,7 @@ class Compared:
 def compare_rows(
     a: Dataset, b: Dataset, parts: Pairing, key: Sequence[str] | None, types: Mapping[str, str],
     *, keep: int, distributions: bool,
-) -> Compared:  # fmt: skip
+) -> RowComparison:  # fmt: skip
     """Read and compare the parts that are not equal.
 
     Args:
@@ -62,13 +62,13 @@ def compare_rows(
         else:
             _join(tally, sampler, before, after)
     if sampler is None:
-        return Compared(tally, {})
+        return RowComparison(tally, {})
     changed_types = {
         name: kind
         for name, kind in types.items()
         if name not in tally.key and _may_have_moved(tally, name)
     }
-    return Compared(tally, _distributions(scans[1], parts, sampler, changed_types))
+    return RowComparison(tally, _distributions(scans[1], parts, sampler, changed_types))
 
 
 def _join(tally: Tally, sampler: Sampler | None, a: Side, b: Side) -> None:

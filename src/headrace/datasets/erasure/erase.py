@@ -21,8 +21,8 @@ from headrace.core.progress import report
 from headrace.datasets.erasure.requests import (
     FOLDER,
     TELLABLE,
+    ErasureRequest,
     Mask,
-    Request,
     key_of,
     requests,
     rows_meant,
@@ -83,7 +83,7 @@ class Searched:
     searched: int = 0
 
 
-def search(store: Store, request: Request) -> Searched:
+def search(store: Store, request: ErasureRequest) -> Searched:
     """Find the releases of the store that hold rows of `request`, without changing anything."""
     key, affected, lacking, searched = key_of(request), [], [], 0
     ids = {privacy_key.id for privacy_key in PrivacyKey.find_all(str(request))}
@@ -116,7 +116,7 @@ def _tellable(manifest: Manifest, keys: Collection[str]) -> set[str]:
     }
 
 
-def carry_out(store: Store, request: Request) -> list[Replaced]:
+def carry_out(store: Store, request: ErasureRequest) -> list[Replaced]:
     """Replace every release that holds rows of `request`; return those replaced, oldest first.
 
     Raises:
@@ -175,7 +175,7 @@ def _numbers(store: Store, manifests: list[Manifest]) -> dict[str, str]:
     return numbers
 
 
-def _replace(store: Store, request: Request, old: Manifest, version: str) -> Replaced:
+def _replace(store: Store, request: ErasureRequest, old: Manifest, version: str) -> Replaced:
     successor, erased = _successor(store, request, old, version)
     proof = _proof(store, request, old, successor, erased)
     path = f"{FOLDER}/{request.id}/{old.id}.json"
@@ -199,7 +199,7 @@ def _replace(store: Store, request: Request, old: Manifest, version: str) -> Rep
 
 
 def _successor(
-    store: Store, request: Request, old: Manifest, version: str
+    store: Store, request: ErasureRequest, old: Manifest, version: str
 ) -> tuple[Manifest, ContentSum]:
     """Publish the release without the rows; return it and the content of the erased rows."""
     key = key_of(request)
@@ -243,7 +243,7 @@ def _fits(store: Store, old: Manifest, train: pa.Table) -> dict[str, str]:
 
 
 def _proof(
-    store: Store, request: Request, old: Manifest, new: Manifest, erased: ContentSum
+    store: Store, request: ErasureRequest, old: Manifest, new: Manifest, erased: ContentSum
 ) -> dict[str, Any]:
     """Proof by subtraction of row sums as read back. Raises StateError if it does not hold.
 
@@ -293,7 +293,7 @@ def disproof(proof: Mapping[str, Any]) -> str:
     )
 
 
-def proofs(store: Store, request: Request) -> list[dict[str, Any]]:
+def proofs(store: Store, request: ErasureRequest) -> list[dict[str, Any]]:
     """The recorded proofs, ordered by the old release."""
     import json
 

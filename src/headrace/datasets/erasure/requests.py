@@ -36,7 +36,7 @@ _INT64 = range(-(2**63), 2**63)
 
 
 @dataclass(frozen=True)
-class Request:
+class ErasureRequest:
     """A request to erase the rows of a person.
 
     Attributes:
@@ -81,7 +81,7 @@ def request_of(
     reason: str,
     datasets: Iterable[str] | None = None,
     earlier: Sequence[PrivacyKey] = (),
-) -> Request:
+) -> ErasureRequest:
     """Make a request for the rows in which every column of `entity` has the given value.
 
     Args:
@@ -107,7 +107,7 @@ def request_of(
     identity = digest([{name: list(digests) for name, digests in columns.items()}, key.id, scope])[
         :32
     ]
-    return Request(identity, columns, key.id, scope, now_us(), principal, reason)
+    return ErasureRequest(identity, columns, key.id, scope, now_us(), principal, reason)
 
 
 def _digests(
@@ -123,21 +123,21 @@ def _digests(
     return tuple(sorted({key.subject(column, spelling) for spelling in spellings}))
 
 
-def record(store: Store, request: Request) -> Request:
+def record(store: Store, request: ErasureRequest) -> ErasureRequest:
     """Record the request; return the recorded one if the same request was made before."""
     path = f"{FOLDER}/{request.id}/request.json"
     store.storage.create(path, canonical_json(request.to_json()) + b"\n")
     return _read(store, path)
 
 
-def requests(store: Store) -> list[Request]:
+def requests(store: Store) -> list[ErasureRequest]:
     """All recorded requests, oldest first."""
     paths = [entry.path for entry in store.storage.walk(FOLDER)]
     recorded = [_read(store, path) for path in paths if path.endswith("/request.json")]
     return sorted(recorded, key=lambda request: (request.at, request.id))
 
 
-def _read(store: Store, path: str) -> Request:
+def _read(store: Store, path: str) -> ErasureRequest:
     form = json.loads(store.storage.read_bytes(path))
     if form["format"] > FORMAT:
         raise StateError(
@@ -149,10 +149,10 @@ def _read(store: Store, path: str) -> Request:
     columns = {name: tuple(values) for name, values in form["columns"].items()}
     datasets = form["datasets"]
     scope = datasets if datasets == ALL else tuple(datasets)
-    return Request(**{**form, "columns": columns, "datasets": scope})
+    return ErasureRequest(**{**form, "columns": columns, "datasets": scope})
 
 
-def rows_meant(table: pa.Table, request: Request, key: PrivacyKey) -> Mask:
+def rows_meant(table: pa.Table, request: ErasureRequest, key: PrivacyKey) -> Mask:
     """Mask of the rows that `request` names, bool [rows]; all False if a column is missing."""
     if not set(request.columns) <= set(table.column_names) or not table.num_rows:
         return np.zeros(table.num_rows, np.bool_)
@@ -184,7 +184,7 @@ def _as_integer(value: float) -> str | int:
     return int(value) if value.is_integer() and abs(value) < 2**63 else ""
 
 
-def key_of(request: Request) -> PrivacyKey:
+def key_of(request: ErasureRequest) -> PrivacyKey:
     """The privacy key of `request`. Raises StateError if it is not configured."""
     keys = {key.id: key for key in PrivacyKey.find_all(f"{request}, which rows it means,")}
     if request.key_id not in keys:

@@ -18,7 +18,7 @@ from headrace.core.errors import DeclarationError, StateError
 from headrace.core.files import canonical_json, digest
 from headrace.datasets.fits.transforms import Value
 from headrace.datasets.hashing.content_hash import canonical_type
-from headrace.datasets.manifest import Column
+from headrace.datasets.manifest import ManifestColumn
 
 FORMAT = 2
 Matrix = npt.NDArray[np.float64]
@@ -53,7 +53,7 @@ class Fits:
             if steps and steps[-1]["kind"] == "vocabulary"
         }
 
-    def indicators(self, columns: Sequence[Column]) -> list[str]:
+    def indicators(self, columns: Sequence[ManifestColumn]) -> list[str]:
         """Columns among these that have an indicator: a column of 1 for null and 0 for values."""
         return [
             column.name
@@ -61,7 +61,7 @@ class Fits:
             if any(step.get("indicator") for step in self.steps.get(column.name, ()))
         ]
 
-    def outputs(self, columns: Sequence[Column]) -> list[str]:
+    def outputs(self, columns: Sequence[ManifestColumn]) -> list[str]:
         """Names of the columns that `encode` returns."""
         indicator_names = [f"{name}__missing" for name in self.indicators(columns)]
         return [*(column.name for column in columns), *indicator_names]
@@ -119,7 +119,7 @@ def filled(column: pa.ChunkedArray, steps: Sequence[Step]) -> pa.ChunkedArray:
     return column
 
 
-def encode(table: pa.Table, columns: Sequence[Column], fits: Fits) -> Matrix:
+def encode(table: pa.Table, columns: Sequence[ManifestColumn], fits: Fits) -> Matrix:
     """Encode a table as float64 [rows, outputs]; nulls and values not in a vocabulary become NaN.
 
     The columns come in order, then the indicator columns. Raises DeclarationError for a column that
@@ -164,7 +164,7 @@ def _places(column: pa.ChunkedArray, step: Step) -> Matrix:
     return np.where(np.isnan(places) & ~missing, float(len(vocabulary)), places)
 
 
-def _column(table: pa.Table, column: Column) -> pa.ChunkedArray:
+def _column(table: pa.Table, column: ManifestColumn) -> pa.ChunkedArray:
     if column.name not in table.column_names:
         raise DeclarationError(
             f"the model needs column {column.name!r}",

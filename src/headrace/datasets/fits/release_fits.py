@@ -10,14 +10,14 @@ from headrace.core.errors import DeclarationError, StateError
 from headrace.datasets.fits.fits import Fits
 from headrace.datasets.fits.fitting import fit_column
 from headrace.datasets.fits.transforms import Transform, form_of, transform_of, transforms_by_column
-from headrace.datasets.manifest import Column, Manifest
+from headrace.datasets.manifest import Manifest, ManifestColumn
 from headrace.datasets.store.store import Store
 
 FORMAT = 1
 
 
 def fit_forms(
-    train: pa.Table, transforms: Sequence[Transform], columns: Sequence[Column]
+    train: pa.Table, transforms: Sequence[Transform], columns: Sequence[ManifestColumn]
 ) -> dict[str, Any]:
     """Column -> `{"format", "column", "declared", "steps"}`, fitted on `train`."""
     by_column = transforms_by_column(transforms, columns)

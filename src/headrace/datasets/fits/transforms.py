@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 from headrace.core.errors import DeclarationError
-from headrace.datasets.manifest import Column
+from headrace.datasets.manifest import ManifestColumn
 from headrace.features.declaration_checks import check_names
 
 Value: TypeAlias = str | int | float | bool
@@ -45,7 +45,7 @@ class Impute:
                 f"value={self.value!r} is not a finite number", where=where, fix="as in 0.0"
             )
 
-    def takes(self, column: Column) -> bool:
+    def takes(self, column: ManifestColumn) -> bool:
         return column.type in (("string", *_NUMBERS) if self.by in _ANY else _NUMBERS)
 
 
@@ -73,7 +73,7 @@ class Scale:
         if self.bins < 2:
             raise DeclarationError(f"bins is {self.bins}", where=where, fix="2 or more")
 
-    def takes(self, column: Column) -> bool:
+    def takes(self, column: ManifestColumn) -> bool:
         return column.type in _NUMBERS
 
 
@@ -97,7 +97,7 @@ class Vocabulary:
         if self.min_count < 1:
             raise DeclarationError(f"min_count is {self.min_count}", where=where, fix="1 or more")
 
-    def takes(self, column: Column) -> bool:
+    def takes(self, column: ManifestColumn) -> bool:
         return column.type in _DISCRETE
 
 
@@ -140,7 +140,7 @@ def transform_of(form: Mapping[str, Any], column: str) -> Transform:
 
 
 def transforms_by_column(
-    transforms: Sequence[Transform], columns: Sequence[Column]
+    transforms: Sequence[Transform], columns: Sequence[ManifestColumn]
 ) -> dict[str, tuple[Transform, ...]]:
     """Transforms of each column: first an imputation, then either a scale or a vocabulary.
 
@@ -167,7 +167,7 @@ def _is_last(transform: Transform) -> bool:
     return not isinstance(transform, Impute)
 
 
-def _add(steps: list[Transform], transform: Transform, column: Column) -> None:
+def _add(steps: list[Transform], transform: Transform, column: ManifestColumn) -> None:
     where = f"{type(transform).__name__}, column {column.name}"
     if not transform.takes(column):
         raise DeclarationError(f"a {column.type} cannot be fitted so", where=where, fix="leave out")

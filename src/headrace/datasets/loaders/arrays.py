@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from headrace.core.errors import DeclarationError
 from headrace.datasets.fits.fits import Fits, apply_steps
 from headrace.datasets.fits.release_fits import fits_of
-from headrace.datasets.manifest import Column, Manifest
+from headrace.datasets.manifest import Manifest, ManifestColumn
 from headrace.datasets.store.store import Store
 from headrace.datasets.vocabulary import choose
 
@@ -120,8 +120,8 @@ class Encoder:
             matrix[:, place] = table.column(name).is_null(nan_is_null=True).to_numpy()
         return {X: matrix, Y: self._plain_array(table.column(self.target), self.target, None)}
 
-    def _columns(self) -> list[Column]:
-        return [Column(name, self.types[name], "") for name in self.columns]
+    def _columns(self) -> list[ManifestColumn]:
+        return [ManifestColumn(name, self.types[name], "") for name in self.columns]
 
     def _without_nan(self, values: Array, name: str) -> Array:
         if self.nulls == "nan" or not (missing := np.isnan(values)).any():

@@ -9,7 +9,7 @@ import pyarrow as pa
 from headrace.core.clock import iso
 from headrace.core.errors import DeclarationError
 from headrace.core.sql import ident, literal
-from headrace.datasets.loaders.row_filter import LISTED, NULLNESS, Term
+from headrace.datasets.loaders.row_filter import LISTED, NULLNESS, FilterTerm
 
 if TYPE_CHECKING:
     import duckdb
@@ -63,11 +63,11 @@ def _rows(connection: "duckdb.DuckDBPyConnection", scan: "Scan") -> Any:  # noqa
     return rows.select(", ".join(map(ident, scan.columns)))
 
 
-def _sql(terms: Iterable[Term], types: dict[str, str]) -> str:
+def _sql(terms: Iterable[FilterTerm], types: dict[str, str]) -> str:
     return " AND ".join(f"({_of_term(term, types[term.column])})" for term in terms)
 
 
-def _of_term(term: Term, kind: str) -> str:
+def _of_term(term: FilterTerm, kind: str) -> str:
     column = ident(term.column)
     if term.op in NULLNESS:
         return f"{column} {term.op.upper()}"

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from headrace.core.errors import DeclarationError
-from headrace.datasets.loaders.row_filter import LISTED, NULLNESS, Term
+from headrace.datasets.loaders.row_filter import LISTED, NULLNESS, FilterTerm
 
 if TYPE_CHECKING:
     from headrace.datasets.loaders.scan import Scan
@@ -39,12 +39,12 @@ def polars_frame(scan: "Scan") -> Any:  # noqa: ANN401 - a polars.LazyFrame
     return frame.select(list(scan.columns))
 
 
-def _polars_terms(pl: Any, terms: Iterable[Term], types: dict[str, str]) -> Iterator[Any]:  # noqa: ANN401
+def _polars_terms(pl: Any, terms: Iterable[FilterTerm], types: dict[str, str]) -> Iterator[Any]:  # noqa: ANN401
     for term in terms:
         yield _polars_term(pl, term, types[term.column])
 
 
-def _polars_term(pl: Any, term: Term, kind: str) -> Any:  # noqa: ANN401 - a polars.Expr
+def _polars_term(pl: Any, term: FilterTerm, kind: str) -> Any:  # noqa: ANN401 - a polars.Expr
     column = pl.col(term.column)
     if term.op in NULLNESS:
         return column.is_null() if term.op == "is null" else column.is_not_null()

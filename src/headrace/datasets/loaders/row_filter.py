@@ -35,7 +35,7 @@ Types = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Term:
+class FilterTerm:
     """One condition. Values are of dtype `kind`; timestamps are microseconds."""
 
     column: str
@@ -50,23 +50,23 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Where:
+class RowFilter:
     """Conjunction of `terms` and `expressions`; without any, every row is kept."""
 
-    terms: tuple[Term, ...] = ()
+    terms: tuple[FilterTerm, ...] = ()
     expressions: tuple["pc.Expression", ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.terms or self.expressions)
 
-    def __add__(self, other: "Where") -> "Where":
-        return Where(self.terms + other.terms, self.expressions + other.expressions)
+    def __add__(self, other: "RowFilter") -> "RowFilter":
+        return RowFilter(self.terms + other.terms, self.expressions + other.expressions)
 
     def __str__(self) -> str:
         return " and ".join(map(str, (*self.terms, *self.expressions)))
 
 
-EVERY_ROW = Where()
+EVERY_ROW = RowFilter()
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Bound:
     high: Any = None
 
 
-def parse(condition: object, types: Types, ref: str) -> Where:
+def parse(condition: object, types: Types, ref: str) -> RowFilter:
     """Parse a condition in any of the forms above, for a release with columns of these `types`.
 
     Raises:
@@ -87,11 +87,11 @@ def parse(condition: object, types: Types, ref: str) -> Where:
     """
     if condition is None:
         return EVERY_ROW
-    if isinstance(condition, Where):
+    if isinstance(condition, RowFilter):
         return condition
     if not isinstance(condition, tuple | list | Mapping):
-        return Where(expressions=(_expression(condition, types, ref),))
-    return Where(tuple(_term(*entry, types, ref) for entry in _listed(condition, ref)))
+        return RowFilter(expressions=(_expression(condition, types, ref),))
+    return RowFilter(tuple(_term(*entry, types, ref) for entry in _listed(condition, ref)))
 
 
 def _expression(condition: object, types: Types, ref: str) -> "pc.Expression":
@@ -117,7 +117,7 @@ def _listed(condition: object, ref: str) -> Iterator[tuple[object, object, objec
         yield entry[0], entry[1], entry[2] if len(entry) == 3 else None
 
 
-def _term(name: object, op: object, value: object, types: Types, ref: str) -> Term:
+def _term(name: object, op: object, value: object, types: Types, ref: str) -> FilterTerm:
     column = str(name)
     if column not in types:
         raise DeclarationError(
@@ -129,7 +129,7 @@ def _term(name: object, op: object, value: object, types: Types, ref: str) -> Te
             f"there is no condition {op!r}", where=f"{ref}, {column}", fix=choose(operator, OPS)
         )
     if operator in NULLNESS:
-        return Term(column, operator)
+        return FilterTerm(column, operator)
     if operator in LISTED:
         if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
             raise DeclarationError(
@@ -139,7 +139,7 @@ def _term(name: object, op: object, value: object, types: Types, ref: str) -> Te
         values = tuple(_value(element, column, types[column], ref) for element in value)
     else:
         values = (_value(value, column, types[column], ref),)
-    return Term(column, operator, values, types[column])
+    return FilterTerm(column, operator, values, types[column])
 
 
 def _value(value: Any, column: str, kind: str, ref: str) -> Any:  # noqa: ANN401 - of any dtype
@@ -216,7 +216,7 @@ _EXAMPLES = {
 # As an expression
 
 
-def expression(where: Where, types: Types) -> "pc.Expression | None":
+def expression(where: RowFilter, types: Types) -> "pc.Expression | None":
     """The condition for pyarrow; None if every row is kept."""
     combined = None
     for condition in (
@@ -227,7 +227,7 @@ def expression(where: Where, types: Types) -> "pc.Expression | None":
     return combined
 
 
-def _of_term(term: Term, kind: str) -> "pc.Expression":
+def _of_term(term: FilterTerm, kind: str) -> "pc.Expression":
     import pyarrow.compute as pc
 
     field = pc.field(term.column)
@@ -249,7 +249,7 @@ def _of_term(term: Term, kind: str) -> "pc.Expression":
     }[term.op]
 
 
-def arrow_values(term: Term, kind: str) -> pa.Array:
+def arrow_values(term: FilterTerm, kind: str) -> pa.Array:
     """The values in the column's dtype."""
     if kind in {"timestamp", "local_timestamp"}:
         return pa.array(term.values, pa.int64()).cast(TYPES[kind])
@@ -279,7 +279,7 @@ def _unbound(condition: "pc.Expression", empty: pa.Table) -> str:
     return ""
 
 
-def needed(where: Where, types: Types, ref: str) -> set[str]:
+def needed(where: RowFilter, types: Types, ref: str) -> set[str]:
     """The columns that the condition reads."""
     of_expressions = {
         name for condition in where.expressions for name in fields_of(condition, types, ref)
@@ -290,12 +290,12 @@ def needed(where: Where, types: Types, ref: str) -> set[str]:
 # What need not be read
 
 
-def may_match(where: Where, types: Types, bound: Callable[[str], Bound | None]) -> bool:
+def may_match(where: RowFilter, types: Types, bound: Callable[[str], Bound | None]) -> bool:
     """False only if no row within these bounds can be kept."""
     return all(_may(term, types[term.column], bound(term.column)) for term in where.terms)
 
 
-def _may(term: Term, kind: str, bound: Bound | None) -> bool:
+def _may(term: FilterTerm, kind: str, bound: Bound | None) -> bool:
     if bound is None:
         return True
     if term.op == "is null":

@@ -17,7 +17,7 @@ _PARTS, _ROWS, _CHUNK = range(3)
 
 
 @dataclass(frozen=True)
-class Segment:
+class PartSegment:
     """The rows `start` to `stop` of a part, in the order that `Order.within` gives them."""
 
     part: int
@@ -42,10 +42,10 @@ class Order:
         """Start and end of a shard in the sequence of rows of an epoch."""
         return shard * self.rows // shards, (shard + 1) * self.rows // shards
 
-    def chunks(self, epoch: int, shard: int, shards: int) -> list[tuple[Segment, ...]]:
+    def chunks(self, epoch: int, shard: int, shards: int) -> list[tuple[PartSegment, ...]]:
         """Segments that a shard reads in an epoch, chunk by chunk."""
         first, end = self.share(shard, shards)
-        chunks: list[list[Segment]] = []
+        chunks: list[list[PartSegment]] = []
         chunk_rows, place = self.buffer, 0
         for part in self._parts(epoch):
             start, stop = max(first - place, 0), min(end - place, self.sizes[part])
@@ -55,7 +55,7 @@ class Order:
             if chunk_rows >= self.buffer:
                 chunks.append([])
                 chunk_rows = 0
-            chunks[-1].append(Segment(part, start, stop))
+            chunks[-1].append(PartSegment(part, start, stop))
             chunk_rows += stop - start
         return [tuple(chunk) for chunk in chunks]
 
@@ -65,7 +65,7 @@ class Order:
         order: list[int] = self._shuffled(len(self.sizes), _PARTS, epoch).tolist()
         return order
 
-    def within(self, epoch: int, segment: Segment) -> Places:
+    def within(self, epoch: int, segment: PartSegment) -> Places:
         """Places of a segment's rows in its part."""
         if not self.shuffle:
             return np.arange(segment.start, segment.stop)
@@ -84,6 +84,6 @@ class Order:
         return np.argsort(words, kind="stable")
 
 
-def total(chunks: Sequence[tuple[Segment, ...]]) -> int:
+def total(chunks: Sequence[tuple[PartSegment, ...]]) -> int:
     """Number of rows of some chunks."""
     return sum(segment.stop - segment.start for chunk in chunks for segment in chunk)

@@ -22,7 +22,7 @@ from headrace.datasets.loaders.objects import local_part
 from headrace.datasets.loaders.row_filter import (
     EVERY_ROW,
     Bound,
-    Where,
+    RowFilter,
     expression,
     may_match,
     needed,
@@ -48,7 +48,7 @@ class Scan:
     manifest: Manifest
     splits: tuple[str, ...]
     columns: tuple[str, ...]
-    where: Where = EVERY_ROW
+    where: RowFilter = EVERY_ROW
 
     @cached_property
     def types(self) -> dict[str, str]:

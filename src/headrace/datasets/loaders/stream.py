@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from headrace.datasets.loaders.arrays import Array, Encoder
-from headrace.datasets.loaders.row_order import Order, Places, Segment, total
+from headrace.datasets.loaders.row_order import Order, PartSegment, Places, total
 from headrace.datasets.loaders.scan import Scan
 from headrace.datasets.manifest import Part
 
@@ -23,7 +23,7 @@ class At:
 
 
 @dataclass(frozen=True)
-class Stream:
+class RowStream:
     """The rows of `scan` in batches of `batch`; the last batch of a shard is shorter.
 
     With `drop_last` the last batch is dropped. All shards then yield the same number of batches,
@@ -78,12 +78,12 @@ class Stream:
         if carried and not self.drop_last:
             yield At(len(chunks)), _joined(carried)
 
-    def _behind(self, chunks: list[tuple[Segment, ...]], at: At) -> int:
+    def _behind(self, chunks: list[tuple[PartSegment, ...]], at: At) -> int:
         """Batches before `at`; with a condition on rows, the greatest possible number."""
         return (total(chunks[: at.chunk]) + at.row) // self.batch
 
     def _chunk(
-        self, epoch: int, shard: int, number: int, chunk: tuple[Segment, ...]
+        self, epoch: int, shard: int, number: int, chunk: tuple[PartSegment, ...]
     ) -> tuple[Arrays, Places]:
         """The rows of a chunk in the order of their parts, and the order to take them in."""
         encoded, order, rows = [], [], 0

@@ -30,7 +30,7 @@ from headrace.datasets.loaders.arrays import (
     Y,
     fits_for,
 )
-from headrace.datasets.loaders.stream import Arrays, At, Stream
+from headrace.datasets.loaders.stream import Arrays, At, RowStream
 from headrace.datasets.store.storage import S3
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 
-class Batch(NamedTuple):
+class TorchBatch(NamedTuple):
     """`x`: [rows, features]; `y`: [rows]."""
 
     x: Any
@@ -113,7 +113,7 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
             fits_for(data.store, data.manifest, vocabularies, include_fitted=fits),
         )
         scan = replace(data.scan, columns=encoder.read)
-        self.stream = Stream(scan, encoder, batch, seed, shuffle, buffer, drop_last)
+        self.stream = RowStream(scan, encoder, batch, seed, shuffle, buffer, drop_last)
         self.epoch = 0
         self._at = At()
         self._next: At | None = None
@@ -161,7 +161,7 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
 
     def tensors(self, arrays: Arrays) -> Any:  # noqa: ANN401 - Batch, or a dict of tensors
         by_name = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return Batch(by_name[X], by_name[Y]) if self.stream.encoder.form == "xy" else by_name
+        return TorchBatch(by_name[X], by_name[Y]) if self.stream.encoder.form == "xy" else by_name
 
     def set_epoch(self, epoch: int) -> None:
         """The next iteration goes through `epoch` from its start."""

@@ -15,7 +15,7 @@ from headrace.core.errors import DeclarationError
 from headrace.core.files import digest
 from headrace.datasets.coverage import coverage
 from headrace.datasets.fits.release_fits import fit_forms
-from headrace.datasets.manifest import Column
+from headrace.datasets.manifest import ManifestColumn
 from headrace.datasets.spec import DatasetSpec
 from headrace.datasets.splits.assignment import OUTSIDE, assign, check_keys
 from headrace.datasets.splits.leakage import check_leakage
@@ -41,7 +41,7 @@ class Divided:
             split, so that an erasure, which searches the rows, finds every person named in it.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[ManifestColumn, ...]
     splits: Mapping[str, CutSplit]
     excluded: Mapping[str, int]
     leakage: Mapping[str, Any]
@@ -116,7 +116,7 @@ def divide(
     )
 
 
-def _may_name(spec: DatasetSpec, column: Column) -> bool:
+def _may_name(spec: DatasetSpec, column: ManifestColumn) -> bool:
     """True for texts that may name a person: keys, spine columns and columns with a treatment."""
     treated = any(fnmatchcase(column.name, pattern) for pattern in spec.privacy)
     return column.type == "string" and (column.role in {"key", "spine"} or treated)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from headrace.core.errors import DeclarationError
 from headrace.datasets.hashing.row_hash import Hashes, row_hashes
-from headrace.datasets.manifest import Column
+from headrace.datasets.manifest import ManifestColumn
 from headrace.datasets.spec import DatasetSpec
 from headrace.datasets.splits.rules import GroupSplits, Leakage, exact
 from headrace.datasets.vocabulary import PLACES
@@ -44,7 +44,7 @@ class Twins:
 
 
 def check_leakage(
-    spec: DatasetSpec, table: pa.Table, columns: Sequence[Column]
+    spec: DatasetSpec, table: pa.Table, columns: Sequence[ManifestColumn]
 ) -> dict[str, dict[str, int]]:
     """Count leaks for the manifest: `{"twins": {split: rows}, "groups": {split: rows}}`.
 
@@ -70,7 +70,7 @@ def _group(spec: DatasetSpec) -> tuple[str, ...]:
     return spec.leakage.group or (spec.splits.by if isinstance(spec.splits, GroupSplits) else ())
 
 
-def compared_columns(rule: Leakage, columns: Sequence[Column]) -> tuple[str, ...]:
+def compared_columns(rule: Leakage, columns: Sequence[ManifestColumn]) -> tuple[str, ...]:
     """Columns to compare; raises DeclarationError for a pattern of `ignore` without a match."""
     roles = {"feature", "label"} if rule.with_label else {"feature"}
     names = [column.name for column in columns if column.role in roles]

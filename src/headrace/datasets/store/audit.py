@@ -15,7 +15,7 @@ from headrace.datasets.store.store import Store
 
 
 @dataclass(frozen=True)
-class Stored:
+class AuditedRows:
     """The rows that could be read, in order, and the problems of the objects.
 
     `content_hash` is "" unless everything could be read.
@@ -32,7 +32,7 @@ class Stored:
         return {"content_hash": self.content_hash, "problems": list(self.problems)}
 
 
-def read_stored(store: Store, manifest: Manifest) -> Stored:
+def read_stored(store: Store, manifest: Manifest) -> AuditedRows:
     """Read every part of a release, including objects whose bytes do not match their name."""
     tables, problems, incomplete = [], [], False
     for split, entry in manifest.splits.items():
@@ -46,7 +46,7 @@ def read_stored(store: Store, manifest: Manifest) -> Stored:
     joined = _joined(tables, problems)
     complete = joined is not None and not incomplete
     content = content_sum(joined).hash if complete else ""
-    return Stored(joined, content, tuple(problems))
+    return AuditedRows(joined, content, tuple(problems))
 
 
 def _joined(tables: list[pa.Table], problems: list[str]) -> pa.Table | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.core.errors import SourceError, StateError
-from headrace.datasets.store.storage import MOST_BYTES, S3, Entry, checked, missing, too_large
+from headrace.datasets.store.storage import MOST_BYTES, S3, StoredFile, checked, missing, too_large
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -54,14 +54,14 @@ class Bucket:
         entry = self.stat(path)
         return None if entry is None else entry.size
 
-    def stat(self, path: str) -> Entry | None:
+    def stat(self, path: str) -> StoredFile | None:
         import pyarrow.fs as pafs
 
         with self._explained(path):
             info = self._reading.get_file_info(self._key(path))
         return self._entry(info) if info.type == pafs.FileType.File else None
 
-    def walk(self, folder: str) -> list[Entry]:
+    def walk(self, folder: str) -> list[StoredFile]:
         import pyarrow.fs as pafs
 
         base = self._key(folder) if folder else self.address.removeprefix(S3)
@@ -113,7 +113,7 @@ class Bucket:
     def temporary(self, name: str) -> Path:
         return _scratch() / f"{name}.{threading.get_ident()}.tmp"
 
-    def leftovers(self) -> list[Entry]:
+    def leftovers(self) -> list[StoredFile]:
         return []
 
     def local_path(self, path: str) -> Path | None:
@@ -139,9 +139,9 @@ class Bucket:
         """The key alone, as obstore expects it."""
         return self._key(path).split("/", 1)[1]
 
-    def _entry(self, info: Any) -> Entry:  # noqa: ANN401 - pyarrow has no types
+    def _entry(self, info: Any) -> StoredFile:  # noqa: ANN401 - pyarrow has no types
         path = info.path[len(self.address.removeprefix(S3)) + 1 :]
-        return Entry(path, int(info.size), int(info.mtime_ns or 0) // 1000)
+        return StoredFile(path, int(info.size), int(info.mtime_ns or 0) // 1000)
 
     def _client_library(self) -> Any:  # noqa: ANN401 - a module
         try:

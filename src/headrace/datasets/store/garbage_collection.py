@@ -14,7 +14,7 @@ from headrace.core.clock import HOUR, now_us
 from headrace.core.errors import DeclarationError
 from headrace.core.progress import report
 from headrace.datasets.store.reachable_objects import reachable
-from headrace.datasets.store.storage import Entry
+from headrace.datasets.store.storage import StoredFile
 from headrace.datasets.store.store import TOMBSTONE, Store
 
 GRACE = 24 * HOUR
@@ -85,7 +85,7 @@ def clear(store: Store, *, delete: bool = False, grace: int = GRACE) -> Clearing
     )
 
 
-def _documents(store: Store, entries: list[Entry]) -> Iterator[bytes]:
+def _documents(store: Store, entries: list[StoredFile]) -> Iterator[bytes]:
     """Yield all documents apart from objects. Damaged manifests, which hide names, are refused."""
     for name in store.names():
         for version in store.versions(name):
@@ -97,7 +97,7 @@ def _documents(store: Store, entries: list[Entry]) -> Iterator[bytes]:
             yield store.storage.read_bytes(entry.path)
 
 
-def _deleted(store: Store, entries: list[Entry], until: int) -> list[Entry]:
+def _deleted(store: Store, entries: list[StoredFile], until: int) -> list[StoredFile]:
     deleted = []
     for number, entry in enumerate(entries):
         report("clear", number, len(entries), entry.path)

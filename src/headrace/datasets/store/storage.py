@@ -26,7 +26,7 @@ TEMPORARY = re.compile(r"\..+\.tmp")
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoredFile:
     """A file of a store: its path, its size in bytes, when it was written (microseconds UTC)."""
 
     path: str
@@ -54,11 +54,11 @@ class Storage(Protocol):
         """Size of a file in bytes; None if it does not exist."""
         ...
 
-    def stat(self, path: str) -> Entry | None:
+    def stat(self, path: str) -> StoredFile | None:
         """Entry of a file, which may be a leftover; None if it does not exist."""
         ...
 
-    def walk(self, folder: str) -> list[Entry]:
+    def walk(self, folder: str) -> list[StoredFile]:
         """All files in and below a folder, ordered by path; empty if there is no such folder.
 
         "" is the whole store. Leftovers are not included.
@@ -92,7 +92,7 @@ class Storage(Protocol):
         """Path of a local temporary file of this thread, for `put_file` to move."""
         ...
 
-    def leftovers(self) -> list[Entry]:
+    def leftovers(self) -> list[StoredFile]:
         """Temporary files, of running writers and of killed ones."""
         ...
 
@@ -148,11 +148,11 @@ class Folder:
         place = self.local_path(path)
         return place.stat().st_size if place.is_file() else None
 
-    def stat(self, path: str) -> Entry | None:
+    def stat(self, path: str) -> StoredFile | None:
         place = self._place(path)
         return self._entry(place) if place.is_file() else None
 
-    def walk(self, folder: str) -> list[Entry]:
+    def walk(self, folder: str) -> list[StoredFile]:
         place = self.local_path(folder) if folder else self.root
         files = [file for file in _files(place) if not file.name.startswith(".")]
         return sorted((self._entry(file) for file in files), key=lambda entry: entry.path)
@@ -200,7 +200,7 @@ class Folder:
             self._make(folder)
         return folder / f".{name}.{_me()}.tmp"
 
-    def leftovers(self) -> list[Entry]:
+    def leftovers(self) -> list[StoredFile]:
         temporaries = [file for file in _files(self.root) if TEMPORARY.fullmatch(file.name)]
         return [self._entry(file) for file in temporaries]
 
@@ -224,13 +224,13 @@ class Folder:
             return self.local_path(path)
         return (self.local_path(folder) if folder else self.root) / name
 
-    def _entry(self, place: Path) -> Entry:
+    def _entry(self, place: Path) -> StoredFile:
         try:
             status = place.stat(follow_symlinks=False)
         except FileNotFoundError:  # a temporary that was moved meanwhile
-            return Entry(place.relative_to(self.root).as_posix(), 0, now_us())
+            return StoredFile(place.relative_to(self.root).as_posix(), 0, now_us())
         modified = status.st_mtime_ns // 1000
-        return Entry(place.relative_to(self.root).as_posix(), status.st_size, modified)
+        return StoredFile(place.relative_to(self.root).as_posix(), status.st_size, modified)
 
     @contextmanager
     def _written(self, place: Path, data: bytes) -> Iterator[Path]:

@@ -28,7 +28,7 @@ from headrace.core.files import canonical_json, pretty_json, sha256
 from headrace.core.home import Home, configured_store
 from headrace.datasets.manifest import Manifest
 from headrace.datasets.store.manifest_consistency import check_consistent
-from headrace.datasets.store.storage import S3, Entry, Storage, storage_at
+from headrace.datasets.store.storage import S3, Storage, StoredFile, storage_at
 from headrace.datasets.version import parse_version
 from headrace.datasets.vocabulary import NAME
 
@@ -292,7 +292,7 @@ def _sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _with(entries: Iterable[Entry], file: str) -> dict[str, set[str]]:
+def _with(entries: Iterable[StoredFile], file: str) -> dict[str, set[str]]:
     """{name: versions} that have this file."""
     versions: dict[str, set[str]] = {}
     for entry in entries:

@@ -74,7 +74,7 @@ def _count(meta: Mapping[str, Any], key: str, default: int, where: str) -> int:
 
 
 @dataclass(frozen=True)
-class Part:
+class CategoryCheck:
     """Check over a whole batch, to be run for each level."""
 
     check: Check
@@ -83,7 +83,7 @@ class Part:
     scale: int = 0  # of the column of levels
 
 
-def sliced(parts: Sequence[Part]) -> list[Check]:
+def sliced(parts: Sequence[CategoryCheck]) -> list[Check]:
     """Return the same checks by level; all of them have the same `by`."""
     texts = dict.fromkeys(
         text for part in parts for text in (part.scope.count(), *part.check.aggregates)
@@ -101,7 +101,7 @@ def sliced(parts: Sequence[Part]) -> list[Check]:
     return [_by_level(part, query, names) for part in parts]
 
 
-def _by_level(part: Part, query: str, names: Mapping[str, str]) -> Check:
+def _by_level(part: CategoryCheck, query: str, names: Mapping[str, str]) -> Check:
     check, by, slices = part.check, part.slices.by, part.slices
     count = names[part.scope.count()]
     aggregate_names = [names[text] for text in check.aggregates]

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from headrace.gates.compare.distance import distance
 from headrace.gates.compare.histograms import bars_of
-from headrace.gates.compare.model import Compared, Comparison, Stats, Usual
+from headrace.gates.compare.model import ColumnComparison, Comparison, Stats, Usual
 from headrace.gates.compare.values import column_of, is_number, numbers, readable, step_of, thin
 
 _FAR = 0.5  # of the range of good batches; values further outside are reported
@@ -49,7 +49,7 @@ def compare(
     return Comparison(current.num_rows, other.num_rows, tuple(compared), step)
 
 
-def _with_usual(column: Compared, usual: Usual, scale: int) -> Compared:
+def _with_usual(column: ColumnComparison, usual: Usual, scale: int) -> ColumnComparison:
     """Return a column with the usual change, and the usual range if it is far outside."""
     column = replace(column, usual=usual.distance)
     if usual.low is None or usual.high is None or column.this is None or column.this.low is None:
@@ -60,7 +60,7 @@ def _with_usual(column: Compared, usual: Usual, scale: int) -> Compared:
     return column if inside or not room else replace(column, outside=(low, high))
 
 
-def _is_a_key(column: Compared, keys: Sequence[str]) -> bool:
+def _is_a_key(column: ColumnComparison, keys: Sequence[str]) -> bool:
     """Return True for a key column with one value in each batch, which identifies the batch."""
     sides = (column.this, column.other)
     return column.name in keys and all(s is not None and s.distinct == 1 for s in sides)
@@ -98,14 +98,16 @@ def _wider(usual: Usual, move: float, values: pa.Array) -> Usual:
 
 def _column(
     name: str, current: pa.Array | None, other: pa.Array | None, shift: int, scale: int
-) -> Compared:
+) -> ColumnComparison:
     existing = current if current is not None else other
     kind = "" if existing is None else str(existing.type)
     stats = [None if values is None else _stats(values, scale) for values in (current, other)]
     if current is None or other is None or current.type != other.type:
-        return Compared(name, kind, stats[0], stats[1], 1.0)
+        return ColumnComparison(name, kind, stats[0], stats[1], 1.0)
     bars = bars_of(current, other, shift, scale)
-    return Compared(name, kind, stats[0], stats[1], distance(current, other, shift), None, bars)
+    return ColumnComparison(
+        name, kind, stats[0], stats[1], distance(current, other, shift), None, bars
+    )
 
 
 def _stats(values: pa.Array, scale: int) -> Stats:

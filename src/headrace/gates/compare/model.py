@@ -36,7 +36,7 @@ class Bars:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ColumnComparison:
     """Column in both batches; None if a batch has no such column.
 
     Attributes:
@@ -81,7 +81,7 @@ class Comparison:
 
     rows: int
     other_rows: int
-    columns: tuple[Compared, ...]
+    columns: tuple[ColumnComparison, ...]
     every: int = 1
 
     def to_json(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Comparison:
         )
 
 
-def _compared(document: Mapping[str, Any]) -> Compared:
+def _compared(document: Mapping[str, Any]) -> ColumnComparison:
     def stats(entry: Mapping[str, Any] | None) -> Stats | None:
         return None if entry is None else Stats(**entry)
 
@@ -107,4 +107,4 @@ def _compared(document: Mapping[str, Any]) -> Compared:
         bars = Bars(**{k: tuple(v) if isinstance(v, list) else v for k, v in bars.items()})
     outside = None if document["outside"] is None else tuple(document["outside"])
     both = {"this": stats(document["this"]), "other": stats(document["other"])}
-    return Compared(**{**document, **both, "bars": bars, "outside": outside})
+    return ColumnComparison(**{**document, **both, "bars": bars, "outside": outside})

@@ -1,11 +1,11 @@
 """Drafts of suites from past deliveries: limits with a margin that later days confirm."""
 
-from headrace.gates.drafting.draft import Draft, Drafted, DraftOptions, draft_checks
+from headrace.gates.drafting.draft import CheckDraft, Drafted, DraftOptions, draft_checks
 from headrace.gates.drafting.statistics import Measure, Statistics
 from headrace.gates.drafting.text import check_text, suite_text
 
 __all__ = [
-    "Draft",
+    "CheckDraft",
     "DraftOptions",
     "Drafted",
     "Measure",

@@ -57,7 +57,7 @@ class DraftOptions:
 
 
 @dataclass(frozen=True)
-class Draft:
+class CheckDraft:
     """One check as in a suite, and its record on past deliveries."""
 
     type: str
@@ -85,8 +85,8 @@ class Draft:
 class Drafted:
     """Checks that later days confirm, and those that some of them contradict."""
 
-    accepted: tuple[Draft, ...]
-    dropped: tuple[Draft, ...]
+    accepted: tuple[CheckDraft, ...]
+    dropped: tuple[CheckDraft, ...]
 
 
 def draft_checks(statistics: Statistics, options: DraftOptions) -> Drafted:
@@ -101,7 +101,7 @@ class _Drafting:
         self.statistics, self.options = statistics, options
         self.rows = np.array(statistics.rows, np.int64)
 
-    def all(self) -> Iterator[Draft]:
+    def all(self) -> Iterator[CheckDraft]:
         yield from self._table()
         for series in self.statistics.columns.values():
             if not any(series.present):
@@ -120,7 +120,7 @@ class _Drafting:
             elif series.family == "number" and not in_key:
                 yield from self._number(series)
 
-    def _table(self) -> Iterator[Draft]:
+    def _table(self) -> Iterator[CheckDraft]:
         if self.options.row_counts:
             rows = self.rows.astype(np.float64)
             yield from self._between(
@@ -145,7 +145,7 @@ class _Drafting:
             record = confirm_never([bool(n) for n in self.statistics.repeated])
             yield self._draft(kind, kwargs, ("one_row_a_key", "critical", ""), record, "")
 
-    def _presence(self, series: Series) -> Iterator[Draft]:
+    def _presence(self, series: Series) -> Iterator[CheckDraft]:
         """Draft a check that no value is missing, or at least that a share is present."""
         if series.name in self.options.required:
             return
@@ -164,7 +164,7 @@ class _Drafting:
         elif self.options.row_counts and self._usual() >= _ENOUGH:
             yield from self._share_present(series.name, present / np.maximum(self.rows, 1))
 
-    def _share_present(self, name: str, share: Floats) -> Iterator[Draft]:
+    def _share_present(self, name: str, share: Floats) -> Iterator[CheckDraft]:
         observed = Range(share, np.ones_like(share), least_spread=0.02)
         record = confirm(observed, self.statistics.count, self.options.least_margin)
         low = observed.limits(record.margin or 0)[0]
@@ -178,7 +178,7 @@ class _Drafting:
                 f"{words} in {self._history_text()}.",
             )
 
-    def _text(self, series: Series, *, in_key: bool) -> Iterator[Draft]:
+    def _text(self, series: Series, *, in_key: bool) -> Iterator[CheckDraft]:
         levels = series.all_levels
         few = levels and len(levels) * 5 <= int(self.rows.sum())
         if few and levels and series.levels is not None:
@@ -217,7 +217,7 @@ class _Drafting:
         counted = Counter(level for delivery in levels for level in delivery)
         return min(counted.values()) >= max(_OFTEN, 0.05 * len(levels))
 
-    def _lengths(self, series: Series) -> Iterator[Draft]:
+    def _lengths(self, series: Series) -> Iterator[CheckDraft]:
         shortest, longest = np.array(series.minimum), np.array(series.maximum)
         if np.nanmin(shortest) != np.nanmax(longest):
             return
@@ -231,7 +231,7 @@ class _Drafting:
             f"Every value in {self._history_text()} has {length} characters.",
         )
 
-    def _number(self, series: Series) -> Iterator[Draft]:
+    def _number(self, series: Series) -> Iterator[CheckDraft]:
         name, integral = series.name, series.integral
         observed = Range(np.array(series.minimum), np.array(series.maximum), 0.2, integral=integral)
         domain = list(self._domain(series))
@@ -255,7 +255,7 @@ class _Drafting:
                 (f"mean_{name}", "warning", "", "means"),
             )
 
-    def _domain(self, series: Series) -> Iterator[Draft]:
+    def _domain(self, series: Series) -> Iterator[CheckDraft]:
         """Draft limits that the column's domain sets, if all observed values keep them."""
         if series.name not in self.options.domains or series.family != "number":
             return
@@ -281,7 +281,7 @@ class _Drafting:
         observed: Range,
         called: tuple[str, str, str, str],
         floor: float | None = None,
-    ) -> Iterator[Draft]:
+    ) -> Iterator[CheckDraft]:
         """Draft limits around an observed range; `called` is id, severity, action and a noun."""
         if not observed.has_values:
             return
@@ -311,7 +311,7 @@ class _Drafting:
         called: tuple[str, str, str],
         record: Confirmed,
         reason: str,
-    ) -> Draft:
+    ) -> CheckDraft:
         name, severity, action = called
         meta: dict[str, Any] = {"id": name}
         if action:
@@ -321,7 +321,7 @@ class _Drafting:
         text = " ".join(part for part in (reason, self._record(record)) if part)
         if text:
             meta["reason"] = text
-        return Draft(kind, kwargs, meta, severity, record)
+        return CheckDraft(kind, kwargs, meta, severity, record)
 
     def _record(self, record: Confirmed) -> str:
         if not record.confirmed_on:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.contracts.authoring.yaml_values import flow
-from headrace.gates.drafting.draft import Draft
+from headrace.gates.drafting.draft import CheckDraft
 
 
-def check_text(draft: Draft) -> str:
+def check_text(draft: CheckDraft) -> str:
     """Return one expectation in two to four lines."""
     lines = [f"  - type: {draft.type}", f"    kwargs: {flow(draft.kwargs)}"]
     if draft.severity != "critical":
@@ -17,7 +17,7 @@ def check_text(draft: Draft) -> str:
 
 
 def suite_text(
-    name: str, meta: Mapping[str, Any], drafts: Sequence[Draft], comments: Sequence[str]
+    name: str, meta: Mapping[str, Any], drafts: Sequence[CheckDraft], comments: Sequence[str]
 ) -> str:
     """Return a complete suite, with comments for the reader above it."""
     head = [f"# {line}".rstrip() for line in comments]

@@ -66,7 +66,7 @@ def _answers(
 ) -> list[RuleFinding]:
     needed = {name for rule in rules for name in _columns(rule)}
     try:
-        reference = Reference(select([name for name in names if name in needed]))
+        reference = GxBatch(select([name for name in names if name in needed]))
         answers = reference.ask([(rule.type, rule.kwargs or {}) for rule in rules])
     except Exception as crash:  # noqa: BLE001 - after any crash, the batch must not pass
         reason = _crash(crash)
@@ -111,7 +111,7 @@ def _reason(rule: PlannedRule, answer: Mapping[str, Any]) -> str:
     return f"'{what}' does not hold: found {answer.get('observed_value')}"
 
 
-class Reference:
+class GxBatch:
     """Batch in Great Expectations."""
 
     def __init__(self, table: pa.Table) -> None:

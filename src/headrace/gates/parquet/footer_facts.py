@@ -31,7 +31,7 @@ _EXACT_IN_FLOAT = 2**53  # the engine compares an integer and a float as floats
 
 
 @dataclass(frozen=True)
-class Facts:
+class FooterFacts:
     """Facts about one column. `low` and `high` enclose every non-null value; both or none."""
 
     family: str
@@ -58,7 +58,7 @@ class Facts:
         return enclosing.hold(self.low) and enclosing.hold(self.high)
 
 
-def column_facts(metadata: pq.FileMetaData, schema: pa.Schema) -> dict[str, Facts]:
+def column_facts(metadata: pq.FileMetaData, schema: pa.Schema) -> dict[str, FooterFacts]:
     """Return facts by column; columns without facts are missing."""
     written_by = str(metadata.created_by or "")
     if not written_by.startswith(_WRITERS) or metadata.num_columns != len(schema):
@@ -72,21 +72,21 @@ def column_facts(metadata: pq.FileMetaData, schema: pa.Schema) -> dict[str, Fact
     return facts
 
 
-def _facts(kind: pa.DataType, statistics: Sequence[Any], chunks: Sequence[Any]) -> Facts:
+def _facts(kind: pa.DataType, statistics: Sequence[Any], chunks: Sequence[Any]) -> FooterFacts:
     family = family_of(kind)
     if any(s is None for s in statistics):
-        return Facts(family)
+        return FooterFacts(family)
     floating = pa.types.is_floating(kind)
     nulls = None
     if not floating and all(s.has_null_count for s in statistics):
         nulls = sum(s.null_count for s in statistics)
     if not (floating or pa.types.is_signed_integer(kind) or kind == pa.timestamp("us", "UTC")):
-        return Facts(family, nulls)
+        return FooterFacts(family, nulls)
     pairs = list(_extremes(statistics, chunks))
     values = [value for pair in pairs if pair is not None for value in pair]
     if None in pairs or not values or any(math.isnan(value) for value in values):
-        return Facts(family, nulls)
-    return Facts(family, nulls, min(values), max(values), exact=not floating)
+        return FooterFacts(family, nulls)
+    return FooterFacts(family, nulls, min(values), max(values), exact=not floating)
 
 
 def _extremes(statistics: Sequence[Any], chunks: Sequence[Any]) -> Iterator[tuple[Any, Any] | None]:
@@ -97,7 +97,7 @@ def _extremes(statistics: Sequence[Any], chunks: Sequence[Any]) -> Iterator[tupl
         yield (figures.min_raw, figures.max_raw) if figures.has_min_max else None
 
 
-def known_aggregates(plan: Plan, rows: int, facts: Mapping[str, Facts]) -> dict[str, Any]:
+def known_aggregates(plan: Plan, rows: int, facts: Mapping[str, FooterFacts]) -> dict[str, Any]:
     """Return the plan's aggregates that need no scan, by their text."""
     computed: dict[str, Any] = {"count(*)": rows}
     for name, fact in facts.items():
@@ -107,7 +107,7 @@ def known_aggregates(plan: Plan, rows: int, facts: Mapping[str, Facts]) -> dict[
     return {text: computed[text] for text in plan.aggregates if text in computed}
 
 
-def _of_column(name: str, fact: Facts, rows: int) -> Iterator[tuple[str, Any]]:
+def _of_column(name: str, fact: FooterFacts, rows: int) -> Iterator[tuple[str, Any]]:
     if fact.nulls is not None:
         yield f"count({name})", rows - fact.nulls
         yield count_where(f"{name} IS NULL"), fact.nulls
@@ -117,7 +117,7 @@ def _of_column(name: str, fact: Facts, rows: int) -> Iterator[tuple[str, Any]]:
             yield (f"epoch_us({call})" if fact.family == "timestamp" else call), value
 
 
-def without_nulls(text: str, facts: Mapping[str, Facts]) -> str:
+def without_nulls(text: str, facts: Mapping[str, FooterFacts]) -> str:
     """Return SQL without the null tests of columns that have no nulls.
 
     SQL with a string literal is not changed, since such a test may be quoted in it.
@@ -131,7 +131,7 @@ def without_nulls(text: str, facts: Mapping[str, Facts]) -> str:
     return text
 
 
-def _none_failing(check: Check, facts: Mapping[str, Facts]) -> Sequence[str]:
+def _none_failing(check: Check, facts: Mapping[str, FooterFacts]) -> Sequence[str]:
     """Return the aggregate that counts failing rows, if no row can fail."""
     sure = check.safe and all(
         name in facts and facts[name].guarantees(bounds) for name, bounds in check.safe.items()

@@ -23,7 +23,7 @@ from headrace.gates.judge import (
 )
 from headrace.gates.parquet.batch import ParquetBatch
 from headrace.gates.parquet.rejected_rows import Rejected, ordered, separate
-from headrace.gates.parquet.scan import Place, Scan
+from headrace.gates.parquet.scan import FileScan, Place
 from headrace.gates.parquet.typed_rules import published_rules, schema_violations
 from headrace.gates.plan import Plan, Rows, RuleFinding
 from headrace.gates.plan_compiler import plan_for
@@ -81,7 +81,7 @@ def judge_file(
         rules = [] if about else published_rules(contract, batch.schema)
         rules += plan_for(suite, contract, batch.schema).rules
         plan = Plan.over(rules, batch.schema)
-        scan = Scan(plan, batch, sample=SAMPLE, use_statistics=use_statistics)
+        scan = FileScan(plan, batch, sample=SAMPLE, use_statistics=use_statistics)
         return _Desk(suite, contract, batch, scan, conformed).judge(
             passing, quarantined, copy_clean
         )
@@ -100,7 +100,7 @@ class _Desk:
         suite: Suite,
         contract: Contract,
         batch: ParquetBatch,
-        scan: Scan,
+        scan: FileScan,
         conformed: Conformed,
     ) -> None:
         self.suite, self.contract, self.batch, self.scan = suite, contract, batch, scan

@@ -20,7 +20,7 @@ from headrace.gates.parquet.column_stream import Numbers, gathered
 from headrace.gates.plan import NO_ROWS, Plan, Rows
 
 
-class Keys:
+class UniqueKey:
     """Key of one check that requires it to be unique."""
 
     def __init__(self, batch: ParquetBatch, plan: Plan, check: Check) -> None:

@@ -13,8 +13,13 @@ from headrace.core.sql import ident
 from headrace.gates.checks.check import Check
 from headrace.gates.parquet.batch import ParquetBatch
 from headrace.gates.parquet.column_stream import Numbers
-from headrace.gates.parquet.footer_facts import Facts, column_facts, known_aggregates, without_nulls
-from headrace.gates.parquet.keys import Keys
+from headrace.gates.parquet.footer_facts import (
+    FooterFacts,
+    column_facts,
+    known_aggregates,
+    without_nulls,
+)
+from headrace.gates.parquet.keys import UniqueKey
 from headrace.gates.parquet.median import median
 from headrace.gates.parquet.value_counts import by_value, counted, few_valued
 from headrace.gates.plan import Plan
@@ -28,12 +33,12 @@ class Measures:
 
     def __init__(self, plan: Plan, batch: ParquetBatch, *, use_statistics: bool) -> None:
         self.plan, self.batch = plan, batch
-        self.facts: Mapping[str, Facts] = {}
+        self.facts: Mapping[str, FooterFacts] = {}
         if use_statistics:
             self.facts = column_facts(batch.metadata, batch.file_schema)
         self.few = few_valued(batch.metadata, batch.file_schema)
         self._values = known_aggregates(plan, batch.rows, self.facts)
-        self._keys: dict[tuple[tuple[str, ...], str], Keys | Exception] = {}
+        self._keys: dict[tuple[tuple[str, ...], str], UniqueKey | Exception] = {}
         self._medians: dict[str, float | Exception | None] = {}
         self._measure()
 
@@ -51,9 +56,9 @@ class Measures:
         repeated = self.keys(check).repeats()[0]
         return [*values, values[1], repeated] if repeated else [*values, values[1]]
 
-    def keys(self, check: Check) -> Keys:
+    def keys(self, check: Check) -> UniqueKey:
         """Return the keys of a uniqueness check, or raise the error of their search."""
-        keys: Keys = _or_raise(self._keys[check.repeated, check.among])
+        keys: UniqueKey = _or_raise(self._keys[check.repeated, check.among])
         return keys
 
     def _measure(self) -> None:
@@ -91,7 +96,7 @@ class Measures:
         for check in checks:
             at = (check.repeated, check.among)
             if check.repeated and at not in self._keys:
-                self._keys[at] = _caught(partial(Keys, batch, self.plan, check))
+                self._keys[at] = _caught(partial(UniqueKey, batch, self.plan, check))
             if check.median_of and check.aggregates[0] not in self._medians:
                 outcome = _caught(partial(self._median, batch, check))
                 self._medians[check.aggregates[0]] = outcome
@@ -115,7 +120,7 @@ class Measures:
             for (names, among), keys in self._keys.items()
             if len(names) == 1
             and among == f"{ident(names[0])} IS NOT NULL"
-            and isinstance(keys, Keys)
+            and isinstance(keys, UniqueKey)
             and not len(keys.shared)
         ]
         equivalents = {f"count(DISTINCT {name})": f"count({name})" for name in unique}

@@ -37,7 +37,7 @@ class _Failed:
     mark: Place | None
 
 
-class Scan:
+class FileScan:
     """File with the aggregates that a plan's checks need."""
 
     def __init__(

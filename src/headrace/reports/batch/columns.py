@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from headrace.gates.compare import Bars, Compared, Stats
+from headrace.gates.compare import Bars, ColumnComparison, Stats
 from headrace.reports import charts
 from headrace.reports.batch.model import Report
 from headrace.reports.batch.summary import Page
@@ -60,15 +60,15 @@ def _legend() -> Html:
     )  # fmt: skip
 
 
-def _alike(columns: Sequence[Compared]) -> list[list[Compared]]:
+def _alike(columns: Sequence[ColumnComparison]) -> list[list[ColumnComparison]]:
     """Group columns with the same values, as derived columns often repeat another one."""
-    groups: dict[object, list[Compared]] = {}
+    groups: dict[object, list[ColumnComparison]] = {}
     for column in columns:
         groups.setdefault((column.type, column.this, column.other, column.bars), []).append(column)
     return list(groups.values())
 
 
-def _card(alike: Sequence[Compared], unit: str) -> Html:
+def _card(alike: Sequence[ColumnComparison], unit: str) -> Html:
     column, *duplicates = alike
     kind_label = element("span", unit or wording.kind(column.type), class_="soft small")
     also = wording.listed([other.name for other in duplicates])
@@ -83,12 +83,12 @@ def _card(alike: Sequence[Compared], unit: str) -> Html:
     )
 
 
-def is_odd(column: Compared) -> bool:
+def is_odd(column: ColumnComparison) -> bool:
     """Return True if the column moved beyond the usual, or has values outside the usual range."""
     return column.excess > _ODD_DISTANCE or bool(column.outside)
 
 
-def _shift_text(column: Compared) -> str:
+def _shift_text(column: ColumnComparison) -> str:
     if column.this is None or column.other is None:
         return f"Not in {'this' if column.this is None else 'the last good'} batch."
     share = f"Moved by {wording.percent(column.distance)}"
@@ -102,7 +102,7 @@ def _shift_text(column: Compared) -> str:
     return f"{share}." if column.usual is None else f"{share}, about as usual."
 
 
-def _picture(column: Compared) -> Html | None:
+def _picture(column: ColumnComparison) -> Html | None:
     bars = column.bars
     if bars is None:
         return None
@@ -133,7 +133,7 @@ def _level(bars: Bars, at: int) -> Html:
     )
 
 
-def _stats(column: Compared) -> Html:
+def _stats(column: ColumnComparison) -> Html:
     """Show the same statistics of both batches side by side."""
     text = column.type == "string"
     names = ("nulls", "distinct", *(() if text else ("low", "median", "high")))

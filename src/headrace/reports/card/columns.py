@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from headrace.datasets.card.distributions import Shape, shape
+from headrace.datasets.card.distributions import DistributionShape, shape
 from headrace.datasets.governance.privacy import needs_treatment
-from headrace.datasets.manifest import Column, Manifest
+from headrace.datasets.manifest import Manifest, ManifestColumn
 from headrace.reports.charts import svg
 from headrace.web.html import Html, element
 from headrace.web.wording import counted, percent, shortened
@@ -45,7 +45,7 @@ def columns(card: "Card") -> Html:
     )  # fmt: skip
 
 
-def _card(manifest: Manifest, column: Column, parts: dict[str, pa.ChunkedArray]) -> Html:
+def _card(manifest: Manifest, column: ManifestColumn, parts: dict[str, pa.ChunkedArray]) -> Html:
     rows = sum(len(part) for part in parts.values())
     nulls = sum(part.null_count for part in parts.values())
     facts = manifest.privacy.get(column.name, {})
@@ -67,13 +67,13 @@ def _card(manifest: Manifest, column: Column, parts: dict[str, pa.ChunkedArray])
     )  # fmt: skip
 
 
-def _shape(parts: dict[str, pa.ChunkedArray], kind: str) -> Shape | None:
+def _shape(parts: dict[str, pa.ChunkedArray], kind: str) -> DistributionShape | None:
     train = parts["train"]
     chunks = [chunk for name, part in parts.items() if name != "train" for chunk in part.chunks]
     return shape(train, pa.chunked_array(chunks, train.type), kind)
 
 
-def _picture(name: str, distribution: Shape) -> list[Html]:
+def _picture(name: str, distribution: DistributionShape) -> list[Html]:
     top = max((*distribution.train, *distribution.other), default=0.0) or 1.0
     step = _WIDE / len(distribution.train)
     grey = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from headrace.datasets.diff.model import Change, Column, Diff, Row
+from headrace.datasets.diff.model import ColumnDiff, MetadataChange, ReleaseDiff, Row
 from headrace.reports.batch.page import document
 from headrace.reports.diff import pictures
 from headrace.reports.diff.wording import changed, headline, number, span, value, what_moved
@@ -15,7 +15,7 @@ _OPEN = 9  # columns that are drawn at once
 _TONES = {"MAJOR": "BLOCK", "MINOR": "WARN", "PATCH": "WARN"}
 
 
-def page(diff: Diff) -> str:
+def page(diff: ReleaseDiff) -> str:
     """Return the complete document."""
     sections = [
         _rows(diff),
@@ -50,7 +50,7 @@ def page(diff: Diff) -> str:
     )  # fmt: skip
 
 
-def _top(diff: Diff) -> Html:
+def _top(diff: ReleaseDiff) -> Html:
     tone = "PASS" if diff.equal else _TONES.get(diff.change, "NONE")
     rows = diff.rows
     sums = [
@@ -73,7 +73,7 @@ def _top(diff: Diff) -> Html:
     )  # fmt: skip
 
 
-def _rows(diff: Diff) -> Html:
+def _rows(diff: ReleaseDiff) -> Html:
     rows = diff.rows
     read = (
         f"{rows.skipped:,} of the {rows.same:,} rows that are the same lie in parts which both "
@@ -98,7 +98,7 @@ def _rows(diff: Diff) -> Html:
     )  # fmt: skip
 
 
-def _by_split(diff: Diff) -> Html | None:
+def _by_split(diff: ReleaseDiff) -> Html | None:
     rows = diff.rows
     names = sorted({*rows.added_by_split, *rows.removed_by_split}, key=str)
     if not names:
@@ -111,7 +111,7 @@ def _by_split(diff: Diff) -> Html | None:
     return table("Rows that came and went, by split", ("split", "added", "removed"), lines)
 
 
-def _moves(diff: Diff) -> Html | None:
+def _moves(diff: ReleaseDiff) -> Html | None:
     if not diff.rows.moves:
         return None
     lines = [Line(f"{a} → {b}", (("rows", f"{n:,}"),)) for a, b, n in diff.rows.moves]
@@ -122,7 +122,7 @@ def _examples(caption: str, lines: Sequence[Line]) -> Html | None:
     return table(caption, ("row", "what"), lines) if lines else None
 
 
-def _changed_rows(diff: Diff) -> list[Line]:
+def _changed_rows(diff: ReleaseDiff) -> list[Line]:
     return [
         Line(_key(change.row), (("", [_cell(name, *both) for name, both in change.cells.items()]),))
         for change in diff.rows.examples_changed
@@ -148,7 +148,7 @@ def _key(row: Row) -> list[Child]:
     ]
 
 
-def _columns(diff: Diff) -> Html:
+def _columns(diff: ReleaseDiff) -> Html:
     changed_columns = [
         c for c in diff.columns if c.changed or (c.distribution and c.distribution.distance)
     ]
@@ -176,7 +176,7 @@ def _columns(diff: Diff) -> Html:
     )  # fmt: skip
 
 
-def _card(column: Column, diff: Diff) -> Html:
+def _card(column: ColumnDiff, diff: ReleaseDiff) -> Html:
     return element(
         "article",
         element("h3", element("bdi", column.name),
@@ -194,7 +194,7 @@ def _where(row: Row) -> list[Child]:
     return [element("span", value(cell), " ", class_="soft") for cell in row.key.values()]
 
 
-def _numbers(column: Column) -> Html:
+def _numbers(column: ColumnDiff) -> Html:
     sides = (column.before, column.after)
     averaged = any(side.mean is not None for side in sides)
     names = ("nulls", "low", *(["mean"] if averaged else []), "high")
@@ -210,7 +210,7 @@ def _numbers(column: Column) -> Html:
                    element("tbody", lines))  # fmt: skip
 
 
-def _schema(diff: Diff) -> Html | None:
+def _schema(diff: ReleaseDiff) -> Html | None:
     if not diff.schema:
         return None
     lines = [
@@ -227,13 +227,13 @@ def value_or_none(cell: object) -> str:
     return "—" if cell is None else value(cell)
 
 
-def _changes(name: str, title: str, changes: Sequence[Change]) -> Html | None:
+def _changes(name: str, title: str, changes: Sequence[MetadataChange]) -> Html | None:
     if not changes:
         return None
     return element("section", element("h2", title), _change_table(title, changes), id=name)
 
 
-def _change_table(caption: str, changes: Sequence[Change]) -> Html:
+def _change_table(caption: str, changes: Sequence[MetadataChange]) -> Html:
     lines = [
         Line(name, (("before", before or "—"), ("after", after or "—")))
         for name, before, after in map(changed, changes)
@@ -241,7 +241,7 @@ def _change_table(caption: str, changes: Sequence[Change]) -> Html:
     return table(caption, ("what", "before", "after"), lines)
 
 
-def _steps(diff: Diff) -> Html | None:
+def _steps(diff: ReleaseDiff) -> Html | None:
     if not diff.steps:
         return None
     lines = [
@@ -252,7 +252,7 @@ def _steps(diff: Diff) -> Html | None:
     return element("section", element("h2", "Versions in between"), steps_table, id="steps")
 
 
-def _origin(diff: Diff) -> Html | None:
+def _origin(diff: ReleaseDiff) -> Html | None:
     if not diff.origin:
         return None
     return element(

@@ -1,6 +1,6 @@
 """Plots of a column before and after as inline SVG, each with a text alternative."""
 
-from headrace.datasets.diff.model import Column, Distribution
+from headrace.datasets.diff.model import ColumnDiff, Distribution
 from headrace.reports import charts
 from headrace.web import wording
 from headrace.web.html import Html, element, join
@@ -8,7 +8,7 @@ from headrace.web.html import Html, element, join
 _WIDE, _TALL = 240, 56
 
 
-def distribution(column: Column) -> Html | None:
+def distribution(column: ColumnDiff) -> Html | None:
     """Plot bars in grey for before and an outline for after; for text two bars a value."""
     shares = column.distribution
     if shares is None or not shares.before:

@@ -1,11 +1,11 @@
 """Texts of a diff, for the page and for the terminal."""
 
 from headrace.core.clock import duration_text, iso
-from headrace.datasets.diff.model import Change, Column, Diff, Rows
+from headrace.datasets.diff.model import ColumnDiff, MetadataChange, ReleaseDiff, RowCounts
 from headrace.web import wording
 
 
-def span(diff: Diff) -> str:
+def span(diff: ReleaseDiff) -> str:
     """Return the two versions, as in `1.0.0 → 1.1.0`."""
     return " → ".join(ref.partition("@")[2] for ref in (diff.before, diff.after))
 
@@ -20,7 +20,7 @@ def value(cell: object) -> str:
 _MOMENTS = ("until_us", "after_us", "cutoff_us", "since_us")
 
 
-def changed(change: Change) -> tuple[str, str, str]:
+def changed(change: MetadataChange) -> tuple[str, str, str]:
     """Return (name, before, after) of a change, with moments and durations as text."""
     name = f"{change.group} {change.name}"
     if not name.endswith("_us"):
@@ -43,7 +43,7 @@ def number(cell: object) -> str:
     return f"{cell:.8g}" if isinstance(cell, float) else wording.value(cell)
 
 
-def headline(diff: Diff) -> str:
+def headline(diff: ReleaseDiff) -> str:
     """Return the most important differences in one line."""
     rows = diff.rows
     if diff.equal:
@@ -69,7 +69,7 @@ def headline(diff: Diff) -> str:
     return "; ".join(parts)
 
 
-def what_moved(column: Column, rows: Rows) -> str:
+def what_moved(column: ColumnDiff, rows: RowCounts) -> str:
     """Return the changes of a column, as in `1,024 cells changed (3.1%); 12% apart, PSI 0.31`."""
     parts = []
     both = rows.same + rows.changed + rows.moved

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from headrace.core.errors import DeclarationError
 from headrace.core.sql import ident
-from headrace.scaffold.inspection.file_inspection import Column, typed_columns
+from headrace.scaffold.inspection.file_inspection import InspectedColumn, typed_columns
 from headrace.scaffold.inspection.timestamp_parsing import TimeForm, time_form
 from headrace.sources.sampling.sample import Sample
 
@@ -39,7 +39,7 @@ class SampledColumn:
         time: its format as a time in words; "" if it is not a time.
     """
 
-    column: Column
+    column: InspectedColumn
     declared: str
     nulls: int
     distinct: int
@@ -131,7 +131,9 @@ def inspect_sample(sample: Sample) -> InspectedSample:
     return InspectedSample(sample, columns, keys, names, cursors, table.num_rows - int(unique))
 
 
-def _sampled_column(db: duckdb.DuckDBPyConnection, sample: Sample, column: Column) -> SampledColumn:
+def _sampled_column(
+    db: duckdb.DuckDBPyConnection, sample: Sample, column: InspectedColumn
+) -> SampledColumn:
     c = ident(column.header)
     where = f"{c} IS NOT NULL"
     if column.null_tokens:
@@ -162,7 +164,7 @@ def _short(text: str | None) -> str | None:
     return text if text is None or len(text) <= _MOST_CHARS else text[:_MOST_CHARS] + "…"
 
 
-def _as_time(db: duckdb.DuckDBPyConnection, table: pa.Table, column: Column) -> str:
+def _as_time(db: duckdb.DuckDBPyConnection, table: pa.Table, column: InspectedColumn) -> str:
     """Describe the time format of a column in words; "" if it is not a time.
 
     Numbers are times only if their name suggests it.

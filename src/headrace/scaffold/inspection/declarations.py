@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from headrace.contracts.model import LogicalType
-from headrace.scaffold.inspection.file_inspection import Column
+from headrace.scaffold.inspection.file_inspection import InspectedColumn
 from headrace.scaffold.inspection.timestamp_parsing import TimeForm
 
 
@@ -22,7 +22,7 @@ class Derived:
 class Later:
     """A column with a moment at or after the event: the row is not complete before it."""
 
-    column: Column
+    column: InspectedColumn
     form: TimeForm
 
 

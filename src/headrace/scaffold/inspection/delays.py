@@ -15,7 +15,7 @@ from headrace.core.time_zones import to_utc
 from headrace.scaffold.inspection.column_words import words
 from headrace.scaffold.inspection.declarations import NO_DELAYS, Delays, Later
 from headrace.scaffold.inspection.facts import Facts
-from headrace.scaffold.inspection.file_inspection import Column
+from headrace.scaffold.inspection.file_inspection import InspectedColumn
 from headrace.scaffold.inspection.timestamp_parsing import READABLE, TimeForm, time_form
 
 Ints = npt.NDArray[np.int64]
@@ -65,7 +65,7 @@ def _later(facts: Facts) -> Iterator[tuple[Later, Ints]]:
             yield Later(column, form), after
 
 
-def _form(facts: Facts, column: Column) -> TimeForm | None:
+def _form(facts: Facts, column: InspectedColumn) -> TimeForm | None:
     look = facts.look
     skipped = column in look.times or column.name in look.personal
     if skipped or _AHEAD & set(words(column.header)):
@@ -84,7 +84,9 @@ def _form(facts: Facts, column: Column) -> TimeForm | None:
         return None
 
 
-def _moments(facts: Facts, column: Column, form: TimeForm) -> tuple[Ints, npt.NDArray[np.bool_]]:
+def _moments(
+    facts: Facts, column: InspectedColumn, form: TimeForm
+) -> tuple[Ints, npt.NDArray[np.bool_]]:
     """Return microseconds UTC, and a mask of the rows that have a value."""
     values = facts.table[column.name]
     if form.expression is not None:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from headrace.scaffold.inspection.column_words import words
-from headrace.scaffold.inspection.file_inspection import Column
+from headrace.scaffold.inspection.file_inspection import InspectedColumn
 
 # Name -> the limits that a calendar, a clock or the globe sets.
 _LIMITS: tuple[tuple[frozenset[str], float, float, str], ...] = (
@@ -84,7 +84,7 @@ class Domain:
     reason: str
 
 
-def domain_of(column: Column) -> Domain | None:
+def domain_of(column: InspectedColumn) -> Domain | None:
     """Return the limits that the name of a number implies, if any."""
     if not column.is_number:
         return None
@@ -101,7 +101,7 @@ def domain_of(column: Column) -> Domain | None:
     return None
 
 
-def unit_of(column: Column) -> str | None:
+def unit_of(column: InspectedColumn) -> str | None:
     """Return the unit in the name of a number: `weight_kg`, `Fare (USD)`, `temp_c`."""
     if not column.is_number:
         return None
@@ -116,7 +116,7 @@ def unit_of(column: Column) -> str | None:
     return _UNITS.get(name_words[-1])
 
 
-def is_calendar(column: Column) -> bool:
+def is_calendar(column: InspectedColumn) -> bool:
     """Return True for a part of a date or the hour of a clock, of any type."""
     name_words = words(column.header)
     return bool(name_words) and (
@@ -124,22 +124,22 @@ def is_calendar(column: Column) -> bool:
     )
 
 
-def is_code(column: Column) -> bool:
+def is_code(column: InspectedColumn) -> bool:
     """Return True for a number that identifies something, so that sums of it mean nothing."""
     last = (words(column.header) or [""])[-1]
     return last in _CODES or (ends_as_id(column) and len(last) <= 5)
 
 
-def ends_as_id(column: Column) -> bool:
+def ends_as_id(column: InspectedColumn) -> bool:
     """Return True for names such as `customer_id` and `customerid`, but not `paid`."""
     last = (words(column.header) or [""])[-1]
     return last.endswith("id") and last not in _NO_CODES
 
 
-def is_place(column: Column) -> bool:
+def is_place(column: InspectedColumn) -> bool:
     return bool(_PLACES & set(words(column.header)[-1:]))
 
 
-def is_amount(column: Column) -> bool:
+def is_amount(column: InspectedColumn) -> bool:
     """Return True if the name suggests that the column measures something."""
     return bool(_AMOUNT & set(words(column.header))) or unit_of(column) is not None

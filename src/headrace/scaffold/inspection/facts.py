@@ -20,7 +20,7 @@ from headrace.core.time_zones import to_local
 from headrace.scaffold.inspection.column_words import words
 from headrace.scaffold.inspection.declarations import NO_DELAYS, Delays
 from headrace.scaffold.inspection.domains import is_calendar, is_code, is_place
-from headrace.scaffold.inspection.file_inspection import Column, Look
+from headrace.scaffold.inspection.file_inspection import InspectedColumn, Look
 from headrace.sources.parsing.csv_rows import csv_rows
 
 Ints = npt.NDArray[np.int64]
@@ -28,7 +28,7 @@ MOST_LEVELS = 40
 
 
 @dataclass(frozen=True)
-class Range:
+class ValueRange:
     """Least and greatest stored value of a column."""
 
     low: int | float
@@ -76,7 +76,7 @@ class Facts:
         counts: Ints = np.unique(self.day_numbers, return_counts=True)[1]
         return counts
 
-    def is_clock(self, column: Column) -> bool:
+    def is_clock(self, column: InspectedColumn) -> bool:
         """True if a whole number is a time such as 517 or 2359."""
         if column.type != "integer" or words(column.header)[-1:] != ["time"]:
             return False
@@ -84,7 +84,7 @@ class Facts:
         fits = bool(len(values)) and bool(((values >= 0) & (values <= 2400)).all())
         return fits and bool((values % 100 < 60).all()) and int(values.max()) > 100
 
-    def is_name(self, column: Column) -> bool:
+    def is_name(self, column: InspectedColumn) -> bool:
         """True if a number is a name: a part of a calendar, a clock, an id, a place."""
         by_name = is_calendar(column) or is_code(column) or is_place(column)
         return by_name or self.is_clock(column)
@@ -101,9 +101,9 @@ class Facts:
     def distinct(self, names: Sequence[str]) -> int:
         return int(self.table.group_by(list(names)).aggregate([]).num_rows)
 
-    def range(self, name: str) -> Range | None:
+    def range(self, name: str) -> ValueRange | None:
         bounds = pc.min_max(self.table[name]).as_py()
-        return None if bounds["min"] is None else Range(bounds["min"], bounds["max"])
+        return None if bounds["min"] is None else ValueRange(bounds["min"], bounds["max"])
 
     def median(self, name: str) -> int | float:
         middle = float(self._scalar(f"SELECT median({ident(name)}) FROM given"))  # noqa: S608

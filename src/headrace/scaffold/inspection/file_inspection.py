@@ -32,7 +32,7 @@ _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$"
 
 
 @dataclass(frozen=True)
-class Column:
+class InspectedColumn:
     """Column of the file. `scale` and `max_abs` are as in the contract, in the column's unit."""
 
     header: str
@@ -63,13 +63,13 @@ class Look:
 
     ask: Ask
     payload: bytes
-    columns: tuple[Column, ...]
+    columns: tuple[InspectedColumn, ...]
     rows: int
-    times: tuple[Column, ...]
+    times: tuple[InspectedColumn, ...]
     form: TimeForm
-    key: tuple[Column, ...]
-    entity: tuple[Column, ...]
-    target: Column | None
+    key: tuple[InspectedColumn, ...]
+    entity: tuple[InspectedColumn, ...]
+    target: InspectedColumn | None
     found_time: bool = False
     personal: frozenset[str] = frozenset()
 
@@ -85,7 +85,7 @@ class Look:
             name = f"{name}_new"
         return name
 
-    def column(self, name: str) -> Column:
+    def column(self, name: str) -> InspectedColumn:
         return next(column for column in self.columns if column.name == name)
 
 
@@ -114,7 +114,7 @@ def look(ask: Ask) -> Look:
         )
     by_header = {column.header: column for column in columns}
 
-    def selected(names: Sequence[str], option: str) -> tuple[Column, ...]:
+    def selected(names: Sequence[str], option: str) -> tuple[InspectedColumn, ...]:
         return tuple(by_header[_header(rows, name, option)] for name in names)
 
     times = selected(form.columns or names, "--time")
@@ -132,7 +132,7 @@ def look(ask: Ask) -> Look:
     )
 
 
-def typed_columns(table: pa.Table) -> tuple[Column, ...]:
+def typed_columns(table: pa.Table) -> tuple[InspectedColumn, ...]:
     """Return the columns of a table of strings with the types and names a contract would use."""
     with duckdb.connect() as db:
         db.register("given", table)
@@ -168,7 +168,7 @@ def _header(rows: RawRows, name: str, option: str) -> str:
     return name
 
 
-def _column(db: duckdb.DuckDBPyConnection, header: str) -> Column:
+def _column(db: duckdb.DuckDBPyConnection, header: str) -> InspectedColumn:
     c = ident(header)
     present = [token for token in NULL_TEXTS if _count(db, f"{c} = ?", token)]
     condition = f"{c} NOT IN ({', '.join(['?'] * len(present))})" if present else f"{c} IS NOT NULL"
@@ -176,14 +176,14 @@ def _column(db: duckdb.DuckDBPyConnection, header: str) -> Column:
     missing = _count(db, f"{c} IS NULL")
     typed = _typed(db, header, condition, present, values) if values else None
     if typed is None:  # tokens may be words here: only empty cells are null
-        return Column(header, header, "string", missing)
+        return InspectedColumn(header, header, "string", missing)
     rows = _count(db, "TRUE")
     return replace(typed, nulls=rows - values, null_tokens=tuple(present))
 
 
 def _typed(
     db: duckdb.DuckDBPyConnection, header: str, condition: str, tokens: list[str], values: int
-) -> Column | None:
+) -> InspectedColumn | None:
     """Return the column with another type than text, if all its values have it."""
 
     def all_match(pattern: str) -> bool:
@@ -196,7 +196,7 @@ def _typed(
     )
     for kind, pattern in kinds:
         if all_match(pattern):
-            return Column(header, header, kind, 0)
+            return InspectedColumn(header, header, kind, 0)
     if not all_match(_NUMBER):
         return None
     greatest = f"max(abs(TRY_CAST({ident(header)} AS DOUBLE)))"
@@ -206,9 +206,11 @@ def _typed(
     largest, places, floats = db.execute(query, tokens).fetchall()[0]
     limit = limit_of(Decimal(largest))
     if all_match(_INTEGER):
-        return Column(header, header, "integer", 0, max_abs=limit if limit < _MOST_UNITS else None)
+        return InspectedColumn(
+            header, header, "integer", 0, max_abs=limit if limit < _MOST_UNITS else None
+        )
     scaled = not floats and places <= MOST_DECIMALS and sums_fit(limit, places)
-    return Column(
+    return InspectedColumn(
         header, header, "number", 0, places if scaled else None, limit if scaled else None
     )
 
@@ -228,7 +230,7 @@ def _count(db: duckdb.DuckDBPyConnection, where: str, *values: str) -> int:
     return int(rows.fetchall()[0][0])
 
 
-def _with_valid_names(columns: Sequence[Column]) -> tuple[Column, ...]:
+def _with_valid_names(columns: Sequence[InspectedColumn]) -> tuple[InspectedColumn, ...]:
     """Give columns names that a contract accepts; other headers become aliases."""
     used_names = {name for name, _, _ in RESERVED} | {"t", "split", "label_reason"}
     renamed = []

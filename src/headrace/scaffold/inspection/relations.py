@@ -10,7 +10,7 @@ import numpy.typing as npt
 from headrace.core.sql import ident
 from headrace.scaffold.inspection.column_words import words
 from headrace.scaffold.inspection.facts import Facts
-from headrace.scaffold.inspection.file_inspection import Column
+from headrace.scaffold.inspection.file_inspection import InspectedColumn
 
 MIN_SHARE = 0.995
 _MOST_COLUMNS, _MOST_ROWS, _FEWEST_VALUES = 14, 20_000, 8
@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Relation:
+class DeclaredRelation:
     """Relation of columns as a contract declares it: SQL over stored values."""
 
     name: str
@@ -30,7 +30,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class _Values:
-    column: Column
+    column: InspectedColumn
     values: Floats  # in the unit; NaN where there is none
 
     @property
@@ -42,9 +42,9 @@ class _Values:
         return ident(self.name)
 
 
-def relations(facts: Facts) -> list[Relation]:
+def relations(facts: Facts) -> list[DeclaredRelation]:
     """Return relations of numbers, sums and products first; each column is explained once."""
-    accepted: list[Relation] = []
+    accepted: list[DeclaredRelation] = []
     explained: set[str] = set()
     columns = [_values(facts, column) for column in _candidates(facts)]
     for total, parts, relation in [*_sums(columns), *_products(columns)]:
@@ -54,7 +54,7 @@ def relations(facts: Facts) -> list[Relation]:
     return [*accepted, *_orders(columns)]
 
 
-def _candidates(facts: Facts) -> list[Column]:
+def _candidates(facts: Facts) -> list[InspectedColumn]:
     fitting = [
         column
         for column in facts.look.columns
@@ -67,7 +67,7 @@ def _candidates(facts: Facts) -> list[Column]:
     return fitting[:_MOST_COLUMNS]
 
 
-def _values(facts: Facts, column: Column) -> _Values:
+def _values(facts: Facts, column: InspectedColumn) -> _Values:
     stored = facts.table[column.name].slice(0, _MOST_ROWS).to_numpy().astype(np.float64)
     return _Values(column, stored / 10.0 ** (column.scale or 0))
 
@@ -81,7 +81,7 @@ def _agree(left: Floats, right: Floats, tolerance: float) -> bool:
     return bool(near.mean() >= MIN_SHARE and (left[filled] != 0).mean() > 0.2)
 
 
-Candidate = tuple[str, set[str], Relation]
+Candidate = tuple[str, set[str], DeclaredRelation]
 
 
 def _sums(columns: Sequence[_Values]) -> Iterator[Candidate]:
@@ -94,7 +94,7 @@ def _sums(columns: Sequence[_Values]) -> Iterator[Candidate]:
                 sql = f"{_at(first, scale)} + {_at(second, scale)} = {_at(total, scale)}"
                 name = f"{total.name}_is_{first.name}_and_{second.name}"
                 text = f"{total.name} is {first.name} plus {second.name}."
-                yield total.name, {first.name, second.name}, Relation(name, sql, text)
+                yield total.name, {first.name, second.name}, DeclaredRelation(name, sql, text)
 
 
 def _counts(part: _Values) -> bool:
@@ -113,10 +113,10 @@ def _products(columns: Sequence[_Values]) -> Iterator[Candidate]:
                 name = f"{total.name}_is_{first.name}_times_{second.name}"
                 text = f"{total.name} is {first.name} times {second.name}."
                 sql = f"abs({product} - {total.sql}) <= 0.500001"
-                yield total.name, {first.name, second.name}, Relation(name, sql, text)
+                yield total.name, {first.name, second.name}, DeclaredRelation(name, sql, text)
 
 
-def _orders(columns: Sequence[_Values]) -> Iterator[Relation]:
+def _orders(columns: Sequence[_Values]) -> Iterator[DeclaredRelation]:
     """Yield the order of pairs whose names imply which one is greater, if the rows agree."""
     for lesser, greater in permutations(columns, 2):
         lesser_words, greater_words = words(lesser.column.header), words(greater.column.header)
@@ -132,7 +132,7 @@ def _orders(columns: Sequence[_Values]) -> Iterator[Relation]:
             scale = _scale(lesser, greater)
             sql = f"{_at(lesser, scale)} <= {_at(greater, scale)}"
             text = f"{lesser.name} is at most {greater.name}."
-            yield Relation(f"{lesser.name}_up_to_{greater.name}", sql, text)
+            yield DeclaredRelation(f"{lesser.name}_up_to_{greater.name}", sql, text)
 
 
 def _paired(lesser_words: list[str], greater_words: list[str], pair: tuple[str, str]) -> bool:

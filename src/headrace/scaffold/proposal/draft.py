@@ -21,7 +21,7 @@ from headrace.core.time_zones import zone_table
 from headrace.scaffold.answers import KINDS, check_name
 from headrace.scaffold.contract import column_lines, how, moment_lines, moment_of, null_tokens, plus
 from headrace.scaffold.inspection.column_candidates import InspectedSample, inspect_sample
-from headrace.scaffold.inspection.file_inspection import MAX_EVENTS, Column
+from headrace.scaffold.inspection.file_inspection import MAX_EVENTS, InspectedColumn
 from headrace.scaffold.inspection.timestamp_parsing import TimeForm, time_form
 from headrace.scaffold.proposal.faults import faults
 from headrace.scaffold.proposal.sample import as_rows
@@ -90,7 +90,7 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class _Timed:
+class _TimedDraft:
     time: str
     time_format: str | None = None
 
@@ -120,7 +120,7 @@ class _Time:
 
     sql: str
     words: str
-    column: Column | None = None
+    column: InspectedColumn | None = None
     form: TimeForm | None = None
 
 
@@ -134,7 +134,7 @@ def _time(inspected: InspectedSample, answers: SourceAnswers, *, trial: bool) ->
         return _Time(_SOMEWHEN if trial else MARK, words)
     header = times[0]
     column = inspected.column(header).column
-    form = time_form(inspected.sample.table[header], _Timed(header, answers.time_format))
+    form = time_form(inspected.sample.table[header], _TimedDraft(header, answers.time_format))
     words = f"{header}, {how(form, answers.zone or 'UTC')}."
     if answers.time is None:
         words = f"TODO: is this when it happened? {words}"
@@ -185,13 +185,13 @@ def _written(inspected: InspectedSample, answers: SourceAnswers, *, trial: bool 
 _KNOWN_AT_TODO = "TODO: from when can a row be used? Too early, and features see the future."
 
 
-def _as_time(column: Column, time: _Time) -> Column:
+def _as_time(column: InspectedColumn, time: _Time) -> InspectedColumn:
     if time.form is None or column != time.column:
         return column
-    return Column(column.header, column.name, time.form.type, column.nulls)
+    return InspectedColumn(column.header, column.name, time.form.type, column.nulls)
 
 
-def _column(column: Column, number: int, key: tuple[str, ...], time: _Time) -> list[str]:
+def _column(column: InspectedColumn, number: int, key: tuple[str, ...], time: _Time) -> list[str]:
     is_key = column.header in key
     is_time = time.column is not None and column.header == time.column.header
     return column_lines(

@@ -19,7 +19,7 @@ from headrace.scaffold.inspection.file_inspection import (
     typed_columns,
 )
 from headrace.scaffold.proposal.steps import (
-    Step,
+    RevisionStep,
     optional,
     with_custom,
     with_level,
@@ -56,7 +56,7 @@ class _DeliveredColumn:
         return count <= FEW * max(self.filled, 1)
 
 
-def observe(field: Field, text: pa.Array) -> Iterator[Step]:
+def observe(field: Field, text: pa.Array) -> Iterator[RevisionStep]:
     """Yield where `text` (strings) does not fit `field`, each with a possible change."""
     cells = parse(field, text)
     if field.null_tokens:
@@ -65,7 +65,7 @@ def observe(field: Field, text: pa.Array) -> Iterator[Step]:
     if tokens:
         quoted = ", ".join(map(repr, tokens))
         all_tokens = [*field.null_tokens, *tokens]
-        yield Step(
+        yield RevisionStep(
             field.name,
             "null_text",
             f"{quoted} appears where a {field.type} is expected: taken for null",
@@ -94,7 +94,7 @@ def _new_tokens(text: pa.Array, cells: TypedCells) -> list[str]:
     return [token for token in NULL_TEXTS if token in tokens]
 
 
-def _wrong(delivered: _DeliveredColumn) -> Iterator[Step]:
+def _wrong(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
     """Yield the step for values of another type: few are faults, many change the type."""
     field, rows = delivered.field, delivered.cells.wrong
     first = delivered.text[rows[0]].as_py()
@@ -103,22 +103,24 @@ def _wrong(delivered: _DeliveredColumn) -> Iterator[Step]:
     )
     (column,) = typed_columns(pa.table({"x": delivered.text}))
     if delivered.few(len(rows)) or column.type == field.type:
-        yield Step(field.name, "rows", f"{sentence}: faults of these rows, the type stays")
+        yield RevisionStep(field.name, "rows", f"{sentence}: faults of these rows, the type stays")
         return
     custom: dict[str, object] = dict.fromkeys(_DROPPED[column.type])
     if column.scale is not None and column.max_abs is not None and field.form == "text":
         limit = max(column.max_abs, int(_limit_in_unit(field) or 0))
         custom |= {"scale": column.scale, "maxAbs": limit}
-    yield Step(
+    yield RevisionStep(
         field.name,
         "retyped",
         f"{sentence}: a {column.type} from now on",
         with_type(field, column.type, custom),
-        Step(field.name, "rows", f"{sentence}; what is derived from it needs a {field.type}"),
+        RevisionStep(
+            field.name, "rows", f"{sentence}; what is derived from it needs a {field.type}"
+        ),
     )
 
 
-def _digits(delivered: _DeliveredColumn) -> Iterator[Step]:
+def _digits(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
     """Yield the step for values with more decimal digits than are stored."""
     field = delivered.field
     if field.scale is None or field.form != "text":
@@ -134,13 +136,13 @@ def _digits(delivered: _DeliveredColumn) -> Iterator[Step]:
     sentence = f"{finer:,} values have more than {field.scale} decimal digits"
     limit = _limit_in_unit(field) or Decimal(1)
     if delivered.few(finer) or scale <= field.scale or not sums_fit(limit, scale):
-        yield Step(field.name, "rows", f"{sentence}; they are rounded")
+        yield RevisionStep(field.name, "rows", f"{sentence}; they are rounded")
         return
     edit = with_custom(field.name, scale=scale)
-    yield Step(field.name, "finer", f"{sentence}: {scale} are kept from now on", edit)
+    yield RevisionStep(field.name, "finer", f"{sentence}: {scale} are kept from now on", edit)
 
 
-def _limit(delivered: _DeliveredColumn) -> Iterator[Step]:
+def _limit(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
     """Yield the steps for values beyond the limit: a code for null, or a greater limit."""
     field = delivered.field
     rows = [row for row, rule, _ in delivered.cells.problems if rule == "max_abs"]
@@ -148,7 +150,9 @@ def _limit(delivered: _DeliveredColumn) -> Iterator[Step]:
         return
     values = delivered.cells.values.take(pa.array(rows))
     if values.null_count:  # too great to be kept at all
-        yield Step(field.name, "rows", f"{values.null_count:,} values fit no column; quarantined")
+        yield RevisionStep(
+            field.name, "rows", f"{values.null_count:,} values fit no column; quarantined"
+        )
     beyond = values.drop_null().to_pylist()
     if not beyond:
         return
@@ -167,10 +171,10 @@ def _code_for_null(field: Field, beyond: list[float]) -> float | None:
     return code if looks and count >= max(2, _CODE_SHARE * len(beyond)) else None
 
 
-def _sentinel(field: Field, code: float, count: int) -> Step:
+def _sentinel(field: Field, code: float, count: int) -> RevisionStep:
     in_unit = _in_unit(field, code)
     codes = [_plain(_in_unit(field, float(sentinel))) for sentinel in field.sentinels]
-    return Step(
+    return RevisionStep(
         field.name,
         "sentinel",
         f"{in_unit} comes {count:,} times and is beyond the limit: taken for null",
@@ -178,30 +182,32 @@ def _sentinel(field: Field, code: float, count: int) -> Step:
     )
 
 
-def _beyond(delivered: _DeliveredColumn, beyond: list[float]) -> Step:
+def _beyond(delivered: _DeliveredColumn, beyond: list[float]) -> RevisionStep:
     """Return the step to a greater limit, if many values exceed the old one and sums still fit."""
     field = delivered.field
     largest = _in_unit(field, max(map(abs, beyond)))
     sentence = f"{len(beyond):,} values are beyond {_limit_in_unit(field)}, up to {largest}"
     limit = limit_of(largest)
     if delivered.few(len(beyond)) or (field.scale is not None and not sums_fit(limit, field.scale)):
-        return Step(field.name, "rows", f"{sentence}; their rows are quarantined")
+        return RevisionStep(field.name, "rows", f"{sentence}; their rows are quarantined")
     edit = with_custom(field.name, maxAbs=limit)
-    return Step(field.name, "raised", f"{sentence}: the limit is {limit}", edit)
+    return RevisionStep(field.name, "raised", f"{sentence}: the limit is {limit}", edit)
 
 
-def _nulls(delivered: _DeliveredColumn) -> Iterator[Step]:
+def _nulls(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
     field, count = delivered.field, delivered.cells.values.null_count
     if not count or not (field.required or field.primary_key_position is not None):
         return
     sentence = f"{count:,} of {len(delivered.text):,} rows have no {field.name}"
     if field.primary_key_position is not None or count <= FEW * len(delivered.text):
-        yield Step(field.name, "rows", f"{sentence}, which must be there; they are quarantined")
+        yield RevisionStep(
+            field.name, "rows", f"{sentence}, which must be there; they are quarantined"
+        )
         return
-    yield Step(field.name, "nullable", f"{sentence}: it may be null", optional(field.name))
+    yield RevisionStep(field.name, "nullable", f"{sentence}: it may be null", optional(field.name))
 
 
-def _levels(delivered: _DeliveredColumn) -> Iterator[Step]:
+def _levels(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
     """Yield the step for codes that the contract does not list."""
     field = delivered.field
     if not field.levels:
@@ -212,11 +218,13 @@ def _levels(delivered: _DeliveredColumn) -> Iterator[Step]:
         return
     examples = ", ".join(map(repr, new[:10]))
     if len(new) > _MOST_LEVELS:
-        yield Step(field.name, "rows", f"{len(new):,} values are not listed codes, as {examples}")
+        yield RevisionStep(
+            field.name, "rows", f"{len(new):,} values are not listed codes, as {examples}"
+        )
         return
     recoded = "" if len(new) < len(codes) else "; none of the known ones came: is it a recoding?"
     sentence = f"codes that are not listed: {examples}{recoded}"
-    yield Step(field.name, "level", sentence, with_level(field, new))
+    yield RevisionStep(field.name, "level", sentence, with_level(field, new))
 
 
 def _in_unit(field: Field, stored: float) -> Decimal:

@@ -24,7 +24,7 @@ _MEANINGS = frozenset(
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedState:
     """Published state; `rows` are typed by the contract, None if nothing was published here."""
 
     rows: pa.Table | None = None
@@ -32,19 +32,19 @@ class Published:
     reference: Baseline = field(default_factory=Baseline)
 
 
-def published(contract: Contract) -> Published:
+def published(contract: Contract) -> PublishedState:
     """Read the published state of the contract's table under `HEADRACE_HOME`, if that exists."""
     if not (default_root() / "format.json").exists():
-        return Published()
+        return PublishedState()
     home = Home.find()
     lake = Lake(home)
     try:
         ids = tuple(column.field_id for column in lake.schema(contract.table))
         rows = _latest(lake, contract.table)
     except StateError:
-        return Published()
+        return PublishedState()
     with Ledger(home) as ledger:
-        return Published(rows, ids, Past(home, contract, ledger).before(_AFTER_ALL))
+        return PublishedState(rows, ids, Past(home, contract, ledger).before(_AFTER_ALL))
 
 
 def _latest(lake: Lake, table: str) -> pa.Table:

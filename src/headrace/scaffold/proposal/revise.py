@@ -24,13 +24,13 @@ from headrace.contracts.model import RESERVED
 from headrace.core.declarations.strict_yaml import parse_document
 from headrace.core.errors import DeclarationError
 from headrace.scaffold.contract import column_lines
-from headrace.scaffold.inspection.file_inspection import Column, typed_columns
+from headrace.scaffold.inspection.file_inspection import InspectedColumn, typed_columns
 from headrace.scaffold.proposal.faults import faults
 from headrace.scaffold.proposal.observations import observe
 from headrace.scaffold.proposal.published import meaning_changes
 from headrace.scaffold.proposal.renames import Rename, find_renames
 from headrace.scaffold.proposal.steps import (
-    Step,
+    RevisionStep,
     with_alias,
     with_column,
     with_custom,
@@ -57,7 +57,7 @@ class Proposal:
     after: Contract | None
     text: str
     comparisons: tuple[ContractComparison, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[RevisionStep, ...]
     undecided: tuple[Undecided, ...]
     faults: tuple[str, ...]
 
@@ -134,7 +134,9 @@ class _Past:
     findings: list[DriftFinding]
 
 
-def _steps(contract: Contract, rows: RawRows, past: _Past, ids: Iterator[int]) -> Iterator[Step]:
+def _steps(
+    contract: Contract, rows: RawRows, past: _Past, ids: Iterator[int]
+) -> Iterator[RevisionStep]:
     table = rows.table
     headers = {field.name: _header(field, rows.columns) for field in contract.delivered}
     declared_names = {name for field in contract.delivered for name in (field.name, *field.aliases)}
@@ -148,16 +150,18 @@ def _steps(contract: Contract, rows: RawRows, past: _Past, ids: Iterator[int]) -
     yield from _added(contract, table.select(added), ids)
     for pair in renamed:
         field = contract.field(pair.field)
-        yield Step(field.name, "renamed", _rename_words(pair), with_alias(field, pair.header))
+        yield RevisionStep(
+            field.name, "renamed", _rename_words(pair), with_alias(field, pair.header)
+        )
         headers[field.name] = pair.header
     for pair in maybe:
-        yield Step(
+        yield RevisionStep(
             pair.field,
             "rows",
             f"may be {_rename_words(pair)}; if so, make {pair.header!r} an alias",
         )
     for finding in past.findings:
-        yield Step(
+        yield RevisionStep(
             ", ".join(finding.columns),
             "meaning",
             f"{finding.sentence} If so, say it in the contract.",
@@ -190,16 +194,16 @@ def _rename_words(pair: Rename) -> str:
     return f"delivered as {pair.header!r}: {pair.why}"
 
 
-def _missing_column(field: Field) -> Step:
+def _missing_column(field: Field) -> RevisionStep:
     """Return the step for a missing column: drop it, let it be absent, or leave it to a person."""
     sentence = "the data lack it"
-    last = Step(field.name, "rows", f"{sentence}, and the table cannot do without it")
+    last = RevisionStep(field.name, "rows", f"{sentence}, and the table cannot do without it")
     absent = with_custom(field.name, mayBeAbsent=True)
     is_required = field.required or field.primary_key_position is not None
-    optional_step = Step(
+    optional_step = RevisionStep(
         field.name, "vanished", f"{sentence}; others are derived from it: null for now", absent
     )
-    return Step(
+    return RevisionStep(
         field.name,
         "vanished",
         f"{sentence}: it is gone",
@@ -208,7 +212,7 @@ def _missing_column(field: Field) -> Step:
     )
 
 
-def _added(contract: Contract, table: pa.Table, ids: Iterator[int]) -> Iterator[Step]:
+def _added(contract: Contract, table: pa.Table, ids: Iterator[int]) -> Iterator[RevisionStep]:
     last = contract.delivered[-1].name
     used_names = {
         name.casefold() for column in contract.columns for name in (column.name, *column.aliases)
@@ -223,10 +227,12 @@ def _added(contract: Contract, table: pa.Table, ids: Iterator[int]) -> Iterator[
             unit="TODO" if free.type == "number" else None,
         )
         edit = with_column(last, lines)
-        yield Step(free.name, "added", f"a column that is not declared, a {free.type}", edit)
+        yield RevisionStep(
+            free.name, "added", f"a column that is not declared, a {free.type}", edit
+        )
 
 
-def _free_name(column: Column, used_names: set[str]) -> Column:
+def _free_name(column: InspectedColumn, used_names: set[str]) -> InspectedColumn:
     name = column.name
     while name.casefold() in used_names or name in {reserved for reserved, _, _ in RESERVED}:
         name = f"{name}_given"
@@ -234,7 +240,9 @@ def _free_name(column: Column, used_names: set[str]) -> Column:
     return replace(column, name=name)
 
 
-def _applied(text: str, contract: Contract, steps: Sequence[Step]) -> tuple[str, list[Step]]:
+def _applied(
+    text: str, contract: Contract, steps: Sequence[RevisionStep]
+) -> tuple[str, list[RevisionStep]]:
     """Apply every edit after which the contract loads; return the text and the applied steps."""
     draft = Edited(text)
     draft.set("status", to=PROPOSED)
@@ -247,7 +255,7 @@ def _applied(text: str, contract: Contract, steps: Sequence[Step]) -> tuple[str,
     return (text if draft.text == start else draft.text), applied
 
 
-def _apply_step(text: str, path: Path, step: Step) -> tuple[str, Step]:
+def _apply_step(text: str, path: Path, step: RevisionStep) -> tuple[str, RevisionStep]:
     if step.edit is None:
         return text, step
     draft = Edited(text)
@@ -258,7 +266,7 @@ def _apply_step(text: str, path: Path, step: Step) -> tuple[str, Step]:
         if step.otherwise is not None:
             return _apply_step(text, path, step.otherwise)
         sentence = f"{step.text}, which the contract cannot follow: {error.what}"
-        return text, Step(step.field, "rows", sentence)
+        return text, RevisionStep(step.field, "rows", sentence)
     return draft.text, step
 
 
@@ -266,7 +274,7 @@ def _versioned(
     contract: Contract,
     text: str,
     beside: Sequence[Contract],
-    steps: tuple[Step, ...],
+    steps: tuple[RevisionStep, ...],
     rows: RawRows,
 ) -> Proposal:
     """Return the proposal with the smallest version that covers every change for all consumers."""

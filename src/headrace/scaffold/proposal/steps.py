@@ -12,7 +12,7 @@ Edit = Callable[[Edited], None]
 
 
 @dataclass(frozen=True)
-class Step:
+class RevisionStep:
     """Change in the data, and the edit for it; `edit` is None if a person has to decide.
 
     `kind` is one of added, vanished, renamed, retyped, finer, raised, null_text, sentinel,
@@ -23,7 +23,7 @@ class Step:
     kind: str
     text: str
     edit: Edit | None = None
-    otherwise: "Step | None" = None  # if the edit leaves a contract that does not load
+    otherwise: "RevisionStep | None" = None  # if the edit leaves a contract that does not load
 
     def as_json(self) -> dict[str, Any]:
         proposed = self.edit is not None

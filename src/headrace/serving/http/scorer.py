@@ -12,7 +12,7 @@ import pyarrow as pa
 from headrace.core.errors import HeadraceError, StateError
 from headrace.core.home import Home
 from headrace.datasets.fits.fits import Fits, encode
-from headrace.datasets.manifest import Column
+from headrace.datasets.manifest import ManifestColumn
 from headrace.features.kernel.row_content import Cell
 from headrace.models import ModelRecord, model_taints
 from headrace.models.record import load_record
@@ -125,7 +125,7 @@ def _load(record: ModelRecord) -> Loaded:
     return Loaded(record, record.fits(), lightgbm.Booster(model_str=record.text()))
 
 
-def _array(column: Column, rows: Sequence[Mapping[str, Cell]]) -> pa.Array:
+def _array(column: ManifestColumn, rows: Sequence[Mapping[str, Cell]]) -> pa.Array:
     values = [row[column.name] for row in rows]
     if column.type == "float64":  # infinities are texts in JSON
         values = [None if value is None else float(value) for value in values]

@@ -11,7 +11,7 @@ import pyarrow as pa
 from headrace.datasets.fits.fits import Fits, encode
 from headrace.datasets.fits.fitting import fit
 from headrace.datasets.hashing.content_hash import canonical_type
-from headrace.datasets.manifest import Column
+from headrace.datasets.manifest import ManifestColumn
 from headrace.models.score import score
 from headrace.models.spec import FIXED
 
@@ -30,7 +30,7 @@ class StudyScorer:
     """Model in LightGBM's text format, its input columns in order, and its fitted transforms."""
 
     text: str
-    columns: tuple[Column, ...]
+    columns: tuple[ManifestColumn, ...]
     fits: Fits = field(hash=False)
 
     def __call__(self, frame: pa.Table) -> Floats:
@@ -43,7 +43,7 @@ class StudyScorer:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "StudyScorer":
-        columns = tuple(Column(**column) for column in value["columns"])
+        columns = tuple(ManifestColumn(**column) for column in value["columns"])
         return cls(value["text"], columns, Fits.from_json(value["fits"]))
 
 
@@ -56,7 +56,7 @@ def learn(frame: pa.Table, label: npt.NDArray[np.int64], names: Sequence[str]) -
     import lightgbm
 
     columns = tuple(
-        Column(name, canonical_type(frame.schema.field(name).type, name), "feature")
+        ManifestColumn(name, canonical_type(frame.schema.field(name).type, name), "feature")
         for name in names
     )
     fits = fit(frame, [column.name for column in columns if column.type == "string"])
