@@ -6,7 +6,7 @@ import pytest
 
 from headrace.alerts import AlertStore, Condition, report_unreadable_sources, update_alerts
 from headrace.core.clock import DAY, MINUTE, now_us, parse_iso
-from headrace.core.permissions import ACTIONS, Grant, Policy
+from headrace.core.permissions import ACTIONS, Grant, PermissionPolicy
 from headrace.gates import load_suite
 from headrace.lake.ingest.protocol import ingest
 from headrace.lake.ledger.ledger import Ledger
@@ -15,7 +15,7 @@ from tests.alerts.conftest import ROUTES
 from tests.lake.kit import ROWS, SLOTS
 from tests.lake.kit_oncall import wait
 
-ANA = Policy({"ana": Grant(frozenset(ACTIONS))})
+ANA = PermissionPolicy({"ana": Grant(frozenset(ACTIONS))})
 BAD = [-5] * ROWS
 GOOD = range(ROWS)
 
@@ -289,7 +289,7 @@ def test_acknowledged_alerts_send_no_more(meter, hook, written, monkeypatch):
     done = update_alerts(meter.home, [meter.table])
     assert "PAGER" in done.failed
     assert "s3cr3t" not in done.failed["PAGER"]
-    policy = Policy({"ana": Grant(frozenset({"ack"}))})
+    policy = PermissionPolicy({"ana": Grant(frozenset({"ack"}))})
     start = done.opened[0][:6]
     with pytest.raises(RefusedError, match="bob is not listed"):
         acknowledge(meter.home, start, principal="bob", policy=policy)

@@ -7,7 +7,7 @@ from headrace.alerts.message import message
 from headrace.alerts.monitors import record_incidents
 from headrace.alerts.store import AlertStore
 from headrace.core.home import Home
-from headrace.core.permissions import Grant, Policy
+from headrace.core.permissions import Grant, PermissionPolicy
 from headrace.monitoring import DecisionLedger, Window
 from headrace.monitoring.decisions.incidents import Incident
 from headrace.monitoring.decisions.ledger import Ack
@@ -66,7 +66,7 @@ def test_an_acknowledged_incident_waits_for_nobody(home):
 
 def test_an_acknowledged_alert_is_an_acknowledged_window(home):
     note(home)
-    policy = Policy({"ana": Grant(frozenset({"ack"}))})
+    policy = PermissionPolicy({"ana": Grant(frozenset({"ack"}))})
     acknowledge(home, alerts(home)[0].alert_id, principal="ana", reason="on it", policy=policy)
     (ack,) = DecisionLedger(home).acks("flights")
     assert (ack.window_end, ack.principal, ack.reason) == (FIRST.end, "ana", "on it")

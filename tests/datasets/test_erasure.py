@@ -15,7 +15,7 @@ from headrace.cli.app import app
 from headrace.core.clock import parse_iso
 from headrace.core.errors import DeclarationError, ExpiredError, RefusedError, StateError
 from headrace.core.home import Home
-from headrace.core.permissions import Grant, Policy, local_user
+from headrace.core.permissions import Grant, PermissionPolicy, local_user
 from headrace.datasets import Leakage, content_sum, list_releases, release
 from headrace.datasets.erasure.erase import carry_out, disproof, finish, proofs, search
 from headrace.datasets.erasure.requests import record, request_of, requests
@@ -481,7 +481,7 @@ def test_who_may_erase_from_one_dataset_erases_from_no_other(tmp_path):
     store = Store.find(home.store)
     made(store, with_people())
     made(store, with_people(places=()), replace(SPEC, name="others"))
-    policy = Policy({"ann": Grant(frozenset({"erase"}), frozenset({"delays"}))})
+    policy = PermissionPolicy({"ann": Grant(frozenset({"erase"}), frozenset({"delays"}))})
     told = {"principal": "ann", "reason": "case 17", "policy": policy}
     with pytest.raises(DeclarationError, match="no dataset 'delay' to erase from"):
         erase(home, {"who": ANN}, datasets=["delay"], **told)

@@ -2,7 +2,7 @@
 
 from headrace.alerts import watcher
 from headrace.core.clock import now_us
-from headrace.core.permissions import ACTIONS, Grant, Policy
+from headrace.core.permissions import ACTIONS, Grant, PermissionPolicy
 from headrace.lake.ingest import ingest_run, reconcile, validator
 from headrace.lake.ingest import protocol as ingesting
 from headrace.lake.ingest.protocol import ingest
@@ -16,7 +16,7 @@ from headrace.lake.tables.lake import Lake
 from headrace.operations import batch_actions, recall
 from tests.lake.kit import balanced
 
-POLICY = Policy({"ana": Grant(frozenset(ACTIONS)), "night": Grant(frozenset({"ack"}))})
+POLICY = PermissionPolicy({"ana": Grant(frozenset(ACTIONS)), "night": Grant(frozenset({"ack"}))})
 GIVEN = {"principal": "ana", "reason": "the meter was replaced", "policy": POLICY}
 
 

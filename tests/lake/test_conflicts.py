@@ -14,7 +14,7 @@ from headrace.contracts.load import parse_contract
 from headrace.core.errors import RefusedError
 from headrace.gates import Judgement, Result, Verdict
 from headrace.lake.conflicts import search
-from headrace.lake.conflicts.resolve import Version, resolve
+from headrace.lake.conflicts.resolve import RowVersion, resolve
 from headrace.lake.conflicts.search import Arriving
 from headrace.lake.ingest import protocol as ingest_module
 from headrace.lake.ingest.protocol import ingest, outstanding, rejudge
@@ -275,7 +275,9 @@ def test_whatever_is_published_together_the_first_version_stays(deliveries, data
             for n in range(at, at + size)
             for line, (key, content) in enumerate(deliveries[n])
         ]
-        versions = [Version(key, content, b, line) for b, line, key, content in (*published, *new)]
+        versions = [
+            RowVersion(key, content, b, line) for b, line, key, content in (*published, *new)
+        ]
         order = [f"b{n}" for n in range(at, at + size)]
         held = resolve(versions, order, (), lambda *_: False)
         gone = {(batch, loser.line) for batch, losers in held.items() for loser in losers}
@@ -285,8 +287,8 @@ def test_whatever_is_published_together_the_first_version_stays(deliveries, data
 
 
 def test_rows_of_a_batch_that_conflicts_block_are_no_reason_against_later_ones():
-    versions = [Version(1, 0, "a", 1), Version(1, 1, "b", 1), Version(2, 0, "b", 2)]
-    versions.append(Version(2, 1, "c", 1))
+    versions = [RowVersion(1, 0, "a", 1), RowVersion(1, 1, "b", 1), RowVersion(2, 0, "b", 2)]
+    versions.append(RowVersion(2, 1, "c", 1))
     held = resolve(versions, ["a", "b", "c"], (), lambda batch, _: batch == "b")
     assert set(held) == {"b"}
 

@@ -20,7 +20,7 @@ from headrace.lake.ingest.protocol import ingest
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lineage.events import pipeline_events as events
 from headrace.lineage.events.event_log import append, event_path, read_events
-from headrace.lineage.events.openlineage import FACETS, Run
+from headrace.lineage.events.openlineage import FACETS, LineageRun
 from headrace.models.external import register
 from headrace.pipeline import build_release
 from tests.serving.world import DAYS, World
@@ -162,7 +162,7 @@ def test_what_is_on_file_is_not_written_again(grown, runs):
 
 def test_what_a_crash_cut_short_is_written_again(tmp_path):
     home = Home(tmp_path)
-    some = [Run(f"job{n}", "VIEW", (str(n),), 0, 1) for n in range(4)]
+    some = [LineageRun(f"job{n}", "VIEW", (str(n),), 0, 1) for n in range(4)]
     append(home, some)
     path, lines = event_path(home), event_path(home).read_bytes().splitlines(keepends=True)
     for cut in range(1, sum(map(len, lines)), 197):
@@ -178,7 +178,7 @@ def test_trouble_is_told_and_fails_no_run(grown, monkeypatch, tmp_path):
     in_the_way = Home(tmp_path / "home")
     (in_the_way.root / "lineage").write_text("a file where the folder should be")
     with pytest.raises(StateError, match="cannot be written"):
-        append(in_the_way, [Run("job", "VIEW", ("1",), 0, 1)])
+        append(in_the_way, [LineageRun("job", "VIEW", ("1",), 0, 1)])
     monkeypatch.setattr(events, "append", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     assert "disk full" in events.record_quietly(grown.pipeline, grown.home)
 

@@ -19,7 +19,7 @@ from headrace.models import (
     registry,
     train,
 )
-from headrace.models.compare import Comparison
+from headrace.models.compare import ModelComparison
 from tests.models.conftest import MODEL, released
 
 BAD = Recall("recalled", "outcomes", "b2", "2013-02-12", 1_700_000_000_000_000, "ana", "bad")
@@ -75,7 +75,7 @@ def test_against_a_tainted_champion_the_burden_of_proof_turns_round(
         recall(home)
     clean = replace(train(dataset, replace(MODEL, seed=10), home), dataset="elsewhere@1.0.0")
     unsure = {"low": -0.1, "high": 0.1, "difference": 0.0}
-    found = Comparison(900, 9, 0.0, 0.0, unsure)
+    found = ModelComparison(900, 9, 0.0, 0.0, unsure)
     monkeypatch.setattr(registry, "compare", lambda *_, **__: found)
     result = challenge(home, clean, dataset)
     assert result.promoted is promoted

@@ -17,7 +17,7 @@ from headrace.core.clock import DAY
 from headrace.core.errors import DeclarationError, RefusedError
 from headrace.core.home import Home
 from headrace.core.permissions import Grant, local_user
-from headrace.core.permissions import Policy as Grants
+from headrace.core.permissions import PermissionPolicy as Grants
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import actions
 from headrace.monitoring import DecisionLedger, Evidence, State, Window, advance, decide, monitor

@@ -13,7 +13,7 @@ from headrace.cli import app as commands
 from headrace.core.clock import iso
 from headrace.core.errors import DeclarationError, RefusedError
 from headrace.core.permissions import Grant
-from headrace.core.permissions import Policy as Grants
+from headrace.core.permissions import PermissionPolicy as Grants
 from headrace.lake.ingest.protocol import ingest
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import actions

@@ -15,7 +15,7 @@ from headrace.operations.online_store import fill, online_status, thin
 from headrace.pipeline.serving.endpoint import chosen_service, endpoint
 from headrace.pipeline.serving.services import online_store
 from headrace.serving import FeatureService
-from headrace.serving.http import Endpoint, Keys
+from headrace.serving.http import ApiKeys, Endpoint
 from headrace.serving.online import OnlineService, RedisStore
 from tests.serving.world import DAYS, World
 
@@ -160,7 +160,7 @@ def test_a_store_on_redis_is_a_matter_of_configuration(run, lines, monkeypatch):
         found = online_status(pipeline, lines.home, count=True)
         assert (found["state"], found["problems"]) == ("filled", [])
         assert found["bytes_used"] > 0
-        made = endpoint(pipeline, lines.home, keys=Keys(), log_share=0)
+        made = endpoint(pipeline, lines.home, keys=ApiKeys(), log_share=0)
         assert isinstance(made.service.store, RedisStore)
         assert not made.quick  # an answer waits for the server
         made.service.store.close()

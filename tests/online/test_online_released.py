@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.core.permissions import ACTIONS, Grant, Policy
+from headrace.core.permissions import ACTIONS, Grant, PermissionPolicy
 from headrace.operations import batch_actions
 from tests.online.test_commits import TABLE, Followed, held
 from tests.serving.world import DAYS, World
@@ -10,7 +10,7 @@ from tests.serving.world import DAYS, World
 GIVEN = {
     "principal": "ana",
     "reason": "the depot burned",
-    "policy": Policy({"ana": Grant(frozenset(ACTIONS))}),
+    "policy": PermissionPolicy({"ana": Grant(frozenset(ACTIONS))}),
 }
 
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from headrace.core.clock import HOUR, now_us, parse_iso
-from headrace.core.permissions import ACTIONS, Grant, Policy
+from headrace.core.permissions import ACTIONS, Grant, PermissionPolicy
 from headrace.datasets import open_release
 from headrace.features import training_frame
 from headrace.gates import load_suite
@@ -30,7 +30,7 @@ from tests.serving.world import DAYS, World, suite_text
 
 LIVE = DAYS[:6]
 HELD, FREED = DAYS[2], DAYS[4]
-POLICY = Policy({"ana": Grant(frozenset(ACTIONS))})
+POLICY = PermissionPolicy({"ana": Grant(frozenset(ACTIONS))})
 
 
 def night(slot):

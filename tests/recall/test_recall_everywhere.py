@@ -22,7 +22,7 @@ from headrace.pipeline.build import feature_frame
 from headrace.pipeline.build_context import BuildContext
 from headrace.pipeline.serving.endpoint import endpoint
 from headrace.pipeline.serving.services import materialise_online, online_service
-from headrace.serving.http import Keys, create_app, scorer
+from headrace.serving.http import ApiKeys, create_app, scorer
 from tests.serving.world import DAYS, World, request_of
 from tests.serving_http.server import serving
 
@@ -258,7 +258,7 @@ def test_the_model_in_charge_goes_on_answering_and_says_that_it_is_tainted(
     monkeypatch.setattr(scorer, "LOOK_EVERY", 0.0)
     due = "2024-03-10T02:00:00Z"
     request = {"trip": 1, "line": "A", "stop": "north", "due": due, "fare": 1.05}
-    made = endpoint(world.pipeline, world.home, keys=Keys(), log_share=0)
+    made = endpoint(world.pipeline, world.home, keys=ApiKeys(), log_share=0)
     with serving(create_app(made)) as client:
         status, clean = client.predictions(request, at=f"{DAYS[9]}T00:00:00Z")
         assert (status, "tainted" in clean) == (200, False)

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from headrace.gates import Judgement, Result, Verdict
 from headrace.gates.compare import Bars, ColumnComparison, Comparison, Stats
 from headrace.reports.batch.model import (
+    ActionStep,
+    BatchHistory,
     FailingRow,
     FailingRows,
-    History,
     LastGood,
     LogEntry,
     Origin,
@@ -15,7 +16,6 @@ from headrace.reports.batch.model import (
     Report,
     RuleHistory,
     Rules,
-    Step,
 )
 
 NOW = 1_360_000_000_000_000
@@ -82,9 +82,11 @@ def a_report(say: Callable[[], str], *, state: str = "pending", verdict: str = "
             ),
         ),
         units=((say(), say()),),
-        history=History((say(), say()), ("PASS", say()), (RuleHistory(say(), ("PASS", say())),)),
+        history=BatchHistory(
+            (say(), say()), ("PASS", say()), (RuleHistory(say(), ("PASS", say())),)
+        ),
         log=(LogEntry(NOW, say(), say(), say(), say(), NOW, False, say()),),
-        steps=(Step(say(), say(), say(), say()),),
+        steps=(ActionStep(say(), say(), say(), say()),),
     )  # fmt: skip
 
 

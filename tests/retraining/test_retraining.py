@@ -373,11 +373,11 @@ def test_a_trigger_says_all_that_it_asks_for(given):
 
 class TestVerdict:
     def found(self, low, high, *worse):
-        from headrace.models.compare import Comparison
+        from headrace.models.compare import ModelComparison
 
         interval = {"difference": (low + high) / 2, "low": low, "high": high, "blocks": 9}
         one = {"value": "b", "rows": 300, "difference": 0.1, "low": 0.05, "high": 0.2}
-        return Comparison(
+        return ModelComparison(
             900, 9, 0.5, 0.5, interval, {"place": [{**one, "worse": w} for w in worse]}
         )
 

@@ -10,7 +10,7 @@ import pytest
 
 from headrace.core.clock import parse_iso
 from headrace.core.home import Home
-from headrace.core.permissions import Grant, Policy
+from headrace.core.permissions import Grant, PermissionPolicy
 from headrace.gates import parse_suite
 from headrace.gates.verdict import Judgement
 from headrace.lake.ingest import protocol as ingesting
@@ -28,7 +28,7 @@ from tests.semantic import rides
 
 DAYS = 16
 FAULT = "unit: miles in kilometre"
-ALL = Policy({"ann": Grant(frozenset(ACTIONS))})
+ALL = PermissionPolicy({"ann": Grant(frozenset(ACTIONS))})
 
 
 def suite(**semantic: str):

@@ -3,7 +3,7 @@ import pytest
 from headrace.models import champion
 from headrace.pipeline import build_release, train_model
 from headrace.pipeline.serving.endpoint import endpoint
-from headrace.serving.http import Keys, create_app
+from headrace.serving.http import ApiKeys, create_app
 from tests.serving.world import World
 from tests.serving_http.server import serving
 
@@ -31,7 +31,7 @@ def lines(tmp_path_factory) -> World:
 @pytest.fixture(scope="package")
 def client(lines):
     """Of an open endpoint over the tables, without a log."""
-    made = endpoint(lines.pipeline, lines.home, keys=Keys(), log_share=0, source="tables")
+    made = endpoint(lines.pipeline, lines.home, keys=ApiKeys(), log_share=0, source="tables")
     with serving(create_app(made)) as client:
         yield client
 

@@ -17,7 +17,7 @@ from headrace.pipeline.build_context import BuildContext
 from headrace.pipeline.serving.endpoint import endpoint
 from headrace.pipeline.serving.services import materialise_online
 from headrace.serving import answer, audit
-from headrace.serving.http import Keys, Limits, create_app
+from headrace.serving.http import ApiKeys, RequestLimits, create_app
 from headrace.serving.http.asgi import read
 from headrace.serving.http.body import read_body
 from headrace.serving.http.errors import HttpError
@@ -37,7 +37,7 @@ def as_sent(row):
 
 
 def app(world, **changes):
-    made = endpoint(world.pipeline, world.home, keys=Keys(), log_share=0, source="tables")
+    made = endpoint(world.pipeline, world.home, keys=ApiKeys(), log_share=0, source="tables")
     return create_app(replace(made, **changes))
 
 
@@ -87,7 +87,7 @@ def test_the_online_store_answers_as_the_tables_do(world, client):
     asked = [GOOD | {"trip": n, "line": "ABC"[n % 3]} for n in range(30)]
 
     def vectors(source):
-        made = endpoint(world.pipeline, world.home, keys=Keys(), log_share=0, source=source)
+        made = endpoint(world.pipeline, world.home, keys=ApiKeys(), log_share=0, source=source)
         with serving(create_app(made)) as client:
             given = client.vectors(*asked, at=AT)
             lag = re.findall("lag_seconds{[^}]*} ([0-9.]+)", client.ask("GET", "/metrics")[1])
@@ -175,7 +175,7 @@ def test_unknown_paths_and_methods(client):
 
 
 def test_a_long_body_is_refused_before_it_is_read(lines):
-    with serving(app(lines, limits=Limits(body=1000, requests=3))) as client:
+    with serving(app(lines, limits=RequestLimits(body=1000, requests=3))) as client:
         assert client.vectors(GOOD)[0] == 200
         status, told = client.ask("POST", "/v1/vectors", b" " * 1001)
         assert (status, told["error"]["what"]) == (413, "the body is longer than 1000 bytes")
@@ -185,7 +185,7 @@ def test_a_long_body_is_refused_before_it_is_read(lines):
 def test_what_the_spine_has_a_default_for_may_be_left_out(lines):
     spine = replace(SPINE, defaults={"fare": Decimal("1.05"), "line": "B"})
     world = replace(lines.pipeline, spine=spine)
-    made = endpoint(world, lines.home, keys=Keys(), log_share=0, source="tables")
+    made = endpoint(world, lines.home, keys=ApiKeys(), log_share=0, source="tables")
     short = {"trip": 1, "stop": "north", "due": GOOD["due"]}
     with serving(create_app(made)) as client:
         assert client.vectors(short, at=AT) == client.vectors(GOOD | {"line": "B"}, at=AT)

@@ -15,7 +15,7 @@ from headrace.core.clock import parse_iso
 from headrace.core.errors import DeclarationError, StateError
 from headrace.pipeline import served_log
 from headrace.serving import Entry, ServedLog
-from headrace.serving.http.keys import Keys, read_keys
+from headrace.serving.http.keys import ApiKeys, read_keys
 from headrace.serving.http.log_writer import LogWriter
 from tests.serving.killed import vector
 from tests.serving.world import DAYS
@@ -123,7 +123,7 @@ def test_a_bad_key_is_refused_and_not_shown(tmp_path, monkeypatch, text):
         read_keys(tmp_path / "keys")
     assert not text or text not in str(refused.value) + refused.value.fix
     monkeypatch.delenv("HEADRACE_API_KEY", raising=False)
-    assert read_keys(None) == Keys()
+    assert read_keys(None) == ApiKeys()
 
 
 def test_a_log_that_refuses_holds_answers_back_and_recovers(tmp_path):

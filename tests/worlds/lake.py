@@ -20,7 +20,7 @@ from pyiceberg.table import snapshots
 from headrace.contracts import Contract, load_contract
 from headrace.core import clock
 from headrace.core.home import Home
-from headrace.core.permissions import ACTIONS, Grant, Policy
+from headrace.core.permissions import ACTIONS, Grant, PermissionPolicy
 from headrace.features import training_frame
 from headrace.features.frames import out_of_core as partitions
 from headrace.gates import load_suite
@@ -38,7 +38,7 @@ from tests.worlds.engine import ENTITY, ask, declared, spine_of, width
 from tests.worlds.oracle import Action, Cell, Column, Delivery, Row, World, accept, bits
 
 BASE = 1_704_067_200_000_000  # 2024-01-01
-POLICY = Policy({"ana": Grant(frozenset(ACTIONS))})
+POLICY = PermissionPolicy({"ana": Grant(frozenset(ACTIONS))})
 STREAM = Stream("facts", RedisStream("facts"), "the test")
 CALENDAR = [f"2024-01-{day:02}" for day in range(1, 31)]
 FIELDS = {"id": "integer", "seq": "integer", "happened": "timestamp", "known": "timestamp",

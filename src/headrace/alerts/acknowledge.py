@@ -5,7 +5,7 @@ from headrace.alerts.store import AlertStore
 from headrace.core.clock import now_us
 from headrace.core.errors import RefusedError
 from headrace.core.home import Home
-from headrace.core.permissions import Policy, load_policy
+from headrace.core.permissions import PermissionPolicy, load_policy
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import Action, record
 
@@ -18,7 +18,7 @@ def acknowledge(
     *,
     principal: str,
     reason: str = DEFAULT_REASON,
-    policy: Policy | None = None,
+    policy: PermissionPolicy | None = None,
 ) -> Alert:
     """Acknowledge the alert whose id starts with `start`; the first acknowledgement is kept.
 

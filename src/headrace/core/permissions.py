@@ -59,7 +59,7 @@ class Grant:
 
 
 @dataclass(frozen=True)
-class Policy:
+class PermissionPolicy:
     """Grants by principal. `path` is None without a file."""
 
     grants: Mapping[str, Grant] = field(hash=False)
@@ -100,7 +100,7 @@ def policy_path() -> Path:
     return Path(os.environ.get("HEADRACE_POLICY") or project_root() / FILE).absolute()
 
 
-def load_policy(path: Path | None = None) -> Policy:
+def load_policy(path: Path | None = None) -> PermissionPolicy:
     """Read the policy in `path` (default: `policy_path()`); only the local user without a file.
 
     Raises:
@@ -108,7 +108,7 @@ def load_policy(path: Path | None = None) -> Policy:
     """
     file = path or policy_path()
     if not file.exists():
-        return Policy({local_user(): Grant(frozenset(ACTIONS))})
+        return PermissionPolicy({local_user(): Grant(frozenset(ACTIONS))})
     top = read_document(file).entries(POLICY)
     top["version"].choose(VERSIONS)
     people = top["principals"]
@@ -120,7 +120,7 @@ def load_policy(path: Path | None = None) -> Policy:
         if me in grants:
             raise people.error(f"{me} is listed, and is the {LOCAL}, too", fix="keep one of them")
         grants[me] = grant
-    return Policy(grants, file)
+    return PermissionPolicy(grants, file)
 
 
 def _grant(node: Node) -> Grant:

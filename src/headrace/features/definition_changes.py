@@ -22,7 +22,7 @@ _OF_COLUMN = ("type of ", "scale of ", "meaning of ")
 
 
 @dataclass(frozen=True)
-class Part:
+class ChangedPart:
     """A changed part of a feature; `old` and `new` are JSON values."""
 
     part: str
@@ -37,7 +37,7 @@ class Change:
 
     what: str
     name: str
-    parts: tuple[Part, ...] = ()
+    parts: tuple[ChangedPart, ...] = ()
     detail: str = ""
 
     def __str__(self) -> str:
@@ -136,7 +136,7 @@ def diff(
         if name in before
     }
     if rules[0] != rules[1]:
-        part = Part("semantics", *rules, f"semantics version {rules[0]} -> {rules[1]}")
+        part = ChangedPart("semantics", *rules, f"semantics version {rules[0]} -> {rules[1]}")
         changed = {name: (part, *parts) for name, parts in changed.items()}
     _follow_inputs(after, changed)
     removed = [Change("removed", name) for name in before if name not in after]
@@ -183,7 +183,7 @@ def _added(name: str, after: Mapping[str, Parts], before: Mapping[str, Parts]) -
     )
 
 
-def _differences(old: Parts, new: Parts, explain: "Explained") -> Iterator[Part]:
+def _differences(old: Parts, new: Parts, explain: "Explained") -> Iterator[ChangedPart]:
     for part in [*old, *(name for name in new if name not in old)]:
         before, after = old.get(part), new.get(part)
         # If the column changed, its type is not mentioned in addition.
@@ -199,13 +199,13 @@ def _differences(old: Parts, new: Parts, explain: "Explained") -> Iterator[Part]
             )
         else:
             text = f"{part} {value_text(part, before)} -> {value_text(part, after)}"
-        yield Part(part, before, after, text)
+        yield ChangedPart(part, before, after, text)
 
 
-def _follow_inputs(after: Mapping[str, Parts], changed: dict[str, tuple[Part, ...]]) -> None:
+def _follow_inputs(after: Mapping[str, Parts], changed: dict[str, tuple[ChangedPart, ...]]) -> None:
     """Propagate changes to transforms; they come after their inputs, so one pass is enough."""
     for name, parts in after.items():
         for input_name in parts.get("inputs", []) if name in changed else []:
             if changed.get(input_name):
                 text = f"its input {input_name} changes meaning"
-                changed[name] = (*changed[name], Part("input", input_name, input_name, text))
+                changed[name] = (*changed[name], ChangedPart("input", input_name, input_name, text))

@@ -23,7 +23,7 @@ _ALWAYS = -(2**62)
 
 
 @dataclass(frozen=True)
-class Difference:
+class CellDifference:
     """Cell of the frame that differs from the oracle: row number, column and both values."""
 
     row: int
@@ -40,14 +40,14 @@ def audit(
     rows: Sequence[int],
     *,
     mode: Mode = "declared",
-) -> list[Difference]:
+) -> list[CellDifference]:
     """Compare the views' values in `rows` of the frame with the oracle, to the bit.
 
     A row transform is compared with its own result on the single row.
     """
     part = frame.take(pa.array(rows, type=pa.int64()))
     shapes = shapes_of(contracts)
-    differences: list[Difference] = []
+    differences: list[CellDifference] = []
     for view in views:
         expected = _row_by_row(part, view) if isinstance(view, RowTransform) else None
         if not isinstance(view, RowTransform):
@@ -71,7 +71,7 @@ def audit_label(
     *,
     cuts: Sequence[int],
     mode: Mode = "declared",
-) -> list[Difference]:
+) -> list[CellDifference]:
     """Compare a label with the oracle; `cuts` are the cuts of `rows` in microseconds."""
     part = frame.take(pa.array(rows, type=pa.int64()))
     shape = shape_for(shapes_of(contracts), label.table, f"label {label.name}")
@@ -82,7 +82,7 @@ def audit_label(
         oracle.label_row(label, near.rows(key, _ALWAYS, -_ALWAYS), shape, spine, cut, mode=mode)
         for spine, key, cut in zip(spines, near.keys(part, label.spine_key), cuts, strict=True)
     ]
-    differences: list[Difference] = []
+    differences: list[CellDifference] = []
     for name in label.outputs:
         oracle_values = [oracle_row[name] for oracle_row in expected]
         differences += _differences(name, rows, oracle_values, plain_values(part[name]))
@@ -214,6 +214,6 @@ def plain_values(column: pa.ChunkedArray | pa.Array) -> list[Any]:
 
 def _differences(
     name: str, rows: Sequence[int], expected: list[Any], actual: list[Any]
-) -> list[Difference]:
+) -> list[CellDifference]:
     triples = zip(rows, expected, actual, strict=True)
-    return [Difference(row, name, e, g) for row, e, g in triples if repr(e) != repr(g)]
+    return [CellDifference(row, name, e, g) for row, e, g in triples if repr(e) != repr(g)]

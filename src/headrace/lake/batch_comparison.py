@@ -80,7 +80,7 @@ def judged_batches(home: Home, table: str, ledger: Ledger | None = None) -> Judg
     return JudgedBatches(ledger.batches(table), verdicts)
 
 
-class Rows:
+class ParquetRows:
     """Rows of Parquet files, read one column at a time, as a comparison needs them."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -103,7 +103,7 @@ def batch_rows_of(home: Home, contract: Contract, batch: Batch, judgement: Judge
     """
     paths = [Path(path) for path in _paths(judgement)]
     if paths and all(path.exists() for path in paths):
-        return Rows(paths)
+        return ParquetRows(paths)
     delivery = landed_delivery(home, batch)
     if batch.format == "objects":
         return _rows_in_place(contract, delivery)
@@ -115,13 +115,13 @@ def batch_rows_of(home: Home, contract: Contract, batch: Batch, judgement: Judge
     return conformed.table
 
 
-def _rows_in_place(contract: Contract, delivery: Delivery) -> Rows:
+def _rows_in_place(contract: Contract, delivery: Delivery) -> ParquetRows:
     """Rows of an object that is read in place, out of core, from a temporary file kept open."""
     scratch = Path(tempfile.gettempdir()) / f"headrace-{delivery.batch_id}.parquet"
     with conformed_file(contract, delivery, scratch) as (conformed, path):
         if conformed.violation_count:
             raise _unreadable(contract, delivery.batch_id, conformed)
-        return Rows([path])
+        return ParquetRows([path])
 
 
 def _unreadable(contract: Contract, batch_id: str, conformed: Conformed) -> StateError:

@@ -97,7 +97,7 @@ def earlier(home: Home, contract: Contract, place: str, good: Sequence[str]) -> 
 
 
 @dataclass
-class Past:
+class Baselines:
     """Baselines for successive batches of one table, in the order of their places.
 
     Batches of one day are not compared with each other: a corrected delivery repeats rows of the

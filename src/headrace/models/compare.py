@@ -19,7 +19,7 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ModelComparison:
     """Log loss of the challenger minus the champion's; below zero the challenger is better.
 
     Attributes:
@@ -76,7 +76,7 @@ def compare(
     seed: int = 7,
     segment_margin: float = 0.0,
     looks: int = 1,
-) -> Comparison:
+) -> ModelComparison:
     """Compare two models on the rows of `table`, which neither was trained or tuned on.
 
     A segment is worse when even the better end of its interval is above `segment_margin`. `looks`
@@ -95,7 +95,7 @@ def compare(
     )
     level = 1 - (1 - CONFIDENCE) / looks
     interval = day_block_interval(t, new - old, rounds, seed, level)
-    return Comparison(
+    return ModelComparison(
         rows=len(y),
         days=int(interval["blocks"]),
         challenger=float(new.mean()),
@@ -107,7 +107,7 @@ def compare(
     )
 
 
-def not_worse(comparison: Comparison, margin: float, *, tainted: bool) -> tuple[bool, str]:
+def not_worse(comparison: ModelComparison, margin: float, *, tainted: bool) -> tuple[bool, str]:
     """Return True if the challenger is not worse overall, and a sentence with the numbers.
 
     Not worse means that the upper end of the interval is at most `margin`. If the champion was

@@ -29,7 +29,7 @@ from headrace.monitoring.profiles.profiles import Ints
 from headrace.monitoring.profiles.row_facts import row_facts, terms_for
 from headrace.monitoring.profiles.score_store import keep_answers, kept_answers
 from headrace.monitoring.profiles.store import daily_of, folder_of, frozen_bins
-from headrace.monitoring.profiles.window_profiles import Source
+from headrace.monitoring.profiles.window_profiles import ProfileSource
 from headrace.monitoring.spec import MonitorRun, MonitorSpec, WindowResult
 
 
@@ -93,7 +93,7 @@ def _monitor(  # noqa: PLR0917
         duration(spec.maturity), offset, policy.detection.warmup_days, (now + offset) // DAY
     )
     answers = _answers(home, spec.name, scores, how)
-    source = Source(daily, lambda selected, terms: row_facts(frame, day, selected, terms))
+    source = ProfileSource(daily, lambda selected, terms: row_facts(frame, day, selected, terms))
     facts = source.facts(laid, terms_for(profiles))
     ledger = DecisionLedger(home)
     undecided, past = gather(

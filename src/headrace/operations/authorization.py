@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 from headrace.core.errors import DeclarationError, RefusedError
-from headrace.core.permissions import Policy, load_policy
+from headrace.core.permissions import PermissionPolicy, load_policy
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import Action, record
 from headrace.lake.overrides.available_actions import BATCH_ACTIONS, Availability, available_actions
 from headrace.lake.overrides.batch_case import BatchCase
 
 
-def permit(ledger: Ledger, draft: Action, policy: Policy | None = None) -> None:
+def permit(ledger: Ledger, draft: Action, policy: PermissionPolicy | None = None) -> None:
     """Record and raise RefusedError if the policy (default: the project's) forbids the action."""
     try:
         (policy or load_policy()).check(draft.principal, draft.action, draft.table)

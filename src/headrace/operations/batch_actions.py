@@ -16,7 +16,7 @@ from headrace.core.batch_actions import BATCH_ACTIONS
 from headrace.core.clock import end_of, iso, now_us
 from headrace.core.errors import DeclarationError, RefusedError
 from headrace.core.home import Home
-from headrace.core.permissions import Policy
+from headrace.core.permissions import PermissionPolicy
 from headrace.gates.muted_checks import mutable
 from headrace.lake.ingest.protocol import rejudge, settle
 from headrace.lake.ledger.batch_listing import find_batches
@@ -53,7 +53,7 @@ def release(
     reason: str,
     scope: Scope | None = None,
     expires: int | None = None,
-    policy: Policy | None = None,
+    policy: PermissionPolicy | None = None,
 ) -> dict[str, Any]:
     """Publish a blocked batch, or rows of a published one that are in quarantine.
 
@@ -94,7 +94,7 @@ def quarantine(
     principal: str,
     reason: str,
     scope: Scope,
-    policy: Policy | None = None,
+    policy: PermissionPolicy | None = None,
 ) -> dict[str, Any]:
     """Move published rows of a batch to quarantine, whatever the rules are later.
 
@@ -131,7 +131,7 @@ def reject(
     principal: str,
     reason: str,
     scope: Scope | None = None,
-    policy: Policy | None = None,
+    policy: PermissionPolicy | None = None,
 ) -> dict[str, Any]:
     """Reject a pending batch permanently, or quarantined rows of a published one.
 
@@ -161,7 +161,7 @@ def rerun(
     *,
     principal: str,
     reason: str,
-    policy: Policy | None = None,
+    policy: PermissionPolicy | None = None,
 ) -> dict[str, Any]:
     """Validate a batch again from its raw file, by the current checks and mutes.
 
@@ -184,7 +184,7 @@ def mute(
     principal: str,
     reason: str,
     expires: int,
-    policy: Policy | None = None,
+    policy: PermissionPolicy | None = None,
 ) -> dict[str, Any]:
     """Let checks of a table report without deciding, for batches validated until `expires`.
 
@@ -211,7 +211,7 @@ def unmute(
     *,
     principal: str,
     reason: str,
-    policy: Policy | None = None,
+    policy: PermissionPolicy | None = None,
 ) -> dict[str, Any]:
     """Let muted checks decide again, for batches validated from now on.
 
@@ -231,7 +231,7 @@ def ack(
     *,
     principal: str,
     reason: str,
-    policy: Policy | None = None,
+    policy: PermissionPolicy | None = None,
 ) -> dict[str, Any]:
     """Acknowledge a batch: its alerts send no more messages. Nothing else changes.
 
@@ -306,7 +306,7 @@ def perform(
 def _decide(
     case: BatchCase,
     draft: Action,
-    policy: Policy | None,
+    policy: PermissionPolicy | None,
     admit: Callable[[BatchCase, Action], Action | None],
 ) -> Action | None:
     """Record the action if policy and state admit it; return None if it is recorded already."""
@@ -383,7 +383,9 @@ def _check_action(
     return Action(principal, verb, table.name, reason, suite_hash=table.suite.hash, scope=scope)
 
 
-def _record_check_action(home: Home, action: Action, policy: Policy | None) -> dict[str, Any]:
+def _record_check_action(
+    home: Home, action: Action, policy: PermissionPolicy | None
+) -> dict[str, Any]:
     with Ledger(home) as ledger:
         permit(ledger, action, policy)
         muted = mutes_now(ledger, action.table, now_us()).checks

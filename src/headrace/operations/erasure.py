@@ -16,7 +16,7 @@ from headrace.core.clock import iso, now_us
 from headrace.core.errors import DeclarationError, StateError
 from headrace.core.files import append_line
 from headrace.core.home import Home
-from headrace.core.permissions import Policy, load_policy
+from headrace.core.permissions import PermissionPolicy, load_policy
 from headrace.datasets.erasure.erase import carry_out, disproof, finish, proofs, search
 from headrace.datasets.erasure.requests import ErasureRequest, record, request_of, requests
 from headrace.datasets.erasure.residue_scan import ResidueMatch, where_named, where_stored
@@ -41,7 +41,7 @@ def erase(
     datasets: Iterable[str] | None = None,
     dry_run: bool = False,
     scan: bool = True,
-    policy: Policy | None = None,
+    policy: PermissionPolicy | None = None,
 ) -> dict[str, Any]:
     """Erase every row in which all columns of `entity` have this value; return JSON values.
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from headrace.core.clock import now_us
 from headrace.core.errors import DeclarationError
 from headrace.core.home import Home
-from headrace.core.permissions import Policy
+from headrace.core.permissions import PermissionPolicy
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import Action, record
 from headrace.monitoring.decisions.ledger import Acceptance, DecisionLedger, Entry, newest_entries
@@ -26,7 +26,7 @@ def accept(
     principal: str,
     reason: str,
     withdraw: bool = False,
-    policy: Policy | None = None,
+    policy: PermissionPolicy | None = None,
 ) -> tuple[Acceptance, bool]:
     """Accept the data of the window that holds a day, as they are known now, or withdraw that.
 

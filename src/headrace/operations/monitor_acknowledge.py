@@ -3,7 +3,7 @@
 from headrace.core.clock import now_us, parse_day
 from headrace.core.errors import DeclarationError
 from headrace.core.home import Home
-from headrace.core.permissions import Policy
+from headrace.core.permissions import PermissionPolicy
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import Action, record
 from headrace.monitoring.decisions.ledger import Ack, DecisionLedger, Entry
@@ -51,7 +51,7 @@ def acknowledge(
     *,
     principal: str,
     reason: str,
-    policy: Policy | None = None,
+    policy: PermissionPolicy | None = None,
 ) -> tuple[Ack, bool]:
     """Acknowledge the window that holds a day; return the record, and True if it is new.
 

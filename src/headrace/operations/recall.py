@@ -13,7 +13,7 @@ from typing import Any
 from headrace.core.clock import now_us
 from headrace.core.errors import DeclarationError, HeadraceError, RefusedError
 from headrace.core.home import Home
-from headrace.core.permissions import Policy, recorded_name
+from headrace.core.permissions import PermissionPolicy, recorded_name
 from headrace.datasets.store.store import Store
 from headrace.datasets.taint import Recall, active_recalls, note
 from headrace.lake.ingest.protocol import settle
@@ -55,7 +55,7 @@ def recall(
     *,
     principal: str,
     reason: str,
-    policy: Policy | None = None,
+    policy: PermissionPolicy | None = None,
     pipelines: Sequence[Pipeline] | None = None,
 ) -> dict[str, Any]:
     """Recall a published batch; return what it affects and what was done, as plain JSON values.
@@ -102,7 +102,7 @@ def restore(
     *,
     principal: str,
     reason: str,
-    policy: Policy | None = None,
+    policy: PermissionPolicy | None = None,
     pipelines: Sequence[Pipeline] | None = None,
 ) -> dict[str, Any]:
     """Withdraw a recall: the batch is published again, and the releases it tainted can be opened.

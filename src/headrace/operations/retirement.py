@@ -5,7 +5,7 @@ from typing import Any
 from headrace.core.clock import now_us
 from headrace.core.errors import DeclarationError
 from headrace.core.home import Home
-from headrace.core.permissions import Policy, load_policy
+from headrace.core.permissions import PermissionPolicy, load_policy
 from headrace.datasets.erasure.tombstone import Tombstone, bury, objects_of, releases, tombstones
 from headrace.datasets.governance.retention import is_expired, retention_text
 from headrace.datasets.manifest import Manifest
@@ -20,7 +20,7 @@ def retire(
     principal: str,
     reason: str,
     expired: bool = False,
-    policy: Policy | None = None,
+    policy: PermissionPolicy | None = None,
 ) -> list[dict[str, Any]]:
     """Retire one release, or all that are past their retention; return those retired now.
 

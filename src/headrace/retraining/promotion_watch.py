@@ -22,7 +22,7 @@ from headrace.retraining.workflow import SETTLED, retraining_lock
 
 if TYPE_CHECKING:
     from headrace.models import ModelRecord
-    from headrace.models.compare import Comparison
+    from headrace.models.compare import ModelComparison
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _judge(
     return ("confirmed", f"against the old champion {_loss_text(comparison)}"), planned, detail
 
 
-def _loss_text(comparison: "Comparison") -> str:
+def _loss_text(comparison: "ModelComparison") -> str:
     return f"log loss {comparison.summary} over {comparison.rows:,} rows of {comparison.days} days"
 
 

@@ -27,7 +27,7 @@ from headrace.retraining.request import Request, faulty_spans
 
 if TYPE_CHECKING:
     from headrace.models import ModelRecord
-    from headrace.models.compare import Comparison
+    from headrace.models.compare import ModelComparison
 
 SETTLED = frozenset({"kept", "failed", "confirmed", "rolled_back"})
 ENDS = SETTLED | {"watching"}
@@ -371,7 +371,9 @@ def _tainted(home: Home, champion: "ModelRecord") -> bool:
     return bool(model_taints(home, champion))
 
 
-def verdict(comparison: "Comparison", margin: float, *, tainted: bool = False) -> tuple[bool, str]:
+def verdict(
+    comparison: "ModelComparison", margin: float, *, tainted: bool = False
+) -> tuple[bool, str]:
     """Return True to promote the challenger, and why: not worse overall, no segment clearly worse.
 
     Against a champion that was trained on a recalled batch, segments do not count.

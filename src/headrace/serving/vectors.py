@@ -116,7 +116,7 @@ class _Loaded:
     versions: dict[str, Versions]
 
 
-class Declared:
+class DeclaredVectors:
     """Declarations of a service of vectors, and digests of their meaning."""
 
     spine: Spine
@@ -140,7 +140,7 @@ class Declared:
 
 
 @dataclass
-class FeatureService(Declared):
+class FeatureService(DeclaredVectors):
     """Vectors of `views` for requests that are rows of `spine`; safe to use from several threads.
 
     Raises:

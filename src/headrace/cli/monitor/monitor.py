@@ -13,7 +13,7 @@ from headrace.cli.shared import one_pipeline, pipelines
 
 if TYPE_CHECKING:
     from headrace.core.home import Home
-    from headrace.monitoring.decisions.replay import Replayed, Tally
+    from headrace.monitoring.decisions.replay import ActionTally, Replayed
     from headrace.reports.monitor import MonitorReport
 
 Window = Annotated[
@@ -221,7 +221,7 @@ def replay(
 
 
 def _tell_replay(
-    rows: "list[Replayed]", recorded: "Tally", replayed: "Tally", *, whole_history: bool
+    rows: "list[Replayed]", recorded: "ActionTally", replayed: "ActionTally", *, whole_history: bool
 ) -> None:
     names = list(recorded.actions)
     grid(

@@ -13,7 +13,7 @@ from headrace.dagster.sensors.recovery import mark
 
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
-    from headrace.reports.monitor.facts import Standing
+    from headrace.reports.monitor.facts import MonitorStatus
 
 
 def monitor_assets(
@@ -65,7 +65,7 @@ def monitor_assets(
 
 
 def _checked(
-    key: dg.AssetKey, standing: "Standing", entries: Mapping[str, Any]
+    key: dg.AssetKey, standing: "MonitorStatus", entries: Mapping[str, Any]
 ) -> dg.AssetCheckResult:
     open_windows = standing.state == "open"
     return dg.AssetCheckResult(

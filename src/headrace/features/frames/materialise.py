@@ -44,7 +44,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class State:
+class ViewState:
     format: int
     definition: str
     files: dict[str, list[str]]
@@ -92,14 +92,14 @@ def materialise(
     if fresh.num_rows or not reused:
         first = sum(segment.rows for segment in reused)
         segments = [*reused, _write_segment(folder, f"{inputs.key[:32]}-{first}", fresh)]
-    state = State(FORMAT, inputs.definition, _files(inputs), segments)
+    state = ViewState(FORMAT, inputs.definition, _files(inputs), segments)
     write_json(folder / "state.json", asdict(state))
     _forget_others(folder, segments)
     table = read_segments(folder, state) if reused else fresh
     return Materialised(table, spine.num_rows - keep)
 
 
-def read_state(folder: Path) -> State | None:
+def read_state(folder: Path) -> ViewState | None:
     """The stored state; None if there is none, a segment is missing, or the format is another.
 
     A damaged cache is recomputed, not repaired.
@@ -114,10 +114,10 @@ def read_state(folder: Path) -> State | None:
     # With two concurrent runs, the second to finish may have removed segments of the first.
     if not all((folder / segment.file).exists() for segment in segments):
         return None
-    return State(raw["format"], raw["definition"], raw["files"], segments)
+    return ViewState(raw["format"], raw["definition"], raw["files"], segments)
 
 
-def read_segments(folder: Path, state: State) -> pa.Table:
+def read_segments(folder: Path, state: ViewState) -> pa.Table:
     return pa.concat_tables(
         pq.read_table(folder / segment.file).slice(0, segment.rows) for segment in state.segments
     ).combine_chunks()
@@ -128,7 +128,7 @@ def _files(inputs: Inputs) -> dict[str, list[str]]:
 
 
 def _rows_to_keep(
-    old: State | None,
+    old: ViewState | None,
     inputs: Inputs,
     spine: pa.Table,
     usable_from: Callable[[Mapping[str, tuple[str, ...]]], int | None],

@@ -24,7 +24,7 @@ from headrace.features.kernel.visibility import Versions
 _FEW = 200_000
 
 
-class Source(Protocol):
+class JoinedVersions(Protocol):
     """The joined versions, ordered by (entity, event order)."""
 
     places: Places
@@ -47,7 +47,7 @@ class Source(Protocol):
 class FilteredRows:
     """The joined versions that pass one filter and have a value."""
 
-    source: Source
+    source: JoinedVersions
     index: Ints | None  # rows of the joined versions; None for all
     _split: dict[int, "Split"] = field(default_factory=dict)
     _values: dict[str, Numbers] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 Place = tuple[str, int]  # batch and line of a row
 
 
-class Version(NamedTuple):
+class RowVersion(NamedTuple):
     """A row that shares its key, known-at and sequence with a row of other content.
 
     `group` numbers the key, known-at and sequence; `content` numbers the values within it.
@@ -28,7 +28,7 @@ class Loser:
 
 
 def resolve(
-    versions: Iterable[Version],
+    versions: Iterable[RowVersion],
     arriving: Sequence[str],
     published: Collection[Place],
     blocks: Callable[[str, int], bool],
@@ -42,7 +42,7 @@ def resolve(
         blocks: says if a batch with so many held rows is blocked: then none of its rows counts.
     """
     groups: dict[int, dict[int, Place]] = {}  # the places that stay, by group and content
-    waiting: dict[str, list[Version]] = {batch: [] for batch in arriving}
+    waiting: dict[str, list[RowVersion]] = {batch: [] for batch in arriving}
     for version in sorted(versions, key=lambda row: (row.batch, row.line)):
         place = (version.batch, version.line)
         if version.batch in waiting and place not in published:

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 from headrace.core.clock import to_us
 from headrace.core.compute import duckdb_limits
 from headrace.core.sql import ident
-from headrace.lake.conflicts.resolve import Place, Version
+from headrace.lake.conflicts.resolve import Place, RowVersion
 from headrace.lake.tables.duckdb_relations import select_files
-from headrace.lake.tables.snapshot_files import Column, LiveFile, Plan
+from headrace.lake.tables.snapshot_files import LiveFile, SnapshotColumn, SnapshotPlan
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,10 +52,10 @@ class Arriving:
 
 def versions(
     contract: "Contract",
-    plan: Plan | None,
+    plan: SnapshotPlan | None,
     arriving: Sequence[Arriving],
     published: Sequence[LiveFile],
-) -> list[Version]:
+) -> list[RowVersion]:
     """Return all rows that share their identity with a row of other content.
 
     Args:
@@ -90,8 +90,8 @@ def published_lines(arriving: Sequence[Arriving]) -> set[Place]:
 
 
 def held_twice(
-    contract: "Contract", plan: Plan, files: Sequence[LiveFile] | None = None
-) -> list[Version]:
+    contract: "Contract", plan: SnapshotPlan, files: Sequence[LiveFile] | None = None
+) -> list[RowVersion]:
     """Return the published rows whose identity several contents claim, from before the rule."""
     import duckdb
 
@@ -105,24 +105,24 @@ def held_twice(
         return _clashing(db, contract, columns, rows)
 
 
-def _columns(contract: "Contract", plan: Plan | None) -> dict[str, Column]:
+def _columns(contract: "Contract", plan: SnapshotPlan | None) -> dict[str, SnapshotColumn]:
     """Return the contract's columns by name, each with the type that the table's files have."""
     before = {} if plan is None else {column.field_id: column.type for column in plan.columns}
     columns = {}
     for field in contract.arrow_schema():
         number = int(field.metadata[b"PARQUET:field_id"])
         kind = before.get(number) or _TYPES.get(field.type, "TIMESTAMPTZ")
-        columns[field.name] = Column(number, field.name, kind)
+        columns[field.name] = SnapshotColumn(number, field.name, kind)
     return columns
 
 
 def _select(
     contract: "Contract",
-    columns: dict[str, Column],
+    columns: dict[str, SnapshotColumn],
     staged: Sequence[str],
     published: Sequence[LiveFile] = (),
 ) -> str:
-    plan = Plan(contract.table, 0, tuple(columns.values()), tuple(published), {})
+    plan = SnapshotPlan(contract.table, 0, tuple(columns.values()), tuple(published), {})
     return select_files(plan, None, [*staged, *(file.path for file in published)])
 
 
@@ -144,8 +144,11 @@ def _suspects(db: "duckdb.DuckDBPyConnection", contract: "Contract", new: str, o
 
 
 def _clashing(
-    db: "duckdb.DuckDBPyConnection", contract: "Contract", columns: dict[str, Column], rows: str
-) -> list[Version]:
+    db: "duckdb.DuckDBPyConnection",
+    contract: "Contract",
+    columns: dict[str, SnapshotColumn],
+    rows: str,
+) -> list[RowVersion]:
     identity = ", ".join(map(ident, contract.identity))
     content = ", ".join(ident(name) for name in columns if name not in _PLACE)
     relation = db.sql(
@@ -156,7 +159,7 @@ def _clashing(
         f" dense_rank() OVER (PARTITION BY {identity} ORDER BY {content}), _batch, _line"
         f" FROM rows WHERE ({identity}) IN (SELECT ({identity}) FROM clashes)"
     )
-    return [Version(*row) for row in relation.fetchall()]
+    return [RowVersion(*row) for row in relation.fetchall()]
 
 
 def known_range(path: Path) -> tuple[int, int] | None:

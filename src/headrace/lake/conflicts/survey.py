@@ -11,10 +11,10 @@ from headrace.core.home import Home
 from headrace.lake.conflicts.search import held_twice
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.tables.lake import Lake
-from headrace.lake.tables.snapshot_files import Plan
+from headrace.lake.tables.snapshot_files import SnapshotPlan
 
 
-def note_survey(ledger: Ledger, contract: Contract, plan: Plan | None) -> None:
+def note_survey(ledger: Ledger, contract: Contract, plan: SnapshotPlan | None) -> None:
     """Survey a table once, before the first commit that is checked for conflicts."""
     if not contract.identity or _surveyed(ledger, contract.table) is not None:
         return

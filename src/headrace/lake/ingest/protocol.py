@@ -39,7 +39,7 @@ from headrace.lake.ledger.partition_state import (
 from headrace.lake.overrides.effective_verdict import Standing
 from headrace.lake.overrides.muted_checks import mutes_now, mutes_of
 from headrace.lake.overrides.overrides import Case, derive
-from headrace.lake.profiles import Past, StoredProfile, place_of
+from headrace.lake.profiles import Baselines, StoredProfile, place_of
 from headrace.lake.table import Table
 from headrace.lake.tables.lake import Lake
 from headrace.sources.base import Delivery, NoFiles
@@ -201,7 +201,7 @@ def _judge_all(run: Run, slots: Sequence[str]) -> None:
     writes: list[Future[Any]] = []
     with ThreadPoolExecutor(1, thread_name_prefix="headrace-stage") as pool:
         validator = validator_for(run.table, run.home, mutes_now(run.ledger, run.name, now_us()))
-        past = Past(run.home, run.table.contract, run.ledger)
+        past = Baselines(run.home, run.table.contract, run.ledger)
         with Judges(validator, partial(_submit, pool, writes), run.total) as judges:
             while chunk := list(islice(stream, _CHUNK)):
                 _deliver(run, chunk)
@@ -237,7 +237,7 @@ def _deliver(run: Run, chunk: Iterable[Fetched]) -> None:
 
 
 def _judge_chunk(
-    run: Run, chunk: Sequence[Fetched], judges: Judges, validator: BatchValidator, past: Past
+    run: Run, chunk: Sequence[Fetched], judges: Judges, validator: BatchValidator, past: Baselines
 ) -> list[JudgementRow]:
     """Validate a chunk of partitions, and compare each batch with earlier ones.
 
@@ -264,7 +264,7 @@ def _judge_chunk(
 
 
 def _weighed(
-    validator: BatchValidator, past: Past, delivery: Delivery, validated: ValidatedBatch
+    validator: BatchValidator, past: Baselines, delivery: Delivery, validated: ValidatedBatch
 ) -> JudgementRow:
     """Return the verdict after a comparison with earlier batches.
 

@@ -28,7 +28,7 @@ class EarlierPath:
 
 
 @dataclass(frozen=True)
-class Span:
+class PublicationSpan:
     """Published file of a batch, and its interval of publication in int64 microseconds UTC."""
 
     path: str
@@ -50,7 +50,7 @@ class Showings:
         before = [at for at in moments if until is None or at <= until]
         return before[-1] if before else next(iter(moments), committed_at)
 
-    def spans(self, batch_id: str) -> Iterator[Span]:
+    def spans(self, batch_id: str) -> Iterator[PublicationSpan]:
         """Yield each interval in which one path of the batch was published before another or none.
 
         A path that follows itself was absent in between, from a moment that is not recorded.
@@ -60,7 +60,9 @@ class Showings:
         for (since, path), (until, following) in pairwise(showings):
             if path and path != following and Path(path).exists():
                 cut = withdrawn_at is not None and since < withdrawn_at < until
-                yield Span(path, since, withdrawn_at if cut and withdrawn_at is not None else until)
+                yield PublicationSpan(
+                    path, since, withdrawn_at if cut and withdrawn_at is not None else until
+                )
 
     def before(self, batch_id: str, moment: int) -> Iterator[EarlierPath]:
         """Yield the paths published before `moment`, latest first, until the batch was absent."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from headrace.core.errors import DeclarationError, HeadraceError, RefusedError
-from headrace.core.permissions import Policy
+from headrace.core.permissions import PermissionPolicy
 from headrace.gates.muted_checks import mutable
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import Action
@@ -51,7 +51,7 @@ class Availability:
 
 
 def available_actions(
-    case: BatchCase, *, principal: str = "", policy: Policy | None = None
+    case: BatchCase, *, principal: str = "", policy: PermissionPolicy | None = None
 ) -> dict[str, Availability]:
     """Return each of `BATCH_ACTIONS` with its answer; nothing is changed or recorded.
 
@@ -66,7 +66,9 @@ def available_actions(
     return {action: _answer(case, action, principal, policy) for action in BATCH_ACTIONS}
 
 
-def _answer(case: BatchCase, action: str, principal: str, policy: Policy | None) -> Availability:
+def _answer(
+    case: BatchCase, action: str, principal: str, policy: PermissionPolicy | None
+) -> Availability:
     if policy is not None:
         forbidden = policy.refusal(principal, action, case.table.name)
         if forbidden:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from headrace.core.errors import StateError
 from headrace.core.sql import ident, literal
 from headrace.lake.tables.decimals import duckdb_type, integer_sql
-from headrace.lake.tables.snapshot_files import Column, Plan
+from headrace.lake.tables.snapshot_files import SnapshotColumn, SnapshotPlan
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def select_files(plan: Plan, columns: Sequence[str] | None, files: Sequence[str] | None) -> str:
+def select_files(
+    plan: SnapshotPlan, columns: Sequence[str] | None, files: Sequence[str] | None
+) -> str:
     """Return a parenthesised SELECT of `columns` (or all) over `files` (or those of the plan).
 
     Raises:
@@ -28,7 +30,9 @@ def select_files(plan: Plan, columns: Sequence[str] | None, files: Sequence[str]
     return "(" + " UNION ALL ".join(_read(selected, part) for part in _by_types(plan, read)) + ")"
 
 
-def _read(selected: Sequence[Column], part: tuple[tuple[Column, ...], list[str]]) -> str:
+def _read(
+    selected: Sequence[SnapshotColumn], part: tuple[tuple[SnapshotColumn, ...], list[str]]
+) -> str:
     """Return a SELECT over files whose columns have the same types."""
     columns, files = part
     types = {column.name: column.type for column in columns}
@@ -42,17 +46,19 @@ def _read(selected: Sequence[Column], part: tuple[tuple[Column, ...], list[str]]
     return f"SELECT {names} FROM read_parquet([{paths}], schema = MAP {{{fields}}})"  # noqa: S608
 
 
-def _by_types(plan: Plan, files: Sequence[str]) -> Iterator[tuple[tuple[Column, ...], list[str]]]:
+def _by_types(
+    plan: SnapshotPlan, files: Sequence[str]
+) -> Iterator[tuple[tuple[SnapshotColumn, ...], list[str]]]:
     """Group files by their columns: those of the plan, or those that another file has."""
     plan_files = {file.path for file in plan.files}
-    groups: dict[tuple[Column, ...], list[str]] = {}
+    groups: dict[tuple[SnapshotColumn, ...], list[str]] = {}
     for path in files:
         columns = plan.columns if path in plan_files else _columns_of(plan, path)
         groups.setdefault(columns, []).append(path)
     yield from groups.items()
 
 
-def _columns_of(plan: Plan, path: str) -> tuple[Column, ...]:
+def _columns_of(plan: SnapshotPlan, path: str) -> tuple[SnapshotColumn, ...]:
     """The plan's columns as a file of another snapshot has them."""
     import pyarrow.parquet as pq
 
@@ -64,7 +70,7 @@ def _columns_of(plan: Plan, path: str) -> tuple[Column, ...]:
     return tuple(_as_in(column, kinds.get(column.field_id)) for column in plan.columns)
 
 
-def _as_in(column: Column, kind: "pa.DataType | None") -> Column:
+def _as_in(column: SnapshotColumn, kind: "pa.DataType | None") -> SnapshotColumn:
     """A column with the type that a file has, where it is DECIMAL in the one and not the other."""
     decimal = duckdb_type(kind)
     if kind is None or bool(decimal) == column.type.startswith("DECIMAL"):
@@ -72,7 +78,7 @@ def _as_in(column: Column, kind: "pa.DataType | None") -> Column:
     return replace(column, type=decimal or "BIGINT")
 
 
-def _choose(plan: Plan, columns: Sequence[str] | None) -> list[Column]:
+def _choose(plan: SnapshotPlan, columns: Sequence[str] | None) -> list[SnapshotColumn]:
     if columns is None:
         return list(plan.columns)
     by_name = {column.name: column for column in plan.columns}

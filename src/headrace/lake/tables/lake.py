@@ -17,9 +17,9 @@ from headrace.lake.ingest.staging import StagedFile, fitting
 from headrace.lake.tables.duckdb_relations import select_files
 from headrace.lake.tables.relocation import home_path
 from headrace.lake.tables.snapshot_files import (
-    Column,
     LiveFile,
-    Plan,
+    SnapshotColumn,
+    SnapshotPlan,
     duckdb_name,
     load_plan,
     metadata_without_iceberg,
@@ -62,7 +62,7 @@ class Lake:
     def __init__(self, home: Home) -> None:
         self.home = home
         self._opened: SqlCatalog | None = None
-        self._plans: dict[tuple[str, int], Plan] = {}
+        self._plans: dict[tuple[str, int], SnapshotPlan] = {}
 
     # Writing
 
@@ -175,7 +175,7 @@ class Lake:
         staged: Mapping[str, StagedFile],
         withdrawn: Sequence[str],
         summary: Mapping[str, str],
-    ) -> Plan:
+    ) -> SnapshotPlan:
         """Commit one snapshot that replaces the files of `staged` and removes `withdrawn`."""
         from headrace.lake.tables import iceberg
 
@@ -256,7 +256,7 @@ class Lake:
         current = loaded.current_snapshot() if loaded is not None else None
         return int(current.snapshot_id) if current else None
 
-    def plan(self, table: str, snapshot_id: int | None = None) -> Plan | None:
+    def plan(self, table: str, snapshot_id: int | None = None) -> SnapshotPlan | None:
         """Files and columns of a snapshot (default: the current one); None for an empty table.
 
         Raises:
@@ -272,7 +272,7 @@ class Lake:
             )
         return self._plans[key]
 
-    def ranged_plan(self, table: str) -> Plan | None:
+    def ranged_plan(self, table: str) -> SnapshotPlan | None:
         """The plan of the current snapshot, each file with its range of known-at."""
         plan = self.plan(table)
         if plan is None or all(file.known_from is not None for file in plan.files):
@@ -287,7 +287,7 @@ class Lake:
         """Path of each published batch: what the table says, whatever any ledger says."""
         return {file.batch_id: file.path for file in self.files(table, snapshot_id)}
 
-    def schema(self, table: str, snapshot_id: int | None = None) -> tuple[Column, ...]:
+    def schema(self, table: str, snapshot_id: int | None = None) -> tuple[SnapshotColumn, ...]:
         """Columns of the table with field ids and DuckDB types."""
         return self._required_plan(table, snapshot_id).columns
 
@@ -348,7 +348,7 @@ class Lake:
             raise _nothing_published(table)
         return loaded
 
-    def _make_plan(self, table: str, snapshot_id: int) -> Plan:
+    def _make_plan(self, table: str, snapshot_id: int) -> SnapshotPlan:
         from headrace.lake.tables import iceberg
 
         loaded = self._loaded(table)
@@ -359,13 +359,14 @@ class Lake:
 
     def _keep_plan(
         self, loaded: "IcebergTable", snapshot_id: int, files: Sequence[LiveFile]
-    ) -> Plan:
+    ) -> SnapshotPlan:
         schema = loaded.schemas()[loaded.snapshot_by_id(snapshot_id).schema_id]
-        plan = Plan(
+        plan = SnapshotPlan(
             table=loaded.name()[-1],
             snapshot_id=snapshot_id,
             columns=tuple(
-                Column(f.field_id, f.name, duckdb_name(str(f.field_type))) for f in schema.fields
+                SnapshotColumn(f.field_id, f.name, duckdb_name(str(f.field_type)))
+                for f in schema.fields
             ),
             files=tuple(sorted(files, key=lambda file: file.batch_id)),
             committed_at={s.snapshot_id: s.timestamp_ms * 1000 for s in loaded.snapshots()},
@@ -374,7 +375,7 @@ class Lake:
         save_plan(self.home, plan)
         return plan
 
-    def _required_plan(self, table: str, snapshot_id: int | None) -> Plan:
+    def _required_plan(self, table: str, snapshot_id: int | None) -> SnapshotPlan:
         plan = self.plan(table, snapshot_id)
         if plan is None:
             raise _nothing_published(table)

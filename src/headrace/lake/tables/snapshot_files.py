@@ -58,7 +58,7 @@ class LiveFile:
 
 
 @dataclass(frozen=True)
-class Column:
+class SnapshotColumn:
     """A column of the table; `type` is DuckDB's name of it in the files.
 
     Rows that are read have BIGINT for a DECIMAL.
@@ -70,7 +70,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SnapshotPlan:
     """Everything needed to read one snapshot of one table.
 
     `committed_at` gives the commit time (int64 microseconds UTC) of the snapshots still known.
@@ -78,7 +78,7 @@ class Plan:
 
     table: str
     snapshot_id: int
-    columns: tuple[Column, ...]
+    columns: tuple[SnapshotColumn, ...]
     files: tuple[LiveFile, ...]
     committed_at: dict[int, int]
 
@@ -164,7 +164,7 @@ def plan_path(home: Home, table: str, snapshot_id: int) -> Path:
     return home.warehouse / "plans" / table / f"{snapshot_id}.json"
 
 
-def save_plan(home: Home, plan: Plan) -> None:
+def save_plan(home: Home, plan: SnapshotPlan) -> None:
     path = plan_path(home, plan.table, plan.snapshot_id)
     write_json(path, asdict(plan))
     newest = sorted(path.parent.glob("*.json"), key=lambda p: p.stat().st_mtime_ns, reverse=True)
@@ -172,16 +172,16 @@ def save_plan(home: Home, plan: Plan) -> None:
         old.unlink(missing_ok=True)
 
 
-def load_plan(home: Home, table: str, snapshot_id: int) -> Plan | None:
+def load_plan(home: Home, table: str, snapshot_id: int) -> SnapshotPlan | None:
     path = plan_path(home, table, snapshot_id)
     try:
         stored = json.loads(path.read_text())
     except FileNotFoundError:
         return None
-    return Plan(
+    return SnapshotPlan(
         table=stored["table"],
         snapshot_id=int(stored["snapshot_id"]),
-        columns=tuple(Column(**column) for column in stored["columns"]),
+        columns=tuple(SnapshotColumn(**column) for column in stored["columns"]),
         files=tuple(
             LiveFile(**{**file, "path": home_path(home.root, file["path"])})
             for file in stored["files"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from headrace.core.errors import StateError
 from headrace.core.files import canonical_json
 from headrace.core.home import Home
-from headrace.lineage.events.openlineage import Event, Run
+from headrace.lineage.events.openlineage import Event, LineageRun
 
 NAME = "openlineage.ndjson"
 _ENDS = ("COMPLETE", "FAIL", "ABORT")
@@ -45,7 +45,7 @@ def ended_runs(path: Path) -> set[str]:
     }
 
 
-def append(home: Home, runs: Iterable[Run]) -> int:
+def append(home: Home, runs: Iterable[LineageRun]) -> int:
     """Write the events of runs that are not in the file yet; return the number of these events.
 
     Raises:

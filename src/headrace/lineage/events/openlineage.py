@@ -79,7 +79,7 @@ def dataset(
 
 
 @dataclass(frozen=True)
-class Run:
+class LineageRun:
     """Run with its inputs, outputs and times in int64 microseconds UTC.
 
     Attributes:

@@ -21,7 +21,7 @@ from headrace.lake.ledger.ledger import Batch, JudgementRow, Ledger
 from headrace.lake.table import Table
 from headrace.lineage.events.event_log import append
 from headrace.lineage.events.openlineage import (
-    Run,
+    LineageRun,
     column_facet,
     dataset,
     facet,
@@ -60,7 +60,7 @@ def record_quietly(pipeline: Pipeline, home: Home) -> str:
     return ""
 
 
-def runs_of(pipeline: Pipeline, home: Home) -> Iterator[Run]:
+def runs_of(pipeline: Pipeline, home: Home) -> Iterator[LineageRun]:
     """Yield the runs of all publications, releases and trainings, in this order."""
     for table in pipeline.tables:
         yield from publishes(pipeline, table, home)
@@ -74,7 +74,7 @@ def runs_of(pipeline: Pipeline, home: Home) -> Iterator[Run]:
             yield training(model, store)
 
 
-def runs_of_release(pipelines: Sequence[Pipeline], ref: str, home: Home) -> list[Run]:
+def runs_of_release(pipelines: Sequence[Pipeline], ref: str, home: Home) -> list[LineageRun]:
     """Return the runs of one release: its views, itself, and the models trained on it.
 
     Raises:
@@ -103,7 +103,7 @@ def release_name(name: str) -> str:
 # Tables
 
 
-def publishes(pipeline: Pipeline, table: Table, home: Home) -> Iterator[Run]:
+def publishes(pipeline: Pipeline, table: Table, home: Home) -> Iterator[LineageRun]:
     """Yield a run for each commit of a table, and for each delivery that the gate blocked."""
     with Ledger(home) as ledger:
         batches = ledger.batches(table.name)
@@ -118,8 +118,8 @@ def publishes(pipeline: Pipeline, table: Table, home: Home) -> Iterator[Run]:
         yield _commit(pipeline, table, snapshot, rows, batches)
 
 
-def _blocked_run(pipeline: Pipeline, table: Table, batch: Batch, row: JudgementRow) -> Run:
-    return Run(
+def _blocked_run(pipeline: Pipeline, table: Table, batch: Batch, row: JudgementRow) -> LineageRun:
+    return LineageRun(
         job=f"{pipeline.name}.publish.{table.name}",
         kind="PUBLISH",
         identity=(batch.batch_id, row.rule_hash),
@@ -136,12 +136,12 @@ def _commit(
     snapshot: int,
     rows: list[JudgementRow],
     batches: Mapping[str, Batch],
-) -> Run:
+) -> LineageRun:
     moments = [row.published_at for row in rows if row.published_at is not None]
     recorded = [row for row in rows if row.batch_id in batches]
     inputs = [_delivery(table, batches[row.batch_id], row) for row in recorded]
     # A file may keep an earlier first commit: the run ended with the latest.
-    return Run(
+    return LineageRun(
         job=f"{pipeline.name}.publish.{table.name}",
         kind="PUBLISH",
         identity=(str(snapshot),),
@@ -233,7 +233,7 @@ def _from_delivery(table: Table, deliveries: list[str]) -> dict[str, Any]:
 # Releases
 
 
-def release_runs(pipeline: Pipeline, manifest: Manifest, store: Store) -> Iterator[Run]:
+def release_runs(pipeline: Pipeline, manifest: Manifest, store: Store) -> Iterator[LineageRun]:
     """Yield a run for each view that a release used, and one for the release itself."""
     at = parse_iso(str(store.created(manifest.name, manifest.version)["created_at"]))
     lineage = (
@@ -265,7 +265,7 @@ def release_runs(pipeline: Pipeline, manifest: Manifest, store: Store) -> Iterat
             | column_facet(lineage["columns"], names, only=view.outputs),
         )
         outputs.append(output)
-        yield Run(
+        yield LineageRun(
             job=f"{pipeline.name}.view.{view.name}",
             kind="VIEW",
             identity=(manifest.id, view.name),
@@ -276,7 +276,7 @@ def release_runs(pipeline: Pipeline, manifest: Manifest, store: Store) -> Iterat
             revision=revision,
         )
     read = dict.fromkeys((pipeline.spine.table, pipeline.label.table))
-    yield Run(
+    yield LineageRun(
         job=f"{pipeline.name}.release.{manifest.name}",
         kind="RELEASE",
         identity=(manifest.id,),
@@ -329,14 +329,14 @@ def _models(home: Home) -> Iterator[ModelRecord | ExternalModel]:
     yield from list_external(home)
 
 
-def training(model: ModelRecord | ExternalModel, store: Store) -> Run:
+def training(model: ModelRecord | ExternalModel, store: Store) -> LineageRun:
     """Return the run that trained a model, or that registered one trained elsewhere."""
     name, _, version = model.dataset.partition("@")
     external = isinstance(model, ExternalModel)
     made_at = model.registered_at if isinstance(model, ExternalModel) else model.trained_at
     at = parse_iso(made_at)
     is_stored = not external and version in store.versions(name)
-    return Run(
+    return LineageRun(
         job=f"{'register' if external else 'train'}.{model.name}",
         kind="REGISTER" if external else "TRAIN",
         identity=(model.bundle_id,),

@@ -40,7 +40,7 @@ from headrace.features.kernel.visibility import (
 from headrace.features.labels import versions_at
 from headrace.features.spec import Aggregate, FeatureView, Filter, Label, Lookup, Mode, conditions
 from headrace.features.table_shapes import TableShape
-from headrace.lineage.row_trace.lookups import Look, is_entity
+from headrace.lineage.row_trace.lookups import RowLookup, is_entity
 
 Role: TypeAlias = Literal[
     "decides", "counts", "filtered", "superseded", "deleted", "moved", "witness"
@@ -75,7 +75,7 @@ def _union(parts: Iterable[Ints]) -> Ints:
 class UsableVersions:
     """Versions of some keys that were usable by the moment of a look."""
 
-    def __init__(self, shape: TableShape, rows: pa.Table, look: Look, mode: Mode) -> None:
+    def __init__(self, shape: TableShape, rows: pa.Table, look: RowLookup, mode: Mode) -> None:
         known_at = times(rows, "known_at", f"table {shape.name}")
         k = usable(known_at, committed(rows, shape, mode))
         first = first_usable(rows, known_at, k) if mode == "recorded" else k

@@ -28,8 +28,8 @@ from headrace.lineage.row_trace.contributing_rows import (
     of_view,
 )
 from headrace.lineage.row_trace.lookups import (
-    Facts,
-    Look,
+    RowLookup,
+    TraceFacts,
     look_of_label,
     look_of_spine,
     look_of_view,
@@ -55,7 +55,7 @@ class Parts:
         stored = (view.table for view in self.views if not isinstance(view, RowTransform))
         return tuple(sorted({self.spine.table, self.label.table, *stored}))
 
-    def looks(self, row: Row, cut: int) -> Iterator[Look]:
+    def looks(self, row: Row, cut: int) -> Iterator[RowLookup]:
         """Yield all looks of the row."""
         shapes = shapes_of(self.contracts)
         yield look_of_spine(self.spine, shapes[self.spine.table], row)
@@ -138,7 +138,7 @@ def _is_row(spine: pa.Table, shape: TableShape, row: Row) -> np.ndarray:
     return mask
 
 
-def trace_row(parts: Parts, facts: Facts, row: Row, cut: int) -> RowTrace:
+def trace_row(parts: Parts, facts: TraceFacts, row: Row, cut: int) -> RowTrace:
     """Trace one row.
 
     Args:
@@ -219,7 +219,7 @@ class _Collected:
     """Traced rows by table, each stored once even if several columns use it."""
 
     parts: Parts
-    facts: Facts
+    facts: TraceFacts
     columns: dict[str, Traced] = field(default_factory=dict)
     _shapes: Mapping[str, TableShape] = field(init=False)
     _numbers: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
@@ -231,7 +231,7 @@ class _Collected:
     def __post_init__(self) -> None:
         self._shapes = shapes_of(self.parts.contracts)
 
-    def see(self, look: Look) -> UsableVersions:
+    def see(self, look: RowLookup) -> UsableVersions:
         versions = UsableVersions(
             self._shapes[look.table], self.facts.rows(look), look, self.parts.mode
         )

@@ -23,7 +23,7 @@ ALWAYS, FOREVER = -FURTHEST, FURTHEST + 1
 
 
 @dataclass(frozen=True)
-class Look:
+class RowLookup:
     """Rows of `table` with these values and first <= event_time < end, usable by `at`.
 
     Moments are int64 microseconds UTC.
@@ -41,35 +41,35 @@ class Look:
         """True if a part of the entity is null: then the look has no rows (rule 13)."""
         return None in self.values
 
-    def anywhen(self) -> "Look":
+    def anywhen(self) -> "RowLookup":
         """Return the look at the same entity at any event time."""
         return replace(self, first=ALWAYS, end=FOREVER)
 
 
-def look_of_view(view: FeatureView | Lookup, row: Mapping[str, Any]) -> Look:
+def look_of_view(view: FeatureView | Lookup, row: Mapping[str, Any]) -> RowLookup:
     """Return the look of a view for one row, which has spine columns and `t` (int microseconds)."""
     first, end = reach(view, row["t"])
     values = tuple(row[name] for name in view.spine_entity)
-    return Look(view.table, view.entity, values, first, end, row["t"])
+    return RowLookup(view.table, view.entity, values, first, end, row["t"])
 
 
-def look_of_spine(spine: Spine, shape: TableShape, row: Mapping[str, Any]) -> Look:
+def look_of_spine(spine: Spine, shape: TableShape, row: Mapping[str, Any]) -> RowLookup:
     """Return the look at all versions of the row's key; the spine has the current one at `t`."""
     values = tuple(row[name] for name in shape.primary_key)
-    return Look(spine.table, shape.primary_key, values, ALWAYS, FOREVER, row["t"])
+    return RowLookup(spine.table, shape.primary_key, values, ALWAYS, FOREVER, row["t"])
 
 
-def look_of_label(label: Label, row: Mapping[str, Any], cut: int) -> Look:
+def look_of_label(label: Label, row: Mapping[str, Any], cut: int) -> RowLookup:
     """Return the look at the outcomes of the row, as read at its cut (rule 21)."""
     values = tuple(row[name] for name in label.spine_key)
     end = row["t"] + duration(label.horizon)
-    return Look(label.table, label.key, values, row["t"], end, cut)
+    return RowLookup(label.table, label.key, values, row["t"], end, cut)
 
 
-class Facts(Protocol):
+class TraceFacts(Protocol):
     """Source of rows for a trace."""
 
-    def rows(self, look: Look) -> pa.Table:
+    def rows(self, look: RowLookup) -> pa.Table:
         """Return all versions of the keys with a version of that entity in that interval.
 
         Columns are those of the contract, `event_time`, `known_at`, `_batch`, `_line`, and
@@ -91,7 +91,7 @@ class InMemory:
     _tables: dict[str, pa.Table] = field(default_factory=dict)
     _near: dict[tuple[str, tuple[str, ...]], Near] = field(default_factory=dict)
 
-    def rows(self, look: Look) -> pa.Table:
+    def rows(self, look: RowLookup) -> pa.Table:
         near = self.near(look.table, look.columns)
         columns = entity_arrays(near.shape, look)
         code = int(near.numbering.of(columns)[0])
@@ -118,7 +118,7 @@ class InMemory:
         return self.table(table)
 
 
-def entity_arrays(shape: TableShape, look: Look) -> list[pa.ChunkedArray]:
+def entity_arrays(shape: TableShape, look: RowLookup) -> list[pa.ChunkedArray]:
     """Return the values of a look, in the types of the table."""
     return [
         pa.chunked_array([typed(value, shape.columns[name].type)])
@@ -133,7 +133,7 @@ def typed(value: object, kind: pa.DataType) -> pa.Array:
     return pa.array([value], kind)
 
 
-def is_entity(shape: TableShape, look: Look, rows: pa.Table) -> np.ndarray:
+def is_entity(shape: TableShape, look: RowLookup, rows: pa.Table) -> np.ndarray:
     """Return the mask of the rows of the entity, by the kernel's own matching."""
     codes = Numbering(entity_arrays(shape, look)).of([rows[name] for name in look.columns])
     mask: np.ndarray = codes >= 0

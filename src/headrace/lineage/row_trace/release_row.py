@@ -23,8 +23,8 @@ from headrace.features.oracle_audit import plain_values
 from headrace.features.spines import build_spine
 from headrace.features.table_shapes import shapes_of
 from headrace.lineage.row_trace.feature_trace import Parts
-from headrace.lineage.row_trace.lookups import Look
-from headrace.lineage.row_trace.source_rows import Stored
+from headrace.lineage.row_trace.lookups import RowLookup
+from headrace.lineage.row_trace.source_rows import PinnedFacts
 from headrace.pipeline.definition import Pipeline
 
 _SQL = {"int64": "BIGINT", "float64": "DOUBLE", "string": "VARCHAR", "bool": "BOOLEAN"}
@@ -103,7 +103,7 @@ def _value(name: str, value: Any, kind: str) -> str:  # noqa: ANN401 - a cell
 
 
 def spine_row(
-    pipeline: Pipeline, manifest: Manifest, facts: Stored, released: pa.Table
+    pipeline: Pipeline, manifest: Manifest, facts: PinnedFacts, released: pa.Table
 ) -> dict[str, Any]:
     """Return the row of the spine of a released row, with times as int64 microseconds UTC.
 
@@ -115,7 +115,7 @@ def spine_row(
     """
     t, spec = int(released["t"].cast(pa.int64())[0].as_py()), pipeline.spine
     moment = t - spec.offset
-    look = Look(spec.table, (), (), moment, moment + 1, t)
+    look = RowLookup(spec.table, (), (), moment, moment + 1, t)
     rows = facts.scan(spec.table, [look])
     spine = build_spine(spec, lambda *_: rows, pipeline.contracts, pipeline.mode)
     spine = spine.filter(pa.array(np.asarray(spine["t"]) == t))

@@ -28,7 +28,7 @@ from headrace.lineage.row_trace.release_row import (
     released_row,
     spine_row,
 )
-from headrace.lineage.row_trace.source_rows import Stored
+from headrace.lineage.row_trace.source_rows import PinnedFacts
 from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.feature_catalog import feature_rows
 from headrace.pipeline.load import project_pipelines
@@ -269,7 +269,7 @@ def trace(
     if row["split"][0].as_py() == EVALUATION:
         look(dataset_store, manifest, "a trace of one row")
     parts = parts_of(made_by)
-    facts = Stored(place, shapes_of(parts.contracts), pins)
+    facts = PinnedFacts(place, shapes_of(parts.contracts), pins)
     spine = spine_row(made_by, manifest, facts, row)
     cut = cut_of(made_by, manifest, spine["t"])
     facts.prepare(parts.looks(spine, cut))

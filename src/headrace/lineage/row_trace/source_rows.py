@@ -18,13 +18,13 @@ from headrace.core.sql import ident
 from headrace.features.table_shapes import Shapes, TableShape
 from headrace.lake.tables.history import history_batches
 from headrace.lake.tables.lake import Lake
-from headrace.lineage.row_trace.lookups import ALWAYS, FOREVER, InMemory, Look
+from headrace.lineage.row_trace.lookups import ALWAYS, FOREVER, InMemory, RowLookup
 
 _ORDER = [("_batch", "ascending"), ("_line", "ascending")]
 
 
 @dataclass
-class Stored:
+class PinnedFacts:
     """Facts of the snapshots that a release pinned.
 
     Attributes:
@@ -36,11 +36,11 @@ class Stored:
     home: Home
     shapes: Shapes
     snapshots: Mapping[str, int]
-    _read: dict[str, tuple[frozenset[Look], InMemory]] = field(default_factory=dict)
+    _read: dict[str, tuple[frozenset[RowLookup], InMemory]] = field(default_factory=dict)
 
-    def prepare(self, looks: Iterable[Look]) -> None:
+    def prepare(self, looks: Iterable[RowLookup]) -> None:
         """Read the rows of all these looks at once."""
-        by_table: dict[str, list[Look]] = {}
+        by_table: dict[str, list[RowLookup]] = {}
         for look in looks:
             by_table.setdefault(look.table, []).append(look)
         for table, table_looks in by_table.items():
@@ -49,8 +49,8 @@ class Stored:
                 self._over(table, self.scan(table, table_looks)),
             )
 
-    def rows(self, look: Look) -> pa.Table:
-        looks, facts = self._read.get(look.table, (frozenset[Look](), None))
+    def rows(self, look: RowLookup) -> pa.Table:
+        looks, facts = self._read.get(look.table, (frozenset[RowLookup](), None))
         if facts is None or look not in looks:
             facts = self._over(look.table, self.scan(look.table, [look]))
         return facts.rows(look)
@@ -63,7 +63,7 @@ class Stored:
     def _over(self, table: str, rows: pa.Table) -> InMemory:
         return InMemory(lambda _name, _columns: rows, {table: self.shapes[table]})
 
-    def scan(self, table: str, looks: Sequence[Look]) -> pa.Table:
+    def scan(self, table: str, looks: Sequence[RowLookup]) -> pa.Table:
         """Return all versions of the keys in any of these looks, in order of batch and line."""
         shape = self.shapes[table]
         parts = list(
@@ -83,7 +83,7 @@ class Stored:
             )
         return self.snapshots[table]
 
-    def _keys(self, shape: TableShape, looks: Sequence[Look]) -> pa.Table:
+    def _keys(self, shape: TableShape, looks: Sequence[RowLookup]) -> pa.Table:
         keys = shape.primary_key
         names = dict.fromkeys(
             [*keys, *(name for look in looks for name in look.columns), "event_time", "known_at"]
@@ -101,7 +101,7 @@ class Stored:
             ).to_arrow_table()
 
 
-def _test(look: Look, shape: TableShape, values: list[Any]) -> str:
+def _test(look: RowLookup, shape: TableShape, values: list[Any]) -> str:
     """Return a condition on rows; its values are appended to `values`."""
     parts = []
     for name, value in zip(look.columns, look.values, strict=True):

@@ -42,7 +42,7 @@ class Replayed:
 
 
 @dataclass(frozen=True)
-class Tally:
+class ActionTally:
     """Counts of a history's actions, and its windows with `retrainings` and with `pages`."""
 
     actions: dict[str, int]
@@ -135,7 +135,7 @@ def _earlier_views(
 
 def tally(
     decided: Iterable[tuple[Window, Sequence[Evidence], Decision]], acks: Sequence[Ack] = ()
-) -> Tally:
+) -> ActionTally:
     """Count the actions, and the pages that they would send.
 
     There is one page for each incident that no other alert reports.
@@ -146,14 +146,14 @@ def tally(
         Decided(window, decision.action, evidence, decision.reasons)
         for window, evidence, decision in rows
     ]
-    return Tally(
+    return ActionTally(
         {name: actions.count(name) for name in ("none", "watch", "investigate", "retrain")},
         tuple(window for window, _, decision in rows if decision.action == "retrain"),
         tuple(incident.first for incident in incidents(windows, acks) if incident.paged),
     )
 
 
-def compared(rows: Sequence[Replayed], acks: Sequence[Ack] = ()) -> tuple[Tally, Tally]:
+def compared(rows: Sequence[Replayed], acks: Sequence[Ack] = ()) -> tuple[ActionTally, ActionTally]:
     """Return the counts of the recorded history and of the replayed one."""
     recorded = tally(((r.window, r.evidence, r.recorded) for r in rows), acks)
     other = tally(((r.window, r.evidence, r.decision) for r in rows), acks)

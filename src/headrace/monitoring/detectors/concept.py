@@ -14,7 +14,14 @@ import numpy.typing as npt
 
 from headrace.monitoring.decisions.policy import Detection
 from headrace.monitoring.detectors.measures import MAD_TO_DEVIATION
-from headrace.monitoring.detectors.segments import Fit, Scan, center_of, fit, scan, scan_limit
+from headrace.monitoring.detectors.segments import (
+    Fit,
+    SegmentScan,
+    center_of,
+    fit,
+    scan,
+    scan_limit,
+)
 from headrace.monitoring.evidence.model import Evidence, Window, day_text
 from headrace.monitoring.profiles.labelled_scores import (
     FIXED,
@@ -255,7 +262,7 @@ def _together(cells: Ints, length: int) -> Ints:
 
 
 def _top_segments(
-    block: Sequence[Scored], cells: Ints, current: Scan, goes_on: Flags, limit: float
+    block: Sequence[Scored], cells: Ints, current: SegmentScan, goes_on: Flags, limit: float
 ) -> list[Evidence]:
     """Return evidence of the segments furthest beyond the limit, at most one of each column."""
     departure = np.where(goes_on, current.departure, 0.0)

@@ -79,7 +79,7 @@ def center_of(cells: npt.NDArray[np.int64]) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Scan:
+class SegmentScan:
     """Standardised departures (segments) of one window; nan where a segment is not evaluated.
 
     `fall` is the fall of the slope below usual, `shift` the rise of the level above usual.
@@ -102,7 +102,7 @@ class Scan:
         """Number of evaluated segments."""
         return int((~np.isnan(self.shift)).sum())
 
-    def along(self, other: "Scan") -> Floats:
+    def along(self, other: "SegmentScan") -> Floats:
         """Return the departures in the direction in which `other` departs."""
         fall, shift = np.nan_to_num(self.fall), np.nan_to_num(self.shift)
         aligned = np.maximum(shift * np.sign(np.nan_to_num(other.shift)), 0.0)
@@ -114,7 +114,7 @@ def departures(fitted: Fit) -> tuple[Floats, Floats]:
     return fitted.level - fitted.level[..., :1], fitted.slope - fitted.slope[..., :1]
 
 
-def scan(now: Fit, past: Fit, settings: Detection) -> Scan:
+def scan(now: Fit, past: Fit, settings: Detection) -> SegmentScan:
     """Compare the segments (segments) of a window with their past (windows, segments)."""
     enough = (now.rows >= np.maximum(LEAST_ROWS, settings.segment_share * now.rows[0])) & (
         (past.rows >= LEAST_ROWS).sum(axis=0) >= settings.min_scored_windows
@@ -136,7 +136,7 @@ def scan(now: Fit, past: Fit, settings: Detection) -> Scan:
             )
             standard[enough] = _standard(value[enough], variance[enough], *usual, floor)
         result.append(standard)
-    return Scan(-result[0], result[1])
+    return SegmentScan(-result[0], result[1])
 
 
 def _standard(

@@ -25,7 +25,7 @@ from headrace.monitoring.evidence.model import DISTRUSTED, MODEL, Evidence, Wind
 from headrace.monitoring.profiles.labelled_scores import Answers
 from headrace.monitoring.profiles.profiles import Profiles
 from headrace.monitoring.profiles.row_facts import RowFacts, terms_for
-from headrace.monitoring.profiles.window_profiles import Described, Source
+from headrace.monitoring.profiles.window_profiles import Described, ProfileSource
 from headrace.monitoring.spec import MonitorSpec, WindowResult
 
 ANSWERS = "answers"  # subject of a notice that answers were given on faulty data
@@ -67,7 +67,7 @@ def gather(
     policy: Policy,
     previous: Sequence[MeasuredWindow] = (),
     accepted: Mapping[int, Accepted] | None = None,
-    source: Source | None = None,
+    source: ProfileSource | None = None,
 ) -> tuple[list[WindowResult], list[MeasuredWindow]]:
     """Return the evidence of each window, and all windows as measured. Decides nothing.
 

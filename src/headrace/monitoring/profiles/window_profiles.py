@@ -11,7 +11,7 @@ from headrace.monitoring.profiles.row_facts import RowFacts, terms_for
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class ProfileSource:
     """Input of window descriptions: the sketches of all days, and access to the rows.
 
     `facts` returns the row facts of some windows for some terms.
@@ -30,7 +30,7 @@ class Described:
     facts: Sequence[RowFacts]
 
     def renewed(
-        self, laid: Sequence[Window], at: int, columns: Collection[str], source: Source
+        self, laid: Sequence[Window], at: int, columns: Collection[str], source: ProfileSource
     ) -> "Described":
         """Return a copy in which the bins of `columns` are cut again, from window `at`.
 

@@ -15,14 +15,14 @@ from headrace.pipeline.serving.services import (
     served_log,
     store_exists,
 )
-from headrace.serving.http import Endpoint, Keys, Lag, Scorer, Service
+from headrace.serving.http import ApiKeys, Endpoint, Lag, Scorer, Service
 
 From: TypeAlias = Literal["auto", "tables", "store"]
 SOURCES = get_args(From)
 
 
 def endpoint(
-    pipeline: Pipeline, home: Home, *, keys: Keys, log_share: float, source: From = "auto"
+    pipeline: Pipeline, home: Home, *, keys: ApiKeys, log_share: float, source: From = "auto"
 ) -> Endpoint:
     """The endpoint of a pipeline over what lies under `home`.
 

@@ -18,7 +18,7 @@ from headrace.serving.audit import AuditReport, audit
 
 if TYPE_CHECKING:
     from headrace.serving.online import Layout, LmdbStore, OnlineService, RedisStore, Store
-    from headrace.serving.online.commits import Materialised
+    from headrace.serving.online.commits import AppliedCommits
 
 ONLINE = "HEADRACE_ONLINE"
 
@@ -115,7 +115,7 @@ def store_folder(pipeline: Pipeline, home: Home, layout: "Layout") -> Path:
 
 def materialise_online(
     pipeline: Pipeline, home: Home, store: "Store | None" = None, *, anew: bool = False
-) -> "Materialised":
+) -> "AppliedCommits":
     """Bring the online store (default: the pipeline's) up to what is published.
 
     A full refresh drops its content first, so that pruned history comes back.

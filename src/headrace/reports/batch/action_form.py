@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from headrace.core.batch_actions import BATCH_ACTIONS
-from headrace.reports.batch.model import Report, Step
+from headrace.reports.batch.model import ActionStep, Report
 from headrace.web.html import Html, element, is_link
 
 # Actions that need a reason and nothing else.
@@ -63,7 +63,7 @@ def steps(report: Report, form: Form | None) -> Html:
 
 def decide(
     form: Form,
-    able: Sequence[Step],
+    able: Sequence[ActionStep],
     *,
     ends: Html | None = None,
     days: Mapping[str, str] | None = None,
@@ -114,7 +114,7 @@ def _until() -> Html:
     )
 
 
-def _choice(step: Step) -> Html:
+def _choice(step: ActionStep) -> Html:
     kind = "strong" if step.action in _STRONG else "plain"
     return element(
         "div",
@@ -124,7 +124,7 @@ def _choice(step: Step) -> Html:
     )
 
 
-def _step(step: Step) -> Html:
+def _step(step: ActionStep) -> Html:
     button = element("a", f"{step.name} in Dagster", href=step.url, class_="button")
     return element(
         "div",

@@ -28,8 +28,8 @@ from headrace.pipeline.definition import Pipeline
 from headrace.reports.batch.blast_radius import blast_radius
 from headrace.reports.batch.failing_rows import failing_rows
 from headrace.reports.batch.model import LastGood, Origin, Reach, Report, Rules
-from headrace.reports.batch.next_steps import Case, Link, no_link, steps
-from headrace.reports.batch.shared_facts import Facts, history, log
+from headrace.reports.batch.next_steps import ActionCase, Link, no_link, steps
+from headrace.reports.batch.shared_facts import ReportFacts, history, log
 from headrace.web import wording
 
 
@@ -58,11 +58,11 @@ def gate_report(
         StateError: there is no such batch, or it was not validated yet.
     """
     with Ledger(home) as ledger:
-        facts = Facts(pipeline, home, ledger, pipeline.table(table), batch_id, memory)
+        facts = ReportFacts(pipeline, home, ledger, pipeline.table(table), batch_id, memory)
         return _report(facts, link, keeping=keeping)
 
 
-def _report(facts: Facts, link: Link, *, keeping: bool) -> Report:
+def _report(facts: ReportFacts, link: Link, *, keeping: bool) -> Report:
     batch, judgement_row, judgement = facts.batch, facts.judgement_row, facts.judgement
     name, failed = facts.table.name, judgement.failed
     comparison, why_not = _compared(facts, keeping=keeping)
@@ -95,7 +95,7 @@ def _report(facts: Facts, link: Link, *, keeping: bool) -> Report:
         history=history(facts, [result.id for result in failed if result.kind != "override"]),
         log=log(facts),
         steps=steps(
-            Case(
+            ActionCase(
                 name,
                 batch.slot,
                 batch.batch_id,
@@ -111,7 +111,7 @@ def _report(facts: Facts, link: Link, *, keeping: bool) -> Report:
     )
 
 
-def _offers(facts: Facts) -> tuple[list[str], tuple[str, ...]]:
+def _offers(facts: ReportFacts) -> tuple[list[str], tuple[str, ...]]:
     """Return the actions that are allowed now, and the failed checks that can be muted."""
     live = Lake(facts.home).live(facts.table.name).get(facts.batch_id)
     case = find_case(facts.ledger, facts.home, facts.table, facts.batch_id, live)
@@ -124,7 +124,7 @@ def _successor(batch: Batch) -> str:
     return batch.note.removeprefix("superseded by ") if batch.state == "superseded" else ""
 
 
-def _origin(facts: Facts) -> Origin:
+def _origin(facts: ReportFacts) -> Origin:
     batch = facts.batch
     aliases = facts.ledger.origins(facts.table.name).get(batch.batch_id, set()) - {batch.origin}
     return Origin(
@@ -141,7 +141,7 @@ def _origin(facts: Facts) -> Origin:
     )
 
 
-def _rules(facts: Facts) -> Rules:
+def _rules(facts: ReportFacts) -> Rules:
     judgement, contract = facts.judgement, facts.table.contract
     contract_unchanged = judgement.contract_hash == contract.hash
     return Rules(
@@ -160,7 +160,7 @@ def _rules(facts: Facts) -> Rules:
     )
 
 
-def _contact(facts: Facts) -> str:
+def _contact(facts: ReportFacts) -> str:
     """Return the producer, and the owner with the channels to reach them."""
     owner, channels = facts.batch.owner, support_channels(facts.table.contract)
     where = wording.listed([channel for channel, _ in channels])
@@ -168,7 +168,7 @@ def _contact(facts: Facts) -> str:
     return wording.listed(dict.fromkeys(party for party in (facts.batch.producer, owned) if party))
 
 
-def _reach(facts: Facts) -> Reach:
+def _reach(facts: ReportFacts) -> Reach:
     published = facts.batch.published_at is not None
     return blast_radius(
         facts.pipeline, facts.home, facts.table.name, facts.batch.batch_id, published=published
@@ -180,7 +180,7 @@ def _last_good(batch: Batch, row: JudgementRow) -> LastGood:
     return LastGood(batch.batch_id, batch.slot, row.passing, published, row.verdict)
 
 
-def _compared(facts: Facts, *, keeping: bool) -> tuple[Comparison | None, str]:
+def _compared(facts: ReportFacts, *, keeping: bool) -> tuple[Comparison | None, str]:
     """Return the comparison with the last good batch, or why there is none."""
     if not facts.good:
         return None, "There is no good batch before this one."

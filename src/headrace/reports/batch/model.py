@@ -106,7 +106,7 @@ class RuleHistory:
 
 
 @dataclass(frozen=True)
-class History:
+class BatchHistory:
     """Verdicts of recent batches: `slots`, `verdicts` and those of each rule have equal length."""
 
     slots: tuple[str, ...]
@@ -129,7 +129,7 @@ class LogEntry:
 
 
 @dataclass(frozen=True)
-class Step:
+class ActionStep:
     """Action for the reader: in words, as a command, and as a page of Dagster that does it.
 
     `action` is the command of `headrace gate` if it acts on this batch.
@@ -173,9 +173,9 @@ class Report:
     comparison: Comparison | None = None
     not_compared: str = ""
     units: tuple[tuple[str, str], ...] = ()
-    history: History | None = None
+    history: BatchHistory | None = None
     log: tuple[LogEntry, ...] = ()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[ActionStep, ...] = ()
 
     @property
     def verdict(self) -> str:

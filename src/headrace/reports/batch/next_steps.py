@@ -7,7 +7,7 @@ from typing import Protocol
 
 from headrace.core.clock import DAY, from_us
 from headrace.gates.verdict import Judgement
-from headrace.reports.batch.model import Step
+from headrace.reports.batch.model import ActionStep
 
 MUTED = 7  # days of a mute, unless the reader writes another date
 
@@ -27,7 +27,7 @@ def no_link(action: str, **fields: object) -> str:
 
 
 @dataclass(frozen=True)
-class Case:
+class ActionCase:
     """Batch to act on, with its state at the moment `now` (microseconds UTC).
 
     Attributes:
@@ -52,23 +52,23 @@ class Case:
         """Table and batch as command arguments, with a shortened batch id."""
         return shlex.join([self.table, self.batch_id[:12]])
 
-    def step(self, name: str, does: str, action: str, why: str, **fields: object) -> Step:
+    def step(self, name: str, does: str, action: str, why: str, **fields: object) -> ActionStep:
         """Return a step whose command has the name of its action."""
         command = f"headrace gate {action} {self.arguments} --reason {shlex.quote(why)}"
-        return Step(name, does, command, self.link(action, **fields), action)
+        return ActionStep(name, does, command, self.link(action, **fields), action)
 
 
-def steps(case: Case) -> tuple[Step, ...]:
+def steps(case: ActionCase) -> tuple[ActionStep, ...]:
     """Return the steps that are possible for a batch in its state."""
     return tuple(_steps(case))
 
 
-def _steps(case: Case) -> Iterator[Step]:
+def _steps(case: ActionCase) -> Iterator[ActionStep]:
     if case.state == "pending":
         yield from _pending(case)
     if case.state == "published":
         yield from _quarantined(case)
-    yield Step(
+    yield ActionStep(
         "Look closer",
         "Every column against the last good batch, and every check, in a terminal.",
         f"headrace gate compare {case.arguments}\nheadrace gate show {case.arguments}",
@@ -92,7 +92,7 @@ def _steps(case: Case) -> Iterator[Step]:
         )
 
 
-def _pending(case: Case) -> Iterator[Step]:
+def _pending(case: ActionCase) -> Iterator[ActionStep]:
     if "ack" in case.allowed:
         yield case.step(
             "Acknowledge",
@@ -107,7 +107,7 @@ def _pending(case: Case) -> Iterator[Step]:
             "rerun",
             "what was fixed",
         )
-    yield Step(
+    yield ActionStep(
         "Ask for a corrected delivery",
         f"The safe way{case.contact and f': ask {case.contact}'}. Once it is there, this run"
         " validates it, and it replaces this batch.",
@@ -126,7 +126,7 @@ def _pending(case: Case) -> Iterator[Step]:
         )
 
 
-def _override(case: Case) -> Step:
+def _override(case: ActionCase) -> ActionStep:
     quarantine_note = ""
     if case.judgement.quarantined_count:
         quarantine_note = " The rows that fail a check of their own go to quarantine."
@@ -139,9 +139,9 @@ def _override(case: Case) -> Step:
     )
 
 
-def _mend(case: Case) -> Step:
+def _mend(case: ActionCase) -> ActionStep:
     """Offer a change of the contract, as no override can admit data that cannot be read."""
-    return Step(
+    return ActionStep(
         "Change the contract",
         "The new form is intended: review the proposal, describe the form in the contract, and the"
         " same bytes are validated again.",
@@ -149,7 +149,7 @@ def _mend(case: Case) -> Step:
     )
 
 
-def _quarantined(case: Case) -> Iterator[Step]:
+def _quarantined(case: ActionCase) -> Iterator[ActionStep]:
     rows = "the row" if case.judgement.quarantined_count == 1 else "the rows"
     if "release" in case.allowed:
         yield case.step(
@@ -167,12 +167,12 @@ def _quarantined(case: Case) -> Iterator[Step]:
         )
 
 
-def _mute(case: Case) -> Step:
+def _mute(case: ActionCase) -> ActionStep:
     """Offer to silence a noisy check by name and for a time, never a whole gate."""
     check = case.mutable[0]
     until = f"{from_us(case.now + MUTED * DAY):%Y-%m-%d}"
     arguments = shlex.join([case.table, check])
-    return Step(
+    return ActionStep(
         "Mute the check",
         "It is a noisy check: it keeps reporting, but blocks no batch that is validated from now"
         " on, until a date that you choose.",

@@ -19,7 +19,7 @@ from headrace.lake.ledger.partition_state import SETTLED_STATES
 from headrace.lake.overrides.audit_trail import actions
 from headrace.lake.table import Table
 from headrace.pipeline.definition import Pipeline
-from headrace.reports.batch.model import History, LogEntry, RuleHistory
+from headrace.reports.batch.model import BatchHistory, LogEntry, RuleHistory
 
 PAST = 30  # batches of a rule's history
 # Checks with a result only if they fail: without one they passed.
@@ -27,7 +27,7 @@ _ONLY_FAILING = ("contract:", "quarantined_share", "accounting", f"{SEMANTIC}:")
 
 
 @dataclass
-class Facts:
+class ReportFacts:
     """Facts that the parts of a report share, read once."""
 
     pipeline: Pipeline
@@ -69,11 +69,11 @@ class Facts:
         return self.batch_history.good_before(self.batch)
 
 
-def history(facts: Facts, checks: Sequence[str]) -> History:
+def history(facts: ReportFacts, checks: Sequence[str]) -> BatchHistory:
     """Return the history of up to `PAST` batches up to this one, by slot and arrival."""
     batches = facts.batch_history.until(facts.batch)[-PAST:]
     past = [facts.judgement_of(row) for _, row in batches]
-    return History(
+    return BatchHistory(
         slots=tuple(batch.slot for batch, _ in batches),
         verdicts=tuple(judgement.verdict.value for judgement in past),
         rules=tuple(RuleHistory(check, tuple(_verdicts(past, check))) for check in checks),
@@ -88,7 +88,7 @@ def _verdicts(past: Sequence[Judgement], check: str) -> Iterator[str]:
         yield results[0].would.value if results else "PASS" if implied else ""
 
 
-def log(facts: Facts) -> tuple[LogEntry, ...]:
+def log(facts: ReportFacts) -> tuple[LogEntry, ...]:
     return tuple(
         LogEntry(
             at=action.at,

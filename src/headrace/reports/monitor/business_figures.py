@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from headrace.core.clock import DAY
 from headrace.monitoring.decisions.incidents import Incident
-from headrace.reports.monitor.model import Cost, Figures, Retraining, Spread, WindowView
+from headrace.reports.monitor.model import Cost, Figures, RetrainingReport, Spread, WindowView
 
 MONTH = 365.25 * DAY / 12
 
@@ -12,7 +12,7 @@ MONTH = 365.25 * DAY / 12
 def figures(
     windows: Sequence[WindowView],
     incidents: Sequence[Incident],
-    retrainings: Iterable[Retraining],
+    retrainings: Iterable[RetrainingReport],
     lead_times: Sequence[int] = (),
 ) -> Figures:
     """Return the figures of these windows; `lead_times` (us) are from an arrival to a model."""
@@ -49,7 +49,7 @@ def spread(spans: Sequence[int]) -> Spread | None:
     return Spread(len(ordered), ordered[(len(ordered) - 1) // 2], ordered[-1])
 
 
-def cost(retraining: Retraining) -> Cost:
+def cost(retraining: RetrainingReport) -> Cost:
     """Return the total time of the steps, and the number of training rows."""
     details = {step.step: step.detail for step in retraining.steps}
     walls = [float(d["seconds"]) for d in details.values() if d.get("seconds") is not None]

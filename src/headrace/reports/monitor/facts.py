@@ -37,18 +37,18 @@ from headrace.pipeline.definition import Pipeline
 from headrace.reports.monitor.business_figures import figures
 from headrace.reports.monitor.lead_times import lead_times
 from headrace.reports.monitor.model import (
-    Compared,
     Gap,
     MonitorReport,
+    PolicyComparison,
     Reign,
-    Retraining,
+    RetrainingReport,
     WindowView,
 )
 from headrace.web.report_address import monitor_url
 
 
 @dataclass(frozen=True)
-class History:
+class MonitorHistory:
     """Rows of the decision ledger about one monitor, read once."""
 
     entries: tuple[Entry, ...]
@@ -79,14 +79,14 @@ class History:
         ]
 
 
-def history(pipeline: Pipeline, home: Home) -> History:
+def history(pipeline: Pipeline, home: Home) -> MonitorHistory:
     """Return the ledger's rows about the monitor of `pipeline`."""
     ledger, spec = DecisionLedger(home), pipeline.monitor
     entries, acks = ledger.entries(spec.name), ledger.acks(spec.name)
     steps = ledger.steps(spec.name)
     record = record_of(entries, spec.closes, steps, acks)
     acceptances = ledger.acceptances(spec.name)
-    return History(tuple(entries), tuple(steps), tuple(acks), record, tuple(acceptances))
+    return MonitorHistory(tuple(entries), tuple(steps), tuple(acks), record, tuple(acceptances))
 
 
 def monitor_report(pipeline: Pipeline, home: Home) -> MonitorReport:
@@ -180,7 +180,7 @@ def _cuts(pipeline: Pipeline, home: Home) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class Standing:
+class MonitorStatus:
     """State of a monitor (well, watch or open), the reason, and plain values to show."""
 
     state: str
@@ -188,22 +188,24 @@ class Standing:
     metadata: Mapping[str, Any]
 
 
-def monitor_standing(pipeline: Pipeline, home: Home) -> Standing:
+def monitor_standing(pipeline: Pipeline, home: Home) -> MonitorStatus:
     """Return the state of a monitor for the orchestrator, with a link to the report."""
     past, name = history(pipeline, home), pipeline.monitor.name
     going = [incident for incident in past.incidents if incident.is_open]
     unknown = [incident for incident in going if incident.acknowledged is None]
     metadata: dict[str, Any] = {"report": {"url": monitor_url(name)}, "open": len(going)}
     if not past.first:
-        return Standing("well", "no window is over yet", metadata)
+        return MonitorStatus("well", "no window is over yet", metadata)
     last = past.first[-1]
     why = " ".join(last.decision.reasons)
     metadata |= {"window": last.window.text, "decision": last.decision.action, "why": why}
     sentence = f"{last.window.text}, {last.decision.action}: {why}"
     if unknown:
-        return Standing("open", f"to be looked at since {unknown[0].first.text}: {why}", metadata)
+        return MonitorStatus(
+            "open", f"to be looked at since {unknown[0].first.text}: {why}", metadata
+        )
     watched = going or last.decision.action == "watch"
-    return Standing("watch" if watched else "well", sentence, metadata)
+    return MonitorStatus("watch" if watched else "well", sentence, metadata)
 
 
 def tell_owner(pipeline: Pipeline, home: Home) -> None:
@@ -221,8 +223,8 @@ def _decided(entries: Sequence[Entry]) -> list[Decided]:
 
 
 def _compared_alternatives(
-    pipeline: Pipeline, past: History, policy: Policy, cut: int
-) -> list[Compared]:
+    pipeline: Pipeline, past: MonitorHistory, policy: Policy, cut: int
+) -> list[PolicyComparison]:
     """Return the result of each alternative policy on the recorded evidence."""
     compared = []
     for alternative in alternatives(policy):
@@ -232,12 +234,17 @@ def _compared_alternatives(
         )  # fmt: skip
         counts = tally(((r.window, r.evidence, r.decision) for r in rows), past.acks)
         actions = {r.window.end: r.decision.action for r in rows}
-        compared.append(Compared(alternative.name, alternative.description, counts, actions))
+        compared.append(
+            PolicyComparison(alternative.name, alternative.description, counts, actions)
+        )
     return compared
 
 
 def _windows(
-    pipeline: Pipeline, past: History, details: RunDetails, compared: Sequence[Compared]
+    pipeline: Pipeline,
+    past: MonitorHistory,
+    details: RunDetails,
+    compared: Sequence[PolicyComparison],
 ) -> tuple[WindowView, ...]:
     looks = {window.window: window for window in details.windows}
     return tuple(
@@ -262,7 +269,7 @@ def attribution_of(entry: Entry, label_derived: tuple[str, ...] = ()) -> Attribu
     return attribute(entry.evidence, label_derived)
 
 
-def _retrainings(past: History) -> tuple[Retraining, ...]:
+def _retrainings(past: MonitorHistory) -> tuple[RetrainingReport, ...]:
     """Return the retrainings by trigger, also those without a step or started by a person."""
     steps: dict[str, list[Step]] = {}
     for step in past.steps:
@@ -274,7 +281,7 @@ def _retrainings(past: History) -> tuple[Retraining, ...]:
     for trigger in dict.fromkeys([*decided, *steps]):
         entry, trigger_steps = decided.get(trigger), tuple(steps.get(trigger, ()))
         retrainings.append(
-            Retraining(
+            RetrainingReport(
                 trigger,
                 entry.recorded_at
                 if entry
@@ -295,7 +302,7 @@ def _by_hand(steps: Sequence[Step]) -> tuple[str, ...]:
     return (f"{detail.get('by') or 'Somebody'} asked for it: {why}.",)
 
 
-def _reigns(pipeline: Pipeline, home: Home, past: History, cut: int) -> Iterator[Reign]:
+def _reigns(pipeline: Pipeline, home: Home, past: MonitorHistory, cut: int) -> Iterator[Reign]:
     """Yield every champion; one from a retraining begins with the window that triggered it."""
     from headrace.models.registry import history as champions
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from headrace.monitoring.decisions.incidents import Incident
 from headrace.monitoring.decisions.ledger import Acceptance, Ack, Entry, Step
 from headrace.monitoring.decisions.policy import Policy
-from headrace.monitoring.decisions.replay import Tally
+from headrace.monitoring.decisions.replay import ActionTally
 from headrace.monitoring.decisions.retraining_decision import State
 from headrace.monitoring.evidence.attribution import Attribution
 from headrace.monitoring.run_details import WindowDetails
@@ -50,7 +50,7 @@ class Reign:
 
 
 @dataclass(frozen=True)
-class Retraining:
+class RetrainingReport:
     """Retraining of one trigger, with `reasons`. `ending` is "" while it is in progress."""
 
     trigger_id: str
@@ -62,12 +62,12 @@ class Retraining:
 
 
 @dataclass(frozen=True)
-class Compared:
+class PolicyComparison:
     """Alternative policy: its counts on the same evidence, and its action by a window's end."""
 
     name: str
     description: str
-    tally: Tally
+    tally: ActionTally
     actions: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -151,9 +151,9 @@ class MonitorReport:
     next_retraining: int | None
     budget_left: int
     reigns: tuple[Reign, ...]
-    retrainings: tuple[Retraining, ...]
-    recorded: Tally
-    alternatives: tuple[Compared, ...]
+    retrainings: tuple[RetrainingReport, ...]
+    recorded: ActionTally
+    alternatives: tuple[PolicyComparison, ...]
     figures: Figures
     notes: tuple[str, ...]
     rendered_at: int

@@ -2,7 +2,7 @@
 
 from headrace.monitoring.evidence.model import day_text
 from headrace.reports.batch.action_form import Form, decide
-from headrace.reports.batch.model import Step
+from headrace.reports.batch.model import ActionStep
 from headrace.reports.batch.page import document
 from headrace.reports.batch.summary import chip
 from headrace.reports.monitor import charts, sentences
@@ -82,12 +82,22 @@ def _act(report: MonitorReport, form: Form) -> Html:
     """Show the buttons for the newest incident that nobody has acknowledged."""
     open_one = next(incident for incident in report.open if incident.acknowledged is None)
     able = [
-        Step("Acknowledge", "You know of it: it pages nobody again. The data stay suspect.", "",
-             action="ack"),
-    ]  # fmt: skip
+        ActionStep(
+            "Acknowledge",
+            "You know of it: it pages nobody again. The data stay suspect.",
+            "",
+            action="ack",
+        )
+    ]
     if sentences.acceptance(report, open_one):
-        able.append(Step("Accept the data", "The data are right, and stay so: from there on this"
-                         " is the baseline.", "", action="accept"))  # fmt: skip
+        able.append(
+            ActionStep(
+                "Accept the data",
+                "The data are right, and stay so: from there on this is the baseline.",
+                "",
+                action="accept",
+            )
+        )
     days = {"ack": day_text(open_one.last.first), "accept": day_text(open_one.first.first)}
     return element("div", decide(form, able, days=days), id="act")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from headrace.monitoring.decisions.ledger import Step
 from headrace.reports.monitor import charts, sentences
-from headrace.reports.monitor.model import MonitorReport, Reign, Retraining
+from headrace.reports.monitor.model import MonitorReport, Reign, RetrainingReport
 from headrace.web import wording
 from headrace.web.html import Html, element
 from headrace.web.tables import TableRow, table
@@ -34,7 +34,7 @@ def _reign(reign: Reign) -> Html:
                    f" champion since {wording.moment(reign.since)}: {reign.reason}")  # fmt: skip
 
 
-def _retraining(retraining: Retraining) -> Html:
+def _retraining(retraining: RetrainingReport) -> Html:
     title = f"{retraining.window or 'By hand'}: {sentences.ending(retraining)}"
     return element(
         "article",

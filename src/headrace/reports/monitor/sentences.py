@@ -8,7 +8,7 @@ from headrace.monitoring.decisions.ledger import Acceptance
 from headrace.monitoring.decisions.policy import Policy
 from headrace.monitoring.evidence.acceptance import open_topics
 from headrace.monitoring.evidence.model import day_text
-from headrace.reports.monitor.model import Cost, Gap, MonitorReport, Retraining, WindowView
+from headrace.reports.monitor.model import Cost, Gap, MonitorReport, RetrainingReport, WindowView
 from headrace.web import wording
 
 ENDINGS = {
@@ -158,7 +158,7 @@ def cause(view: WindowView) -> str:
     }[view.attribution.cause]
 
 
-def ending(retraining: Retraining) -> str:
+def ending(retraining: RetrainingReport) -> str:
     return "It waits for its run." if not retraining.steps else ENDINGS[retraining.ending]
 
 

@@ -11,7 +11,7 @@ from headrace.contracts.drift.view_reader import delivered_texts
 from headrace.core.errors import StateError
 from headrace.core.home import Home, default_root
 from headrace.lake.ledger.ledger import Ledger
-from headrace.lake.profiles import Past
+from headrace.lake.profiles import Baselines
 from headrace.lake.tables.lake import Lake
 from headrace.sources.rows import RawRows
 
@@ -44,7 +44,7 @@ def published(contract: Contract) -> PublishedState:
     except StateError:
         return PublishedState()
     with Ledger(home) as ledger:
-        return PublishedState(rows, ids, Past(home, contract, ledger).before(_AFTER_ALL))
+        return PublishedState(rows, ids, Baselines(home, contract, ledger).before(_AFTER_ALL))
 
 
 def _latest(lake: Lake, table: str) -> pa.Table:

@@ -1,19 +1,19 @@
 """The HTTP endpoint: vectors and predictions as a web application. Needs `headrace[serve]`."""
 
-from headrace.serving.http.app import Endpoint, Limits, create_app
-from headrace.serving.http.handlers import Answers, Service
-from headrace.serving.http.keys import Keys, read_keys
+from headrace.serving.http.app import Endpoint, RequestLimits, create_app
+from headrace.serving.http.handlers import Service, ServiceAnswers
+from headrace.serving.http.keys import ApiKeys, read_keys
 from headrace.serving.http.metrics import Lag
 from headrace.serving.http.scorer import Scorer
 
 __all__ = [
-    "Answers",
+    "ApiKeys",
     "Endpoint",
-    "Keys",
     "Lag",
-    "Limits",
+    "RequestLimits",
     "Scorer",
     "Service",
+    "ServiceAnswers",
     "create_app",
     "read_keys",
 ]

@@ -25,8 +25,8 @@ from headrace.serving.http.asgi import (
 )
 from headrace.serving.http.body import VectorRequest, read_body
 from headrace.serving.http.errors import HttpError, body_of, status_of
-from headrace.serving.http.handlers import Answers, Service
-from headrace.serving.http.keys import Keys
+from headrace.serving.http.handlers import Service, ServiceAnswers
+from headrace.serving.http.keys import ApiKeys
 from headrace.serving.http.log_writer import LogWriter
 from headrace.serving.http.metrics import Lags, Metrics
 from headrace.serving.http.readiness import Readiness
@@ -41,7 +41,7 @@ PAGE = Path(__file__).with_name("page.html")
 
 
 @dataclass(frozen=True)
-class Limits:
+class RequestLimits:
     """`body` in bytes; `requests` of one body."""
 
     body: int = 4 * 2**20
@@ -68,11 +68,11 @@ class Endpoint:
     service: Service
     views: tuple[View, ...]
     quick: bool = False
-    keys: Keys = field(default_factory=Keys)
+    keys: ApiKeys = field(default_factory=ApiKeys)
     scorer: Scorer | None = None
     log: ServedLog | None = None
     lags: Lags = tuple
-    limits: Limits = field(default_factory=Limits)
+    limits: RequestLimits = field(default_factory=RequestLimits)
 
 
 def create_app(endpoint: Endpoint) -> App:
@@ -105,7 +105,7 @@ class _Web:
         taints = endpoint.scorer.taints if endpoint.scorer is not None else tuple
         self.metrics = Metrics(endpoint.lags, taints)
         self.ready = Readiness(endpoint.service)
-        self.answers = Answers(endpoint.service, endpoint.scorer, None, self.metrics.served)
+        self.answers = ServiceAnswers(endpoint.service, endpoint.scorer, None, self.metrics.served)
         self.limiter: Any = None
 
     @asynccontextmanager
@@ -116,7 +116,7 @@ class _Web:
         writer, log = None, self.endpoint.log
         if log is not None:
             writer = LogWriter(log, written=self.metrics.logged)
-        self.answers = Answers(
+        self.answers = ServiceAnswers(
             self.endpoint.service, self.endpoint.scorer, writer, self.metrics.served
         )
         self.ready.start(writer)
@@ -156,10 +156,10 @@ class _Web:
                 openapi_extra={"requestBody": body},
             )(_framed(respond))
         app.get("/healthz", summary="Whether the process lives; needs no key")(
-            self.guarded("/healthz", self._healthz, keys=Keys())
+            self.guarded("/healthz", self._healthz, keys=ApiKeys())
         )
         app.get("/readyz", summary="Whether it can answer, and if not, why; needs no key")(
-            self.guarded("/readyz", self._readyz, keys=Keys())
+            self.guarded("/readyz", self._readyz, keys=ApiKeys())
         )
         app.get("/metrics", summary="Prometheus metrics")(self.guarded("/metrics", self._metrics))
 
@@ -175,11 +175,11 @@ class _Web:
             return HTMLResponse(PAGE.read_text())
 
         for path, work in (("/openapi.json", openapi), ("/docs", docs)):
-            keys = Keys() if path == "/docs" else None
+            keys = ApiKeys() if path == "/docs" else None
             app.get(path, include_in_schema=False)(self.guarded(path, work, keys=keys))
         return {path: respond for path, _, respond, _ in asking}
 
-    def guarded(self, path: str, work: Work, *, keys: Keys | None = None) -> Work:
+    def guarded(self, path: str, work: Work, *, keys: ApiKeys | None = None) -> Work:
         """Return a handler that checks the key, answers errors in JSON and counts everything."""
         from fastapi import Request, Response
 

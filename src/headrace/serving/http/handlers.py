@@ -32,7 +32,7 @@ class Service(Protocol):
 
 
 @dataclass(frozen=True)
-class Answers:
+class ServiceAnswers:
     """Answers of one service. `served` is called with each answer's number of vectors."""
 
     service: Service

@@ -16,7 +16,7 @@ BEARER = "bearer "
 
 
 @dataclass(frozen=True)
-class Keys:
+class ApiKeys:
     """Digests of the accepted API keys; several, so that keys can be rotated.
 
     Without keys the endpoint is open.
@@ -41,7 +41,7 @@ class Keys:
             )
 
 
-def read_keys(path: Path | None) -> Keys:
+def read_keys(path: Path | None) -> ApiKeys:
     """Read keys from a file, one a line; without a file, from `HEADRACE_API_KEY`, split at commas.
 
     Raises:
@@ -58,7 +58,7 @@ def read_keys(path: Path | None) -> Keys:
             where=where,
             fix="python -c 'import secrets; print(secrets.token_urlsafe(32))'",
         )
-    return Keys(tuple(sha256(key.encode()).digest() for key in keys))
+    return ApiKeys(tuple(sha256(key.encode()).digest() for key in keys))
 
 
 def _lines(path: Path) -> list[str]:

@@ -214,7 +214,7 @@ def _merge(  # noqa: PLR0917
     joins: list[JoinLayout],
     coming: _Change,
     going: _Change,
-    horizon: store_metadata.Horizon | None,
+    horizon: store_metadata.RetentionHorizon | None,
     limit: int,
 ) -> None:
     retained = horizon.retained if horizon else None

@@ -33,7 +33,7 @@ _KEYS = 100_000
 
 
 @dataclass(frozen=True)
-class Materialised:
+class AppliedCommits:
     """Result by table: the applied snapshot, and counts of new rows and renewed keys.
 
     A key is renewed, from all its rows in the table, if a row of it was removed, or arrived so late
@@ -47,7 +47,7 @@ class Materialised:
 
 def materialise(
     home: Home, layout: Layout, store: Store, *, clock: Callable[[], int] = now_us
-) -> Materialised:
+) -> AppliedCommits:
     """Apply every published file that the store lacks; running it twice changes nothing.
 
     For a table that is being served, all changes are applied in one transaction, which records the
@@ -62,11 +62,11 @@ def materialise(
     lake = Lake(home)
     snapshots, rows, renewed = {}, {}, {}
     for table in layout.tables:
-        work = _Work(home, lake, layout, table)
+        work = _TableWork(home, lake, layout, table)
         snapshot = work.bring_up(store, clock)
         if snapshot is not None:
             snapshots[table], rows[table], renewed[table] = snapshot, work.rows, work.renewed
-    return Materialised(snapshots, rows, renewed)
+    return AppliedCommits(snapshots, rows, renewed)
 
 
 def clear(store: Store) -> None:
@@ -114,7 +114,7 @@ class _State:
 
 
 @dataclass
-class _Work:
+class _TableWork:
     """Work on one table; `rows` and `renewed` count the changes."""
 
     home: Home

@@ -143,7 +143,7 @@ class JoinLayout:
 
 
 @dataclass(frozen=True)
-class Result:
+class CallOutput:
     """One output of a call: its name, Arrow type, default, and the scale of summed values."""
 
     name: str
@@ -164,7 +164,7 @@ class Call:
     join: JoinLayout
     spine_entity: tuple[str, ...]
     program: NDArray[np.int64]
-    results: tuple[Result, ...]
+    results: tuple[CallOutput, ...]
 
     @cached_property
     def empty(self) -> tuple[Any, ...]:
@@ -320,14 +320,14 @@ def _call(
     join: JoinLayout, spine_entity: tuple[str, ...], views: Sequence[FeatureView | Lookup]
 ) -> Call:
     lines: list[list[int]] = []
-    results: list[Result] = []
+    results: list[CallOutput] = []
     for view in views:
         if isinstance(view, Lookup):
             defaults = default_values(view, join.table.shape)
             for name, column, default in zip(view.outputs, view.columns, defaults, strict=True):
                 lines.append(_state_line(join, view, column))
                 declared = join.table.shape.columns[column]
-                results.append(Result(name, declared.output_type, default))
+                results.append(CallOutput(name, declared.output_type, default))
             continue
         for feature in view.features:
             block = _feature_lines(join, feature)
@@ -354,14 +354,14 @@ def _lead(program: NDArray[np.int64]) -> None:
         np.maximum(stats, line[N_STAT : MAX_STAT + 1], out=stats)
 
 
-def _feature_results(join: JoinLayout, view: FeatureView, feature: Aggregate) -> list[Result]:
+def _feature_results(join: JoinLayout, view: FeatureView, feature: Aggregate) -> list[CallOutput]:
     shape = join.table.shape
     names = [f"{view.name}__{name}" for name in feature.names]
     kinds = output_types(feature, shape, f"view {view.name}")
     defaults = default_values(feature, shape)
     scale = shape.columns[feature.column].scale if feature.column else None
     return [
-        Result(name, kind, default, scale)
+        CallOutput(name, kind, default, scale)
         for name, kind, default in zip(names, kinds, defaults, strict=True)
     ]
 

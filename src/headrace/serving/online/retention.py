@@ -67,7 +67,7 @@ def retain(
                 where="online store",
                 fix="a later time and no greater lateness, or: headrace online sync --full-refresh",
             )
-        horizon = store_metadata.Horizon(frontier, lateness)
+        horizon = store_metadata.RetentionHorizon(frontier, lateness)
         store_metadata.write_horizon(writer, horizon)
         writer.put_many([(_THINNED, canonical_json(clock()))])
         counts = [drop_useless(writer, layout, table, horizon, limit) for table in layout.tables]
@@ -87,7 +87,7 @@ def drop_useless(
     writer: Writer,
     layout: Layout,
     table: str,
-    horizon: store_metadata.Horizon,
+    horizon: store_metadata.RetentionHorizon,
     limit: int = entity_records.LIMIT,
 ) -> Thinned:
     """Prune history of one table that no answer from the horizon on can need."""

@@ -22,11 +22,11 @@ from headrace.serving.online.stores.port import Reader, Store
 from headrace.serving.online.vector import OnlineVector
 from headrace.serving.online.view_values import best_answerer, values
 from headrace.serving.request import RequestError
-from headrace.serving.vectors import Declared, Vector, Vectors, plain_cells
+from headrace.serving.vectors import DeclaredVectors, Vector, Vectors, plain_cells
 
 
 @dataclass
-class OnlineService(Declared):
+class OnlineService(DeclaredVectors):
     """Vectors of `views` for requests that are rows of `spine`; safe to use from several threads.
 
     Args:

@@ -16,7 +16,7 @@ _LAYOUT = b"m:layout"
 
 
 @dataclass(frozen=True)
-class Horizon:
+class RetentionHorizon:
     """Pruned history: versions useless after `retained`; keys stay indexed `lateness` longer."""
 
     retained: int
@@ -43,7 +43,7 @@ class StoreMetadata:
 
     snapshots: dict[str, int]
     as_of: dict[str, int | None]
-    horizon: Horizon | None
+    horizon: RetentionHorizon | None
 
 
 def frontier_key(table: str) -> bytes:
@@ -76,7 +76,7 @@ def parsed_metadata(
     return StoreMetadata(
         {table: frontier.get("snapshot_id") for table, frontier in parsed.items()},
         {table: frontier.get("as_of") for table, frontier in parsed.items()},
-        None if horizon is None else Horizon(**json.loads(horizon)),
+        None if horizon is None else RetentionHorizon(**json.loads(horizon)),
     )
 
 
@@ -138,10 +138,10 @@ def read_frontier(reader: Reader, table: str) -> dict[str, Any] | None:
     return None if blob is None else dict(json.loads(blob))
 
 
-def write_horizon(writer: Writer, horizon: Horizon) -> None:
+def write_horizon(writer: Writer, horizon: RetentionHorizon) -> None:
     writer.put_many([(_HORIZON, canonical_json(asdict(horizon)))])
 
 
-def read_horizon(reader: Reader) -> Horizon | None:
+def read_horizon(reader: Reader) -> RetentionHorizon | None:
     blob = reader.get(_HORIZON)
-    return None if blob is None else Horizon(**json.loads(blob))
+    return None if blob is None else RetentionHorizon(**json.loads(blob))

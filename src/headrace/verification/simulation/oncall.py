@@ -11,7 +11,7 @@ from headrace.alerts import AlertStore
 from headrace.core.clock import HOUR
 from headrace.core.errors import HeadraceError
 from headrace.core.home import Home
-from headrace.core.permissions import Policy
+from headrace.core.permissions import PermissionPolicy
 from headrace.lake.ingest.landing import landed_delivery
 from headrace.lake.ledger.ledger import Batch, Ledger
 from headrace.lake.table import Table
@@ -30,7 +30,7 @@ class OnCall:
     pipeline: Pipeline
     home: Home
     world: ProducerWorld
-    policy: Policy
+    policy: PermissionPolicy
     actions: list[dict[str, str | int]] = field(default_factory=list)
     _handled: set[str] = field(default_factory=set)
     _confirmed: dict[tuple[str, str], bool] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from random import Random
 from headrace.alerts import AlertStore
 from headrace.core.clock import DAY, HOUR, MINUTE, days, duration, iso, now_us, parse_iso
 from headrace.core.home import Home
-from headrace.core.permissions import ACTIONS, Grant, Policy
+from headrace.core.permissions import ACTIONS, Grant, PermissionPolicy
 from headrace.core.progress import report
 from headrace.lake.ledger.ledger import Ledger
 from headrace.monitoring import DecisionLedger
@@ -120,7 +120,7 @@ class _Stage:
         with _timed(outcome, "plan"):
             outcome.incidents = plan(world.chances(), quiet, last - DAY, ask.incidents, ask.seed)
             world.prepare(outcome.incidents, first)
-        policy = Policy({PRINCIPAL: Grant(frozenset(ACTIONS))})
+        policy = PermissionPolicy({PRINCIPAL: Grant(frozenset(ACTIONS))})
         oncall = OnCall(pipeline, home, world, policy)
         return cls(ask, site, home, pipeline, world, oncall, outcome, first, last)
 
