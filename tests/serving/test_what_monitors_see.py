@@ -109,7 +109,7 @@ def test_what_is_kept_of_a_model_is_asked_again_for_some_weeks_only(released, mo
     monkeypatch.setattr(
         "headrace.monitoring.profiles.score_store.kept_answers", lambda *_: answered
     )
-    monkeypatch.setattr("headrace.pipeline.monitor_inputs._AGAIN", 2 * DAY)
+    monkeypatch.setattr("headrace.pipeline.monitor_inputs._RESCORED", 2 * DAY)
     again = seen(released)[2].scores
     recent = scores["t"].to_numpy() >= (day - 2) * DAY
     assert 0 < again.num_rows < scores.num_rows
