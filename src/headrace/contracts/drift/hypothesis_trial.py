@@ -153,7 +153,7 @@ class DriftCase:
         self, changed: Mapping[str, pa.Array], before: float, slack: Slack | None
     ) -> "HypothesisTrial":
         names = changed.keys()
-        other = self.look.with_arrays(changed, event=None, known=None, derived={})
+        other = self.look.with_arrays(changed, event=None, known_at=None, derived={})
         after = fit_columns(other, self.reference, names, slack)
         trial = self._trial(before, after, other)
         if trial.after > RESIDUE * before:

@@ -120,7 +120,7 @@ def timed(look: BatchView) -> BatchView:
     """Compute event time and known-at again; without them if they cannot be computed."""
     contract = look.contract
     if any(f.name not in look.arrays for f in contract.delivered) or not look.rows:
-        return look.with_arrays({}, event=None, known=None, derived={})
+        return look.with_arrays({}, event=None, known_at=None, derived={})
     columns = dict(look.arrays)
     try:
         for f in contract.delivered:
@@ -129,14 +129,14 @@ def timed(look: BatchView) -> BatchView:
         for _ in derive(contract, columns):
             pass
     except (DerivationFailed, pa.ArrowInvalid, OverflowError):
-        return look.with_arrays({}, event=None, known=None, derived={})
+        return look.with_arrays({}, event=None, known_at=None, derived={})
     derived = {name: array for name, array in columns.items() if name not in look.arrays}
     if delivered_inputs(contract, time_names(contract)) & look.untyped:
-        return look.with_arrays({}, event=None, known=None, derived=derived)
+        return look.with_arrays({}, event=None, known_at=None, derived=derived)
     event, known_at = (
         slot_clock(contract, _moments(columns[name])) for name in ("event_time", "known_at")
     )
-    return look.with_arrays({}, event=event, known=known_at, derived=derived)
+    return look.with_arrays({}, event=event, known_at=known_at, derived=derived)
 
 
 def slot_clock(contract: Contract, moments: Floats) -> Floats:
