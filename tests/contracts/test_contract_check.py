@@ -241,10 +241,10 @@ def test_the_commands(project):
 
 def test_what_is_not_there_is_said(project):
     for arguments, says in (
-        (("diff", "nowhere:x.yaml", NAME), "'nowhere' is no file and no revision"),
+        (("diff", "nowhere:x.yaml", NAME), "'nowhere' is neither a file nor a revision"),
         (("diff", "main:x.yaml", NAME), "there is no 'x.yaml' at main"),
         (("diff", "x.yaml", NAME), "cannot read it"),
-        (("check", "--against", "nowhere"), "'nowhere' is no file and no revision"),
+        (("check", "--against", "nowhere"), "'nowhere' is neither a file nor a revision"),
     ):
         done = run(*arguments)
         assert done.exit_code == 2

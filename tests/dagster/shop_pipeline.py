@@ -113,6 +113,6 @@ def stub_stages(done: list[str]) -> dict[str, Callable]:
             "monitors"
         ),
         "headrace.reports.monitor.facts.monitor_standing": lambda pipeline, home: SimpleNamespace(
-            state="well", says="nothing is open", metadata={"open": 0}
+            state="well", sentence="nothing is open", metadata={"open": 0}
         ),
     }

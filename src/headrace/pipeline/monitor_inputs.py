@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from headrace.models import ModelRecord
     from headrace.monitoring.profiles.labelled_scores import ScoreProfiles
 
-_RESCORED = duration(
-    "56d"
-)  # a label that comes, or is corrected, later than this changes no answer
+# A label that comes, or is corrected, later than this changes no answer.
+_RESCORED = duration("56d")
 
 
 def judged_at(pipeline: Pipeline, now: int) -> int:
