@@ -1,4 +1,4 @@
-"""Features: declared once, computed by one kernel, equal to the last bit on every host."""
+"""Features, declared once and computed by one kernel, so that results are equal bit for bit."""
 
 from headrace.features.canonical import canonical, definition_hash
 from headrace.features.definition_changes import Change, Diff, diff, stored_forms

@@ -1,8 +1,8 @@
-"""Canonical form of a definition, and its hash.
+"""Canonical form of a feature definition, and its hash.
 
-Two declarations with the same canonical form mean the same. The form holds everything that gives a
-value its meaning: durations in microseconds, filter values as stored, types and scales of the
-columns used, the source text of a transform's functions, and the time-zone table if a transform
+Two declarations with the same canonical form have the same meaning. The form has everything that
+affects a feature's values: durations in microseconds, filter values as stored, types and scales of
+the columns used, the source code of a transform's functions, and the time-zone table if a transform
 uses one.
 """
 
@@ -36,7 +36,7 @@ Definition = FeatureView | Lookup | RowTransform | Spine | Label
 
 
 def canonical(definition: Definition, contracts: Contracts) -> dict[str, Any]:
-    """Return the definition as plain JSON values."""
+    """Return the canonical form of a definition, made of JSON values only."""
     if isinstance(definition, RowTransform):
         return _transform(definition)
     where = f"{type(definition).__name__} on {definition.table}"
@@ -53,12 +53,12 @@ def definition_hash(definition: Definition, contracts: Contracts) -> str:
     return digest({"semantics": SEMANTICS_VERSION, "definition": canonical(definition, contracts)})
 
 
-# Key of the spine's hash; names of views have no brackets.
+# Key of the spine's hash; no view can have this name, since names have no brackets.
 SPINE = "(spine)"
 
 
 def definition_hashes(spine: Spine, views: Sequence[View], contracts: Contracts) -> dict[str, str]:
-    """Hashes of the views by name and of the spine, as releases and models record them."""
+    """Return the hash of each view by name, and of the spine; releases and models record them."""
     hashes = {view.name: definition_hash(view, contracts) for view in views}
     return {**hashes, SPINE: definition_hash(spine, contracts)}
 
@@ -94,7 +94,7 @@ def _feature(feature: Aggregate, shape: TableShape) -> dict[str, Any]:
         "window_us": [feature.window.a, feature.window.b],
         "where": _filter(feature.where, shape),
     }
-    # Fields that a declaration does not use are not in its form, so that old hashes stay valid.
+    # A field is in the form only if it is used, so that older definitions keep their hashes.
     if feature.op == "last_row":
         form["columns"] = sorted(feature.columns)
     return form | _defaults(feature, feature.names, shape)
@@ -103,14 +103,14 @@ def _feature(feature: Aggregate, shape: TableShape) -> dict[str, Any]:
 def _defaults(
     feature: Aggregate | Lookup, names: Sequence[str], shape: TableShape
 ) -> dict[str, dict[str, Scalar]]:
-    """Declared defaults of the outputs; empty if there are none."""
+    """Return the declared defaults of the outputs under the key `default`; empty without any."""
     values = zip(names, default_values(feature, shape), strict=True)
     defaults = {name: value for name, value in values if value is not None}
     return {"default": defaults} if defaults else {}
 
 
 def _filter(where: Filter, shape: TableShape) -> list[list[Any]]:
-    """Conditions in a fixed order; all must hold, so their declared order has no meaning."""
+    """Return the conditions sorted: all of them must hold, so their order does not matter."""
     forms = []
     for condition in conditions(where):
         column = shape.column(condition.column, f"a filter on {shape.name}")
@@ -168,8 +168,8 @@ def _transform(transform: RowTransform) -> dict[str, Any]:
     }
 
 
-# Names of moved modules in definition hashes: moving a module must not change the hash of the
-# features that use it.
+# Former names of moved modules. Hashes use the former name, so that moving a module does not change
+# the hash of the features that use it.
 _HASHED_AS = {
     **{
         f"headrace.core.{module}": f"headrace.{module}"
@@ -183,15 +183,15 @@ _HASHED_AS = {
     "headrace.features.kernel.rounding": "headrace.features.rounding",
 }
 
-# The name in the form of every function met so far.
+# Names, in the canonical form, of the functions collected so far.
 Met: TypeAlias = dict[FunctionType, str]
 
 
 def _collect(fn: Callable[..., Any], parts: dict[str, Any], met: Met, where: str) -> str:
-    """Collect the source of `fn` and of its project's functions that it calls, and other names.
+    """Add the source hash of `fn`, and of everything that it uses, to `parts`.
 
-    Returns the name of `fn` in the form. Functions with the same name (two lambdas, two results of
-    a factory, a decorated function and the inner one) are distinguished by a number.
+    For functions and classes outside its project, only the name is added. Returns the name of `fn`
+    in the form. Functions with the same name, such as two lambdas, are distinguished by a number.
     """
     if not isinstance(fn, FunctionType):
         raise DeclarationError(
@@ -204,7 +204,8 @@ def _collect(fn: Callable[..., Any], parts: dict[str, Any], met: Met, where: str
     name = f"{name}#{namesakes + 1}" if namesakes else name
     met[fn] = name
     try:
-        source = textwrap.dedent(inspect.getsource(fn.__code__))  # not of what a decorator wraps
+        # `__code__`: for a decorated function, getsource(fn) would return the inner function.
+        source = textwrap.dedent(inspect.getsource(fn.__code__))
     except OSError as error:
         raise DeclarationError(
             f"the source of {name} cannot be read",
@@ -224,9 +225,9 @@ def _collect(fn: Callable[..., Any], parts: dict[str, Any], met: Met, where: str
 
 
 def _place_in(source: str, fn: FunctionType) -> str:
-    """Position of a lambda in its source, which is a whole statement that may hold several.
+    """Return the column of a lambda within its statement, whose source may have several lambdas.
 
-    Empty if it is the only one.
+    Empty if the function is not a lambda or the only one.
     """
     if fn.__name__ != "<lambda>" or source.count("lambda") < 2:
         return ""
@@ -235,7 +236,7 @@ def _place_in(source: str, fn: FunctionType) -> str:
 
 
 def _surroundings(fn: FunctionType) -> dict[str, object]:
-    """Outer variables that `fn` and its inner functions read, including defaults."""
+    """Return the global and enclosing variables that `fn` reads, and its default arguments."""
     names = _names_in(fn.__code__)
     variables: dict[str, object] = {n: v for n, v in fn.__globals__.items() if n in names}
     variables |= inspect.getclosurevars(fn).nonlocals
@@ -252,7 +253,10 @@ def _names_in(code: CodeType) -> set[str]:
 def _collect_value(  # noqa: PLR0917
     name: str, value: object, fn: FunctionType, parts: dict[str, Any], met: Met, where: str
 ) -> str | None:
-    """Add the value of a variable to `parts`; return the name of a function or outside class."""
+    """Add the value of a variable to `parts`.
+
+    Returns its name in the form if it is a function, or a class of another project.
+    """
     if isinstance(value, ModuleType) and _is_own(value.__name__, fn):
         raise DeclarationError(
             f"it reads from the module {value.__name__}, whose contents are not part of its form",
@@ -291,7 +295,7 @@ def _belongs(value: FunctionType, fn: FunctionType) -> bool:
 
 
 def _is_own(module: str, fn: FunctionType) -> bool:
-    """True if the module is in the same project as `fn`; Headrace itself does not count."""
+    """Return True if the module is in the same project as `fn`; False for Headrace itself."""
     project = fn.__module__.partition(".")[0]
     return project != "headrace" and module.partition(".")[0] == project
 

@@ -1,4 +1,4 @@
-"""Canonical forms split by feature into named parts that can be shown in words."""
+"""Canonical forms split by feature into named parts, and texts for the values of these parts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -19,7 +19,10 @@ _PLAIN = ("type", "inputs", "dtype", "status", "excluded")
 
 
 def parts_by_feature(forms: Sequence[Form]) -> dict[str, Parts]:
-    """{feature: parts}: each output of a view or lookup, each transform, the spine, the label."""
+    """Split canonical forms into parts by feature.
+
+    Features are each output of a view or lookup, each transform, the spine and the label.
+    """
     return {name: parts for form in forms for name, parts in _features(form)}
 
 
@@ -63,7 +66,7 @@ def _of_view(
 
 
 def _shared(form: Form, used: Sequence[str | None]) -> Parts:
-    """Parts that a feature has from its view and table, for the columns that it uses."""
+    """Return the parts that a feature inherits from its view, its table and its columns."""
     table = form["table"]
     entity = [pair[0] for pair in form.get("entity", [])]
     fixed = [*table["primary_key"], *([table["sequence"]] if table["sequence"] else []), *entity]
@@ -92,7 +95,7 @@ def _own_parts(form: Form) -> Parts:
 
 
 def value_text(part: str, value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """A part's value in words."""
+    """Format the value of a part for people."""
     if value is None or value == []:
         return "none"
     if part in _WORDS:

@@ -1,4 +1,4 @@
-"""Meaning of columns as contracts state it, and differences of two contracts, in words."""
+"""Meaning of columns by their contracts, and descriptions of how it differs between contracts."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from headrace.contracts.semantic_digest import meaning_parts, time_parts
 from headrace.features.canonical_parts import Form, value_text
 from headrace.features.table_shapes import Contracts
 
-# Per table: `columns` (name: parts) and `times`; plain JSON values.
+# By table: {"columns": {name: parts}, "times": parts}, as JSON values.
 ContractMeanings: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 
 def contract_meanings(contracts: Contracts | None) -> ContractMeanings:
-    """Meaning of columns and times by table, from its contract; nothing for bare shapes."""
+    """Return the meaning of columns and times by table; tables without a contract are omitted."""
     return {
         table: {"columns": meaning_parts(contract), "times": time_parts(contract)}
         for table, contract in (contracts or {}).items()
@@ -24,7 +24,7 @@ def contract_meanings(contracts: Contracts | None) -> ContractMeanings:
 
 @dataclass(frozen=True)
 class Explained:
-    """Words for a part with a changed digest; only facts known to both sides are mentioned."""
+    """Descriptions of changed meanings; only facts that both contracts state are compared."""
 
     old: ContractMeanings
     new: ContractMeanings

@@ -1,4 +1,4 @@
-"""Checks of a declaration by itself: names and durations are valid."""
+"""Checks of the names and durations in a feature declaration, without its contracts."""
 
 import re
 from collections.abc import Mapping
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from headrace.core.clock import duration
 from headrace.core.errors import DeclarationError
 
-# A longer window is a mistake, and its sum with a time could leave int64.
+# A longer window must be a mistake, and adding it to a time could overflow int64.
 LONGEST = duration("36500d")
-# Names of views are folder names and column headers of reports.
+# Names of views are used as folder names and column headers, so their length is limited.
 _LONGEST_NAME = 100
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -63,7 +63,7 @@ def check_duration(text: object, what: str, where: str) -> int:
 def spine_names(
     entity: tuple[str, ...], entity_map: Mapping[str, str], what: str, where: str
 ) -> tuple[str, ...]:
-    """Check an entity and its map; return the spine's column for each of the table's."""
+    """Check an entity and its `entity_map`; return the spine column for each entity column."""
     check_names(entity, what, where)
     if not isinstance(entity_map, Mapping) or not set(entity_map) <= set(entity):
         raise DeclarationError(

@@ -1,7 +1,7 @@
-"""Features that change meaning between two sets of definitions, with reasons in words and as JSON.
+"""Comparison of two sets of feature definitions: changed features, with the reasons.
 
-A feature also changes if one of its inputs does. If the contracts of both sides are given, a change
-of a column's meaning is explained by them.
+A feature also changes if one of its inputs does. A change in a column's meaning is described in
+detail if the contracts of both sides are given.
 """
 
 import json
@@ -23,7 +23,7 @@ _OF_COLUMN = ("type of ", "scale of ", "meaning of ")
 
 @dataclass(frozen=True)
 class ChangedPart:
-    """A changed part of a feature; `old` and `new` are JSON values."""
+    """Changed part of a feature; `old` and `new` are JSON values, `text` describes the change."""
 
     part: str
     old: Any
@@ -33,7 +33,10 @@ class ChangedPart:
 
 @dataclass(frozen=True)
 class Change:
-    """A change of one feature: `what` is added, removed or changed; `parts` say why."""
+    """Change of one feature.
+
+    `what` is added, removed or changed; `parts` are the changed parts of a changed feature.
+    """
 
     what: str
     name: str
@@ -47,7 +50,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Diff:
-    """All changes, in order removed, added, changed; and the features that keep their meaning."""
+    """All changes, in order removed, added, changed; and the names of the unchanged features."""
 
     changes: tuple[Change, ...]
     unchanged: tuple[str, ...] = field(repr=False)
@@ -60,7 +63,7 @@ class Diff:
         return "\n".join([*lines, f"{len(self.unchanged)} features mean the same"])
 
     def as_json(self) -> dict[str, Any]:
-        """`added` and `removed` (names), `changed` (name: parts), `unchanged` (names)."""
+        """Return the names by kind of change; `changed` maps each name to its changed parts."""
         by_kind = {
             kind: [change for change in self.changes if change.what == kind]
             for kind in ("added", "removed", "changed")
@@ -80,9 +83,10 @@ class Diff:
 
 
 def stored_forms(definitions: Sequence[Definition], contracts: Contracts) -> dict[str, Any]:
-    """Return definitions as a JSON document, to compare later ones with.
+    """Return definitions as a JSON document that `diff` can compare with later definitions.
 
-    The document includes the meaning of the columns by their contracts, to explain later changes.
+    The document includes the meaning of the columns by their contracts, so that later changes can
+    be described.
     """
     forms = [canonical(definition, contracts) for definition in definitions]
     tables = {form["table"]["name"] for form in forms if "table" in form}
@@ -103,18 +107,18 @@ def diff(
     contracts_old: Contracts | None = None,
     contracts_new: Contracts | None = None,
 ) -> Diff:
-    """Return which features change meaning from `old` to `new`.
+    """Compare two sets of feature definitions.
 
     Args:
         old: definitions, their canonical forms, or a document of `stored_forms`.
-        new: the same.
-        contracts_old: contracts of the tables, by name; required for definitions, optional for
-            better explanations otherwise. None uses those of the other side.
-        contracts_new: the same for `new`.
+        new: the definitions to compare with, in one of the same forms.
+        contracts_old: contracts of the tables by name. They are required if `old` has definitions;
+            otherwise they only improve descriptions. None uses `contracts_new`.
+        contracts_new: contracts for `new`; None uses `contracts_old`.
 
     Raises:
-        DeclarationError: definitions without contracts.
-        StateError: a stored document of another format.
+        DeclarationError: there are definitions but no contracts.
+        StateError: a stored document has another format.
     """
     contracts = [contracts_old or contracts_new, contracts_new or contracts_old]
     before, after = (
@@ -186,7 +190,7 @@ def _added(name: str, after: Mapping[str, Parts], before: Mapping[str, Parts]) -
 def _differences(old: Parts, new: Parts, explain: "Explained") -> Iterator[ChangedPart]:
     for part in [*old, *(name for name in new if name not in old)]:
         before, after = old.get(part), new.get(part)
-        # If the column changed, its type is not mentioned in addition.
+        # If the feature uses another column now, the column's type is not reported as well.
         if before == after or (part.startswith(_OF_COLUMN) and not (part in old and part in new)):
             continue
         if part == "times" or part.startswith("meaning of "):
@@ -203,7 +207,10 @@ def _differences(old: Parts, new: Parts, explain: "Explained") -> Iterator[Chang
 
 
 def _follow_inputs(after: Mapping[str, Parts], changed: dict[str, tuple[ChangedPart, ...]]) -> None:
-    """Propagate changes to transforms; they come after their inputs, so one pass is enough."""
+    """Mark transforms as changed if an input changed.
+
+    Transforms are declared after their inputs, so one pass is enough.
+    """
     for name, parts in after.items():
         for input_name in parts.get("inputs", []) if name in changed else []:
             if changed.get(input_name):

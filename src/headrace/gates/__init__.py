@@ -1,4 +1,4 @@
-"""Gates: suites compiled to one scan of a batch, and its verdict."""
+"""Validation of batches: a suite is compiled to one scan, which gives the batch's verdict."""
 
 from headrace.gates.judge import judge
 from headrace.gates.parquet import judge_file

@@ -1,7 +1,7 @@
-"""Units of numbers: in the contract, and as the table stores them.
+"""Exact conversion of numbers between the contract's unit and the stored unit.
 
-A column of scale 2 stores 23.62 as the integer 2362. Checks compare stored integers. People
-write and read the contract's units; this module converts one to the other, exactly.
+A column of scale 2 stores 23.62 as the integer 2362. Checks compare stored integers, but people
+read and write numbers in the contract's unit.
 """
 
 import ast
@@ -17,7 +17,7 @@ CONTRACT, STORED = "contract", "stored"  # the units in which the limits of a su
 Kwargs = Mapping[str, Any]
 Scalar = Any  # an int, a float, text, a bool or None
 Convert = Callable[[Scalar, int], Scalar]
-_EXACT = Context(prec=100)  # digits enough for every number of a suite
+_EXACT = Context(prec=100)  # enough digits for every number of a suite
 
 _LIMITS = frozenset(
     f"expect_column_{what}_to_be_between"
@@ -34,7 +34,7 @@ _SETS = frozenset(
         "most_common_value_to_be_in_set",
     )
 )
-# Expectations that compare columns with each other, which needs one scale.
+# Expectations that compare columns with each other, so the columns must have the same scale.
 _COMPARED = frozenset(
     {
         "expect_column_pair_values_a_to_be_greater_than_b",
@@ -47,7 +47,7 @@ _COMPARED = frozenset(
 
 
 def scales_of(contract: Contract) -> dict[str, int]:
-    """Return the decimal digits of the columns that are stored scaled."""
+    """Return the number of decimal digits of each column that is stored as scaled integers."""
     return {field.name: field.scale for field in contract.fields if field.scale}
 
 
@@ -58,7 +58,7 @@ def to_stored(value: Scalar, scale: int) -> Scalar:
     digit: "5.005" is exact, and "5.000" at scale 2 is the float 500.0.
 
     Raises:
-        DeclarationError: no float equals that number.
+        DeclarationError: the result is not an integer and no float equals it.
     """
     number = _decimal(value)
     if number is None:
@@ -77,7 +77,10 @@ def to_stored(value: Scalar, scale: int) -> Scalar:
 
 
 def to_contract(value: Scalar, scale: int) -> Scalar:
-    """Return what `to_stored` takes for a stored number: a number, or text where none is exact."""
+    """Convert a stored number to the contract's unit, so that `to_stored` gives it back.
+
+    The result is a number, or text if no number converts back exactly.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     exact = Decimal(repr(value)).scaleb(-scale, _EXACT)
@@ -91,7 +94,7 @@ def to_contract(value: Scalar, scale: int) -> Scalar:
 
 
 def in_units(value: Scalar, scale: int) -> Scalar:
-    """Return a stored number, or a list of them, as a JSON value in the contract's unit."""
+    """Convert a stored number, or a list of them, to JSON values in the contract's unit."""
     if not scale or isinstance(value, bool):
         return value
     if isinstance(value, list):
@@ -105,7 +108,8 @@ def in_units(value: Scalar, scale: int) -> Scalar:
 def format_stored(value: Scalar, scale: int = 0) -> str:
     """Format a stored number for people, in the contract's unit.
 
-    All digits of numbers that the table can hold, else six significant ones; no trailing zeros.
+    Numbers that the table can hold are shown with all digits, others with six significant digits;
+    trailing zeros are omitted.
     """
     if scale and not isinstance(value, bool) and isinstance(value, Integral):
         text = f"{Decimal(int(value)).scaleb(-scale, _EXACT):f}"
@@ -118,16 +122,17 @@ def format_stored(value: Scalar, scale: int = 0) -> str:
 
 
 def converted(kind: str, kwargs: Kwargs, scales: Mapping[str, int], convert: Convert) -> Kwargs:
-    """Return the kwargs of an expectation with numbers about scaled columns converted.
+    """Convert the numbers in an expectation's kwargs that refer to scaled columns.
 
     Args:
         kind: the expectation's type.
-        kwargs: as they are written; values of another type stay as they are.
-        scales: the decimal digits of the scaled columns.
+        kwargs: the kwargs as written; values that are not numbers stay as they are.
+        scales: the number of decimal digits of each scaled column.
         convert: `to_stored` or `to_contract`.
 
     Raises:
-        DeclarationError: it compares columns of different scales, or a number cannot be exact.
+        DeclarationError: the expectation compares columns of different scales, or a number cannot
+            be converted exactly.
     """
     converted_ = dict(kwargs)
     condition = kwargs.get("row_condition")
@@ -145,9 +150,10 @@ def converted(kind: str, kwargs: Kwargs, scales: Mapping[str, int], convert: Con
 
 
 def condition_in(text: str, scales: Mapping[str, int], convert: Convert) -> str:
-    """Convert the numbers with which a `row_condition` compares scaled columns.
+    """Convert the numbers that a `row_condition` compares with scaled columns.
 
-    Digits are moved in the text itself, so that converting there and back gives the same text.
+    The decimal point is moved in the text itself, so that converting there and back gives the same
+    text.
     """
     try:
         tree = ast.parse(text.strip(), mode="eval")
@@ -177,7 +183,7 @@ def _shifted(written: str, scale: int, convert: Convert) -> str:
     if number is None:
         raise DeclarationError(f"{written} is not a decimal number", fix="write its digits")
     if convert is to_stored:
-        to_stored(f"{number:f}", scale)  # refuses what no float is
+        to_stored(f"{number:f}", scale)  # raises if the number cannot be stored exactly
         return f"{number.scaleb(scale, _EXACT):f}"
     shifted = f"{number.scaleb(-scale, _EXACT):f}"
     return shifted if "." in written or "." not in shifted else shifted.rstrip("0").rstrip(".")
@@ -192,7 +198,7 @@ def _numbers(node: ast.expr) -> list[ast.expr]:
 
 
 def _decimal(value: Scalar) -> Decimal | None:
-    """Return the written number; None if the text is not a number."""
+    """Return the number exactly as written; None if the value is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -203,7 +209,7 @@ def _decimal(value: Scalar) -> Decimal | None:
 
 
 def _scale(kind: str, kwargs: Kwargs, scales: Mapping[str, int]) -> int:
-    """Return the scale of an expectation's numbers."""
+    """Return the scale of the column or columns that an expectation's numbers refer to."""
     if kind not in _COMPARED:
         return scales.get(str(kwargs.get("column")), 0)
     listed = kwargs.get("column_list")
@@ -221,7 +227,7 @@ def _scale(kind: str, kwargs: Kwargs, scales: Mapping[str, int]) -> int:
 
 
 def has_unit(kind: str) -> bool:
-    """Return True if an expectation observes values in the unit of its column."""
+    """Return True if an expectation's observed value is in the unit of its column."""
     quantiles = "expect_column_quantile_values_to_be_between"
     return kind in _LIMITS or kind == quantiles or "most_common_value" in kind
 
@@ -236,7 +242,10 @@ def _has_numbers(kind: str, key: str) -> bool:
 
 
 def _convert_nested(value: Any, convert: Callable[[Scalar], Scalar]) -> Any:  # noqa: ANN401  (parsed YAML)
-    """Convert numbers at any depth; of a mapping only under keys with values of the column."""
+    """Convert numbers in nested lists and mappings.
+
+    In a mapping, only the keys that hold values of the column are converted.
+    """
     if isinstance(value, Mapping):
         value_keys = {"value_ranges", "values", "bins"}
         return {

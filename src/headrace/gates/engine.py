@@ -1,6 +1,7 @@
-"""Execution of a plan: one aggregate query per batch, failing rows only for failed checks.
+"""Execution of a validation plan on a batch.
 
-A plan is prepared once in each thread, which makes a gate three times as fast.
+All checks share one aggregate query; failing rows are queried only for checks that fail. Each
+thread prepares a plan once, which makes validation three times as fast.
 """
 
 import threading
@@ -15,14 +16,17 @@ from headrace.core.compute import BatchStream, private_engine
 from headrace.gates.checks.check import Check
 from headrace.gates.plan import NO_ROWS, Plan, PlannedRule, Rows, RuleFinding
 
-# DuckDB turns several distinct counts of a query into a cross product of as many aggregations: four
-# times the work for a batch of a day with eight of them, and also for a million rows.
+# With this optimizer, DuckDB computes several distinct counts as a cross product of aggregations.
+# That takes four times as long for eight distinct counts, in small and in large batches.
 _CROSS_PRODUCTS = "distinct_aggregate_rewrite"
-MOST_PREPARED = 16  # plans a thread keeps prepared
+MOST_PREPARED = 16  # prepared plans that each thread keeps
 
 
 def run(plan: Plan, table: pa.Table, *, sample: int) -> list[RuleFinding]:
-    """Return each rule's finding, in order; one that crashes has an error and affects no other."""
+    """Return one finding per rule, in order.
+
+    If a rule crashes, its finding has an error; the other rules are not affected.
+    """
     prepared = _prepared(plan)
     rows = pa.array(np.arange(table.num_rows, dtype=np.int64))
     prepared.stream.table = table.select(plan.columns).append_column("_row", rows)
@@ -34,7 +38,7 @@ def run(plan: Plan, table: pa.Table, *, sample: int) -> list[RuleFinding]:
 
 
 class _PreparedPlan:
-    """Plan on a connection of its own, which sees nothing but the batch."""
+    """Plan prepared on its own DuckDB connection, which can read only the batch."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -48,7 +52,7 @@ class _PreparedPlan:
             query = self.plan.select(", ".join(self.plan.aggregates) or "count(*)")
             self.connection.execute(f"PREPARE checks AS {query}").fetchall()
         except duckdb.Error:
-            return False  # some check cannot be planned: each is asked alone, to find out which
+            return False  # some check is invalid: run each check alone to find out which one
         return True
 
     def close(self) -> None:
@@ -64,7 +68,7 @@ def _engine() -> duckdb.DuckDBPyConnection:
 
 
 class _Shelf(threading.local):
-    """Plans that a thread has prepared, last used last."""
+    """Prepared plans of a thread, in order of use."""
 
     def __init__(self) -> None:
         self.plans: OrderedDict[int, _PreparedPlan] = OrderedDict()
@@ -75,7 +79,7 @@ _SHELF = _Shelf()
 
 def _prepared(plan: Plan) -> _PreparedPlan:
     plans = _SHELF.plans
-    if id(plan) not in plans:  # the entry holds the plan, so its id is not used again
+    if id(plan) not in plans:  # the entry references the plan, so that its id is not reused
         plans[id(plan)] = _PreparedPlan(plan)
     plans.move_to_end(id(plan))
     if len(plans) > MOST_PREPARED:
@@ -84,7 +88,7 @@ def _prepared(plan: Plan) -> _PreparedPlan:
 
 
 class _Batch:
-    """Current batch, aggregated."""
+    """Current batch and the values of its aggregates."""
 
     def __init__(self, prepared: _PreparedPlan, sample: int) -> None:
         self.plan = prepared.plan
@@ -93,7 +97,7 @@ class _Batch:
         self.aggregated = self._aggregated() if prepared.usable else None
 
     def _aggregated(self) -> dict[str, Any] | None:
-        """Return each aggregate's value by its text; None if some check crashed the query."""
+        """Return the aggregates' values by SQL text; None if the query fails."""
         try:
             values = self.connection.execute("EXECUTE checks").fetchall()[0]
         except duckdb.Error:
@@ -105,7 +109,7 @@ class _Batch:
             return RuleFinding(rule, None, NO_ROWS, rule.error)
         try:
             return self.evaluate(rule, rule.check)
-        except Exception as crash:  # noqa: BLE001 - whatever it dies of, the batch must not pass
+        except Exception as crash:  # noqa: BLE001 - after any crash, the batch must not pass
             cautious = rule.cautiously()
             if cautious is not None:
                 return self.find(cautious)

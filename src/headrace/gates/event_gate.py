@@ -1,8 +1,8 @@
-"""Row gate of event streams: each event is judged alone, and a bad one does not delay others.
+"""Validation of event streams: each event is checked alone; a bad one does not delay the others.
 
-A stream has no complete day, so checks that need a whole batch cannot run on a few events.
-`row_suite` returns the part of a suite for single rows; `whole_batch_checks` names the rest, which
-is for the same table's deliveries by file.
+Checks that need a whole batch cannot run on a few events. `row_suite` returns the checks of a suite
+that apply to single rows; `whole_batch_checks` lists the others, which run only if the table's data
+is delivered as files.
 """
 
 from dataclasses import replace
@@ -17,17 +17,17 @@ from headrace.gates.verdict import Judgement, Result, Verdict
 from headrace.sources.base import Delivery
 from headrace.sources.rows import RawRows, shortened
 
-RAW = "_raw"  # the event as it came, in quarantine
+RAW = "_raw"  # quarantine column with the original text of the event
 MALFORMED = "contract:malformed"
 _MAX_SAMPLE = 20
 _ROW_SUITES: dict[str, Suite] = {}
 
 
 def row_suite(suite: Suite) -> Suite:
-    """Return the part of a suite that is about single rows.
+    """Return the checks of a suite that apply to single rows.
 
-    A check that would block a batch quarantines the row instead. There is no share of quarantined
-    rows that blocks: a stream's share is watched over time, not over a few events.
+    A check that would block a batch quarantines the row instead. No share of quarantined rows
+    blocks a micro-batch: a stream's share is monitored over time, not over a few events.
     """
     key = suite.full_hash
     if key not in _ROW_SUITES:
@@ -43,26 +43,29 @@ def row_suite(suite: Suite) -> Suite:
 
 
 def whole_batch_checks(suite: Suite) -> tuple[str, ...]:
-    """Return the ids of the checks that events do not undergo."""
+    """Return the ids of the checks that are not run on events."""
     return tuple(e.id for e in suite.expectations if not _about_a_row(e))
 
 
 def _about_a_row(expectation: Expectation) -> bool:
-    """Return True if one row alone can pass or fail it, unlike a share of rows or uniqueness."""
+    """Return True if the check can be evaluated on one row.
+
+    Checks of uniqueness or of a share of rows cannot.
+    """
     if expectation.fault is not None:
-        return True  # a fault must be visible
+        return True  # an invalid expectation must be reported
     is_row_check = VOCABULARY[expectation.type].independent and expectation.slices is None
     return is_row_check and expectation.kwargs.get("mostly", 1) == 1
 
 
 def judge_events(suite: Suite, contract: Contract, rows: RawRows, delivery: Delivery) -> Judgement:
-    """Judge a micro-batch; malformed events are quarantined with the rows that fail.
+    """Validate a micro-batch; quarantine failing rows and malformed events.
 
     Args:
         suite: the table's whole suite; only its `row_suite` is applied.
         contract: the table's contract.
-        rows: the delivery as `read_rows` gives it.
-        delivery: the same, for the text of what goes to quarantine.
+        rows: the rows of the delivery from `read_rows`.
+        delivery: the delivery itself, for the original text of quarantined events.
     """
     conformed = conform(contract, rows, delivery.batch_id, by_row=True)
     judgement = judge(row_suite(suite), contract, conformed)
@@ -94,7 +97,7 @@ def _with_malformed(judgement: Judgement, rows: RawRows, delivery: Delivery) -> 
 
 
 def as_quarantined(quarantined: pa.Table, rows: RawRows, delivery: Delivery) -> pa.Table:
-    """Return quarantined rows with the text of each event, and malformed events."""
+    """Add the original text to quarantined rows, and append the malformed events."""
     events = [line for line in delivery.payload.split(b"\n") if line.strip()]
     raw = [events[line - 1].decode(errors="replace") for line in quarantined["_line"].to_pylist()]
     quarantined = quarantined.append_column(RAW, pa.array(raw, pa.string()))
@@ -108,7 +111,7 @@ def as_quarantined(quarantined: pa.Table, rows: RawRows, delivery: Delivery) -> 
 def _malformed_rows(
     schema: pa.Schema, rows: RawRows, events: list[bytes], batch_id: str
 ) -> pa.Table:
-    """Return malformed events in the quarantine schema: only provenance, reason and text."""
+    """Return malformed events in the quarantine schema, with provenance, reason and text only."""
     count = len(rows.malformed)
     values = {
         "_batch": pa.array([batch_id] * count, pa.string()),

@@ -1,4 +1,4 @@
-"""Failing rows of a batch, all of them, for on-call and for verdicts with overrides."""
+"""All failing rows of a batch, for the on-call person and for verdicts with overrides."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,22 +13,22 @@ from headrace.gates.plan import Rows, RuleFinding
 from headrace.gates.plan_compiler import plan_for
 from headrace.gates.suite import Suite
 
-# Effects of a failed check on its rows; a row that breaks the contract has no valid key, time or
+# Effects of a failed check on its rows. A row that breaks the contract lacks a valid key, time or
 # value, so it cannot be approved.
 CONTRACT, QUARANTINE, BLOCK, WARN, SHADOW = "contract", "quarantine", "block", "warn", "shadow"
 
 
 @dataclass(frozen=True)
 class Failing:
-    """Typed rows of a batch, with the checks that each of them fails.
+    """Typed rows of a batch, and the failing rows of each failed check.
 
     Attributes:
         table: rows in `Contract.arrow_schema()`; None if the batch breaks its contract as a whole.
-        rows: by id of a failed check, positions in `table`; checks on whole columns have none.
-        does: by id, one of the constants above.
-        expected: by id, what the check expects.
-        columns: by id, the columns it is about.
-        sentences: by (line, id), the contract's own sentence about that row.
+        rows: by check id, positions of failing rows in `table`; empty for checks on whole columns.
+        does: by check id, the effect: one of the constants above.
+        expected: by check id, the expectation in words.
+        columns: by check id, the checked columns.
+        sentences: by (line, check id), the description of a violation of the contract.
     """
 
     table: pa.Table | None
@@ -40,14 +40,17 @@ class Failing:
 
     @property
     def lines(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Return the line of each row of `table`."""
+        """Line number in the delivery of each row of `table`."""
         if self.table is None:
             return np.empty(0, np.int64)
         lines: np.ndarray[Any, np.dtype[np.int64]] = self.table["_line"].to_numpy()
         return lines
 
     def also(self, check: str, does: str, sentences: Mapping[int, str]) -> "Failing":
-        """Return the same with the lines of a check that more than this batch decides."""
+        """Add a check whose failing lines were found by comparison with data outside the batch.
+
+        `sentences` is the description of the fault by line.
+        """
         rows = np.flatnonzero(np.isin(self.lines, list(sentences)))
         return replace(
             self,
@@ -57,7 +60,7 @@ class Failing:
         )
 
     def reasons(self, *kinds: str) -> dict[int, list[str]]:
-        """Return by position the ids of the checks of these kinds that a row fails."""
+        """Return, by row position, the ids of the failed checks with one of these effects."""
         reasons: dict[int, list[str]] = {}
         for rule, rows in self.rows.items():
             if self.does[rule] in kinds:
@@ -67,7 +70,7 @@ class Failing:
 
 
 def failing(suite: Suite, contract: Contract, conformed: Conformed) -> Failing:
-    """Return all rows that fail any check of the suite or the contract, whatever its action."""
+    """Find all rows that fail any check of the suite or the contract, whatever its action."""
     if conformed.table is None:
         return Failing(None)
     table = conformed.table

@@ -1,4 +1,4 @@
-"""Samples of failing rows as JSON values: enough to see the fault, never the whole batch."""
+"""Samples of failing rows as JSON values, limited to `SAMPLE` rows per check."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ SAMPLE = 20
 
 
 def plain(value: object) -> Scalar:
-    """Return `value` as a JSON value: moments in RFC 3339, non-finite numbers as text."""
+    """Convert `value` to JSON: timestamps to RFC 3339 text in UTC, non-finite numbers to text."""
     if isinstance(value, datetime):
         return iso(to_us(value))
     if isinstance(value, float) and not isfinite(value):
@@ -31,7 +31,7 @@ def plain(value: object) -> Scalar:
 def plain_values(
     row: Mapping[str, Any], names: Sequence[str], scales: Mapping[str, int]
 ) -> dict[str, Scalar]:
-    """Return stored values of a row as JSON values, in the contract's units."""
+    """Convert stored values of a row to JSON values in the contract's units."""
     return {name: plain(in_units(row[name], scales.get(name, 0))) for name in names}
 
 
@@ -44,7 +44,7 @@ def sample_rows(
 ) -> tuple[Mapping[str, Any], ...]:
     """Return the first failing rows: {"line", "key": {..}, "values": {other columns}}.
 
-    Values are in the contract's units; `scales` are those of its columns.
+    Values are in the contract's units; `scales` are the decimal digits of scaled columns.
     """
     if not len(rows):
         return ()

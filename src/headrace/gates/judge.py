@@ -1,4 +1,4 @@
-"""Judgement of a batch: contract, invariants, suite; then the verdict and the passing rows."""
+"""Validation of a batch against contract, invariants and suite; gives verdict and passing rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,18 +18,18 @@ from headrace.gates.plan_compiler import plan_for
 from headrace.gates.suite import Suite
 from headrace.gates.verdict import Foreseen, Judgement, Result, Verdict
 
-DIGITS = "digits_beyond_scale"  # the type of a result
+DIGITS = "digits_beyond_scale"  # type of the result for a column whose values were rounded
 Sampler = Callable[[Sequence[str]], tuple[Mapping[str, Any], ...]]
-Marks = np.ndarray[Any, np.dtype[np.bool_]]  # one a row
+Marks = np.ndarray[Any, np.dtype[np.bool_]]  # one element per row
 
 
 def judge(suite: Suite, contract: Contract, conformed: Conformed) -> Judgement:
-    """Return the verdict on a conformed batch, and its passing rows.
+    """Validate a conformed batch; the judgement has its verdict, passing and quarantined rows.
 
-    A broken contract blocks; rows that the contract or an invariant rejects are quarantined; then
-    each expectation does what its action says. More quarantined rows than the suite allows block
-    the batch. A check that crashes, or names a column that is not there, is an ERROR: it never
-    passes, and is never counted as a fault of the data.
+    A batch that breaks its contract is blocked. Rows that the contract or an invariant rejects are
+    quarantined. A failed expectation has the effect of its action. The batch is also blocked if
+    more rows are quarantined than the suite allows. A check that crashes or names a missing column
+    gives ERROR: it never passes, and it does not count as a fault of the data.
     """
     broken = contract_results(conformed)
     if conformed.table is None:
@@ -69,12 +69,12 @@ def _sample(
 
 
 def find(plan: Plan, table: pa.Table, *, sample: int) -> list[RuleFinding]:
-    """Return the findings of all rules of a plan, compiled or not."""
+    """Run all rules of a plan, compiled and delegated ones."""
     return answered(run(plan, table, sample=sample), table.schema.names, table.select)
 
 
 def quarantines(finding: RuleFinding) -> bool:
-    """Return True if a finding's rows belong in quarantine."""
+    """Return True if the rule failed and its action is to quarantine the failing rows."""
     failed = finding.outcome is not None and not finding.outcome.success
     return failed and finding.rule.action == "quarantine"
 
@@ -83,12 +83,12 @@ def quarantines(finding: RuleFinding) -> bool:
 
 
 def contract_results(conformed: Conformed) -> list[Result]:
-    """Return the contract's results about the batch as a whole."""
+    """Return the contract's results for the batch as a whole: violations, warnings, rounding."""
     return [*_violations(conformed), *_warnings(conformed), *_roundings(conformed)]
 
 
 def _violations(conformed: Conformed) -> list[Result]:
-    """Return one result for each field that breaks the contract."""
+    """Return one result for each field with violations of the contract."""
     by_field: dict[str, list[Violation]] = {}
     for violation in conformed.violations:
         by_field.setdefault(violation.field, []).append(violation)
@@ -96,7 +96,10 @@ def _violations(conformed: Conformed) -> list[Result]:
 
 
 def _violation_result(name: str, violations: Sequence[Violation]) -> Result:
-    """Return a result; its counts are of the listed violations, the judgement counts all."""
+    """Build the result of one field.
+
+    It counts the listed violations only; the judgement's `violation_count` counts all.
+    """
     rest = f", and {len(violations) - 1} more" if len(violations) > 1 else ""
     return Result(
         id=f"contract:{name or 'rows'}",
@@ -127,7 +130,7 @@ def _warnings(conformed: Conformed) -> list[Result]:
 
 
 def _roundings(conformed: Conformed) -> list[Result]:
-    """Return one result for each column that loses digits."""
+    """Return one result for each column whose values were rounded to its scale."""
     return [
         Result(
             id=f"{DIGITS}:{rounded.field}",
@@ -148,7 +151,7 @@ def _roundings(conformed: Conformed) -> list[Result]:
 
 
 def _bad_rows(conformed: Conformed, table: pa.Table) -> dict[str, Rows]:
-    """Return the positions of the rows that the contract rejects, by rule."""
+    """Return, by rule of the contract, the positions of the rows that it rejects."""
     if not conformed.bad_rows:
         return {}
     lines = table["_line"].to_numpy()
@@ -161,7 +164,10 @@ def _bad_rows(conformed: Conformed, table: pa.Table) -> dict[str, Rows]:
 def bad_row_result(
     rule: str, conformed: Conformed, counts: tuple[int, int], sample: Sampler
 ) -> Result:
-    """Describe rows that the contract rejects; `counts` are (rejected, all)."""
+    """Build the result of one rule of the contract.
+
+    `counts` are the numbers of (rejected rows, all rows).
+    """
     problems = [p for p in conformed.bad_rows if f"contract:{p.rule}" == rule]
     rows, total = counts
     rest = f", and {rows - 1} more" if rows > 1 else ""
@@ -181,7 +187,7 @@ def bad_row_result(
 
 
 def result_of(finding: RuleFinding, contract: Contract, table: pa.Table) -> Result:
-    """Return the result of one rule; `finding.rows` are positions in `table`."""
+    """Build the result of one finding, whose `rows` are positions in `table`."""
     rule, outcome = finding.rule, finding.outcome
     base = Result(
         id=rule.id,
@@ -214,7 +220,7 @@ def result_of(finding: RuleFinding, contract: Contract, table: pa.Table) -> Resu
 
 @dataclass(frozen=True)
 class Counts:
-    """Numbers of rows: judged, quarantined, and quarantined if no check were in shadow."""
+    """Numbers of rows: validated, quarantined, and quarantined if no check were in shadow mode."""
 
     total: int
     quarantined: int
@@ -228,7 +234,7 @@ def conclude(
     results: Sequence[Result],
     rows: Counts,
 ) -> Judgement:
-    """Return the judgement, without its rows."""
+    """Compute the verdict from all results; the judgement does not include rows."""
     suite = suite.stored(contract)
     results = [*_suite_result(suite), *results]
     foreseen = None
@@ -255,9 +261,10 @@ def conclude(
 
 
 def with_result(judgement: Judgement, result: Result, rows: int) -> Judgement:
-    """Return the judgement with one more failed check, which puts `more` rows into quarantine.
+    """Add a failed check that quarantines `rows` more rows, and recompute the verdict.
 
-    A result of the same id is replaced. These rows do not count towards the share that blocks.
+    A result with the same id is replaced. These rows do not count towards the quarantined share
+    that blocks a batch.
     """
     count = judgement.quarantined_count + rows
     results = [*(r for r in judgement.results if r.id != result.id), result]
@@ -281,7 +288,7 @@ def _most_severe(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def _suite_result(suite: Suite) -> list[Result]:
-    """Return an error for a suite that could not be read: no batch passes it."""
+    """Return an ERROR result if the suite could not be read, so that no batch passes."""
     if suite.fault is None:
         return []
     reason = f"the suite cannot be read: {suite.fault}"
@@ -289,7 +296,7 @@ def _suite_result(suite: Suite) -> list[Result]:
 
 
 def _share_result(suite: Suite, quarantined: int, total: int) -> list[Result]:
-    """Return a result only if too many rows failed, which means a bad batch."""
+    """Return a failed result if the quarantined share exceeds the limit; otherwise nothing."""
     if quarantined <= suite.max_quarantined_share * total:
         return []
     allowed = f"{suite.max_quarantined_share:.4g}"
@@ -309,7 +316,7 @@ def _share_result(suite: Suite, quarantined: int, total: int) -> list[Result]:
 
 
 def _separate(table: pa.Table, rejected: Mapping[str, Rows]) -> tuple[pa.Table, pa.Table]:
-    """Split into (passing rows, others with the ids of the checks that each failed)."""
+    """Split a table in passing rows, and quarantined rows with the ids of their failed checks."""
     bad = _marked(table.num_rows, list(rejected.values()))
     if not bad.any():
         return table, _with_reasons(table.slice(0, 0), [])

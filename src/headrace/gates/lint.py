@@ -1,4 +1,4 @@
-"""Lint of a table's suite, before any batch is judged by it."""
+"""Lint of a table's suite, before it validates any batch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,7 +17,7 @@ from headrace.gates.suite_reader import fitted
 
 
 def lint(suite: Suite, contract: Contract) -> dict[str, Any]:
-    """Check one suite against the contract of its table."""
+    """Check a suite against the contract of its table; return counts, faults and warnings."""
     suite_ = fitted(suite, contract)
     delegated = [e for e in suite_.expectations if not e.fault and not VOCABULARY[e.type].compiled]
     faults = [*suite_.faults, *(_not_installed(suite_) if delegated else ())]
@@ -35,7 +35,7 @@ def lint(suite: Suite, contract: Contract) -> dict[str, Any]:
 
 
 def _units(suite: Suite, contract: Contract) -> list[Fault]:
-    """Warn if limits are on scaled columns and not in the contract's units."""
+    """Warn about limits on scaled columns that are written in stored units."""
     scales = scales_of(contract)
     checks = [e for e in suite.expectations if e.fault is None and _scaled(e, scales)]
     if suite.written == CONTRACT or not checks:
@@ -50,7 +50,7 @@ def _units(suite: Suite, contract: Contract) -> list[Fault]:
 
 
 def _scaled(expectation: Expectation, scales: Mapping[str, int]) -> bool:
-    """Return True if a number in it differs in the contract's units."""
+    """Return True if some number in the expectation would be different in the contract's units."""
     try:
         contract = converted(expectation.type, expectation.kwargs, scales, to_contract)
     except DeclarationError:  # columns of different scales are compared
@@ -72,6 +72,6 @@ def _not_installed(suite: Suite) -> list[Fault]:
 
 
 def unread(folder: Path, suites: Sequence[Suite]) -> list[str]:
-    """List suites below a folder that no table reads: they guard nothing."""
+    """List the suite files below a folder that no table uses."""
     read = {Path(suite.path).resolve() for suite in suites if suite.path}
     return [str(path) for path in sorted(folder.rglob("*.yaml")) if path.resolve() not in read]

@@ -1,8 +1,8 @@
-"""Muted checks: they run and are reported, but decide nothing until a date.
+"""Muted checks: until a date, they run and are reported but do not affect the verdict.
 
-A mute of a suite's check puts it in shadow. Other findings (of the detectors of
-semantic changes, or the share of quarantined rows) are put in shadow afterwards. A crash stays an
-error: a mute covers only the findings of a check.
+A muted check of a suite runs in shadow mode. Results of other muted checks (semantic changes, the
+share of quarantined rows) are put in shadow mode after the batch is validated. If a muted check
+crashes, the result is still an error.
 """
 
 import json
@@ -19,9 +19,10 @@ SEMANTIC = "semantic"
 
 @dataclass(frozen=True)
 class Mutes:
-    """Mutes in force: `checks` is, by id of a muted check, who muted it, until when and why.
+    """Mutes in force.
 
-    `actions` are the ids of their entries in the audit trail.
+    `checks` maps the id of a muted check to a text: who muted it, until when and why. `actions` are
+    the ids of the mutes in the audit trail.
     """
 
     checks: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -29,11 +30,11 @@ class Mutes:
 
     @property
     def ids(self) -> str:
-        """Return `actions` as JSON."""
+        """Return `actions` as a JSON list."""
         return json.dumps(list(self.actions))
 
     def suite(self, suite: Suite) -> Suite:
-        """Return the suite with its muted checks in shadow."""
+        """Put the suite's muted checks in shadow mode."""
         if not self.checks:
             return suite
         return replace(
@@ -47,9 +48,9 @@ class Mutes:
         )
 
     def of(self, judgement: Judgement) -> Judgement:
-        """Return the judgement with further findings of muted checks in shadow.
+        """Put failed results of muted checks in shadow mode, and recompute the verdict.
 
-        Crashes of muted checks leave the shadow again.
+        Results of muted checks that crashed leave shadow mode, so that the verdict is ERROR.
         """
         results = tuple(self._of(result) for result in judgement.results)
         if results == judgement.results:
@@ -58,7 +59,7 @@ class Mutes:
         return replace(judgement, results=results, verdict=gravest)
 
     def forced(self, judgement: Judgement) -> bool:
-        """Return True if, without these mutes, nothing of the batch would be published."""
+        """Return True if the batch is published only because of these mutes."""
         if not self.checks or not judgement.verdict.publishes:
             return False
         return any(not r.would.publishes for r in judgement.results if r.id in self.checks)

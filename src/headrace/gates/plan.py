@@ -1,4 +1,4 @@
-"""Plan: the rules of a suite and a contract over one schema, and the SQL they share."""
+"""Validation plan: the rules of a suite and a contract for one schema, and their shared SQL."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +17,12 @@ NO_ROWS: Rows = np.empty(0, np.int64)
 
 @dataclass(frozen=True)
 class PlannedRule:
-    """Check with its action on failure; `error` is the reason why it could not be compiled.
+    """Check and its action on failure.
 
-    A `shadow` rule is run and reported, but decides nothing. `kwargs` are those of a rule without
-    a check, which Great Expectations evaluates; `scale` is that of its column, for texts.
-    `cautious` is used if `check` crashes: it evaluates row by row, and counts a row that it
-    crashes on as failing.
+    `error` is the reason if the check could not be compiled. A `shadow` rule is run and reported,
+    but does not affect the verdict. `kwargs` is set for a rule that Great Expectations evaluates;
+    `scale` is then the number of decimal digits of its column, for texts. `cautious` is a slower
+    check that is used if `check` crashes: rows on which the expression fails count as failing.
     """
 
     id: str
@@ -40,15 +40,16 @@ class PlannedRule:
     cautious: Check | None = None
 
     def cautiously(self) -> "PlannedRule | None":
-        """Return the same rule with its cautious check, if it has one."""
+        """Return the rule with its cautious check as its check; None if it has none."""
         return replace(self, check=self.cautious, cautious=None) if self.cautious else None
 
 
 @dataclass(frozen=True)
 class RuleFinding:
-    """Outcome of a rule; `rows` are positions of failing rows.
+    """Outcome of a rule on one batch.
 
-    All of them for a rule that quarantines, else the first few.
+    `rows` are the positions of all failing rows if the rule's action is quarantine, otherwise of
+    the first few. If the rule crashed, `outcome` is None and `error` is the reason.
     """
 
     rule: PlannedRule
@@ -59,7 +60,11 @@ class RuleFinding:
 
 @dataclass(frozen=True)
 class Plan:
-    """Rules over one schema; only `fields`, those that some rule can use, go to the engine."""
+    """Rules for one schema.
+
+    `fields` are the columns that the rules use; only these are passed to DuckDB. `batch` is the
+    WITH clause that defines the table `batch`.
+    """
 
     rules: tuple[PlannedRule, ...]
     fields: tuple[pa.Field, ...]
@@ -84,7 +89,7 @@ class Plan:
 
 
 def _batch_view(columns: Sequence[pa.Field]) -> str:
-    """Return the batch as checks see it: NaN is null, as in pandas."""
+    """Return a WITH clause that defines `batch`, in which NaN is replaced by null as in pandas."""
     names = [ident(f.name) for f in columns if pa.types.is_floating(f.type)]
     nulled = ", ".join(f"CASE WHEN isnan({n}) THEN NULL ELSE {n} END AS {n}" for n in names)
     replaced = f" REPLACE ({nulled})" if nulled else ""

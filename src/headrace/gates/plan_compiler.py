@@ -1,4 +1,4 @@
-"""Compiler of a suite and a contract to the plan of one schema."""
+"""Compiler of a suite and a contract to a validation plan for one schema."""
 
 import re
 from collections.abc import Sequence
@@ -21,7 +21,10 @@ _MOST_PLANS = 256
 
 
 def plan_for(suite: Suite, contract: Contract, schema: pa.Schema) -> Plan:
-    """Compile invariants, then expectations, over `schema`; once per suite and contract."""
+    """Compile the contract's invariants and the suite's expectations for `schema`.
+
+    Plans are cached by suite, contract and schema.
+    """
     suite = suite.stored(contract)
     key = (suite.full_hash, contract.hash, schema)
     if key not in _PLANS:
@@ -41,7 +44,7 @@ def plan_for(suite: Suite, contract: Contract, schema: pa.Schema) -> Plan:
 def _by_level(
     expectations: Sequence[Expectation], rules: Sequence[PlannedRule], columns: Columns
 ) -> list[PlannedRule]:
-    """Group the rules that are asked by category by the column of the categories."""
+    """Replace the checks that run by category; those with the same `by` column share one query."""
     parts: dict[str, dict[int, CategoryCheck]] = {}
     for place, (expectation, rule) in enumerate(zip(expectations, rules, strict=True)):
         slices = expectation.slices
@@ -58,7 +61,7 @@ def _by_level(
 
 
 def _expectation(expectation: Expectation, columns: Columns) -> PlannedRule:
-    """Return a rule, with an error instead of a check if it does not fit the columns."""
+    """Compile an expectation; the rule has an error instead of a check if that fails."""
     check, error = None, str(expectation.fault or "")
     try:
         check = expectation.compiled(columns)
@@ -82,9 +85,9 @@ def _expectation(expectation: Expectation, columns: Columns) -> PlannedRule:
 
 
 def _invariant(invariant: Invariant, columns: Columns) -> PlannedRule:
-    """Compile an invariant: a row fails if it is false; null passes, as in a SQL CHECK.
+    """Compile an invariant: a row fails if the expression is false; as in SQL CHECK, null passes.
 
-    A row on which the expression itself fails, such as by a date that does not exist, fails too.
+    A row on which evaluating the expression raises an error, such as an invalid date, fails too.
     """
     expression = f"({invariant.expression})"
 
@@ -103,8 +106,8 @@ def _invariant(invariant: Invariant, columns: Columns) -> PlannedRule:
         read=read,
         failing=f"NOT {expression}",
     )
-    # Null, which passes, becomes true first: a remaining null is a row on which the expression
-    # fails. Used only if `check` crashes, since this costs more.
+    # `coalesce` turns null, which passes, to true; so a null from TRY is a row on which the
+    # expression raises an error. This is slower, so it is used only if `check` crashes.
     attempt = f"TRY(coalesce({expression}, TRUE))"
     fails = f"NOT coalesce({attempt}, FALSE)"
     counts = ("count(*)", count_where(fails), count_where(f"{attempt} IS NULL"))

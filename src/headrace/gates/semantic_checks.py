@@ -1,4 +1,4 @@
-"""Semantic changes as results of the gate; the suite sets the action of each."""
+"""Conversion of semantic changes to check results; the suite sets the action for each kind."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ _SEVERITY = {"block": "critical", "warn": "warning", "note": "info"}
 
 
 def results_of(findings: Iterable[DriftFinding], suite: Suite, look: BatchView) -> list[Result]:
-    """Return one result for each finding that the suite does not switch off."""
+    """Return one result for each finding whose action in the suite is not `off`."""
     results = []
     for finding in findings:
         action = action_on(finding, suite)
@@ -23,7 +23,11 @@ def results_of(findings: Iterable[DriftFinding], suite: Suite, look: BatchView) 
 
 
 def action_on(finding: DriftFinding, suite: Suite) -> str:
-    """Return the suite's action: the mildest for one of its columns, else that for its kind."""
+    """Return the suite's action on a finding.
+
+    It is the mildest action that the suite declares for one of the finding's columns, otherwise
+    the action for the finding's kind.
+    """
     keys = [f"{finding.kind}:{column}" for column in finding.columns]
     declared = [suite.semantic[key] for key in keys if key in suite.semantic]
     usual = suite.semantic.get(finding.kind, ACTIONS[finding.kind])
@@ -50,7 +54,7 @@ def _result(finding: DriftFinding, action: str, look: BatchView) -> Result:
 
 
 def notes_of(notes: Iterable[str]) -> list[Result]:
-    """Return results for what was not considered; they change no verdict."""
+    """Return results for data that was not compared; they do not affect the verdict."""
     return [
         Result(
             id=f"{KIND}:{NOT_CONSIDERED}:{number}",
@@ -65,14 +69,14 @@ def notes_of(notes: Iterable[str]) -> list[Result]:
 
 
 def crashed(error: Exception) -> Result:
-    """Return a note that nothing was compared, because detection as a whole failed."""
+    """Return a note that the batch was not compared, because detection crashed."""
     why = str(error).partition("\n")[0]
     what = f"the detection of changed meaning failed: {type(error).__name__}: {why}"
     return notes_of([f"{what}; the batch was not compared with the batches before"])[0]
 
 
 def _sample(finding: DriftFinding, look: BatchView) -> tuple[dict[str, object], ...]:
-    """Return the first affected rows, by key and with the affected columns."""
+    """Return the line, key and affected columns of the first affected rows."""
     lines = set(finding.lines[:SAMPLE])
     rows = [at for at, line in enumerate(look.lines.tolist()) if line in lines] if lines else []
     keys = [name for name in look.contract.primary_key if name in look.arrays]

@@ -1,4 +1,4 @@
-"""Suites: Great Expectations' form as YAML, read strictly and without importing it.
+"""Suites: YAML in the form of Great Expectations, read strictly and without importing it.
 
     name: flights.schedule
     meta: {table: schedule, version: 1, max_quarantined_share: 0.01}
@@ -8,14 +8,14 @@
         severity: critical                    # critical | warning | info
         meta: {id: distance, action: quarantine, reason: no flight from New York is longer}
 
-`action` is the effect of a failed check on the batch: `block` it, `quarantine` the rows that failed
-(row-level expectations only), or `warn`. Without one, critical blocks, the others warn.
+`action` is the effect of a failed check: `block` the batch, `quarantine` the failing rows
+(row-level expectations only), or `warn`. By default, `critical` blocks and other severities warn.
 
-`units: contract`, in the meta of the suite, says that limits on a column of declared scale are in
-the contract's unit: 23.62, not 2362. Without it they are numbers as the table stores them.
+`units: contract`, in the meta of the suite, means that limits on scaled columns are in the
+contract's unit (23.62). By default they are in the unit in which the table stores values (2362).
 
-`shadow: true`, in the meta of one expectation or of the suite, makes a check run and be reported,
-but decide nothing: see `headrace gate shadow`. `by: carrier` evaluates a check for each carrier:
+`shadow: true`, in the meta of an expectation or of the suite, runs and reports the check without
+effect on the verdict; see `headrace gate shadow`. `by: carrier` evaluates a check for each carrier;
 see `checks.per_category`.
 """
 
@@ -34,16 +34,16 @@ from headrace.gates.checks.per_category import Slices
 from headrace.gates.checks.vocabulary import VOCABULARY, Check, compile_check
 from headrace.gates.contract_units import CONTRACT, STORED, converted, scales_of, to_stored
 
-SEMANTICS = 1  # part of every suite hash: raise it when a compiled expectation changes its answer
+SEMANTICS = 1  # part of every suite hash: raise it when an expectation's result changes
 SEVERITIES = ("critical", "warning", "info")
 ACTIONS = ("block", "quarantine", "warn")
-# Possible actions on a semantic change, most severe first.
+# Possible actions on a semantic change; the most severe comes first.
 CHANGE_ACTIONS = ("block", "warn", "note", "off")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Fault of a suite or of one of its checks, with what an operator needs to fix it."""
+    """Fault in a suite or in one of its checks: what is wrong, where, and how to fix it."""
 
     what: str
     where: str = ""
@@ -68,9 +68,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Expectation:
-    """Declared check. `kwargs` are Great Expectations' own; with a fault it cannot be run.
+    """Check as declared in a suite; one with a `fault` cannot be run.
 
-    In a suite from `suite_reader.fitted`, numbers in `kwargs` are as the table stores them.
+    `kwargs` are those of Great Expectations. In a suite from `suite_reader.fitted`, their numbers
+    are in stored units.
     """
 
     id: str
@@ -85,17 +86,17 @@ class Expectation:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Return the columns that it is about."""
+        """Columns that the check examines, and the column of its categories."""
         if self.fault is not None:
             return ()
         by = () if self.slices is None else (self.slices.by,)
         return tuple(dict.fromkeys((*VOCABULARY[self.type].columns(self.kwargs), *by)))
 
     def compiled(self, columns: Columns) -> Check | None:
-        """Return its check over columns; None if Great Expectations evaluates it.
+        """Compile the check for these columns; None if Great Expectations evaluates it.
 
         Raises:
-            DeclarationError: it does not fit, or has a fault.
+            DeclarationError: the check has a fault or does not fit the columns.
         """
         if self.fault is not None:
             raise self.fault.error
@@ -104,7 +105,7 @@ class Expectation:
         return compile_check(self.type, self.kwargs, columns)
 
     def stored(self, scales: Mapping[str, int]) -> "Expectation":
-        """Return the expectation with its numbers in stored instead of contract units.
+        """Convert the expectation's numbers from contract units to stored units.
 
         Raises:
             DeclarationError: a number cannot be converted.
@@ -114,7 +115,10 @@ class Expectation:
         return replace(self, kwargs=converted(self.type, self.kwargs, scales, to_stored))
 
     def document(self) -> dict[str, Any]:
-        """Return what affects its outcome; the suite stores `shadow` apart."""
+        """Return the fields that affect the outcome, for the suite's hash.
+
+        `shadow` is not included; the suite has separate hashes for checks in shadow mode.
+        """
         return {
             **(self.slices.document() if self.slices else {}),
             **({"fault": self.fault.what} if self.fault else {}),
@@ -131,12 +135,16 @@ class Expectation:
 class Suite:
     """Checks of one table.
 
-    `hash` changes when the verdict on a batch, or the rows that pass, could: batches are then
-    re-validated. `semantic` is the action on a semantic change, by its kind or by `kind:column`,
-    if it is not the default. Checks in shadow affect neither, so a new one changes only
-    `shadow_hash`. A suite with a `fault` could not be read at all; every verdict by it is ERROR.
-    `path` is its file. `units` are those of the limits in `kwargs`, `written` those in its file:
-    whatever the file has, checks and the hash are made of stored units.
+    Attributes:
+        hash: changes with everything that can affect a verdict or the passing rows; batches are
+            then re-validated. Checks in shadow mode affect neither, so they change only
+            `shadow_hash`.
+        fault: reason why the suite could not be read; every verdict is then ERROR.
+        path: the suite's file.
+        semantic: actions on semantic changes that differ from the default, by `kind` or
+            `kind:column`.
+        units: unit of the limits in `kwargs`; stored units before checks are compiled and hashed.
+        written: unit of the limits in the file.
     """
 
     name: str
@@ -152,25 +160,25 @@ class Suite:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """Return the faults of the suite itself, then check by check."""
+        """Faults of the suite itself, then of its checks in order."""
         suite_faults = () if self.fault is None else (self.fault,)
         return (*suite_faults, *(e.fault for e in self.expectations if e.fault is not None))
 
     @property
     def broken(self) -> bool:
-        """Return True if every verdict by it is an ERROR."""
+        """True if every verdict with this suite is ERROR: it or a check not in shadow is faulty."""
         return self.fault is not None or any(
             e.fault is not None and not e.shadow for e in self.expectations
         )
 
     def sound(self) -> "Suite":
-        """Return the suite itself; raise DeclarationError for its first fault, if it has any."""
+        """Return the suite; raise DeclarationError for its first fault, if it has any."""
         for fault in self.faults:
             raise fault.error
         return self
 
     def stored(self, contract: Contract) -> "Suite":
-        """Return the suite with numbers as the table stores them."""
+        """Convert the suite's numbers to stored units."""
         if self.units != CONTRACT:
             return self
         scales = scales_of(contract)
@@ -184,7 +192,7 @@ class Suite:
             return replace(expectation, fault=Fault.of(wrong, self.place(expectation)))
 
     def place(self, expectation: Expectation) -> str:
-        """Return the place of an expectation in its file, for people."""
+        """Describe the position of an expectation in its file, for error messages."""
         return ", ".join(part for part in (self.path or self.name, expectation.id) if part)
 
     @cached_property
@@ -205,19 +213,19 @@ class Suite:
 
     @cached_property
     def shadow_hash(self) -> str:
-        """Return the digest of the checks in shadow; "" if there are none."""
+        """Digest of the checks in shadow mode; empty if there are none."""
         shadows = [e.document() for e in self.expectations if e.shadow]
         return digest({"semantics": SEMANTICS, "shadow": shadows}) if shadows else ""
 
     @cached_property
     def full_hash(self) -> str:
-        """Return the digest of all evaluated checks; for compiled plans, not for storage."""
+        """Digest of all checks, including those in shadow mode; a cache key that is not stored."""
         return digest([self.hash, self.shadow_hash])
 
     def check(self, schema: pa.Schema) -> tuple[Check | None, ...]:
-        """Compile every expectation against a schema, or raise for the first that does not fit.
+        """Compile every expectation for a schema; raise for the first one that does not fit.
 
-        None is one that Great Expectations evaluates.
+        An expectation that Great Expectations evaluates gives None.
         """
         self._check_semantic(schema)
         checks = []

@@ -1,8 +1,8 @@
-"""Reader of suites: strict, or so that a fault in one check affects only that check.
+"""Readers of suites: a tolerant one for runs and a strict one for tests and CI.
 
-At run time a suite that cannot be read must stop nothing but its own table. So `load_suite` always
-returns a suite: its errors are faults, and every batch judged by it is an ERROR with the cause.
-`read_suite` and `headrace gate lint` raise instead, for tests and CI.
+In a run, an invalid suite must not stop other tables. So `load_suite` always returns a suite: what
+is invalid becomes a fault, and the verdict on every batch is ERROR with the cause. A fault in one
+check does not affect the others. `read_suite` and `headrace gate lint` raise for the first fault.
 """
 
 import difflib
@@ -30,7 +30,7 @@ from headrace.gates.suite import (
     Suite,
 )
 
-Document = Any  # a parsed YAML or JSON value, not yet proven to be of the right form
+Document = Any  # a parsed YAML or JSON value whose structure has not been checked yet
 _DEFAULT_ACTION = {"critical": "block", "warning": "warn", "info": "warn"}
 SUITE = Keys((
     Key("name", "text", "Name of the suite.", required=True),
@@ -40,55 +40,55 @@ SUITE = Keys((
 ))  # fmt: skip
 SUITE_META = Keys((
     Key("table", "text", "Table that the suite is for.", required=True),
-    Key("version", "whole number", "Version of the suite. Another one validates every batch "
-        "again.", default="`1`"),
+    Key("version", "whole number", "Version of the suite. Changing it re-validates every "
+        "batch.", default="`1`"),
     Key("max_quarantined_share", "number, 0 to 1", "A batch with a larger share of quarantined "
         "rows is blocked.", default=f"`{Suite.max_quarantined_share}`"),
-    Key("shadow", "boolean", "No check of the suite decides anything.", default="`false`"),
+    Key("shadow", "boolean", "Run all checks in shadow mode: without effect on verdicts.",
+        default="`false`"),
     Key("semantic", "mapping from kind of change, or `kind:column`, to action",
-        "What a semantic change does to the batch, where it is not the default of its kind."),
+        "Effect of a semantic change on the batch, if it is not the default of its kind."),
     Key("units", f"`{CONTRACT}`", "Limits are in the units of the contract.",
-        default="limits are numbers as the table stores them"),
+        default="limits are in the units in which the table stores values"),
     Key("owner", "text", "Not read by Headrace."),
     Key("notes", "anything", "Not read by Headrace."),
 ))  # fmt: skip
 EXPECTATION = Keys((
     Key("type", "an expectation type", "Check to run.", required=True),
     Key("kwargs", "mapping", "Arguments of the check, as in Great Expectations.", default="none"),
-    Key("severity", choice(SEVERITIES), "How severe a failure is.", default="`critical`"),
+    Key("severity", choice(SEVERITIES), "Severity of a failure.", default="`critical`"),
     Key("meta", "mapping", "Settings of the check."),
 ))  # fmt: skip
 EXPECTATION_META = Keys((
     Key("id", "text", "Name of the check in history, mutes and approvals. Must be unique.",
         default="the type without `expect_`, and its columns"),
-    Key("action", choice(ACTIONS), "What a failure does: block the batch, quarantine the rows that "
-        "fail (row-level checks only), or warn.",
+    Key("action", choice(ACTIONS), "Effect of a failure: block the batch, quarantine the failing "
+        "rows (row-level checks only), or warn.",
         default="; ".join(f"`{action}` if {name}" for name, action in _DEFAULT_ACTION.items())),
     Key("reason", "text", "Why the check exists; reports show it."),
-    Key("shadow", "boolean", "The check runs and is reported, and decides nothing.",
+    Key("shadow", "boolean", "Run and report the check, without effect on the verdict.",
         default="`false`"),
     Key("owner", "text", "Not read by Headrace."),
     Key("notes", "anything", "Not read by Headrace."),
     Key("by", "name of a column", "Run the check for each value of this column."),
-    Key("min_rows", "whole number from 1", "With `by`: values with fewer rows are ignored.",
+    Key("min_rows", "whole number from 1", "With `by`: ignore values with fewer rows.",
         default="`1`"),
-    Key("max_levels", "whole number from 1", "With `by`: more values are an ERROR.",
+    Key("max_levels", "whole number from 1", "With `by`: a batch with more values gets ERROR.",
         default=f"`{MAX_LEVELS}`"),
 ))  # fmt: skip
 
 
 def load_suite(path: Path | str, contract: Contract | None = None) -> Suite:
-    """Read a suite, whatever its errors: see `Suite.faults`.
+    """Read a suite without raising; its errors are in `Suite.faults`.
 
     Args:
-        path: a YAML file in the form that `suite` shows.
-        contract: the contract of the suite's table; with it, each check is also compared with the
-            contract's fields.
+        path: a YAML file in the form described in `headrace.gates.suite`.
+        contract: the contract of the suite's table; if given, each check must also fit its fields.
     """
     path = Path(path)
     try:
         suite = _parsed(read_document(path).value, str(path))
-    except Exception as wrong:  # noqa: BLE001 - whatever is in the file, other tables go on
+    except Exception as wrong:  # noqa: BLE001 - a broken file must not stop other tables
         table = path.stem if contract is None else contract.table
         fault = _with_line(Fault.of(wrong, str(path)), path)
         return Suite(path.stem, table, 0, (), fault=fault, path=str(path))
@@ -97,7 +97,7 @@ def load_suite(path: Path | str, contract: Contract | None = None) -> Suite:
 
 
 def _with_lines(suite: Suite, path: Path) -> Suite:
-    """Add lines to the places of faults; files without faults are not read again."""
+    """Add line numbers to the locations of faults; a file without faults is not read again."""
     fault = None if suite.fault is None else _with_line(suite.fault, path)
     if fault is None and not any(expectation.fault for expectation in suite.expectations):
         return suite
@@ -115,11 +115,12 @@ def _with_line(fault: Fault, path: Path) -> Fault:
 
 
 def read_suite(path: Path | str, contract: Contract | None = None) -> Suite:
-    """Read a suite; with a contract, also check that each expectation fits its fields.
+    """Read a suite; if a contract is given, each expectation must fit its fields.
 
     Raises:
-        DeclarationError: unreadable file, unknown key, type or kwarg, repeated id, an action
-            that the expectation cannot have, or a column that the contract does not declare.
+        DeclarationError: the file is unreadable; a key, type or kwarg is unknown; two checks have
+            the same id; an action is not possible for its expectation; or the contract does not
+            declare a column.
     """
     return load_suite(path, contract).sound()
 
@@ -128,13 +129,13 @@ def parse_suite(document: Document, *, where: str = "suite") -> Suite:
     """Parse a suite's YAML or JSON document.
 
     Raises:
-        DeclarationError: as `read_suite`.
+        DeclarationError: as for `read_suite`.
     """
     return _parsed(document, where).sound()
 
 
 def fitted(suite: Suite, contract: Contract) -> Suite:
-    """Return the suite in stored units; checks that do not fit the contract get a fault."""
+    """Convert the suite to stored units; checks that do not fit the contract get a fault."""
     if suite.fault is not None:
         return suite
     if suite.table != contract.table:
@@ -194,12 +195,15 @@ def _parsed(document: Document, where: str) -> Suite:
 def _read(entry: Document, where: str, number: int, *, shadow: bool) -> Expectation:
     try:
         return _expectation(entry, where, shadow=shadow)
-    except Exception as wrong:  # noqa: BLE001 - one check's fault is no other's
+    except Exception as wrong:  # noqa: BLE001 - one check's fault affects no other
         return _faulty(entry, Fault.of(wrong, where), number, shadow=shadow)
 
 
 def _faulty(entry: Document, fault: Fault, number: int, *, shadow: bool) -> Expectation:
-    """Return an expectation for a check that cannot be read; in shadow, it stops nothing."""
+    """Return an expectation with a fault, for a check that cannot be read.
+
+    In shadow mode it does not affect verdicts.
+    """
     mapping: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {}
     meta_value = mapping.get("meta")
     meta: Mapping[str, Any] = meta_value if isinstance(meta_value, Mapping) else {}
@@ -259,7 +263,7 @@ def _unknown_type(kind: object, where: str) -> DeclarationError:
 
 
 def default_id(kind: str, kwargs: Mapping[str, Any], slices: Slices | None = None) -> str:
-    """Return the default id of a check: `column_values_to_be_between:distance`."""
+    """Return the default id of a check, such as `column_values_to_be_between:distance`."""
     columns = VOCABULARY[kind].columns(kwargs)
     name = kind.removeprefix("expect_") + (":" + "+".join(columns) if columns else "")
     return name if slices is None else f"{name}/{slices.by}"
@@ -296,7 +300,7 @@ def _flag(value: object, where: str) -> bool:
 
 
 def _semantic(actions: Document, where: str) -> dict[str, str]:
-    """Read actions by kind of change, or by `kind:column`: {kind: block | warn | note | off}."""
+    """Read {kind of change or `kind:column`: block | warn | note | off}."""
     kinds = {str(key).partition(":")[0]: action for key, action in actions.items()}
     _refuse_others(kinds, CHANGES, where)
     return {
@@ -320,7 +324,7 @@ def _version(value: object, where: str) -> int:
 
 
 def _with_unique_ids(expectations: list[Expectation], where: str) -> tuple[Expectation, ...]:
-    """Rename repeated ids, and add a fault to all but the first of each."""
+    """Make duplicate ids unique; all checks but the first with an id get a fault."""
     counts: Counter[str] = Counter()
     unique = []
     for expectation in expectations:

@@ -1,4 +1,4 @@
-"""Rewrite of a suite's file with its limits in the units of the contract."""
+"""Conversion of a suite's file to limits in the contract's units."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,10 @@ _UNITS = ("meta", "units")
 
 @dataclass(frozen=True)
 class SuiteRewrite:
-    """Suite's file before and after conversion; `changes` are (check, key, old, new)."""
+    """Text of a suite's file before and after conversion.
+
+    Each change is (check id, kwarg, old value, new value).
+    """
 
     path: Path
     old: str
@@ -32,12 +35,12 @@ class SuiteRewrite:
 
 
 def conversion(suite: Suite, contract: Contract) -> SuiteRewrite:
-    """Return a suite's file in the contract's units; comments and order stay.
+    """Convert the text of a suite's file to the contract's units; comments and order are kept.
 
-    Its hash, and so every verdict, stays the same, which is checked before the text is returned.
+    The converted suite is checked to have the same hash, so every verdict stays the same.
 
     Raises:
-        DeclarationError: the suite has a fault, or a limit has no exact form in that unit.
+        DeclarationError: the suite has a fault, or a limit cannot be converted exactly.
     """
     path = Path(suite.path)
     text = path.read_text(encoding="utf-8")

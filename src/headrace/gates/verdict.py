@@ -1,4 +1,4 @@
-"""Outcome of the gate for a batch: verdict, results, passing and quarantined rows."""
+"""Outcome of a batch's validation: verdict, results, passing and quarantined rows."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from headrace.gates.contract_units import CONTRACT, STORED, format_stored, has_u
 
 
 class Verdict(StrEnum):
-    """Verdict, in order of severity; the most severe finding decides."""
+    """Verdict on a batch, in order of severity; the most severe result decides."""
 
     PASS = "PASS"  # noqa: S105
     WARN = "WARN"
@@ -28,11 +28,11 @@ class Verdict(StrEnum):
 
     @property
     def publishes(self) -> bool:
-        """Return True if the passing rows are published; else the batch stays pending."""
+        """True if the passing rows are published; otherwise the batch stays pending."""
         return self.gravity < Verdict.BLOCK.gravity
 
 
-NOT_CONSIDERED = "not_considered"  # the type of a result that says what nothing was asked of
+NOT_CONSIDERED = "not_considered"  # type of a result for data that was not compared
 _FAILED = {
     "note": Verdict.PASS,
     "warn": Verdict.WARN,
@@ -47,15 +47,17 @@ class Result:
 
     Attributes:
         kind: contract | invariant | expectation | semantic | override.
-        status: pass | fail | error. An error is a check that crashed: not a finding about the data.
-        observed: the value found, of a check on a whole column or table.
-        unexpected_count: failing rows (failing values, of a distinct-values check).
-        sample: up to 20 failing rows: {"line", "key": {..}, "values": {..}}; of a broken contract
-            {"line", "field", "expected", "got"}.
-        reason: a failed check in words, or what the check died of.
-        note: why the check exists, as declared.
-        evidence: of a semantic change, the facts of its sentence as JSON values.
-        shadow: reported, but decides nothing; `would` is its effect without the shadow.
+        status: pass | fail | error. An error means that the check crashed; it says nothing about
+            the data.
+        observed: observed value of a check on a whole column or table.
+        unexpected_count: number of failing rows; for a distinct-values check, of failing values.
+        sample: up to 20 failing rows: {"line", "key": {..}, "values": {..}}; for a violation of
+            the contract {"line", "field", "expected", "got"}.
+        reason: description of the failure or of the crash.
+        note: the declared reason for the check.
+        evidence: for a semantic change, the figures in `reason` as JSON values.
+        shadow: True if the result is reported without effect on the verdict; `would` is the
+            verdict that it would otherwise cause.
     """
 
     id: str
@@ -78,18 +80,18 @@ class Result:
 
     @property
     def verdict(self) -> Verdict:
-        """Return its effect on the batch; in shadow, none."""
+        """Verdict that the result causes; PASS if it is in shadow mode."""
         return Verdict.PASS if self.shadow else self.would
 
     @property
     def would(self) -> Verdict:
-        """Return its effect, or the effect without shadow."""
+        """Verdict that the result causes or, in shadow mode, would cause."""
         if self.status == "error":
             return Verdict.ERROR
         return _FAILED[self.action] if self.status == "fail" else Verdict.PASS
 
     def document(self) -> dict[str, Any]:
-        """Return JSON values, without those that equal their default."""
+        """Return the fields as JSON values; fields with their default value are omitted."""
         full = {f.name: getattr(self, f.name) for f in fields(self)}
         changed = {f.name: full[f.name] for f in fields(self) if full[f.name] != f.default}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in changed.items()}
@@ -102,7 +104,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Foreseen:
-    """Verdict and number of quarantined rows if no check were in shadow."""
+    """Verdict and number of quarantined rows that would result if no check were in shadow mode."""
 
     verdict: Verdict
     quarantined_count: int
@@ -117,19 +119,20 @@ class Foreseen:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Gate's outcome for one batch.
+    """Outcome of the validation of one batch.
 
     Attributes:
-        passing: rows that no check quarantined, in the batch's order; with BLOCK and ERROR too, but
-            then they stay pending. None when read back from JSON.
-        quarantined: the other rows, with `_reasons` (list<string>): the ids of what they failed.
-            passing + quarantined = conformed, always. None when read back from JSON.
-        violations: the ways in which the batch breaks its contract, as `conform` found them (as
-            many as it keeps; `violation_count` counts all).
-        foreseen: what it would be if the checks in shadow counted; None if the suite has none.
-        delivered: rows delivered; `repeated` of them were exact copies and dropped, `conformed` are
-            the rows judged.
-        units: of the numbers in results. Those of 0.1.0 are as the table stores them.
+        passing: rows that no check quarantined, in the batch's order. With BLOCK and ERROR they
+            are not published. None in a judgement read from JSON.
+        quarantined: the other rows; `_reasons` (list<string>) has the ids of their failed checks.
+            Together, passing and quarantined rows are always all conformed rows. None in a
+            judgement read from JSON.
+        violations: violations of the contract that `conform` recorded; it keeps only the first
+            ones, `violation_count` counts all.
+        foreseen: outcome if the checks in shadow mode counted; None if the suite has none.
+        delivered: number of delivered rows. `repeated` of them were exact duplicates and dropped;
+            `conformed` is the number of validated rows.
+        units: unit of the numbers in results. Version 0.1.0 recorded stored units.
     """
 
     verdict: Verdict
@@ -150,17 +153,20 @@ class Judgement:
 
     @property
     def breaks_contract(self) -> bool:
-        """Return True if the batch was delivered in a form that gives no typed rows."""
+        """True if the batch breaks its contract so that none of its rows could be read."""
         return bool(self.violation_count) and not self.conformed
 
     def also(self, more_results: Iterable[Result]) -> "Judgement":
-        """Return the judgement with more results, and the verdict of all of them."""
+        """Add results and recompute the verdict."""
         results = (*self.results, *more_results)
         worst = max((r.verdict for r in results), key=lambda v: v.gravity, default=Verdict.PASS)
         return replace(self, results=results, verdict=worst)
 
     def readable(self, scales: Mapping[str, int]) -> "Judgement":
-        """Return the judgement in the contract's units; its sentences get a note on their units."""
+        """Convert observed values and samples to the contract's units.
+
+        Numbers in texts are not converted; a note on their unit is added.
+        """
         if self.units == CONTRACT:
             return self
         results = tuple(_readable(result, scales) for result in self.results)
@@ -168,26 +174,26 @@ class Judgement:
 
     @property
     def failed(self) -> tuple[Result, ...]:
-        """Return results that count and did not pass, most severe first."""
+        """Results that did not pass, most severe first, without those in shadow mode."""
         return _by_severity(r for r in self.counted if r.status != "pass")
 
     @property
     def counted(self) -> tuple[Result, ...]:
-        """Return the results of all checks that are not in shadow."""
+        """Results of all checks that are not in shadow mode."""
         return tuple(r for r in self.results if not r.shadow and r.type != NOT_CONSIDERED)
 
     @property
     def notes(self) -> tuple[Result, ...]:
-        """Return results that are reported but change no verdict, such as a failed detector."""
+        """Results that are reported without effect on the verdict, such as a crashed detector."""
         return tuple(r for r in self.results if r.status == "pass" and r.reason and not r.shadow)
 
     @property
     def shadowed(self) -> tuple[Result, ...]:
-        """Return results of checks in shadow that did not pass, most severe first."""
+        """Results in shadow mode that did not pass, most severe first."""
         return _by_severity(r for r in self.results if r.shadow and r.status != "pass")
 
     def to_json(self) -> str:
-        """Return compact canonical JSON of everything but the rows."""
+        """Return compact canonical JSON of everything except the rows."""
         document = {
             f.name: getattr(self, f.name)
             for f in fields(self)
@@ -214,10 +220,10 @@ class Judgement:
         )
 
     def summary(self) -> str:
-        """Return one sentence: the verdict and its most severe reason."""
+        """Return the verdict and the most severe reason as one sentence."""
         failed = self.failed
         total = len(self.counted)
-        # A batch that broke its contract had no rows to judge, but was not empty.
+        # If a batch breaks its contract, none of its rows are validated, but it is not empty.
         unjudged = self.delivered and not self.conformed
         on = f", none of {self.delivered} rows judged" if unjudged else f" on {self.conformed} rows"
         counted = f"{total} check{'s' * (total != 1)}{on}"
@@ -227,7 +233,10 @@ class Judgement:
         return f"{self.verdict}: {failed[0].reason}{rest}"
 
     def markdown(self, limit: int = 20) -> str:
-        """Return a short table: failures, most severe first, and the number of passes."""
+        """Return a Markdown table of failed checks, most severe first, and the number that passed.
+
+        At most `limit` failed checks are listed.
+        """
         failed = self.failed
         lines = [f"**{self.verdict}** {self._counts()}"]
         if failed:
@@ -293,7 +302,7 @@ def _plain(record: Violation | Foreseen) -> dict[str, Any]:
 
 
 def _by_severity(results: Iterable[Result]) -> tuple[Result, ...]:
-    """Sort by severity; of equals, a finding that names its cause comes first."""
+    """Sort by severity; semantic changes, which name the cause, come first among equals."""
     return tuple(sorted(results, key=lambda r: (-r.would.gravity, r.kind != "semantic")))
 
 

@@ -1,12 +1,12 @@
-"""Materialised columns of a view, stored on disk and recomputed only where they can change.
+"""Materialised columns of a view, stored on disk and recomputed only for rows that can change.
 
-A fact that becomes usable at k does not affect predictions before k. If a table has gained files,
-the rows with `t` below the earliest availability in the new files stay the same, to the bit, and
-only later rows are recomputed. If files were removed or replaced, or the definition has changed,
-all rows are recomputed.
+A fact that becomes usable at time k does not affect rows with `t` before k. If a table has new
+files, the rows with `t` before the earliest such time in these files are kept, and only later rows
+are recomputed. If files were removed or replaced, or the definition has changed, all rows are
+recomputed.
 
-Files, under `<home>/features/<pipeline>/<view>/`: `state.json` and Parquet segments. Rows of a
-segment after `rows` are obsolete and never read.
+The folder `<home>/features/<pipeline>/<view>/` has `state.json` and Parquet segments. Only the
+first `rows` rows of a segment are valid; the rest is obsolete.
 """
 
 import json
@@ -21,13 +21,13 @@ import pyarrow.parquet as pq
 from headrace.core.files import digest, move_into_place, temporary_beside, write_json
 
 FORMAT = 1
-# Reading many small files costs more than writing one file again.
+# With more segments, reading them costs more than rewriting them as one file.
 MOST_SEGMENTS = 40
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Inputs of a view's rows: its definition, and the files of the tables that it reads."""
+    """Inputs of a view: the hash of its definition, and the files of each table that it reads."""
 
     definition: str
     files: Mapping[str, tuple[str, ...]]
@@ -57,7 +57,7 @@ class ViewState:
 
 @dataclass(frozen=True)
 class Materialised:
-    """The view's columns in spine order, and the number of rows that were computed now."""
+    """Columns of a view in spine order, and the number of rows computed by this call."""
 
     table: pa.Table
     computed: int
@@ -70,14 +70,15 @@ def materialise(
     compute: Callable[[pa.Table], pa.Table],
     usable_from: Callable[[Mapping[str, tuple[str, ...]]], int | None],
 ) -> Materialised:
-    """The view's columns for `spine`, which is ordered by `t` (int64 microseconds).
+    """Return the view's columns for all rows of the spine; recompute rows that may have changed.
 
     Args:
         folder: folder of the view.
-        inputs: current inputs of its rows.
-        spine: all rows; those that may have changed are passed to `compute`.
-        compute: computes the columns of the view for some rows of the spine, in their order.
-        usable_from: the earliest moment at which a row of these files is usable; None without rows.
+        inputs: current inputs of the view.
+        spine: all rows, ordered by `t` (int64 microseconds).
+        compute: function from rows of the spine to the view's columns, in the same order.
+        usable_from: function from files by table to the earliest time at which one of their rows
+            is usable, in microseconds; None if they have no rows.
     """
     old = read_state(folder)
     keep = _rows_to_keep(old, inputs, spine, usable_from)
@@ -100,9 +101,9 @@ def materialise(
 
 
 def read_state(folder: Path) -> ViewState | None:
-    """The stored state; None if there is none, a segment is missing, or the format is another.
+    """Return the stored state; None if it is absent, has another format or lacks a segment.
 
-    A damaged cache is recomputed, not repaired.
+    The view is then recomputed; a damaged cache is not repaired.
     """
     try:
         raw: dict[str, Any] = json.loads((folder / "state.json").read_text())
@@ -111,7 +112,7 @@ def read_state(folder: Path) -> ViewState | None:
     if raw["format"] != FORMAT:
         return None
     segments = [Segment(**segment) for segment in raw["segments"]]
-    # With two concurrent runs, the second to finish may have removed segments of the first.
+    # Of two concurrent runs, the one that finishes last may have removed segments of the other.
     if not all((folder / segment.file).exists() for segment in segments):
         return None
     return ViewState(raw["format"], raw["definition"], raw["files"], segments)
@@ -133,7 +134,7 @@ def _rows_to_keep(
     spine: pa.Table,
     usable_from: Callable[[Mapping[str, tuple[str, ...]]], int | None],
 ) -> int:
-    """Number of rows at the start of the spine that cannot have changed."""
+    """Return the number of rows at the start of the spine that cannot have changed."""
     if old is None or old.definition != inputs.definition or set(old.files) != set(inputs.files):
         return 0
     now = _files(inputs)

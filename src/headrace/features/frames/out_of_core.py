@@ -1,9 +1,13 @@
-"""Training frames that do not fit in memory: part by part, equal to `training_frame` to the bit.
+"""Training frames larger than memory, computed in parts; bit for bit equal to `training_frame`.
 
-A table is read once, in batches. First the visibility of its versions is resolved, by parts of the
-primary key, or batch by batch if keys only ascend and so none occurs twice. The versions are then
-written in parts by entity, with only the columns that the views read, and the kernel computes one
-part at a time. Finally the rows of all parts are put into the spine's order, chunk by chunk.
+Each table is processed in four steps:
+
+1. Its keys are read in batches, to count rows and to find out if keys ascend and so are unique.
+2. The visibility of row versions is resolved: batch by batch if keys ascend, otherwise in parts by
+   hash of the primary key.
+3. The visible versions are written to disk in parts by entity, with only the columns that the views
+   read. The kernel computes one part at a time.
+4. The results of all parts are merged in the spine's order, chunk by chunk.
 """
 
 import math
@@ -52,7 +56,7 @@ from headrace.features.table_shapes import Contracts, TableShape, shape_for, sha
 
 Stored: TypeAlias = FeatureView | Lookup
 
-# Bytes of memory that the kernel needs for one version, columns included.
+# Bytes of memory that the kernel needs for one row version, including its columns.
 _PER_ROW = 240
 _BATCH = 250_000
 _MOST_PARTS = 512
@@ -74,17 +78,17 @@ def training_batches(
     progress: Progress | None = None,
     threads: int | None = None,
 ) -> Iterator[pa.RecordBatchReader]:
-    """The frame of `training_frame`, row for row, as batches in the spine's order.
+    """Yield the result of `training_frame` as record batches in the spine's order.
 
     Args:
-        spine: in memory, as for `training_frame`.
+        spine: the spine in memory, as for `training_frame`.
         views: as for `training_frame`.
-        history: `(table, columns) -> rows`, a table or, to bound memory, a RecordBatchReader; it is
-            called more than once, and must return the same rows each time.
+        history: function `(table, columns) -> rows`. Rows are a table or, to limit memory, a
+            RecordBatchReader. It is called several times and must return the same rows each time.
         contracts: contracts of all tables used, by name.
         mode: `declared` or `recorded`.
-        memory: bytes to work with beside the spine. A part holds whole entities, so an entity with
-            too many rows exceeds it.
+        memory: memory limit in bytes, without the spine. It is exceeded if one entity has too many
+            rows, because an entity is not split.
         reasons: add the reasons of null values.
         folder: folder for the parts; by default the system's folder for temporary files.
         progress: called to report progress.
@@ -111,7 +115,7 @@ def _chained(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[
 
 @dataclass
 class _Join:
-    """Views that join the same table by the same entity, and the numbering of its entities."""
+    """Views that join the same table by the same entity, and the spine's entities, numbered."""
 
     table: str
     entity: tuple[str, ...]
@@ -153,7 +157,7 @@ class _Frame:
             self.progress(what, completed, total)
 
     def compute(self, *, reasons: bool) -> list[tuple[list[str], Spill]]:
-        """Compute each join; return the names of its columns, and the columns in parts."""
+        """Compute all joins; return the output column names and the spilled columns of each."""
         outputs: list[tuple[list[str], Spill]] = []
         joins = self._joins()
         for table in self.needed:
@@ -202,13 +206,13 @@ class _Frame:
             yield from (rows.slice(at, _BATCH) for at in range(0, max(rows.num_rows, 1), _BATCH))
         else:
             with rows:
-                # Even without rows a table has column types.
+                # An empty batch first, so that an empty table also gives the column types.
                 yield quantised(shape, rows.schema.empty_table(), columns)
                 for batch in rows:
                     yield quantised(shape, pa.Table.from_batches([batch]), columns)
 
     def _survey(self, shape: TableShape) -> tuple[int, bool]:
-        """Number of rows, and True if the key is a single integer that ascends throughout."""
+        """Return the number of rows, and True if the key is one integer column that ascends."""
         count, last, ascending = 0, -(2**63), len(shape.primary_key) == 1
         for batch in self._read(shape, shape.primary_key):
             count += batch.num_rows
@@ -234,7 +238,7 @@ class _Frame:
     def _partition(
         self, shape: TableShape, joins: list[_Join], parts: int, *, ascending: bool, complete: bool
     ) -> list[Spill]:
-        """Write the visible versions, for each join, in parts by entity."""
+        """Resolve the table's visible versions; write them for each join in parts by entity."""
         columns = self._columns(shape, complete=complete)
         needed = self._columns(shape, complete=False)
         spills = [
@@ -262,11 +266,11 @@ class _Frame:
         return spills
 
     def _by_key(self, shape: TableShape, columns: list[str], parts: int) -> Iterator[pa.Table]:
-        """Yield the table in parts; all rows of a primary key are in one part."""
+        """Yield the table in parts by primary key; all rows of a key are in the same part."""
         spill = Spill(self.folder, f"{shape.name}-keys-{len(columns)}", parts)
         for batch in self._read(shape, columns):
             keys = shards_of([batch[name] for name in shape.primary_key], parts)
-            spill.write(batch, np.maximum(keys, 0))  # a null key is refused with its part
+            spill.write(batch, np.maximum(keys, 0))  # a null key raises when its part is resolved
         spill.close()
         for part in range(parts):
             table = spill.read(part)
@@ -276,11 +280,14 @@ class _Frame:
     def _computed(
         self, join: _Join, spill: Spill, *, reasons: bool, number: int
     ) -> tuple[list[str], Spill]:
-        """Compute the join's columns for all rows of the spine, in parts, with the row numbers."""
+        """Compute the join's columns for all spine rows, in parts.
+
+        Each part has one batch for each chunk of the spine, and a column of spine row numbers.
+        """
         out = Spill(self.folder, f"answers-{number}", spill.parts)
         codes = join.numbering.codes
         spine_columns = list(dict.fromkeys([*join.spine_entity, "t"]))
-        part_of = np.where(codes < 0, 0, codes % spill.parts)  # a null entity is answered anywhere
+        part_of = np.where(codes < 0, 0, codes % spill.parts)  # for a null entity any part will do
         names: list[str] = []
         for part in range(spill.parts):
             rows = np.flatnonzero(part_of == part)
@@ -293,7 +300,7 @@ class _Frame:
             )
             for start, end in zip(chunks[:-1].tolist(), chunks[1:].tolist(), strict=True):
                 out.append(part, table.slice(start, end - start))
-                out.flush(part)  # a batch on disk is what one chunk of the spine needs
+                out.flush(part)  # one batch on disk per chunk of the spine
             del columns, table, spine, rows
             pa.default_memory_pool().release_unused()
             self.say(f"parts of {', '.join(v.name for v in join.views)} computed", part + 1,
@@ -309,14 +316,14 @@ class _Frame:
         if flat is None:
             flat = _empty_versions(shape, self._columns(shape, complete=False))
         versions = gather(shape, flat)
-        versions.table = versions.table.select(self.needed[join.table])  # keys have done their work
+        versions.table = versions.table.select(self.needed[join.table])  # keys are not needed now
         expect_one_unit(host.t, versions.e, f"table {join.table}")
         host.give(join.table, versions)
         del flat, versions
         return [column for view in join.views for column in host.columns(view, reasons=reasons)]
 
     def assemble(self, parts: list[tuple[list[str], Spill]]) -> Iterator[pa.RecordBatch]:
-        """Yield chunks of the frame in the spine's order; at least one, even without rows."""
+        """Yield chunks of the frame in the spine's order; one empty chunk for an empty spine."""
         with ExitStack() as stack:
             readers = []
             for _, spill in parts:
@@ -352,7 +359,7 @@ class _Frame:
 
 
 def flatten(versions: Versions, columns: list[str]) -> pa.Table:
-    """Visible versions as rows: the columns, event time, start and end of visibility."""
+    """Return visible versions as a table: columns, event time, start and end of visibility."""
     picked = versions.table.select(columns).take(pa.array(versions.rows))
     for name, moments in zip(_MOMENTS, (versions.e, versions.k, versions.x), strict=True):
         picked = picked.append_column(name, pa.array(moments, pa.int64()))
@@ -360,7 +367,7 @@ def flatten(versions: Versions, columns: list[str]) -> pa.Table:
 
 
 def gather(shape: TableShape, flat: pa.Table) -> Versions:
-    """Versions from several batches, sorted by event order (rule 7)."""
+    """Build versions from a table of `flatten`, and sort them in event order (rule 7)."""
     e, k, x = (np.asarray(values_of(flat[name]).data, dtype=np.int64) for name in _MOMENTS)
     keys = key_ranks([flat[name] for name in shape.primary_key]) if len(e) else e
     order = event_order(e, sequences(shape, flat), keys)

@@ -1,4 +1,4 @@
-"""Shard of a key or an entity; the same on every machine."""
+"""Shards of keys and entities by hash; the same on every machine."""
 
 import zlib
 
@@ -12,9 +12,9 @@ Hashes = NDArray[np.uint64]
 
 
 def shards_of(columns: list[pa.ChunkedArray], count: int) -> Ints:
-    """Shard of each row, int64 from 0 to count - 1; -1 if one of the columns is null.
+    """Return the shard of each row, int64 from 0 to count - 1; -1 if one of the columns is null.
 
-    Equal values of equal types have the same shard.
+    Equal values of the same type are in the same shard.
     """
     arrays = [whole(column) for column in columns]
     mixed = np.zeros(len(arrays[0]), dtype=np.uint64)
@@ -39,7 +39,7 @@ def _hashes(array: pa.Array) -> Hashes:
 
 
 def _of_distinct(array: pa.Array) -> Hashes:
-    """Hash of texts by their UTF-8 bytes, of other types by their text; once per distinct value."""
+    """Hash each distinct value once: the UTF-8 bytes of text, or of other types cast to text."""
     if not (pa.types.is_string(array.type) or pa.types.is_binary(array.type)):
         array = array.cast(pa.string())
     encoded = array.cast(pa.binary()).dictionary_encode()

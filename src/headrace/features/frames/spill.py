@@ -1,4 +1,4 @@
-"""Rows on disk in parts, which are read into memory one at a time."""
+"""Rows written to disk in parts, which are read back one at a time."""
 
 from collections.abc import Generator
 from pathlib import Path
@@ -8,13 +8,13 @@ import pyarrow as pa
 
 from headrace.features.kernel.arrays import Ints, stable_order
 
-# Small tables are collected until a part has this many rows: each batch on disk costs some hundred
-# bytes and a read.
+# Small tables are buffered until a part has this many rows, because each batch on disk costs some
+# hundred bytes and a read.
 _ROWS = 1 << 14
 
 
 class Spill:
-    """Tables of one schema, each row in one of `parts` files; rows keep their order in a part."""
+    """Rows of one schema, split over `parts` files; within a file, rows keep their order."""
 
     def __init__(self, folder: Path, name: str, parts: int) -> None:
         self.parts = parts
@@ -26,7 +26,7 @@ class Spill:
         self._schema: pa.Schema | None = None
 
     def write(self, table: pa.Table, parts: Ints) -> None:
-        """Append each row to its part; rows of part -1 are skipped."""
+        """Append each row of `table` to the part with its number in `parts`; -1 skips the row."""
         self._schema = self._schema or table.schema
         order = stable_order(parts + 1, self.parts + 1)
         ends = np.cumsum(np.bincount(parts + 1, minlength=self.parts + 1))
@@ -45,7 +45,7 @@ class Spill:
             self.flush(part)
 
     def flush(self, part: int) -> None:
-        """Write the waiting rows of a part as one batch, which may be empty."""
+        """Write the buffered rows of a part as one batch, which may be empty."""
         tables = self._waiting.pop(part, [])
         if not tables:
             return
@@ -68,7 +68,7 @@ class Spill:
         if not self.rows[part]:
             return None
         with pa.OSFile(str(self._paths[part])) as file, pa.ipc.open_stream(file) as reader:
-            table = reader.read_all().combine_chunks()  # later, each column would be copied
+            table = reader.read_all().combine_chunks()  # so that no later step copies each column
         self._paths[part].unlink()
         return table
 

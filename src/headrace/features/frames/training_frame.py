@@ -1,4 +1,4 @@
-"""Training frames: the spine's rows in the spine's order, one column per feature (rule 19)."""
+"""Training frames: the spine with one column added per feature, in the spine's order (rule 19)."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -48,23 +48,26 @@ def training_frame(
     progress: Progress | None = None,
     threads: int | None = None,
 ) -> pa.Table:
-    """Return the spine with the columns of `views` added, each row as of its own `t`.
+    """Join features to the spine point in time: each row has the values as of its own `t`.
 
     Args:
-        spine: `t` (int64 microseconds UTC) and the columns that views use, in any order.
+        spine: table with `t` (int64 microseconds UTC) and the columns that views use; rows may be
+            in any order.
         views: feature views, lookups and row transforms; a transform may use the outputs of
             earlier views.
-        history: `(table, columns) -> rows`, see `headrace.features.kernel.visibility.History`.
+        history: function `(table, columns) -> rows`; see
+            `headrace.features.kernel.visibility.History`.
         contracts: contracts of all tables used, by name.
         mode: `declared` (visible from known_at) or `recorded` (also not before the commit).
-        reasons: add, for each feature of a view or lookup, `<feature>__reason`: why it is null.
-        memory: bytes for the work, which is then done part by part with files. The frame itself is
-            in memory; `headrace.features.frames.out_of_core.training_batches` avoids that.
-        progress: called as `(what, done, total)` to report progress.
+        reasons: for each feature of a view or lookup, add the column `<feature>__reason`, the
+            reason why a value is null.
+        memory: memory limit in bytes; the frame is then computed in parts on disk. The result is
+            still in memory; `headrace.features.frames.out_of_core.training_batches` avoids that.
+        progress: called as `(step, done, total)` to report progress.
         threads: number of threads; by default all that the process may use.
 
     Raises:
-        HeadraceError: null or absurd times, null primary keys.
+        HeadraceError: a time is null or out of range, or a primary key is null.
     """
     if memory is not None:
         from headrace.features.frames.out_of_core import training_batches
@@ -79,7 +82,7 @@ def training_frame(
 
 
 def in_full(history: Streamed) -> History:
-    """Wrap a history so that its rows are tables."""
+    """Wrap a history so that it returns tables instead of readers."""
 
     def read(table: str, columns: list[str]) -> pa.Table:
         rows = history(table, columns)
@@ -111,7 +114,7 @@ def _in_memory(
 
 
 def refuse_doubled(spine: pa.Table, views: Sequence[View], *, reasons: bool) -> None:
-    """Refuse two columns with the same name, since a reader would get an arbitrary one."""
+    """Raise DeclarationError if two columns of the frame would have the same name."""
     added = [name for view in views for name in view.outputs]
     names = [*spine.column_names, *added, *(f"{name}__reason" for name in added if reasons)]
     if len(set(names)) < len(names):
@@ -133,9 +136,10 @@ def vector(
     mode: Mode = "declared",
     types: Mapping[str, pa.DataType] | None = None,
 ) -> dict[str, Scalar | None]:
-    """Return the features of one entity at `t`: a frame of one row, by the same kernel.
+    """Return the features of one entity at `t`, computed as a training frame of one row.
 
-    `types` are the Arrow types of spine columns, needed if the row holds a null or a timestamp.
+    `types` are the Arrow types of spine columns; they are needed for nulls and timestamps in
+    `entity_row`.
     """
     arrow_types = types or {}
     cells = {name: pa.array([value], arrow_types.get(name)) for name, value in entity_row.items()}
@@ -147,7 +151,7 @@ def vector(
 
 
 def apply_transforms(frame: pa.Table, views: Sequence[View]) -> pa.Table:
-    """Return the frame with the row transforms among `views` added, in their order."""
+    """Add the row transforms among `views` to a frame, in their order."""
     columns: NamedColumns = list(zip(frame.column_names, frame.columns, strict=True))
     for view in views:
         if isinstance(view, RowTransform):
@@ -172,7 +176,7 @@ def _input(columns: NamedColumns, name: str, transform: RowTransform) -> pa.Arra
 
 
 def columns_by_table(views: Sequence[View]) -> dict[str, list[str]]:
-    """Columns to read from each table, so that it is read once."""
+    """Return the columns that all views together read from each table."""
     needed: dict[str, list[str]] = {}
     for view in views:
         if not isinstance(view, RowTransform):
@@ -191,13 +195,16 @@ Use: TypeAlias = str | tuple[str, ...] | tuple[str, tuple[str, ...], tuple[str, 
 
 
 def _uses(view: FeatureView | Lookup) -> tuple[Use, Use, Use]:
-    """Shared state that a view uses: the table's versions, the spine's places, and their join."""
+    """Return keys of the state that a view shares: versions, spine intervals, and their join."""
     return view.table, view.spine_entity, (view.table, view.entity, view.spine_entity)
 
 
 @dataclass
 class Host:
-    """State of the computation of a training set, with intermediate results shared by views."""
+    """State of the computation of a training frame: intermediate results that views share.
+
+    Results are freed after the last view that uses them.
+    """
 
     spine: pa.Table
     history: History
@@ -224,14 +231,14 @@ class Host:
         contracts: Contracts,
         mode: Mode,
     ) -> "Host":
-        """Make a host that can compute any of `views`."""
+        """Build a host that can compute the columns of `views`."""
         stored = [view for view in views if not isinstance(view, RowTransform)]
         uses = Counter(use for view in stored for use in _uses(view))
         shapes = shapes_of(contracts)
         return cls(spine, history, shapes, mode, columns_by_table(views), uses)
 
     def columns(self, view: FeatureView | Lookup, *, reasons: bool = False) -> NamedColumns:
-        """The view's output columns for every row of the spine."""
+        """Compute the view's output columns for every row of the spine."""
         if isinstance(view, Lookup):
             columns = self.lookup(view, reasons=reasons)
         else:
@@ -240,7 +247,7 @@ class Host:
         return columns
 
     def _release(self, view: FeatureView | Lookup) -> None:
-        """Free state that no later view shares; it is rebuilt if it is needed after all."""
+        """Free state that no later view uses; if it is used again, it is recomputed."""
         table, entity, join = _uses(view)
         self.uses.subtract([table, entity, join])
         if self.uses[table] <= 0:
@@ -289,7 +296,7 @@ class Host:
         columns: NamedColumns = []
         for feature in view.features:
             output = kernel.aggregate(joined, feature)
-            # The type of a count does not depend on the column.
+            # A count has the same type for every column.
             of = (None,) if feature.op in COUNTS else feature.columns
             defaults = default_values(feature, joined.versions.shape)
             for name, column, default in zip(feature.names, of, defaults, strict=True):
@@ -321,7 +328,7 @@ def _with_reason(
 
 
 def with_default(joined: Joined, output: Output, array: pa.Array, default: object) -> pa.Array:
-    """Fill the declared default (from `default_values`) at places without a result (rule 13).
+    """Fill in the declared default (from `default_values`) where there is no result (rule 13).
 
     A window with too many events stays null: a default would hide that it was not evaluated.
     """
@@ -334,7 +341,7 @@ def with_default(joined: Joined, output: Output, array: pa.Array, default: objec
 
 
 def to_arrow(joined: Joined, output: Output, column: str | None, rows: int) -> pa.Array:
-    """Convert a column by place to a column by spine row; rows without a place are null."""
+    """Convert an output in interval order to spine order; rows with a null entity are null."""
     ok = np.zeros(rows, dtype=np.bool_)
     ok[joined.places.rows] = output.ok
     if output.index is not None:
@@ -351,7 +358,7 @@ def to_arrow(joined: Joined, output: Output, column: str | None, rows: int) -> p
 
 
 def _version_values(joined: Joined, index: Ints, ok: np.ndarray, column: str) -> pa.Array:
-    """Values of version rows: numbers in their unit, other types as stored."""
+    """Return the values of the winning versions: numbers in their unit, other types as stored."""
     versions, declared = joined.versions, joined.versions.shape.columns[column]
     rows = np.zeros(len(ok), dtype=np.int64)
     rows[joined.places.rows] = index
@@ -369,7 +376,7 @@ def _version_values(joined: Joined, index: Ints, ok: np.ndarray, column: str) ->
 
 
 def why_null(joined: Joined, output: Output, array: pa.Array) -> pa.Array:
-    """Reason of each null as a string; null where there is a value (rule 13)."""
+    """Return the reason of each null value as a string; null for other rows (rule 13)."""
     reasons = np.full(len(array), "null entity", dtype=object)
     reason = np.full(joined.places.size, "all null", dtype=object)
     for name, mask in reversed(output.why()):

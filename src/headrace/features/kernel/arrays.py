@@ -1,4 +1,4 @@
-"""Arrow columns as numpy arrays, and keys as integers that keep their order."""
+"""Conversion of Arrow columns to numpy arrays, and of keys to integers in the same order."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
 Numbers: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
 
-# Times are well inside int64, so that adding a window cannot wrap around.
+# Greatest absolute value of a time; adding a window to it cannot overflow int64.
 FURTHEST = 2**62
 NEVER = np.iinfo(np.int64).max
 _WIDE = 2**62
@@ -25,7 +25,7 @@ _LOOK_UP_TABLE = 2**22
 
 @dataclass(frozen=True)
 class Values:
-    """A column as numbers (int64 or float64), 0 for null; `valid` is None if there are no nulls."""
+    """Numeric column as int64 or float64, with 0 for null; `valid` is None if it has no nulls."""
 
     data: Numbers
     valid: Bools | None
@@ -71,7 +71,7 @@ def bools(column: pa.ChunkedArray | pa.Array) -> Bools:
 
 
 def expect_columns(table: pa.Table, names: Sequence[str], where: str) -> None:
-    """Refuse a table that lacks one of the columns."""
+    """Raise HeadraceError if the table lacks one of the columns."""
     missing = [name for name in names if name not in table.column_names]
     if missing:
         raise HeadraceError(
@@ -83,7 +83,7 @@ def expect_columns(table: pa.Table, names: Sequence[str], where: str) -> None:
 
 
 def expect_table(rows: object, where: str) -> None:
-    """Refuse rows that are not an Arrow table, such as a pandas DataFrame."""
+    """Raise HeadraceError if the rows are not an Arrow table, such as a pandas DataFrame."""
     if not isinstance(rows, pa.Table):
         kind = f"{type(rows).__module__.partition('.')[0]} {type(rows).__name__}"
         raise HeadraceError(
@@ -93,17 +93,17 @@ def expect_table(rows: object, where: str) -> None:
         )
 
 
-# Microseconds since 1970 of an instant between 1973 and 2286 have 15 or 16 digits.
+# Ranges of times between 1973 and 2286 since 1970, in each unit; microseconds have 15 or 16 digits.
 _UNITS = (("seconds", 10**8, 10**10), ("milliseconds", 10**11, 10**13),
           ("nanoseconds", 10**17, 10**19))  # fmt: skip
 _MICROSECONDS = (10**14, 10**16)
 
 
 def expect_one_unit(t: Ints, e: Ints, where: str) -> None:
-    """Refuse int64 moments that are evidently in another unit than microseconds.
+    """Raise HeadraceError if int64 times are evidently not in microseconds.
 
-    That is the case if one of spine and rows is in the present era when read as microseconds, and
-    the other when read in the other unit.
+    That is the case if either the spine or the rows fall between 1973 and 2286 when read as
+    microseconds, and the other does when read in another unit.
     """
     if not (t.size and e.size):
         return
@@ -127,7 +127,7 @@ def _within(ends: tuple[int, int], first: int, end: int) -> bool:
 
 
 def times(table: pa.Table, name: str, where: str) -> Ints:
-    """A column of moments as int64 microseconds; nulls and absurd values are refused (rule 4)."""
+    """Return a column of times as int64 microseconds; raise for nulls and far values (rule 4)."""
     expect_columns(table, [name], where)
     kind = table.schema.field(name).type
     if not (pa.types.is_integer(kind) or pa.types.is_null(kind) or _is_microseconds(kind)):
@@ -156,9 +156,9 @@ def times(table: pa.Table, name: str, where: str) -> Ints:
 
 
 def ranks(column: pa.ChunkedArray | pa.Array) -> tuple[Ints, int]:
-    """Integers from 0 in the order of the values (text by UTF-8 bytes), and their number.
+    """Return integers from 0 in the order of the values, and an upper bound of these integers.
 
-    Null ranks below all values.
+    Text is ordered by its UTF-8 bytes. Null ranks below all values. The bound is exclusive.
     """
     array = whole(column)
     if pa.types.is_timestamp(array.type):
@@ -178,7 +178,7 @@ def ranks(column: pa.ChunkedArray | pa.Array) -> tuple[Ints, int]:
 
 
 def key_ranks(columns: list[pa.ChunkedArray]) -> Ints:
-    """One integer per row that orders and distinguishes composite keys, column by column."""
+    """Return one integer per row such that integers compare like the rows' composite keys."""
     if len(columns) == 1 and pa.types.is_int64(columns[0].type) and not columns[0].null_count:
         return np.asarray(whole(columns[0]))
     codes, size = ranks(columns[0])
@@ -191,13 +191,13 @@ def key_ranks(columns: list[pa.ChunkedArray]) -> Ints:
 
 
 def dense(codes: Ints) -> tuple[Ints, int]:
-    """Codes renumbered from 0 in the same order."""
+    """Renumber codes from 0 without gaps, in the same order; return them and their number."""
     distinct, codes = np.unique(codes, return_inverse=True)
     return codes.astype(np.int64), len(distinct)
 
 
 class Numbering:
-    """Dense numbers for the distinct entities of a spine; -1 for any other entity."""
+    """Numbers from 0 for the distinct entities of a spine; -1 for null and any other entity."""
 
     def __init__(self, columns: list[pa.ChunkedArray]) -> None:
         self._parts: list[pa.Array] = []
@@ -218,7 +218,7 @@ class Numbering:
         self.codes, self.size = codes, size
 
     def of(self, columns: list[pa.ChunkedArray]) -> Ints:
-        """Numbers of the rows of another table, given the same columns of it."""
+        """Return the numbers of another table's entities, given the corresponding columns."""
         if len(columns) == 1:
             return _positions_in(columns[0], self._parts[0])
         codes = np.zeros(len(columns[0]), dtype=np.int64)
@@ -229,7 +229,7 @@ class Numbering:
         return codes
 
     def group(self, codes: Ints) -> tuple[Ints, Ints]:
-        """Rows with a number, ordered by number and row, and the start of each number."""
+        """Return the rows with code >= 0 ordered by code and row, and the start of each code."""
         if compute.compiled(len(codes)):
             from headrace.features.kernel import compiled
 
@@ -241,7 +241,7 @@ class Numbering:
 
 
 def _positions_in(column: pa.ChunkedArray, dictionary: pa.Array) -> Ints:
-    """Position of each value in `dictionary`; -1 for other values and null."""
+    """Return the position of each value in `dictionary`; -1 for other values and null."""
     array = whole(column)
     if array.type != dictionary.type:
         dictionary = _alike(dictionary, array.type)
@@ -250,14 +250,14 @@ def _positions_in(column: pa.ChunkedArray, dictionary: pa.Array) -> Ints:
 
 
 def _alike(dictionary: pa.Array, kind: pa.DataType) -> pa.Array:
-    """The spine's values cast to the table's type of the same kind."""
+    """Cast the spine's values to the table's type; raise if the types are not of the same kind."""
     if pa.types.is_null(dictionary.type):
         return dictionary.cast(kind)
     same_kind = any(alike(dictionary.type) and alike(kind) for alike in _KINDS)
     try:
         if same_kind:
             return dictionary.cast(kind)
-    except pa.ArrowInvalid:  # a number too wide, a moment too fine
+    except pa.ArrowInvalid:  # a number out of range, or a timestamp that would lose digits
         pass
     raise HeadraceError(
         f"an entity is {dictionary.type} in the spine and {kind} in its table",
@@ -281,7 +281,7 @@ def _mix(codes: Ints, part: Ints, count: int) -> Ints:
 
 
 def _present(mixed: Ints, size: int) -> Ints:
-    """The codes that occur, ascending."""
+    """Return the codes that occur, ascending; -1 is skipped."""
     if size <= _LOOK_UP_TABLE:
         occurs = np.zeros(size, dtype=np.bool_)
         occurs[mixed[mixed >= 0]] = True
@@ -295,7 +295,7 @@ def _renumber(mixed: Ints, present: Ints) -> Ints:
         return np.full(len(mixed), -1, dtype=np.int64)
     top = int(present[-1])
     if top < _LOOK_UP_TABLE:
-        table = np.full(top + 2, -1, dtype=np.int64)  # its last place, index -1, stays -1
+        table = np.full(top + 2, -1, dtype=np.int64)  # the last element, for code -1, stays -1
         table[present] = np.arange(len(present))
         return table[np.minimum(mixed, top + 1)]
     spot = np.searchsorted(present, mixed)
@@ -304,7 +304,7 @@ def _renumber(mixed: Ints, present: Ints) -> Ints:
 
 
 def stable_order(codes: Ints, size: int) -> Ints:
-    """Row numbers ordered by code and row; a radix sort if the codes are small."""
+    """Return row numbers ordered by code and row; codes below 2**16 are radix sorted."""
     if size < 2**16:
         return np.argsort(codes.astype(np.uint16), kind="stable")
     return np.argsort(codes, kind="stable")

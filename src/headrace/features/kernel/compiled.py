@@ -1,11 +1,12 @@
-"""Compiled loops for steps that would take numpy many passes. Imported only if numba is installed.
+"""Numba loops for steps that would need many numpy passes; imported only if numba is installed.
 
-Rows are grouped by entity: those of entity c are `starts[c]` to `starts[c + 1]`, in event order;
-its places among the spine's rows are `places[c]` to `places[c + 1]`, in the order of `t`. Most
-functions take a range of entities, [first, last), so that threads can share the work, since
-entities are independent. All arithmetic is int64 and exact, apart from the comparison of floats.
+Rows are grouped by entity: the rows of entity c are `starts[c]` to `starts[c + 1]`, in event order.
+Spine rows are grouped likewise: the places (spine intervals) of entity c are `places[c]` to
+`places[c + 1]`, in the order of `t`. Entities are independent, so most functions take a range of
+entities, [first, last), and threads share the work. Except for comparisons of floats, all
+arithmetic is exact int64.
 """
-# ruff: noqa: C901, PLR0912, PLR0917  # calls cost nothing here, and loops are long
+# ruff: noqa: C901, PLR0912, PLR0917  # loops are long
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,7 @@ _compiled: Any = njit(cache=True, nogil=True)
 
 @_compiled
 def group(codes: Ints, size: int) -> tuple[Ints, Ints]:
-    """Rows with a code (not -1), ordered by code and row, and the start of each code."""
+    """Return the rows with code >= 0 ordered by code and row, and the start of each code."""
     starts = np.zeros(size + 1, dtype=np.int64)
     for code in codes:
         if code >= 0:
@@ -41,7 +42,7 @@ def group(codes: Ints, size: int) -> tuple[Ints, Ints]:
 
 @_compiled
 def take(values: Ints, rows: Ints) -> Ints:
-    """`values[rows]`, without blocking other threads."""
+    """Return `values[rows]` without holding the GIL."""
     out = np.empty(len(rows), dtype=np.int64)
     for i in range(len(rows)):
         out[i] = values[rows[i]]
@@ -52,10 +53,10 @@ def take(values: Ints, rows: Ints) -> Ints:
 def find_odd(
     e: Ints, k: Ints, x: Ints, index: Ints, starts: Ints, b: int, first: int, last: int, odd: Bools
 ) -> None:
-    """Mark versions that are superseded, or that start to count after a later version does.
+    """Mark as odd each version that is superseded, or starts to count after a later version does.
 
-    All others start and end in event order, so that those that count at one moment are neighbours.
-    `k` and `x` are arrays of the versions, which `index` points into.
+    All others start and end to count in event order, so those that count at the same moment are
+    adjacent. `k` and `x` are indexed by version; `index` is the version of each row.
     """
     for c in range(first, last):
         earliest = _NEVER
@@ -72,7 +73,11 @@ def find_odd(
 def part(
     e: Ints, k: Ints, index: Ints, starts: Ints, b: int, odd: Bools
 ) -> tuple[Ints, Ints, Ints, Ints, Ints]:
-    """Regular rows and odd rows; event times, first moments and starts of the regular rows."""
+    """Split rows into regular and odd ones.
+
+    Returns regular rows, odd rows, and for the regular rows their event times, the moments from
+    which they count, and the start of each entity.
+    """
     count = 0
     for mark in odd:
         count += mark
@@ -97,7 +102,7 @@ def part(
 
 @_compiled
 def repeated(keys: Ints, low: int, span: int) -> Ints:
-    """Rows whose key, from `low` to below `low + span`, occurs more than once."""
+    """Return the rows whose key occurs more than once; keys are in [low, low + span)."""
     times = np.zeros(span, dtype=np.uint8)
     for key in keys:
         if times[key - low] < 2:
@@ -118,7 +123,7 @@ def repeated(keys: Ints, low: int, span: int) -> Ints:
 def first_after(
     moments: Ints, starts: Ints, t: Ints, places: Ints, shift: int, first: int, last: int, out: Ints
 ) -> None:
-    """For each place, the first row of its entity with moment > t + shift; moments ascend."""
+    """Find for each place the first row of its entity with moment > t + shift; moments ascend."""
     for c in range(first, last):
         i, stop = starts[c], starts[c + 1]
         for p in range(places[c], places[c + 1]):
@@ -128,7 +133,7 @@ def first_after(
 
 @_compiled
 def _beyond(moments: Ints, i: int, stop: int, limit: int) -> int:
-    """The first index from i on with moment > limit, by exponential and binary search."""
+    """Return the first index from i on with moment > limit, by exponential and binary search."""
     if i >= stop or moments[i] > limit:
         return i
     step = 1
@@ -147,7 +152,7 @@ def _beyond(moments: Ints, i: int, stop: int, limit: int) -> int:
 
 @_compiled
 def first_place(t: Ints, places: Ints, codes: Ints, moments: Ints) -> Ints:
-    """For each (entity, moment), in any order, the entity's first place with t >= moment."""
+    """Find for each (entity code, moment) the entity's first place with t >= moment."""
     out = np.empty(len(codes), dtype=np.int64)
     for i in range(len(codes)):
         low, high = places[codes[i]], places[codes[i] + 1]
@@ -163,7 +168,7 @@ def first_place(t: Ints, places: Ints, codes: Ints, moments: Ints) -> Ints:
 
 @_compiled
 def _levels(blocks: int) -> int:
-    """Number of powers of two up to `blocks`."""
+    """Return the number of powers of two up to `blocks`."""
     count = 0
     while blocks:
         blocks >>= 1
@@ -172,7 +177,7 @@ def _levels(blocks: int) -> int:
 
 
 def _best_of_ranges(pick: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401
-    """Make `range_minimum` or `range_maximum`; `pick` is `min` or `max`, which numba can cache."""
+    """Build `range_minimum` or `range_maximum`; `pick` is `min` or `max`, which numba can cache."""
 
     @_compiled
     def best_of_ranges(
@@ -233,15 +238,16 @@ def _best_of_ranges(pick: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401
     return best_of_ranges
 
 
-# The minimum, or maximum, of values[begin:end] for each place; `out` is unchanged if it is empty.
-# Within an entity, level j of a table holds the extreme of 2^j blocks from each block on. Two
-# overlapping entries and the values at both ends cover the range.
+# Update `out` of each place with the minimum, or maximum, of values[begin:end]; an empty range
+# leaves it unchanged. A sparse table is built for each entity: level j holds the extreme of 2^j
+# blocks from each block on. Two overlapping entries, and the values before the first and after the
+# last whole block, cover a range.
 range_minimum, range_maximum = _best_of_ranges(min), _best_of_ranges(max)
 
 
 @_compiled
 def running(values: Numbers) -> Ints:
-    """Sums of all values before each index, and the total; they may wrap around."""
+    """Return the sum of the values before each index, and the total; sums may overflow."""
     out = np.empty(len(values) + 1, dtype=np.int64)
     total = np.int64(0)
     out[0] = 0
@@ -253,7 +259,7 @@ def running(values: Numbers) -> Ints:
 
 @_compiled
 def between(sums: Ints, begin: Ints, end: Ints, out: Ints) -> None:
-    """Add the sums of [begin, end) to `out`."""
+    """Add the sum of the values in [begin, end) to each element of `out`."""
     for p in range(len(begin)):
         if begin[p] < end[p]:
             out[p] += sums[end[p]] - sums[begin[p]]
@@ -261,7 +267,7 @@ def between(sums: Ints, begin: Ints, end: Ints, out: Ints) -> None:
 
 @_compiled
 def cover_sum(lo: Ints, hi: Ints, weights: Ints, size: int) -> Ints:
-    """The sum of the weights of the ranges [lo, hi) that cover each place."""
+    """Return for each place the sum of the weights of the ranges [lo, hi) that cover it."""
     delta = np.zeros(size + 1, dtype=np.int64)
     for i in range(len(lo)):
         if lo[i] < hi[i]:
@@ -276,9 +282,10 @@ def cover_sum(lo: Ints, hi: Ints, weights: Ints, size: int) -> Ints:
 
 @_compiled
 def cover_best(lo: Ints, hi: Ints, values: Numbers, best: Numbers, is_least: bool) -> None:
-    """Update `best`, which starts with the worst value, by the ranges that cover each place.
+    """Set `best` of each place to the extreme value of the ranges that cover it.
 
-    A range is two overlapping blocks of a power of two; blocks are split level by level.
+    `best` must start with the worst value. A range is split into two overlapping blocks whose size
+    is a power of two, and blocks are halved level by level.
     """
     level = np.empty(len(lo), dtype=np.int64)
     for i in range(len(lo)):
@@ -313,18 +320,18 @@ def distinct(
     last: int,
     delta: Ints,
 ) -> None:
-    """Add 1 to `delta` at places that gain a code, and subtract 1 at places that lose one.
+    """Add 1 to `delta` at each place where a code begins to count, and subtract 1 where it ends.
 
-    Regular rows count from `moments` on; `odd` has the other rows as (lo, hi, code) by entity and
-    then lo, those of entity c from `odd_starts[c]` on. Ranges of one value are united in the order
-    of their start: each keeps only the part beyond all ranges before it.
+    Regular rows count from `moments` on. `odd` has the other rows as (lo, hi, code), sorted by
+    entity and lo; those of entity c begin at `odd_starts[c]`. The ranges of a value are processed
+    in order of their start, and each keeps only the part after all earlier ranges.
     """
     reach = np.zeros(size, dtype=np.int64)
     for c in range(first, last):
         lo, hi = places[c], places[c]
         begin, stop = places[c], places[c + 1]
         i, n = starts[c], odd_starts[c]
-        # A reach within an entity's places is above the reach of all earlier entities.
+        # `reach` needs no reset: places of later entities are above the reach of earlier ones.
         while i < starts[c + 1] or n < odd_starts[c + 1]:
             if i < starts[c + 1]:
                 lo = max(lo, begin)
@@ -346,7 +353,7 @@ def distinct(
 
 @_compiled
 def _not_before(t: Ints, p: int, stop: int, moment: int) -> int:
-    """The first place from p on with t >= moment."""
+    """Return the first place from p on with t >= moment."""
     if p >= stop or t[p] >= moment:
         return p
     step = 1

@@ -1,8 +1,9 @@
-"""Number of distinct values: unite the intervals of each value, then count how many cover a place.
+"""Number of distinct values at each place (spine interval).
 
-Versions with the same value cover overlapping ranges of places; a place counts the value once. Of
-the ranges of one value, ordered by their start, each keeps only the part beyond all ranges before
-it: these parts are disjoint, and together they are the union.
+Versions with the same value may cover overlapping ranges of places, but a place counts the value
+once. So the ranges of a value are sorted by their start, and each keeps only the part after all
+earlier ranges. The parts are disjoint and their union is unchanged. Then the parts that cover each
+place are counted.
 """
 
 import numpy as np
@@ -13,21 +14,21 @@ from headrace.features.kernel.visibility import Versions
 
 
 def value_codes(versions: Versions, column: str) -> Ints:
-    """Integer code of each version's value, in event order; -1 for null.
+    """Return an integer code for each version's value, in event order; -1 for null.
 
-    Values are as features see them: -0 is +0, NaN is null.
+    As in all features, -0 equals +0, and NaN is null.
     """
     encoded = versions.array(column).dictionary_encode()
     return np.asarray(encoded.indices.fill_null(-1), dtype=np.int64)
 
 
 def covered_distinct(lo: Ints, hi: Ints, codes: Ints, size: int) -> Ints:
-    """Number of distinct codes of the ranges [lo, hi) that cover each place.
+    """Return for each place the number of distinct codes of the ranges [lo, hi) that cover it.
 
-    Ranges of different entities never share a place, so codes need no entity.
+    Ranges of different entities never cover the same place, so a code need not include the entity.
     """
     nonempty = np.flatnonzero(lo < hi)
-    # A packed (code, place) fits int64: both are row numbers of arrays in memory, below 2^31.
+    # code * (size + 1) + place fits int64: both are below the row counts of arrays in memory.
     first = codes[nonempty] * (size + 1)
     starts = first + lo[nonempty]
     order = np.argsort(starts, kind="stable")

@@ -1,6 +1,6 @@
-"""Filters: their values as columns store them, and the rows that pass.
+"""Filters of features: conversion of their values to stored values, and evaluation on rows.
 
-Rules 12 and 14 of the feature semantics.
+They follow rules 12 and 14 of the feature semantics.
 """
 
 import math
@@ -19,13 +19,14 @@ _INT64_END = 2**63
 
 
 def stored_value(value: Scalar, kind: pa.DataType, scale: int | None, where: str = "") -> Scalar:
-    """Return a filter's value as its column stores it.
+    """Convert a filter's value to the form in which its column stores it.
 
-    A number of a column with a scale becomes a scaled integer, an RFC 3339 text microseconds.
+    For a scaled column, a number becomes a scaled integer. For a timestamp column, an RFC 3339 text
+    becomes microseconds.
 
     Raises:
-        DeclarationError: the value has another type, is finer than the column's scale, or does not
-            fit int64.
+        DeclarationError: the value has another type, more digits than the column's scale, or does
+            not fit int64.
     """
     if scale is not None:
         return _quantised(value, scale, where)
@@ -79,7 +80,7 @@ def _quantised(value: Scalar, scale: int, where: str) -> int:
 
 
 def passes(condition: Where, versions: Versions) -> Bools:
-    """True for row versions that satisfy the condition; null never satisfies it (rule 12)."""
+    """Return True for each row version that satisfies the condition; null never does (rule 12)."""
     array = versions.array(condition.column)
     scale = versions.shape.columns[condition.column].scale
     operands = condition.value if isinstance(condition.value, tuple) else (condition.value,)

@@ -1,4 +1,4 @@
-"""Lower and upper limits: as a SQL predicate, as a test of one value, and in words."""
+"""Lower and upper limits of a value, as a SQL predicate, as a Python test, and in words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,10 @@ from headrace.gates.contract_units import format_stored
 
 @dataclass(frozen=True)
 class Bounds:
-    """Limits as the table stores values; `scale` is that of the column, for words."""
+    """Limits in the unit in which the table stores values.
+
+    `scale` is the column's number of decimal digits; texts show the limits in the contract's unit.
+    """
 
     low: Scalar = None
     high: Scalar = None
@@ -22,7 +25,7 @@ class Bounds:
 
     @classmethod
     def of(cls, kwargs: Mapping[str, Any], scale: int = 0) -> "Bounds":
-        """Return the bounds of `min_value`, `max_value`, `strict_min`, `strict_max` in kwargs."""
+        """Build bounds from the kwargs `min_value`, `max_value`, `strict_min`, `strict_max`."""
         low, high = kwargs.get("min_value"), kwargs.get("max_value")
         if low is None and high is None:
             raise DeclarationError(
@@ -46,7 +49,7 @@ class Bounds:
         return self
 
     def predicate(self, name: str, columns: Columns) -> str:
-        """Return a SQL predicate over a column; it is null where the column is."""
+        """Return a SQL predicate over a column; it is null for rows in which the column is null."""
         parts = []
         if self.low is not None:
             sign = ">" if self.strict_low else ">="
@@ -70,12 +73,15 @@ class Bounds:
         )
 
     def hold(self, value: Scalar) -> bool:
-        """Return True if the value is within the limits; null and NaN never are, as in GX."""
+        """Return True if the value is within the limits.
+
+        As in Great Expectations, null and NaN are never within them.
+        """
         present = value is not None and value == value  # noqa: PLR0124 - NaN is not itself
         return present and not self.too_low(value) and not self.too_high(value)
 
     def miss(self, value: Scalar) -> str:
-        """Return how `value` breaks the limits, in words: 'is below 600'."""
+        """Describe how `value` breaks the limits: 'is below 600'."""
         if value is None:
             return "does not exist: there are no values"
         if value != value:  # noqa: PLR0124
@@ -85,7 +91,7 @@ class Bounds:
         return f"is {'not below' if self.strict_high else 'above'} {self.formatted(self.high)}"
 
     def text(self) -> str:
-        """Return the limits in words: 'between 600 and 1100', 'above 0 and at most 5'."""
+        """Describe the limits: 'between 600 and 1100', 'above 0 and at most 5'."""
         inclusive = not (self.strict_low or self.strict_high)
         if self.low is not None and self.low == self.high and inclusive:
             return self.formatted(self.low)

@@ -1,4 +1,4 @@
-"""Compiled check: the aggregates it needs, how to read them, and which rows fail."""
+"""Compiled check: its SQL aggregates, a reader of their values, and a predicate of failing rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,11 +12,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Outcome of a check. `reason` describes a failure in words.
+    """Outcome of a check on one batch.
 
-    `elements` counts the examined rows, `missing` the nulls among them, `unexpected` the failing
-    rows (of a distinct-values check: the failing values); None if a count does not apply. `only` is
-    a predicate that narrows the failing rows: of a check by level, to the failing levels.
+    Attributes:
+        success: True if the check passes.
+        observed: the observed value, for checks that compute one.
+        elements: number of examined rows; None, as for the other counts, if it does not apply.
+        missing: number of nulls among them.
+        unexpected: number of failing rows; for a check of distinct values, of failing values.
+        reason: description of the failure.
+        only: SQL predicate that limits the failing rows; a check by category sets it to the
+            failing categories.
     """
 
     success: bool
@@ -34,8 +40,8 @@ _COUNT = ("count(CASE WHEN ", " THEN 1 END)")
 def count_where(condition: str) -> str:
     """Return an aggregate that counts the rows for which `condition` is true.
 
-    `count(*) FILTER` would split every chunk by its condition, at twice the cost; `count_if` is
-    null if there are no rows.
+    `count(*) FILTER` costs twice as much, because it splits every chunk by its condition;
+    `count_if` returns null instead of 0 if there are no rows.
     """
     return f"{_COUNT[0]}{condition}{_COUNT[1]}"
 
@@ -49,14 +55,17 @@ def condition_of(aggregate: str) -> str:
 
 @dataclass(frozen=True)
 class Scope:
-    """Rows that a check examines, and the share of them that must pass."""
+    """Rows that a check examines, and the share of these rows that must pass.
+
+    `where` is a SQL predicate, empty for all rows; `words` describes it.
+    """
 
     where: str = ""
     words: str = ""
     mostly: float = 1.0
 
     def only(self, predicate: str = "") -> str:
-        """Return `predicate` within the scope; empty if that is every row."""
+        """Combine `predicate` with the scope's own; empty if both are empty."""
         return " AND ".join(part for part in (self.where, predicate) if part)
 
     def count(self, predicate: str = "") -> str:
@@ -73,19 +82,22 @@ Reader = Callable[[Sequence[Any]], Outcome]
 
 @dataclass(frozen=True)
 class Check:
-    """One expectation over one schema.
+    """One expectation, compiled for one schema.
 
     Attributes:
-        columns: the examined columns, shown in samples.
+        columns: the examined columns; samples of failing rows show them.
         expected: the expectation in words: 'distance is between 15 and 5000'.
-        aggregates: SQL aggregates over the batch; equal texts are computed once for all checks.
-        read: maps the aggregates' values, in order, to the outcome.
-        failing: predicate of the failing rows; empty if there is none.
-        among: predicate of the rows that `repeated` or `median_of` examines; empty for all.
-        repeated: columns whose combination may occur once; the failing rows need a second query.
-        median_of: the column whose median is the only aggregate.
-        safe: columns and limits: if all values are within them (None: if there are no nulls), no
-            row fails, and the last aggregate is 0. Empty if that cannot be known in advance.
+        aggregates: SQL aggregates over the batch; an aggregate that several checks share is
+            computed once.
+        read: function from the aggregates' values, in order, to the outcome.
+        failing: SQL predicate of the failing rows; empty if no single row fails the check.
+        among: SQL predicate of the rows to which `repeated` or `median_of` applies; empty for all.
+        repeated: columns whose combination of values must be unique; a second query finds the
+            failing rows.
+        median_of: the column, if the only aggregate is its median.
+        safe: limits by column. If all values of these columns are within their limits (None: if
+            there are no nulls), no row fails and the last aggregate is 0. Empty if column
+            statistics cannot show that.
     """
 
     columns: tuple[str, ...]
@@ -99,13 +111,13 @@ class Check:
     safe: Mapping[str, "Bounds | None"] = field(default_factory=dict)
 
     def narrowed(self, outcome: Outcome) -> "Check":
-        """Return the check with its failing rows narrowed to those of an outcome."""
+        """Return the check with its failing rows limited by the outcome's `only` predicate."""
         if not (outcome.only and self.failing):
             return self
         return replace(self, failing=f"({self.failing}) AND {outcome.only}")
 
     def failing_rows(self) -> str:
-        """Return a query over `batch` for the `_row` numbers of the failing rows, ascending."""
+        """Return a query over `batch` that selects the `_row` of each failing row, ascending."""
         if not self.repeated:
             return f"SELECT _row FROM batch WHERE {self.failing} ORDER BY _row"  # noqa: S608
         keys = ", ".join(ident(name) for name in self.repeated)
@@ -116,10 +128,13 @@ class Check:
 
 
 def once(query: str) -> str:
-    """Return an aggregate with the one value of a query over `batch`; null for an empty batch."""
+    """Wrap a scalar query over `batch` in an aggregate; it is null for an empty batch."""
     return f"any_value(({query}))"
 
 
 def enough(considered: int, unexpected: int, mostly: float) -> bool:
-    """Return True if enough rows pass, computed as in the reference; no rows are a pass."""
+    """Return True if the share `mostly` of rows passes, or if there are no rows.
+
+    The formula is that of Great Expectations, so that both round alike.
+    """
     return considered == 0 or (considered - unexpected) / considered >= mostly

@@ -1,4 +1,4 @@
-"""Builders of checks on a whole column or table: one observed value, compared with limits."""
+"""Builders of checks that compare one statistic of a column or table with limits."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ def observed(
     *,
     value_of: Callable[[Sequence[Any]], Any] = lambda values: values[0],
 ) -> Check:
-    """Return a check that `value_of(aggregates)` is within `bounds`."""
+    """Build a check that `value_of(values of the aggregates)` is within `bounds`."""
 
     def read(values: Sequence[Any]) -> Outcome:
         value = value_of(values)
@@ -57,7 +57,7 @@ def median(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def total(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """Check the sum; without values it is 0, as in pandas."""
+    """Check the sum of a column; as in pandas, it is 0 if there are no values."""
     name = columns.require(kwargs["column"], "number")
     call = scope.aggregate(f"sum({ident(name)})")
     return observed(
@@ -85,7 +85,7 @@ def _extreme(function: str, words: str) -> Callable[[Kwargs, Columns, Scope], Ch
 
 
 def _timestamps(what: str, bounds: Bounds, aggregate: str, name: str) -> Check:
-    """Check a moment as RFC 3339 text in UTC with microseconds: text order is time order."""
+    """Check a timestamp as RFC 3339 text in UTC with microseconds, which sorts by time."""
 
     def text(us: int) -> str:
         moment = iso(us)
@@ -114,7 +114,10 @@ def unique_count(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def unique_share(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """Check the number of different values over that of non-null values; 0 without values."""
+    """Check the number of distinct values divided by the number of non-null values.
+
+    It is 0 if there are no values.
+    """
     name = columns.require(kwargs["column"])
     distinct, present = f"count(DISTINCT {ident(name)})", f"count({ident(name)})"
     return observed(

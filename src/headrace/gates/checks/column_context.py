@@ -1,4 +1,4 @@
-"""Columns of a batch as a check knows them before it sees a row: names, families, constants."""
+"""Columns of a batch that a check is compiled for: names, type families, SQL constants."""
 
 import math
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ from headrace.core.errors import DeclarationError
 from headrace.core.sql import literal
 from headrace.gates.contract_units import format_stored
 
-# int, float, str, bool or None: what YAML gives and SQL takes
+# int, float, str, bool or None, as YAML gives it
 Scalar = Any
 
 
 class MissingColumnError(DeclarationError):
-    """A check names a column that is not there."""
+    """A check names a column that the batch does not have."""
 
 
 def family_of(kind: pa.DataType) -> str:
-    """Return one of number, string, timestamp, boolean; else the Arrow name."""
+    """Return "number", "string", "timestamp" or "boolean"; for other types the Arrow name."""
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return "number"
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
@@ -42,7 +42,7 @@ def _fits(family: str, value: Scalar) -> bool:
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns of a batch (or of a contract): their Arrow schema and their scales."""
+    """Columns of a batch or contract: their Arrow schema, and decimal digits of scaled columns."""
 
     schema: pa.Schema
     scales: Mapping[str, int] = field(default_factory=dict, hash=False)
@@ -52,7 +52,10 @@ class Columns:
         return tuple(self.schema.names)
 
     def require(self, name: str, *families: str) -> str:
-        """Return `name` if the column exists and is of one of `families`, of any without them."""
+        """Return `name`; raise if the column does not exist or its family is not in `families`.
+
+        Without `families`, every family is accepted.
+        """
         if self.schema.get_field_index(name) < 0:
             raise MissingColumnError(
                 f"there is no column {name!r}",
@@ -74,7 +77,7 @@ class Columns:
         return bool(pa.types.is_integer(self.schema.field(name).type))
 
     def scale(self, name: str) -> int:
-        """Return the decimal digits of a column's scaled integers; 0 for every other column."""
+        """Return the number of decimal digits of a scaled column; 0 for every other column."""
         return self.scales.get(name, 0)
 
     def formatted(self, name: str, value: Scalar) -> str:
@@ -82,7 +85,7 @@ class Columns:
         return format_stored(value, self.scale(name))
 
     def constant(self, name: str, value: Scalar) -> str:
-        """Return `value` as SQL, if it is comparable with the column without a cast."""
+        """Return `value` as a SQL literal; raise if comparing it with the column needs a cast."""
         family = self.family(name)
         if not _fits(family, value):
             raise DeclarationError(

@@ -24,7 +24,7 @@ def _regex(name: str, pattern: Scalar, kwargs: Kwargs) -> str:
 
 
 def _like(name: str, pattern: Scalar, kwargs: Kwargs) -> str:
-    """Return a LIKE predicate: `%` is any text, `_` any one character, unless escaped."""
+    """Return a LIKE predicate: `%` matches any text, `_` one character, unless escaped."""
     escape = kwargs.get("escape")
     if not isinstance(pattern, str):
         raise DeclarationError(f"the pattern is {pattern!r}", fix="write a text")
@@ -51,7 +51,10 @@ def _single_pattern(
 
 
 def _list(test: Callable[[str, Scalar, Kwargs], str], key: str, *, must_match: bool) -> Builder:
-    """Return a builder for all or any of the patterns, or for none if they must not match."""
+    """Return a builder of checks with several patterns.
+
+    A value must match any or all of them (`match_on`); if `must_match` is False, none.
+    """
 
     def build(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
         name = columns.require(kwargs["column"], "string")

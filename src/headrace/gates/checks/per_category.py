@@ -1,10 +1,11 @@
-"""Checks that run for each level of a column, all such checks of a column in one GROUP BY.
+"""Checks that run for each category of a column, such as each carrier.
 
     meta: {by: carrier}                                 every carrier must pass
     meta: {by: carrier, min_rows: 50, max_levels: 30}   carriers with fewer rows are ignored
 
-The check fails if any level does, names the failing levels with their values, and quarantines only
-their rows. More levels than `max_levels` are an error: the check then has no result.
+All checks by the same column share one GROUP BY query. A check fails if any category fails it. The
+result lists the failing categories with their values; only their rows are quarantined. If there are
+more categories than `max_levels`, the check ends in an error and has no result.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,17 +20,20 @@ from headrace.gates.contract_units import format_stored, in_units
 from headrace.gates.failing_samples import plain
 
 MAX_LEVELS = 100
-_REASON_LEVELS = 5  # levels in a reason
-_OBSERVED_LEVELS = 20  # levels among the observed values
+_REASON_LEVELS = 5  # failing categories that a reason lists
+_OBSERVED_LEVELS = 20  # failing categories that the observed value lists
 
 
 class LevelsError(HeadraceError):
-    """A batch has more levels than a check allows."""
+    """A batch has more categories than a check allows."""
 
 
 @dataclass(frozen=True)
 class Slices:
-    """Column by which a check is split, and limits of its levels."""
+    """Column by whose categories a check is split.
+
+    Categories with fewer than `min_rows` rows are ignored.
+    """
 
     by: str
     min_rows: int = 1
@@ -39,7 +43,7 @@ class Slices:
         return {"by": self.by, "min_rows": self.min_rows, "max_levels": self.max_levels}
 
     def check(self, columns: Columns) -> None:
-        """Raise DeclarationError if the column is missing, or cannot have levels."""
+        """Raise DeclarationError if the column is missing or its type cannot have categories."""
         columns.require(self.by, "string", "boolean", "number")
         if columns.family(self.by) == "number" and not columns.is_integer(self.by):
             raise DeclarationError(
@@ -49,7 +53,7 @@ class Slices:
 
 
 def parse_slices(meta: Mapping[str, Any], where: str) -> Slices | None:
-    """Return the slices of an expectation's meta; None if it has none."""
+    """Read `by`, `min_rows`, `max_levels` from an expectation's meta; None if there is no `by`."""
     if meta.get("by") is None:
         extra = [key for key in ("min_rows", "max_levels") if key in meta]
         if extra:
@@ -75,16 +79,16 @@ def _count(meta: Mapping[str, Any], key: str, default: int, where: str) -> int:
 
 @dataclass(frozen=True)
 class CategoryCheck:
-    """Check over a whole batch, to be run for each level."""
+    """Check of a whole batch, before it is split by category."""
 
     check: Check
     scope: Scope
     slices: Slices
-    scale: int = 0  # of the column of levels
+    scale: int = 0  # decimal digits of the column of categories
 
 
 def sliced(parts: Sequence[CategoryCheck]) -> list[Check]:
-    """Return the same checks by level; all of them have the same `by`."""
+    """Split checks by category; all parts must have the same `by` column."""
     texts = dict.fromkeys(
         text for part in parts for text in (part.scope.count(), *part.check.aggregates)
     )
@@ -153,7 +157,7 @@ def _together(outcomes: Sequence[tuple[Scalar, Outcome]], by: str, scale: int) -
 
 
 def _value(outcome: Outcome) -> Scalar:
-    """Return the observed value of a level, or the number of its failing rows."""
+    """Return the observed value of a category, or its number of failing rows if it has none."""
     return plain(outcome.unexpected if outcome.observed is None else outcome.observed)
 
 
@@ -167,7 +171,7 @@ def _sum(counts: Sequence[int | None]) -> int | None:
 
 
 def _among(levels: Sequence[Scalar], by: str) -> str:
-    """Return a predicate of the rows of these levels; empty for none."""
+    """Return a SQL predicate of the rows in these categories; empty if there are none."""
     literals = ", ".join(literal(level) for level in levels if level is not None)
     tests = [f"{ident(by)} IN ({literals})"] if literals else []
     tests += [f"{ident(by)} IS NULL"] if None in levels else []

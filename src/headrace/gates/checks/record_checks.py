@@ -1,4 +1,4 @@
-"""Builders of row-level checks over several columns of one row."""
+"""Builders of row-level checks that compare several columns of the same row."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -25,7 +25,7 @@ _SHOWN_PAIRS = 4
 
 
 def considered(names: Sequence[str], ignore: Scalar, rules: Mapping[str, str]) -> str:
-    """Return a predicate of the rows that `ignore_row_if` does not ignore; empty for all."""
+    """Return a SQL predicate of the rows that `ignore_row_if` keeps; empty if it keeps all."""
     if ignore not in rules:
         raise DeclarationError(
             f"unknown ignore_row_if {ignore!r}", fix=f"use one of {tuple(rules)}"
@@ -38,7 +38,10 @@ def considered(names: Sequence[str], ignore: Scalar, rules: Mapping[str, str]) -
 def _record(
     names: tuple[str, ...], row_filter: str, condition: str, words: str, scope: Scope
 ) -> Check:
-    """Return a check that fails the rows of `row_filter` that break `condition` (never null)."""
+    """Build a check that fails each row within `row_filter` for which `condition` is false.
+
+    `condition` must not be null for any row.
+    """
     failing = f"{row_filter} AND NOT {condition}" if row_filter else f"NOT {condition}"
 
     def read(values: Sequence[Any]) -> Outcome:
@@ -76,7 +79,7 @@ def _same_family(columns: Columns, names: Sequence[str]) -> str:
 
 
 def _pair(kwargs: Kwargs, columns: Columns) -> tuple[tuple[str, str], str]:
-    """Return the two columns, and the predicate of the examined rows."""
+    """Return the two columns, and a SQL predicate of the examined rows."""
     names = columns.require(kwargs["column_A"]), columns.require(kwargs["column_B"])
     ignore = kwargs.get("ignore_row_if", "both_values_are_missing")
     return names, considered(names, ignore, IGNORE_PAIR)
@@ -100,7 +103,7 @@ def pair_equal(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def pair_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """Check that a pair is in `value_pairs_set`; null in a pair means a missing value."""
+    """Check that the pair of values is in `value_pairs_set`; null in a pair matches null."""
     names, row_filter = _pair(kwargs, columns)
     pairs = kwargs["value_pairs_set"]
     if not _are_pairs(pairs):
@@ -148,14 +151,14 @@ def _several(kwargs: Kwargs, columns: Columns) -> tuple[tuple[str, ...], str]:
 
 
 def sum_equal(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """Check the sum of columns; a row with a missing value has no sum, and fails."""
+    """Check the sum of several columns; a row in which one of them is null fails."""
     names, row_filter = _several(kwargs, columns)
     for name in names:
         columns.require(name, "number")
     total = kwargs["sum_total"]
     if isinstance(total, bool) or not isinstance(total, int | float):
         raise DeclarationError(f"sum_total is {total!r}", fix="write a number")
-    # Whole numbers are summed without overflow, others as the reference does: left to right.
+    # Integers are summed without overflow, floats from left to right as in Great Expectations.
     kind = "HUGEINT" if all(columns.is_integer(name) for name in names) else "DOUBLE"
     terms = " + ".join(f"CAST({ident(name)} AS {kind})" for name in names)
     condition = f"coalesce({terms} = {literal(total)}, FALSE)"
@@ -165,7 +168,7 @@ def sum_equal(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def all_equal(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """Check that the values are equal; a missing value equals only another missing one."""
+    """Check that the values are equal; null equals only null."""
     names, row_filter = _several(kwargs, columns)
     _same_family(columns, names)
     first = ident(names[0])
@@ -174,7 +177,7 @@ def all_equal(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def unique_within_record(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """Check that the values differ; a missing value equals another missing one."""
+    """Check that all values differ from each other; two nulls count as equal."""
     names, row_filter = _several(kwargs, columns)
     _same_family(columns, names)
     tests = " AND ".join(

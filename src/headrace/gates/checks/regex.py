@@ -1,9 +1,9 @@
 r"""Translation of Python regular expressions to RE2 patterns that accept the same strings.
 
-Suites have the meaning of Great Expectations' pandas engine: `re.search` over Unicode text. DuckDB
-matches with RE2, whose `\d`, `\w`, `\s` are ASCII, whose `$` does not match before a final newline
-and which has no lookaround. Patterns are rewritten if possible, and otherwise refused when a suite
-is loaded, because a pattern with another meaning is worse than none.
+A suite's patterns mean what they mean in Great Expectations' pandas engine: `re.search` over
+Unicode text. DuckDB uses RE2, in which `\d`, `\w`, `\s` match only ASCII, `$` does not match before
+a final newline, and lookaround does not exist. A pattern is rewritten if possible. Otherwise
+loading the suite fails, because a pattern with another meaning is worse than none.
 """
 
 import re
@@ -29,7 +29,10 @@ _GROUPS = ("(?:", "(?P<", "(?i)", "(?s)", "(?i:", "(?s:")
 
 
 class _Translator:
-    """One pass over a pattern; `at` is the next character, `inside` is True in a class."""
+    """One pass over a pattern.
+
+    `at` is the position of the next character; `inside` is True within a character class `[...]`.
+    """
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
@@ -85,7 +88,7 @@ class _Translator:
     def open_class(self) -> None:
         self.inside = True
         self.take(2 if self.pattern.startswith("[^", self.at) else 1)
-        if self.pattern.startswith("]", self.at):  # as the first in a class it is a plain character
+        if self.pattern.startswith("]", self.at):  # the first character of a class is literal
             self.take(1, r"\]")
 
     def in_class(self, character: str) -> None:
@@ -110,7 +113,7 @@ class _Translator:
 
 
 def to_re2(pattern: str) -> str:
-    """Return the RE2 pattern with which `regexp_matches` answers as `re.search(pattern, text)`."""
+    """Return an RE2 pattern that matches the same texts as `re.search(pattern, text)`."""
     try:
         re.compile(pattern)
     except re.error as broken:

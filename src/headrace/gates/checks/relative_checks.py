@@ -1,4 +1,4 @@
-"""Builders of row-level checks that compare a value with the others of its batch."""
+"""Builders of row-level checks that compare a value with other rows of the same batch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,14 +17,14 @@ Kwargs = Mapping[str, Any]
 
 
 def _unique(names: tuple[str, ...], present: str, scope: Scope) -> Check:
-    """Return a check that fails all rows whose combination of values occurs more than once."""
+    """Build a check that fails every row whose combination of values occurs more than once."""
     among = scope.only(present)
     key = ident(names[0]) if len(names) == 1 else f"({', '.join(map(ident, names))})"
     distinct = f"count(DISTINCT {key})" + (f" FILTER (WHERE {among})" if among else "")
     what = f"values of {names[0]}" if len(names) == 1 else f"combinations of {', '.join(names)}"
 
     def read(values: Sequence[Any]) -> Outcome:
-        """Read the values; the fourth, the failing rows, exists only if `distinct` shows any."""
+        """Read the values; the fourth, the number of failing rows, is given only if any fail."""
         elements, looked_at, _ = values[:3]
         unexpected = values[3] if len(values) > 3 else 0
         return Outcome(
@@ -57,7 +57,7 @@ def compound_unique(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def z_scores(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """Check z-scores; without spread there is no score, and no row fails."""
+    """Check z-scores; if all values are equal there is no score, and no row fails."""
     name = columns.require(kwargs["column"], "number")
     threshold = kwargs["threshold"]
     if isinstance(threshold, bool) or not isinstance(threshold, int | float):
@@ -68,7 +68,7 @@ def z_scores(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     score = f"({c} - {mean}) / nullif({spread}, 0)"
     double = bool(kwargs["double_sided"])
     score, limit = (f"abs({score})", abs(threshold)) if double else (score, threshold)
-    # With infinite values there is no score either.
+    # If a value is infinite the scores are NaN, and those rows pass too.
     under = f"(coalesce(isnan({score}), TRUE) OR {score} < {literal(limit)})"
     words = f"less than {limit} standard deviations {'from' if double else 'above'} the mean"
     return column_map(name, under, words, scope)
@@ -110,9 +110,10 @@ def _ordered(sign: str, words: str) -> Callable[[Kwargs, Columns, Scope], Check]
 
 
 def _steps(name: str, columns: Columns, scope: Scope) -> str:
-    """Return a query of each value with the one before it, in the batch's order, from the second.
+    """Return a query that pairs each non-null value with the previous one, in the batch's order.
 
-    The reference subtracts: from infinity to infinity the step is undefined, and passes.
+    Great Expectations subtracts the two values. The difference of two equal infinities is
+    undefined, so such a pair passes.
     """
     c = ident(name)
     present = scope.only(f"{c} IS NOT NULL")

@@ -1,4 +1,4 @@
-"""Builders of row-level checks on the values of one column: each says which rows fail."""
+"""Builders of row-level checks on the values of one column."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ _SHOWN_VALUES = 8
 
 
 def column_map(name: str, predicate: str, words: str, scope: Scope) -> Check:
-    """Return a check that fails rows whose value is not null and breaks `predicate`."""
+    """Build a check that fails each row whose value is not null and for which `predicate` fails."""
     failing = f"NOT {predicate}"
 
     def read(values: Sequence[Any]) -> Outcome:

@@ -1,10 +1,11 @@
-"""`row_condition`: the rows that a check examines, in a small subset of pandas' query language.
+"""`row_condition`: a filter of the rows that a check examines, in a subset of pandas' query syntax.
 
     origin == "EWR" and distance > 500
     status in ["arrived", "cancelled"] and tailnum.notnull()
 
-`and`, `or`, brackets; a column compared with a constant by == != < <= > >= in; `.isnull()` and
-`.notnull()`. Nulls behave as in pandas: every comparison with a null is false, `!=` is true.
+Supported are `and`, `or`, brackets, comparisons of a column with a constant (== != < <= > >= in),
+`.isnull()` and `.notnull()`. Nulls behave as in pandas: `!=` with a null is true, every other
+comparison is false.
 """
 
 import ast
@@ -28,7 +29,7 @@ def _refuse(text: str) -> DeclarationError:
 
 
 def condition_columns(text: str) -> tuple[str, ...]:
-    """Return the columns that a condition names, in order of appearance."""
+    """Return the names of the columns in a condition, without duplicates."""
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as broken:
@@ -37,7 +38,7 @@ def condition_columns(text: str) -> tuple[str, ...]:
 
 
 def condition_sql(text: str, columns: "Columns") -> str:
-    """Return a SQL predicate that is never null."""
+    """Translate a condition to a SQL predicate that is never null."""
     condition_columns(text)
     return _boolean(ast.parse(text.strip(), mode="eval").body, columns, text)
 

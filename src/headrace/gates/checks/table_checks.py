@@ -1,4 +1,4 @@
-"""Builders of checks on a table's shape: its columns and its number of rows."""
+"""Builders of checks on a table's columns and its number of rows."""
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -28,7 +28,7 @@ def _exactly(kwargs: Kwargs) -> Kwargs:
 
 
 def _schema_check(outcome: Outcome, expected: str, columns: tuple[str, ...] = ()) -> Check:
-    """Return a check whose outcome follows from the schema alone."""
+    """Build a check whose outcome depends only on the schema and is known at compile time."""
     return Check(columns, expected, (), lambda _: outcome)
 
 
@@ -75,7 +75,7 @@ def column_count_equal(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def column_exists(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """Check that a column exists; with a `column_index` other than 0, at that place.
+    """Check that a column exists, and that it is at position `column_index` if that is not 0.
 
     A negative index counts from the end.
     """

@@ -1,4 +1,4 @@
-"""Builders of checks on the values of a column: its levels, its most common one, quantiles."""
+"""Builders of checks on a column's distinct values, its most common value and its quantiles."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,12 +13,12 @@ from headrace.gates.contract_units import format_stored, in_units
 
 Kwargs = Mapping[str, Any]
 _NAMED_VALUES = 20
-# Tolerances within which a value counts as on a limit, as in the reference.
+# A value this close to a limit counts as equal to it, as in Great Expectations.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-8
 
 
 class _Levels:
-    """Comparison of a column's values with a set: values that it lacks, and surplus ones."""
+    """Comparison of a column's distinct values with a set: missing values and surplus values."""
 
     def __init__(self, kwargs: Kwargs, columns: Columns, scope: Scope) -> None:
         self.name = columns.require(kwargs["column"])
@@ -49,7 +49,7 @@ class _Levels:
 
 
 def distinct_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """Check that every value is in a set; `unexpected` counts values, not rows."""
+    """Check that every value is in a set; `unexpected` counts distinct values, not rows."""
     levels = _Levels(kwargs, columns, scope)
 
     def read(results: Sequence[Any]) -> Outcome:
@@ -66,7 +66,7 @@ def distinct_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def distinct_contain_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """Check that every value of a set occurs; `missing` counts the absent values."""
+    """Check that every value of a set occurs; `missing` counts those that do not."""
     levels = _Levels(kwargs, columns, scope)
 
     def read(results: Sequence[Any]) -> Outcome:
@@ -97,7 +97,11 @@ def distinct_equal_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def most_common_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """Check that the only most common value, or with `ties_okay` any of them, is in the set."""
+    """Check that the most common value is in the set.
+
+    If several values are equally common the check fails, unless `ties_okay` is set and at least one
+    of them is in the set.
+    """
     name, values = columns.require(kwargs["column"]), value_set(kwargs)
     for value in values:
         columns.constant(name, value)
@@ -124,7 +128,7 @@ def most_common_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def quantiles(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """Check that the nearest value to each quantile, as in pandas, is within its range."""
+    """Check that each quantile, which is the nearest value as in pandas, is within its range."""
     name = columns.require(kwargs["column"], "number")
     shares, ranges = _quantile_ranges(kwargs["quantile_ranges"])
     c, scale = ident(name), columns.scale(name)
@@ -160,7 +164,7 @@ def _nearest(count: int, share: float) -> int:
 
 
 def _within(value: float | None, low: float | None, high: float | None) -> bool:
-    """Return True if a value is within limits; near a limit counts, as in the reference."""
+    """Return True if a value is within limits or, as in Great Expectations, very near a limit."""
     if value is None:
         return False
     near = any(

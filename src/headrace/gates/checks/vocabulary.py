@@ -1,11 +1,12 @@
-"""Expectation types by name: their kwargs, and the builders of their checks.
+"""Expectation types by name, with their kwargs and the builders of their checks.
 
-Each equals Great Expectations' pandas engine in success, counts and observed value; NaN is null,
-row-level checks ignore nulls, `mostly` is a share of the remaining rows. To add a type: write its
-builder in one of the modules of checks, add it here, and give it cases in the conformance test.
+Each check gives the same success, counts and observed value as Great Expectations' pandas engine.
+NaN counts as null, row-level checks ignore nulls, and `mostly` is a share of the remaining rows. To
+add a type, write its builder in one of the modules of checks, add it here, and add cases to the
+conformance test.
 
-The rest of Great Expectations' vocabulary is listed without a builder: these checks are delegated
-to Great Expectations itself (`fallback`), except those that its pandas engine does not have.
+Types without a builder are delegated to Great Expectations itself (see `gx.fallback`). Types that
+its pandas engine does not have are in `ELSEWHERE`.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,12 +41,13 @@ class ExpectationType:
     """Kwargs and properties of an expectation type.
 
     Attributes:
-        build: builds its check; None if it is delegated to Great Expectations.
+        build: builder of the check; None if the type is delegated to Great Expectations.
         required: kwargs that must be given.
         optional: kwargs that may be given.
-        row_level: rows fail it, and can be quarantined.
-        independent: of a row-level one, True if a row's result does not depend on other rows.
-        sliced: True if it can run for each level of a column.
+        row_level: True if the check finds failing rows, which can be quarantined.
+        independent: True for a row-level check in which a row's result does not depend on other
+            rows.
+        sliced: True if the check can run for each category of a column.
     """
 
     build: Builder | None
@@ -65,7 +67,7 @@ class ExpectationType:
         return (*self.required, *self.optional, *mostly, *_CONDITION)
 
     def check_kwargs(self, kwargs: object, where: str) -> None:
-        """Raise DeclarationError for a missing or unknown kwarg, or an impossible value."""
+        """Raise DeclarationError for a missing or unknown kwarg or an invalid value."""
         if not isinstance(kwargs, Mapping):
             raise DeclarationError(f"kwargs is {kwargs!r}", where=where, fix="write a mapping")
         unknown = sorted(str(key) for key in kwargs if key not in self.allowed_kwargs)
@@ -97,19 +99,19 @@ class ExpectationType:
                 )
 
     def columns(self, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the columns of a check, for its name and its samples."""
+        """Return the columns that kwargs name; the check's name and samples show them."""
         names = [kwargs[key] for key in _COLUMN_KEYS if key in kwargs]
         return (*names, *kwargs.get("column_list", ()))
 
 
 def compile_check(kind: str, kwargs: Mapping[str, Any], columns: Columns) -> Check | None:
-    """Return the check of one expectation over columns that are known by name and type.
+    """Compile an expectation for columns with these names and types.
 
-    None if it is not compiled, but delegated to Great Expectations.
+    Returns None if the expectation is delegated to Great Expectations.
 
     Raises:
-        MissingColumnError: a column it names is not there.
-        DeclarationError: a constant or a type that does not fit.
+        MissingColumnError: the expectation names a column that does not exist.
+        DeclarationError: a constant or column has a type that the expectation cannot use.
     """
     declared, scope = VOCABULARY[kind], scope_of(kwargs, columns)
     if declared.build is not None:
@@ -129,12 +131,12 @@ def scope_of(kwargs: Mapping[str, Any], columns: Columns) -> Scope:
 
 
 def _words(condition: str, columns: Columns) -> str:
-    """Return a condition in the contract's units."""
+    """Return a `row_condition` with its numbers in the contract's units."""
     return condition_in(condition, columns.scales, to_contract) if columns.scales else condition
 
 
 def _row(build: Builder, *required: str, optional: tuple[str, ...] = ()) -> ExpectationType:
-    """Return a type of row-level checks in which each row is judged independently."""
+    """Return a type of row-level checks in which each row is checked on its own."""
     return ExpectationType(build, required, optional, row_level=True, independent=True, sliced=True)
 
 
@@ -148,7 +150,7 @@ def _column(build: Builder, *required: str, optional: tuple[str, ...] = _LIMITS)
 
 
 def _table(build: Builder, *required: str, optional: tuple[str, ...] = ()) -> ExpectationType:
-    """Return a type of checks on the whole batch, which cannot run by level."""
+    """Return a type of checks on the whole batch, which cannot be split by category."""
     return ExpectationType(build, required, optional)
 
 
@@ -217,7 +219,7 @@ VOCABULARY: dict[str, ExpectationType] = {
     "expect_select_column_values_to_be_unique_within_record": _row(
         record_checks.unique_within_record, "column_list", optional=_IGNORE
     ),
-    # a row against the others
+    # a row compared with other rows
     "expect_column_values_to_be_unique": _relative(relative_checks.unique, "column"),
     "expect_compound_columns_to_be_unique": _relative(
         relative_checks.compound_unique, "column_list", optional=_IGNORE
@@ -296,7 +298,7 @@ VOCABULARY: dict[str, ExpectationType] = {
         optional=("internal_weight_holdout", "tail_weight_holdout", "bucketize_data"),
     ),
 }
-# Of Great Expectations' vocabulary, with the reason and what to write instead.
+# Expectation types that Headrace refuses: the reason, and the alternative if there is one.
 ELSEWHERE = {
     "unexpected_rows_expectation": "it needs a database; write an invariant in the contract",
     "expect_query_results_to_match_comparison": "it needs two databases",

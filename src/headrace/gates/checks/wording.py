@@ -1,4 +1,4 @@
-"""Common wording of checks: the expectation, and the number of rows that break it."""
+"""Wording that checks share: the share of rows that must pass, and the count of those that fail."""
 
 from headrace.gates.checks.check import Scope
 

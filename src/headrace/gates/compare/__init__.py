@@ -1,4 +1,4 @@
-"""One batch against another, column by column: how far each moved, and what that looks like."""
+"""Comparison of two batches: each column's distance between them, statistics and bar charts."""
 
 from headrace.gates.compare.columns import compare, usual_moves
 from headrace.gates.compare.model import Bars, ColumnComparison, Comparison, Stats, Usual

@@ -12,7 +12,8 @@ from headrace.gates.compare.histograms import bars_of
 from headrace.gates.compare.model import ColumnComparison, Comparison, Stats, Usual
 from headrace.gates.compare.values import column_of, is_number, numbers, readable, step_of, thin
 
-_FAR = 0.5  # of the range of good batches; values further outside are reported
+# A range is reported if it exceeds that of good batches by more than this share of their width.
+_FAR = 0.5
 
 
 def compare(
@@ -24,15 +25,17 @@ def compare(
     scales: Mapping[str, int] | None = None,
     usual: Mapping[str, Usual] | None = None,
 ) -> Comparison:
-    """Compare every column of either table whose name does not begin with an underscore.
+    """Compare every column of the two tables whose name does not begin with an underscore.
 
     Args:
         current: the batch.
-        other: the batch that it is compared with.
-        shift: microseconds by which `current` begins later: moments are compared without it.
-        keys: columns that identify batches, with one value in each.
-        scales: decimals of columns with scaled integers.
-        usual: the usual changes, see `usual_moves`.
+        other: the batch to compare it with.
+        shift: microseconds by which `current` begins later; subtracted before timestamps are
+            compared.
+        keys: key columns; one with a single value in each batch only identifies the batch, so
+            its change is not reported.
+        scales: decimal digits of scaled columns.
+        usual: the usual change of each column, see `usual_moves`.
     """
     names = dict.fromkeys(n for n in (*current.schema.names, *other.schema.names) if n[0] != "_")
     compared = []
@@ -50,7 +53,7 @@ def compare(
 
 
 def _with_usual(column: ColumnComparison, usual: Usual, scale: int) -> ColumnComparison:
-    """Return a column with the usual change, and the usual range if it is far outside."""
+    """Add the usual change to a column, and the usual range if its values are far outside it."""
     column = replace(column, usual=usual.distance)
     if usual.low is None or usual.high is None or column.this is None or column.this.low is None:
         return column
@@ -61,16 +64,16 @@ def _with_usual(column: ColumnComparison, usual: Usual, scale: int) -> ColumnCom
 
 
 def _is_a_key(column: ColumnComparison, keys: Sequence[str]) -> bool:
-    """Return True for a key column with one value in each batch, which identifies the batch."""
+    """Return True for a key column that has a single value in each of the two batches."""
     sides = (column.this, column.other)
     return column.name in keys and all(s is not None and s.distinct == 1 for s in sides)
 
 
 def usual_moves(batches: Sequence[tuple[pa.Table, int]]) -> dict[str, Usual]:
-    """Return the usual change of each column between consecutive good batches.
+    """Return the greatest change of each column between consecutive good batches.
 
     Args:
-        batches: (rows, start of the slot in microseconds, 0 if it has none) in order.
+        batches: (rows, start of the partition in microseconds, 0 if it has none) in time order.
     """
     usual: dict[str, Usual] = {}
     before: dict[str, pa.Array] = {}

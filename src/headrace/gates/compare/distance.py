@@ -1,8 +1,7 @@
-"""Distance of two columns: 0 is alike, 1 is nothing in common.
+"""Distance between two columns, from 0 (same distribution) to 1 (no value in common).
 
-For numbers and moments it is the greatest difference of the shares below any value (Kolmogorov and
-Smirnov); for text the share of rows that would have to change their value (total variation). If the
-share of nulls changed more, that change is the distance.
+For numbers and timestamps it is the Kolmogorov-Smirnov distance, for text the total variation
+distance. If the share of nulls changed more than that, the change of that share is the distance.
 """
 
 import numpy as np
@@ -26,7 +25,7 @@ def distance(current: pa.Array, other: pa.Array, shift: int) -> float:
 
 
 def _steps_apart(current: pa.Array, other: pa.Array, shift: int) -> float:
-    """Return the greatest difference of the two shares below any value."""
+    """Return the Kolmogorov-Smirnov distance of two numeric columns."""
     offset = shift if pa.types.is_timestamp(current.type) else 0
     a, b = np.sort(numbers(current) - offset), np.sort(numbers(other))
     pooled = np.concatenate([a, b])

@@ -1,4 +1,4 @@
-"""Bar charts of two columns: a histogram of numbers, the shares of the values of text."""
+"""Bar charts that compare two columns: histograms of numbers, shares of categories of text."""
 
 import numpy as np
 import pyarrow as pa
@@ -7,8 +7,8 @@ from headrace.gates.compare.distance import shares
 from headrace.gates.compare.model import Bars
 from headrace.gates.compare.values import Floats, is_number, numbers, readable, thin
 
-BARS = 24  # of a histogram
-LEVELS = 6  # bars of a column of text; the other levels are one more bar
+BARS = 24  # number of bars of a histogram
+LEVELS = 6  # bars for a column of text; one more bar is for all other categories
 
 
 def bars_of(current: pa.Array, other: pa.Array, shift: int, scale: int) -> Bars | None:
@@ -24,7 +24,7 @@ def _histogram(current: pa.Array, other: pa.Array, shift: int, scale: int) -> Ba
     finite = [values[np.isfinite(values)] for values in (a, b)]
     low, high = _range(np.concatenate(finite))
     edges = np.linspace(low, high, BARS + 1)
-    # Values outside are drawn at the edge, so that they do not vanish from the picture.
+    # Values outside the range are counted in the outermost bars, so that the chart shows them.
     counts = [np.histogram(np.clip(values, low, high), edges)[0] for values in finite]
     heights = [tuple((c / max(1, c.sum())).round(5).tolist()) for c in counts]
     integral = pa.types.is_integer(current.type) and not scale
@@ -35,7 +35,10 @@ def _histogram(current: pa.Array, other: pa.Array, shift: int, scale: int) -> Ba
 
 
 def _range(values: Floats) -> tuple[float, float]:
-    """Return the range of the bars, without far tails, which would squeeze the rest in one bar."""
+    """Return the range of the bars, without far outliers: they would squeeze all else in one bar.
+
+    An empty array gives 0 to 1.
+    """
     if not len(values):
         return 0.0, 1.0
     low, high = float(values.min()), float(values.max())
@@ -49,7 +52,7 @@ def _range(values: Floats) -> tuple[float, float]:
 def _most_frequent(current: pa.Array, other: pa.Array) -> Bars:
     a, b = shares(current), shares(other)
     order = sorted({*a, *b}, key=lambda level: (-max(a.get(level, 0.0), b.get(level, 0.0)), level))
-    # Of many levels, show those that changed most rather than the most frequent ones.
+    # If there are many categories, show those that changed most rather than the most frequent.
     if len(order) > LEVELS:
         order.sort(key=lambda level: -abs(a.get(level, 0.0) - b.get(level, 0.0)))
     levels, rest = order[:LEVELS], order[LEVELS:]

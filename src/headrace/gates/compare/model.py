@@ -7,10 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Stats:
-    """Statistics of one column of one batch. `low`, `median`, `high` are JSON values.
+    """Statistics of one column of one batch.
 
-    The median of text is None. `rows`, `nulls`, `low` and `high` are of every row; the others of
-    every n-th row of a long batch.
+    `low`, `median` and `high` are JSON values; the median of text is None. In a long batch,
+    `distinct` and `median` are computed from every n-th row, the others from all rows.
     """
 
     rows: int
@@ -23,9 +23,9 @@ class Stats:
 
 @dataclass(frozen=True)
 class Bars:
-    """Share of the rows with a value in each bar; bars of text have names.
+    """Share of the non-null rows in each bar, for the two batches.
 
-    `low` and `high` are the start of the first and the end of the last bar of numbers.
+    `names` are the labels of bars of text; `low` and `high` are the ends of a histogram's range.
     """
 
     this: tuple[float, ...]
@@ -37,10 +37,11 @@ class Bars:
 
 @dataclass(frozen=True)
 class ColumnComparison:
-    """Column in both batches; None if a batch has no such column.
+    """Comparison of one column in two batches.
 
     Attributes:
-        distance: see `distance`.
+        this, other: statistics of the column in each batch; None if the batch lacks it.
+        distance: distance of the two columns, see `headrace.gates.compare.distance`.
         usual: the greatest distance between consecutive good batches; None if unknown.
         outside: the range of good batches, if a column of numbers is far outside it.
     """
@@ -56,15 +57,18 @@ class ColumnComparison:
 
     @property
     def excess(self) -> float:
-        """Change beyond the usual one, by which columns are sorted."""
+        """Distance minus the usual one, plus 1 if values are far outside; columns are sorted by it.
+
+        Key columns come last.
+        """
         return self.distance - (self.usual or 0.0) + bool(self.outside)
 
 
 @dataclass(frozen=True)
 class Usual:
-    """Usual change of a column between good batches, and the range of plain numbers.
+    """Greatest change of a column between good batches, and the range of its values in them.
 
-    `low` and `high` are None for moments and text.
+    `low` and `high` are None for timestamps and text.
     """
 
     distance: float = 0.0
@@ -74,7 +78,7 @@ class Usual:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Compared columns, those that changed most beyond the usual first.
+    """Comparison of two batches; the columns that changed most beyond the usual come first.
 
     `every` is n if a batch is so long that only every n-th row was examined.
     """
@@ -89,7 +93,7 @@ class Comparison:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Comparison":
-        """Read what `to_json` returned."""
+        """Build a comparison from the document of `to_json`."""
         return cls(
             document["rows"],
             document["other_rows"],

@@ -1,4 +1,4 @@
-"""Values of a column, as comparisons need them."""
+"""Conversion of Arrow columns to the values that are compared."""
 
 from math import isfinite
 from typing import Any
@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 from headrace.gates.failing_samples import plain
 
 Floats = npt.NDArray[np.float64]
-MOST_ROWS = 250_000  # of a batch that are all examined; of more rows, every n-th is
+MOST_ROWS = 250_000  # in a batch with more rows, only every n-th is examined
 
 
 def column_of(table: pa.Table, name: str) -> pa.Array | None:
-    """Return one column, with NaN as null, in one chunk."""
+    """Return a column as one array, with NaN replaced by null; None if the table lacks it."""
     if name not in table.schema.names:
         return None
     column = table[name].combine_chunks()
@@ -27,7 +27,7 @@ def column_of(table: pa.Table, name: str) -> pa.Array | None:
 
 
 def readable(value: float, kind: pa.DataType, scale: int) -> Any:  # noqa: ANN401 - a JSON value
-    """Return a number of `numbers` in readable form."""
+    """Convert a float from `numbers` back to a JSON value in the contract's unit."""
     if pa.types.is_timestamp(kind):
         return plain(pa.scalar(round(value), pa.int64()).cast(kind).as_py())
     if not isfinite(value):
@@ -44,7 +44,10 @@ def is_number(kind: pa.DataType) -> bool:
 
 
 def numbers(values: pa.Array) -> Floats:
-    """Return non-null values as float64; moments in microseconds, exact for some 285 years."""
+    """Return the non-null values as float64.
+
+    Timestamps become microseconds since 1970, which are exact within 285 years of it.
+    """
     present = values.drop_null()
     if pa.types.is_timestamp(present.type):
         present = present.cast(pa.int64())
@@ -58,5 +61,5 @@ def thin(values: pa.Array) -> pa.Array:
 
 
 def step_of(rows: int) -> int:
-    """Return n if every n-th of so many rows is examined."""
+    """Return n such that every n-th of this number of rows is examined."""
     return max(1, -(-rows // MOST_ROWS))

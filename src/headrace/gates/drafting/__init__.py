@@ -1,4 +1,4 @@
-"""Drafts of suites from past deliveries: limits with a margin that later days confirm."""
+"""Drafts of suites from past deliveries, with limits that were tested on later deliveries."""
 
 from headrace.gates.drafting.draft import CheckDraft, Drafted, DraftOptions, draft_checks
 from headrace.gates.drafting.statistics import Measure, Statistics

@@ -1,4 +1,4 @@
-"""Drafted checks that a table's history supports, with their limits, reasons and records."""
+"""Checks drafted from a table's history, with limits, reasons and their record on past data."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,8 +17,8 @@ from headrace.gates.drafting.limits import (
 )
 from headrace.gates.drafting.statistics import Floats, Series, Statistics
 
-_OFTEN = 5  # deliveries in which a level must occur to belong to a closed set
-_ENOUGH = 20  # rows of a typical delivery from which its mean is worth a limit
+_OFTEN = 5  # deliveries in which a category must occur to belong to a closed set
+_ENOUGH = 20  # rows that a typical delivery needs before its mean gets limits
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,19 @@ class DraftOptions:
 
     Attributes:
         key: the columns that identify rows.
-        skip: columns without checks, such as the time that everything is dated by.
+        skip: columns that get no checks, such as the event time.
         entities: columns in which new values are normal.
         required: columns in which the contract allows no missing value.
-        scales: decimals of columns that are stored as whole numbers.
-        shadow: True if the checks start in shadow.
-        least_margin: least margin of limits beyond the observed range.
+        scales: decimal digits of columns that are stored as scaled integers.
+        shadow: True if the checks start in shadow mode.
+        least_margin: smallest margin of limits beyond the observed range, in multiples of it.
         deliveries: the plural noun for deliveries in texts.
-        row_counts: True if row counts and means get limits; False for a sample.
+        row_counts: True if row counts and means get limits; False if the rows are a sample.
         days: True for deliveries over time; False for a single file.
-        domains: limits that no value of a column can exceed, in its unit, and the reason.
-        codes: numbers that are identifiers, so that their mean has no meaning.
-        close_sets: True if recurring texts form a closed set.
+        domains: by column, limits that no value can exceed, in the contract's unit, and the reason.
+        codes: numeric columns that hold identifiers, whose mean has no meaning.
+        close_sets: True if texts that recur often are drafted as a closed set, whose check
+            quarantines rows with other values.
     """
 
     key: tuple[str, ...] = ()
@@ -58,7 +59,7 @@ class DraftOptions:
 
 @dataclass(frozen=True)
 class CheckDraft:
-    """One check as in a suite, and its record on past deliveries."""
+    """One drafted check, and its record on past deliveries."""
 
     type: str
     kwargs: Mapping[str, Any]
@@ -83,14 +84,14 @@ class CheckDraft:
 
 @dataclass(frozen=True)
 class Drafted:
-    """Checks that later days confirm, and those that some of them contradict."""
+    """Drafted checks: those that no later delivery failed, and those that some delivery failed."""
 
     accepted: tuple[CheckDraft, ...]
     dropped: tuple[CheckDraft, ...]
 
 
 def draft_checks(statistics: Statistics, options: DraftOptions) -> Drafted:
-    """Draft all checks that the statistics suggest; accept those that no later day contradicts."""
+    """Draft all checks that the statistics suggest; accept those that no later delivery failed."""
     drafts = list(_Drafting(statistics, options).all())
     accepted = tuple(draft for draft in drafts if draft.record.is_confirmed)
     return Drafted(accepted, tuple(draft for draft in drafts if not draft.record.is_confirmed))
@@ -146,7 +147,7 @@ class _Drafting:
             yield self._draft(kind, kwargs, ("one_row_a_key", "critical", ""), record, "")
 
     def _presence(self, series: Series) -> Iterator[CheckDraft]:
-        """Draft a check that no value is missing, or at least that a share is present."""
+        """Draft a check that no value is null or, if some were, a lower limit of the share."""
         if series.name in self.options.required:
             return
         present = np.array(series.present, np.int64)
@@ -213,7 +214,7 @@ class _Drafting:
             yield from self._lengths(series)
 
     def _closed(self, levels: list[frozenset[str]]) -> bool:
-        """Return True if each of some levels came on many days, so that none is rare."""
+        """Return True if every category came in many deliveries, so that none is rare."""
         counted = Counter(level for delivery in levels for level in delivery)
         return min(counted.values()) >= max(_OFTEN, 0.05 * len(levels))
 
@@ -245,7 +246,7 @@ class _Drafting:
             )
         if name in self.options.codes:
             return
-        varies = series.minimum != series.maximum  # else it is part of a calendar, or similar
+        varies = series.minimum != series.maximum  # constant within a delivery: a date part
         if self.options.row_counts and self.options.days and varies and self._usual() >= _ENOUGH:
             mean = np.array(series.mean)
             yield from self._between(
@@ -256,7 +257,7 @@ class _Drafting:
             )
 
     def _domain(self, series: Series) -> Iterator[CheckDraft]:
-        """Draft limits that the column's domain sets, if all observed values keep them."""
+        """Draft the limits of the column's domain, if all observed values are within them."""
         if series.name not in self.options.domains or series.family != "number":
             return
         low, high, reason = self.options.domains[series.name]
@@ -282,12 +283,16 @@ class _Drafting:
         called: tuple[str, str, str, str],
         floor: float | None = None,
     ) -> Iterator[CheckDraft]:
-        """Draft limits around an observed range; `called` is id, severity, action and a noun."""
+        """Draft limits around an observed range.
+
+        `called` is the check's id, severity and action, and a noun for the observed figure;
+        `floor` is the smallest value of the lower limit.
+        """
         if not observed.has_values:
             return
         record = confirm(observed, self.statistics.count, self.options.least_margin)
         low, high = observed.limits(record.margin or 0)
-        # Fewer rows or values are an incomplete delivery, however much their number varies.
+        # Less than a quarter of the smallest count is incomplete, however much counts vary.
         low = low if floor is None else max(low, floor, float(np.nanmin(observed.low)) // 4)
         if observed.integral:
             low, high = int(low), int(max(high, low + 1))

@@ -1,8 +1,9 @@
-"""Width of limits: chosen on the first part of history, confirmed on the rest.
+"""Width of drafted limits: chosen on the first part of history, tested on the rest.
 
-A margin is a multiple of the observed range. In the first part each day is compared with limits
-from the days before it, and the smallest margin under which no day fails is chosen. The remaining
-days, which had no part in the choice, then show how often such limits would have been wrong.
+Limits are the observed range plus a margin, which is a multiple of that range. In the first part of
+history, each delivery is compared with limits from the deliveries before it; the smallest margin
+under which none fails is chosen. The remaining deliveries, which had no influence on the choice,
+then show how often such limits would have been wrong.
 """
 
 import math
@@ -16,17 +17,17 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 MARGINS = (0.1, 0.25, 0.5, 1.0, 2.0)
 FIRST_PART = 0.6
-FEWEST = 10  # deliveries that history needs to confirm anything
-_BEFORE = 5  # least number of days from which limits are drawn
+FEWEST = 10  # with fewer deliveries, limits cannot be tested
+_BEFORE = 5  # smallest number of deliveries from which limits are drawn
 
 
 @dataclass(frozen=True)
 class Range:
-    """Range of a checked figure in each delivery, from `low` to `high`; NaN if there are no values.
+    """Lowest and highest value of a checked figure in each delivery; NaN if it has no values.
 
-    A margin is a multiple of the observed range, but at least of the share `least_spread` of the
-    greatest value. `counts` have at least the random variation of counts; `integral` limits are
-    whole numbers.
+    The margin is a multiple of the observed range or, if that is greater, of the share
+    `least_spread` of the greatest absolute value. For `counts` the range is at least three times
+    the square root of the count. `integral` limits are whole numbers.
     """
 
     low: Floats
@@ -44,7 +45,10 @@ class Range:
         return bool((~np.isnan(self.low)).any())
 
     def limits(self, margin: float) -> tuple[float, float]:
-        """Return the observed range with `margin` times its width on either side, rounded out."""
+        """Return the observed range widened by `margin` times its width on each side.
+
+        Limits are rounded outwards; if no value was negative, the lower limit is at least 0.
+        """
         low, high = float(np.nanmin(self.low)), float(np.nanmax(self.high))
         size = max(abs(low), abs(high))
         spread = max(high - low, self.least_spread * size)
@@ -56,19 +60,19 @@ class Range:
         return self._outwards(lower, -1), self._outwards(high + margin * spread, 1)
 
     def _outwards(self, value: float, sign: int) -> float:
-        """Round to three digits, and integral values to whole numbers, away from the range."""
+        """Round outwards to three significant digits, or to a whole number if `integral`."""
         if value == 0 or not math.isfinite(value):
             return value
         step = 10.0 ** (math.floor(math.log10(abs(value))) - 2)
         step = max(step, 1.0) if self.integral else step
-        if step == 0:  # of denormal numbers
+        if step == 0:  # the value is denormal
             return value
         rounded = (math.ceil if sign > 0 else math.floor)(value / step) * step
         return float(f"{rounded:.12g}")
 
     def failing(self, low: float, high: float) -> list[int]:
-        """Return the places of the deliveries outside limits."""
-        outside = (self.low < low) | (self.high > high)  # NaN is neither
+        """Return the positions of the deliveries that are outside the limits."""
+        outside = (self.low < low) | (self.high > high)  # NaN, no values, is never outside
         return [int(place) for place in np.flatnonzero(outside)]
 
 
@@ -77,12 +81,12 @@ class Confirmed:
     """Record of a check on past deliveries.
 
     Attributes:
-        deliveries: number of deliveries that its limits were drawn from.
-        chosen_on: deliveries on which the margin was chosen; 0 if history is too short.
-        confirmed_on: later deliveries on which it was tested.
-        failed: places of the later deliveries that it would have failed.
-        margin: multiples of the range; None if there is nothing to choose.
-        steady: False if every margin would have failed on the first part.
+        deliveries: number of deliveries in the history.
+        chosen_on: number of deliveries on which the margin was chosen; 0 if history is too short.
+        confirmed_on: number of later deliveries on which the check was tested.
+        failed: positions of the later deliveries that would have failed the check.
+        margin: chosen margin in multiples of the range; None if there is no margin to choose.
+        steady: False if the check fails on the first part of history with every margin.
     """
 
     deliveries: int
@@ -108,12 +112,12 @@ class Confirmed:
 
 
 def first_part(count: int) -> int:
-    """Return the number of deliveries on which margins are chosen; all if there are few."""
+    """Return how many deliveries margins are chosen on: all if there are fewer than `FEWEST`."""
     return count if count < FEWEST else round(FIRST_PART * count)
 
 
 def confirm(observed: Range, count: int, min_margin: float) -> Confirmed:
-    """Choose the margin for a range, at least `min_margin`, and test it on later days."""
+    """Choose the margin for a range, at least `min_margin`, and test it on later deliveries."""
     cut = first_part(count)
     margins = [margin for margin in MARGINS if margin >= min_margin]
     if cut == count:
@@ -128,7 +132,7 @@ def confirm(observed: Range, count: int, min_margin: float) -> Confirmed:
 
 
 def _is_steady(observed: Range, count: int, margin: float) -> bool:
-    """Return True if no day fails limits from the days before it."""
+    """Return True if no delivery fails the limits drawn from the deliveries before it."""
     for day in range(max(_BEFORE, count // 3), count):
         before = observed.part(0, day)
         if before.has_values and observed.part(day, day + 1).failing(*before.limits(margin)):
@@ -137,7 +141,7 @@ def _is_steady(observed: Range, count: int, margin: float) -> bool:
 
 
 def confirm_never(wrong: Sequence[bool]) -> Confirmed:
-    """Return the record of a check that must never fail."""
+    """Return the record of a check without limits; `wrong` is True where a delivery fails it."""
     count, cut = len(wrong), first_part(len(wrong))
     failed = tuple(place for place in range(cut, count) if wrong[place])
     return Confirmed(
@@ -146,7 +150,10 @@ def confirm_never(wrong: Sequence[bool]) -> Confirmed:
 
 
 def confirm_levels(levels: Sequence[frozenset[str]]) -> Confirmed:
-    """Return the record of a set of levels: later days fail that have a level not in it."""
+    """Return the record of the set of categories of the first deliveries.
+
+    A later delivery fails if it has a category outside this set.
+    """
     count, cut = len(levels), first_part(len(levels))
     first_levels = frozenset().union(*levels[:cut])
     failed = tuple(place for place in range(cut, count) if not levels[place] <= first_levels)

@@ -1,4 +1,4 @@
-"""Statistics of each delivery of a table, gathered in one pass, some deliveries at a time."""
+"""Statistics of each delivery of a table, computed in one pass over groups of deliveries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,17 +19,17 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass
 class Series:
-    """Statistics of one column, one value per delivery.
+    """Statistics of one column; every list has one entry per delivery.
 
     Attributes:
-        name: of the column.
+        name: the column's name.
         family: number, string, timestamp, boolean or another Arrow name.
-        integral: True for a column of whole numbers.
-        present: number of rows with a value.
-        minimum, maximum: of numbers, the values; of text, the lengths; NaN without any.
-        mean: of numbers; NaN without any.
-        distinct: number of different texts; -1 if they were not counted.
-        levels: the different texts of each delivery; None if there are too many of them.
+        integral: True for an integer column.
+        present: number of non-null rows.
+        minimum, maximum: extremes of numbers, or of the lengths of texts; NaN if there are none.
+        mean: mean of numbers; NaN if there are none.
+        distinct: number of distinct texts; -1 if they were not counted.
+        levels: the distinct texts; None if the column is not text or has too many of them.
     """
 
     name: str
@@ -49,7 +49,10 @@ class Series:
 
 @dataclass
 class Statistics:
-    """Slots and row counts of deliveries in order of time; `repeated` counts repeated keys."""
+    """Statistics of deliveries in time order.
+
+    `slots` are their partitions; `repeated` counts rows whose key occurred before in the delivery.
+    """
 
     slots: list[str] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
@@ -62,7 +65,7 @@ class Statistics:
 
 
 class Measure:
-    """Collector of a table's statistics, some deliveries at a time and in their order."""
+    """Collector of a table's statistics; groups of deliveries are added in time order."""
 
     def __init__(self, schema: pa.Schema, key: Sequence[str]) -> None:
         self.key = list(key)
@@ -76,13 +79,13 @@ class Measure:
     def add(
         self, db: duckdb.DuckDBPyConnection, rows: str, delivery: str, slots: dict[Any, str]
     ) -> None:
-        """Measure some deliveries.
+        """Add the statistics of a group of deliveries.
 
         Args:
-            db: a connection.
+            db: a DuckDB connection.
             rows: source of the rows: a name, or a SELECT in brackets.
             delivery: SQL expression that identifies the delivery of a row.
-            slots: the slot of each value of this expression, in order of time.
+            slots: partition by value of this expression, in time order.
         """
         selected = [f"({delivery}) AS delivery", "count(*) AS n", f"{self._repeated()} AS repeated"]
         for number, series in enumerate(self.statistics.columns.values()):

@@ -1,4 +1,4 @@
-"""Drafted suite as readable YAML."""
+"""YAML text of a drafted suite."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from headrace.gates.drafting.draft import CheckDraft
 
 
 def check_text(draft: CheckDraft) -> str:
-    """Return one expectation in two to four lines."""
+    """Return one expectation as three or four lines of YAML."""
     lines = [f"  - type: {draft.type}", f"    kwargs: {flow(draft.kwargs)}"]
     if draft.severity != "critical":
         lines.append(f"    severity: {draft.severity}")
@@ -19,7 +19,7 @@ def check_text(draft: CheckDraft) -> str:
 def suite_text(
     name: str, meta: Mapping[str, Any], drafts: Sequence[CheckDraft], comments: Sequence[str]
 ) -> str:
-    """Return a complete suite, with comments for the reader above it."""
+    """Return a complete suite in YAML, below comment lines."""
     head = [f"# {line}".rstrip() for line in comments]
     body = [check_text(draft) for draft in drafts]
     listed = ["expectations:", *body] if body else ["expectations: []"]

@@ -1,8 +1,8 @@
-"""Checks that are not compiled: Great Expectations itself runs them, on its pandas engine.
+"""Checks that are delegated to Great Expectations, which runs them on its pandas engine.
 
-Its import costs seconds and its answers milliseconds each, so it is imported only if a suite needs
-it, and called once per batch for all such checks. An expectation that crashes there is an error
-here, never a failed check.
+Importing it takes seconds, so it is imported only if a suite needs it. It is called once per batch
+for all delegated checks. An expectation that crashes there is reported as an error, never as a
+failed check.
 """
 
 import os
@@ -34,18 +34,18 @@ class NotInstalledError(HeadraceError):
     """Great Expectations is not installed."""
 
 
-Select = Callable[[list[str]], pa.Table]  # all rows of the batch, with these of its columns
+Select = Callable[[list[str]], pa.Table]  # returns all rows of the batch with the given columns
 
 
 def answered(
     findings: Sequence[RuleFinding], names: Sequence[str], select: Select
 ) -> list[RuleFinding]:
-    """Return the findings, with answers for the rules that are not compiled.
+    """Replace the findings of delegated rules by the results of Great Expectations.
 
     Args:
-        findings: of every rule.
+        findings: one finding for every rule.
         names: the batch's columns.
-        select: returns the batch's rows; not called if every rule is compiled.
+        select: returns the batch's rows; not called if no rule is delegated.
     """
     rules = [f.rule for f in findings if f.rule.kwargs is not None and not f.rule.error]
     answers = {f.rule.id: f for part in _rounds(rules) for f in _answers(part, names, select)}
@@ -53,7 +53,10 @@ def answered(
 
 
 def _rounds(rules: Sequence[PlannedRule]) -> Iterator[list[PlannedRule]]:
-    """Yield rounds without two rules of one type and columns: the library would mix them up."""
+    """Split rules in rounds; no round has two rules of the same type and columns.
+
+    Great Expectations would confuse such rules.
+    """
     pending = list(rules)
     while pending:
         batch = {(rule.type, rule.columns): rule for rule in reversed(pending)}
@@ -101,7 +104,7 @@ def _finding(rule: PlannedRule, answer: Mapping[str, Any]) -> RuleFinding:
 
 
 def _reason(rule: PlannedRule, answer: Mapping[str, Any]) -> str:
-    """Return the reason of a failure, from the counts or the value of the answer."""
+    """Describe a failure by the counts or the observed value in the answer."""
     what = rule.type.removeprefix("expect_").replace("_", " ")
     if answer.get("unexpected_count") is not None:
         looked_at = answer["element_count"] - (answer.get("missing_count") or 0)
@@ -112,7 +115,7 @@ def _reason(rule: PlannedRule, answer: Mapping[str, Any]) -> str:
 
 
 class GxBatch:
-    """Batch in Great Expectations."""
+    """Batch loaded in Great Expectations."""
 
     def __init__(self, table: pa.Table) -> None:
         with _LOCK, _quiet():
@@ -121,7 +124,7 @@ class GxBatch:
             self.batch = definition.get_batch(batch_parameters={"dataframe": frame})
 
     def ask(self, cases: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
-        """Return success, result fields and the `crash`, if any, of each (type, kwargs)."""
+        """Run each (type, kwargs); return success, result fields and the `crash` message or ""."""
         expectations = [self._expectation(number, *case) for number, case in enumerate(cases)]
         valid = [expectation for expectation in expectations if not isinstance(expectation, str)]
         with _LOCK, _quiet():
@@ -136,11 +139,11 @@ class GxBatch:
         ]
 
     def _expectation(self, number: int, kind: str, kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401
-        """Return the library's own expectation, or the error of its kwargs."""
+        """Return the library's expectation object, or an error message if it refuses the kwargs."""
         try:
             with _quiet():
                 return getattr(self.classes, _class_name(kind))(**kwargs, meta={"case": number})
-        except Exception as wrong:  # noqa: BLE001 - of the library's own kinds
+        except Exception as wrong:  # noqa: BLE001 - the library raises many types
             return f"{type(wrong).__name__}: {wrong}"
 
 
@@ -153,7 +156,10 @@ def _flat(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _raised(answer: Mapping[str, Any]) -> str:
-    """Return the exception of an answer, in a line. The library has it directly, or by metric."""
+    """Return the first line of an answer's exception; empty if there is none.
+
+    The library stores the exception directly in the answer, or under each metric.
+    """
     raised = answer.get("exception_info") or {}
     for info in (raised, *(value for value in raised.values() if isinstance(value, dict))):
         if info.get("raised_exception"):
@@ -172,7 +178,7 @@ def _quiet() -> Iterator[None]:
 
 @cache
 def _library() -> tuple[Any, Any, Any]:
-    """Return the library, its expectation classes, and a batch definition that takes a frame."""
+    """Return the library, its expectation classes, and a batch definition for pandas frames."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # no network calls from a gate
     with as_a_program():
         try:

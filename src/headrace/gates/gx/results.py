@@ -1,9 +1,9 @@
-"""Judgement as the JSON document that Great Expectations 1.24 writes of a validation.
+"""Export of a judgement as a Great Expectations 1.24 validation result in JSON.
 
 It has the form of `ExpectationSuiteValidationResult.to_json_dict()`, so that tools for those
-documents can read it. Checks that are not expectations (of the contract, of a semantic change) are
-among the results under their own names: without them the document could report success of a blocked
-batch. Checks in shadow are excluded, since they decide nothing.
+documents can read it. Checks of the contract and of semantic change are included under their own
+names; without them the document could report success for a blocked batch. Checks in shadow mode are
+excluded, since they do not affect the verdict.
 """
 
 from collections import Counter
@@ -17,8 +17,8 @@ from headrace.gates.contract_units import converted, to_contract
 from headrace.gates.suite import Expectation, Suite
 from headrace.gates.verdict import Judgement, Result
 
-GX = "1.24.1"  # version of the form
-SAMPLE = 20  # of unexpected values, as many as Great Expectations shows
+GX = "1.24.1"  # Great Expectations version whose document format this is
+SAMPLE = 20  # number of unexpected values listed, as in Great Expectations
 
 Document = dict[str, Any]
 
@@ -33,11 +33,11 @@ def gx_document(
     """Return the document of one batch.
 
     Args:
-        judgement: as the gate recorded it.
-        suite: the table's; its kwargs are included if the judgement was made with it.
-        batch: table, slot, batch (its id) and origin.
+        judgement: the recorded judgement.
+        suite: the table's suite; its kwargs are included if the judgement was made with it.
+        batch: mapping with table, slot (the partition), batch (its id) and origin.
         keys: columns that identify a row, for the index lists.
-        scales: of the contract's columns, so that limits are in its units like all other numbers.
+        scales: decimal digits of scaled columns, for limits in the contract's units.
     """
     scales = scales or {}
     judgement = judgement.readable(scales)
@@ -124,7 +124,7 @@ def _is_theirs(result: Result) -> bool:
 
 
 def _columns(result: Result) -> Document:
-    """Return the columns of a check as kwargs, if its declaration no longer exists."""
+    """Rebuild the column kwargs of a check whose declaration is not known any more."""
     if not _is_theirs(result):
         return {"columns": list(result.columns)}
     if "compound" in result.type or "multicolumn" in result.type or len(result.columns) > 2:
@@ -168,7 +168,7 @@ def _percent(part: int, total: int) -> float | None:
 
 
 def _value(sample: Mapping[str, Any], columns: Sequence[str]) -> Any:  # noqa: ANN401 - JSON values
-    """Return the value of the check's column; of several columns a list."""
+    """Return the sampled value of the check's column; a list if it has several columns."""
     if "got" in sample:
         return sample["got"]
     cells = {**sample.get("key", {}), **sample.get("values", {})}
@@ -177,14 +177,14 @@ def _value(sample: Mapping[str, Any], columns: Sequence[str]) -> Any:  # noqa: A
 
 
 def _index(sample: Mapping[str, Any]) -> Document:
-    """Return key and values of a row, as Great Expectations does for rows with a key."""
+    """Return the key and values of a sampled row, in the form of Great Expectations."""
     if "got" in sample:
         return {"line": sample.get("line"), "field": sample.get("field")}
     return {**sample.get("key", {}), **sample.get("values", {})}
 
 
 def _counts(values: Sequence[Any]) -> list[Document]:
-    """Count the sampled values, the most frequent first."""
+    """Count the sampled values; the most frequent come first."""
     originals = {canonical_json(value): value for value in values}
     counted = Counter(canonical_json(value) for value in values)
     return [{"value": originals[key], "count": count} for key, count in counted.most_common()]

@@ -1,4 +1,4 @@
-"""Gate for a Parquet file that need not fit in memory."""
+"""Validation of Parquet files larger than memory."""
 
 from headrace.gates.parquet.judge import judge_file
 

@@ -1,4 +1,4 @@
-"""Parquet file as the batch that a plan runs over, read in pieces under a memory limit."""
+"""Parquet file that a validation plan runs on, read in pieces within a memory limit."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -17,17 +17,17 @@ import pyarrow.parquet as pq
 from headrace.core.sql import ident, literal
 from headrace.gates.plan import Rows
 
-# DuckDB trusts the file's statistics, which ignore NaN: it takes `isnan(x)` for false, and skips
-# rows with NaN. These optimizers are disabled, since they are wrong for such files.
+# These optimizers use the file's statistics, which ignore NaN: DuckDB would evaluate `isnan(x)` as
+# false and skip rows with NaN. So they are disabled.
 _CREDULOUS = ("statistics_propagation", "filter_pushdown")
-PIECE = 65_536  # rows of one piece
+PIECE = 65_536  # number of rows in a piece
 
 
 class ParquetBatch:
-    """Parquet file, its footer, and an engine that can read only this file.
+    """Parquet file, its footer, and a DuckDB connection that can read only this file.
 
     Attributes:
-        schema: of the file, with `_line` if the file has none: its rows are lines 1, 2, ...
+        schema: the file's schema; if the file has no `_line`, that column is added: 1, 2, ...
         rows: number of rows.
         metadata: the footer.
     """
@@ -76,7 +76,7 @@ class ParquetBatch:
         return connection
 
     def _doubt(self, optimizers: Sequence[str]) -> None:
-        """Disable some of the engine's optimizers."""
+        """Disable these optimizers of DuckDB, and enable all others."""
         self.connection.execute(f"SET disabled_optimizers = '{','.join(optimizers)}'").fetchall()
 
     def _reading(self) -> str:
@@ -88,25 +88,25 @@ class ParquetBatch:
         )
 
     def beside(self) -> "ParquetBatch":
-        """Return the same file for another thread, valid as long as this one is open."""
+        """Return a copy with its own cursor for another thread; usable while this one is open."""
         other = copy(self)
         other.connection = self.connection.cursor()
         return other
 
     def single_row(self, query: str) -> list[Any]:
-        """Return the values of a query's only row."""
+        """Run a query and return the values of its only row."""
         return list(self.connection.execute(query).fetchall()[0])
 
     def pieces(self, query: str) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of `query`, some at a time."""
+        """Run a query and yield its rows in record batches."""
         yield from self.connection.sql(query).to_arrow_reader(PIECE)
 
     def take(self, rows: Rows, names: Sequence[str]) -> pa.Table:
-        """Return the rows at these positions (ascending), as in the file."""
+        """Read the rows at these positions (ascending)."""
         positions = ", ".join(map(str, rows.tolist())) or "-1"
         columns = ", ".join(ident(name) for name in names)
         query = f"SELECT {columns} FROM _delivered WHERE _row IN ({positions}) ORDER BY _row"  # noqa: S608
-        # Row numbers are exact, so here row groups may be skipped.
+        # Row numbers cannot be NaN, so skipping row groups by statistics is safe here.
         self._doubt(())
         try:
             return self.connection.sql(query).to_arrow_table()
@@ -114,19 +114,19 @@ class ParquetBatch:
             self._doubt(_CREDULOUS)
 
     def columns(self, names: Sequence[str]) -> pa.Table:
-        """Return all rows of some columns, in order, in memory."""
+        """Read some columns of all rows, in file order, into memory."""
         selected = ", ".join(ident(name) for name in names)
         query = f"SELECT {selected} FROM _delivered ORDER BY _row"  # noqa: S608
         return self.connection.sql(query).to_arrow_table()
 
     def rest(self) -> None:
-        """Release the engine's memory: it is not used any more."""
+        """Close the DuckDB connection, which is not needed any more, to release its memory."""
         self.connection.close()
 
     def tables(self) -> Iterator[tuple[int, pa.Table]]:
         """Yield (position of the first row, rows) of each piece, in order."""
         first = 0
-        # With read-ahead, the whole file would be in memory at the end.
+        # With `pre_buffer`, the whole file would end up in memory.
         with pq.ParquetFile(self.path, pre_buffer=False) as file:
             for piece in file.iter_batches(PIECE):
                 table = pa.Table.from_batches([piece])

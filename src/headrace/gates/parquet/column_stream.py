@@ -1,4 +1,4 @@
-"""Column of numbers from a query, gathered in one array or read a piece at a time."""
+"""Numeric column that a query returns in pieces."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 Numbers = np.ndarray[Any, np.dtype[Any]]
-CHUNK_NUMBERS = 8_000_000  # numbers of 8 bytes that are in memory at a time: 64 MB
+CHUNK_NUMBERS = 8_000_000  # most numbers of 8 bytes in memory at a time: 64 MB
 
 
 def gathered(pieces: Iterable[Numbers], kind: type[np.generic], expected: int = 0) -> Numbers:
-    """Return all pieces in one array, without the second copy that concatenation would need."""
+    """Copy all pieces to one array; unlike concatenation, it does not keep them in memory."""
     array, used = np.empty(expected, kind), 0
     for piece in pieces:
         end = used + len(piece)

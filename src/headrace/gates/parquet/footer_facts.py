@@ -1,14 +1,15 @@
 """Reliable facts about a file's columns from its Parquet footer.
 
-The rules, by column; everything else is scanned:
+These statistics are used; everything else is computed from the data:
 
-- Only footers of writers that are known to exclude NaN from minimum and maximum, and only if every
-  row group has the figure in question.
-- Integers and moments in microseconds: count of nulls, and exact minimum and maximum.
-- Floats: minimum and maximum as limits only, because a writer may write -0.0 for 0.0; no count of
-  nulls, because NaN counts as null and no footer counts it. A NaN among the figures discards them.
-- Text and booleans: count of nulls. Minimum and maximum of text may be truncated.
-- Nothing for a file with nested columns.
+- A statistic is used only if the file's writer is known to exclude NaN from minimum and maximum,
+  and if every row group has it.
+- Integers and timestamps in microseconds: the number of nulls, the exact minimum and maximum.
+- Floats: minimum and maximum as limits only, because a writer may write -0.0 for 0.0. They are not
+  used if one is NaN. The number of nulls is not used, because NaN counts as null here but not in
+  the footer.
+- Text and booleans: the number of nulls. Minimum and maximum of text may be truncated.
+- Files with nested columns: nothing.
 """
 
 import math
@@ -27,12 +28,16 @@ from headrace.gates.checks.column_context import family_of
 from headrace.gates.plan import Plan
 
 _WRITERS = ("parquet-cpp", "DuckDB", "Polars", "parquet-rs", "parquet-mr")
-_EXACT_IN_FLOAT = 2**53  # the engine compares an integer and a float as floats
+_EXACT_IN_FLOAT = 2**53  # DuckDB compares an integer and a float as floats
 
 
 @dataclass(frozen=True)
 class FooterFacts:
-    """Facts about one column. `low` and `high` enclose every non-null value; both or none."""
+    """Facts about one column.
+
+    `low` and `high` enclose every non-null value; both are None if unknown. If `exact`, they are
+    the minimum and maximum. `nulls` is None if unknown.
+    """
 
     family: str
     nulls: int | None = None
@@ -41,7 +46,10 @@ class FooterFacts:
     exact: bool = False
 
     def guarantees(self, bounds: Bounds | None) -> bool:
-        """Return True if every value is certainly within bounds; None tests for no nulls."""
+        """Return True if the facts prove that all values are within `bounds`.
+
+        With `bounds=None`, return True if they prove that there are no nulls.
+        """
         if bounds is None:
             return self.nulls == 0
         if self.low is None:
@@ -59,7 +67,7 @@ class FooterFacts:
 
 
 def column_facts(metadata: pq.FileMetaData, schema: pa.Schema) -> dict[str, FooterFacts]:
-    """Return facts by column; columns without facts are missing."""
+    """Return facts by column name; empty if the footer is not reliable."""
     written_by = str(metadata.created_by or "")
     if not written_by.startswith(_WRITERS) or metadata.num_columns != len(schema):
         return {}
@@ -90,7 +98,10 @@ def _facts(kind: pa.DataType, statistics: Sequence[Any], chunks: Sequence[Any]) 
 
 
 def _extremes(statistics: Sequence[Any], chunks: Sequence[Any]) -> Iterator[tuple[Any, Any] | None]:
-    """Yield (minimum, maximum) of each row group with values; None if the footer lacks them."""
+    """Yield (minimum, maximum) of each row group; None if the footer lacks them.
+
+    Row groups that hold only nulls are skipped.
+    """
     for figures, chunk in zip(statistics, chunks, strict=True):
         if figures.has_null_count and figures.null_count == chunk.num_values:
             continue
@@ -98,7 +109,7 @@ def _extremes(statistics: Sequence[Any], chunks: Sequence[Any]) -> Iterator[tupl
 
 
 def known_aggregates(plan: Plan, rows: int, facts: Mapping[str, FooterFacts]) -> dict[str, Any]:
-    """Return the plan's aggregates that need no scan, by their text."""
+    """Return the values, by SQL text, of the plan's aggregates that need no scan."""
     computed: dict[str, Any] = {"count(*)": rows}
     for name, fact in facts.items():
         computed |= dict(_of_column(ident(name), fact, rows))
@@ -118,9 +129,9 @@ def _of_column(name: str, fact: FooterFacts, rows: int) -> Iterator[tuple[str, A
 
 
 def without_nulls(text: str, facts: Mapping[str, FooterFacts]) -> str:
-    """Return SQL without the null tests of columns that have no nulls.
+    """Replace null tests of columns without nulls by constants.
 
-    SQL with a string literal is not changed, since such a test may be quoted in it.
+    SQL with a string literal is not changed, since the literal may contain the text of such a test.
     """
     if "'" in text:
         return text
@@ -132,7 +143,7 @@ def without_nulls(text: str, facts: Mapping[str, FooterFacts]) -> str:
 
 
 def _none_failing(check: Check, facts: Mapping[str, FooterFacts]) -> Sequence[str]:
-    """Return the aggregate that counts failing rows, if no row can fail."""
+    """Return the aggregate that counts failing rows if the facts prove that no row fails."""
     sure = check.safe and all(
         name in facts and facts[name].guarantees(bounds) for name, bounds in check.safe.items()
     )

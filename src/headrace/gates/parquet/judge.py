@@ -1,4 +1,4 @@
-"""`judge_file`: the same verdict as `judge`, over a Parquet file that need not fit in memory."""
+"""Validation of a Parquet file larger than memory, with the same verdict as `judge`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -46,28 +46,30 @@ def judge_file(
     memory_mb: int = MEMORY_MB,
     threads: int | None = None,
 ) -> Judgement:
-    """Return the verdict on a Parquet file of rows in the contract's published types.
+    """Validate a Parquet file whose rows have the contract's published types.
 
     The verdict is that of `judge` on the same rows; sums of floats may differ in their last digits.
-    The judgement has no rows: they are written to two files.
+    Rows are written to the two output files and are not part of the judgement.
 
     Args:
         suite: the checks.
-        contract: its fields are the file's columns; the reserved ones may be missing. Rows of a
-            file without `_line` are lines 1, 2, ...
+        contract: the contract; the file must have its fields as columns. The reserved columns may
+            be missing; without `_line`, rows are numbered 1, 2, ...
         path: a local file.
-        passing: file for the rows that pass, written if there are any and the verdict allows
-            publication. None: they are only counted.
-        quarantined: file for the other rows, with `_reasons`, written if there are any.
-        about: result of `conform` when it wrote the file (its `table` is ignored). None: the file
-            was delivered like this. Then columns that are missing, undeclared or of another type
-            break the contract, and rows without a required value, or with a value that is too
-            great, are quarantined. Repeated rows are kept: a check can forbid them.
-        copy_clean: if False and every row passes, no `passing` is written: it would equal the file.
-        use_statistics: use reliable facts of the file's footer (see `footer_facts`); False reads
-            every value.
-        memory_mb: memory of the engine; beyond it, it spills to the disk.
-        threads: of the engine; all cores if None.
+        passing: output file for the passing rows. It is written if there are any and the verdict
+            allows publication. None: passing rows are only counted.
+        quarantined: output file for the other rows and their `_reasons`; written if there are any.
+        about: result of the `conform` call that wrote the file (its `table` is ignored). None if
+            the producer delivered the file in this form. Then missing columns, undeclared columns
+            and columns of another type break the contract. Rows without a required value, or with
+            an absolute value above `max_abs`, are quarantined. Duplicate rows are kept, unless a
+            check forbids them.
+        copy_clean: if False and every row passes, `passing` is not written: it would equal the
+            input file.
+        use_statistics: use reliable facts of the file's footer (see `footer_facts`); if False,
+            every value is read.
+        memory_mb: memory limit of DuckDB, which spills to disk beyond it.
+        threads: number of DuckDB threads; all cores if None.
 
     Raises:
         OSError, pyarrow.ArrowInvalid: the file cannot be read as Parquet.
@@ -116,7 +118,7 @@ class _Desk:
             if quarantines(finding)
         }
         for number, (rejected, rule) in marks.items():
-            rejected.mark(findings[number].rows, rule)  # rows that are known already
+            rejected.mark(findings[number].rows, rule)  # failing rows of delegated checks
         findings = [replace(finding, rows=finding.rows[:SAMPLE]) for finding in findings]
         findings = self.scan.rows(findings, marks)
         results = [*contract_results(self.conformed), *bad, *self._results(findings)]
@@ -135,7 +137,7 @@ class _Desk:
         return rejected, rejected.rule(finding.rule.id)
 
     def _bad_rows(self) -> list[Result]:
-        """Mark the rows that `conform` rejected, and return their results."""
+        """Mark the rows that `conform` rejected; return one result per rule of the contract."""
         by_rule: dict[str, list[int]] = {}
         for problem in self.conformed.bad_rows:
             by_rule.setdefault(f"contract:{problem.rule}", []).append(problem.line)
@@ -172,7 +174,7 @@ class _Desk:
         return [name for name in candidates if name in self.batch.schema.names]
 
     def _results(self, findings: Sequence[RuleFinding]) -> list[Result]:
-        """Return results with samples; the rows of all samples are read at once."""
+        """Build the results of all findings; the rows of all samples are read in one query."""
         rows = np.unique(np.concatenate([np.empty(0, np.int64), *(f.rows for f in findings)]))
         columns = [name for f in findings if len(f.rows) for name in f.rule.columns]
         table = self.batch.take(rows, self._sample_columns(columns)) if len(rows) else None
@@ -180,5 +182,5 @@ class _Desk:
             result_of(replace(f, rows=np.searchsorted(rows, f.rows)), self.contract, table)
             for f in findings
         ]
-        # Rules of the contract that pass have no result, as with `conform`.
+        # As with `conform`, a rule of the contract has a result only if rows break it.
         return [r for r in results if r.kind != "contract" or r.status != "pass"]

@@ -1,7 +1,8 @@
-"""Detection of repeated keys in a file of any length: integers, or hashes, sorted in parts.
+"""Search for duplicate keys in a file larger than memory.
 
-Different hashes prove different keys. Equal hashes prove nothing, so only the rows that share a
-hash are compared by their keys.
+Integer keys, or hashes of other keys, are sorted in parts that fit in memory. Two keys with
+different hashes are different. Two keys with the same hash may be different, so the rows that share
+a hash are compared by their keys.
 """
 
 from collections.abc import Iterator
@@ -21,14 +22,14 @@ from headrace.gates.plan import NO_ROWS, Plan, Rows
 
 
 class UniqueKey:
-    """Key of one check that requires it to be unique."""
+    """Key columns of one uniqueness check, and the keys that occur more than once."""
 
     def __init__(self, batch: ParquetBatch, plan: Plan, check: Check) -> None:
         self.batch, self.plan = batch, plan
         self.names = ", ".join(ident(name) for name in check.repeated)
         self.among = check.among or "TRUE"
         kinds = [batch.schema.field(name).type for name in check.repeated]
-        # If nulls count as keys, they have a hash but no integer.
+        # If rows with a null key are checked too, hashes are needed: null is not an integer.
         is_integer = len(kinds) == 1 and pa.types.is_signed_integer(kinds[0]) and check.among
         self.key = f"{self.names}::BIGINT" if is_integer else f"hash({self.names})"
         self.kind: type[np.generic] = np.int64 if is_integer else np.uint64
@@ -36,14 +37,14 @@ class UniqueKey:
         self._repeats: tuple[int, Rows] | None = None
 
     def _shared_keys(self) -> Numbers:
-        """Return keys, or hashes of keys, that more than one row has, ascending."""
+        """Return the integer keys, or hashes of keys, that occur in more than one row."""
         parts = max(1, -(-self.batch.rows // column_stream.CHUNK_NUMBERS))
         if parts > 1 and self.kind is np.int64 and self._increase():
             return np.empty(0, np.int64)
         return np.concatenate([_repeated(self._keys(part, parts)) for part in range(parts)])
 
     def _increase(self) -> bool:
-        """Return True if each key is greater than the one before; stop at the first that is not."""
+        """Return True if the keys are strictly ascending; stop at the first one that is not."""
         last = np.empty(0, np.int64)
         for keys in self._pieces(""):
             run = np.concatenate([last, keys])
@@ -64,7 +65,7 @@ class UniqueKey:
         return (to_numbers(piece["key"]) for piece in self.batch.pieces(query))
 
     def repeats(self) -> tuple[int, Rows]:
-        """Return the number of rows whose key occurs more than once, and the first positions."""
+        """Return the number of rows with a duplicate key, and the positions of the first ones."""
         if not len(self.shared):
             return 0, NO_ROWS
         if self._repeats is None:
@@ -75,7 +76,7 @@ class UniqueKey:
         return self._repeats
 
     def rows(self) -> Iterator[Rows]:
-        """Yield the positions of all rows with repeated keys, some at a time, unordered."""
+        """Yield the positions of all rows with a duplicate key in pieces, unordered."""
         with self._suspects():
             for piece in self.batch.pieces(self._query("_row")):
                 yield to_numbers(piece["_row"])
@@ -99,7 +100,7 @@ class UniqueKey:
 
 
 def _repeated(keys: Numbers) -> Numbers:
-    if np.all(keys[1:] > keys[:-1]):  # in order already, as keys often are
+    if np.all(keys[1:] > keys[:-1]):  # keys are often ascending already: skip the sort
         return keys[:0].copy()
     keys.sort()
     return np.unique(keys[1:][keys[1:] == keys[:-1]])

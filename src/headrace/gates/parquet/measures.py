@@ -1,4 +1,8 @@
-"""Aggregates of a file for checks: from its footer, by value, by keys, the rest in one scan."""
+"""Values of the aggregates that checks of a file need.
+
+They come from the file's footer, from counts of values, from the search for duplicate keys, and
+otherwise from one scan.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +28,8 @@ from headrace.gates.parquet.median import median
 from headrace.gates.parquet.value_counts import by_value, counted, few_valued
 from headrace.gates.plan import Plan
 
-# Together with such aggregates the engine would store, for each row, the inputs of all others.
+# Texts of aggregates that run in a query of their own: in a shared query, DuckDB would store the
+# inputs of all other aggregates for each row.
 _APART = ("(DISTINCT ", "(SELECT ")
 
 
@@ -43,7 +48,7 @@ class Measures:
         self._measure()
 
     def of(self, check: Check) -> list[Any]:
-        """Return the values that `check.read` takes, or raise the error of the check."""
+        """Return the arguments of `check.read`; raise if computing them failed."""
         if check.median_of:
             return [_or_raise(self._medians[check.aggregates[0]])]
         scanned = _scanned(check)
@@ -57,12 +62,15 @@ class Measures:
         return [*values, values[1], repeated] if repeated else [*values, values[1]]
 
     def keys(self, check: Check) -> UniqueKey:
-        """Return the keys of a uniqueness check, or raise the error of their search."""
+        """Return the keys of a uniqueness check; raise if the search for duplicates failed."""
         keys: UniqueKey = _or_raise(self._keys[check.repeated, check.among])
         return keys
 
     def _measure(self) -> None:
-        """Compute each aggregate that is not known yet; none if a check crashes the query."""
+        """Compute the aggregates that are not known yet.
+
+        If a query fails, its aggregates stay unknown and `of` computes them check by check.
+        """
         checks = [rule.check for rule in self.plan.rules if rule.check is not None]
         pending = {
             text: without_nulls(text, self.facts)
@@ -73,7 +81,7 @@ class Measures:
         apart = {t: sql for t, sql in pending.items() if any(part in t for part in _APART)}
         together = {text: sql for text, sql in pending.items() if text not in apart}
         with ThreadPoolExecutor(1, thread_name_prefix="headrace-gate") as pool:
-            # Half of its time is numpy's: beside the scan, both cores have work.
+            # The search for keys and medians is half numpy, so it runs in parallel with the scan.
             beside = pool.submit(self._look_up, checks, self.batch.beside())
             try:
                 self._count_values(together, apart)
@@ -92,7 +100,7 @@ class Measures:
             self._values |= dict(zip(queries, values, strict=True))
 
     def _look_up(self, checks: Sequence[Check], batch: ParquetBatch) -> None:
-        """Compute keys and medians; an error is stored for the check that needs the value."""
+        """Compute keys and medians; errors are stored, and raised for the check that needs them."""
         for check in checks:
             at = (check.repeated, check.among)
             if check.repeated and at not in self._keys:
@@ -102,7 +110,10 @@ class Measures:
                 self._medians[check.aggregates[0]] = outcome
 
     def _count_values(self, *groups: dict[str, str]) -> None:
-        """Compute aggregates from few values and their counts, and remove them from the groups."""
+        """Compute aggregates of columns with few distinct values from the counts of the values.
+
+        The computed aggregates are removed from the groups.
+        """
         for name in self.few:
             texts = {text for group in groups for text in group}
             weighted = {t: w for t, w in by_value(self.plan, name).items() if t in texts}
@@ -114,7 +125,7 @@ class Measures:
                         group.pop(text, None)
 
     def _distinct(self, queries: Mapping[str, str]) -> dict[str, str]:
-        """Replace distinct counts of keys that are known to be unique by plain counts."""
+        """Replace distinct counts of columns that are known to be unique by plain counts."""
         unique = [
             ident(names[0])
             for (names, among), keys in self._keys.items()
@@ -151,7 +162,7 @@ def _or_raise(outcome: Any) -> Any:  # noqa: ANN401
 
 
 def _scanned(check: Check) -> tuple[str, ...]:
-    """Return the aggregates to scan for: distinct keys and medians are computed elsewhere."""
+    """Return the check's aggregates, except distinct keys and medians, which need no scan."""
     if check.median_of:
         return ()
     return check.aggregates[:2] if check.repeated else check.aggregates

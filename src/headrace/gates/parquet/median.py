@@ -1,7 +1,7 @@
-"""Median of a column of any length, in a bounded amount of memory.
+"""Median of a column of any length, computed in bounded memory.
 
-For a long column, the middle of a sample gives two limits around the median, and a second reading
-gathers the values between them.
+A long column is read twice. The first pass takes a sample, whose middle gives two limits around the
+median; the second pass collects the values between these limits.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,18 +12,20 @@ from headrace.gates.parquet import column_stream
 from headrace.gates.parquet.column_stream import Numbers, gathered
 
 Read = Callable[[], Iterator[Numbers]]
-# The rank of a sample's middle has a standard error of half the root of its length: take 12 times
-# as much.
+# The rank of the median in a sample of n values has a standard error of sqrt(n) / 2. The limits are
+# 6 * sqrt(n), or 12 standard errors, on either side.
 _DEVIATIONS = 6
 
 
 def median(read: Read, max_count: int) -> float | None:
-    """Return the median of the at most `max_count` floats that each `read()` yields, without NaN.
+    """Compute the median of a column of floats without NaN.
 
-    It is None without values, and the mean of two middle values, as in DuckDB.
+    Each call of `read` yields the whole column, at most `max_count` values. As in DuckDB, the
+    median of an even number of values is the mean of the middle two; None if there are no values.
 
     Raises:
-        ValueError: the sample was misleading, which only an adversarial order of numbers causes.
+        ValueError: the limits from the sample are wrong, which happens only if the numbers have an
+            adversarial order.
     """
     if max_count <= column_stream.CHUNK_NUMBERS:
         values = gathered(read(), np.float64, max_count)
@@ -50,7 +52,7 @@ def _ranks(count: int) -> tuple[int, int]:
 
 
 def _sampled(pieces: Iterator[Numbers], step: int) -> tuple[Numbers, int]:
-    """Return every `step`-th number, sorted, and the number of all."""
+    """Return every `step`-th number, sorted, and the count of all numbers."""
     picked, count = [], 0
     for piece in pieces:
         picked.append(piece[-count % step :: step].copy())
@@ -59,7 +61,10 @@ def _sampled(pieces: Iterator[Numbers], step: int) -> tuple[Numbers, int]:
 
 
 def _between(pieces: Iterator[Numbers], first: float, last: float) -> tuple[list[int], Numbers]:
-    """Count values below `first`, equal to it, between, equal to `last`; return those between."""
+    """Return counts of the values in four ranges, and the values between `first` and `last`.
+
+    The ranges are below `first`, equal to `first`, between, equal to `last`.
+    """
     counts = [0, 0, 0, 0]
     between: list[Numbers] = []
     for piece in pieces:
@@ -76,7 +81,7 @@ def _between(pieces: Iterator[Numbers], first: float, last: float) -> tuple[list
 
 
 def _ranked(rank: int, counts: list[int], limits: tuple[float, float], between: Numbers) -> float:
-    """Return the number of `rank`, from the result of `_between`."""
+    """Return the number at `rank` (from 0) in sorted order, from the result of `_between`."""
     place = rank - counts[0]
     if 0 <= place < counts[1]:
         return limits[0]

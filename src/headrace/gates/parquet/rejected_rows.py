@@ -1,4 +1,4 @@
-"""Rejected rows of a file and their failed checks, a byte per row, and the two output files."""
+"""Rejected rows of a file with their failed checks, and the two output files."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,13 +13,13 @@ from headrace.core.files import move_into_place, temporary_beside
 from headrace.gates.parquet.batch import ParquetBatch
 from headrace.gates.plan import Rows
 
-GROUP = 122_880  # least number of rows of a written row group, except the last
+GROUP = 122_880  # smallest number of rows in a written row group, except the last
 
 
 class Rejected:
-    """Code of the set of rules that reject each row; 0 is a row that passes.
+    """Set of rules that reject each row, stored as one code per row; code 0 is a passing row.
 
-    Few different sets occur, so a code is a byte, or four bytes if there are more than 255 sets.
+    Few different sets occur: a code takes one byte, or four if there are more than 255 sets.
     """
 
     def __init__(self, rows: int) -> None:
@@ -29,12 +29,12 @@ class Rejected:
         self.rules: list[str] = []
 
     def rule(self, name: str) -> int:
-        """Add a rule and return its number; reasons are listed in the order of numbers."""
+        """Add a rule and return its number; a row's reasons are listed in order of the numbers."""
         self.rules.append(name)
         return len(self.rules) - 1
 
     def mark(self, rows: Rows, rule: int) -> None:
-        """Mark rows that `rule` rejects, at distinct positions."""
+        """Mark rows as rejected by `rule`; `rows` are distinct positions."""
         before = self._codes[rows]
         for code in np.unique(before).tolist():
             joined = self._code(tuple(sorted({*self._sets[code], rule})))
@@ -52,11 +52,14 @@ class Rejected:
         return int(np.count_nonzero(self._codes))
 
     def count_with(self, other: "Rejected") -> int:
-        """Count rows that are rejected here or in `other`."""
+        """Count the rows that are rejected in this object or in `other`."""
         return int(np.count_nonzero((self._codes != 0) | (other._codes != 0)))  # noqa: SLF001
 
     def part(self, first: int, count: int) -> tuple[Rows, list[list[str]]]:
-        """Return the rejected ones of `count` rows from `first`, relative to it, and reasons."""
+        """Return the rejected rows among `count` rows from position `first`, and their reasons.
+
+        Positions are relative to `first`.
+        """
         codes = self._codes[first : first + count]
         rows = np.flatnonzero(codes)
         rule_names = [[self.rules[rule] for rule in rules] for rules in self._sets]
@@ -66,9 +69,10 @@ class Rejected:
 def separate(
     batch: ParquetBatch, rejected: Rejected, passing: Path | None, quarantined: Path | None
 ) -> None:
-    """Write the rows that pass and those that do not, in order; each file complete or not at all.
+    """Write passing and quarantined rows to two files, in order; None skips a file.
 
-    The second file has `_reasons` (list<string>) as last column. None: no such file is written.
+    The file of quarantined rows has `_reasons` (list<string>) as its last column. Each file is
+    moved into place only when it is complete.
     """
     with (
         _writer(passing, batch.schema) as keep,
@@ -95,7 +99,7 @@ def _writer(path: Path | None, schema: pa.Schema) -> Iterator[Callable[[pa.Table
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
-    # Dictionaries are worthwhile for text only: numbers are smaller and faster without one.
+    # Dictionary encoding pays off for text only: numbers are smaller and faster without it.
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
     try:
         with pq.ParquetWriter(
@@ -110,7 +114,7 @@ def _writer(path: Path | None, schema: pa.Schema) -> Iterator[Callable[[pa.Table
 
 
 class _Waiting:
-    """Rows for a file, gathered into row groups of sufficient size."""
+    """Buffer of rows for a file, so that its row groups are large enough."""
 
     def __init__(self, file: pq.ParquetWriter) -> None:
         self._file = file
@@ -130,5 +134,5 @@ class _Waiting:
 
 
 def ordered(positions: Sequence[Rows], limit: int) -> Rows:
-    """Return the first `limit` of unordered positions."""
+    """Sort positions and return the first `limit`."""
     return np.sort(np.concatenate(positions))[:limit] if positions else np.empty(0, np.int64)

@@ -1,6 +1,6 @@
-"""Run of a plan over a Parquet file.
+"""Execution of a validation plan on a Parquet file.
 
-Aggregates come from the footer where it has them and from one scan where not; one more scan finds
+Aggregates come from the footer if possible, otherwise from one scan; a second scan finds the
 failing rows.
 """
 
@@ -19,7 +19,7 @@ from headrace.gates.parquet.rejected_rows import Rejected, ordered
 from headrace.gates.parquet.value_counts import failing_values
 from headrace.gates.plan import NO_ROWS, Plan, PlannedRule, Rows, RuleFinding
 
-# A check that needs only a sample of its failing rows reads all if they are at most so many.
+# A check that needs only a sample joins the shared scan if it has at most this many failing rows.
 FEW = 10_000
 Place = tuple[Rejected, int]
 
@@ -28,7 +28,8 @@ Place = tuple[Rejected, int]
 class _Failed:
     """Failed check whose failing rows are needed.
 
-    `mark` says where to mark all of them; None if a sample is enough.
+    `mark` is the `Rejected` object and rule number with which to mark all failing rows; None if
+    only a sample is needed. `number` is the finding's position in the list of findings.
     """
 
     number: int
@@ -38,7 +39,7 @@ class _Failed:
 
 
 class FileScan:
-    """File with the aggregates that a plan's checks need."""
+    """Plan, file, and the values of the aggregates that the plan's checks need."""
 
     def __init__(
         self, plan: Plan, batch: ParquetBatch, *, sample: int, use_statistics: bool
@@ -47,7 +48,7 @@ class FileScan:
         self.measures = Measures(plan, batch, use_statistics=use_statistics)
 
     def findings(self) -> list[RuleFinding]:
-        """Return every rule's finding, without rows."""
+        """Return one finding per rule, without its failing rows."""
         return [self._find(rule) for rule in self.plan.rules]
 
     # findings
@@ -64,9 +65,9 @@ class FileScan:
     # failing rows
 
     def rows(self, findings: Sequence[RuleFinding], marks: dict[int, Place]) -> list[RuleFinding]:
-        """Return the findings with their first failing rows.
+        """Add the first failing rows to each finding, and mark all failing rows where requested.
 
-        `marks` says, by the number of a finding, where to mark all its failing rows.
+        `marks` maps the position of a finding to the `Rejected` object and rule number to mark.
         """
         results = list(findings)
         failed = [
@@ -85,7 +86,10 @@ class FileScan:
         return results
 
     def _streamed(self, failed: Sequence[_Failed]) -> Iterator[tuple[_Failed, RuleFinding]]:
-        """Yield findings with failing rows, in one scan if no check crashes it."""
+        """Yield findings with their failing rows, from one scan.
+
+        If the scan crashes, each check gets a scan of its own.
+        """
         if not failed:
             return
         try:
@@ -116,7 +120,7 @@ class FileScan:
         ]
 
     def _test(self, failure: _Failed) -> str:
-        """Return the check's predicate of failing rows, or an equivalent that costs less."""
+        """Return the check's predicate of failing rows, or a cheaper equivalent."""
         columns = failure.finding.rule.columns
         if len(columns) == 1 and columns[0] in self.measures.few:
             listed = failing_values(self.batch, self.plan, columns[0], failure.check.failing)
@@ -143,7 +147,7 @@ class FileScan:
         return replace(failure.finding, rows=rows)
 
     def _first(self, check: Check) -> Rows:
-        """Return the first failing rows, which are found soon if there are many."""
+        """Find the first failing rows of one check; the query stops early if there are many."""
         query = f"{self.plan.batch} {check.failing_rows()} LIMIT {self.sample}"
         rows: Rows = self.batch.connection.execute(query).fetchnumpy()["_row"]
         return np.asarray(rows, dtype=np.int64)
@@ -157,7 +161,7 @@ class FileScan:
 
 
 def _with_rows(finding: RuleFinding) -> Check | None:
-    """Return the check that finds the failing rows, if there are any."""
+    """Return the check of a failed finding, if it can find failing rows; otherwise None."""
     check, outcome = finding.rule.check, finding.outcome
     if check is None or outcome is None or outcome.success:
         return None

@@ -1,4 +1,4 @@
-"""Rules of a contract for rows that were delivered in its published types."""
+"""Rules of a contract for files that are delivered in its published types."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ _FITS: dict[str, Callable[[pa.DataType], bool]] = {
 
 
 def schema_violations(contract: Contract, schema: pa.Schema) -> tuple[Violation, ...]:
-    """Return violations for columns that are missing, of another type, or undeclared."""
+    """Return one violation for each missing or undeclared column and each wrong type."""
     violations = []
     for field in contract.fields:
         place = schema.get_field_index(field.name)
@@ -51,7 +51,7 @@ def _violation(field: Field, actual: str) -> Violation:
 
 
 def published_rules(contract: Contract, schema: pa.Schema) -> list[PlannedRule]:
-    """Return the rules of the contract that a row can break, for the existing columns."""
+    """Return the contract's row-level rules for the columns that exist in `schema`."""
     fields = [field for field in contract.fields if field.name in schema.names]
     key = [field.name for field in fields if field.primary_key_position is not None]
     required = [field.name for field in fields if field.required and field.name not in key]

@@ -1,6 +1,6 @@
-"""Text columns with few different values: counted by value, then checked by value.
+"""Checks of text columns with few distinct values, run once per value instead of once per row.
 
-A check of a million rows with three hundred towns then reads three hundred rows.
+A check of a million rows with three hundred towns then evaluates three hundred values.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,11 +15,11 @@ from headrace.gates.parquet.batch import ParquetBatch
 from headrace.gates.plan import Plan
 
 _MOST_LISTED, _LONG = 1000, 8
-_BYTES = 2  # per value: with a dictionary of up to some thousand short texts, a file takes less
+_BYTES = 2  # per value: a column with at most some thousand distinct short texts takes less
 
 
 def few_valued(metadata: pq.FileMetaData, schema: pa.Schema) -> list[str]:
-    """Return columns of text for which the file has few different values, without reading them."""
+    """Return the text columns that, by the file's metadata, have few distinct values."""
     if metadata.num_columns != len(schema) or not metadata.num_rows:
         return []
     texts = [(n, f.name) for n, f in enumerate(schema) if pa.types.is_string(f.type)]
@@ -37,7 +37,10 @@ def _few(chunk: pq.ColumnChunkMetaData) -> bool:
 
 
 def by_value(plan: Plan, name: str) -> dict[str, str]:
-    """Return aggregates that follow from values and their counts, with their expressions."""
+    """Return the aggregates that can be computed from value counts.
+
+    Maps each aggregate's SQL text to an expression over the values of column `name` and `_count`.
+    """
     weights = {}
     for rule in plan.rules:
         if rule.kind == "expectation" and rule.check is not None and rule.columns == (name,):
@@ -59,7 +62,7 @@ def _weighted(text: str, name: str) -> str:
 
 
 def counted(plan: Plan, name: str, expressions: Iterable[str]) -> str:
-    """Return a query of these expressions over the values of a column and their counts."""
+    """Return a query that evaluates expressions over a column's distinct values and `_count`."""
     value = ident(name)
     return (
         f"{plan.batch} SELECT {', '.join(expressions)}"  # noqa: S608
@@ -68,7 +71,7 @@ def counted(plan: Plan, name: str, expressions: Iterable[str]) -> str:
 
 
 def failing_values(batch: ParquetBatch, plan: Plan, name: str, failing: str) -> str:
-    """Return a predicate that lists the values for which `failing` is true; empty if impossible."""
+    """Return a predicate `name IN (values for which failing is true)`; empty if not possible."""
     value = ident(name)
     query = (
         f"{plan.batch} SELECT {value} FROM (SELECT DISTINCT {value} FROM batch)"  # noqa: S608
@@ -77,11 +80,11 @@ def failing_values(batch: ParquetBatch, plan: Plan, name: str, failing: str) -> 
     try:
         values = [row[0] for row in batch.connection.execute(query).fetchall()]
     except duckdb.Error:
-        return ""  # it needs other columns too
+        return ""  # the predicate needs other columns too
     if not values or len(values) > _MOST_LISTED:
         return ""
     listed = [literal(text) for text in values if text is not None]
-    # The engine searches a long list row by row; a subquery is joined by hash.
+    # DuckDB searches a long IN list linearly for each row; a subquery becomes a hash join.
     rows = f"SELECT * FROM (VALUES {', '.join(f'({text})' for text in listed)})"  # noqa: S608
     within = [f"{value} IN ({', '.join(listed) if len(listed) < _LONG else rows})"]
     return " OR ".join([*within[: len(listed)], *([f"{value} IS NULL"] if None in values else [])])
