@@ -1,12 +1,12 @@
 """Contracts: the meaning of a table, declared once in ODCS 3.2 YAML and enforced on every batch.
 
-`load_contract(path)` reads one; `conform(contract, rows, batch_id)` applies it. A delivery that
-breaks its contract has violations and no table; a row that breaks a row rule is listed in
-`bad_rows`, for the gate to quarantine.
+`load_contract(path)` reads a contract; `conform(contract, rows, batch_id)` applies it to a batch.
+If a delivery breaks its contract, the result has violations and no table. A row that breaks a row
+rule is listed in `bad_rows`, and the gate quarantines it.
 
-ODCS says names, types, keys, nullability, owner, grain, class and SQL derivations; the rest are
-custom properties. `keys` holds every key with its meaning, as docs/reference/yaml-contract.md shows
-them.
+ODCS keys declare names, types, keys, nullability, owner, grain, class and SQL derivations;
+everything else is a custom property. `keys` defines every key and its meaning, as shown in
+docs/reference/yaml-contract.md.
 """
 
 from headrace.contracts.conform import Conformed, RowProblem, Violation, conform

@@ -1,4 +1,4 @@
-"""Application of a contract to a delivery: rows are typed and derived, or refused with reasons."""
+"""Application of a contract to a delivery: type the cells, derive columns, report violations."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -15,17 +15,17 @@ from headrace.contracts.model import Contract, Field
 from headrace.contracts.typed_cells import EXPECTED, Rounded, TypedCells, parse, rounded
 from headrace.sources.rows import Malformed, RawRows, shortened
 
-MOST_LISTED = 100  # violations spelled out in full; the rest is counted
-# Rules of rows that could not be typed: their cells cannot be compared.
+MOST_LISTED = 100  # violations described in full; the others are only counted
+# Rules whose bad rows have untyped cells. These rows are left out of duplicate detection.
 UNTYPED = frozenset({"type", "undeclared", "doubled", "derivation"})
-# Rows of one delivery that may fail an expression before the whole delivery fails: each of them
-# costs another evaluation.
+# With `by_row`, most rows on which an expression may fail before the whole delivery fails: after
+# each failing row, the expressions are evaluated again.
 MOST_UNDERIVABLE = 50
 
 
 @dataclass(frozen=True)
 class Violation:
-    """Breach of a contract by a batch. `line` is None for one that concerns the whole delivery."""
+    """Breach of a contract by a batch; `line` is None if it concerns the whole delivery."""
 
     field: str
     line: int | None
@@ -43,7 +43,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class RowProblem:
-    """Reason to quarantine one row. `rule` is a short stable name, `reason` a sentence."""
+    """Reason to quarantine one row: `rule` is a short stable name, `reason` a sentence."""
 
     line: int
     rule: str
@@ -53,11 +53,12 @@ class RowProblem:
 
 @dataclass(frozen=True)
 class Conformed:
-    """Rows of a batch under their contract, and what is wrong with them.
+    """Typed rows of a batch, and its problems under the contract.
 
-    `table`: rows in `Contract.arrow_schema()`, those of `bad_rows` included, in delivered order;
-    None if there is any violation. `violations` lists the first ones, `violation_count` counts
-    all. `delivered` = rows of `table` + `repeated` + malformed ones, if there is a table.
+    `table` has the rows in `Contract.arrow_schema()` and delivered order, including those in
+    `bad_rows`; it is None if there is any violation. `violations` holds the first `MOST_LISTED`
+    violations, `violation_count` counts all of them. If there is a table, `delivered` = rows of
+    `table` + `repeated` (exact duplicates dropped) + malformed rows.
     """
 
     table: pa.Table | None
@@ -72,7 +73,7 @@ class Conformed:
 
 @dataclass
 class _Conforming:
-    """State of the batch in progress: typed columns, and problems so far."""
+    """State of `conform` for one batch: the typed columns and problems so far."""
 
     contract: Contract
     rows: RawRows
@@ -86,7 +87,7 @@ class _Conforming:
     rounded: list[Rounded] = field(default_factory=list)
 
     def violate(self, violations: Iterable[Violation], count: int | None = None) -> None:
-        """Add `violations`, of `count` in all; only the first ones are stored."""
+        """Add violations; store the first `MOST_LISTED`, and add `count` (or their number)."""
         new = list(violations)
         self.violations += new[: MOST_LISTED - len(self.violations)]
         self.count += len(new) if count is None else count
@@ -110,12 +111,12 @@ def conform(
     by_row: bool = False,
     note_clashes: bool = False,
 ) -> Conformed:
-    """Return the rows of one delivery under `contract`. Bad data is reported, never raised.
+    """Apply `contract` to the rows of one delivery. Bad data is reported, never raised.
 
-    With `by_row`, for events, which are independent, a problem of a row concerns that row and not
-    the delivery: it is among `bad_rows` where it would have been a violation. Malformed input is
-    then the caller's, who has `rows.malformed`. Rows of one key and known-at with other values
-    are left to the lake's conflict check, or are bad rows with `note_clashes`.
+    `by_row` is for events, which are independent of each other: a problem in one row makes that
+    row a bad row, not the whole delivery a violation. The caller then handles `rows.malformed`.
+    Rows with the same key and known-at but different values are left to the lake's conflict check;
+    with `note_clashes` they become bad rows here.
     """
     work = _Conforming(contract, rows, by_row, note_clashes)
     if by_row:
@@ -144,7 +145,7 @@ def _malformed(part: Malformed, rows: RawRows) -> Violation:
 
 
 def _check_columns(work: _Conforming) -> None:
-    """Compare the delivered columns with the declared ones, aliases included."""
+    """Report missing, undeclared and duplicate columns; a column may be delivered by an alias."""
     declared = {
         name for column in work.contract.delivered for name in (column.name, *column.aliases)
     }
@@ -168,7 +169,7 @@ def _check_columns(work: _Conforming) -> None:
 
 
 def _note_undeclared(work: _Conforming) -> None:
-    """Note rows with an undeclared field, or with two names of one field."""
+    """Note rows that have an undeclared field, or one field under two of its names."""
     table = work.rows.table
     declared = [(column.name, *column.aliases) for column in work.contract.delivered]
     declared_names = {name for names in declared for name in names}
@@ -191,7 +192,7 @@ def _present(table: pa.Table, name: str) -> NDArray[np.bool_]:
 
 
 def _renames(missing: list[Field], unknown: list[str]) -> dict[str, str]:
-    """Guess for each missing column the undeclared one that replaces it."""
+    """Guess which undeclared column replaces each missing one; {missing: undeclared}."""
     if len(missing) == len(unknown) == 1:
         return {missing[0].name: unknown[0]}
     pairs = [(_likeness(c.name, name), c.name, name) for c in missing for name in unknown]
@@ -203,7 +204,7 @@ def _renames(missing: list[Field], unknown: list[str]) -> dict[str, str]:
 
 
 def _likeness(first: str, second: str) -> float:
-    """Return 0 to 1; a name that begins with the other is as similar as spelling can show."""
+    """Return the similarity of two names, 0 to 1; 0.9 if one name begins with the other."""
     if first.startswith(second) or second.startswith(first):
         return 0.9
     return difflib.SequenceMatcher(None, first, second).ratio()
@@ -250,7 +251,7 @@ def _parse(work: _Conforming) -> None:
 
 
 def _parse_valid(work: _Conforming, column: Field, text: pa.Array, wrong: list[int]) -> TypedCells:
-    """Parse the column with null for values of another type, which are noted for their rows."""
+    """Parse the column with null for the `wrong` cells, and note a problem for each such row."""
     for row in wrong:
         actual = repr(shortened(str(text[row].as_py())))
         expected = f"{EXPECTED.get(column.type, column.type)} ({column.form_text})"
@@ -262,7 +263,7 @@ def _parse_valid(work: _Conforming, column: Field, text: pa.Array, wrong: list[i
 
 
 def _text(rows: RawRows, column: Field) -> pa.Array | None:
-    """Return the delivered column; where rows use several of its names, the one that each has."""
+    """Return the column's delivered text; if it came under several names, coalesce them by row."""
     delivered = [name for name in (column.name, *column.aliases) if name in rows.columns]
     if not delivered:
         return None
@@ -271,14 +272,14 @@ def _text(rows: RawRows, column: Field) -> pa.Array | None:
 
 
 def _keep(work: _Conforming, column: Field, cells: TypedCells) -> None:
-    """Store a finished column; nulls in a required column are problems of their rows."""
+    """Store a finished column; note a row problem for each null in a required or key column."""
     work.columns[column.name] = cells.values
     for row, rule, reason in cells.problems:
         work.note(row, rule, reason, column.name)
     is_key = column.primary_key_position is not None
     if (column.required or is_key) and cells.values.null_count and not cells.wrong:
         for row in _null_rows(cells.values):
-            if row not in work.problems:  # what made it null is noted already
+            if row not in work.problems:  # otherwise the cause of the null is already noted
                 rule = "primary_key" if is_key else "required"
                 work.note(row, rule, f"{column.name} is null", column.name)
 
@@ -289,7 +290,7 @@ def _null_rows(values: pa.Array) -> list[int]:
 
 
 def _derive(work: _Conforming) -> None:
-    """Derive columns from usable values: one that is infinite or too great counts as null."""
+    """Derive columns; infinite inputs and those beyond `max_abs` count as null."""
     usable = dict(work.columns)
     for name, rows in _unusable(work).items():
         usable[name] = _nulled(usable[name], rows)
@@ -360,7 +361,7 @@ def _find_duplicates(work: _Conforming) -> DuplicateRows:
 def _find_duplicates_of_typed(
     work: _Conforming, table: pa.Table, identity: list[str], content: list[str], by: str | None
 ) -> DuplicateRows:
-    """Find duplicates among typed rows; with `note_clashes`, note rows that clash."""
+    """Find duplicates among fully typed rows; with `note_clashes`, note rows that clash."""
     untyped = [
         row
         for row, problems in work.problems.items()
@@ -392,7 +393,10 @@ def clash(
     later: int,
     name: str,
 ) -> Violation:
-    """Describe the clash of two rows with one key and known-at; `columns` has `_line`."""
+    """Violation for two rows that have the same key and known-at but different values of `name`.
+
+    `earlier` and `later` are row numbers; `columns` must include `_line`.
+    """
     fields = {field.name: field for field in contract.columns}
 
     def value(name: str, row: int) -> object:

@@ -1,4 +1,4 @@
-"""Derived columns in their declared order, with as few DuckDB queries as that order allows."""
+"""Derived columns, computed in declared order; consecutive SQL columns share one DuckDB query."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -24,7 +24,7 @@ Columns = dict[str, pa.Array]
 
 
 class DerivationFailed(Exception):  # noqa: N818  (never leaves this package)
-    """Error of an expression on a row: its field, the row, and DuckDB's message."""
+    """Failure of a field's expression on one row; `why` is DuckDB's message."""
 
     def __init__(self, field: str, row: int, why: str) -> None:
         super().__init__(why)
@@ -34,7 +34,7 @@ class DerivationFailed(Exception):  # noqa: N818  (never leaves this package)
 def derive(contract: Contract, columns: Columns) -> Iterator[tuple[Field, TypedCells]]:
     """Yield each derived column, then event_time, known_at, and `_deleted` if it has a rule.
 
-    They are added to `columns` as well.
+    Each yielded column is also added to `columns`, so that later expressions can use it.
 
     Raises DerivationFailed if an expression cannot be evaluated on some row.
     """
@@ -79,7 +79,7 @@ def _evaluated(
     rules = [(field, rule) for field, rule in steps if isinstance(rule, Sql)]
     expressions = [_expression(field, rule) for field, rule in rules]
     inputs = frozenset[str]().union(*(rule.inputs for _, rule in rules))
-    # A query without columns has no rows: `late = 1` still needs a column to count rows by.
+    # An expression without inputs still needs one column, which gives the query its row count.
     inputs_ = {n: c for n, c in columns.items() if n in inputs} or dict(
         [next(iter(columns.items()))]
     )
@@ -94,14 +94,14 @@ def _evaluated(
 
 
 def _expression(field: Field, rule: Sql) -> Expression:
-    scaled = field.scale is not None  # the expression gives the quantised number
+    scaled = field.scale is not None  # the expression returns the scaled integer
     return Expression(field.name, rule.expression, "integer" if scaled else field.type)
 
 
 def _culprit(
     columns: Columns, expressions: list[Expression], error: duckdb.Error
 ) -> DerivationFailed:
-    """Find the first row that fails, by halving, and the first expression that fails on it."""
+    """Find the first failing row by bisection, and the first expression that fails on it."""
     start, stop = 0, len(next(iter(columns.values())))
     while stop - start > 1:
         half = (start + stop) // 2

@@ -1,4 +1,4 @@
-"""Duplicate rows of a batch: dropped if they are equal, reported if they contradict."""
+"""Duplicate rows of a batch: equal rows are dropped, contradicting rows are reported."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,11 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True)
 class DuplicateRows:
-    """`dropped`: rows equal to an earlier one. `clashes`: (earlier row, later row, column)."""
+    """Row numbers of duplicates.
+
+    `dropped` are rows equal to an earlier row. `clashes` are (earlier row, later row, first column
+    that differs) for rows with the same identity.
+    """
 
     dropped: tuple[int, ...] = ()
     clashes: tuple[tuple[int, int, str], ...] = ()
@@ -22,9 +26,9 @@ class DuplicateRows:
 def find_duplicates(
     rows: pa.Table, identity: Sequence[str], content: Sequence[str], never_null: str | None
 ) -> DuplicateRows:
-    """Find, among rows equal in `identity`, those equal in all of `content`, and contradictions.
+    """Find rows with equal `identity`: duplicates if all of `content` is equal, else clashes.
 
-    Rows whose `never_null` column is null cannot clash: they have no place in time.
+    Rows whose `never_null` column (known-at) is null cannot clash: their order is unknown.
     """
     suspects = _suspects([_codes(rows.column(name)) for name in identity])
     if not len(suspects):
@@ -51,7 +55,7 @@ def _difference(names: Sequence[str], first: tuple[object, ...], second: tuple[o
 
 
 def _suspects(codes: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Return rows whose identity has the same mixed code as another row's; usually none."""
+    """Return the rows whose hashed identity equals that of another row; usually none."""
     mixed = np.zeros(len(codes[0]) if codes else 0, np.uint64)
     for code in codes:
         mixed = (mixed ^ code.view(np.uint64)) * _MIX
@@ -63,7 +67,7 @@ def _suspects(codes: list[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Return int64 codes, equal for equal values; a collision costs time and nothing else."""
+    """Return int64 codes that are equal for equal values; collisions only cost time."""
     values = column.combine_chunks()
     if pa.types.is_string(values.type):
         values = values.dictionary_encode().indices

@@ -1,4 +1,4 @@
-"""SQL expressions of contracts: checked on load to be row-local and typed; run in DuckDB."""
+"""SQL expressions of contracts, run in DuckDB; checked on load: one row as input, declared type."""
 
 import json
 import threading
@@ -14,7 +14,7 @@ import pyarrow as pa
 from headrace.core.compute import BatchStream, private_engine
 from headrace.core.sql import ident
 
-# By logical type: the DuckDB type in storage, and those that an expression may have.
+# By logical type: the stored DuckDB type, and the DuckDB types that an expression may return.
 _TYPES: dict[str, tuple[str, frozenset[str]]] = {
     "integer": ("BIGINT", frozenset({"BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT"})),
     "number": ("DOUBLE", frozenset({"DOUBLE", "FLOAT", "BIGINT", "INTEGER", "DECIMAL"})),
@@ -22,18 +22,18 @@ _TYPES: dict[str, tuple[str, frozenset[str]]] = {
     "timestamp": ("TIMESTAMP WITH TIME ZONE", frozenset({"TIMESTAMP WITH TIME ZONE"})),
     "boolean": ("BOOLEAN", frozenset({"BOOLEAN"})),
 }
-# Functions that read DuckDB's own time-zone data, which is not the pinned table.
+# Functions that use DuckDB's own time-zone data instead of our pinned table.
 _ZONED = frozenset({"timezone", "timezone_hour", "timezone_minute", "make_timestamptz"})
-# DuckDB computes with these in the session's zone, which the engine pins to UTC; from 2.0.1 on it
-# calls such functions unstable.
+# Functions on these types use the session's time zone, so DuckDB declares them unstable since
+# 2.0.1. They are stable here: our engine pins the session to UTC.
 _BY_ZONE = frozenset({"TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS"})
 _local = threading.local()
-MAX_PREPARED = 16  # planned sets of expressions per thread
+MAX_PREPARED = 16  # prepared queries per thread
 
 
 @dataclass(frozen=True)
 class Expression:
-    """Column to compute: its name, its SQL, its logical type."""
+    """Column to compute: its name, SQL and logical type."""
 
     name: str
     sql: str
@@ -45,7 +45,7 @@ class Expression:
 
 
 class _PreparedExpressions:
-    """Expressions over columns of fixed types, planned once."""
+    """Prepared DuckDB query that evaluates expressions over columns of fixed types."""
 
     def __init__(self, schema: pa.Schema, expressions: Sequence[Expression]) -> None:
         self.stream = BatchStream(schema)
@@ -64,9 +64,10 @@ class _PreparedExpressions:
 
 
 def evaluate(columns: Mapping[str, pa.Array], expressions: Sequence[Expression]) -> pa.Table:
-    """Evaluate the expressions over the rows of `columns`, in order; later ones may use earlier.
+    """Evaluate the expressions, in order, over the rows of `columns`; one column per expression.
 
-    Raises duckdb.Error if an expression fails on a row, such as by overflow.
+    An expression may use the results of earlier ones. Raises duckdb.Error if an expression fails
+    on a row, for example on overflow.
     """
     table = pa.table(dict(columns))
     shelf: OrderedDict[object, _PreparedExpressions] = _local.__dict__.setdefault(
@@ -82,14 +83,15 @@ def evaluate(columns: Mapping[str, pa.Array], expressions: Sequence[Expression])
 
 
 def inspect(expression: Expression, columns: Mapping[str, pa.DataType]) -> frozenset[str]:
-    """Return the columns that `expression` uses; ValueError with the reason if it may not run.
+    """Return the columns that `expression` uses; raise ValueError if it is not allowed.
 
-    It must be one expression of the declared type over `columns`, of this row alone: no
-    subquery, aggregate, window, clock, random number or time-zone conversion.
+    It must be a single expression over `columns` that returns the declared type and depends only
+    on the current row: no subquery, aggregate, window function, current time, random number or
+    time-zone conversion.
     """
     tree = _tree(expression.sql)
     inputs = frozenset(_inputs(tree, columns))
-    # Not `empty_table()`: that loads pandas, a second of start-up for every definition.
+    # Not `empty_table()`: it imports pandas, which costs a second at start-up.
     empty = pa.Table.from_batches([], schema=pa.schema(list(columns.items())))
     connection = _connection()
     connection.register("given", empty)
@@ -120,7 +122,7 @@ def _tree(sql: str) -> dict[str, Any]:
 
 
 def _inputs(tree: dict[str, Any], columns: Iterable[str]) -> Iterator[str]:
-    """Yield the columns in a parse tree; refuse what is not a function of the row."""
+    """Yield the columns in a parse tree; raise ValueError if it uses more than the current row."""
     for node in _nodes(tree):
         if node["class"] in {"SUBQUERY", "WINDOW", "STAR", "PARAMETER", "LAMBDA"}:
             raise ValueError(f"{node['class'].lower()} is not allowed: an expression sees one row")
@@ -147,7 +149,7 @@ def _nodes(tree: object) -> Iterator[dict[str, Any]]:
 def _check_function(name: str) -> None:
     if name in _ZONED:
         raise ValueError(f"{name}() reads unpinned time zones; derive a wall_clock column instead")
-    if name == "age":  # with one argument it counts from today, and DuckDB 2.0.0 calls it stable
+    if name == "age":  # with one argument it counts from today, yet DuckDB 2.0.0 declares it stable
         raise ValueError("age() may read the clock; subtract one column from the other")
     kinds = _functions().get(name, frozenset())
     if any(kind == "aggregate" for kind, _ in kinds):
@@ -167,7 +169,7 @@ def _functions() -> dict[str, frozenset[tuple[str, str | None]]]:
 def kinds_of(
     functions: Iterable[tuple[str, str, str | None, Sequence[str]]],
 ) -> dict[str, frozenset[tuple[str, str | None]]]:
-    """Return by name the (kind, stability) pairs of functions and their argument types."""
+    """Return {function name: (kind, stability) of its overloads}; stability None if UTC-pinned."""
     kinds_by_name: dict[str, set[tuple[str, str | None]]] = {}
     for name, kind, stability, types in functions:
         pinned = not _BY_ZONE.isdisjoint(types)
@@ -176,7 +178,7 @@ def kinds_of(
 
 
 def _connection() -> duckdb.DuckDBPyConnection:
-    """Return this thread's engine for questions that are asked once, when a contract loads."""
+    """Return this thread's DuckDB connection for checks while a contract loads."""
     if not hasattr(_local, "connection"):
         _local.connection = private_engine()
     connection: duckdb.DuckDBPyConnection = _local.connection

@@ -1,4 +1,4 @@
-"""Keys of a contract file, for its reader and for the reference documentation."""
+"""Keys allowed in a contract file; the loader and the reference documentation use them."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ UTC = ("UTC", "Etc/UTC")
 ROUNDINGS = ("down", "up")
 AMBIGUOUS: tuple[Literal["first", "last"], ...] = ("first", "last")
 MISSING: tuple[Literal["forward"], ...] = ("forward",)
-# Parts of an ODCS document of another tool, kept for its export; see `contracts.odcs`.
+# Key for parts of an imported ODCS document, kept for export; see `contracts.odcs`.
 UNREAD = "unread"
 
 ANY = "as in ODCS"
@@ -154,8 +154,8 @@ INVARIANT = Keys((
     Key("name", "text", "Unique name; reports show it.", required=True),
     *TIME_RULE,
 ))  # fmt: skip
-# ODCS keys that only describe are accepted; those that would require a check are not, because a
-# rule that is not enforced is worse than none: quality rules belong in the suite.
+# ODCS keys that only describe are accepted. Keys that would require a check, such as `quality`, are
+# rejected: an unenforced rule is worse than none, and quality rules belong in the suite.
 COLUMN = Keys((
     Key("name", "letters, digits and `_`",
         "Name of the column; unique whatever the case of letters.", required=True),
@@ -187,7 +187,7 @@ TIMESTAMP_OPTIONS = Keys((
     Key("defaultTimezone", choice(UTC), "Timestamps are UTC; no other zone is accepted."),
     Key("format", ANY, UNUSED),
 ))  # fmt: skip
-# Keys of a delivered column; a derived one has none of these.
+# Keys of delivered columns only; a derived column has none of these.
 DELIVERED_COLUMN = Keys((
     Key("sourceForm", choice(FORMS),
         "As for the table, for this column.", default="`sourceForm` of the table"),

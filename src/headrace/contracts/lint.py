@@ -1,4 +1,4 @@
-"""Hints about a contract: missing statements that its consumers or the gate will need."""
+"""Hints about a contract: missing declarations that its consumers or the gate will need."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from headrace.core.errors import DeclarationError
 
 @dataclass(frozen=True)
 class Hint:
-    """Hint about a column; `field` is None for the table itself."""
+    """Hint about a column, or about the table itself if `field` is None."""
 
     field: str | None
     rule: str
@@ -23,7 +23,7 @@ class Hint:
 
 
 def lint(contract: Contract) -> list[Hint]:
-    """Return all hints: open questions, then those of the table, then those of its columns."""
+    """Return all hints: open questions first, then hints on the table, then on its columns."""
     return [
         *_undecided(Node(contract.path, "", contract.document)),
         *_table_hints(contract),
@@ -33,10 +33,10 @@ def lint(contract: Contract) -> list[Hint]:
 
 
 def lint_file(path: Path) -> list[Hint]:
-    """Return the hints of a contract file; of one that does not load, its open questions.
+    """Return the hints of a contract file; only its open questions and the error if loading fails.
 
     Raises:
-        DeclarationError: it does not load, and has no open questions.
+        DeclarationError: if the contract does not load and has no open questions.
     """
     try:
         contract = load_contract(path)
@@ -106,12 +106,12 @@ def _table_hints(contract: Contract) -> Iterator[Hint]:
         )
 
 
-# Keys of an imported document that require something of the data.
+# Keys of an imported document that state requirements on the data.
 _DEMANDS = ("quality", "logicalTypeOptions", "relationships", "enum", "unique")
 
 
 def _not_enforced(contract: Contract) -> Iterator[Hint]:
-    """Yield imported requirements that no expectation checks."""
+    """Yield hints on imported requirements that no check enforces."""
     table = contract.document["schema"][0]
     for owner in (table, *table["properties"]):
         preserved = custom(owner, "unread") or {}

@@ -1,4 +1,4 @@
-"""Reader of contracts: strict, so that a rule is either understood or refused."""
+"""Loader of contract files; strict: it rejects any key or rule that it does not understand."""
 
 import re
 from pathlib import Path
@@ -45,17 +45,17 @@ from headrace.core.declarations.strict_yaml import Node, parse_document, read_do
 from headrace.core.files import digest
 from headrace.core.time_zones import zones_hash
 
-# Increase it when `conform` gives other rows for the same contract: it is part of every hash.
+# Part of every contract hash: increase it when `conform` gives other rows for the same contract.
 MEANING = 1
 
 
 def load_contract(path: Path | str) -> Contract:
-    """Return the contract in a YAML file; DeclarationError names the place and the fix."""
+    """Load the contract in a YAML file; a DeclarationError names the place and the fix."""
     return _contract(read_document(Path(path)))
 
 
 def parse_contract(text: str, path: Path) -> Contract:
-    """Parse `text` as the contract at `path`; files it looks up are relative to that."""
+    """Parse `text` as the contract at `path`; its reference files are relative to `path`."""
     return _contract(parse_document(text, path))
 
 
@@ -226,7 +226,7 @@ def _coverage(rules: dict[str, Node]) -> tuple[str, str] | None:
 
 
 def _retired(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[int, ...]:
-    """Read ids of removed columns: older files still contain them."""
+    """Read the field ids of removed columns, which older files still contain."""
     if "retiredFieldIds" not in rules:
         return ()
     retired = tuple(
@@ -245,8 +245,8 @@ def _free_id(fields: tuple[Field, ...], retired: tuple[int, ...]) -> int:
     return max([*retired, *(field.id for field in fields if field.id is not None)]) + 1
 
 
-# Prose, people, terms, and hints for the detection of changes: they affect neither which rows pass
-# nor what their values mean.
+# Keys for prose, people, terms of use and drift detection. They affect neither which rows pass nor
+# what values mean, so they are not part of `meaning_hash`.
 _WITHOUT_EFFECT = frozenset(
     {
         "id", "version", "status", "description", "team", "support", "tags", "domain", "tenant",
@@ -259,7 +259,7 @@ _WITHOUT_EFFECT = frozenset(
 
 
 def _with_effect(value: object) -> object:
-    """Drop keys without effect on validation, so that editing them re-validates no batch."""
+    """Drop keys without effect on validation: editing them must not re-validate batches."""
     if isinstance(value, dict):
         return {
             key: _with_effect(inner) for key, inner in value.items() if key not in _WITHOUT_EFFECT
@@ -280,7 +280,7 @@ def _property_name(value: dict[str, object]) -> object:
 
 
 def _hash(document: object, fields: tuple[Field, ...]) -> str:
-    """Hash the document, the files and zones that it looks up, and the version of our reading."""
+    """Hash the document, its reference files, its time zones' tables, and `MEANING`."""
     rules = [zone for field in fields if (zone := _zone_of(field)) is not None]
     zones = frozenset[str]().union(*(rule.zones for rule in rules))
     return digest(

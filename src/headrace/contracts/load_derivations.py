@@ -1,4 +1,4 @@
-"""Reader of a contract's derivations: each is checked to fit the columns before it."""
+"""Loader of a contract's derivations; it checks each against the columns declared before it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -138,7 +138,7 @@ def types_of(fields: Mapping[str, Field]) -> dict[str, pa.DataType]:
 
 
 def sql_rule(node: Node, name: str, kind: str, columns: Mapping[str, pa.DataType]) -> Sql:
-    """Read the expression in `node`, checked to be a function of one row and of type `kind`."""
+    """Read the SQL in `node`; raise if it uses more than one row or does not return `kind`."""
     expression = node.text()
     if is_mark(expression):
         raise node.error("this is not decided yet", fix=f"write SQL that gives a {kind}")

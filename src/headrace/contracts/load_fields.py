@@ -1,4 +1,4 @@
-"""Reader of the columns of a contract."""
+"""Loader of the columns of a contract."""
 
 import re
 from collections.abc import Mapping
@@ -33,14 +33,14 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 @dataclass(frozen=True)
 class Defaults:
-    """Settings of the table for columns without settings of their own."""
+    """Settings of the table that apply to columns without their own."""
 
     privacy: str
     form: Form
 
 
 def read_fields(nodes: list[Node], defaults: Defaults) -> tuple[Field, ...]:
-    """Read all columns in order; each may refer to those before it."""
+    """Read all columns in order; a column may refer to earlier ones."""
     fields: list[Field] = []
     for node in nodes:
         field = _read_field(node, defaults, {field.name: field for field in fields})
@@ -97,7 +97,7 @@ def _explained_by(node: Node) -> tuple[tuple[str, ...], ...]:
 
 
 def _levels(node: Node, kind: LogicalType) -> dict[str, str]:
-    """Read the meaning of each code. The suite, not this, restricts which codes may come."""
+    """Read the meaning of each code; only the suite restricts which codes are allowed."""
     if kind not in {"string", "integer", "boolean"}:
         raise node.error(f"a {kind} has no codes", fix="drop the levels")
     entries = node.mapping((), node.value if isinstance(node.value, dict) else ())
@@ -154,7 +154,7 @@ def _refuse_source_properties(custom: Mapping[str, Node]) -> None:
 
 
 def _stated_zone(custom: Mapping[str, Node], before: Mapping[str, Field]) -> str | None:
-    """Read a zone for readers: an IANA name, or `of <column>` if it differs by row."""
+    """Read the time zone of a column: an IANA name, or `of <column>` if it differs by row."""
     if "zone" not in custom:
         return None
     text = custom["zone"].text()
@@ -166,7 +166,7 @@ def _stated_zone(custom: Mapping[str, Node], before: Mapping[str, Field]) -> str
 
 
 def _with_numbers(field: Field, custom: Mapping[str, Node]) -> Field:
-    """Return the field with scale, greatest absolute value and sentinels, in stored units."""
+    """Return the field with its scale, and with `max_abs` and sentinels in stored units."""
     scale = custom["scale"].integer(minimum=0) if "scale" in custom else None
     if scale is not None:
         _check_scale(field, scale, custom)
@@ -204,7 +204,7 @@ def _check_scale(field: Field, scale: int, custom: Mapping[str, Node]) -> None:
 
 
 def _fitting(limit: Decimal, scale: int | None, bound: int) -> str:
-    """Return the fix for a maxAbs that does not fit: the greatest scale that fits, if any."""
+    """Return the fix for a maxAbs that does not fit: a smaller scale, or else a smaller maxAbs."""
     fitting = range(min((scale or 0) - 1, MOST_SCALE), -1, -1)
     for smaller in fitting:
         if 1 <= _stored(limit, 10**smaller) < bound:
@@ -222,7 +222,7 @@ def _sentinels(node: Node, field: Field, factor: int) -> tuple[int | float | str
 
 
 def _stored(value: Decimal, factor: int) -> float:
-    """Return `value` in stored units: exact for whole numbers."""
+    """Return `value` in stored units: an exact int if the result is whole, else a float."""
     exact = value * factor
     return int(exact) if exact == exact.to_integral_value() else float(exact)
 
@@ -232,7 +232,8 @@ def _check_unique(nodes: list[Node], fields: list[Field]) -> None:
     ids: dict[int, str] = {}
     for node, field in zip(nodes, fields, strict=True):
         names_ = (field.name, *field.aliases)
-        # SQL ignores case; a producer may not, and write one column in both ways.
+        # SQL ignores case, so names must differ in more than case. Only a column's own name and
+        # aliases may differ in case alone: a producer may write the column in both ways.
         duplicates = [name for name in names_ if name.casefold() in names or names_.count(name) > 1]
         if duplicates:
             raise node.error(f"the name {duplicates[0]!r} is taken", fix="rename one of the two")

@@ -1,4 +1,4 @@
-"""Model of a contract. Behaviour is in `load` (reading) and `conform` (applying)."""
+"""Data model of a contract. `load` reads a contract from YAML, `conform` applies it to a batch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,20 +13,21 @@ import pyarrow as pa
 LogicalType = Literal["integer", "number", "string", "timestamp", "boolean"]
 Kind = Literal["event", "planned", "state"]
 Form = Literal["text", "float"]
-# Action of the gate on rows that differ from an earlier delivery's at the same known-at.
+# Action of the gate on a row whose values differ from an earlier delivery's row with the same key
+# and known-at.
 OnConflict = Literal["quarantine", "block"]
 
 TIMESTAMP = pa.timestamp("us", "UTC")
 FIRST_FIELD_ID = 10
-MOST_SCALE = 18  # 10 to this power is the greatest that fits int64
-# Last columns of every published table, with their field ids.
+MOST_SCALE = 18  # 10**18 is the greatest power of ten that fits int64
+# Columns at the end of every published table, with their field ids and types.
 RESERVED: tuple[tuple[str, int, pa.DataType], ...] = (
     ("event_time", 3, TIMESTAMP),
     ("known_at", 4, TIMESTAMP),
     ("_batch", 1, pa.string()),
     ("_line", 2, pa.int64()),
 )
-# Further column of a table whose contract has a rule for deletions: true in a tombstone.
+# Additional column of tables whose contract has a `deleted` rule; true in tombstones.
 DELETED: tuple[str, int, pa.DataType] = ("_deleted", 5, pa.bool_())
 _ARROW: dict[LogicalType, pa.DataType] = {
     "integer": pa.int64(),
@@ -39,7 +40,7 @@ _ARROW: dict[LogicalType, pa.DataType] = {
 
 @dataclass(frozen=True)
 class ReferenceTable:
-    """Pinned two-column table that a derivation looks up; its content is part of the hash."""
+    """Pinned lookup table of a derivation, {key: value}; its content is part of the hash."""
 
     name: str
     values: Mapping[str, str]
@@ -48,7 +49,7 @@ class ReferenceTable:
 
 @dataclass(frozen=True)
 class ZoneRule:
-    """Zone of all rows (`name`), or the one that `reference` gives for column `by`."""
+    """Time zone of all rows (`name`), or of each row: `reference` maps column `by` to zones."""
 
     name: str | None = None
     by: str | None = None
@@ -63,9 +64,10 @@ class ZoneRule:
 
 @dataclass(frozen=True)
 class LocalTime:
-    """Instant at which a wall clock shows a date (columns) and an HHMM clock.
+    """Derivation: the instant at which a wall clock shows a date and an HHMM time.
 
-    `clock` is a column or a constant; 2400 is the next midnight. `days` moves the date.
+    `year`, `month` and `day` are columns; `clock` is a column or a constant, and 2400 is the next
+    midnight. `days` is added to the date.
     """
 
     year: str
@@ -80,10 +82,10 @@ class LocalTime:
 
 @dataclass(frozen=True)
 class NextClock:
-    """First instant at or after column `after` at which a wall clock shows column `clock`.
+    """Derivation: the first instant, from column `after` on, when a wall clock shows `clock`.
 
-    Days are tried from the local day of `after` onwards; a clock that a day skips is shifted
-    forward by the gap, one that it shows twice counts twice.
+    Candidates start on the local day of `after`. If a clock change skips the time, it is moved
+    forward by the gap; if the clock shows it twice, both instants are candidates.
     """
 
     after: str
@@ -93,7 +95,7 @@ class NextClock:
 
 @dataclass(frozen=True)
 class WallClock:
-    """Integer YYYYMMDDHHMM that a wall clock shows at column `of`."""
+    """Derivation: the local time at timestamp column `of`, as the integer YYYYMMDDHHMM."""
 
     of: str
     zone: ZoneRule
@@ -101,7 +103,7 @@ class WallClock:
 
 @dataclass(frozen=True)
 class Sql:
-    """Row-local DuckDB expression over the columns before it; `inputs` are those it uses."""
+    """DuckDB expression over one row; `inputs` are the columns it uses, all declared earlier."""
 
     expression: str
     inputs: frozenset[str] = frozenset()
@@ -112,11 +114,12 @@ Derivation = LocalTime | NextClock | WallClock | Sql
 
 @dataclass(frozen=True)
 class Field:
-    """Column of a contract. `max_abs` and `sentinels` are in stored units, quantised by `scale`.
+    """Column of a contract.
 
-    `levels` is the meaning of codes: {code: meaning}, codes as text. `explained_by` lists sets of
-    columns, for the detection of semantic changes: each set nearly determines this column. A hidden
-    column exists only while rows are conformed and has no field id.
+    `max_abs` and `sentinels` are in stored units: scaled integers if the column has a `scale`.
+    `levels` is {code as text: meaning}. `explained_by` lists sets of columns, each of which nearly
+    determines this column; drift detection uses them. A hidden column exists only while `conform`
+    runs and has no field id.
     """
 
     name: str
@@ -146,21 +149,23 @@ class Field:
 
     @property
     def arrow_type(self) -> pa.DataType:
-        """Return int64 (integers, scaled numbers), float64, string, timestamp[us, UTC] or bool."""
+        """Return the computed type: int64 (also for scaled numbers), float64, string, bool or
+        timestamp[us, UTC].
+        """
         return pa.int64() if self.scale is not None else _ARROW[self.type]
 
     @property
     def table_type(self) -> pa.DataType:
         """Return the type in files and tables: DECIMAL for a scaled number, else `arrow_type`.
 
-        With up to 18 digits, Parquet holds the same int64 as `arrow_type` does.
+        With up to 18 digits, Parquet stores the DECIMAL as the same int64.
         """
         if not self.scale:
             return self.arrow_type
         return pa.decimal128(max(18, len(str(int(self.max_abs or 0)))), self.scale)
 
     def in_unit(self, stored: object) -> object:
-        """Return a stored value in the contract's unit: 2362 at scale 2 is 23.62."""
+        """Convert a stored value to the contract's unit: 2362 at scale 2 is 23.62."""
         if not self.scale or not isinstance(stored, int):
             return stored
         exact = Decimal(stored).scaleb(-self.scale)
@@ -175,7 +180,7 @@ class Field:
 
 @dataclass(frozen=True)
 class TimeRule:
-    """Rule for `event_time`, `known_at` or `_deleted` of a row, with its reason in words."""
+    """SQL rule for `event_time`, `known_at` or `_deleted`, with a description in words."""
 
     expression: Sql
     description: str
@@ -192,9 +197,9 @@ class Invariant:
 
 @dataclass(frozen=True)
 class RowRelation:
-    """SQL boolean over delivered columns that holds for nearly all rows.
+    """SQL boolean over delivered columns that is true for nearly all rows.
 
-    No row fails for breaking it; many such rows in a batch are evidence of a semantic change.
+    A row that breaks it still passes; many such rows in a batch are evidence of a semantic change.
     """
 
     name: str
@@ -204,17 +209,18 @@ class RowRelation:
 
 @dataclass(frozen=True)
 class Contract:
-    """Contract of one table in one version. `columns` holds all in order, hidden ones too.
+    """One version of a table's contract.
 
+    `columns` holds all columns in order, including hidden ones.
     `coverage` is the first and last expected partition; both are `snapshot` for a snapshot table.
-    `slot_zone` is the zone of the partitions' days; None is UTC.
-    `max_events` is the greatest number of rows that any window of any feature can hold.
-    `deleted` is the rule for rows that delete their key; without it, no row does.
+    `slot_zone` is the time zone whose days are the partitions; None means UTC.
+    `max_events` is the greatest number of rows that a window of a feature can hold.
+    `deleted` is the rule for tombstones, rows that delete their key; None if there are none.
     `conflicts` is the action on a row that has the key, known-at and sequence of an earlier
-    delivery's row, and other values.
-    `hash` covers the whole file, `meaning_hash` only what affects which rows pass and what their
-    values mean: not prose, people, terms or coverage. `retired_ids` are field ids of
-    removed columns, `document` is the parsed file.
+    delivery's row but other values.
+    `hash` covers the whole file. `meaning_hash` covers only what affects which rows pass and what
+    their values mean: not prose, people, terms or coverage.
+    `retired_ids` are the field ids of removed columns. `document` is the parsed file.
     """
 
     table: str
@@ -253,27 +259,30 @@ class Contract:
 
     @cached_property
     def identity(self) -> tuple[str, ...]:
-        """Return the columns that identify a version of a row; empty without a primary key."""
+        """Return the columns that identify a row version: primary key, known-at and sequence.
+
+        Empty without a primary key.
+        """
         sequence = (self.sequence,) if self.sequence else ()
         return (*self.primary_key, "known_at", *sequence) if self.primary_key else ()
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
-        """Return the published columns: delivered, then derived."""
+        """Return the published columns: delivered ones, then derived ones that are not hidden."""
         return tuple(field for field in self.columns if not field.hidden)
 
     @cached_property
     def delivered(self) -> tuple[Field, ...]:
-        """Return the columns that a delivery must have."""
+        """Return the columns that deliveries contain, i.e. all that are not derived."""
         return tuple(field for field in self.columns if field.derivation is None)
 
     @cached_property
     def derivations(self) -> tuple[tuple[str, Derivation], ...]:
-        """Return (column, rule) in the order of computation."""
+        """Return (column, rule) of the derived columns, in the order of computation."""
         return tuple((f.name, f.derivation) for f in self.columns if f.derivation is not None)
 
     def field(self, name: str) -> Field:
-        """Return the column with that name, also a hidden one; KeyError if it does not exist."""
+        """Return the column `name`, which may be hidden; raise KeyError if it does not exist."""
         return self._by_name[name]
 
     @cached_property
@@ -281,11 +290,11 @@ class Contract:
         return {field.name: field for field in self.columns}
 
     def arrow_schema(self) -> pa.Schema:
-        """Return the published schema: contract columns, then reserved ones, with field ids."""
+        """Return the published schema: contract columns, then reserved columns, with field ids."""
         return self._schema
 
     def table_schema(self) -> pa.Schema:
-        """Return the table's schema for any engine: `arrow_schema`, scaled numbers as DECIMAL."""
+        """Return the schema in files and tables: `arrow_schema` with scaled numbers as DECIMAL."""
         return self._table_schema
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Reference files: small, pinned CSV tables that belong to a contract."""
+"""Reference files: small CSV lookup tables whose content is part of a contract's hash."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from headrace.core.files import sha256
 
 
 def read_reference(path: Path, key: str, value: str) -> ReferenceTable:
-    """Read two columns of a CSV file as a lookup; keys are unique and nothing is empty."""
+    """Read two columns of a CSV file as a lookup; raise if a cell is empty or a key repeats."""
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Digest of everything that gives a column's values their meaning, for models to compare.
+"""Digest of everything that gives a column's values their meaning; models compare digests.
 
-A feature that reads a derived column changes its meaning with the derivation, or with a column that
-the derivation starts from; so a digest covers the whole path from the delivered columns.
+The meaning of a derived column also depends on its derivation and on the columns it is derived
+from, so its digest covers the whole path from the delivered columns.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from headrace.core.time_zones import zones_hash
 
 
 def column_meanings(contract: Contract) -> dict[str, str]:
-    """Return {column: digest} of every column, hidden ones included."""
+    """Return {column: digest of its meaning} for all columns, including hidden ones."""
     digests: dict[str, str] = {}
     for field in contract.columns:
         digests[field.name] = digest(
@@ -24,8 +24,10 @@ def column_meanings(contract: Contract) -> dict[str, str]:
 
 
 def meaning_parts(contract: Contract) -> dict[str, dict[str, Any]]:
-    """Return the parts of each column's digest: the contract's settings of it, and under `from`
-    the digests of the columns that it is derived from. Plain JSON values.
+    """Return {column: hashed parts}, as JSON values.
+
+    The parts are the column's settings in the contract and, under `from`, the digests of the
+    columns that it is derived from.
     """
     meanings = column_meanings(contract)
     return {
@@ -45,7 +47,7 @@ def time_parts(contract: Contract) -> dict[str, Any]:
 
 
 def time_meaning(contract: Contract) -> str:
-    """Return the digest of when rows happen, when they are known, and which of them delete."""
+    """Return one digest of the rules for event time, known-at and deletions."""
     meanings = column_meanings(contract)
     rules = [contract.event_time, contract.known_at]
     rules += [contract.deleted] if contract.deleted else []
@@ -85,7 +87,7 @@ def _zone(zone: ZoneRule) -> list[Any]:
 
 
 def _inputs(rule: Derivation | None, meanings: Mapping[str, str]) -> dict[str, str]:
-    """Return the columns that a rule uses, each with its meaning."""
+    """Return {column that the rule uses: digest of its meaning}."""
     if rule is None:
         return {}
     texts = rule.inputs if isinstance(rule, Sql) else set(_texts(asdict(rule)))

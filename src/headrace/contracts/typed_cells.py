@@ -1,4 +1,4 @@
-"""Parser of text to typed columns, whole columns at a time."""
+"""Parser that converts columns of text to typed columns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ from headrace.core.clock import parse_iso
 _INTEGER = r"^-?[0-9]+$"
 _NUMBER = r"^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _NOT_FINITE = r"^(?i:nan|-?inf|-?infinity)$"
-# Years 1 to 9999: Arrow has a year 0; Python's calendar, which reports use, does not.
+# Years 1 to 9999: Arrow also accepts year 0, but Python's `datetime`, which reports use, does not.
 _YEAR = "([0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)"
 _MOMENT = rf"^{_YEAR}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(\.[0-9]+)?Z$"
-_FINER = r"^(.*\.[0-9]{6})[0-9]+Z$"  # more digits than microseconds have
+_FINER = r"^(.*\.[0-9]{6})[0-9]+Z$"  # more decimals than microseconds
 EXPECTED = {
     "integer": "a whole number of at most 63 bits",
     "number": "a number",
@@ -28,11 +28,12 @@ EXPECTED = {
 }
 _FIRST, _LAST = parse_iso("0001-01-01"), parse_iso("9999-12-31T23:59:59.999999")
 _WIDE = pa.decimal256(76, 38)
-_SHORTENED = 60  # characters of a cell in a sentence
-# Arrow looks up powers of ten in a table, and reads past its end for greater ones.
+_SHORTENED = 60  # most characters of a cell in a message
+# Longer texts and exponents beyond ±29 are parsed in Python: for great powers of ten, Arrow reads
+# past the end of its table.
 _LONG, _FAR = 60, r"[eE][+-]?([0-9]{3}|[3-9][0-9])"
-# A float this close to a number of the declared scale, relative to itself, is that number with the
-# noise of binary arithmetic, as in 0.1 + 0.2.
+# Relative error up to which a float counts as a decimal of the declared scale; binary arithmetic
+# causes such errors, as in 0.1 + 0.2.
 _NOISE = 2.0**-48
 _NO_ROWS: NDArray[np.int64] = np.empty(0, np.int64)
 Bools = NDArray[np.bool_]
@@ -42,9 +43,9 @@ Bools = NDArray[np.bool_]
 class TypedCells:
     """Typed column, with the problems of its cells.
 
-    `wrong`: rows whose text is not of the type; `values` is then meaningless. `problems`: (row,
-    rule, reason) of values that have the type but cannot be used. `rounded`: rows
-    with digits beyond the declared scale.
+    `wrong` are rows whose text does not parse as the type; if there are any, `values` is
+    meaningless. `problems` are (row, rule, reason) for values that parse but cannot be used.
+    `rounded` are rows with digits beyond the declared scale.
     """
 
     values: pa.Array
@@ -55,9 +56,9 @@ class TypedCells:
 
 @dataclass(frozen=True)
 class Rounded:
-    """Cells of a column with digits beyond its scale, which are rounded half to even.
+    """Summary of a column's cells with digits beyond its scale, which are rounded half to even.
 
-    `line` and `text` belong to the first; `needed` is the scale that would lose no digits.
+    `line` and `text` are of the first such cell; `needed` is the scale that would lose no digits.
     """
 
     field: str
@@ -81,13 +82,13 @@ class Rounded:
 
 
 def rounded(name: str, scale: int, lossy: pa.Array, line: int) -> Rounded:
-    """Summarise the `lossy` cells of a column, the first one on `line`."""
+    """Summarise the `lossy` cells of a column; `line` is the line of the first."""
     text = lossy[0].as_py()[:_SHORTENED]
     return Rounded(name, scale, len(lossy), line, text, needed_scale(lossy))
 
 
 def parse(column: Field, text: pa.Array) -> TypedCells:
-    """Parse `text` (strings, null where there is none) as the declared type of `column`."""
+    """Parse `text` (an array of strings and nulls) as the declared type of `column`."""
     if column.null_tokens:
         tokens = pa.array(column.null_tokens, pa.string())
         text = pc.if_else(pc.is_in(text, tokens), pa.scalar(None, pa.string()), text)
@@ -95,7 +96,7 @@ def parse(column: Field, text: pa.Array) -> TypedCells:
 
 
 def bounded(column: Field, cells: TypedCells) -> TypedCells:
-    """Null the declared sentinels, then note what exceeds the declared greatest value."""
+    """Replace declared sentinels with null, then note values beyond `max_abs` or the calendar."""
     if cells.wrong:
         return cells
     if column.sentinels:
@@ -110,7 +111,7 @@ def bounded(column: Field, cells: TypedCells) -> TypedCells:
 
 
 def _note_far(column: Field, cells: TypedCells) -> None:
-    """Null moments outside of Python's calendar; an expression may compute them."""
+    """Null and note timestamps outside years 1 to 9999, which an expression may have computed."""
     moments = cells.values.cast(pa.int64())
     earliest, latest = pc.min_max(moments).values()
     if not earliest.is_valid or (earliest.as_py() >= _FIRST and latest.as_py() <= _LAST):
@@ -135,7 +136,7 @@ def _note_great(column: Field, cells: TypedCells) -> None:
 
 
 def normal(values: pa.Array) -> TypedCells:
-    """Return float64 with -0 as +0 and NaN as null; note infinities."""
+    """Return float64 values with -0 as +0 and NaN as null; note infinite values as problems."""
     numbers = values.to_numpy(zero_copy_only=False) + 0.0
     cells = TypedCells(pa.array(numbers, pa.float64(), mask=np.isnan(numbers)))
     for row in np.flatnonzero(np.isinf(numbers)):
@@ -148,7 +149,7 @@ def _string(_: Field, text: pa.Array) -> TypedCells:
 
 
 def _integer(_: Field, text: pa.Array) -> TypedCells:
-    fits = pc.ascii_is_decimal(text)  # most columns have no sign, and this is cheaper to ask
+    fits = pc.ascii_is_decimal(text)  # cheaper than the regex; fails only if a cell has a sign
     if pc.all(fits).as_py() is False:
         fits = pc.match_substring_regex(text, _INTEGER)
     return _cast(text, fits, partial(pc.cast, target_type=pa.int64()))
@@ -175,17 +176,20 @@ def _number(column: Field, text: pa.Array) -> TypedCells:
     if column.scale is not None:
         return _scaled(column, text)
     fits = pc.match_substring_regex(text, _NUMBER)
-    if pc.all(fits).as_py() is False:  # NaN and the infinities are rare, and numbers too
+    if pc.all(fits).as_py() is False:  # rarely: NaN and infinities are valid numbers too
         fits = pc.or_(fits, pc.match_substring_regex(text, _NOT_FINITE))
     cells = _cast(text, fits, partial(pc.cast, target_type=pa.float64()))
     return cells if cells.wrong else normal(cells.values)
 
 
 def _scaled(column: Field, text: pa.Array) -> TypedCells:
-    """Quantise to int64: text exactly and half to even, floats as rint(v * 10^d)."""
+    """Parse a number with a scale d as int64: v * 10^d, rounded half to even.
+
+    Text is converted exactly, floats (`sourceForm: float`) by binary arithmetic.
+    """
     odd = pc.fill_null(pc.match_substring_regex(text, _NOT_FINITE), False)
     infinite = pc.and_(odd, pc.match_substring_regex(text, "(?i)inf"))
-    lossy: list[Bools] = []  # the rows that lost digits, once the column could be quantised
+    lossy: list[Bools] = []  # last entry: mask of the rows that lost digits
     quantise = partial(_from_float if column.form == "float" else _from_text, lossy=lossy)
     digits = pc.if_else(odd, pa.scalar(None, pa.string()), text)
     fits = pc.match_substring_regex(digits, _NUMBER)
@@ -203,7 +207,7 @@ def _scaled(column: Field, text: pa.Array) -> TypedCells:
 
 
 def needed_scale(text: pa.Array) -> int:
-    """Return the most digits after the point in any of these decimal texts, without final zeros."""
+    """Return the greatest number of decimals in these texts, without trailing zeros."""
     plain = text.filter(pc.match_substring_regex(text, r"^[^eE]*\.[^eE]*$"))
     trimmed = pc.utf8_rtrim(plain, characters="0")
     places = pc.subtract(pc.binary_length(trimmed), pc.find_substring(trimmed, "."))
@@ -211,7 +215,7 @@ def needed_scale(text: pa.Array) -> int:
 
 
 def _from_float(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
-    """Quantise floats; null where there is no whole number of quanta below 2^53."""
+    """Parse as floats and scale to int64; null where the result is not below 2^53."""
     numbers = text.cast(pa.float64()).to_numpy(zero_copy_only=False)
     with np.errstate(over="ignore", invalid="ignore"):
         exact = numbers * 10.0**scale
@@ -222,7 +226,7 @@ def _from_float(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
 
 
 def _from_text(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
-    """Quantise text; null where the number does not fit into int64."""
+    """Scale decimal texts exactly to int64; null where the result does not fit."""
     if not len(text):
         lossy.append(np.empty(0, bool))
         return pa.array([], pa.int64())
@@ -251,12 +255,12 @@ def _exactly_all(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
 
 
 def _is_rounded(cell: str | None, number: int | None, scale: int) -> bool:
-    """Return True if a quantised number differs from its text."""
+    """Return True if the scaled number differs from its text."""
     if cell is None or number is None:
         return False
     try:
         return Decimal(cell) != Decimal(number).scaleb(-scale)
-    except InvalidOperation:  # an exponent far below zero, of a number that is not 0
+    except InvalidOperation:  # a very negative exponent: rounded, unless the digits are all 0
         return bool(Decimal(cell.lower().partition("e")[0]))
 
 
@@ -265,7 +269,7 @@ def _exactly(cell: str | None, scale: int) -> int | None:
         return None
     try:
         value = Decimal(cell)
-    except InvalidOperation:  # an exponent that Decimal has no room for
+    except InvalidOperation:  # an exponent beyond the limits of Decimal
         digits, _, exponent = cell.lower().partition("e")
         return 0 if exponent.startswith("-") or not Decimal(digits) else None
     if not value:
@@ -278,19 +282,19 @@ def _exactly(cell: str | None, scale: int) -> int | None:
 
 
 def _cast(text: pa.Array, fits: pa.Array, cast: Callable[[pa.Array], pa.Array]) -> TypedCells:
-    """Apply `cast` to the whole column; rows that do not fit, or that it fails on, are wrong."""
+    """Apply `cast` to the column; rows where `fits` is false or `cast` fails are `wrong`."""
     wrong: list[int] = []
     if pc.all(fits).as_py() is False:
         wrong = np.flatnonzero(_truth(pc.invert(fits))).tolist()
         text = pc.if_else(fits, text, pa.scalar(None, pa.string()))
     try:
         return TypedCells(cast(text), wrong)
-    except pa.ArrowInvalid:  # of the right shape and yet impossible, such as 30 February
+    except pa.ArrowInvalid:  # matches the pattern but is impossible, such as 30 February
         return TypedCells(text, sorted(wrong + _failing(text, cast, 0)))
 
 
 def _failing(text: pa.Array, cast: Callable[[pa.Array], pa.Array], start: int) -> list[int]:
-    """Find the rows that `cast` refuses, by halving."""
+    """Find the rows on which `cast` fails, by bisection."""
     try:
         cast(text)
     except pa.ArrowInvalid:

@@ -1,4 +1,4 @@
-"""Derivations with wall clocks: dates and HHMM clocks to instants, and back."""
+"""Wall-clock derivations: local dates and HHMM times to UTC timestamps, and back."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from headrace.core.time_zones import Ambiguous, Int64Array, to_local, to_utc
 Columns = Mapping[str, pa.Array]
 Rows = NDArray[np.int64] | slice
 Problems = list[tuple[int, str, str]]
-FIRST_YEAR, LAST_YEAR = 1900, 2198  # what every zone's table covers, with a year to spare
+FIRST_YEAR, LAST_YEAR = 1900, 2198  # every time-zone table covers these years and one more
 _EARLIEST, _LATEST = (
     int(np.datetime64(f"{year}-01-01", "us").astype(np.int64)) for year in (1900, 2199)
 )
@@ -31,7 +31,7 @@ class _Numbers:
 
 
 def local_time(rule: LocalTime, columns: Columns) -> TypedCells:
-    """Return timestamp[us, UTC]; null if an input is null or not a date, clock or known zone."""
+    """Return timestamp[us, UTC]; null if an input is null, or not a date, HHMM or known zone."""
     year, month, day = (_numbers(columns[name]) for name in (rule.year, rule.month, rule.day))
     valid = year.valid & month.valid & day.valid
     problems: Problems = []
@@ -51,7 +51,7 @@ def local_time(rule: LocalTime, columns: Columns) -> TypedCells:
 
 
 def next_clock(rule: NextClock, columns: Columns) -> TypedCells:
-    """Return timestamp[us, UTC]; null if an input is null, or its clock or zone is invalid."""
+    """Return timestamp[us, UTC]; null if an input is null, or the HHMM or zone is invalid."""
     after = _moments(columns[rule.after])
     problems: Problems = _beyond(rule.after, after)
     minutes = _minutes(rule.clock, columns, len(after.valid), problems)
@@ -63,7 +63,7 @@ def next_clock(rule: NextClock, columns: Columns) -> TypedCells:
 
 
 def wall_clock(rule: WallClock, columns: Columns) -> TypedCells:
-    """Return int64 YYYYMMDDHHMM."""
+    """Return the local time as int64 YYYYMMDDHHMM; null if the timestamp or zone is missing."""
     moments = _moments(columns[rule.of])
     problems: Problems = _beyond(rule.of, moments)
     valid = moments.valid
@@ -74,7 +74,7 @@ def wall_clock(rule: WallClock, columns: Columns) -> TypedCells:
 
 
 def _next(after: Int64Array, minutes: Int64Array, zone: str) -> Int64Array:
-    """Return the first time not before `after` at which the clock shows these minutes."""
+    """Return the first instants at or after `after` when the clock shows `minutes` of the day."""
     today = to_local(after, zone) // DAY * DAY + minutes * MINUTE
     result = to_utc(today + DAY, zone)
     showings: tuple[Ambiguous, ...] = ("last", "first")
@@ -97,7 +97,7 @@ def _digits(local: Int64Array) -> Int64Array:
 
 
 def _minutes(clock: str | int, columns: Columns, rows: int, problems: Problems) -> _Numbers:
-    """Convert HHMM to minutes since midnight; 2400 is 1440, anything else above 2359 a problem."""
+    """Convert HHMM to minutes since midnight (2400 is 1440); note invalid ones in `problems`."""
     if isinstance(clock, int):
         minutes_ = np.full(rows, clock // 100 * 60 + clock % 100, np.int64)
         return _Numbers(minutes_, np.ones(rows, bool))
@@ -110,7 +110,7 @@ def _minutes(clock: str | int, columns: Columns, rows: int, problems: Problems) 
 
 
 def _days(year: Int64Array, month: Int64Array, day: Int64Array) -> tuple[Int64Array, Bools]:
-    """Return the days since 1970 of each date, and a mask of the real dates."""
+    """Return days since 1970-01-01, and a mask of the valid dates."""
     real = (year >= FIRST_YEAR) & (year <= LAST_YEAR) & (month >= 1) & (month <= 12) & (day >= 1)
     months = np.where(real, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
     first = months.astype("datetime64[D]").astype(np.int64)
@@ -122,7 +122,7 @@ def _days(year: Int64Array, month: Int64Array, day: Int64Array) -> tuple[Int64Ar
 def _zones(
     rule: ZoneRule, columns: Columns, valid: Bools, problems: Problems
 ) -> Iterator[tuple[str, Rows]]:
-    """Yield each zone and its rows; rows without a zone are removed from `valid`, in place."""
+    """Yield (zone, rows); note rows without a zone and clear them in `valid`, in place."""
     if rule.reference is None or rule.by is None:
         yield rule.name or "UTC", slice(None)
         return
@@ -140,7 +140,7 @@ def _zones(
 
 
 def _beyond(name: str, moments: _Numbers) -> Problems:
-    """Remove moments that no zone's table covers from `known`, in place."""
+    """Clear, in place, timestamps outside the time-zone tables; return them as problems."""
     outside = (moments.values < _EARLIEST) | (moments.values >= _LATEST)
     reason = f"{name} is not a moment from {FIRST_YEAR} to {LAST_YEAR}"
     rows = np.flatnonzero(moments.valid & outside)

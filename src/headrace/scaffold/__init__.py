@@ -1,9 +1,9 @@
-"""Scaffolding: from a CSV of a team's own events to a working project of the same layout.
+"""Scaffolding: create a working project or pipeline from a CSV of a team's own events.
 
-`look` reads the file, `moments` its times, `contract` and `suite` draft the gate from what was
-seen, `choices` picks entity, windows, label and splits, `project` puts the files together, and
-`files` writes them without ever overwriting one. What cannot be guessed gets a default that works
-and a TODO beside it.
+`inspection` examines the file and its time columns. `contract` and `suite` draft the gate from it,
+and `pipeline_choices` picks entity, windows, label and splits. `project` assembles the files, and
+`files` writes them but never overwrites one. Whatever cannot be derived from the file gets a
+working default and a TODO beside it.
 """
 
 from headrace.scaffold.answers import Ask

@@ -1,4 +1,4 @@
-"""Answers of the user about their file."""
+"""The user's description of a data file, from which a pipeline is scaffolded."""
 
 import keyword
 import re
@@ -16,24 +16,24 @@ KINDS = ("event", "state", "planned")
 
 @dataclass(frozen=True)
 class Ask:
-    """A CSV file and what its columns are for; columns are named as in its header.
+    """CSV file and the roles of its columns; columns are named as in the file's header.
 
     Attributes:
-        data: the file: comma separated, UTF-8, with a header.
-        time: the column that says when a row happened, or several with commas between them:
-            year,month,day,hour; found if empty.
+        data: the file: comma-separated, UTF-8, with a header.
+        time: the column with the event time, or several columns separated by commas, such as
+            year,month,day,hour; detected if empty.
         key: the columns that together identify a row.
         entity: the columns that features are grouped by; guessed if empty.
-        known_after: how long after its time a row can be used ("10m"); guessed if None.
-        zone: IANA zone of times that carry no offset.
-        time_format: strptime format of the time column, if it cannot be determined.
+        known_after: delay from event time to known-at, such as "10m"; guessed if None.
+        zone: IANA time zone of times without a UTC offset.
+        time_format: strptime format of the time column, if it cannot be detected.
         target: the column to predict; guessed if None.
-        table: name of the table; the file's if None.
+        table: name of the table; derived from the file's name if None.
         kind: event, state or planned, as in the contract.
-        snapshot: the file is the whole table, not deliveries day by day.
-        known_at: the column that says from when a row is known, where the source gives it.
-        deleted: the column that says that a row is gone, where the source gives it.
-        partial: the file is a sample of more rows, so that its counts say nothing.
+        snapshot: True if the file is the whole table, not rows to deliver day by day.
+        known_at: the column with the known-at, if the source has one.
+        deleted: the column that is true for deleted rows, if the source has one.
+        partial: True if the file is only a sample, so that row counts mean nothing.
     """
 
     data: Path
@@ -64,7 +64,7 @@ class Ask:
         check_name(self.table_name, "table", "--table NAME")
 
     def time_columns(self, headers: Sequence[str]) -> tuple[str, ...]:
-        """Return the columns that `time` names: a header may itself have a comma."""
+        """Return the columns that `time` names; a single header may itself contain a comma."""
         if not self.time or self.time in headers:
             return (self.time,) if self.time else ()
         return tuple(part.strip() for part in self.time.split(","))
@@ -75,7 +75,7 @@ class Ask:
 
 
 def check_name(name: str, what: str, fix: str) -> str:
-    """Return `name`; raise DeclarationError if a folder, Python module or table cannot have it."""
+    """Return `name`; raise DeclarationError if it cannot name a folder, Python module or table."""
     if not _NAME.fullmatch(name) or "__" in name or name.endswith("_") or keyword.iskeyword(name):
         raise DeclarationError(
             f"{name!r} cannot be the name of a {what}",
@@ -86,7 +86,7 @@ def check_name(name: str, what: str, fix: str) -> str:
 
 
 def plain_name(text: str) -> str:
-    """Return `text` in lower-case letters, digits and single underscores."""
+    """Convert `text` to a name of lower-case letters, digits and single underscores."""
     words = re.findall(r"[a-z0-9]+", text.lower())
     name = "_".join(words) or "column"
     return name if name[0].isalpha() else f"n_{name}"

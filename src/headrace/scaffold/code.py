@@ -1,4 +1,4 @@
-"""Python code of a new pipeline: the values for the placeholders of its templates."""
+"""Python code of a new pipeline: the values of the placeholders in its templates."""
 
 import math
 from typing import Any
@@ -13,7 +13,7 @@ from headrace.scaffold.files import MARK
 from headrace.scaffold.inspection.facts import Facts
 from headrace.scaffold.pipeline_choices import Choices
 
-# Windows of a monitor hold enough rows to be compared.
+# Least number of rows that a monitoring window should hold on average.
 _ENOUGH = 50
 
 
@@ -28,7 +28,7 @@ def table_entry(ask: Ask, *, every_day: bool) -> str:
 
 
 def view_hint(facts: Facts) -> str:
-    """Return a feature view for a further table, as a hint for the user."""
+    """Return code of a feature view or lookup on a further table, as a hint for the user."""
     ask = facts.look.ask
     names = [column.name for column in facts.look.columns if column not in facts.look.key]
     times = {column.name for column in facts.look.times}
@@ -56,7 +56,7 @@ def values(name: str, facts: Facts, choices: Choices) -> dict[str, Any]:
         "whose": f"the same {', '.join(facts.look.ask.entity or choices.entity)}"
         if not choices.whole_table
         else "the whole table",
-        # a table has its name alone in a project, and so has the view in the graph
+        # table names are unique in a project, so the view's name is unique in the asset graph
         "view": ask.table_name,
         "spine_columns": _tuple(dict.fromkeys([*choices.entity, moment])),
         "moment": moment,
@@ -97,7 +97,7 @@ def values(name: str, facts: Facts, choices: Choices) -> dict[str, Any]:
 
 
 def _privacy(facts: Facts, choices: Choices) -> dict[str, str]:
-    """Return the privacy treatment of personal columns, and the import for it."""
+    """Return the `privacy` argument for personal key and entity columns, and its import line."""
     keys = {column.name for column in facts.look.key}
     personal = sorted(facts.look.personal & {*keys, *choices.entity})
     if not personal:
@@ -132,10 +132,10 @@ def _imports(choices: Choices) -> list[str]:
 
 
 def _unwatched(facts: Facts, choices: Choices) -> list[str]:
-    """Return the columns that monitors ignore: ids, and outcomes, which are compared with scores.
+    """Return the columns that monitors exclude: ids, the label, which model monitoring compares
+    with scores, and the month, because a new month is not drift.
 
-    The month is among them, because a new month is not drift. Hour and weekday are monitored: each
-    window has all of them.
+    Hour and weekday are monitored, since every window contains all their values.
     """
     ids = [column.name for column in facts.look.key]
     entity = [] if choices.context else list(choices.entity)
@@ -150,14 +150,14 @@ def _window_days(facts: Facts) -> int:
 
 
 def _stale_days(facts: Facts) -> int:
-    """Return three times the longest gap between days with rows."""
+    """Return three times the longest gap between days with rows, in days."""
     days = np.unique(facts.day_numbers)
     longest = int(np.diff(days).max()) if len(days) > 1 else 1
     return 3 * longest
 
 
 def _offset(facts: Facts) -> str:
-    """Return the zone's winter offset in hours, so that days begin near its midnight."""
+    """Return the zone's UTC offset in January ("-5h"), so that days begin near its midnight."""
     january = parse_iso(f"{from_us(int(facts.event_us[0])).year}-01-15")
     local = int(to_local(np.array([january]), facts.look.ask.zone)[0])
     return f"{math.floor((local - january) / (DAY // 24))}h"

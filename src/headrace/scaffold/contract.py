@@ -1,4 +1,4 @@
-"""Draft of a contract from a file, with a TODO for everything that only its owner knows."""
+"""Draft of a contract from a file, with a TODO for everything that only the owner knows."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,15 +27,15 @@ def draft_contract(
     delays: Delays = NO_DELAYS,
     relations: Sequence[DeclaredRelation] = (),
 ) -> str:
-    """Return ODCS YAML for the table of `look`.
+    """Return the drafted contract as ODCS YAML.
 
     Args:
-        look: the file.
-        derived: columns that are computed from a row.
-        pipeline: the first part of its id.
-        consumers: the datasets that read it.
-        delays: when its rows are known, according to their own columns.
-        relations: relations that hold in nearly all rows.
+        look: the inspected file.
+        derived: columns to derive from each row.
+        pipeline: name of the pipeline, the first part of the contract's id.
+        consumers: the datasets that read the table.
+        delays: delays of known-at that the rows' own columns show.
+        relations: relations that hold for nearly all rows.
     """
     ask = look.ask
     numbers = iter(range(FIRST_FIELD_ID, FIRST_FIELD_ID + 10_000))
@@ -81,7 +81,8 @@ def draft_contract(
     )
 
 
-# A known-at that is derived from the row cannot move, so a correction has its time in this column.
+# A known-at derived from the row's own columns stays the same in a correction, so corrections carry
+# their own known-at in this column.
 CORRECTED = "corrected_at"
 _INTRO = """\
 # Drafted from one file. TODO: owner, licence and purposes; what each column means; a unit for each
@@ -103,7 +104,7 @@ def _known_at(look: Look, delays: Delays) -> str:
 
 
 def can_be_corrected(look: Look) -> bool:
-    """Return True if the draft needs a column by which a correction moves the known-at."""
+    """Return True if the draft gets a `corrected_at` column, by which corrections move known-at."""
     return not look.ask.known_at and all(column.name != CORRECTED for column in look.columns)
 
 
@@ -179,14 +180,14 @@ def _relation_lines(relations: Sequence[DeclaredRelation]) -> str:
 
 
 def known_after(look: Look, delays: Delays = NO_DELAYS) -> str:
-    """Return the delay that the user gave; else one day for dates and clocks, 10m for moments."""
+    """Return the user's delay; without one, "1d" for dates and undated clocks, else "10m"."""
     if look.ask.known_after is not None:
         return look.ask.known_after
     return "1d" if look.form.dates or delays.dates or delays.clocks else "10m"
 
 
 def known_by(look: Look, delays: Delays) -> str:
-    """Return the delay after which nearly every row is known."""
+    """Return the delay from event time by which nearly every row is known."""
     lag = known_after(look, delays)
     if not delays.usual_us:
         return lag
@@ -194,7 +195,7 @@ def known_by(look: Look, delays: Delays) -> str:
 
 
 def moment_name(look: Look) -> str:
-    """Return the name of the published timestamp: the time column or the one derived from it."""
+    """Return the name of the event timestamp: the time column, or the column derived from it."""
     return moment_of(look.time_name, look.form)
 
 
@@ -209,7 +210,7 @@ def _how(look: Look) -> str:
 
 
 def how(form: TimeForm, zone: str) -> str:
-    """Return in words how a time is read."""
+    """Describe in words how a time is interpreted."""
     zone = "UTC" if form.aware else zone
     return f"midnight in {zone}" if form.dates else f"a moment in {zone}"
 
@@ -223,7 +224,7 @@ def plus(lag: str) -> str:
 
 
 def null_tokens(columns: Iterable[InspectedColumn]) -> list[str]:
-    """Return the null tokens; if numbers have `NA`, as R exports it, it is null in texts too."""
+    """Return the table's null tokens: the empty field, and `NA` if any column uses it as null."""
     tokens = {token for column in columns for token in column.null_tokens}
     return ["", *(["NA"] if "NA" in tokens else [])]
 
@@ -253,7 +254,10 @@ def column_lines(
     round_up: bool = False,
     personal: bool = False,
 ) -> list[str]:
-    """Return a delivered column as an indented entry of `properties`; `number` is its field id."""
+    """Return the YAML lines of a delivered column, indented as an entry of `properties`.
+
+    `number` is its field id.
+    """
     custom: dict[str, object] = {"fieldId": number}
     if column.header != column.name:
         custom["aliases"] = [column.header]
@@ -305,13 +309,15 @@ def _description(look: Look, column: InspectedColumn) -> str:
 def moment_lines(
     time: str, form: TimeForm, zone: str, numbers: Iterator[int], columns: Sequence[str] = ()
 ) -> Iterator[str]:
-    """Yield the columns that derive a moment from delivered columns; none if there is one already.
+    """Yield the YAML lines of columns that derive a timestamp from delivered time columns.
+
+    Nothing is yielded if the delivered column is already a timestamp.
 
     Args:
         time: the delivered column, or the prefix for names of derived columns.
-        form: its format.
-        zone: of the clock.
-        numbers: field ids.
+        form: format of the time.
+        zone: IANA time zone of times without a UTC offset.
+        numbers: unused field ids.
         columns: the delivered columns if there are several, in the order of `form`.
     """
     if form.expression is None:
@@ -343,7 +349,7 @@ def moment_lines(
 
 
 def _clocked(name: str, description: str, attribute: str, parts: str, zone: str) -> Iterator[str]:
-    """Yield a column that derives a moment from the clock of a zone."""
+    """Yield the YAML lines of a column that derives a timestamp from a local date and time."""
     rule = f"op: local_time, {parts}, zone: {zone}, ambiguous: first, missing: forward"
     yield f"      - name: {name}"
     yield "        logicalType: timestamp"

@@ -1,4 +1,4 @@
-"""Declaration of an inspected source in Python, as a start for a pipeline."""
+"""Python declaration of an inspected source, for a new pipeline."""
 
 import json
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class DeclaredSource:
     """Declaration of a source.
 
     Attributes:
-        kind, arguments: of the expression that makes it.
+        kind, arguments: class name and arguments of the expression that creates the source.
         imports: the imports it needs, as `from a import b` lines.
-        partitioned: True if its partitions are days.
-        stream: the declaration of the stream that feeds the table, for a topic.
+        partitioned: True if the source has daily partitions.
+        stream: for a topic, the expression of the stream that feeds the table.
     """
 
     kind: str
@@ -30,11 +30,11 @@ class DeclaredSource:
 
     @property
     def call(self) -> str:
-        """Expression on one line."""
+        """Expression that creates the source, on one line."""
         return f"{self.kind}({', '.join(self.arguments)})"
 
     def lines(self, indent: str) -> str:
-        """Return the expression, with one argument on each line if it is too long for one line."""
+        """Return the expression; if it is too long for one line, with one argument a line."""
         if len(self.call) < _WIDTH:
             return self.call
         inner = "".join(f"{indent}    {argument},\n" for argument in self.arguments)
@@ -44,10 +44,10 @@ class DeclaredSource:
 def declared(
     inspected: InspectedSample, name: str, key: tuple[str, ...] = (), *, deletions: bool = False
 ) -> DeclaredSource:
-    """Return the source of a table `name` with this key, or with the likeliest one.
+    """Return the source declaration for table `name`; without a `key`, the likeliest is used.
 
     Raises:
-        DeclarationError: no source reads such answers.
+        DeclarationError: if no source class reads this format.
     """
     sample = inspected.sample
     key = key or (inspected.keys[0] if inspected.keys else ())
@@ -69,7 +69,7 @@ def declared(
 def declaration(
     inspected: InspectedSample, name: str, key: tuple[str, ...] = (), *, deletions: bool = False
 ) -> str:
-    """Return the declaration in one line; empty if no source reads it."""
+    """Return the declaration on one line; "" if no source class reads the format."""
     try:
         source = declared(inspected, name, key, deletions=deletions)
     except DeclarationError:
@@ -93,9 +93,9 @@ def _table(
 
 
 def reads_on(inspected: InspectedSample, *, deletions: bool) -> bool:
-    """Return True if a table is better read incrementally.
+    """Return True if a table should be read incrementally rather than as snapshots.
 
-    That is if it has a cursor, if deletions matter, or if no column has the time of a row.
+    That is the case if it has a cursor, if deletions matter, or if it has no time column.
     """
     return bool(inspected.cursors) or deletions or not inspected.times
 

@@ -1,4 +1,4 @@
-"""Deliveries made from the file: one file for each day with exactly its lines, and a sample."""
+"""Deliveries made from the user's file: one file per day with that day's lines, and a sample."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ SAMPLE_ROWS, _SAMPLE_ENTITIES = 300, 6
 def deliveries(facts: Facts) -> dict[str, bytes]:
     """Return {file name: bytes}: `<table>_<day>.csv` for each day, or `<table>_snapshot.csv`.
 
-    Lines whose time cannot be read go to `undated.csv`, which belongs to no partition.
+    Lines whose time cannot be parsed go to `undated.csv`, which belongs to no partition.
     """
     name = facts.look.ask.table_name
     if facts.look.ask.snapshot:
@@ -29,15 +29,15 @@ def deliveries(facts: Facts) -> dict[str, bytes]:
     for line, text in records:
         if line in day_of:
             file = f"{name}_{iso_day(day_of[line])}.csv"
-        # an exact repeat is in no table: it stays with the line before it
+        # an exact duplicate is not in the table: it goes to the file of the line before it
         files.setdefault("undated.csv" if line in undated else file, []).append(text)
     return {key: header + b"".join(files[key]) for key in sorted(files)}
 
 
 def sample(facts: Facts, entity: Sequence[str]) -> bytes:
-    """Return some hundred lines for tests: the first rows of the entities that have the most rows.
+    """Return up to 300 lines for tests: the earliest rows of the entities with the most rows.
 
-    They go into a repository, so personal values are replaced by stand-ins.
+    The sample is committed to a repository, so personal values are replaced with fake ones.
     """
     selected = set(_sample_lines(facts, entity))
     header, records = _records(facts)
@@ -70,7 +70,7 @@ def _lines(facts: Facts) -> list[int]:
 
 
 def _records(facts: Facts) -> tuple[bytes, Iterator[tuple[int, bytes]]]:
-    """Return the header, and (line, bytes) of each record; a record may span lines."""
+    """Return the header, and (line number, bytes) of each record; a record may span lines."""
     starts = csv_rows(facts.look.payload, ("",)).lines.tolist()
     lines = facts.look.payload.removeprefix(_BOM).splitlines(keepends=True)
     if not lines[-1].endswith((b"\n", b"\r")):

@@ -1,4 +1,4 @@
-"""Contract and facts of a file: drafted once to see its values, then with what they say."""
+"""Drafting of a contract in two passes: the first reads the file's values, the second uses them."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -15,16 +15,16 @@ Derive = Callable[[Facts], Iterable[Derived]]
 def drafted(
     look: Look, pipeline: str, consumers: Sequence[str] = (), derive: Derive = lambda _: ()
 ) -> Facts:
-    """The facts of a file under its drafted contract.
+    """Draft a contract for a file, and return the file's facts under it.
 
     Args:
-        look: the file.
-        pipeline: that the contract is for.
+        look: the inspected file.
+        pipeline: name of the pipeline that the contract is for.
         consumers: the datasets that read the table.
-        derive: the columns to derive from what the file holds.
+        derive: returns the columns to derive, given the facts of the first pass.
 
     Raises:
-        DeclarationError: rows contradict what the others show.
+        DeclarationError: if some rows break the contract that was drafted from the file.
     """
     first = facts(look, draft_contract(look, pipeline=pipeline, consumers=consumers))
     late = delays(first)

@@ -1,4 +1,4 @@
-"""Writing of drafted files: all or none, and never over an existing file."""
+"""Writing of drafted files: all or none, and never overwriting an existing file."""
 
 import re
 import tomllib
@@ -15,10 +15,10 @@ MARK = "# headrace new source: more tables go above this line"
 
 
 def write_new(root: Path, files: Mapping[str, str | bytes]) -> list[Path]:
-    """Write {path below `root`: content}, in order.
+    """Write `files`, {path relative to `root`: content}, in order; return the paths.
 
     Raises:
-        DeclarationError: one of the files exists already; nothing was written.
+        DeclarationError: if one of the files already exists; then nothing is written.
     """
     existing = [name for name in files if (root / name).exists()]
     if existing:
@@ -38,7 +38,7 @@ def write_new(root: Path, files: Mapping[str, str | bytes]) -> list[Path]:
 
 
 def add_pipeline_module(root: Path, module: str) -> bool:
-    """Add `module` to `[tool.headrace] pipelines`; return False if the user has to do it."""
+    """Add `module` to `[tool.headrace] pipelines` in pyproject.toml; return False if impossible."""
     path = root / "pyproject.toml"
     text = path.read_text(encoding="utf-8")
 
@@ -55,7 +55,7 @@ def add_pipeline_module(root: Path, module: str) -> bool:
 
 
 def add_location(root: Path, block: str, name: str) -> bool:
-    """Append a code location to workspace.yaml; return False if the user has to do it."""
+    """Append a code location to workspace.yaml; return False if that is impossible."""
     path = root / "workspace.yaml"
     if not path.exists():
         return False
@@ -69,7 +69,7 @@ def add_location(root: Path, block: str, name: str) -> bool:
 
 
 def add_table(path: Path, entry: str) -> bool:
-    """Insert a table's entry above the mark; return False if there is no mark."""
+    """Insert a table's entry above the `MARK` comment; return False unless there is exactly one."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     places = [number for number, line in enumerate(lines) if line.strip() == MARK]
     if len(places) != 1:

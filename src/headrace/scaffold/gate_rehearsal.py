@@ -1,4 +1,4 @@
-"""Rehearsal of the gate: every day of a file, in order, judged as the first run will judge it."""
+"""Rehearsal of the gate: validate each day of a file in order, as the first run will."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,19 +14,19 @@ from headrace.gates.verdict import Judgement, Result
 from headrace.lake.ingest.validator import delivered_rows
 from headrace.sources.base import Delivery
 
-WARNED_SHARE = 0.01  # of the days of a file that nothing is known to be wrong with
+WARNED_SHARE = 0.01  # greatest share of days with a warning, for a file presumed clean
 
 
 @dataclass
 class Trial:
-    """Verdicts of the gate on clean days.
+    """Results of the gate on days that are presumed clean.
 
     Attributes:
-        days: how many there were.
-        checks: days on which each check of the suite failed, by its id.
-        changes: days on which each change of meaning was reported, by kind or `kind:column`.
-        other: days on which the contract warned or refused, by what it said.
-        blocking: the keys of `changes` that block.
+        days: number of days validated.
+        checks: {id of a check: days on which it failed}.
+        changes: {kind or `kind:column` of a semantic change: days on which it was reported}.
+        other: {reason: days with this warning or violation of the contract}.
+        blocking: keys of `changes` whose action is block.
     """
 
     days: int = 0
@@ -47,9 +47,10 @@ class Trial:
             self.other[result.reason].append(slot)
 
     def actions(self) -> dict[str, str]:
-        """The actions under which no day is blocked and few are warned of, by change of meaning.
+        """Return actions of semantic changes such that no day is blocked and few have warnings.
 
-        Rare ones warn, until at most `WARNED_SHARE` of the days are warned of; the others are off.
+        The rarest changes warn, as long as at most `WARNED_SHARE` of the days get a warning; the
+        others are switched off.
         """
         allowed = int(WARNED_SHARE * self.days)
         warned: set[str] = set()
@@ -64,16 +65,16 @@ class Trial:
         return actions
 
     def warned(self, actions: Mapping[str, str]) -> int:
-        """The number of days that the first run will warn of under `actions`."""
+        """Return the number of days with a warning in the first run, given `actions`."""
         loud = [days for key, days in self.changes.items() if actions.get(key) != "off"]
         return len({day for days in (*loud, *self.other.values()) for day in days})
 
 
 def rehearse(suite: Suite, contract: Contract, days: Mapping[str, bytes]) -> Trial:
-    """Judge `days` ({slot: CSV}, in order) with contract, suite and the detectors of meaning.
+    """Validate `days` ({partition: CSV}, in order) with contract, suite and drift detectors.
 
-    Each batch counts as good for the batches after it, as it will once what failed here is dropped
-    or muted: one pass is then what the first run does.
+    Every batch joins the baseline of later batches, even if it fails: failing checks will be
+    dropped or muted, so one pass gives the results of the first run.
     """
     trial, reference = Trial(), Baseline()
     for slot, payload in days.items():
@@ -89,9 +90,9 @@ def rehearse(suite: Suite, contract: Contract, days: Mapping[str, bytes]) -> Tri
 def judge_day(
     suite: Suite, contract: Contract, reference: Baseline, slot: str, payload: bytes
 ) -> tuple[Judgement, BatchProfile]:
-    """Judge the CSV of a day as ingestion does after the batches in `reference`.
+    """Validate a day's CSV as ingestion does after the batches in `reference`.
 
-    The profile is what a later day is compared with: add it to `reference`.
+    Returns the verdict and the day's profile; add the profile to `reference` for later days.
     """
     delivery = Delivery(contract.table, slot, payload, "csv", "draft", 0, "draft")
     rows = delivered_rows(contract, delivery)

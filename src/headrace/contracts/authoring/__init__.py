@@ -1,1 +1,1 @@
-"""Contract authoring: edits in place, open questions and YAML formatting."""
+"""Contract authoring: in-place edits of the YAML, open questions and YAML formatting."""

@@ -1,8 +1,8 @@
-"""Edits of a contract in place: the rest stays as it is, comments and order included.
+"""In-place edits of a contract's YAML text that preserve comments, order and everything else.
 
-Each edit finds its place in the parsed document and replaces or inserts text there; then the
-document is parsed again. Edits are for block style, in which contracts are written, and append to
-flow style where they meet it.
+Each edit locates a node in the parsed document, replaces or inserts text there, and parses the
+document again. Contracts are written in block style; in flow style, edits can only replace and
+append values.
 """
 
 from pathlib import Path
@@ -22,12 +22,12 @@ Place = tuple[Step, ...]
 class Edited:
     """Text of a contract that is being edited.
 
-    A place is a sequence of keys from the top:
+    A place is the path of a node, from the top of the document:
     `("schema", 0, "properties", "amount", "customProperties",
     "unit", "value")`. List entries are addressed by number, or by their `property` or `name`.
 
     Raises:
-        DeclarationError: a place that does not exist, or a column in flow style.
+        DeclarationError: if a place does not exist, or an edit cannot be made in flow style.
     """
 
     def __init__(self, text: str) -> None:
@@ -47,7 +47,7 @@ class Edited:
         return not self._node(place).flow_style
 
     def set(self, *place: Step, to: object) -> None:
-        """Replace a value; the last step of a mapping's entry may be new."""
+        """Set the value at a place; add the key if the mapping does not have it yet."""
         *rest, key = place
         node = _descend(_parsed(self.text), place)
         if node is not None:
@@ -56,7 +56,7 @@ class Edited:
             self._add_entry(self._node(tuple(rest)), f"{flow(key)}: {flow(to)}")
 
     def add(self, *place: Step, item: object) -> None:
-        """Append to a list."""
+        """Append `item` to the list at a place."""
         node = self._node(place)
         if not node.flow_style and not node.value:
             raise self._not_editable(place)
@@ -68,7 +68,7 @@ class Edited:
             self._insert_line(_end(node), f"{' ' * indent}- {line.strip()}")
 
     def custom(self, *owner: Step, name: str, to: object) -> None:
-        """Give a column, a table or the contract the custom property `name`."""
+        """Set the custom property `name` of a column, a table or the contract."""
         if self.has(*owner, "customProperties", name):
             self.set(*owner, "customProperties", name, "value", to=to)
             return
@@ -84,7 +84,7 @@ class Edited:
         self._insert_line(_end(node), f"{indent}customProperties:\n{indent}  - {flow(entry)}")
 
     def insert_after(self, *place: Step, lines: list[str]) -> None:
-        """Insert block lines, without their indentation, as the next entry of a list."""
+        """Insert a list entry after the one at `place`; `lines` are unindented block style."""
         rest, key = place[:-1], place[-1]
         parent = self._node(rest)
         if parent.flow_style:
@@ -97,7 +97,7 @@ class Edited:
         self._insert_line(_end(node), "\n".join(block))
 
     def remove(self, *place: Step) -> None:
-        """Remove an entry of a block list; comments before and after it stay."""
+        """Remove an entry from a block-style list; keep the comments before and after it."""
         rest, key = place[:-1], place[-1]
         parent = self._node(rest)
         node = None if parent.flow_style else _entry(parent, key)
@@ -123,7 +123,7 @@ class Edited:
         start, end = node.start_mark.index, _end(node)
         before = self.text[:start]
         if "\n" in self.text[start:end] and before.rstrip(" ").endswith("\n"):
-            before = before.rstrip(" \n") + " "  # a block value below its key
+            before = before.rstrip(" \n") + " "  # move a block value up to its key's line
         self.text = before + text + self.text[end:]
 
     def _add_entry(self, node: Any, entry: str) -> None:  # noqa: ANN401
@@ -146,7 +146,7 @@ class Edited:
         self.text = f"{self.text[:end]}{text}\n{self.text[end:]}"
 
     def _line_end(self, index: int) -> int:
-        """Return the index at which the line after that of `index` begins."""
+        """Return the start of the next line; `index` itself if it is the start of a line."""
         if index and self.text[index - 1] == "\n":
             return index
         return self.text.index("\n", index) + 1
@@ -183,7 +183,7 @@ def _name(node: Any) -> str | None:  # noqa: ANN401
 
 
 def _end(node: Any) -> int:  # noqa: ANN401
-    """Return the end of a node's content; PyYAML's own end is after comments."""
+    """Return the index where a node's content ends; PyYAML's `end_mark` lies after comments."""
     if isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value:
         return int(node.end_mark.index)
     last = node.value[-1]

@@ -1,8 +1,8 @@
-"""Open questions of a contract: texts that begin with TODO, and the status `proposed`.
+"""Open questions of a contract: values that begin with TODO, and the status `proposed`.
 
-Drafts mark what cannot be derived from data, such as a unit or when a row is known, instead of
-inventing it. A contract with such a mark loads as a draft or a proposal, if its place accepts text
-at all, and under no other status.
+A drafted contract has a TODO mark wherever the value cannot be derived from the data, such as a
+unit or the rule for known-at. A contract with marks loads only with the status `draft` or
+`proposed`, and only if the marked keys accept text.
 """
 
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from headrace.core.declarations.strict_yaml import Node, is_mark
 from headrace.core.errors import DeclarationError
 
 PROPOSED = "proposed"
-# Statuses under which a contract may have marks.
+# Statuses of contracts that may contain TODO marks.
 UNFINISHED = (PROPOSED, "draft")
 
 
 @dataclass(frozen=True)
 class Undecided:
-    """Mark: its place in the document, its column, and its text."""
+    """TODO mark of a contract: path in the document, column (None outside columns) and text."""
 
     path: str
     field: str | None
@@ -27,7 +27,7 @@ class Undecided:
 
 
 def undecided(document: Node) -> list[Undecided]:
-    """Return every mark of a document, in its order."""
+    """Return all TODO marks of a document, in document order."""
     return list(_marks(document.value, "", None))
 
 
@@ -45,7 +45,7 @@ def _marks(value: object, path: str, field: str | None) -> Iterator[Undecided]:
 
 
 def _name(value: object) -> str | None:
-    """Return the name of a list entry: of a column or table, or of a custom property."""
+    """Return the name of a list entry (a column, table or custom property)."""
     if not isinstance(value, dict):
         return None
     name = value.get("property", value.get("name"))
@@ -53,7 +53,7 @@ def _name(value: object) -> str | None:
 
 
 def refuse_marks(document: Node, status: object) -> None:
-    """Raise DeclarationError if a contract with an active status has marks."""
+    """Raise DeclarationError if the contract has TODO marks and is not a draft or proposal."""
     if status in UNFINISHED:
         return
     marks = undecided(document)
@@ -66,7 +66,7 @@ def refuse_marks(document: Node, status: object) -> None:
 
 
 def must_be_decided(contract: Contract) -> None:
-    """Raise DeclarationError for a proposed contract: nothing may be published under it."""
+    """Raise DeclarationError if the contract is only proposed: it may not publish data."""
     if contract.status == PROPOSED:
         raise DeclarationError(
             f"the contract {contract.table} {contract.version} is proposed, and not yet approved "

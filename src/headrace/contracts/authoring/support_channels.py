@@ -5,7 +5,7 @@ from headrace.core.declarations.strict_yaml import read_document
 
 
 def support_channels(contract: Contract) -> tuple[tuple[str, str], ...]:
-    """Return (channel, its address or "") in the contract's order; it is read on each call."""
+    """Read the contract file and return its (channel, address or "") pairs, in file order."""
     listed = read_document(contract.path).value.get("support") or []
     return tuple(
         (str(entry["channel"]), str(entry.get("url") or ""))

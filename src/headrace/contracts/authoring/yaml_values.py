@@ -1,17 +1,17 @@
-"""YAML values on one line, as contracts are written: plain where every reader agrees."""
+"""YAML formatting of contract values; text is quoted unless every YAML reader reads it as text."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-# Text that every YAML reader, also old ones, takes for text.
+# Unquoted text that every YAML reader, including YAML 1.1, reads as a string.
 _PLAIN = re.compile(r"[A-Za-z_](?:[\w ./()+%$@-]*[\w./()+%$-])?|\d+\.\d+\.\d+", re.ASCII)
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
 
 
 def flow(value: object) -> str:
-    """Format `{property: unit, value: EUR}`, which reads back as the same value."""
+    """Format a value in flow style, for example `{property: unit, value: EUR}`; it round-trips."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{flow(key)}: {flow(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -29,7 +29,7 @@ def scalar(value: object) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        text = f"{Decimal(repr(value)):f}"  # our reader knows no exponents
+        text = f"{Decimal(repr(value)):f}"  # our YAML reader does not accept exponents
         return text if "." in text else f"{text}.0"
     raise TypeError(f"no YAML for {type(value).__name__}")
 
@@ -86,7 +86,7 @@ def _short(value: object, width: int) -> bool:
 
 
 def _deep(value: object, depth: int = 2) -> bool:
-    """Return True if the value is nested too deep for one line."""
+    """Return True if the value is nested too deeply for one line (more than `depth` levels)."""
     if not isinstance(value, Mapping | list | tuple):
         return False
     inner = value.values() if isinstance(value, Mapping) else value

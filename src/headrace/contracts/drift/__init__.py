@@ -1,4 +1,4 @@
-"""Semantic change detection: changes of meaning by name, from comparison with stored profiles."""
+"""Semantic change detection: compare a batch with stored profiles, name the change of meaning."""
 
 from headrace.contracts.drift.baseline import WINDOW, Baseline, reference_of
 from headrace.contracts.drift.batch_view import BatchView

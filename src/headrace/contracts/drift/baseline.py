@@ -12,20 +12,20 @@ import numpy.typing as npt
 from headrace.contracts.drift.batch_view import Ints
 from headrace.contracts.drift.profile import BatchProfile
 
-WINDOW = 42  # batches, six weeks of days
+WINDOW = 42  # batches; six weeks if they are daily
 MOST_KEYS = 200_000
 Array = Any
 
 
 @dataclass
 class Pool:
-    """Column over the window: values ascending, their counts, and the number of batches."""
+    """Values of a column over the window, ascending, each with its count and number of batches."""
 
     values: Array
     counts: Ints
     batches: Ints
     nulls: int = 0
-    coarse: int = 0  # profiles of the window whose values are rounded
+    coarse: int = 0  # number of profiles in the window whose values are rounded
 
     @property
     def total(self) -> int:
@@ -34,7 +34,7 @@ class Pool:
 
 @dataclass
 class LastValues:
-    """Last value of a column for each key."""
+    """Last value of a column for each key; `hashes` are the hashed keys, ascending."""
 
     hashes: Ints
     values: Array
@@ -42,7 +42,7 @@ class LastValues:
 
 @dataclass
 class Baseline:
-    """Merged profiles, oldest first; batches are added in the order of their partitions."""
+    """Merged profiles of up to `WINDOW` batches, added in the order of their partitions."""
 
     window: deque[BatchProfile] = field(default_factory=deque)
     pools: dict[str, Pool] = field(default_factory=dict)
@@ -98,11 +98,11 @@ class Baseline:
         new = ~matching
         last.hashes = np.insert(last.hashes, places[new], hashes[new])
         last.values = np.insert(merged, places[new], values[new])
-        if len(last.hashes) > MOST_KEYS:  # a key that is not a key: nothing to learn from it
+        if len(last.hashes) > MOST_KEYS:  # too many keys: they hardly repeat, so forget them
             last.hashes, last.values = last.hashes[:0], last.values[:0]
 
     def marks(self, name: str) -> Array:
-        """Return the values (float64) of one mark in earlier batches, oldest first."""
+        """Return one mark's values in the window's batches, float64, oldest first."""
         if not self._marks:
             by_mark: dict[str, list[float]] = {}
             for profile in self.window:
@@ -112,7 +112,7 @@ class Baseline:
         return self._marks.get(name, _NO_MARKS)
 
     def hours(self, what: str) -> "HourProfile":
-        """Return the hours of the partition at which rows of the window happen or are known."""
+        """Return rows by hour of the partition, by event time or known-at ("event", "known")."""
         if what not in self._hours:
             self._hours[what] = hours_of([p.hours.get(what, {}) for p in self.window])
         return self._hours[what]
@@ -136,14 +136,17 @@ class HourProfile:
 
     @cached_property
     def minimum(self) -> dict[int, int]:
-        """Return the fewest rows per hour, ignoring the lowest 5 % of batches; no zeros."""
-        rare = len(self.window) // 20  # batches that may lack an hour
+        """Return the lowest row count of each hour, ignoring the lowest 5 % of batches.
+
+        Hours whose lowest count is 0 are omitted.
+        """
+        rare = len(self.window) // 20  # number of batches to ignore
         counted = {hour: sorted(self._rows(hour)) for hour in self.batches}
         return {hour: rows[rare] for hour, rows in counted.items() if rows[rare] > 0}
 
     @cached_property
     def mean(self) -> dict[int, float]:
-        """Return the mean number of rows per hour."""
+        """Return the mean row count of each hour over the window's batches."""
         return {hour: sum(self._rows(hour)) / len(self.window) for hour in self.batches}
 
     def _rows(self, hour: int) -> Iterator[int]:

@@ -1,7 +1,7 @@
-"""View of a batch for detection: its delivered columns as numbers and tokens.
+"""View of a batch for drift detection: its delivered columns as numbers and tokens.
 
-A token represents a value: the bits of a number, a hash of a text. Equal values have equal tokens
-in every process and for ever, so profiles that were stored years apart can be compared.
+A token is an int64 that represents a value: the bits of a number, or a hash of a text. Equal values
+have equal tokens in every process and release, so profiles stored years apart can be compared.
 """
 
 from collections.abc import Mapping
@@ -23,16 +23,18 @@ Bools = npt.NDArray[np.bool_]
 Kind = Literal["number", "clock", "moment", "text"]
 
 MINUTES_A_DAY = 1440
-MOST_LEVELS = 400  # different texts of a column; more are names of things, not levels
+MOST_LEVELS = 400  # distinct texts of a categorical column; with more, it counts as free text
 HOUR = 3_600_000_000  # microseconds
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, eq=False)
 class ViewColumn:
-    """Delivered column: `values` float64 (minutes of a clock, microseconds of a moment; NaN for
-    nulls and texts), `tokens` int64, `present` bool; all of the batch's length. `names` are the
-    texts of the tokens, if they may be categories.
+    """Delivered column, as arrays with one element per row of the batch.
+
+    `values` are float64: minutes for kind "clock", microseconds for kind "moment", NaN for nulls
+    and texts. `tokens` are int64 (0 for nulls), `present` is False for nulls. `names` maps tokens
+    to texts; it is empty for columns with more than `MOST_LEVELS` distinct texts.
     """
 
     name: str
@@ -52,14 +54,14 @@ class BatchView:
     """View of a batch; `arrays` are the delivered columns in their contract types.
 
     Attributes:
-        start: midnight of the partition, in microseconds; None for tables that are delivered whole.
-        event, known_at: event time and known-at as float64 microseconds on the clock of the
-            partitions' zone; None if not derived.
+        start: midnight of the partition, in microseconds; None for tables delivered as snapshots.
+        event, known_at: event time and known-at as float64 microseconds, in the local time of the
+            partitions' time zone; None if they were not derived.
         derived: the derived columns; empty where they could not be computed.
         repeated: number of exact duplicates that were dropped.
-        untyped: delivered columns with cells that could not be read in their type; the
-            contract refuses them, and detection ignores them.
-        lines: int64, the delivery's line of each row.
+        untyped: delivered columns with cells that do not parse as their type; detection ignores
+            these columns (the contract rejects the batch anyway).
+        lines: line number of each row in the delivery, int64.
     """
 
     contract: Contract
@@ -92,7 +94,7 @@ class BatchView:
 
     @property
     def broken(self) -> Mapping[str, Bools]:
-        """Return for each computable relation and invariant the rows that break it."""
+        """Return {relation or invariant: mask of the rows that break it}, if it is computable."""
         return self.ruled.rows
 
     @cached_property
@@ -113,11 +115,11 @@ class BatchView:
 
     @cached_property
     def row_hashes(self) -> Ints:
-        """Return one hash of all delivered values of each row."""
+        """Return one hash per row, over all its delivered values."""
         return mixed(list(self.columns.values()), self.rows)
 
     def key(self, names: tuple[str, ...]) -> tuple[Ints, Bools]:
-        """Return a hash of some columns for each row, and a mask of rows where none is null."""
+        """Return one hash per row over the columns `names`, and a mask of rows without a null."""
         columns = [self.columns[name] for name in names]
         complete = np.ones(self.rows, bool)
         for column in columns:
@@ -125,16 +127,16 @@ class BatchView:
         return mixed(columns, self.rows), complete
 
     def having(self, **computed: object) -> "BatchView":
-        """Return the same view with properties that were computed elsewhere."""
+        """Set cached properties that were computed elsewhere, and return this view."""
         self.__dict__.update(computed)
         return self
 
     def with_arrays(
         self,
         changed: Mapping[str, pa.Array],
-        **times: Any,  # noqa: ANN401 - fields of a look
+        **times: Any,  # noqa: ANN401 - fields of a BatchView
     ) -> "BatchView":
-        """Return the same rows with other values; unchanged columns are not read again."""
+        """Return a view with some columns replaced; unchanged columns are not converted again."""
         other = replace(self, arrays={**self.arrays, **changed}, **times)
         if "columns" in self.__dict__:
             fresh = {
@@ -168,7 +170,7 @@ def column_of(field_: Field, array: pa.Array) -> ViewColumn:
 
 
 def minutes(clock: Floats) -> Floats:
-    """Convert HHMM clocks to minutes of the day; 2400 is the next midnight."""
+    """Convert HHMM clock times to minutes of the day; 2400 becomes 1440."""
     with np.errstate(invalid="ignore"):
         hours = np.floor_divide(clock, 100)
     result: Floats = hours * 60 + (clock - hours * 100)
@@ -200,7 +202,7 @@ def _text_tokens(array: pa.Array) -> tuple[Ints, dict[int, str]]:
 
 
 def mixed(columns: list[ViewColumn], rows: int) -> Ints:
-    """Return one hash a row over the tokens of `columns`, in their order (splitmix64)."""
+    """Return one int64 hash per row over the tokens of `columns`, in their order (splitmix64)."""
     state = np.zeros(rows, np.uint64)
     for column in columns:
         state = (state ^ column.tokens.view(np.uint64)) * _MIX + np.uint64(0x632BE59BD9B4E019)

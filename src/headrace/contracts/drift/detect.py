@@ -30,7 +30,7 @@ from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.contracts.drift.profile import BatchProfile
 
-LEAST_HISTORY = 14  # batches before anything is said
+LEAST_HISTORY = 14  # earlier batches required before findings are reported
 
 _COLUMN_CHANGES: tuple[Callable[[DriftCase], Iterator[DriftFinding]], ...] = (
     unit_changes,
@@ -46,9 +46,9 @@ _COLUMN_CHANGES: tuple[Callable[[DriftCase], Iterator[DriftFinding]], ...] = (
 
 @dataclass(frozen=True)
 class Examination:
-    """Return changes of meaning, most severe first, and the marks to compare later batches with.
+    """Findings of one batch, most severe first, and its marks, which later batches compare with.
 
-    `notes` list what was not considered: detectors that failed, columns that could not be read.
+    `notes` list what was not examined: detectors that failed and columns that could not be read.
     """
 
     findings: tuple[DriftFinding, ...]
@@ -59,12 +59,12 @@ class Examination:
 def examine(
     look: BatchView, reference: Baseline, text: Mapping[str, pa.Array] | None = None
 ) -> Examination:
-    """Compare a batch with the ones before, once there are `LEAST_HISTORY` of them.
+    """Compare a batch with earlier ones; no findings until there are `LEAST_HISTORY` of them.
 
     Args:
         look: the batch.
-        reference: the profiles of the batches before it.
-        text: of a batch that the contract refuses, the delivered text of every column.
+        reference: the baseline built from the batches before it.
+        text: the delivered text of every column, if the contract rejects the batch.
     """
     case = DriftCase(look, reference, text or {})
     findings, marks = _findings(case), _marks(case)
@@ -74,7 +74,7 @@ def examine(
 def detect(
     look: BatchView, reference: Baseline, text: Mapping[str, pa.Array] | None = None
 ) -> tuple[DriftFinding, ...]:
-    """Return the findings of `examine`."""
+    """Return only the findings of `examine`."""
     return _findings(DriftCase(look, reference, text or {}))
 
 
@@ -125,7 +125,7 @@ def _marks_of(case: DriftCase) -> dict[str, float]:
 
 
 def best(findings: Sequence[DriftFinding]) -> list[DriftFinding]:
-    """Return, of findings about the same columns, the one that explains most."""
+    """Keep, among findings that share a column, only the one with the greatest weight."""
     best_findings: list[DriftFinding] = []
     for finding in sorted(findings, key=lambda f: -f.weight):
         explained = {name for other in best_findings for name in other.columns}
@@ -135,5 +135,5 @@ def best(findings: Sequence[DriftFinding]) -> list[DriftFinding]:
 
 
 def marked(profile: BatchProfile, look: BatchView, reference: Baseline) -> BatchProfile:
-    """Return the batch's profile with its marks, for comparison with later batches."""
+    """Return the batch's profile with its marks added, for comparison with later batches."""
     return replace(profile, marks=_marks(DriftCase(look, reference)))

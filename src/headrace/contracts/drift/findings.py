@@ -1,10 +1,10 @@
-"""Findings of detection: a named change, its columns, and a sentence with the evidence."""
+"""Findings of drift detection: a named change, its columns, and a sentence with the evidence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# Action of each kind on a batch, unless its suite sets another.
+# Default action for each kind of finding; the suite of a table can set another.
 ACTIONS: Mapping[str, str] = {
     "unit_change": "block",
     "rename": "block",
@@ -27,15 +27,15 @@ ACTIONS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class DriftFinding:
-    """Semantic change.
+    """Semantic change that a detector found in a batch.
 
     Attributes:
         kind: a key of `ACTIONS`.
-        columns: columns that it is about.
-        sentence: hypothesis, factor and evidence, for a person.
-        evidence: the same facts as JSON values: "factor", "scope", "rows", "explained" ...
-        lines: the delivery's lines of the rows concerned; empty if it is the batch as a whole.
-        weight: number of rows that it explains; of competing findings the greatest wins.
+        columns: names of the affected columns.
+        sentence: the hypothesis and its evidence, for a person.
+        evidence: the same facts as JSON values: "factor", "scope", "rows" ...
+        lines: line numbers of the affected rows; empty if the whole batch is affected.
+        weight: number of rows that the change explains; the greatest of competing findings wins.
     """
 
     kind: str

@@ -1,8 +1,9 @@
-"""Scores of a batch against earlier ones, mark by mark, and the rows that do not fit.
+"""Scores ("marks") of a batch against earlier batches, and the rows that do not fit.
 
-A mark is a share from 0 to 1. Sharp marks test single rows: the value occurred before (support), is
-the last one of its key (keyed), satisfies a declared relation, happens in a usual hour of the
-partition. Blunt ones test a column: the shape and the location of its distribution, its nulls.
+A mark is a share from 0 to 1. Sharp marks test single rows: the value occurred before (support),
+equals the key's last value (keyed), satisfies a declared relation, or falls in a usual hour of the
+partition. Blunt marks test whole columns: their nulls, and the shape and location of their
+distribution.
 """
 
 import math
@@ -23,20 +24,20 @@ from headrace.contracts.drift.batch_view import (
 from headrace.contracts.drift.profile import explained, label
 from headrace.contracts.drift.row_rules import delivered_inputs, time_names
 
-SOFT = 5  # rows that fit, added to each sharp mark: one misfit of two rows is no rule
-LEAST_BATCHES = 7  # before a mark is worth anything
-# Loss of a mark that is tolerated beyond the usual loss.
+SOFT = 5  # fitting rows added to each sharp mark, so that few rows prove little
+LEAST_BATCHES = 7  # least earlier batches with a mark for it to be compared
+# Loss of a blunt mark that is tolerated beyond the usual loss.
 FLOOR = {"shape": 0.15, "level": 0.25, "present": 0.05, "covered": 0.1, "pace": 0.01}
-RAW = frozenset({"at", "off", "run", "still"})  # measures that are no shares
-_WIDE = 0.5  # of the window's range, by which a value may leave it
-_FAR = 3.0  # times its key's last value
-_BAND = 0.8  # the share of earlier residuals that the tolerance of a keyed mark takes in
-_CLOCK_BAND = 10.0  # minutes at most, so that an hour's shift is seen
+RAW = frozenset({"at", "off", "run", "still"})  # marks that are measures, not shares
+_WIDE = 0.5  # values may lie outside the window's range by this multiple of the range
+_FAR = 3.0  # ratio to the key's last value, or its inverse, from which a value is far
+_BAND = 0.8  # quantile of a batch's residuals that sets the tolerance of a keyed mark
+_CLOCK_BAND = 10.0  # greatest tolerance in minutes, so that a shift by an hour is noticed
 
 
 @dataclass
 class FitScores:
-    """Marks of a batch; for each sharp one the rows that were tested and those that misfit."""
+    """Marks of a batch; for each sharp mark also masks of its tested and its misfitting rows."""
 
     marks: dict[str, float] = field(default_factory=dict)
     tested: dict[str, Bools] = field(default_factory=dict)
@@ -49,7 +50,7 @@ class FitScores:
             self.marks[mark] = 1 - int(misfit.sum()) / (count + SOFT)
 
 
-Slack = Mapping[str, float]  # by column: how far off a value may be because it was rounded
+Slack = Mapping[str, float]  # {column: tolerated rounding error of its values}
 
 
 def fit(
@@ -58,7 +59,7 @@ def fit(
     columns: Iterable[str] | None = None,
     slack: Slack | None = None,
 ) -> FitScores:
-    """Return the marks of `view`; with `columns`, only those that depend on them."""
+    """Return the marks of `look`; with `columns`, only the marks that depend on those columns."""
     result = fit_columns(look, reference, columns, slack)
     fit_rules(result, look, reference, columns)
     return result
@@ -70,7 +71,7 @@ def fit_columns(
     columns: Iterable[str] | None = None,
     slack: Slack | None = None,
 ) -> FitScores:
-    """Return the marks of columns alone and by their keys, which are the cheapest."""
+    """Return the marks of single columns and of columns by key, which are cheap to compute."""
     selected = set(look.columns if columns is None else columns)
     slack = slack or {}
     result = FitScores()
@@ -86,7 +87,7 @@ def fit_columns(
 def fit_rules(
     result: FitScores, look: BatchView, reference: Baseline, columns: Iterable[str] | None = None
 ) -> None:
-    """Add the marks of relations, invariants and hours."""
+    """Add the marks of relations, invariants and hours to `result`."""
     selected = set(look.columns if columns is None else columns)
     everywhere = np.ones(look.rows, bool)
     for name, broken in look.broken.items():
@@ -103,7 +104,7 @@ def time_inputs(look: BatchView) -> frozenset[str]:
     return delivered_inputs(look.contract, time_names(look.contract))
 
 
-# one column against its own past
+# A column compared with its own values in earlier batches
 
 
 def _column(result: FitScores, column: ViewColumn, reference: Baseline, slack: float) -> None:
@@ -121,7 +122,7 @@ def _column(result: FitScores, column: ViewColumn, reference: Baseline, slack: f
         result.sharp(f"range:{name}", column.present, out_of_range(column, pool))
         values = column.values[column.present]
         result.marks[f"shape:{name}"] = 1 - distance(values, pool)
-        middle = 2 * float(np.median(values / 2))  # halved: two great values may not have a sum
+        middle = 2 * float(np.median(values / 2))  # halved: the sum of two values may overflow
         result.marks[f"at:{name}"] = middle
         level = _level(middle, reference.marks(f"at:{name}"))
         if level is not None:
@@ -131,7 +132,7 @@ def _column(result: FitScores, column: ViewColumn, reference: Baseline, slack: f
 
 
 def member(column: ViewColumn, pool: Pool, slack: float = 0.0) -> Bools:
-    """Return the rows whose value occurs in the window."""
+    """Return a mask of the rows whose value occurs in the window."""
     values_ = column.values if column.is_number else column.tokens
     if not column.is_number:
         return _exactly(values_, pool)
@@ -146,7 +147,7 @@ def member(column: ViewColumn, pool: Pool, slack: float = 0.0) -> Bools:
 
 
 def out_of_range(column: ViewColumn, pool: Pool) -> Bools:
-    """Return values far outside those of the window, and impossible clock readings; not NaN."""
+    """Return a mask of values far outside the window's range and of impossible clock times."""
     values = column.values
     low, high = float(pool.values[0]), float(pool.values[-1])
     room = _WIDE * (high - low)
@@ -166,7 +167,7 @@ def _exactly(values_: np.ndarray, pool: Pool) -> Bools:
 
 
 def distance(values: Floats, pool: Pool) -> float:
-    """Return the Kolmogorov-Smirnov distance of a sample to the pooled sample."""
+    """Return the Kolmogorov-Smirnov distance between the values and the pooled values."""
     at, counts = np.unique(values, return_counts=True)
     cumulative = np.cumsum(counts) / len(values)
     pooled = np.concatenate([[0], np.cumsum(pool.counts)]) / pool.total
@@ -180,7 +181,7 @@ def distance(values: Floats, pool: Pool) -> float:
 
 
 def _variation(column: ViewColumn, pool: Pool) -> float:
-    """Return the share of rows in another category than usual: the total variation distance."""
+    """Return the total variation distance between the batch's categories and the usual ones."""
     at, counts = np.unique(column.tokens[column.present], return_counts=True)
     share = counts / counts.sum()
     places = np.minimum(np.searchsorted(pool.values, at), len(pool.values) - 1)
@@ -189,7 +190,7 @@ def _variation(column: ViewColumn, pool: Pool) -> float:
 
 
 def _level(middle: float, earlier: Floats) -> float | None:
-    """Return 1 within the range of earlier medians, falling to 0 at three times that range."""
+    """Return 1 for a median within the range of earlier medians, less outside it, at least 0."""
     if len(earlier) < LEAST_BATCHES:
         return None
     low, high = float(earlier.min()), float(earlier.max())
@@ -198,7 +199,7 @@ def _level(middle: float, earlier: Floats) -> float | None:
     return max(0.0, 1 - outside / room)
 
 
-# a column against its key
+# A column compared with the last values of its keys
 
 
 def _keyed(
@@ -233,7 +234,7 @@ def _keyed(
 
 
 def _far(result: FitScores, mark: str, values: Floats, expected: Floats, tested: Bools) -> None:
-    """Mark values of another order of magnitude than their key's last one, if both are positive."""
+    """Add the mark of values far from their key's last value, by ratio, if both are positive."""
     with np.errstate(invalid="ignore", divide="ignore"):
         tested = tested & (values > 0) & (expected > 0)
         ratio = values / expected
@@ -241,7 +242,7 @@ def _far(result: FitScores, mark: str, values: Floats, expected: Floats, tested:
 
 
 def band_of(column: ViewColumn, earlier: Floats) -> float:
-    """Return the usual distance of a value from the last one of its key."""
+    """Return the usual distance of a value from its key's last value."""
     if not len(earlier):
         return _CLOCK_BAND if column.kind == "clock" else 0.1
     band = float(np.median(earlier))
@@ -249,7 +250,7 @@ def band_of(column: ViewColumn, earlier: Floats) -> float:
 
 
 def residual(column: ViewColumn, expected: Floats) -> Floats:
-    """Return the difference in minutes round the clock, or relative to the expected value."""
+    """Return the distance from `expected`: minutes for clock times, otherwise relative to it."""
     with np.errstate(invalid="ignore"):
         off = np.abs(column.values - expected)
         if column.kind == "clock":
@@ -260,7 +261,7 @@ def residual(column: ViewColumn, expected: Floats) -> Floats:
     return result
 
 
-# the slot
+# Hours of the partition
 
 
 def _hours(result: FitScores, what: str, moments: Floats, start: int, reference: Baseline) -> None:
@@ -280,20 +281,21 @@ def _hours(result: FitScores, what: str, moments: Floats, start: int, reference:
 
 
 def _unlike(hours: Floats, usual: Mapping[int, float]) -> float:
-    """Return the share of rows that would have to move to another hour to match the usual."""
+    """Return the share of rows that would have to change hour to match the usual distribution."""
     at, counts = np.unique(hours, return_counts=True)
     shares = dict(zip(at.astype(int).tolist(), (counts / max(len(hours), 1)).tolist(), strict=True))
     return math.fsum(max(share - usual.get(hour, 0.0), 0.0) for hour, share in shares.items())
 
 
-# what is wrong, in rows
+# Misfits beyond the usual, in rows
 
 
 def badness(scores: FitScores, reference: Baseline, rows: int) -> dict[str, float]:
-    """Return by mark the misfitting rows beyond the usual number; usual marks are omitted.
+    """Return {mark: excess misfits in rows}; marks within the usual are omitted.
 
-    A sharp mark counts the rows beyond the greatest share of its window. A blunt one counts its
-    loss beyond the range of its window and its floor, as a share of all rows.
+    For a sharp mark: the misfitting rows beyond the worst share in the window. For a blunt mark:
+    its loss below the window's lowest value times the rows, if that loss exceeds half the window's
+    range plus the mark's `FLOOR`.
     """
     excess_by_mark: dict[str, float] = {}
     for mark, value in scores.marks.items():

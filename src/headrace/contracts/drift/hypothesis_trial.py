@@ -1,4 +1,4 @@
-"""Trial of a hypothesis: undo the supposed change, and test if the batch is usual again."""
+"""Trial of a hypothesis: undo the supposed change, and test whether the batch is usual again."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +22,7 @@ from headrace.contracts.drift.fit_scores import (
 )
 from headrace.contracts.drift.view_reader import timed
 
-RESIDUE = 0.25  # the share of what was wrong that an explanation may leave
+RESIDUE = 0.25  # greatest share of the misfits that may remain after an explanation
 T = TypeVar("T")
 
 
@@ -31,8 +31,8 @@ class HypothesisTrial:
     """Result of trying a hypothesis.
 
     Attributes:
-        before, after: unusual misfits, in rows, before and after.
-        misfits_before, usual: all misfits of sharp marks before and after, usual ones included.
+        before, after: misfits beyond the usual, in rows, before and after undoing the change.
+        misfits_before, usual: all misfits of sharp marks, before and after undoing the change.
     """
 
     before: float
@@ -51,7 +51,7 @@ class HypothesisTrial:
 
     @property
     def rank(self) -> float:
-        """Return the rank: of two that explain the batch, the one with fewer misfits wins."""
+        """Return the rank among explanations: the gain, with remaining misfits as tie-breaker."""
         return self.gain - self.usual / 100
 
     @property
@@ -65,11 +65,12 @@ class HypothesisTrial:
 
 @dataclass(frozen=True, eq=False)
 class DriftCase:
-    """Batch under examination: its scores, and what is unusual about it.
+    """Batch under examination, with its scores and its misfits beyond the usual.
 
     Attributes:
-        text: the delivered text of columns, declared or not, if the contract refuses it.
-        notes: what was not considered, with reasons.
+        text: the delivered text of every column, declared or not, if the contract rejects the
+            batch.
+        notes: what was not examined, with reasons.
     """
 
     look: BatchView
@@ -78,7 +79,7 @@ class DriftCase:
     notes: list[str] = field(default_factory=list)
 
     def guarded(self, name: str, ask: Callable[[], T], otherwise: T) -> T:
-        """Call a detector; if it raises, note that its hypothesis was not considered."""
+        """Return `ask()`; if it raises, add a note and return `otherwise`."""
         try:
             with np.errstate(over="ignore", invalid="ignore"):
                 return ask()
@@ -95,12 +96,12 @@ class DriftCase:
 
     @cached_property
     def excess(self) -> dict[str, float]:
-        """Return by mark the rows that do not fit beyond the usual number."""
+        """Return {mark: misfits beyond the usual, in rows}."""
         excess = badness(self.fit, self.reference, self.look.rows)
         return excess | dict.fromkeys(self.without(self.look), float(self.look.rows))
 
     def without(self, look: BatchView) -> list[str]:
-        """List time marks of earlier batches that this one lacks: it has no event time."""
+        """List time marks that earlier batches have and `look` lacks, as a time is not derived."""
         if time_inputs(look) & look.untyped:
             return []
         return [
@@ -111,7 +112,7 @@ class DriftCase:
         ]
 
     def misfits(self, column: str) -> Bools:
-        """Return rows that an unusual sharp mark of `column` rejects."""
+        """Return a mask of the rows that misfit in an unusual sharp mark of `column`."""
         bad = np.zeros(self.look.rows, bool)
         for mark, rows in self.fit.misfit.items():
             if mark in self.excess and column in columns_of(mark, self.look):
@@ -119,17 +120,17 @@ class DriftCase:
         return bad
 
     def suspects(self) -> set[str]:
-        """Return the columns of unusual marks."""
+        """Return the columns that unusual marks depend on."""
         return {name for mark in self.excess for name in columns_of(mark, self.look)}
 
     def loss(self, names: Iterable[str]) -> float:
-        """Return the rows that the worst mark about any of these columns leaves unexplained."""
+        """Return the greatest excess, in rows, among the marks that depend on these columns."""
         selected = set(names)
         excesses = (v for mark, v in self.excess.items() if columns_of(mark, self.look) & selected)
         return max(excesses, default=0.0)
 
     def _derives(self, names: Iterable[str]) -> bool:
-        """Return True if event time, known-at or an invariant is derived from these columns."""
+        """Return True if event time, known-at or a row rule depends on any of these columns."""
         selected = set(names)
         inputs = [time_inputs(self.look), *self.look.rule_inputs.values()]
         return any(columns & selected for columns in inputs)
@@ -137,10 +138,10 @@ class DriftCase:
     def try_out(
         self, changed: Mapping[str, pa.Array], slack: Slack | None = None
     ) -> "HypothesisTrial":
-        """Compare the misfits of these columns with those that remain once they are `changed`.
+        """Replace columns by `changed` and compare their misfits before and after.
 
-        Cheap tests come first: columns, then relations, then derived columns. A hypothesis that
-        leaves too much is not tested further; one that cannot be tried explains nothing.
+        Cheap tests come first: columns, then relations, then derived columns. The trial stops as
+        soon as too many misfits remain. If it fails, the hypothesis explains nothing.
         """
         names = changed.keys()
         touched = [m for m in self.excess if columns_of(m, self.look) & names]

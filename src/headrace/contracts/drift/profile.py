@@ -1,7 +1,8 @@
-"""Profile of a batch: small, mergeable, and enough to compare later batches with.
+"""Profile of a batch: small, mergeable, and sufficient to compare later batches with.
 
-Counts add, keyed values are last-writer-wins by slot, hashes unite: merging is associative and
-commutative, so a window of batches is compared without reading a row again.
+To merge profiles, counts are added, keyed values are taken from the latest partition, and hashes
+are united. That is associative and commutative, so later batches are compared with a window of
+profiles without reading its rows again.
 """
 
 import json
@@ -16,20 +17,21 @@ from headrace.contracts.drift.batch_view import HOUR, BatchView, Floats, Ints, V
 from headrace.core.errors import StateError
 from headrace.sketches import Kind, Sketches, coarsened, of_counts
 
-FORMAT = 2  # 1 had no sketches of coarse columns
-MOST_VALUES = 4096  # different values of a column that a profile counts one by one
-MOST_HASHES = 20_000  # least row hashes that a profile keeps
+FORMAT = 2  # format 1 had no sketches of coarse columns
+MOST_VALUES = 4096  # distinct values of a column that a profile counts exactly
+MOST_HASHES = 20_000  # row hashes that a profile stores: the smallest ones
 MOST_NAMES = 2000
-_DIGITS = 3  # of a number, where there are more different ones than that
+_DIGITS = 3  # significant digits of numbers in columns with more than MOST_VALUES values
 
 Array = Any  # a one-dimensional numpy array
 
 
 @dataclass(frozen=True, eq=False)
 class ColumnSummary:
-    """Summary of a column: its distinct values in ascending order (float64; text as int64 tokens),
-    their counts, and the nulls. `coarse` values are rounded to three digits, and rare texts are
-    dropped; `sketch` was made before that.
+    """Summary of a column: distinct values, ascending, with their counts; and the number of nulls.
+
+    Values are float64, or int64 tokens of texts. If `coarse`, numbers are rounded to three
+    significant digits and rare texts are dropped; `sketch` is of the exact values.
     """
 
     values: Array
@@ -41,7 +43,7 @@ class ColumnSummary:
 
 @dataclass(frozen=True, eq=False)
 class KeyedValues:
-    """Middle value of one column for each key: hashes ascending, values float64 or tokens."""
+    """Median value of a column for each key: key hashes, ascending; values float64 or tokens."""
 
     hashes: Ints
     values: Array
@@ -52,14 +54,15 @@ class BatchProfile:
     """Profile of one batch.
 
     Attributes:
-        slot: its partition, which orders profiles.
-        rows, repeated: rows, and exact duplicates that were dropped.
-        columns: a summary for each delivered column.
-        keyed: for each column and explaining key ("distance<origin+dest") its values by key.
-        hours: rows by hours from the start of the partition, for "event" and "known" time.
-        hashes: the least row hashes, ascending.
-        names: texts of tokens, for messages.
-        marks: fit of the batch to earlier ones: {mark: share}.
+        slot: partition of the batch; profiles are ordered by it.
+        rows, repeated: number of rows, and of exact duplicates that were dropped.
+        columns: summary of each delivered column.
+        keyed: median value by key, for each column and key in `explainedBy`
+            ("distance<origin+dest").
+        hours: {"event" or "known": {hour since the start of the partition: rows}}.
+        hashes: the smallest row hashes, ascending; at most `MOST_HASHES`.
+        names: {token: text}, for messages.
+        marks: scores of the batch against earlier ones: {mark: share}.
     """
 
     slot: str
@@ -91,7 +94,7 @@ def profile_of(look: BatchView, slot: str) -> BatchProfile:
 
 
 def explained(look: BatchView) -> list[tuple[Any, tuple[str, ...]]]:
-    """Return (field, key) for each declared explanation whose columns are present."""
+    """Return (field, key) for each declared `explainedBy` whose columns are all in the view."""
     return [
         (f, key)
         for f in look.contract.delivered
@@ -112,7 +115,7 @@ def summary(column: ViewColumn) -> ColumnSummary:
         return ColumnSummary(values, counts.astype(np.int64), nulls)
     kind: Kind = "real" if column.is_number else "level"
     sketch = of_counts(kind, values, counts, nulls, {})
-    if not column.is_number:  # the most frequent ones tell levels; the rest are names of things
+    if not column.is_number:  # only the most frequent texts can be categories
         frequent = np.sort(np.argsort(-counts, kind="stable")[:MOST_VALUES])
         return ColumnSummary(
             values[frequent], counts[frequent].astype(np.int64), nulls, True, sketch
@@ -122,10 +125,10 @@ def summary(column: ViewColumn) -> ColumnSummary:
 
 
 def sketches_of(profile: BatchProfile) -> dict[str, Sketches]:
-    """Return a sketch of each column, exactly as from the rows; all numbers are real.
+    """Return a sketch of each column, equal to one made from the rows; numbers count as real.
 
-    Coarse columns of profiles that were stored in format 1 have none. Texts are counted by prefixes
-    if the profile does not know all their names.
+    Coarse columns of profiles stored in format 1 have no sketch. If the profile does not have the
+    texts of all tokens, they are counted by prefix.
     """
     sketches = {}
     for name, summary_ in profile.columns.items():
@@ -176,21 +179,21 @@ def hour_counts(moments: Floats, start: int) -> dict[int, int]:
     return dict(zip(hours.tolist(), counts.tolist(), strict=True))
 
 
-# stored form: a JSON header with the place of each array, then the arrays' bytes; all compressed
+# Stored form, compressed: a JSON header with each array's type and length, then the arrays' bytes
 
 
 def to_bytes(profile: BatchProfile) -> bytes:
-    """Serialise the profile; equal profiles are equal bytes."""
+    """Serialise the profile; equal profiles give equal bytes."""
     plain = to_plain(profile)
     packed: bytes = _codec().compress(plain, asbytes=True)
     return len(plain).to_bytes(4, "big") + packed
 
 
 def from_bytes(data: bytes) -> BatchProfile:
-    """Read the profile in `data`.
+    """Read a profile that `to_bytes` wrote.
 
     Raises:
-        StateError: it was written by a newer version, or is damaged.
+        StateError: if the profile was written by a newer version, or is damaged.
     """
     try:
         plain = _codec().decompress(data[4:], int.from_bytes(data[:4], "big"), asbytes=True)
@@ -204,7 +207,7 @@ def _codec() -> pa.Codec:
 
 
 def to_plain(profile: BatchProfile) -> bytes:
-    """Return the stored form before compression."""
+    """Return the stored form of a profile, not compressed."""
     arrays: list[Array] = []
 
     def add(array: Array) -> list[object]:
@@ -231,7 +234,7 @@ def to_plain(profile: BatchProfile) -> bytes:
 
 
 def from_plain(data: bytes) -> BatchProfile:
-    """Read a profile; raise StateError if it was written by a newer version."""
+    """Read a profile's uncompressed form; raise StateError if a newer version wrote it."""
     length = int.from_bytes(data[:4], "big")
     header = json.loads(data[4 : 4 + length])
     if header["format"] > FORMAT:
@@ -273,7 +276,7 @@ _OF_SKETCH = ("rows", "nulls", "low", "high", "limbs", "cells", "counts", "regis
 
 
 def _put_sketch(sketch: Sketches | None, add: Callable[[Array], list[object]]) -> list[Any] | None:
-    """Store a sketch of one partition without names; a coarse column has none."""
+    """Return the stored form of a coarse column's sketch, without names; None if there is none."""
     if sketch is None:
         return None
     return [sketch.kind, *(add(getattr(sketch, name).reshape(-1)) for name in _OF_SKETCH)]

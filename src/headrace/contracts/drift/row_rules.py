@@ -1,4 +1,4 @@
-"""Row rules of a contract, and the delivered columns that each rule needs."""
+"""Row rules of a contract (relations and invariants), and the delivered columns they depend on."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,7 +35,7 @@ def _inputs(contract_hash: str, names: frozenset[str], contract: "_ContractKey")
 
 
 class _ContractKey:
-    """Contract as a cache key: the hash beside it identifies contracts."""
+    """Contract as an argument that `lru_cache` ignores: the contract's hash is the cache key."""
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
@@ -48,12 +48,12 @@ class _ContractKey:
 
 
 def delivered_inputs(contract: Contract, names: Iterable[str]) -> frozenset[str]:
-    """Return the delivered columns that these columns are, or are derived from."""
+    """Return the delivered columns among `names`, and those from which the others are derived."""
     return _inputs(contract.hash, frozenset(names), _ContractKey(contract))
 
 
 def time_names(contract: Contract) -> frozenset[str]:
-    """Return the columns in the expressions of event time and known-at."""
+    """Return the columns that the expressions of event time and known-at use."""
     return contract.event_time.expression.inputs | contract.known_at.expression.inputs
 
 
@@ -70,7 +70,7 @@ def _inputs_of(rule: Derivation) -> Iterator[str]:
 
 
 def rules(contract: Contract) -> dict[str, tuple[str, frozenset[str]]]:
-    """Return {name: (expression, columns in it)} of relations and invariants."""
+    """Return {name: (SQL expression, columns it uses)} for all relations and invariants."""
     available = {f.name for f in contract.fields} | {"event_time", "known_at"}
     by_name = {r.name: (r.expression.expression, r.expression.inputs) for r in contract.relations}
     for invariant in contract.invariants:
@@ -84,8 +84,8 @@ class RuleBreaks:
     """Rows that break each rule, and rules that could not be evaluated at all.
 
     Attributes:
-        rows: by rule, the rows for which it is false, or for which its expression fails.
-        failures: by rule that could not be evaluated on any row, the error.
+        rows: {rule: mask of the rows where it is false or its expression fails}.
+        failures: {rule that could not be evaluated: error message}.
     """
 
     rows: Mapping[str, Bools]
@@ -95,7 +95,7 @@ class RuleBreaks:
 def broken_rules(
     contract: Contract, arrays: Mapping[str, pa.Array], rows: int, untyped: AbstractSet[str]
 ) -> RuleBreaks:
-    """Evaluate each rule whose columns are in `arrays` and depend on no `untyped` column."""
+    """Evaluate each rule whose columns are in `arrays` and do not depend on an `untyped` column."""
     possible = {
         name: rule
         for name, rule in rules(contract).items()
@@ -109,17 +109,17 @@ def broken_rules(
         table = evaluate(
             inputs_, [Expression(n, sql, "boolean") for n, (sql, _) in possible.items()]
         )
-    except duckdb.Error:  # on some row, of some rule: each is asked alone
+    except duckdb.Error:  # some rule fails on some row
         return _one_by_one(inputs_, {name: sql for name, (sql, _) in possible.items()})
     return RuleBreaks({name: ~_truth(table, name, null=True) for name in possible})
 
 
 def _one_by_one(inputs_: Mapping[str, pa.Array], possible: Mapping[str, str]) -> RuleBreaks:
-    """Evaluate rule by rule; rows on which an expression fails count as broken."""
+    """Evaluate each rule separately; rows on which its expression fails count as broken."""
     broken: dict[str, Bools] = {}
     failures: dict[str, str] = {}
     for name, sql in possible.items():
-        # Only after a failure: `TRY` asks row by row, which is slow where many rows fail.
+        # `TRY` evaluates row by row, which is slow if many rows fail: use it only after a failure.
         attempt = Expression(name, f"TRY(coalesce(({sql}), TRUE))", "boolean")
         try:
             broken[name] = ~_truth(evaluate(inputs_, [attempt]), name, null=False)

@@ -1,7 +1,7 @@
-"""Conversions between units: the factor of a value, and its new unit.
+"""Conversions between units: a factor and, for temperatures, an offset.
 
-Factors are exact by definition: the international yard and pound (1959), the nautical mile (1929),
-the SI brochure. A temperature is a factor and an offset.
+Factors follow the definitions of the units: the international yard and pound (1959), the nautical
+mile (1929), and the SI brochure.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class UnitConversion:
-    """`value in other = value * scale + offset`."""
+    """Conversion from `unit` to `other`: value in `other` = value * scale + offset."""
 
     unit: str
     other: str
@@ -23,7 +23,7 @@ class UnitConversion:
         return f"a factor of {self.scale:.6g}, {self.other} for {self.unit}"
 
 
-# Units of a quantity, each in terms of the first.
+# Units of each quantity, with their size in a common base unit.
 _QUANTITIES: dict[str, dict[str, float]] = {
     "length": {
         "metre": 1.0, "kilometre": 1000.0, "mile": 1609.344, "nautical mile": 1852.0,
@@ -55,12 +55,12 @@ _TEMPERATURES = {
     "degC": (("degF", 9 / 5, 32.0), ("kelvin", 1.0, 273.15)),
     "kelvin": (("degC", 1.0, -273.15), ("degF", 9 / 5, -459.67)),
 }
-# Without a declared unit: the most frequent confusions.
+# Factors to try for a column without a declared unit: the most frequent confusions.
 _COMMON = (60.0, 3600.0, 1000.0, 100.0, 10.0, 24.0, 1.609344, 0.3048, 2.54, 0.45359237, 1.852)
 
 
 def conversions(unit: str | None) -> tuple[UnitConversion, ...]:
-    """Return the conversions that a column of this unit may have undergone."""
+    """Return the conversions that may have been applied to a column of this unit."""
     if unit is None:
         pairs = [(f, 1 / f) for f in _COMMON]
         return tuple(

@@ -1,4 +1,4 @@
-"""Reader of a delivery as a `BatchView`, also if the contract refuses it."""
+"""Reader that turns a delivery into a `BatchView`, even if the contract rejects it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -21,7 +21,7 @@ from headrace.sources.rows import RawRows
 
 
 def look_at(contract: Contract, rows: RawRows, conformed: Conformed, slot: str) -> BatchView:
-    """Return the delivery for `slot`, an ISO day or the name of a partition without a day."""
+    """Return the view of a delivery for the partition `slot`: an ISO day, or another name."""
     start = slot_start(slot)
     table = conformed.table
     if table is not None:
@@ -46,7 +46,7 @@ def look_at(contract: Contract, rows: RawRows, conformed: Conformed, slot: str) 
 
 
 def delivered_texts(rows: RawRows, look: BatchView) -> dict[str, pa.Array]:
-    """Return the delivered text of every column, declared or not, in the rows of `view`."""
+    """Return the delivered text of every column, declared or not, for the rows of `look`."""
     places = np.searchsorted(rows.lines, look.lines)
     table = rows.table if look.rows == rows.table.num_rows else rows.table.take(pa.array(places))
     return {name: _combined(table.column(name)) for name in table.column_names}
@@ -54,7 +54,7 @@ def delivered_texts(rows: RawRows, look: BatchView) -> dict[str, pa.Array]:
 
 @dataclass(frozen=True, eq=False)
 class BatchSummary:
-    """View to send between processes, with its profile and, if needed, the delivered text."""
+    """Picklable batch view with its profile and, if rows were rejected, the delivered text."""
 
     parts: Mapping[str, Any]
     profile: BatchProfile
@@ -90,12 +90,12 @@ def delivered_text(rows: RawRows, field: Field) -> pa.Array | None:
 
 
 def readable(field: Field, text: pa.Array) -> pa.Array:
-    """Parse `text` in the field's type, null where it does not fit; fractions are allowed."""
+    """Parse `text` as the field's type, with null where that fails; integers may have fractions."""
     return _read(field, text)[0]
 
 
 def _read(field: Field, text: pa.Array) -> tuple[pa.Array, bool]:
-    """Return (the column as from `readable`, True if every cell could be read)."""
+    """Return (column as from `readable`, True if every cell could be read)."""
     cells = parse(field, text)
     if not cells.wrong:
         return cells.values, True
@@ -110,14 +110,17 @@ def _read(field: Field, text: pa.Array) -> tuple[pa.Array, bool]:
 
 
 def _numbers(text: pa.Array) -> pa.Array:
-    """Parse float64, null where the text is not a number."""
+    """Parse text as float64, with null where it is not a number."""
     plain = pc.match_substring_regex(text, r"^-?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?$")
     numeric = pc.if_else(pc.fill_null(plain, False), text, pa.scalar(None, pa.string()))
     return numeric.cast(pa.float64())
 
 
 def timed(look: BatchView) -> BatchView:
-    """Compute event time and known-at again; without them if they cannot be computed."""
+    """Return the view with event time, known-at and derived columns recomputed.
+
+    They are None or empty if they cannot be computed.
+    """
     contract = look.contract
     if any(f.name not in look.arrays for f in contract.delivered) or not look.rows:
         return look.with_arrays({}, event=None, known_at=None, derived={})
@@ -140,7 +143,7 @@ def timed(look: BatchView) -> BatchView:
 
 
 def slot_clock(contract: Contract, moments: Floats) -> Floats:
-    """Shift moments to the clock of the partitions' zone, so that days begin at its midnight."""
+    """Convert UTC microseconds to local time of the partitions' zone, if the contract sets one."""
     if contract.slot_zone is None:
         return moments
     present = ~np.isnan(moments)

@@ -1,1 +1,1 @@
-"""Contract version checks: compatibility of changes, and the check of a project's contracts."""
+"""Contract version checks: compatibility of two versions, and the check of a whole project."""

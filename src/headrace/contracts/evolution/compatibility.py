@@ -1,8 +1,8 @@
-"""Rules of change between two versions of a contract, and the version bump that they require.
+"""Compatibility of two versions of a contract: the changes, and the version bump they require.
 
-Columns are matched by their field id, hidden ones by name. `compare` takes two versions,
-`compare_all` a candidate and all earlier versions that still have consumers: steps that
-are harmless one by one may together break a consumer who is two steps behind.
+Columns are matched by field id, hidden columns by name. `compare` compares two versions.
+`compare_all` compares a candidate with all earlier versions that still have consumers, because
+changes that are harmless one by one may together break a consumer who is two versions behind.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +25,7 @@ _ASIDE = frozenset(
 
 
 class Level(IntEnum):
-    """Required bump of a contract's version."""
+    """Version bump that a change requires."""
 
     NONE = 0
     PATCH = 1
@@ -35,7 +35,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class ChangeRule:
-    """Rule of change. `reason` may contain `{before}`, `{after}` and `{item}`."""
+    """Levels of one kind of change; `reason` may contain `{before}`, `{after}` and `{item}`."""
 
     reader: Level
     trainer: Level
@@ -44,7 +44,7 @@ class ChangeRule:
 
 @cache
 def rules() -> Mapping[str, ChangeRule]:
-    """Return the table of rules by their ids, `aspect.change`."""
+    """Return the rules by id, `aspect.change`."""
     table = read_document(RULES).value
     return {
         name: ChangeRule(Level[reader], Level[trainer], reason)
@@ -54,9 +54,9 @@ def rules() -> Mapping[str, ChangeRule]:
 
 @dataclass(frozen=True)
 class ContractChange:
-    """A change and the rule that applies to it.
+    """Change between two versions, with the id and levels of the rule that applies to it.
 
-    `field` is the current name of the column, None for a change of the table itself.
+    `field` is the column's new name, or None if the table itself changed.
     """
 
     field: str | None
@@ -88,16 +88,16 @@ class ContractComparison:
 
     @property
     def breaks(self) -> tuple[str, ...]:
-        """Return the consumers of the earlier version, if the change breaks any of them."""
+        """Return all consumers of the earlier version if the change is MAJOR, otherwise ()."""
         return self.before.consumers if self.level is Level.MAJOR else ()
 
     @property
     def bumped(self) -> bool:
-        """Return True if the version bump is at least the one that the changes require."""
+        """Return True if the version was bumped at least as far as the changes require."""
         return step(self.before.version, self.after.version) >= self.level
 
     def as_json(self) -> dict[str, Any]:
-        """Return `level`, and `changes` with field, rule, reader, trainer and reason."""
+        """Return the comparison as JSON values."""
         return {
             "table": self.after.table,
             "before": self.before.version,
@@ -110,7 +110,7 @@ class ContractComparison:
 
 
 def step(before: str, after: str) -> Level:
-    """Return the bump between two versions; NONE if it stays, or goes down."""
+    """Return the bump between two versions; NONE if the version is equal or lower."""
     old, new = (tuple(map(int, version.split("."))) for version in (before, after))
     if new <= old:
         return Level.NONE
@@ -120,7 +120,7 @@ def step(before: str, after: str) -> Level:
 
 
 def next_version(before: str, level: Level) -> str:
-    """Return the version that follows after a change of this level."""
+    """Return the version that follows `before` after a change of this level."""
     parts = [int(part) for part in before.split(".")]
     if level is not Level.NONE:
         place = Level.MAJOR - level
@@ -129,17 +129,17 @@ def next_version(before: str, level: Level) -> str:
 
 
 def compare(before: Contract, after: Contract) -> ContractComparison:
-    """List every change between the two, by the table of rules."""
+    """List every change between two versions, with the rule that applies to it."""
     changes = [*_of_table(before, after), *_of_columns(before, after)]
-    # Changes that leave `meaning_hash` as it is do not explain another one.
+    # If every reported change leaves `meaning_hash` unchanged, a different hash is unexplained.
     if all(_is_aside(change.rule) for change in changes):
         changes += _of_rest(before, after, has_changes=bool(changes))
-    changes.sort(key=lambda change: -change.level)  # stable: in the contract's order otherwise
+    changes.sort(key=lambda change: -change.level)  # stable: keeps the contract's order per level
     return ContractComparison(before, after, tuple(changes))
 
 
 def compare_all(after: Contract, earlier: Iterable[Contract]) -> tuple[ContractComparison, ...]:
-    """Compare the candidate with each live earlier version: not retired, and with consumers."""
+    """Compare the candidate with each earlier version that is not retired and has consumers."""
     return tuple(
         compare(before, after)
         for before in earlier
@@ -247,7 +247,7 @@ def _of_column(old: Field, new: Field) -> Iterator[ContractChange]:
     yield from _number("scale", old.scale, new.scale, name, ("coarser", "finer"))
     yield from _number("max_abs", _limit(old), _limit(new), name)
     yield from _items("sentinels", _nulls(old), _nulls(new), name)
-    # A column renamed to its alias, or back, is reported already.
+    # A column that was renamed to or from its alias is already reported as a name change.
     was, is_ = (set(field.aliases) - {old.name, name} for field in (old, new))
     yield from _items("aliases", sorted(was), sorted(is_), name)
     yield from _levels(old.levels, new.levels, name)
@@ -259,7 +259,7 @@ def _rounded(field: Field) -> str:
 
 
 def _in_unit(field: Field, stored: float) -> Decimal:
-    """Return a stored value in the column's unit: a new scale alone is not a new limit."""
+    """Convert a stored value to the column's unit, so that a new scale is not a new limit."""
     return Decimal(str(stored)).scaleb(-(field.scale or 0)).normalize() + 0
 
 
@@ -268,7 +268,7 @@ def _limit(field: Field) -> Decimal | None:
 
 
 def _nulls(field: Field) -> list[object]:
-    """Return the values, in the column's unit, and the texts that mean null."""
+    """Return the values (in the column's unit) and the texts that mean null."""
     values = (
         repr(sentinel) if isinstance(sentinel, str) else _in_unit(field, sentinel)
         for sentinel in field.sentinels
@@ -279,7 +279,7 @@ def _nulls(field: Field) -> list[object]:
 def _levels(old: Mapping[str, str], new: Mapping[str, str], name: str) -> Iterator[ContractChange]:
     """Compare codes and their meanings.
 
-    A code with another meaning is recoded, a meaning with another code is moved.
+    `level.recoded`: a code has a new meaning. `level.moved`: a meaning has a new code.
     """
     codes = {meaning: code for code, meaning in old.items()}
     for code, meaning in new.items():
@@ -329,7 +329,7 @@ def _reference(rule: Derivation) -> ReferenceTable | None:
 
 
 def _derivation_text(rule: Derivation) -> str:
-    """Describe a derivation, without the content of a table that it looks up."""
+    """Describe a derivation, without the content of its lookup table."""
     if isinstance(rule, Sql):
         return rule.expression
     parts = []
@@ -388,7 +388,7 @@ def _items(
 
 
 def _is_aside(rule: str) -> bool:
-    """Return True if the change leaves `meaning_hash` as it is."""
+    """Return True if the change does not alter `meaning_hash`."""
     aspect, kind = rule.split(".")
     return kind == "words" or aspect in _ASIDE
 
@@ -396,7 +396,8 @@ def _is_aside(rule: str) -> bool:
 def _of_rest(old: Contract, new: Contract, *, has_changes: bool) -> Iterator[ContractChange]:
     """Report a difference between the documents that no reported change explains.
 
-    It is unknown if `meaning_hash` differs, so that rows or values may differ; otherwise prose.
+    If `meaning_hash` differs, rows or values may differ: the change is `unknown.changed`.
+    Otherwise it is `document.changed`.
     """
     if old.meaning_hash != new.meaning_hash:
         yield _change(UNKNOWN, before=old.meaning_hash[:12], after=new.meaning_hash[:12])

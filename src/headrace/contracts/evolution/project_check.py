@@ -1,8 +1,8 @@
 """Check of a project's contracts against an earlier state of the project.
 
-Each table and version of a contract has a file of its own; earlier versions that still have
-consumers exist beside the current one, each with the consumers that have not moved. The current one
-is compared with its own earlier state and with every live earlier version, since small steps add
+Each version of a table's contract has its own file. Earlier versions stay beside the current one
+as long as they have consumers, and list the consumers that still use them. The current version is
+compared with its own earlier state and with every earlier version in use, since small changes add
 up. Proposed contracts are not binding yet.
 """
 
@@ -24,13 +24,17 @@ from headrace.contracts.load import load_contract
 from headrace.contracts.model import Contract
 from headrace.core.errors import DeclarationError
 
-# (path, contract) of one table, the latest version first.
+# (path, contract) of each version of one table, latest first.
 Versions: TypeAlias = list[tuple[str, Contract]]
 
 
 @dataclass(frozen=True)
 class TableCheck:
-    """Check of one table: its comparisons, most severe first. `problem` is empty if it passed."""
+    """Check of one table.
+
+    `comparisons` lists those with too small a version bump first, then the most severe. `problem`
+    is empty if the check passed.
+    """
 
     table: str
     path: str
@@ -45,7 +49,7 @@ class TableCheck:
 
     @property
     def breaks(self) -> tuple[str, ...]:
-        """Return the consumers that the change breaks, whatever the version bump."""
+        """Return the consumers that the change breaks, even if the version bump is right."""
         broken = (comparison.breaks for comparison in self.comparisons)
         return tuple(dict.fromkeys(chain(self.bereft, *broken)))
 
@@ -63,20 +67,20 @@ class TableCheck:
 
 
 def contract_files(root: Path) -> dict[str, Path]:
-    """Return {path from the project's folder: file} of all contracts of all pipelines."""
+    """Return {path relative to the project: file} of all contracts of all pipelines."""
     paths = sorted(root.glob("pipelines/*/contracts/*.yaml"))
     return {path.relative_to(root).as_posix(): path for path in paths}
 
 
 def versions_of(table: str, files: Mapping[str, Path]) -> list[Contract]:
-    """List the versions of a table that are not merely proposed, latest first.
+    """List the contract versions of a table, latest first, without proposed ones.
 
     Args:
-        table: its name, or the file of the contract that counts as the latest.
-        files: the contracts of the project, as `contract_files` gives them.
+        table: name of the table, or the file of the contract to count as the latest.
+        files: the contracts of the project, as `contract_files` returns them.
 
     Raises:
-        DeclarationError: there is none.
+        DeclarationError: if the table has no such contract.
     """
     path_ = Path(table)
     latest = load_contract(path_) if path_.is_file() else None
@@ -95,10 +99,10 @@ def versions_of(table: str, files: Mapping[str, Path]) -> list[Contract]:
 
 
 def check(now: Mapping[str, Path], then: Mapping[str, Path]) -> list[TableCheck]:
-    """Check every table of either state: the latest version of `now` against all of `then`.
+    """Check every table: its latest version in `now` against all its versions in `then`.
 
     Raises:
-        DeclarationError: a contract of either state does not load.
+        DeclarationError: if a contract of either state does not load.
     """
     present = {name: load_contract(path) for name, path in now.items()}
     past = {name: load_contract(path) for name, path in then.items()}
@@ -111,7 +115,7 @@ def check(now: Mapping[str, Path], then: Mapping[str, Path]) -> list[TableCheck]
 
 
 def _versions(contracts: Mapping[str, Contract], table: str) -> Versions:
-    """Return the versions of a table; proposals only if there is nothing else."""
+    """Return the versions of a table, latest first; proposed ones only if there are no others."""
     versions = [(name, contract) for name, contract in contracts.items() if contract.table == table]
     versions.sort(key=lambda pair: _number(pair[1]), reverse=True)
     return [pair for pair in versions if pair[1].status != PROPOSED] or versions
@@ -129,7 +133,7 @@ def _checked(table: str, now: Versions, then: Versions) -> TableCheck:
     earlier = {
         contract.hash: contract for contract in (*before[1:], *(contract for _, contract in beside))
     }
-    for contract in before[:1]:  # its own earlier state counts with or without consumers
+    for contract in before[:1]:  # compared below, even if it has no consumers
         earlier.pop(contract.hash, None)
     comparisons = [
         *(compare(contract, candidate) for contract in before[:1]),
@@ -155,7 +159,7 @@ def _removed(table: str, path: str, contract: Contract) -> TableCheck:
 
 
 def _short(result: TableCheck, now: Versions, _: list[Contract]) -> TableCheck | None:
-    """Report a version bump that is smaller than a change requires."""
+    """Report a version bump smaller than the changes require."""
     short = next((comparison for comparison in result.comparisons if not comparison.bumped), None)
     if short is None:
         return None
@@ -179,7 +183,7 @@ def _twice(result: TableCheck, now: Versions, _: list[Contract]) -> TableCheck |
 
 
 def _rewritten(result: TableCheck, now: Versions, before: list[Contract]) -> TableCheck | None:
-    """Report changes of an earlier version, except to prose and consumers."""
+    """Report a changed earlier version; PATCH changes, such as of prose, are allowed."""
     past = {contract.version: contract for contract in before}
     for path, contract in now[1:]:
         if (
@@ -211,7 +215,7 @@ def _dropped(result: TableCheck, now: Versions, before: list[Contract]) -> Table
 
 
 def _reused(result: TableCheck, now: Versions, before: list[Contract]) -> TableCheck | None:
-    """Report a reused field id: older files would be read as the new column."""
+    """Report a reused field id: readers would take old files' data for the new column's."""
     candidate = now[0][1]
     ids = {field.id: field.name for field in candidate.fields}
     for other in (*before, *(contract for _, contract in now[1:])):
@@ -226,7 +230,7 @@ def _reused(result: TableCheck, now: Versions, before: list[Contract]) -> TableC
 
 
 def _forgotten(result: TableCheck, now: Versions, before: list[Contract]) -> TableCheck | None:
-    """Report field ids of removed columns that are not declared as retired."""
+    """Report removed columns whose field ids are not declared as retired."""
     candidate = now[0][1]
     declared = {field.id for field in candidate.fields} | set(candidate.retired_ids)
     earlier = (*before[:1], *(contract for _, contract in now[1:]))
@@ -244,7 +248,7 @@ def _forgotten(result: TableCheck, now: Versions, before: list[Contract]) -> Tab
 
 
 def _stalled(result: TableCheck, now: Versions, before: list[Contract]) -> TableCheck | None:
-    """Report a proposal in place of an active contract: nothing more would be published."""
+    """Report a proposal that replaces an active contract: publishing would stop."""
     if now[0][1].status != PROPOSED or not before or before[0].status == PROPOSED:
         return None
     return replace(

@@ -1,5 +1,5 @@
-"""Import and export of plain ODCS documents (Open Data Contract Standard) of any tool.
+"""Import and export of plain ODCS (Open Data Contract Standard) documents of other tools.
 
-`importing` makes contracts from a document, `exporting` a document from a contract; `json_schema`
-validates documents against the standard's JSON schema.
+`importing` makes contracts from a document, and `exporting` makes a document from a contract.
+`json_schema` validates documents against the standard's JSON schema.
 """

@@ -1,4 +1,4 @@
-"""Import of one column of an ODCS document: name, type, key, and the unread rest."""
+"""Import of one column of an ODCS document: name, type, key, and the parts we do not read."""
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _PHYSICAL = (
     (r"(?i)^date\b|^time\b", "string"),
 )
 _DECIMAL = re.compile(r"(?i)^(?:decimal|numeric|number)\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)$")
-# Types that Headrace does not have are delivered as text.
+# Logical types that Headrace lacks: such columns become strings.
 _AS_TEXT = {
     "date": "dates stay texts",
     "time": "times of day stay texts",
@@ -38,18 +38,19 @@ _AS_TEXT = {
 }
 
 
-# Mark of an exported column whose transformLogic is the producer's and derives nothing here.
+# Custom property on exported columns that are delivered although they have a transformLogic, which
+# is the producer's.
 DELIVERED = "delivered"
-# Returns why a suite would refuse an expectation on columns; None if it accepts it.
+# Function that returns why a suite would reject an expectation; None if it would accept it.
 Accept = Callable[[Expectation, Sequence[Subject]], str | None]
 
 
 @dataclass
 class Translated:
-    """Result of translating the requirements of one column, or of the table.
+    """Result of translating ODCS requirements on a table and its columns into expectations.
 
-    `pairs`: expectations, and the part of the document that they express. `notes` are sentences on
-    what was changed, or is preserved and not enforced.
+    `pairs` are (expectations, part of the document that they express). `notes` are sentences on
+    what was changed, or preserved without being enforced.
     """
 
     accept: Accept
@@ -57,7 +58,10 @@ class Translated:
     notes: list[str] = field(default_factory=list)
 
     def take(self, was: Document, subject: Subject | None, subjects: Sequence[Subject]) -> None:
-        """Add expectations; raise Untranslatable if none is equivalent, or a suite refuses them."""
+        """Translate `was` into expectations and add them.
+
+        Raises Untranslatable if there is no equivalent, or the suite rejects it.
+        """
         expectations = from_part(was, subject)
         for expectation in expectations:
             refused = self.accept(expectation, subjects)
@@ -67,7 +71,7 @@ class Translated:
 
 
 def is_ours(column: Mapping[str, Any]) -> bool:
-    """Return True if Headrace wrote the column: then its `transformLogic` derives it."""
+    """Return True if Headrace exported the column: then `transformLogic` is our derivation."""
     return custom(column, "fieldId") is not None or custom(column, "hidden") is not None
 
 
@@ -78,13 +82,15 @@ def column_of(
     used_names: set[str],
     translated: Translated,
 ) -> tuple[Document, Document]:
-    """Import one property of a table; return the column and the unread rest: see `demands`.
+    """Import one column of a table; return (column, parts that were not read).
+
+    `demands` translates the requirements among the parts that were not read.
 
     Args:
-        source: as in the document.
-        number: its field id, if it has none.
-        key: its position in the primary key.
-        used_names: names in use, in lower case; the column's own are added.
+        source: the column's entry in the document.
+        number: field id to use if the column has none.
+        key: its position in the primary key; None if it is not part of it.
+        used_names: column names in use, in lower case; the column's own names are added.
         translated: collects notes.
     """
     if is_ours(source):
@@ -149,7 +155,7 @@ def _plain(text: str) -> str:
 def _aliases(
     source: Mapping[str, Any], name: str, used_names: set[str], translated: Translated
 ) -> Document:
-    """Return its delivered names: as the document calls it, and physically."""
+    """Return the column's `aliases`: its name in the document and its physical name."""
     source_names = [source.get("name"), source.get("physicalName")]
     candidates = [
         str(fromkey) for fromkey in dict.fromkeys(source_names) if fromkey and fromkey != name
@@ -169,7 +175,7 @@ def _aliases(
 
 
 def _options_aside(source: Mapping[str, Any]) -> set[str]:
-    """Return options of the type that are not ours: we read those that say UTC."""
+    """Return {"logicalTypeOptions"} if we cannot read those options; we read timestamps in UTC."""
     options = source.get("logicalTypeOptions") or {}
     is_supported = source.get("logicalType") == "timestamp" and set(options) <= set(
         TIMESTAMP_OPTIONS.names
@@ -181,7 +187,7 @@ def _options_aside(source: Mapping[str, Any]) -> set[str]:
 def _typed(
     source: Mapping[str, Any], column: Document, rest: Document, translated: Translated
 ) -> None:
-    """Give the column one of our types, and preserve the original if it differs."""
+    """Set the column's type to one of ours; preserve the original in `rest` if it differs."""
     column["logicalType"] = _type(source, translated)
     if column["logicalType"] != source.get("logicalType") and "logicalType" in source:
         rest["logicalType"] = source["logicalType"]
@@ -197,7 +203,7 @@ def _type(source: Mapping[str, Any], translated: Translated) -> str:
         (kinds for pattern, kinds in _PHYSICAL if re.match(pattern, str(physical))), None
     )
     if logical == "number" and from_physical == "integer":
-        return "integer"  # what the store cannot have, the column has not
+        return "integer"  # an integer in the producer's database holds no fractions
     if logical in TYPES:
         return str(logical)
     if logical in _AS_TEXT:
@@ -210,7 +216,7 @@ def _type(source: Mapping[str, Any], translated: Translated) -> str:
 
 
 def _scale(source: Mapping[str, Any], kind: str) -> Document:
-    """Keep a decimal with so many digits exactly, as far as it fits."""
+    """Return `scale` and `maxAbs` for a DECIMAL(digits, scale) of up to 18 digits, else {}."""
     match = _DECIMAL.match(str(source.get("physicalType", "")))
     if kind != "number" or match is None:
         return {}
@@ -231,7 +237,7 @@ _KEY_WORDS = ("primaryKey", "primaryKeyPosition")
 
 
 def _own_properties(column: Document, rest: Document, new: Document) -> tuple[Document, Document]:
-    """Return the column with the custom properties that we read, and the rest."""
+    """Return (column with the custom properties that we read and `new` ones, unread parts)."""
     readable, foreign, unread = own_properties(
         column.pop("customProperties", None), COLUMN_CUSTOM.names
     )
@@ -246,7 +252,7 @@ def _own_properties(column: Document, rest: Document, new: Document) -> tuple[Do
 def own_properties(
     properties: object, names: Collection[str]
 ) -> tuple[list[Document], list[Document], Document]:
-    """Split custom properties into ours, those of others, and those preserved before."""
+    """Split custom properties into (ours, other tools', parts preserved by an earlier import)."""
     readable: list[Document] = []
     foreign: list[Document] = []
     unread: Document = {}
@@ -272,7 +278,7 @@ def subject_of(column: Document) -> Subject:
 def demands(
     rest: Document, subject: Subject, subjects: Sequence[Subject], translated: Translated
 ) -> None:
-    """Turn requirements in `rest` on a column into expectations; others stay in it."""
+    """Move a column's requirements from `rest` into expectations where an equivalent exists."""
     for key in ("unique", "enum"):
         if rest.get(key):
             _turn(rest, {key: rest[key]}, subject, subjects, translated)
@@ -297,7 +303,7 @@ def _turn(
     subjects: Sequence[Subject],
     translated: Translated,
 ) -> None:
-    """Turn one part of `rest` into expectations, or note why not."""
+    """Move the part `was` of `rest` into expectations, or note why that is impossible."""
     (key, value), *_ = was.items()
     try:
         translated.take(was, subject, subjects)
@@ -315,7 +321,7 @@ def _turn(
 def quality(
     rest: Document, subject: Subject | None, subjects: Sequence[Subject], translated: Translated
 ) -> None:
-    """Turn the quality rules of a column, or of the table, which has `subjects`."""
+    """Move quality rules of a column, or of the table if `subject` is None, into expectations."""
     if not rest.get("quality"):
         return
     untranslated = []
@@ -332,14 +338,14 @@ def quality(
 
 
 def _can_be_key(column: Mapping[str, Any]) -> bool:
-    """Return True unless it is a number stored as a float, which cannot identify rows."""
+    """Return False for a number stored as a float, which cannot identify rows."""
     kind = _type(column, Translated(lambda *_: None))
     exact = custom(column, "scale") is not None or bool(_scale(column, kind))
     return kind != "number" or exact
 
 
 def keys_of(columns: Sequence[Mapping[str, Any]]) -> Iterator[int | None]:
-    """Yield the position of each column in the primary key, counted from 1 without gaps."""
+    """Yield each column's position in the primary key, from 1 without gaps; None if not in it."""
     positions = [
         (
             column.get("primaryKeyPosition")

@@ -12,10 +12,10 @@ from headrace.core.errors import DeclarationError
 
 
 def read_foreign(path: Path) -> dict[str, Any]:
-    """Return the document of a file.
+    """Read an ODCS document from a file.
 
     Raises:
-        DeclarationError: it is missing, not YAML, or not an ODCS document of version 3.
+        DeclarationError: if the file is missing, not YAML, or not an ODCS document of version 3.
     """
     try:
         value = _parsed(path.read_text(encoding="utf-8"))
@@ -38,7 +38,7 @@ def read_foreign(path: Path) -> dict[str, Any]:
 
 
 def _parsed(text: str) -> Any:  # noqa: ANN401  (any YAML value)
-    """Parse JSON as JSON, though YAML reads nearly all of it: not its surrogate pairs."""
+    """Parse YAML or JSON. JSON has its own parser: YAML does not read its surrogate pairs."""
     if text.lstrip()[:1] == "{":
         with suppress(json.JSONDecodeError):
             return json.loads(text, object_pairs_hook=_unique)

@@ -1,7 +1,8 @@
 """Export of a contract as a plain ODCS 3.2 document for other tools.
 
-Our contracts are ODCS already; on export, unread parts return to their places, hidden columns are
-omitted, and the suite's expectations and the invariants become quality rules.
+Our contracts are already ODCS documents. The export puts preserved parts of an imported document
+back in their places, omits hidden columns, and turns the suite's expectations and the invariants
+into quality rules.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,9 +26,8 @@ def export(contract: Contract, expectations: Sequence[Mapping[str, Any]] | None 
     """Return the ODCS 3.2 document of a contract.
 
     Args:
-        contract: as it was loaded.
-        expectations: the entries of its suite; None if there is no suite to read: then imported
-            rules are exported unchanged.
+        contract: the loaded contract.
+        expectations: the entries of its suite. If None, imported rules are exported unchanged.
     """
     unexported = (
         None if expectations is None else [_with_id(expectation) for expectation in expectations]
@@ -53,7 +53,7 @@ def _with_id(expectation: Mapping[str, Any]) -> Expectation:
 
 
 def _columns(columns: Sequence[Document]) -> tuple[list[Document], list[Document]]:
-    """Return the published columns, and the hidden ones with the column that each follows."""
+    """Return (published columns, hidden columns each with the name of the column before it)."""
     published: list[Document] = []
     hidden: list[Document] = []
     before = None
@@ -69,7 +69,7 @@ def _columns(columns: Sequence[Document]) -> tuple[list[Document], list[Document
 def _restored(
     owner: Document, subject: Subject | None, unexported: list[Expectation] | None
 ) -> Document:
-    """Restore the unread parts of a column or table, and the requirements that still apply."""
+    """Restore a column's or table's preserved parts, and imported rules that are unchanged."""
     unread = dict(custom(owner, "unread") or {})
     translated, name = unread.pop("translated", []), unread.pop("name", None)
     properties = [
@@ -89,7 +89,7 @@ def _restored(
 def _is_unchanged(
     pair: Mapping[str, Any], subject: Subject | None, unexported: list[Expectation]
 ) -> bool:
-    """Return True if the suite still has the imported rule unchanged, to export it as it was."""
+    """Return True if the suite has the imported rule unchanged; then take it off `unexported`."""
     expectations = [
         expectation
         for expectation in unexported
@@ -125,7 +125,7 @@ def _of_invariant(table: str, invariant: Document) -> Document:
 
 
 def _add(table: Document, expectation: Expectation, rules: list[Document]) -> None:
-    """Add the expectation to its column, if it has one; else to the table."""
+    """Add the expectation as quality rules: to its column, or to `rules` if it has none."""
     name = expectation["kwargs"].get("column")
     for number, column in enumerate(table["properties"]):
         if column["name"] == name:

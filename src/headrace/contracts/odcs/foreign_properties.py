@@ -1,4 +1,4 @@
-"""Custom properties of other tools that use our names with another meaning."""
+"""Custom properties of other tools that have the same names as ours but another meaning."""
 
 import re
 from copy import deepcopy
@@ -13,7 +13,7 @@ from headrace.core.errors import DeclarationError
 
 _PLACE = re.compile(r"(schema\[0\])?(?:\.properties\[(\d+)\])?\.?customProperties\[([^\]]+)\]")
 _MAX_ATTEMPTS = 1000
-# Properties that a contract needs to load; marks take the place of unusable ones.
+# Properties that a contract needs to load, with the TODO marks that replace unusable values.
 NEEDED: dict[str, Any] = {
     "consumers": ["TODO: who reads it"],
     "licence": "TODO: an SPDX id, or whose leave it takes",
@@ -28,10 +28,11 @@ _SOMEWHEN = "CAST('2000-01-01T00:00:00Z' AS TIMESTAMPTZ)"
 
 
 def settled(document: Document, path: Path) -> tuple[Document, list[str], str]:
-    """Set aside every custom property that the loader refuses.
+    """Move every custom property that the loader rejects to the preserved parts.
 
     Returns:
-        The contract, what was set aside, and why it will not load even without open questions.
+        The contract, notes on the moved properties, and the error that still prevents loading
+        ("" if there is none but open questions).
     """
     contract, notes = deepcopy(document), list[str]()
     for _ in range(_MAX_ATTEMPTS):
@@ -48,7 +49,7 @@ def settled(document: Document, path: Path) -> tuple[Document, list[str], str]:
 
 
 def _trial(value: Any, key: str = "") -> Any:  # noqa: ANN401  (any YAML value)
-    """Replace marks that would keep the document from loading by stand-ins."""
+    """Replace TODO marks that would prevent loading with placeholder values."""
     if isinstance(value, dict):
         name = value.get("property", "")
         return {
@@ -63,7 +64,10 @@ def _trial(value: Any, key: str = "") -> Any:  # noqa: ANN401  (any YAML value)
 
 
 def _set_aside(document: Document, error: DeclarationError) -> str | None:
-    """Preserve the property that the error is about as unread; None for another error."""
+    """Move the custom property that caused `error` to the preserved parts, and return a note.
+
+    Returns None if no custom property caused the error.
+    """
     match = _PLACE.search(error.where.partition(": ")[2])
     if match is None or match[3] in {"unread", "fieldId"}:
         return None

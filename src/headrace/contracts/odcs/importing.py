@@ -1,8 +1,8 @@
-"""Import of an ODCS document of any tool: a contract for each of its tables.
+"""Import of another tool's ODCS document: one contract for each of its tables.
 
-Facts that the standard cannot express are marked TODO for a person, and the contract is only
-proposed. Parts that we do not read are preserved word for word as `unread` and come back on export;
-requirements on the data become exactly equivalent expectations, or are listed as not enforced.
+Facts that ODCS cannot express are marked TODO for a person, and the contract is only proposed.
+Parts that we do not read are preserved verbatim as `unread` and restored on export. Requirements on
+the data become exactly equivalent expectations, or are listed as not enforced.
 """
 
 import re
@@ -39,13 +39,13 @@ from headrace.contracts.odcs.quality_import import Expectation
 
 API = "v3.2.0"
 _TERMS = ("consumers", "licence", "allowedPurposes", "privacyClass")
-# Quality rule by which other tools see an invariant, which for us is a custom property.
+# Id prefix of exported quality rules that express an invariant (a custom property in our contract).
 OF_INVARIANT = "headrace-invariant-"
 
 
 @dataclass(frozen=True)
 class Imported:
-    """Imported table: its contract and expectations as documents, and notes on changes."""
+    """Imported table: its contract and its suite's expectations as documents, and notes."""
 
     table: str
     document: Document
@@ -138,7 +138,7 @@ def _description(read: Document, table: str) -> tuple[Document, Document]:
 
 
 def _team(declared: object) -> tuple[Document, Document]:
-    """Read the team; before 3.1 it was a list of its members."""
+    """Return (team, parts not read); before ODCS 3.1, the team was a list of members."""
     team = {"members": declared} if isinstance(declared, list) else declared
     readable, rest = partition_keys(team if isinstance(team, dict) else {}, TEAM.names)
     team_ = {"name": "TODO: who answers for it", **readable}
@@ -179,7 +179,7 @@ def _table(
 def _rules(
     rest: Document, columns: list[Document], translated: Translated, expectations: list[Expectation]
 ) -> Document:
-    """Return the unread rest of a table after turning its rules into expectations."""
+    """Turn a table's quality rules into expectations; return the parts that were not read."""
     if rest.get("quality"):
         rest["quality"] = [part for part in rest["quality"] if not _of_invariant(part)]
         if not rest["quality"]:
@@ -191,7 +191,7 @@ def _rules(
 
 
 def _with_new(readable: list[Document], new: Document) -> list[Document]:
-    """Return custom properties with the missing ones first."""
+    """Return the custom properties, preceded by those of `new` that they lack."""
     names = {entry["property"] for entry in readable}
     added = [
         {"property": key, "value": setting} for key, setting in new.items() if key not in names
@@ -212,7 +212,7 @@ def _of_invariant(rule: Mapping[str, Any]) -> bool:
 
 
 def _times(source: Mapping[str, Any], columns: list[Document]) -> Document:
-    """Return marks for facts that the standard lacks: when a row happened and is usable."""
+    """Return TODO marks for facts that ODCS lacks: table kind, event time and known-at."""
     candidates = [column["name"] for column in columns if column["logicalType"] == "timestamp"]
     candidates_text = ", ".join(candidates) or "no column is a timestamp"
     sla = [
@@ -271,7 +271,7 @@ def _columns(
 
 
 def _numbers(columns: list[Document]) -> Iterator[int]:
-    """Yield field ids that none of the columns has."""
+    """Yield unused field ids."""
     used = {custom(column, "fieldId") for column in columns}
     yield from (number for number in range(FIRST_FIELD_ID, 100_000) if number not in used)
 
@@ -279,9 +279,9 @@ def _numbers(columns: list[Document]) -> Iterator[int]:
 def _identified(
     pairs: list[tuple[list[Expectation], Document]], expectations: list[Expectation]
 ) -> list[Document]:
-    """Give expectations their ids and reasons; what of the document each of them stands for.
+    """Give expectations their ids and reasons; return the document parts to preserve for them.
 
-    A part that an export would write just so from the expectations need not be kept.
+    A part that the export would reproduce exactly from its expectations is not preserved.
     """
     parts = []
     for group, was in pairs:

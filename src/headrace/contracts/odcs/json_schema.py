@@ -20,17 +20,17 @@ def schema() -> dict[str, Any] | None:
         package = distribution(_PACKAGE)
     except PackageNotFoundError:
         return None
-    # The file alone: importing the package loads pydantic.
+    # Read the file without importing the package, which would load pydantic.
     path = Path(str(package.locate_file("open_data_contract_standard/schema.json")))
     read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return _corrected(read)
 
 
 def _corrected(published: dict[str, Any]) -> dict[str, Any]:
-    """Apply conditions on a column's type only to columns that have a type.
+    """Restrict the schema's conditions on a column's type to columns that have a type.
 
-    As published with 3.2.0, a column without a logicalType would need a `map` and the options of a
-    vector, since a condition on a key holds where the key is absent.
+    In JSON schema, a condition on a key holds if the key is absent. By the schema published with
+    3.2.0, a column without a logicalType would therefore need a `map` and vector options.
     """
     for rule in published["$defs"]["SchemaBaseProperty"]["allOf"]:
         if "logicalType" in rule.get("if", {}).get("properties", {}):
@@ -39,7 +39,7 @@ def _corrected(published: dict[str, Any]) -> dict[str, Any]:
 
 
 def problems(document: object) -> list[str] | None:
-    """List by place how `document` breaks the schema; None if the package is missing."""
+    """List up to 20 schema violations, "path: message"; None if a required package is missing."""
     published = schema()
     if published is None:
         return None

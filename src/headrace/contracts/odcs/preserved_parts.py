@@ -1,7 +1,7 @@
-"""Unread parts of an ODCS document, preserved word for word.
+"""Parts of an imported ODCS document that Headrace does not read, preserved verbatim.
 
-They are stored in the custom property `unread` of the contract, of its table or of a column: a
-mapping of ODCS keys. An export puts them back.
+They are stored in the custom property `unread` of the contract, its table or a column, as a mapping
+of ODCS keys. An export restores them.
 """
 
 from collections.abc import Collection, Mapping
@@ -15,7 +15,7 @@ Document = dict[str, Any]
 def partition_keys(
     source: Mapping[str, Any], readable: Collection[str]
 ) -> tuple[Document, Document]:
-    """Split the entries into those under `readable` keys and the others."""
+    """Split `source` into the entries with `readable` keys and the others."""
     return (
         {key: value for key, value in source.items() if key in readable},
         {key: value for key, value in source.items() if key not in readable},
@@ -23,7 +23,7 @@ def partition_keys(
 
 
 def with_unread(owner: Document, rest: Mapping[str, Any]) -> Document:
-    """Return `owner` with `rest` in its custom properties."""
+    """Return `owner` with `rest` in its custom property `unread`."""
     if not rest:
         return owner
     properties = [*owner.get("customProperties", []), {"property": UNREAD, "value": dict(rest)}]
@@ -31,7 +31,7 @@ def with_unread(owner: Document, rest: Mapping[str, Any]) -> Document:
 
 
 def restore_unread(owner: Mapping[str, Any]) -> Document:
-    """Return `owner` with its unread parts back in their places."""
+    """Return `owner` with the parts from its custom property `unread` restored."""
     properties = owner.get("customProperties", [])
     readable = [property_ for property_ in properties if property_.get("property") != UNREAD]
     preserved = [
@@ -46,7 +46,7 @@ def restore_unread(owner: Mapping[str, Any]) -> Document:
 
 
 def merged(base: Mapping[str, Any], addition: Mapping[str, Any]) -> Document:
-    """Merge mappings, join lists, and let the second of other values win."""
+    """Merge recursively: mappings are merged, lists joined, other values taken from `addition`."""
     result = dict(base)
     for key, value in addition.items():
         current = result.get(key)
@@ -60,7 +60,7 @@ def merged(base: Mapping[str, Any], addition: Mapping[str, Any]) -> Document:
 
 
 def custom(owner: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401  (any YAML value)
-    """Return the value of a custom property; None without it."""
+    """Return the value of a custom property; None if there is none."""
     for entry in owner.get("customProperties") or []:
         if entry.get("property") == name:
             return entry.get("value")

@@ -11,7 +11,7 @@ Expectation = Mapping[str, Any]
 
 
 def to_quality(expectation: Expectation) -> list[dict[str, Any]]:
-    """Return ODCS rules for an expectation: a library metric where one exists."""
+    """Return ODCS rules for an expectation: library metrics if possible, else a custom rule."""
     rules = _to_metric(expectation) or [
         {"type": "custom", "engine": "great-expectations", "implementation": _plain(expectation)}
     ]
@@ -36,7 +36,7 @@ def _plain(expectation: Expectation) -> dict[str, Any]:
 
 
 def _to_metric(expectation: Expectation) -> list[dict[str, Any]]:
-    """Return an equivalent metric if there is one; else the expectation itself is needed."""
+    """Return equivalent library metrics; [] if there are none."""
     kwargs, meta = expectation["kwargs"], expectation.get("meta") or {}
     kind = expectation["type"].removeprefix("expect_")
     convert = _METRICS.get(kind)
@@ -61,7 +61,7 @@ def _pattern(kwargs: Rule, operator: Rule) -> list[dict[str, Any]]:
 
 
 def _values(kwargs: Rule, operator: Rule) -> list[dict[str, Any]]:
-    """Export a set of texts; a set of numbers is exported as the expectation itself."""
+    """Export a set of texts; [] for other sets, which are exported as custom rules."""
     values = kwargs["value_set"]
     texts = all(isinstance(value, str) for value in values)
     if set(kwargs) - {"column", "value_set", "mostly"} or not (values and texts):
@@ -82,7 +82,7 @@ def _unique_together(kwargs: Rule, operator: Rule) -> list[dict[str, Any]]:
 def _row_count(kwargs: Rule, _: Rule) -> list[dict[str, Any]]:
     if set(kwargs) - {"min_value", "max_value"}:
         return []
-    if len(kwargs) == 2:  # the standard: greater than the one, less than the other
+    if len(kwargs) == 2:  # ODCS: mustBeBetween excludes both limits
         return [
             {
                 "metric": "rowCount",

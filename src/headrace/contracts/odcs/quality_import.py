@@ -1,4 +1,4 @@
-"""Import of ODCS quality rules as expectations of a suite that are exactly equivalent."""
+"""Import of ODCS quality rules as exactly equivalent expectations of a suite."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ _SEVERITIES = {
     "warning": ("warning", "warn", "medium", "minor", "moderate"),
     "info": ("info", "informational", "low", "notice"),
 }
-# Keys of an expectation's meta that a library metric cannot express.
+# Keys of an expectation's meta that an ODCS library metric cannot express.
 OUR_META = ("action", "owner", "notes", "shadow")
 _ENGINES = {"greatexpectations", "gx"}
-# Rules of ODCS 3.0, and the metrics that replaced them.
+# ODCS 3.0 rules, and the metrics that replaced them.
 _METRICS = {
     "duplicateCount": "duplicateValues",
     "nullCount": "nullValues",
@@ -31,13 +31,13 @@ _OPERATORS = (
 )  # fmt: skip
 
 
-class Untranslatable(Exception):  # noqa: N818  (it is an answer, not an error)
-    """Reason why no expectation is equivalent to the rule."""
+class Untranslatable(Exception):  # noqa: N818  (an expected outcome, not an error)
+    """Signal that a rule has no equivalent expectation; its message says why."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Column of a suite, with its type, and the scale that the contract declares."""
+    """Column that a rule is about, with the type and scale that the contract declares."""
 
     name: str
     type: str
@@ -49,7 +49,7 @@ class Subject:
 
 
 def modern(rule: Rule) -> dict[str, Any]:
-    """Return a rule of ODCS 3.0 in the form of 3.2."""
+    """Convert a quality rule of ODCS 3.0 to its form in ODCS 3.2."""
     if "rule" not in rule or "metric" in rule:
         return dict(rule)
     name = str(rule["rule"])
@@ -66,7 +66,7 @@ def modern(rule: Rule) -> dict[str, Any]:
 
 
 def modernised(value: Any) -> Any:  # noqa: ANN401  (any YAML value)
-    """Return a document with all its quality rules in the form of 3.2."""
+    """Convert all quality rules of a document to their form in ODCS 3.2."""
     if isinstance(value, list):
         return [modernised(entry) for entry in value]
     if not isinstance(value, dict):
@@ -79,10 +79,10 @@ def modernised(value: Any) -> Any:  # noqa: ANN401  (any YAML value)
 
 
 def from_part(was: Rule, subject: Subject | None) -> list[Expectation]:
-    """Return the expectations of a part of a document: a quality rule, or settings of a column.
+    """Return the expectations for a part of a document: a quality rule or a column's settings.
 
     Raises:
-        Untranslatable: no expectation is equivalent.
+        Untranslatable: if no expectation is equivalent.
     """
     if "quality" in was:
         return from_quality(was["quality"][0], subject)
@@ -95,10 +95,10 @@ def from_part(was: Rule, subject: Subject | None) -> list[Expectation]:
 
 
 def from_quality(rule: Rule, subject: Subject | None) -> list[Expectation]:
-    """Return the expectations of a rule of a column, or of the table if `subject` is None.
+    """Return the expectations for a rule of a column, or of the table if `subject` is None.
 
     Raises:
-        Untranslatable: no expectation is equivalent.
+        Untranslatable: if no expectation is equivalent.
     """
     kind = rule.get("type", "library")
     if kind == "custom":
@@ -166,7 +166,7 @@ def _pattern(pattern: object, subject: Subject, mostly: Rule) -> Expectation:
 
 
 def _constant(value: object, subject: Subject) -> object:
-    """Return a value of a list as the suite compares it."""
+    """Return `value` if it has the column's type; otherwise raise Untranslatable."""
     fits = {
         "string": isinstance(value, str),
         "integer": isinstance(value, int) and not isinstance(value, bool),
@@ -202,7 +202,7 @@ def _row_count(rule: Rule) -> Expectation:
         low = int(value) + _MINIMUM[operator]
     elif operator in _MAXIMUM:
         high = int(value) - _MAXIMUM[operator]
-    elif operator == "mustBeBetween":  # the standard: greater than the one, less than the other
+    elif operator == "mustBeBetween":  # ODCS: both limits are excluded
         low, high = int(value[0]) + 1, int(value[1]) - 1
     else:
         raise Untranslatable(f"a row count with {operator}")
@@ -212,7 +212,7 @@ def _row_count(rule: Rule) -> Expectation:
 
 
 def _mostly(rule: Rule) -> dict[str, float]:
-    """Return the share of rows that must be valid: nothing if it is all of them."""
+    """Return {"mostly": share of rows that must be valid}; {} if all rows must be valid."""
     operator, value = _operator(rule)
     if operator in {"mustBe", "mustBeLessOrEqualTo"} and value == 0:
         return {}
@@ -239,7 +239,7 @@ def _expect(kind: str, subject: Subject, **kwargs: object) -> Expectation:
 
 
 def _from_custom(rule: Rule, subject: Subject | None) -> Expectation:
-    """Return an expectation that is written as one."""
+    """Return the expectation of a custom rule that contains a Great Expectations expectation."""
     engine = str(rule.get("engine", "")).replace("-", "").replace("_", "").casefold()
     if engine not in _ENGINES:
         raise Untranslatable(f"a rule for {rule.get('engine')}")
@@ -263,7 +263,7 @@ def _from_custom(rule: Rule, subject: Subject | None) -> Expectation:
 
 
 def _snake(name: str) -> str:
-    """Convert `minValue` to `min_value`; `column_A` stays."""
+    """Convert `minValue` to `min_value`; names with an underscore, like `column_A`, stay."""
     if "_" in name or name.islower():
         return name
     return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).lstrip("_")
@@ -281,10 +281,10 @@ LIMITS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
 
 
 def from_options(options: Rule, subject: Subject) -> Expectation:
-    """Return the expectation of `logicalTypeOptions` of one kind: lengths, a pattern, or limits.
+    """Return the expectation for `logicalTypeOptions`: only lengths, only a pattern or only limits.
 
     Raises:
-        Untranslatable: no expectation is equivalent.
+        Untranslatable: if no expectation is equivalent.
     """
     if "pattern" in options:
         return _pattern(options["pattern"], subject, {})
@@ -313,10 +313,10 @@ def _limits(options: Rule, subject: Subject) -> dict[str, object]:
 
 
 def from_enum(values: list[Rule], subject: Subject) -> Expectation:
-    """Return the expectation of ODCS 3.2's allowed values.
+    """Return the expectation for a column's `enum`, its list of allowed values.
 
     Raises:
-        Untranslatable: they are not of the column's type.
+        Untranslatable: if a value does not have the column's type.
     """
     constants = [
         _constant(entry.get("value"), subject) for entry in values if entry.get("value") is not None

@@ -1,4 +1,4 @@
-"""Inspection of a sample: types, nulls, ranges, and candidates for key, time and cursor."""
+"""Inspection of a sample: types, nulls, ranges, and candidate columns for key, time and cursor."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -30,13 +30,14 @@ class SampledColumn:
     """Column of a sample, with statistics.
 
     Attributes:
-        column: its name and type, as a contract would have them.
-        declared: the type that the source gives it; "" if it gives none.
-        nulls: rows without a value, including null texts such as NA.
+        column: name and type for a contract.
+        declared: the type that the source declares; "" if none.
+        nulls: number of rows without a value, including null texts such as NA.
         distinct: number of distinct values.
-        minimum, maximum: numbers by size, everything else by its text; None without a value.
+        minimum, maximum: smallest and greatest value, by size for numbers and by text otherwise;
+            None if all are null.
         examples: some values.
-        time: its format as a time in words; "" if it is not a time.
+        time: description of its time format; "" if it is not a time.
     """
 
     column: InspectedColumn
@@ -51,13 +52,13 @@ class SampledColumn:
 
 @dataclass(frozen=True)
 class InspectedSample:
-    """Sample with the results of its inspection; names are as delivered.
+    """Sample with the results of its inspection; columns are named as delivered.
 
     Attributes:
-        keys: candidate keys, which are unique in the sample, the likeliest first.
-        times: columns that can be read as times, the likeliest event time first.
-        cursors: times that probably change whenever the row changes.
-        repeated: rows that are exact copies of others.
+        keys: candidate keys, unique in the sample, likeliest first.
+        times: columns that can be parsed as times, likeliest event time first.
+        cursors: time columns that probably change with every update of the row.
+        repeated: number of exact duplicate rows.
     """
 
     sample: Sample
@@ -118,7 +119,7 @@ class _Timed:
 
 
 def inspect_sample(sample: Sample) -> InspectedSample:
-    """Inspect a sample; nothing more is read from the source."""
+    """Inspect a sample, without reading more from the source."""
     table = sample.table
     with duckdb.connect() as db:
         db.register("given", table)
@@ -165,9 +166,9 @@ def _short(text: str | None) -> str | None:
 
 
 def _as_time(db: duckdb.DuckDBPyConnection, table: pa.Table, column: InspectedColumn) -> str:
-    """Describe the time format of a column in words; "" if it is not a time.
+    """Describe a column's time format in words; "" if it is not a time.
 
-    Numbers are times only if their name suggests it.
+    An integer column can be a time only if its name suggests it.
     """
     if column.type not in {"string", "integer", "timestamp"}:
         return ""
@@ -190,7 +191,7 @@ def _words(form: TimeForm) -> str:
 
 
 def _time_rank(column: SampledColumn) -> tuple[bool, bool, bool]:
-    """Return the sort key of a time: columns without nulls first, change times last."""
+    """Return the sort key of a time column: without nulls first, last-modified times later."""
     name = column.column.header
     return (column.nulls > 0, bool(_CURSOR_NAME.search(name)), not _TIME_NAME.search(name))
 
@@ -211,7 +212,7 @@ def _keys(
     names = [column.column.header for column in full[:_MOST_PAIRED]]
     for width in range(1, _MOST_WIDTH + 1):
         for key in combinations(names, width):
-            lone_time = width == 1 and bool(times & set(key))  # a moment is unique by accident
+            lone_time = width == 1 and bool(times & set(key))  # timestamps are unique by accident
             if (
                 new(key)
                 and not lone_time
@@ -225,7 +226,7 @@ def _keys(
 
 
 def _can_be_key(column: SampledColumn) -> bool:
-    """Return True unless values are amounts: prices may be unique only by accident."""
+    """Return False for amounts such as prices, which may be unique by accident."""
     return column.column.type in {"string", "integer", "timestamp"}
 
 

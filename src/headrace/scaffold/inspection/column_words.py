@@ -1,8 +1,8 @@
-"""Words of a column's name, and the texts that mean null."""
+"""Words in column names, and texts that mean null."""
 
 import re
 
-# Texts that exporters write for a missing number.
+# Texts that exporting tools write for a missing number.
 NULL_TEXTS = ("NA", "N/A", "n/a", "NULL", "null", "NaN", "nan", "None", "nil", "#N/A", "-", "?", "")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|%")
 

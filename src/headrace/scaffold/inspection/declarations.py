@@ -1,4 +1,4 @@
-"""Small declarations that several drafts share."""
+"""Data classes that several drafting modules share."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from headrace.scaffold.inspection.timestamp_parsing import TimeForm
 
 @dataclass(frozen=True)
 class Derived:
-    """A column that a contract computes from the row, by SQL over stored values."""
+    """Derived column of a drafted contract; `sql` is over one row's stored values."""
 
     name: str
     type: LogicalType
@@ -20,7 +20,7 @@ class Derived:
 
 @dataclass(frozen=True)
 class Later:
-    """A column with a moment at or after the event: the row is not complete before it."""
+    """Time column with values at or after the event time: the row is not complete before them."""
 
     column: InspectedColumn
     form: TimeForm
@@ -28,9 +28,9 @@ class Later:
 
 @dataclass(frozen=True)
 class Delays:
-    """Delays of rows after their event; within `usual_us` nearly all rows are known.
+    """Delays from event time until a row is complete; for nearly all rows, at most `usual_us`.
 
-    `clocks` are the names of columns with a clock without a date.
+    `clocks` are the names of columns with a time of day but no date.
     """
 
     later: tuple[Later, ...] = ()
@@ -39,7 +39,7 @@ class Delays:
 
     @property
     def dates(self) -> bool:
-        """True if a part is a date: its day has to be over."""
+        """True if one of `later` is a date: the row is known only when that day is over."""
         return any(delay.form.dates for delay in self.later)
 
 

@@ -1,4 +1,4 @@
-"""Delays that a row itself shows: moments after the event, clocks without a date."""
+"""Delays of known-at that rows themselves show: later time columns, and clocks without a date."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from headrace.scaffold.inspection.file_inspection import InspectedColumn
 from headrace.scaffold.inspection.timestamp_parsing import READABLE, TimeForm, time_form
 
 Ints = npt.NDArray[np.int64]
-# Such columns say what is planned: they may lie ahead of when a row is known.
+# Words in names of columns with planned times, which may lie after the row's known-at.
 _AHEAD = frozenset(
     words(
         "sched scheduled planned plan expected due deadline expires expiry expiration until "
@@ -36,7 +36,7 @@ class _TextColumn:
 
 
 def delays(facts: Facts) -> Delays:
-    """Return the delays that other times of the rows show; none if the source states known-at."""
+    """Return delays that a row's other time columns show; none if there is a known-at column."""
     if facts.look.ask.known_at or facts.look.ask.kind == "planned":
         return NO_DELAYS
     late = list(_later(facts))
@@ -51,7 +51,7 @@ def delays(facts: Facts) -> Delays:
 
 
 def _later(facts: Facts) -> Iterator[tuple[Later, Ints]]:
-    """Yield the columns with moments that are never before the event, and their delays."""
+    """Yield time columns (almost) never before the event, with their delays in microseconds."""
     for column in facts.look.columns:
         form = _form(facts, column)
         if form is None:
@@ -87,7 +87,7 @@ def _form(facts: Facts, column: InspectedColumn) -> TimeForm | None:
 def _moments(
     facts: Facts, column: InspectedColumn, form: TimeForm
 ) -> tuple[Ints, npt.NDArray[np.bool_]]:
-    """Return microseconds UTC, and a mask of the rows that have a value."""
+    """Return the column in microseconds UTC, and a mask of the rows with a value."""
     values = facts.table[column.name]
     if form.expression is not None:
         with duckdb.connect() as db:
@@ -105,7 +105,7 @@ def _moments(
 
 
 def _clocks(facts: Facts) -> Iterator[str]:
-    """Yield clocks without a date, such as an arrival at 517, on the event's day or the next."""
+    """Yield columns with a time of day but no date, such as an arrival at 517 (5:17)."""
     for column in facts.look.columns:
         ahead = _AHEAD & set(words(column.header))
         if column not in facts.look.times and not ahead and facts.is_clock(column):

@@ -1,1 +1,1 @@
-"""Detectors: a module for each family of changes, which examines a case and yields findings."""
+"""Detectors: one module per family of changes; each examines a batch and yields findings."""

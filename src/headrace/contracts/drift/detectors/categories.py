@@ -1,4 +1,4 @@
-"""Categories of a text column: a new one, or one with another name."""
+"""Detectors for categories of a text column: a new category, or a renamed one."""
 
 from collections.abc import Iterator
 
@@ -13,13 +13,13 @@ from headrace.contracts.drift.fit_scores import member
 from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.contracts.drift.profile import label
 
-_NEW_SHARE = 0.005  # of the rows that a level has to have to be worth a word
-_FEW_NEW = 3  # rows; fewer say something only of a small set that no batch added to
-_SMALL_SET = 20
-_USUAL_SHARE = 0.9  # of a usual batch's rows must have a category of earlier batches
+_NEW_SHARE = 0.005  # least share of the batch's rows for a new category to be reported
+_FEW_NEW = 3  # least rows of a new category, unless the set of categories is closed
+_SMALL_SET = 20  # most categories of a closed set
+_USUAL_SHARE = 0.9  # each earlier batch had at least this share of rows in known categories
 _CHANCE = 0.01
-_FEW = 5  # rows; of fewer, the absence of a level says nothing
-_AGREE = 0.8  # of the rows of a new level whose key had one and the same level before
+_FEW = 5  # rows of a new category; with fewer, do not look for the category that it replaced
+_AGREE = 0.8  # share of a new category's rows whose keys had the same earlier category
 
 
 def level_changes(case: DriftCase) -> Iterator[DriftFinding]:
@@ -28,7 +28,7 @@ def level_changes(case: DriftCase) -> Iterator[DriftFinding]:
         if column.kind != "text" or pool is None or not 0 < len(pool.values) <= MOST_LEVELS:
             continue
         fresh = column.present & ~member(column, pool)
-        # Without a mark no earlier batch had a history to compare with.
+        # There is no mark if no earlier batch had a history to compare with.
         usual = case.reference.marks(f"support:{column.name}")
         if not fresh.any() or not len(usual) or usual.min() < _USUAL_SHARE:
             continue
@@ -49,7 +49,7 @@ def _level(case: DriftCase, column: ViewColumn, token: int, rows: Bools) -> Iter
             f" {count} rows are where {was!r} used to be, and {was!r} is gone."
         )
         evidence = {"old": was, "new": name, "rows": count}
-        # More than any exchange of columns that would explain as much.
+        # Outweighs a swap of columns that would explain the same rows.
         weight = 2 * case.loss([column.name]) + count + 0.5
         yield DriftFinding("recoding", (column.name,), sentence, evidence, lines, weight)
     elif count / case.look.rows >= _NEW_SHARE and (count >= _FEW_NEW or _closed(case, column)):
@@ -62,14 +62,14 @@ def _level(case: DriftCase, column: ViewColumn, token: int, rows: Bools) -> Iter
 
 
 def _closed(case: DriftCase, column: ViewColumn) -> bool:
-    """Return True for a small set of categories that no batch of the window extended."""
+    """Return True if the set of categories is small and no batch of the window added to it."""
     pool = case.reference.pools[column.name]
     marks = case.reference.marks(f"support:{column.name}")
     return len(pool.values) <= _SMALL_SET and bool(len(marks)) and float(marks.min()) == 1.0
 
 
 def _by_key(case: DriftCase, column: ViewColumn, rows: Bools) -> int | None:
-    """Return the category that these rows' keys had before, if it is unique and has disappeared."""
+    """Return the category that most of these rows' keys had before, if it has disappeared."""
     for key in case.look.contract.field(column.name).explained_by:
         last = case.reference.last.get(label(column.name, key))
         if last is None or not len(last.hashes) or not case.look.columns.keys() >= set(key):
@@ -89,13 +89,13 @@ def _by_key(case: DriftCase, column: ViewColumn, rows: Bools) -> int | None:
 
 
 def _by_chance(case: DriftCase, mark: str, rows: int) -> float:
-    """Return the chance that so many rows leave their keys' last value on a usual day."""
+    """Return the probability that this many rows differ from their keys' last value by chance."""
     usual = case.reference.marks(f"keyed:{mark}")
     return float(1 - np.median(usual)) ** rows if len(usual) else 1.0
 
 
 def _by_absence(case: DriftCase, column: ViewColumn, rows: Bools) -> int | None:
-    """Return a category of every earlier batch that disappeared, and had about as many rows."""
+    """Return a category that every earlier batch had with similar row counts and this one lacks."""
     pool = case.reference.pools[column.name]
     always = pool.values[pool.batches == case.reference.batches]
     disappeared = [int(t) for t in always if not (column.tokens == t).any()]
@@ -116,7 +116,7 @@ def _mean(case: DriftCase, name: str, token: int) -> float:
 
 
 def _fits(case: DriftCase, column: ViewColumn, rows: Bools, old: int) -> bool:
-    """Return True if the batch is closer to the usual with the old name restored."""
+    """Return True if restoring the old name brings the batch no further from its baseline."""
     was = case.reference.names.get(old)
     if was is None:
         return False

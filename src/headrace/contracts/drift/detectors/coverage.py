@@ -1,4 +1,4 @@
-"""Missing parts of a partition: its end cut off, or hours in the middle."""
+"""Detectors for missing parts of a partition: a cut-off end, or missing hours in the middle."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,13 +12,13 @@ from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.core.clock import parse_iso
 from headrace.core.time_zones import to_local
 
-_FEWEST = 0.2  # of the usual rows of the hours in question may be there
-_HOURS = 4  # that every batch has, before it can be said that some are missing
-_REGULAR = 0.6  # of their mean, that hours of a regular source hold at least
+_FEWEST = 0.2  # an hour is low if it has less than this share of its usual minimum
+_HOURS = 4  # least number of hours with rows in nearly every batch, for a finding
+_REGULAR = 0.6  # hours are always full if their minimum is at least this share of their mean
 _UNLIKELY = 13.1  # rows expected: exp(-13.1) is two in a million
-_FEW = 3  # rows; fewer are no part of a slot
-_BLOCK = 0.06  # of a usual batch, at least, has to be missing
-_SMALL = 0.6  # of the smallest batch of the window
+_FEW = 3  # least missing rows for a finding
+_BLOCK = 0.06  # least share of a usual batch's rows that must be missing
+_SMALL = 0.6  # a batch is too small below this share of the window's smallest batch
 
 
 def missing_parts(case: DriftCase) -> Iterator[DriftFinding]:
@@ -35,16 +35,16 @@ def missing_parts(case: DriftCase) -> Iterator[DriftFinding]:
 
 
 def _at_an_end(case: DriftCase) -> bool:
-    """Return True for the first and last covered partitions, which may hold less than others."""
+    """Return True for the first and last covered partitions, which may be incomplete."""
     coverage = case.look.contract.coverage
     return coverage is not None and any(parse_iso(day) == case.look.start for day in coverage)
 
 
 def _missing(case: DriftCase, what: str, moments: Floats, start: int) -> DriftFinding | None:
-    """Find the longest run of hours with far fewer rows than in every batch before.
+    """Find the run of hours in which the most rows are missing.
 
-    Where the clocks have changed since, a slot's rows may keep to UTC or to their zone: the first
-    half of the slot, which a file that was cut off still has, says which.
+    If the zone's UTC offset changed within the window, the rows may follow UTC or local time. The
+    first half of the partition, which even a truncated file has, shows which one to compare with.
     """
     usual = case.reference.hours(what)
     finding = _longest(case, what, moments, start, usual)
@@ -59,7 +59,7 @@ def _missing(case: DriftCase, what: str, moments: Floats, start: int) -> DriftFi
 
 
 def _unlike_first_half(hours: Floats, usual: HourProfile) -> float:
-    """Return the distance in rows of the first half's rows from their usual hours."""
+    """Return by how many rows the hours of the batch's first half differ from their means."""
     first = [hour for hour in sorted(usual.mean) if hour <= float(np.nanmedian(hours))]
     return sum(abs(float((hours == hour).sum()) - usual.mean[hour]) for hour in first)
 
@@ -80,7 +80,7 @@ def _longest(
     missing = sum(typical[hour] - counts.get(hour, 0) for hour in run)
     rest = [hour for hour in typical if hour > run[-1]]
     at_end = not any(((hours == hour).any()) for hour in rest)
-    if at_end:  # the hour in which it breaks off is there in part
+    if at_end:  # the hour before the run may itself be incomplete
         broken_off = run[0] - 1
         part = typical.get(broken_off, 0.0) - float((hours == broken_off).sum())
         missing += sum(typical[hour] for hour in rest) + max(part, 0.0)
@@ -101,8 +101,10 @@ def _longest(
 
 
 def _is_sure(run: list[int], usual: HourProfile, rows: int) -> bool:
-    """Return True if so few rows are not chance: these hours are always full, or hold so many rows
-    that random arrivals (Poisson) would leave them empty less than twice in a million times.
+    """Return True if chance cannot explain so few rows.
+
+    Either these hours are always full, or so many rows are expected that random (Poisson) arrivals
+    would leave the hours empty in fewer than two of a million cases.
     """
     mean = sum(usual.mean[hour] for hour in run)
     full = sum(usual.minimum[hour] for hour in run) >= _REGULAR * mean
@@ -111,9 +113,9 @@ def _is_sure(run: list[int], usual: HourProfile, rows: int) -> bool:
 
 
 def moved_window(look: BatchView, reference: Baseline, what: str) -> list[Mapping[int, int]] | None:
-    """Return the window's hours shifted by the change of the zone's clocks since then.
+    """Return the window's rows by hour, shifted by the change of the zone's UTC offset since then.
 
-    None where that is nothing, or where the slots keep to one clock anyway.
+    None if the offset never changed, or if a time-zone change cannot move the partition's rows.
     """
     zone = next((f.zone for f in look.contract.delivered if f.zone and "/" in f.zone), None)
     by_moment = any(look.contract.field(n).type == "timestamp" for n in time_inputs(look))
@@ -130,13 +132,13 @@ def moved_window(look: BatchView, reference: Baseline, what: str) -> list[Mappin
 
 
 def _offset(zone: str, start: int) -> int:
-    """Return microseconds by which the zone's clock is ahead of UTC at noon of that day."""
+    """Return the zone's UTC offset at noon of that day, in microseconds."""
     noon = np.array([start + 12 * HOUR], np.int64)
     return int((to_local(noon, zone) - noon)[0])
 
 
 def _runs(hours: list[int], order: list[int]) -> list[list[int]]:
-    """Group neighbouring hours, in the order of the hours that ever have rows."""
+    """Group `hours` into runs of neighbours; `order` lists all hours that ever have rows."""
     place = {hour: at for at, hour in enumerate(order)}
     runs: list[list[int]] = []
     for hour in hours:
@@ -148,7 +150,7 @@ def _runs(hours: list[int], order: list[int]) -> list[list[int]]:
 
 
 def _small(case: DriftCase) -> Iterator[DriftFinding]:
-    """Find a batch with fewer rows than any of the window, if batches are much alike."""
+    """Report a batch much smaller than all in the window, if their sizes are similar."""
     rows = case.look.rows
     sizes = np.array([profile.rows for profile in case.reference.window])
     if rows < _SMALL * sizes.min() and sizes.min() > 0.7 * np.median(sizes):

@@ -1,4 +1,4 @@
-"""Columns that became null, and times that lost precision."""
+"""Detectors for columns that became null and times that lost precision."""
 
 from collections.abc import Iterator
 
@@ -26,14 +26,14 @@ def nulls(case: DriftCase) -> Iterator[DriftFinding]:
         yield DriftFinding("nulls", (name,), sentence, evidence, weight=now * look.rows)
 
 
-_NULL_SHARE = 0.95  # nulls from which a column counts as lost
+_NULL_SHARE = 0.95  # least share of nulls for a finding
 _GRAINS = {"clock": (60.0, 30.0, 15.0, 5.0), "moment": (86_400e6, 3_600e6, 60e6, 1e6, 1e3)}
-_FINE = 0.2  # the share that was finer in every batch before
+_FINE = 0.2  # least share of values finer than the grain in every earlier batch
 _LEAST_ROWS = 12
 
 
 def fine_marks(look: BatchView) -> dict[str, float]:
-    """Return by column and grain the share of values that are not a multiple of it."""
+    """Return per time column and grain the share of values that are not multiples of the grain."""
     shares = {}
     for column in look.columns.values():
         values = column.values[column.present]

@@ -1,4 +1,4 @@
-"""Missing columns, and undeclared ones with their content."""
+"""Detector for renamed columns: a missing column, and an undeclared one with its content."""
 
 from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
@@ -13,8 +13,8 @@ from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.contracts.drift.view_reader import readable, timed
 from headrace.contracts.model import Field
 
-_LIKE_NAMES = 0.3  # of the rows, that a name which reads the same is worth
-_WORST = 0.7  # of the rows may misfit before it is no match at all
+_LIKE_NAMES = 0.3  # cost reduction for identical names, as a share of the rows
+_WORST = 0.7  # greatest cost of a match, as a share of the rows
 
 
 def renames(case: DriftCase) -> Iterator[DriftFinding]:
@@ -36,10 +36,11 @@ def renames(case: DriftCase) -> Iterator[DriftFinding]:
 def matched(
     case: DriftCase, missing: list[Field], strange: Mapping[str, pa.Array]
 ) -> dict[str, tuple[str, float]]:
-    """Return {missing column: (undeclared one, misfitting rows)}; best pairs, then exchanges.
+    """Return {missing column: (undeclared column, misfitting rows)}.
 
-    Similar columns, such as two times of a day, differ in their relations to other columns: so
-    pairs of the assignment are exchanged as long as the whole fits better.
+    Columns are first paired one by one, cheapest pair first. Similar columns, such as two times of
+    day, differ only in their relations to other columns, so pairs are then exchanged as long as
+    that improves the fit of the whole batch.
     """
     rows = case.look.rows
     single = {
@@ -57,19 +58,19 @@ def matched(
 
 
 def _single_cost(case: DriftCase, field: Field, text: pa.Array) -> float:
-    """Return the misfits if this were the column: unreadable cells, and its own marks."""
+    """Return the cost, in rows, of reading `text` as `field`: unreadable cells and worse marks."""
     values = readable(field, text)
     unread = int(values.null_count) - int(text.null_count)
     look = BatchView(case.look.contract, {field.name: values}, case.look.lines, case.look.start)
     excess = badness(fit(look, case.reference, [field.name]), case.reference, look.rows)
-    # The same loss seen by several marks is one loss; the rest only breaks ties.
+    # Several marks may measure the same loss, so only the worst counts; the sum breaks ties.
     worst = max(excess.values(), default=0.0)
     shape = _unlike(case, look, field)
     return unread + worst + 0.01 * sum(excess.values()) + shape
 
 
 def _unlike(case: DriftCase, look: BatchView, field: Field) -> float:
-    """Return a fraction of a row per difference of distributions, to prefer the closer column."""
+    """Return a cost for unlike distributions, so that the more similar column is preferred."""
     marks = fit(look, case.reference, [field.name]).marks
     names = ("shape", "support", "present")
     return look.rows * 0.2 * sum(_short(case, f"{n}:{field.name}", marks) for n in names)

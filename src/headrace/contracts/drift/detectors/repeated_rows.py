@@ -1,4 +1,4 @@
-"""Repeated rows: exact duplicates within a batch, and rows of earlier batches."""
+"""Detectors for repeated rows: exact duplicates in a batch, and rows of earlier batches."""
 
 from collections.abc import Iterator
 
@@ -10,11 +10,11 @@ from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import LEAST_BATCHES
 from headrace.contracts.drift.hypothesis_trial import DriftCase
 
-_USUAL = 2.0  # times the greatest share of the window
+_USUAL = 2.0  # report stale rows above this multiple of the window's greatest share
 
 
 def duplicates(case: DriftCase) -> Iterator[DriftFinding]:
-    """Report exact duplicates, which are dropped before anything else, if there are many."""
+    """Report that exact duplicates were dropped from the batch."""
     look, window = case.look, case.reference.window
     if not look.repeated or len(window) < LEAST_BATCHES:
         return
@@ -29,7 +29,7 @@ def duplicates(case: DriftCase) -> Iterator[DriftFinding]:
 
 
 def in_earlier_batches(look: BatchView, reference: Baseline) -> Bools:
-    """Return rows equal in every delivered value to a row of an earlier batch."""
+    """Return a mask of rows whose delivered values all equal those of a row in an earlier batch."""
     hashes = reference.rows_seen
     if not len(hashes.values):
         return np.zeros(look.rows, bool)
@@ -39,7 +39,7 @@ def in_earlier_batches(look: BatchView, reference: Baseline) -> Bools:
 
 
 def stale_rows(case: DriftCase) -> Iterator[DriftFinding]:
-    """Report old rows in a table whose batches bring new rows."""
+    """Report rows that earlier batches already delivered, if there are unusually many."""
     look, reference = case.look, case.reference
     if reference.batches < LEAST_BATCHES:
         return

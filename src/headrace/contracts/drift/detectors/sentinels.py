@@ -1,4 +1,4 @@
-"""Sentinels: values that represent an unknown one, such as -999, 9999, UNKNOWN."""
+"""Detector for sentinels: values that stand for a missing one, such as -999, 9999, UNKNOWN."""
 
 from collections.abc import Iterator
 
@@ -22,10 +22,10 @@ WORDS = frozenset(
      "missing", "not available", "tbd", "-", "--", "?", "x", "xx", "xxx", "zzz", "test", "-999",
      "999", "9999", "-1"}
 )  # fmt: skip
-_MOST_SENTINELS = 0.3  # of the rows; more is another change
-_GAIN = 0.5  # rows, at least, that fit better without it
-_APART = 0.02  # of the window's range, to the nearest value that was seen
-_TOGETHER = 3  # rows that share a value inside the usual range, before it stands for nothing
+_MOST_SENTINELS = 0.3  # greatest share of rows; above it, another detector explains the change
+_GAIN = 0.5  # least number of rows that fit better once the value is nulled
+_APART = 0.02  # least distance to the nearest known value, as a share of the window's range
+_TOGETHER = 3  # least rows that share a value inside the usual range for it to be a sentinel
 
 
 def sentinels(case: DriftCase) -> Iterator[DriftFinding]:
@@ -65,7 +65,7 @@ def _of_column(case: DriftCase, column: ViewColumn, fresh: Bools) -> Iterator[Dr
 
 
 def _gain(case: DriftCase, column: ViewColumn, rows: Bools) -> float:
-    """Return the rows that fit better without the value; all of them for an unheard-of value."""
+    """Return how many rows fit better without the value; all its rows if it is out of range."""
     pool = case.reference.pools[column.name]
     if not column.is_number:
         return 2 * case.loss([column.name]) + float(rows.sum())
@@ -77,7 +77,7 @@ def _gain(case: DriftCase, column: ViewColumn, rows: Bools) -> float:
 
 
 def _as_given(case: DriftCase, column: ViewColumn) -> np.ndarray:
-    """Return numbers in their unit, clocks as HHMM; NaN for moments, which have no sentinels."""
+    """Return numbers in their unit, clock times as HHMM, NaN for timestamps (never sentinels)."""
     if column.kind == "moment":
         return np.full(case.look.rows, np.nan)
     array = case.look.arrays[column.name].cast(pa.float64(), safe=False)
@@ -87,7 +87,7 @@ def _as_given(case: DriftCase, column: ViewColumn) -> np.ndarray:
 
 
 def _suspicious(column: ViewColumn, values: np.ndarray) -> np.ndarray:
-    """Return numbers that may be sentinels; texts are looked up one by one."""
+    """Return the numbers that may be sentinels; text values are all returned and checked later."""
     if column.kind == "text":
         return values
     candidates: np.ndarray = values[np.isin(values, _SENTINEL_VALUES)]
@@ -97,7 +97,7 @@ def _suspicious(column: ViewColumn, values: np.ndarray) -> np.ndarray:
 def _sentinel(case: DriftCase, column: ViewColumn, value: float, rows: Bools) -> str | None:
     """Return the value as text if it is a sentinel."""
     if not column.is_number:
-        # Only columns of few texts have names; of the others a row tells what the token stands for.
+        # Columns with many distinct texts have no names: read the text from one of the rows.
         text = case.look.names.get(int(value))
         if text is None:
             text = str(case.look.arrays[column.name][int(np.flatnonzero(rows)[0])].as_py())
@@ -109,6 +109,6 @@ def _sentinel(case: DriftCase, column: ViewColumn, value: float, rows: Bools) ->
 
 
 def _is_isolated(value: float, pool: Pool) -> bool:
-    """Return True if the window has no value near it: 999 among 998 and 1000 is a number."""
+    """Return True if the window has no value nearby; 999 between 998 and 1000 is ordinary."""
     reach = float(pool.values[-1] - pool.values[0])
     return float(np.abs(pool.values - value).min()) > _APART * reach

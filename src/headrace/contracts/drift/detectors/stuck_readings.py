@@ -1,4 +1,4 @@
-"""Stuck readings: a sensor, or a whole station, repeats its last reading or has only one value."""
+"""Detector for stuck readings: a sensor or a whole station repeats one reading."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from headrace.contracts.drift.hypothesis_trial import DriftCase
 
 
 def measured(look: BatchView) -> list[ViewColumn]:
-    """Return the numeric columns except keys, inputs of event time or known-at, and local times."""
+    """Return numeric columns except keys, local times, and inputs of event time or known-at."""
     aside = {*look.contract.primary_key, *time_inputs(look)}
     zoned = {f.name for f in look.contract.delivered if f.zone}
     return [
@@ -22,9 +22,10 @@ def measured(look: BatchView) -> list[ViewColumn]:
 
 
 def ordered_rows(look: BatchView) -> tuple[np.ndarray, Bools]:
-    """Return the rows ordered by entity and time, and flags of the rows that start an entity.
+    """Return row numbers ordered by entity and time, and a mask of each entity's first row.
 
-    With fewer than six rows for each entity, all rows are one entity, in the order of delivery.
+    An entity is a combination of text key values. With fewer than six rows per entity on average,
+    all rows count as one entity, in delivered order.
     """
     keys = [look.columns[n] for n in look.contract.primary_key if n in look.columns]
     texts = [column for column in keys if column.kind == "text"]
@@ -42,7 +43,7 @@ def ordered_rows(look: BatchView) -> tuple[np.ndarray, Bools]:
 
 
 def runs(values: np.ndarray, starts: Bools) -> np.ndarray:
-    """Return for each row the length of its run of equal values so far; NaN ends a run."""
+    """Return each row's position in its run of equal values, from 1; NaN ends a run."""
     with np.errstate(invalid="ignore"):
         new = starts.copy()
         new[1:] |= ~(values[1:] == values[:-1])
@@ -52,10 +53,11 @@ def runs(values: np.ndarray, starts: Bools) -> np.ndarray:
 
 
 def run_marks(look: BatchView) -> dict[str, float]:
-    """Return marks of repeated readings in a state table; none for other tables.
+    """Return marks of repeated readings for a state table, {} for other tables.
 
-    `run:COLUMN` is the longest run of equal values, `same:COLUMN` the share of readings that equal
-    the one before, and `still:` the longest run in which no measured column changes.
+    `run:COLUMN` is the length of the longest run of equal values, `same:COLUMN` the share of
+    readings that equal the previous one, and `still:` the length of the longest run in which no
+    measured column changes.
     """
     columns = measured(look)
     if not look.rows or not columns or look.contract.kind != "state":
@@ -79,7 +81,7 @@ def run_marks(look: BatchView) -> dict[str, float]:
 
 
 def most_marks(look: BatchView) -> dict[str, float]:
-    """Return the share of the most frequent reading, by measured column."""
+    """Return for each measured column the share of rows with its most frequent reading."""
     marks = {}
     for column in measured(look):
         readings = column.values[~np.isnan(column.values)]
@@ -90,19 +92,19 @@ def most_marks(look: BatchView) -> dict[str, float]:
 
 
 _LEAST_RUN = 5
-_BY_CHANCE = 2e-4  # expected number of such runs in a usual batch, below which one is reported
-# At least so many rows of a run, and this share of them, must break a relation.
+_BY_CHANCE = 2e-4  # report a run if a usual batch is expected to have fewer such runs than this
+# Least number of rows of a run, and least share of them, that must break a relation.
 _BROKEN, _TOGETHER_BROKEN = 5, 0.75
 
 
 def _unlikely(case: DriftCase, mark: str, length: float) -> bool:
-    """Return True if readings that repeat as often as usual hardly ever make so long a run."""
+    """Return True if chance repetition, at the usual rate, hardly ever makes so long a run."""
     repetition = float(case.reference.marks(mark.replace("run:", "same:")).max())
     return bool(case.look.rows * repetition ** (length - 1) < _BY_CHANCE)
 
 
 def frozen(case: DriftCase) -> Iterator[DriftFinding]:
-    """Report a sensor, or a whole station, that repeats its last reading or has one value.
+    """Report sensors or whole stations that repeat their last reading or have only one value.
 
     Runs are examined only in state tables: an event has no last reading.
     """
@@ -126,7 +128,7 @@ def frozen(case: DriftCase) -> Iterator[DriftFinding]:
 
 
 def _constant(case: DriftCase) -> Iterator[DriftFinding]:
-    """Report columns whose readings are all equal in this batch, which never happened before."""
+    """Report columns whose readings are all equal in this batch but in no earlier one."""
     for mark, share in most_marks(case.look).items():
         earlier = case.reference.marks(mark)
         if len(earlier) < LEAST_BATCHES or share < 1:
@@ -154,7 +156,7 @@ def _frozen(names: tuple[str, ...], words: str, length: float, usual: float) -> 
 
 
 def _unrelated(case: DriftCase) -> Iterator[DriftFinding]:
-    """Report a run of one value in a column of a relation that most rows of the run break."""
+    """Report runs of one value in a column where most rows of the run break a declared relation."""
     look = case.look
     order, starts = ordered_rows(look)
     for relation in look.contract.relations:
@@ -187,7 +189,7 @@ def _unrelated(case: DriftCase) -> Iterator[DriftFinding]:
 
 
 def _length_of_runs(run: np.ndarray) -> np.ndarray:
-    """Return for each row the whole length of its run."""
+    """Return for each row the total length of its run."""
     ends = np.flatnonzero(np.concatenate([run[1:] == 1, [True]]))
     lengths: np.ndarray = np.repeat(run[ends], run[ends])
     return lengths

@@ -1,4 +1,4 @@
-"""Swaps: two columns of one type in each other's place."""
+"""Detector for swapped columns: two columns of the same type with exchanged content."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -10,11 +10,11 @@ from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.contracts.model import Field
 
-_MINIMUM = 0.3  # misfitting rows from which a pair is tried
+_MINIMUM = 0.3  # least share of misfitting rows for a pair to be tried
 
 
 def _rescaled(array: pa.Array, source: Field, target: Field) -> pa.Array:
-    """Convert stored units of one column to those of another."""
+    """Convert stored values from one column's scale to another's."""
     return pc.multiply(
         array.cast(pa.float64(), safe=False), 10.0 ** ((target.scale or 0) - (source.scale or 0))
     )

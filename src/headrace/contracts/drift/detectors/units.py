@@ -1,4 +1,4 @@
-"""Changes of unit: of a whole column, or of the rows of one category of another column."""
+"""Detector for unit changes: in a whole column, or in the rows of one category."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from headrace.contracts.drift.hypothesis_trial import DriftCase, HypothesisTrial
 from headrace.contracts.drift.unit_conversions import UnitConversion, conversions
 from headrace.contracts.model import Field
 
-MOST_LEVELS = 64  # of a column whose levels may be slices
-MOST_SLICES = 4  # a column; those with the most misfits are tried
-_MINIMUM_LOSS = 0.04  # misfitting rows from which the whole column is tried
-_PLACES = 3  # that a converted number is written with at least; whole ones may just be whole
-_MISFITS = 0.5  # the share of a slice's rows that must misfit
+MOST_LEVELS = 64  # most categories of a column that is used to slice the rows
+MOST_SLICES = 4  # slices tried per categorical column, those with the most misfits first
+_MINIMUM_LOSS = 0.04  # least share of misfitting rows for the whole column to be tried
+_PLACES = 3  # least decimals assumed for a converted number: it may happen to be whole
+_MISFITS = 0.5  # least share of a slice's rows that must misfit
 
 
 @dataclass(frozen=True, eq=False)
 class UnitScope:
-    """Rows that may be in another unit; `lines` is empty if they are all."""
+    """Rows that may be in another unit; `lines` is empty if that is the whole column."""
 
     name: str
     rows: Bools
@@ -46,7 +46,7 @@ def unit_changes(case: DriftCase) -> Iterator[DriftFinding]:
 
 
 def _can_be_converted(case: DriftCase, field: Field) -> bool:
-    """Return True for a number with a unit, or a measured one without a declared unit."""
+    """Return True for a suspect number column that has a unit, or is not a key or time input."""
     look = case.look
     if look.columns[field.name].kind != "number" or field.name not in case.suspects():
         return False
@@ -79,7 +79,7 @@ def _slices(case: DriftCase, name: str) -> list[UnitScope]:
 
 
 def _try_conversions(case: DriftCase, field: Field, scope: UnitScope) -> Iterator[DriftFinding]:
-    """Yield the conversion that explains most, if one does."""
+    """Yield a finding for the conversion that explains the misfits best, if any does."""
     best: tuple[HypothesisTrial, UnitConversion] | None = None
     for conversion in conversions(field.unit):
         changed, slack = undone(case, field, conversion, scope.rows)
@@ -93,7 +93,7 @@ def _try_conversions(case: DriftCase, field: Field, scope: UnitScope) -> Iterato
 def undone(
     case: DriftCase, field: Field, conversion: UnitConversion, rows: Bools
 ) -> tuple[pa.Array, float]:
-    """Return (the column with the conversion reversed in `rows`, the rounding error left)."""
+    """Return (column with the conversion reversed in `rows`, greatest remaining rounding error)."""
     values = case.look.columns[field.name].values.copy()
     unit = 10.0 ** (field.scale or 0)
     numbers = values[rows] / unit
@@ -106,7 +106,7 @@ def undone(
 
 
 def decimals(values: np.ndarray, limit: int = 6) -> int:
-    """Return the fewest decimal places that all values have; `limit` if they have more."""
+    """Return the number of decimal places needed to write all values, at most `limit`."""
     for places in range(limit):
         scaled = values * 10.0**places
         if np.all(np.abs(scaled - np.rint(scaled)) <= 1e-6 * np.maximum(np.abs(scaled), 1)):

@@ -1,4 +1,4 @@
-"""Unreadable cells: written in another way."""
+"""Detector for unreadable cells that are written in another known format."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ _THOUSANDS = r"^\s*-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?\s*$"
 _EPOCH = r"^-?[0-9]{9,19}(\.[0-9]+)?$"
 _EPOCHS = {10: "seconds", 13: "milliseconds", 16: "microseconds", 19: "nanoseconds"}
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
-_SHARE = 0.6  # of the unreadable cells that have to be of the form
+_SHARE = 0.6  # least share of the unreadable cells that must match the format
 
 
 def written_otherwise(case: DriftCase) -> Iterator[DriftFinding]:

@@ -1,4 +1,4 @@
-"""Shifted clocks and moments: another time zone, or a missed clock change."""
+"""Detector for shifted times: another time zone, or a missed daylight-saving change."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,8 @@ from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import time_inputs
 from headrace.contracts.drift.hypothesis_trial import DriftCase, HypothesisTrial
 
-# Misfitting rows from which a group is tried: fewer if they leave the hours of the partition.
+# Least share of misfitting rows for a group of columns to be tried. The second, lower limit is for
+# marks of the partition's hours.
 _MINIMUM, _MINIMUM_OF_HOURS = 0.3, 0.02
 _OF_HOURS = ("inside:", "pace:", "covered:")
 _HOURS = (1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 8, -8)
@@ -38,7 +39,7 @@ def _is_suspect(case: DriftCase, names: tuple[str, ...]) -> bool:
 
 
 def _groups(look: BatchView) -> list[tuple[str, ...]]:
-    """Return each column of a time alone, all clocks, all moments, all of both."""
+    """Return the groups to shift: each time column alone, all clocks, all timestamps, and both."""
     clock = [c.name for c in look.columns.values() if c.kind == "clock"]
     moment = [c.name for c in look.columns.values() if c.kind == "moment"]
     groups: list[tuple[str, ...]] = [(name,) for name in (*clock, *moment)]
@@ -47,7 +48,7 @@ def _groups(look: BatchView) -> list[tuple[str, ...]]:
 
 
 def shifted(look: BatchView, name: str, by: int) -> pa.Array:
-    """Shift a column of times by so many minutes; a clock wraps round."""
+    """Shift a time column by `by` minutes; a clock time wraps round at midnight."""
     column = look.columns[name]
     if column.kind == "moment":
         array = look.arrays[name]
