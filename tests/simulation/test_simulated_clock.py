@@ -46,7 +46,7 @@ def test_without_the_variable_time_is_real(
 
 def test_another_home_is_not_opened(simulated: Path, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
-    with pytest.raises(StateError, match="not its home"):
+    with pytest.raises(StateError, match="belongs to another home"):
         Home(tmp_path / "real")
     assert not list((tmp_path / "real").iterdir())
     assert Home(simulated / ".").root
@@ -54,7 +54,7 @@ def test_another_home_is_not_opened(simulated: Path, tmp_path: Path) -> None:
 
 def test_releases_stay_in_the_simulation(simulated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADRACE_STORE", "s3://releases")
-    with pytest.raises(StateError, match="keeps its releases"):
+    with pytest.raises(StateError, match="cannot use another store"):
         Home(simulated)
 
 

@@ -1,4 +1,4 @@
-"""Alerts: a contract's owner is notified of each batch and cause, and when it is resolved."""
+"""Alerts: the contract's owner is notified once per batch and cause, and of its resolution."""
 
 from headrace.alerts.config import Config, load_config
 from headrace.alerts.model import Alert, Condition

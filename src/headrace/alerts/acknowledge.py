@@ -23,7 +23,7 @@ def acknowledge(
     """Acknowledge the alert whose id starts with `start`; the first acknowledgement is kept.
 
     Raises:
-        DeclarationError: no alert has such an id, or more than one has.
+        DeclarationError: no alert has such an id, or several have.
         RefusedError: the policy does not allow it; the attempt is recorded.
     """
     policy = policy or load_policy()
@@ -53,7 +53,7 @@ def acknowledge(
 
 
 def _acknowledge_window(home: Home, condition: Condition, principal: str, reason: str) -> None:
-    """Acknowledge the window that the alert of a monitor is about."""
+    """Acknowledge the monitor window that the alert is about."""
     from headrace.alerts.monitors import window_end
     from headrace.monitoring.decisions.ledger import DecisionLedger
 

@@ -1,4 +1,4 @@
-"""Alerts from rows of their database, each with the state of its messages."""
+"""Query of the alert database: alerts with the states of their messages."""
 
 import json
 import sqlite3
@@ -9,7 +9,7 @@ from headrace.alerts.model import Alert, Condition
 
 
 def select(connection: sqlite3.Connection, where: str, *values: object) -> list[Alert]:
-    """Return alerts in the order in which they were opened; `where` is SQL of this package."""
+    """Return the alerts that match `where`, oldest first; `where` must be trusted SQL."""
     matching_ids = f"(SELECT alert_id FROM alerts WHERE {where})"  # noqa: S608
     counts = _counts(connection, matching_ids, values)
     rows = connection.execute(
@@ -26,7 +26,7 @@ def select(connection: sqlite3.Connection, where: str, *values: object) -> list[
 def _counts(
     connection: sqlite3.Connection, matching_ids: str, values: Sequence[object]
 ) -> dict[str, tuple[dict[str, int], str]]:
-    """Return by alert the number of messages in each state, and one of their errors."""
+    """Return {alert id: ({message state: count}, one of the messages' errors or "")}."""
     counts: dict[str, tuple[dict[str, int], str]] = {}
     for alert_id, state, number, error in connection.execute(
         "SELECT alert_id, state, count(*), max(error) FROM messages"  # noqa: S608

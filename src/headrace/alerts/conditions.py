@@ -1,4 +1,4 @@
-"""Conditions that owners should know, read from the ledger; reading changes nothing."""
+"""Conditions that may alert a table's owner, read from the ledger."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -12,12 +12,12 @@ from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import Action, actions
 from headrace.lake.table import Table
 
-# A partition after the newest delivery is missing only while the feed is alive: nobody waits for
-# the day after the end of a year that was replayed.
+# A partition after the newest delivered one counts as missing only if that one is at most this old:
+# after the replay of a past year, no further day is expected.
 ALIVE = 7 * DAY
 
-# The latest verdict on a batch; for a pending batch the gate's own, not that of an
-# expired override.
+# The latest verdict on each batch; for a pending batch the gate's own verdict, not that of an
+# override, which has expired.
 _LATEST_VERDICTS = """
     SELECT b.batch_id, b.slot, b.state, j.verdict, j.delivered, j.quarantined, j.judged_at,
            j.rule_hash
@@ -49,13 +49,13 @@ class LatestVerdict:
 
 
 def blocked_batches(ledger: Ledger, table: Table, now: int) -> list[Condition]:
-    """Return a condition for each pending batch, whose rows nobody can read."""
+    """Return a condition for each pending batch with verdict BLOCK or ERROR."""
     rows = _latest_verdicts(ledger, table, f"{_FROM_BATCHES} AND b.state = 'pending'")
     return [_blocked(ledger, table, row, now) for row in rows if row.verdict in BLOCKING]
 
 
 def _blocked(ledger: Ledger, table: Table, row: LatestVerdict, now: int) -> Condition:
-    """An expired override is a cause of its own: readers had those rows, and lost them."""
+    """Return the condition; an expired override is the cause, since readers lost rows by it."""
     condition = _condition(ledger, table, row)
     ended = [
         action
@@ -70,7 +70,7 @@ def _blocked(ledger: Ledger, table: Table, row: LatestVerdict, now: int) -> Cond
 
 
 def flagged_batches(ledger: Ledger, table: Table, since: int) -> list[Condition]:
-    """Return batches with WARN or QUARANTINE since `since` that were published."""
+    """Return a condition for each published batch with WARN or QUARANTINE after `since`."""
     query = f"{_FROM_JUDGEMENTS} AND j.judged_at > ? AND j.verdict IN ('WARN', 'QUARANTINE')"
     rows = _latest_verdicts(ledger, table, query, since)
     conditions = [_condition(ledger, table, row) for row in rows if row.state == "published"]
@@ -78,7 +78,7 @@ def flagged_batches(ledger: Ledger, table: Table, since: int) -> list[Condition]
 
 
 def missing(ledger: Ledger, table: Table, now: int) -> list[Condition]:
-    """Return expected partitions without a delivery, once later ones came or their day is over."""
+    """Return a condition for each expected partition up to yesterday (UTC) without a delivery."""
     delivered = {
         slot
         for (slot,) in ledger.connection.execute(
@@ -100,16 +100,16 @@ def missing(ledger: Ledger, table: Table, now: int) -> list[Condition]:
 
 
 def unreadable(table: Table, slot: str, reason: str, now: int) -> Condition:
-    """Return the condition of a source that could not be read; only the run knows of it.
+    """Return the condition of a source that could not be read, which the ledger does not record.
 
-    A later outage of the same source is another alert, so the moment is part of its id.
+    The time is part of its id, so that a later outage of the same source opens another alert.
     """
     condition = _of_slot(table, slot, SOURCE, reason, "ERROR")
     return replace(condition, batch_id=f"{condition.batch_id} {iso(now)}")
 
 
 def last_verdict_at(ledger: Ledger, table: Table) -> int:
-    """Return the moment of the latest verdict on the table; 0 if there is none."""
+    """Return the time (microseconds UTC) of the table's latest verdict; 0 if there is none."""
     row = ledger.connection.execute(
         "SELECT coalesce(max(judged_at), 0) FROM judgements WHERE tbl = ?", (table.name,)
     ).fetchone()
@@ -129,7 +129,7 @@ def closing_reason(ledger: Ledger, table: Table, alert: Alert) -> str:
 
 
 def _resolved(ledger: Ledger, table: Table, alert: Alert, row: LatestVerdict) -> str:
-    """Return what resolved the batch itself; "" if nothing did."""
+    """Return how the alert's own batch was resolved, in words; "" if it was not."""
     was_blocked = alert.condition.verdict in BLOCKING
     if row.state == "superseded":
         return _note(ledger, table, row.batch_id) or "superseded by a later delivery"
@@ -147,7 +147,7 @@ def _resolved(ledger: Ledger, table: Table, alert: Alert, row: LatestVerdict) ->
 
 
 def _next_passed(ledger: Ledger, alert: Alert) -> str:
-    """Find a batch of this partition or a later one that passed after the alert was opened."""
+    """Name a batch of this or a later partition that passed since the alert; "" without one."""
     condition = alert.condition
     # A warning is not resolved by a batch that warns as well.
     good = ("PASS",) if condition.verdict == "WARN" else ("PASS", "WARN")

@@ -38,7 +38,7 @@ from headrace.core.home import project_root
 FILE = "alerts.yaml"
 VERSIONS = (1,)
 QUIET = frozenset({"WARN", "QUARANTINE"})
-# A day is delivered some time after it is over, and most outages end by themselves.
+# A day's data arrives some time after the day ends, and most outages end by themselves.
 WAIT = {MISSING: 12 * HOUR, SOURCE: 2 * HOUR}
 ANYBODY = "*"
 CONFIG = Keys((
@@ -52,7 +52,7 @@ CONFIG = Keys((
     Key("mute", "list of mutes", "Periods in which messages wait.", default="none"),
 ))  # fmt: skip
 WAITS = Keys((
-    Key(MISSING, "duration", "From the end of a partition's day (UTC) that has no delivery.",
+    Key(MISSING, "duration", "From the first check after the day (UTC) of a missing partition.",
         default=f"`{duration_text(WAIT[MISSING])}`"),
     Key(SOURCE, "duration", "From the first failed attempt to read a source.",
         default=f"`{duration_text(WAIT[SOURCE])}`"),
@@ -67,9 +67,10 @@ class Config:
     Attributes:
         routes: owner -> names of the environment variables that hold their addresses.
         quiet: verdicts that don't alert.
-        wait: cause -> microseconds before an alert: for a missing partition from the end of its
-            day (UTC), for a source that cannot be read from the first failed attempt.
-        mutes: windows in which messages wait.
+        wait: cause -> microseconds from the opening of an alert to its message. An alert opens at
+            the first update after the day (UTC) of a missing partition, or at the first failed
+            attempt to read a source.
+        mutes: periods in which messages wait.
     """
 
     routes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
@@ -79,7 +80,7 @@ class Config:
     path: Path | None = None
 
     def targets(self, owner: str) -> tuple[str, ...]:
-        """Return the variables with the addresses of an owner, or else those of `*`."""
+        """Return the variables that hold the addresses of an owner; by default those of `*`."""
         return self.routes.get(owner, self.routes.get(ANYBODY, ()))
 
     def muted_until(self, condition: Condition, now: int) -> int | None:
@@ -119,11 +120,11 @@ def alerts_path() -> Path:
 
 
 def load_config(path: Path | None = None) -> Config:
-    """Read the alerts' configuration in `path` (default: `alerts_path()`); no file, no routes.
+    """Read the configuration in `path` (default: `alerts_path()`); without a file, no routes.
 
     Raises:
-        DeclarationError: unreadable, of an unknown version, with an unknown key, or with an
-            address in place of the name of the variable that holds it.
+        DeclarationError: the file is unreadable, has an unknown version or key, or contains an
+            address instead of the name of the variable that holds it.
     """
     file = path or alerts_path()
     if not file.exists():

@@ -28,7 +28,7 @@ def deliver(
     clock: Callable[[], int],
     send: Notify = notify,
 ) -> DeliveryOutcome:
-    """Send everything that is due. One target's failure does not hold up another's."""
+    """Send all due messages. If one target fails, the others are not delayed."""
     outcome = DeliveryOutcome(failed={})
     for target in store.due_targets(clock()):
         claimed = _unmuted(store, config, store.claim(target, clock()), clock())
@@ -58,7 +58,7 @@ def _unmuted(
 
 
 def _groups(claimed: Sequence[Message]) -> list[list[Message]]:
-    """Group openings and closings; up to `SINGLES` of a kind are sent one by one."""
+    """Group messages by kind; up to `SINGLES` messages of a kind are sent one by one."""
     groups: list[list[Message]] = []
     for kind in (OPENED, CLOSED):
         messages = [message_ for message_ in claimed if message_.kind == kind]

@@ -8,17 +8,16 @@ from headrace.gates import Result
 from headrace.lake.conflicts import CONFLICT
 
 _DIAGNOSED = "semantic"
-# Decisions of people are among the results of a batch.
+# Kind of a result that records a person's decision on the batch.
 OVERRIDE = "override"
-# Errors that belong to no single check; an error of a check may be a crash, or mean that it
-# cannot run.
+# Errors outside of single checks. A check with status "error" crashed, or cannot run.
 _BROKEN = {"crash": "the gate crashed", "suite": "the suite cannot be read"}
 _DECISIONS = {"release": "released", "quarantine": "rows quarantined", "reject": "rows rejected"}
 
 
 @dataclass(frozen=True)
 class HeadlineCause:
-    """Cause to show: `key` is stable for one fault of one batch; `words`, `reason` are texts."""
+    """Cause to show: `key` identifies the fault of a batch; `words`, `reason` are for people."""
 
     key: str
     words: str
@@ -27,9 +26,9 @@ class HeadlineCause:
 
 
 def headline_cause(document: Mapping[str, Any], verdict: str) -> HeadlineCause:
-    """Choose from the results that gave the verdict: a diagnosed fault before a check.
+    """Choose the cause among the results that gave the verdict, in the order of `_first`.
 
-    Checks in shadow mode are ignored. `document` may lack its findings.
+    Checks in shadow mode are ignored. `document` is the batch's report, which may be empty.
     """
     if verdict == "PASS":
         return HeadlineCause("pass", "", "")
@@ -62,7 +61,7 @@ def _key(result: Result) -> str:
 
 
 def _words(result: Result) -> str:
-    """Short enough for a title: `unit change in distance`, `check mean_distance`."""
+    """Return the cause for a title, such as `unit change in distance`."""
     if result.status == "error":
         return _BROKEN.get(result.type, f"no answer of check {result.id}")
     if result.kind == _DIAGNOSED:

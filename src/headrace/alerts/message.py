@@ -98,7 +98,7 @@ def impact(condition: Condition) -> str:
 
 
 def _links(condition: Condition) -> list[str]:
-    """Return links to the page about it, to the place to decide, and to the day in Dagster."""
+    """Return links to the condition's page, its form for decisions, and its day in Dagster."""
     if condition.verdict == INVESTIGATE:
         return [monitor_url(condition.table), f"Decide: {monitor_url(condition.table)}#act"]
     if condition.about_model:
@@ -111,7 +111,7 @@ def _links(condition: Condition) -> list[str]:
 
 
 def _page(condition: Condition) -> str:
-    """Return the page that lists it: that of the model, the monitor or the table."""
+    """Return the URL of the page of the model, monitor or table."""
     if condition.about_model:
         return model_url(condition.table)
     is_monitor = condition.verdict == INVESTIGATE

@@ -1,4 +1,4 @@
-"""Model of alerts: a condition of one batch, from its first alert until it is resolved."""
+"""Data model of alerts: a condition of a batch, and the history of its alert."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,9 +7,9 @@ from typing import Any
 from headrace.core.files import sha256
 
 OPENED, CLOSED = "opened", "closed"
-# Causes without a batch: nothing came for a partition, or its source could not be read.
+# Causes without a batch: no delivery for a partition, or a source that could not be read.
 MISSING, SOURCE = "missing", "source"
-# Not a gate's verdict: a window to look into; the table is the monitor's name.
+# A monitor's verdict, not a gate's: a window to investigate. `table` is the monitor's name.
 INVESTIGATE = "INVESTIGATE"
 # Causes about a model and its retraining, not about a table.
 FAILED, ROLLED_BACK = "retraining_failed", "rolled_back"
@@ -20,16 +20,16 @@ BLOCKING = frozenset({"ERROR", "BLOCK"})
 
 @dataclass(frozen=True)
 class Condition:
-    """Condition of one batch that its owner should know.
+    """Condition of one batch that its owner may be alerted to.
 
     Attributes:
         batch_id: `slot:<slot>` if there is no batch.
-        cause: stable, such as `unit_change:distance` or the id of a check.
-        words: the cause for people, short: `unit change in distance`.
-        reason: one sentence.
-        check: id of the result that names the cause; "" if none does.
+        cause: stable key of the cause, such as `unit_change:distance` or the id of a check.
+        words: the cause in a few words, such as `unit change in distance`.
+        reason: the cause in one sentence.
+        check: id of the check or other result that is the cause; "" if there is none.
         owner: the contract's owner.
-        rows: rows affected: blocked or quarantined.
+        rows: number of rows blocked or quarantined.
         consumers: pipelines that read the table.
     """
 
@@ -52,12 +52,12 @@ class Condition:
 
     @property
     def fault(self) -> str:
-        """Return what partitions of one incident share: no delivery, whatever the reason."""
+        """Return the key by which partitions are grouped into one incident."""
         return "delivery" if self.cause in {MISSING, SOURCE} else self.cause
 
     @property
     def about_model(self) -> bool:
-        """Return True if `table` is a model's name, and the slot the trigger of its retraining."""
+        """Return True if `table` is a model's name, and `slot` the trigger of its retraining."""
         return self.cause in {FAILED, ROLLED_BACK}
 
     @property
@@ -71,8 +71,8 @@ class Alert:
 
     Attributes:
         notified_at: when a notifier accepted the first of its opening messages.
-        closed_by: in words, such as `superseded by 3f2a...`.
-        incident: id of the alert that was sent for all of the same fault; "" if its own.
+        closed_by: why it was closed, in words, such as `superseded by 3f2a...`.
+        incident: id of the first alert of its incident, which may be itself; "" in old records.
         related: number of other alerts of the same incident.
         messages: number of its messages by state: `sent`, `waiting`, `dropped`.
         error: error of the last attempt to send; "" if it succeeded.

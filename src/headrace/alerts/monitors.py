@@ -1,7 +1,7 @@
 """Alerts of a monitor's incidents: one for each incident, closed when it ends.
 
-An incident that another alert covers (nothing came, a batch was blocked, a champion was rolled
-back) opens none, so that nobody is paged twice for one fault.
+An incident opens no alert if another alert covers its fault (a missing or blocked batch, a champion
+that was rolled back), so that nobody is paged twice.
 """
 
 import logging

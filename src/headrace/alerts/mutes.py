@@ -27,10 +27,10 @@ MUTE = Keys((
 
 @dataclass(frozen=True)
 class DailyHours:
-    """Hours from `start` to `end` by a wall clock, past midnight if `end` is not later.
+    """Daily hours from `start` to `end` in `zone`, past midnight if `end` is not later.
 
     Attributes:
-        days: days of the week (0 is Monday) on which it begins.
+        days: days of the week (0 is Monday) on which the hours begin.
     """
 
     start: time
@@ -39,7 +39,7 @@ class DailyHours:
     zone: ZoneInfo
 
     def until(self, now: int) -> int | None:
-        """Return the end of the period that covers `now`; None without one."""
+        """Return the end (microseconds UTC) of the period that covers `now`; None without one."""
         local = from_us(now).astimezone(self.zone)
         for day in (local.date() - timedelta(1), local.date()):
             begins, ends = self._window(day)
@@ -65,7 +65,7 @@ class AlertMute:
     hours: DailyHours | None = None
 
     def until(self, condition: Condition, now: int) -> int | None:
-        """Return the time until which this condition has to wait; None if it need not."""
+        """Return the time (microseconds UTC) until which messages wait; None if not muted."""
         if self.tables and condition.table not in self.tables:
             return None
         if self.verdicts and condition.verdict not in self.verdicts:
@@ -79,7 +79,7 @@ class AlertMute:
 
 
 def read_mute(node: Node) -> AlertMute:
-    """Read one entry of `mute`: `from` with `until`, or `daily`; it always ends."""
+    """Read one entry of `mute`; without `until` or `daily` it would not end, and is refused."""
     entry = node.entries(MUTE)
     if "daily" not in entry and "until" not in entry:
         raise node.error("this mute has no end", fix="write until: a moment, or daily: 22:00-07:00")

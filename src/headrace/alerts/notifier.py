@@ -1,7 +1,8 @@
 """Adapter for Apprise: send a text to an address.
 
-Addresses are Apprise's (mailto://, slack://, ...); an https:// address that no service claims is a
-webhook, which gets JSON. No address appears in an error or a log: it contains the password.
+Addresses have Apprise's form (mailto://, slack://, ...). An https:// address that Apprise does not
+recognise is a webhook, which receives JSON. No address appears in an error or a log, because it may
+contain a password.
 """
 
 import logging
@@ -59,7 +60,7 @@ def notify(address: str, text: Text) -> None:
 def _apprise() -> Any:  # noqa: ANN401 - Apprise carries no types
     try:
         with warnings.catch_warnings():
-            # Its plugins, loaded by the first address, import a module that Python 3.13 removed.
+            # The first address loads the plugins, which import a module that Python 3.13 removed.
             warnings.simplefilter("ignore", DeprecationWarning)
             import apprise
 
@@ -73,7 +74,7 @@ def _apprise() -> Any:  # noqa: ANN401 - Apprise carries no types
 
 
 def _canonical_address(apprise: Any, address: str) -> str:  # noqa: ANN401
-    """Return the address as Apprise writes it; a plain web address is a webhook."""
+    """Return the address in Apprise's form; a web address of no known service is a webhook."""
     scheme, _, rest = address.partition("://")
     if scheme.lower() not in _WEBHOOK:
         return address
@@ -84,9 +85,9 @@ def _canonical_address(apprise: Any, address: str) -> str:  # noqa: ANN401
 
 
 def _with_ids(address: str, text: Text) -> str:
-    """Add the ids where the channel has a field for them; the text holds them as well.
+    """Add the alert ids to the address if the channel has fields for them (mail, webhooks).
 
-    Mails of one alert form one thread: each refers to the same, never sent message.
+    All mails of one alert refer to the same (never sent) message, so that they form one thread.
     """
     scheme = address.partition("://")[0].lower()
     headers = {"X-Headrace-Alert": " ".join(text.ids), "X-Headrace-Kind": text.facts["kind"]}

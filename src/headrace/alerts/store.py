@@ -1,9 +1,9 @@
 """Database of alerts, their messages and acknowledgements: SQLite, safe for many processes.
 
 A message to one target is claimed before it is sent and marked after. If the process is killed in
-between, its claim expires and the message is sent again, under the same id. So every message is
-sent at least once, and twice only after such a crash: a duplicate page is an annoyance, a lost one
-costs a night. Receivers drop duplicates by the id.
+between, its claim expires and the message is sent again, with the same id. So every message is sent
+at least once, and twice only after such a crash: a duplicate page is better than a lost one.
+Receivers can drop duplicates by the id.
 """
 
 import json
@@ -20,7 +20,7 @@ from headrace.core.errors import DeclarationError
 from headrace.core.home import Home
 from headrace.core.sqlite import open_database, transaction
 
-# A claim outlives any send: notifiers give up after seconds.
+# Duration of a claim, longer than any attempt to send: notifiers time out after seconds.
 LEASE = 2 * MINUTE
 BACKOFF, LONGEST = 30 * SECOND, 60 * MINUTE
 # A fault that appears again within this time is part of the same incident.
@@ -44,7 +44,7 @@ MIGRATIONS = (
     CREATE INDEX messages_waiting ON messages (state, due_at);
     CREATE TABLE looked (tbl TEXT PRIMARY KEY, judged_at INTEGER NOT NULL) WITHOUT ROWID
     """,
-    # Older alerts are incidents of their own: an empty fault equals no other.
+    # Each older alert is an incident of its own: its fault stays empty, which no new fault is.
     """
     ALTER TABLE alerts ADD COLUMN fault TEXT NOT NULL DEFAULT '';
     ALTER TABLE alerts ADD COLUMN incident TEXT NOT NULL DEFAULT '';
@@ -96,16 +96,16 @@ class AlertStore:
     def open(
         self, condition: Condition, targets: Iterable[str], now: int, *, wait: int = 0
     ) -> bool:
-        """Open an alert, with one message per target; False if it was ever opened before.
+        """Open an alert, with one message per target; return False if it was opened before.
 
-        If the same fault of the same table is open, and began within `SAME_INCIDENT`, then this is
-        part of that incident, and nobody is notified again.
+        If an alert of the same table and fault is open, and was opened within `SAME_INCIDENT`, the
+        new alert joins its incident and sends no message.
 
         Args:
             condition: what its owner should know.
             targets: variables with the addresses of the recipients.
             now: int64 microseconds UTC.
-            wait: microseconds before the message is sent; none is sent if it is resolved before.
+            wait: microseconds before the message is sent; if the alert is closed before, none is.
         """
         incident = self._incident(condition, now)
         cursor = self._connection.execute(
@@ -124,7 +124,7 @@ class AlertStore:
         return True
 
     def _incident(self, condition: Condition, now: int) -> str:
-        """Return the incident that this is part of; its own id if it is the first."""
+        """Return the id of the incident that the condition joins; its alert id if there is none."""
         row = self._connection.execute(
             "SELECT incident FROM alerts WHERE tbl = ? AND fault = ? AND closed_at IS NULL"
             " AND opened_at > ? ORDER BY opened_at DESC LIMIT 1",
@@ -135,9 +135,9 @@ class AlertStore:
     def close_alert(self, alert_id: str, by: str, now: int) -> None:
         """Close an alert. The all-clear goes only to recipients of the original alert.
 
-        An incident ends with the last of its alerts: until then nobody gets an all-clear, and a
-        message that still waits moves on to an open alert. An opening message that a killed process
-        may have sent counts as sent.
+        An incident ends with the last of its alerts: until then no all-clear is sent, and a message
+        that still waits is moved to an open alert. An opening message that a killed process may
+        have sent counts as sent.
         """
         cursor = self._connection.execute(
             "UPDATE alerts SET closed_at = ?, closed_by = ? WHERE alert_id = ?"
@@ -167,7 +167,7 @@ class AlertStore:
             self._queue(sent_id, CLOSED, [target], now)
 
     def acknowledge(self, alert_id: str, by: str, now: int) -> bool:
-        """Acknowledge an alert, drop its unsent messages; False if acknowledged before."""
+        """Acknowledge an alert, drop its unsent messages; return False if it was acknowledged."""
         cursor = self._connection.execute(
             "UPDATE alerts SET acknowledged_at = ?, acknowledged_by = ? WHERE alert_id = ?"
             " AND acknowledged_at IS NULL",
@@ -192,7 +192,7 @@ class AlertStore:
         )
 
     def _drop(self, alert_id: str) -> None:
-        """Drop unsent messages. Claims stay: a killed process may have sent what it claimed."""
+        """Drop the unsent opening message. Claims stay: a killed process may have sent it."""
         self._connection.execute(
             "UPDATE messages SET state = 'dropped'"
             " WHERE alert_id = ? AND kind = ? AND state = 'waiting'",
@@ -211,7 +211,7 @@ class AlertStore:
         return [target for (target,) in rows]
 
     def claim(self, target: str, now: int) -> list[Message]:
-        """Claim everything due for a target: no other process sends it while the claim lasts."""
+        """Claim all due messages of a target, so that no other process sends them meanwhile."""
         with transaction(self._connection):
             rows = self._connection.execute(
                 "UPDATE messages SET claimed_until = ?, attempts = attempts + 1"
@@ -244,7 +244,7 @@ class AlertStore:
                     )
 
     def postpone(self, messages: Iterable[Message], until: int, error: str = "") -> None:
-        """Schedule unsent messages for `until`; a wait without an error is not an attempt."""
+        """Schedule unsent messages for `until`; without an error, no attempt is counted."""
         with transaction(self._connection):
             for message in messages:
                 self._connection.execute(
@@ -259,7 +259,7 @@ class AlertStore:
     # Reading
 
     def last_checked(self, table: str) -> int | None:
-        """Return the moment up to which the table's verdicts were checked; None if never."""
+        """Return the time (microseconds UTC) of the last verdict that was checked, or None."""
         row = self._connection.execute(
             "SELECT judged_at FROM looked WHERE tbl = ?", (table,)
         ).fetchone()
@@ -287,7 +287,7 @@ class AlertStore:
         """Return the alert whose id starts with `start`.
 
         Raises:
-            DeclarationError: no alert has such an id, or more than one has.
+            DeclarationError: no alert has such an id, or several have.
         """
         matches = [alert for alert in self.alerts() if alert.alert_id.startswith(start)]
         if not start or len(matches) != 1:

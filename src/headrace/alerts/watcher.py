@@ -71,7 +71,7 @@ def update_alerts(
 
 
 def report_unreadable_sources(home: Home, table: Table, results: Iterable[SlotResult]) -> None:
-    """Report sources that a run could not read: the ledger does not know of them.
+    """Open alerts for sources that a run could not read, which the ledger does not record.
 
     Errors of alerts never fail the run; the next `update_alerts` raises them.
     """
@@ -87,9 +87,9 @@ def report_unreadable_sources(home: Home, table: Table, results: Iterable[SlotRe
 
 
 def open_alerts(home: Home, conditions_: Sequence[Condition]) -> None:
-    """Open alerts for conditions that only the caller knows; a repeated one opens nothing.
+    """Open alerts for conditions that the ledger does not record; repeated ones open nothing.
 
-    Errors of alerts are logged and stop nobody.
+    Errors of alerts are logged, not raised.
     """
     try:
         config = load_config()
@@ -149,9 +149,9 @@ def _update_table(
 
 
 def _source_recovery(store: AlertStore, table: Table) -> str:
-    """Return why an outage is over; "" if it is not, or none is open.
+    """Return why an outage is over; "" if it is not, or there is none.
 
-    Ask the source itself: a run that finds nothing new in a source would prove nothing.
+    This reads the source again: that a run succeeded with nothing new would prove nothing.
     """
     alerts = [alert for alert in store.open_alerts(table.name) if alert.condition.cause == SOURCE]
     if not alerts or isinstance(table.source, Resuming):

@@ -1,1 +1,1 @@
-"""Core: time, errors, files, the home, SQL, declarations and permissions that every room uses."""
+"""Basics that all packages use: time, errors, files, home, SQL, declarations and permissions."""

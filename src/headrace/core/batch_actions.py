@@ -1,6 +1,6 @@
-"""Actions of people: one declaration each, from which policy, command, job and page are built.
+"""Manual actions: the policy, command, job and page of an action use one declaration of it.
 
-`headrace.operations.batch_actions.perform` takes those on batches by their name and parameters.
+`headrace.operations.batch_actions.perform` runs an action on a batch by its name and parameters.
 """
 
 from collections.abc import Mapping
@@ -10,19 +10,19 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class BatchAction:
-    """Action of a person on a batch, or on the checks of a table.
+    """Manual action on a batch, or on the checks of a table.
 
     Attributes:
-        name: in the audit trail, in `policy.yaml`, and in the job `gate_<name>`.
-        does: for a policy, in one sentence.
-        summary: for on-call, in one sentence; "" if it has no job.
-        command: `headrace gate <command>`, where it is not the name.
+        name: name in the audit trail, in `policy.yaml`, and in the job `gate_<name>`.
+        does: description for the policy, in one sentence.
+        summary: description of the job for on-call, in one sentence; "" if there is no job.
+        command: `headrace gate <command>`; "" if the command has the action's name.
         rows: parameters that select rows: `checks`, `lines`, `where`.
-        expires: if it can end, or must.
-        form: fields that the launchpad of the job shows besides who and why, with their defaults.
-        of_table: it acts on checks of the table, and on no batch.
-        button: a reason is all that it needs, so that a page has a button for it.
-        help: of its command.
+        expires: never, or an optional or a required time at which the action ends.
+        form: fields of the job's launchpad besides principal and reason, with their defaults.
+        of_table: True if it acts on checks of a table, not on a batch.
+        button: True if it needs only a reason, so that pages offer it as a button.
+        help: help text of its command.
     """
 
     name: str
@@ -113,7 +113,7 @@ For example:
     ),
     BatchAction(
         "mute",
-        does="Let checks run without deciding, until a day.",
+        does="Keep checks of a table from blocking, until a date.",
         summary="Keep checks of a table from blocking, until a date.",
         rows=("checks",),
         of_table=True,
@@ -128,7 +128,7 @@ For example:
     ),
     BatchAction(
         "recall",
-        does="Withdraw a published batch, and mark what was made from it as tainted.",
+        does="Withdraw a published batch, and taint the releases and models made from it.",
         summary="Withdraw a published batch, and mark its releases and models as tainted.",
         button=True,
     ),
@@ -153,7 +153,7 @@ For example:
     ),
 )
 BATCH_ACTIONS = {action.name: action for action in _DECLARED}
-# Actions on windows of monitors and on releases, which have no job and no button on a batch.
+# Actions on monitor windows and on releases; they have no job, and no button on batch pages.
 OTHER_ACTIONS = {
     "accept": "Accept a window's data as the new baseline of its monitor.",
     "erase": "Erase rows of a dataset from its releases.",

@@ -1,10 +1,9 @@
 """Time is int64 microseconds since the epoch, UTC: conversions, and the current time.
 
-A home may live in virtual time: `HEADRACE_CLOCK` names a file in that home that holds a moment.
-Time runs on from there as fast as real time, from when the file was written, so that all processes
-agree and no two events happen at the same moment. It is honoured only in a home that is marked for
-it; everywhere else it is an error, never ignored: records of a real home must not carry an invented
-time.
+For simulations a home may use virtual time: `HEADRACE_CLOCK` names a file in the home that holds a
+timestamp. Virtual time has this value when the file is written, and then advances as fast as real
+time, so that all processes agree on it. The home must contain the marker file `virtual-time`. In
+any other home `HEADRACE_CLOCK` raises an error: real records must not get an invented time.
 """
 
 import os
@@ -20,12 +19,12 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
-STEP = MINUTE  # largest step back of a clock that is waited for
+STEP = MINUTE  # if the clock was set back by at most this much, `forward` waits
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"us": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 CLOCK = "HEADRACE_CLOCK"
-VIRTUAL_TIME = "virtual-time"  # file in the root of a home whose times are invented
+VIRTUAL_TIME = "virtual-time"  # marker file in the root of a home that uses virtual time
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DURATION = re.compile(r"([+-]?)(\d+)(us|s|m|h|d)")
 
@@ -73,10 +72,10 @@ def parse_iso(text: str) -> int:
 
 
 def parse_day(text: str, name: str) -> str:
-    """Return `text` if it is an ISO day; `name` is the option or argument that it was written in.
+    """Return `text` if it is an ISO day; `name` is its option or argument, for errors.
 
     Raises:
-        DeclarationError: it is something else.
+        DeclarationError: `text` is not a day.
     """
     if not _DAY.fullmatch(text) or _strict(text) is None:
         raise DeclarationError(
@@ -109,10 +108,10 @@ def parse_days(
 
 
 def parse_moment(text: str, name: str) -> int:
-    """Return a day (its midnight UTC) or a moment as microseconds; `name` as in `parse_day`.
+    """Return a day (its midnight UTC) or a timestamp as microseconds; `name` as in `parse_day`.
 
     Raises:
-        DeclarationError: it is something else.
+        DeclarationError: `text` is neither.
     """
     moment = _strict(text)
     if moment is None:
@@ -125,7 +124,7 @@ def parse_moment(text: str, name: str) -> int:
 
 
 def _strict(text: str) -> int | None:
-    """Convert a text with `parse_iso` if it begins as YYYY-MM-DD; None otherwise."""
+    """Return the microseconds of a text that begins with YYYY-MM-DD; None if it is not a time."""
     try:
         return parse_iso(text) if _DAY.match(text) else None
     except (ValueError, OverflowError):
@@ -133,7 +132,7 @@ def _strict(text: str) -> int | None:
 
 
 def end_of(text: str) -> int:
-    """Return when a period ends: after a duration such as `7d`, at a moment, or after a day.
+    """Return the end of a period in microseconds: `7d` from now, a timestamp, or the end of a day.
 
     Raises:
         DeclarationError: the text has another form.
@@ -150,10 +149,10 @@ def end_of(text: str) -> int:
 
 
 def now_us() -> int:
-    """Return the current time; in a home that lives in virtual time, that time.
+    """Return the current time in microseconds UTC; virtual time if `HEADRACE_CLOCK` is set.
 
     Raises:
-        StateError: `HEADRACE_CLOCK` is set and does not name the clock of such a home.
+        StateError: `HEADRACE_CLOCK` does not name the clock file of a home with virtual time.
     """
     now = machine_us()
     clock = os.environ.get(CLOCK)
@@ -161,15 +160,15 @@ def now_us() -> int:
 
 
 def machine_us() -> int:
-    """Return the time of the machine, also in a home that lives in virtual time."""
+    """Return the machine's time in microseconds UTC, even if virtual time is set."""
     return to_us(datetime.now(UTC))
 
 
 def forward(last: int, where: str, clock: Callable[[], int]) -> int:
-    """Return the time of `clock` once it has reached `last`, the latest moment recorded at `where`.
+    """Return the time of `clock` once it has reached `last`, the latest time recorded at `where`.
 
-    Wait if the clock was set back a little, as time synchronisation does: records are in the order
-    of their moments, and what was usable at a moment must not change.
+    Wait if the clock was set back a little, as time synchronisation does: records must be in the
+    order of their times, and the data that was visible at a past time must not change.
 
     Raises:
         StateError: the clock is more than `STEP` before `last`.
@@ -188,7 +187,7 @@ def forward(last: int, where: str, clock: Callable[[], int]) -> int:
 
 
 def _virtual(clock: Path, now: int) -> int:
-    """Return the moment in the file plus the real time that has passed since it was written."""
+    """Return the timestamp in the file plus the real time that has passed since it was written."""
     if not (clock.parent / VIRTUAL_TIME).is_file():
         raise _no_clock(clock, f"its folder has no file {VIRTUAL_TIME}")
     try:

@@ -1,11 +1,12 @@
 """Compute settings: kernel choice, thread limits, and per-thread in-memory DuckDB connections.
 
-Loops over many rows run in machine code where numba is installed and there are enough rows to pay
-for loading it; the bits are the same either way. `HEADRACE_KERNEL` forces `numpy` or `compiled`.
-`HEADRACE_THREADS` is a number of threads; the default is what the process may use.
+Loops over many rows are compiled by numba if it is installed and there are enough rows to pay for
+loading it; both kernels give the same bits. `HEADRACE_KERNEL` forces `numpy` or `compiled`.
+`HEADRACE_THREADS` sets the number of threads (at most 16); the default is the number of CPUs that
+the process may use.
 
-Most batches are a day of some hundred rows, on which DuckDB would spend its time planning. So a
-query is prepared once per thread, over a stream that yields the batch at hand.
+Most batches are one day with a few hundred rows, for which DuckDB would spend its time planning. So
+each thread prepares a query once, over a `BatchStream` that yields the current batch.
 """
 
 import atexit
@@ -35,7 +36,7 @@ def thread_limit() -> int | None:
 
 @contextmanager
 def limited_to(count: int | None) -> Iterator[None]:
-    """Compute with so many threads; None changes nothing."""
+    """Limit the block to `count` threads; None changes nothing."""
     if count is None:
         yield
         return
@@ -49,7 +50,7 @@ def limited_to(count: int | None) -> Iterator[None]:
 
 
 def compiled(rows: int) -> bool:
-    """Return True to compute over so many rows with the compiled kernel."""
+    """Return True if the compiled kernel should process this number of rows."""
     wish = os.environ.get("HEADRACE_KERNEL", "")
     if wish == "compiled" and not has_numba():
         raise HeadraceError(
@@ -86,7 +87,7 @@ def duckdb_limits() -> dict[str, int]:
 
 
 class BatchStream:
-    """Input of a prepared query: the current batch (Arrow's PyCapsules)."""
+    """Input of a prepared query: yields the current batch by Arrow's PyCapsule interface."""
 
     table: pa.Table = None
 
@@ -101,9 +102,10 @@ class BatchStream:
 
 
 def private_engine() -> duckdb.DuckDBPyConnection:
-    """Open an in-memory database for one thread, in UTC, closed at the end of the process.
+    """Open an in-memory DuckDB in UTC with one thread; it is closed when the process ends.
 
-    One thread keeps rows in order and is enough for a batch; nothing outside can be reached.
+    One thread keeps rows in order and is enough for a batch. Access to files and the network is
+    disabled.
     """
     connection = duckdb.connect(":memory:", config={"threads": 1})
     for setting in ("TimeZone = 'UTC'", "enable_external_access = false"):

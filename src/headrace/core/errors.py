@@ -1,4 +1,4 @@
-"""Errors with what was wrong, where, and how to fix it."""
+"""Errors that say what is wrong, where, and how to fix it."""
 
 
 class HeadraceError(Exception):
@@ -24,23 +24,23 @@ class DeclarationError(HeadraceError):
 
 
 class SourceError(HeadraceError):
-    """Error of a source that could not be read. Nothing was recorded; running again is safe."""
+    """Raised if a source cannot be read. Nothing was recorded; running again is safe."""
 
 
 class StateError(HeadraceError):
-    """Error of stored state that is missing, damaged, or written by a newer Headrace."""
+    """Raised if stored state is missing, damaged, or written by a newer Headrace."""
 
 
 class TaintedError(HeadraceError):
-    """Error of opening a release or model with data of a recalled batch; can be overridden."""
+    """Raised on opening a release or model with data of a recalled batch; can be overridden."""
 
 
 class ExpiredError(HeadraceError):
-    """Error of opening a release past its retention; can be overridden until it is retired."""
+    """Raised on opening a release past its retention; can be overridden until it is retired."""
 
 
 class RefusedError(HeadraceError):
-    """Error of an action that the principal may not take, or the batch's state does not allow.
+    """Raised if the principal may not take an action, or the batch's state does not allow it.
 
     Nothing was changed; the attempt is recorded.
     """

@@ -1,4 +1,4 @@
-"""Atomic files and canonical bytes: the only code that writes small files or hashes values."""
+"""Atomic writes of small files, canonical JSON, and hashes."""
 
 import fcntl
 import hashlib
@@ -36,7 +36,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def temporary_beside(path: Path) -> Path:
-    """Return a name for this thread in the same folder, so that the later rename is atomic."""
+    """Return a temporary name for this thread, in the same folder so that a rename is atomic."""
     return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
 
 
@@ -52,7 +52,7 @@ def move_into_place(temporary: Path, path: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that after a crash at any point it has its old bytes or all new ones."""
+    """Write a file; a crash at any point leaves either its old content or all of the new."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
     temporary.write_bytes(data)
@@ -60,7 +60,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def pretty_json(value: object) -> bytes:
-    """Return JSON for a file that people may read."""
+    """Return indented JSON, for files that people may read."""
     return json.dumps(value, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n"
 
 
@@ -71,7 +71,7 @@ def write_json(path: Path, value: object) -> None:
 def append_line(path: Path, value: object) -> None:
     """Append `value` as a line of canonical JSON, and sync it.
 
-    A newline precedes it, so that an earlier line cut short by a crash spoils only itself.
+    A newline comes first, so that an earlier line cut short by a crash does not damage this one.
     """
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
@@ -83,7 +83,7 @@ def append_line(path: Path, value: object) -> None:
 
 @contextmanager
 def exclusive_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`: one process of this machine at a time; a crash releases it."""
+    """Hold the lock file `path`, as one process of this machine at a time; a crash releases it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:

@@ -14,19 +14,19 @@ from headrace.core.errors import DeclarationError, StateError
 from headrace.core.files import write_json
 
 FORMAT = 1
-# {version: upgrade of the folder to the next one}; run in order, each idempotent.
+# {version: function that upgrades a home to the next version}; run in order, each idempotent.
 MIGRATIONS: dict[int, Callable[[Path], None]] = {}
 
 
 @dataclass(frozen=True)
 class Home:
-    """Paths of a project's state. Creating a `Home` makes the folder and checks its format."""
+    """Paths of a project's state. Creating a `Home` creates the folder and checks its format."""
 
     root: Path
 
     @classmethod
     def find(cls, root: Path | str | None = None) -> "Home":
-        """Return the home at `root`, `HEADRACE_HOME`, or `.headrace` beside a pyproject.toml."""
+        """Return the home at `root`, `HEADRACE_HOME`, or `.headrace` beside pyproject.toml."""
         return cls(Path(root).absolute() if root else default_root())
 
     def __post_init__(self) -> None:
@@ -48,7 +48,7 @@ class Home:
 
     @property
     def deliveries(self) -> Path:
-        """Return the folder of the reference sources: not state, but a stand-in for the outside."""
+        """Return the folder of simulated deliveries that the reference sources read; not state."""
         return self.root / "deliveries"
 
     @property
@@ -68,12 +68,12 @@ class Home:
 
     @property
     def landing(self) -> Path:
-        """Return the folder of delivered bytes, unchanged, by content hash."""
+        """Return the folder of raw files as they were delivered, by content hash."""
         return self.root / "landing"
 
     @property
     def sources(self) -> Path:
-        """Return the folder of positions of incremental sources: hints that may be deleted."""
+        """Return the folder of incremental sources' read positions; a cache that may be deleted."""
         return self.root / "sources"
 
     @property
@@ -91,7 +91,7 @@ class Home:
 
     @property
     def store(self) -> Path | str:
-        """Return the store of dataset releases; `HEADRACE_STORE` moves it, also to `s3://`."""
+        """Return the store of dataset releases; `HEADRACE_STORE` sets another folder or S3 URL."""
         return configured_store() or (self.root / "store").absolute()
 
     @property
@@ -112,50 +112,50 @@ class Home:
 
 
 def _refuse_foreign_clock(root: Path) -> None:
-    """Refuse virtual time in a home that does not live in it, and a store outside of its home.
+    """Refuse the virtual time of another home, and virtual time with a store outside the home.
 
     Raises:
-        StateError: `HEADRACE_CLOCK` is set for another home, or with a store elsewhere.
+        StateError: `HEADRACE_CLOCK` names a file of another home, or `HEADRACE_STORE` is set too.
     """
     clock = os.environ.get(CLOCK)
     if clock is None:
         return
     clock_home = Path(clock).absolute().parent.resolve()
     if root.absolute().resolve() != clock_home:
-        what, fix = f"{CLOCK} is set, and this is not its home", f"unset {CLOCK}"
+        what, fix = f"{CLOCK} belongs to another home", f"unset {CLOCK}"
     elif os.environ.get("HEADRACE_STORE"):
-        what, fix = "a home in virtual time keeps its releases to itself", "unset HEADRACE_STORE"
+        what, fix = "a home in virtual time cannot use another store", "unset HEADRACE_STORE"
     else:
         return
     raise StateError(what, where=str(root), fix=fix)
 
 
 def default_root() -> Path:
-    """Return the folder of the home unless a caller names another; nothing is created."""
+    """Return the default folder of the home, without creating it."""
     if configured := os.environ.get("HEADRACE_HOME"):
         return _checked("HEADRACE_HOME", Path(configured).absolute())
     return (project_root() / ".headrace").absolute()
 
 
 def configured_store() -> Path | str | None:
-    """Return the store in `HEADRACE_STORE`; None without one."""
+    """Return the folder or `s3://` URL in `HEADRACE_STORE`; None if it is not set."""
     store = os.environ.get("HEADRACE_STORE")
     if not store or store.startswith("s3://"):
         return store or None
     return _checked("HEADRACE_STORE", Path(store).absolute())
 
 
-# A command reads existing folders, or may create one; None is a caller of the library.
+# A command reads existing folders, or may create one; in library calls (None) nothing is checked.
 Use = Literal["read", "create"]
 _USE: ContextVar[Use | None] = ContextVar("headrace_use_of_places", default=None)
 
 
 @contextmanager
 def places_for(use: Use) -> Iterator[None]:
-    """Raise an error within the block for a variable that names a missing folder.
+    """Raise an error within the block if an environment variable names a missing folder.
 
-    To "create" a folder its parent must exist: a longer missing path is a typing error, or a disk
-    that is not mounted.
+    With "create" only its parent must exist: if that is missing too, the path is probably mistyped,
+    or a disk is not mounted.
     """
     token = _USE.set(use)
     try:
@@ -177,7 +177,7 @@ def _checked(variable: str, folder: Path) -> Path:
 
 
 def project_root(start: Path | None = None) -> Path:
-    """Return the nearest folder upwards with a pyproject.toml, else the current folder."""
+    """Return `start` (default: the current folder), or its nearest parent with a pyproject.toml."""
     current = (start or Path.cwd()).absolute()
     for folder in (current, *current.parents):
         if (folder / "pyproject.toml").exists():

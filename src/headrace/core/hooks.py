@@ -1,8 +1,8 @@
-"""Hooks: functions that later rooms offer to earlier ones, which may not import them.
+"""Hooks: functions of higher packages that lower packages call without importing them.
 
-Imports run one way. Where an early room has to call a later one on behalf of its user (a release
-that shows its card, a served log that is audited), the function is listed here and imported on its
-first call.
+Imports run one way, from higher packages to lower ones. A function that a lower package has to call
+in a higher one (to show a release's card, for example) is listed here and imported on its first
+call.
 """
 
 from importlib import import_module

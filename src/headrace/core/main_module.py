@@ -1,4 +1,4 @@
-"""A main module with a file, for libraries that insist on one."""
+"""Temporary `__file__` of the main module, for libraries that require one."""
 
 import sys
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def as_a_program() -> Iterator[None]:
-    """Give the main module a file: PySpark takes one without (`python -c`) for doctests.
+    """Set `__file__` of the main module: without one (`python -c`), PySpark assumes doctests.
 
-    The attribute is removed at the end: a process started later would try to run the file.
+    It is removed at the end, because a process started later would try to run that file.
     """
     main = sys.modules["__main__"]
     if hasattr(main, "__file__"):

@@ -12,9 +12,9 @@
         tables: [observations]
 
 Principals who are not listed are refused. `local-user` is the operating system's user who runs
-Headrace; actions are recorded under that user's name. Without a file only that user may act. A
-name is what the caller claims: it is for the record. Write access to the home is for the operating
-system, or the orchestrator's login, to control.
+Headrace; actions are recorded under that user's name. Without a file only that user may act.
+Names are not authenticated: they are recorded as the caller gives them. The operating system, or
+the orchestrator's login, must control write access to the home.
 """
 
 import getpass
@@ -30,8 +30,8 @@ from headrace.core.home import project_root
 
 FILE = "policy.yaml"
 VERSIONS = (1,)
-# Action -> what it does. `erase` and `retire` act on releases: the tables of a grant are datasets
-# there.
+# Description of each action. `erase` and `retire` act on releases: for them, the tables of a grant
+# are datasets.
 ACTIONS = {**{name: action.does for name, action in BATCH_ACTIONS.items()}, **OTHER_ACTIONS}
 ALL = "all"
 LOCAL = "local-user"
@@ -52,7 +52,7 @@ GRANT = Keys((
 
 @dataclass(frozen=True)
 class Grant:
-    """Grant of one principal; `tables` is None for every table."""
+    """Actions and tables granted to one principal; `tables` is None for all tables."""
 
     actions: frozenset[str]
     tables: frozenset[str] | None = None
@@ -60,13 +60,13 @@ class Grant:
 
 @dataclass(frozen=True)
 class PermissionPolicy:
-    """Grants by principal. `path` is None without a file."""
+    """Grants by principal. `path` is None if there is no file."""
 
     grants: Mapping[str, Grant] = field(hash=False)
     path: Path | None = None
 
     def refusal(self, principal: str, action: str, table: str) -> str:
-        """Return why the action is refused; "" if it is allowed."""
+        """Return the reason to refuse the action; "" if it is allowed."""
         principal = recorded_name(principal)
         grant = self.grants.get(principal)
         if grant is None:
@@ -101,10 +101,10 @@ def policy_path() -> Path:
 
 
 def load_policy(path: Path | None = None) -> PermissionPolicy:
-    """Read the policy in `path` (default: `policy_path()`); only the local user without a file.
+    """Read the policy in `path` (default: `policy_path()`), or allow only the local user.
 
     Raises:
-        DeclarationError: unreadable, of an unknown version, or with an unknown key or action.
+        DeclarationError: the file is unreadable, or has an unknown version, key or action.
     """
     file = path or policy_path()
     if not file.exists():
@@ -115,10 +115,10 @@ def load_policy(path: Path | None = None) -> PermissionPolicy:
     names = list(people.value) if isinstance(people.value, dict) else []
     grants = {name: _grant(node) for name, node in people.mapping(names).items()}
     if LOCAL in grants:
-        # Replaced by a name that differs from machine to machine.
+        # The user's name differs from machine to machine, so the file cannot contain it.
         me, grant = local_user(), grants.pop(LOCAL)
         if me in grants:
-            raise people.error(f"{me} is listed, and is the {LOCAL}, too", fix="keep one of them")
+            raise people.error(f"{me} is listed by name and as {LOCAL}", fix="keep one of them")
         grants[me] = grant
     return PermissionPolicy(grants, file)
 
@@ -134,7 +134,7 @@ def _grant(node: Node) -> Grant:
 
 
 def local_user() -> str:
-    """Return the operating system's user; its number if it has no name, as in containers."""
+    """Return the name of the operating system's user; `uid-<number>` if it has no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -142,7 +142,7 @@ def local_user() -> str:
 
 
 def recorded_name(principal: str) -> str:
-    """Return the name for the record: `local-user` is the operating system's user."""
+    """Return the name for the audit trail: `local-user` becomes the operating system's user."""
     return local_user() if principal == LOCAL else principal
 
 

@@ -1,4 +1,4 @@
-"""Progress of long work, passed from where it happens to what shows it."""
+"""Progress reports: long-running code sends them to listeners that show them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Tick:
-    """Progress report: `done` of `total` steps of `stage`; `note` names the last step."""
+    """Progress report: `finished` of `total` steps of `stage`; `note` names the last step."""
 
     stage: str
     finished: int

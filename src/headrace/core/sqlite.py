@@ -14,7 +14,7 @@ _WAIT = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
-    """Open `path` at the newest schema; `migrations[n]` brings version n to n + 1.
+    """Open `path` and migrate it; `migrations[n]` upgrades schema version n to n + 1.
 
     Returns a connection in autocommit mode: group writes with `transaction`.
 
@@ -43,7 +43,7 @@ def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Run all statements inside, or none of them; takes the write lock at once."""
+    """Run the statements of the block atomically; take the write lock at the beginning."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield connection
@@ -54,7 +54,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Retry here: of two that create the same file at once, SQLite refuses one without waiting."""
+    """Turn on WAL, with retries: SQLite does not wait if two processes create the file at once."""
     deadline = time.monotonic() + _BUSY_MS / 1000
     while True:
         try:

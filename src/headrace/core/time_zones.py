@@ -2,7 +2,7 @@
 
 Every conversion is a binary search in a table of offset changes, so it works on whole arrays and
 gives the same answer on every machine that has the same lock file. All arrays are int64
-microseconds; a local time is counted as if its wall clock were UTC.
+microseconds; local times are counted as if they were UTC.
 """
 
 import difflib
@@ -25,12 +25,11 @@ Int64Array = NDArray[np.int64]
 Ambiguous = Literal["first", "last", "raise"]
 Missing = Literal["forward", "raise"]
 
-# The yearly rule at the end of a zone's file holds forever. Local times are read up to this year.
+# The yearly rule at the end of a zone's file has no end. Local times are read up to this year.
 LAST_YEAR = 2199
 _LIMIT = 7_258_118_400  # 2200-01-01T00:00:00Z, in seconds
-# Weekdays, and with them yearly rules, repeat every 400 years. The table contains one more cycle,
-# so
-# that any later instant has the clock of an instant in it.
+# Weekdays, and with them yearly rules, repeat every 400 years. The table contains one cycle after
+# LAST_YEAR, so that any later instant has the offset of an instant in the table.
 _CYCLE_YEARS, _CYCLE = 400, 146_097 * DAY
 _LAST_CYCLE = _LIMIT * SECOND - DAY
 _DAYS_TO_1970 = 719_468  # from 0000-03-01
@@ -58,9 +57,9 @@ class Zone:
 
 
 def to_local(utc_us: Int64Array, zone: str) -> Int64Array:
-    """Return the wall clock of `zone` at each instant: int64[n] microseconds to int64[n].
+    """Convert UTC instants to local times of `zone`: int64[n] microseconds to int64[n].
 
-    Before the first change of the zone its first offset holds, after the last its yearly rule.
+    The zone's first offset is used before its first change, its yearly rule after the last.
     """
     table = zone_table(zone)
     late = utc_us >= _LAST_CYCLE
@@ -73,11 +72,11 @@ def to_local(utc_us: Int64Array, zone: str) -> Int64Array:
 def to_utc(
     local_us: Int64Array, zone: str, *, ambiguous: Ambiguous = "first", missing: Missing = "forward"
 ) -> Int64Array:
-    """Return the instant at which `zone` shows each local time: int64[n] microseconds each.
+    """Convert local times of `zone` to UTC instants: int64[n] microseconds to int64[n].
 
-    A local time that occurs twice (clocks set back) means the occurrence that `ambiguous` names.
-    One that never occurs (clocks set forward) is shifted forward by the gap: 02:30 becomes 03:30.
-    Either may be refused instead with `"raise"`: a ValueError naming the first such time.
+    If a local time occurs twice (clocks set back), `ambiguous` selects the occurrence. One that
+    never occurs (clocks set forward) is shifted forward by the gap: 02:30 becomes 03:30. With
+    `"raise"`, such a time raises a ValueError that names the first one.
     """
     table = zone_table(zone)
     _refuse_beyond_table(local_us, zone)
@@ -93,7 +92,7 @@ def to_utc(
 
 @cache
 def zones_hash(*zones: str) -> str:
-    """Return a digest of the time-zone table: of `zones`, or of every zone."""
+    """Return a digest of the time-zone files of `zones`, or of all zones."""
     parts = (f"{zone} {sha256(_file(zone))}" for zone in sorted(zones or zone_names()))
     return sha256("\n".join(parts).encode())
 
@@ -128,7 +127,7 @@ def _file(zone: str) -> bytes:
 
 
 def _read(data: bytes) -> tuple[list[int], list[int], str]:
-    """Parse RFC 8536: changes in seconds, one more offset, and the footer's yearly rule."""
+    """Parse a zone file (RFC 8536): n changes and n + 1 offsets in seconds, and the yearly rule."""
     *_, times, types, characters = _sizes(data, 0)
     is_utc, is_standard, leaps = _sizes(data, 0)[:3]
     start = 44 + 5 * times + 6 * types + characters + 8 * leaps + is_standard + is_utc
@@ -150,7 +149,7 @@ def _sizes(data: bytes, at: int) -> tuple[int, ...]:
 
 
 def _yearly(rule: str, after: int | None) -> Iterator[tuple[int, int]]:
-    """Yield the (change, new offset) pairs in seconds of a POSIX rule, from `after` on."""
+    """Yield the changes of a POSIX rule after `after`: (instant, new offset), both in seconds."""
     match = _RULE.fullmatch(rule)
     if match is None or match[3] is None:
         return

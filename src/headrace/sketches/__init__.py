@@ -1,9 +1,9 @@
 """Sketches: mergeable counts of a column, from which all statistics are computed later.
 
-Numbers are counted in fixed cells, which are the same for all columns, texts by level, and distinct
-values by HyperLogLog. Merging adds integers and takes the greater of two registers. So quantiles,
-histograms on cell edges and numbers of distinct values of any union of partitions follow from their
-sketches alone, exactly as if the rows had been sketched together.
+Numbers are counted in histogram cells, which are the same for all columns; strings are counted by
+category; distinct values are estimated by HyperLogLog. Merging adds counts and takes the greater of
+two registers. So quantiles, histograms with cell borders as edges, and distinct counts of any union
+of partitions are computed from the partitions' sketches, as if all rows had been sketched together.
 """
 
 from headrace.sketches.arrays import Kind, kind_of, levels, numbers, one_array, token

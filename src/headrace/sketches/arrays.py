@@ -1,4 +1,4 @@
-"""Arrow columns as arrays to count: numbers, levels, and which rows have a value."""
+"""Arrow columns as numpy arrays: numbers, category codes, and masks of non-null rows."""
 
 import hashlib
 from functools import lru_cache
@@ -22,7 +22,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def kind_of(field: pa.Field) -> Kind:
-    """Return the kind by which a column is counted; booleans and timestamps are integers."""
+    """Return how a column is counted: booleans and timestamps as integers, strings as levels."""
     kind = field.type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -44,9 +44,9 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def numbers(column: pa.Array) -> tuple[Numbers, Mask]:
-    """The values (int64 or float64, anything where invalid) and which of them are valid.
+    """Return the values (int64 or float64) and the mask of non-null rows; nulls have any value.
 
-    NaN is null, as everywhere; -0.0 becomes +0.0.
+    NaN counts as null; -0.0 becomes +0.0.
     """
     if not pa.types.is_floating(column.type):
         integers = column.cast(pa.int64()) if column.type != pa.int64() else column
@@ -59,8 +59,8 @@ def numbers(column: pa.Array) -> tuple[Numbers, Mask]:
 def raw_numbers(column: pa.Array) -> tuple[Numbers, Bits, int]:
     """Return the values (int64 or float64) without a copy, Arrow's validity bitmap, and an offset.
 
-    The offset is the bit of the first value. The bitmap is empty if all values are valid; NaN has
-    to be skipped by the caller.
+    The offset is the position of the first value's bit. The bitmap is empty if there are no nulls;
+    the caller has to skip NaN.
     """
     kind = pa.float64() if pa.types.is_floating(column.type) else pa.int64()
     plain = column if column.type == kind else column.cast(kind)
@@ -78,22 +78,22 @@ def valid(column: pa.Array) -> Mask:
 
 
 def levels(column: pa.Array) -> tuple[list[str], Ints]:
-    """The different texts of a column, and for each row the place of its own; -1 where null."""
+    """Return the distinct strings of a column, and the index of each row's string; -1 is null."""
     coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     texts = coded.dictionary.to_pylist()
     codes = coded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
-    if None in texts:  # a null may also be a level
+    if None in texts:  # the dictionary may contain null
         codes = np.where(codes == texts.index(None), -1, codes)
         texts = ["" if text is None else text for text in texts]
     return texts, codes
 
 
 def one_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """The column in one piece; dictionaries become plain values only where they are numbers."""
+    """Return the column as one array; dictionaries of numbers become plain values."""
     array = column
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):  # what arrow returns for several chunks differs
+    if isinstance(array, pa.ChunkedArray):  # combine_chunks may return either
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
     if pa.types.is_dictionary(array.type) and not is_text(array.type.value_type):
         return array.dictionary_decode()
@@ -102,7 +102,7 @@ def one_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 @lru_cache(maxsize=200_000)
 def token(text: str) -> int:
-    """Return the token of a text, the same in every process: 64 bits of its BLAKE2b hash."""
+    """Return the token of a string: 64 bits of its BLAKE2b hash, as int64."""
     return int.from_bytes(
         hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True
     )

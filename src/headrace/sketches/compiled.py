@@ -1,6 +1,6 @@
-"""Counting numbers in one pass, in machine code. Imported only where numba is.
+"""Compiled counting of numbers in one pass. Imported only if numba is installed.
 
-The same cells, registers and sums as `counting` makes with numpy; the tests prove them equal.
+Cells, registers and sums equal those that `counting` computes with numpy; tests compare them.
 """
 # ruff: noqa: ANN401, ARG001, PLR0917  # the compiler's objects have no types; calls cost nothing here
 
@@ -28,7 +28,7 @@ _R1, _HIGHEST, _REST = (np.uint64(n) for n in (1, 1 << 51, (1 << 52) - 1))
 
 @intrinsic
 def _bits(typing: Any, value: Any) -> Any:
-    """The bits of a double, as an integer."""
+    """Return the bits of a double as int64."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.bitcast(args[0], context.get_value_type(types.int64))
@@ -46,7 +46,7 @@ def _hash(word: int) -> np.uint64:
 
 @_compiled
 def sums(words: Words, starts: Ints, out: Words) -> None:
-    """The sum of the hashes of each partition's words; it may wrap around."""
+    """Write into `out` the sum of the hashes of each partition's words, modulo 2^64."""
     for part in range(len(starts)):
         end = starts[part + 1] if part + 1 < len(starts) else len(words)
         total = np.uint64(0)
@@ -56,7 +56,7 @@ def sums(words: Words, starts: Ints, out: Words) -> None:
 
 
 def _counting(real: bool) -> Any:
-    """Compile the counting function of a kind; each has its own name, which the cache needs."""
+    """Compile the counting function for real numbers or for integers."""
 
     @_compiled
     def counting(
@@ -122,7 +122,8 @@ def _counting(real: bool) -> Any:
     return counting
 
 
-# Fill everything from `nulls` on, partition by partition. `valid` is Arrow's bitmap, of which bit
-# `offset` is the first row's, or empty where there are no nulls; `cells` and `counts` have a place
-# for each row, of which partition p fills those up to `ends[p]`. `table` is empty before and after.
+# They fill all arguments from `nulls` on, partition by partition. `valid` is Arrow's validity
+# bitmap, in which bit `offset` belongs to the first row; it is empty if there are no nulls. `cells`
+# and `counts` have as many entries as rows; partition p fills `ends[p - 1]` to `ends[p]`.
+# `table` is all zeros before and after.
 reals, integers = _counting(real=True), _counting(real=False)

@@ -1,4 +1,4 @@
-"""Sketches from rows, or from values that are counted already."""
+"""Sketches from rows, or from distinct values with their counts."""
 
 import threading
 from collections.abc import Mapping
@@ -32,8 +32,8 @@ from headrace.sketches.sketch import (
     settled,
 )
 
-_NULL = 0x7FF8_6865_6164_7261  # bits of a NaN
-# A table of counts may have so many places for each row before sorting the rows is cheaper.
+_NULL = 0x7FF8_6865_6164_7261  # word of a null: the bits of a NaN
+# Largest table of counts, in entries per row; beyond that, sorting the rows is cheaper.
 _PLACES = 8
 _SCRATCH = threading.local()
 
@@ -41,9 +41,10 @@ _SCRATCH = threading.local()
 def sketch(
     kind: Kind, column: pa.ChunkedArray | pa.Array, starts: Ints, *, among: int = 0
 ) -> Sketches:
-    """One sketch a partition, whose rows lie together: partition p begins at row `starts[p]`.
+    """Return one sketch per partition; partition p begins at row `starts[p]`.
 
-    `among` is the number of rows to sketch in all, which decides if loading compiled code pays.
+    `among` is the number of rows that the caller sketches in total: if it is large, the compiled
+    kernel is loaded.
     """
     array = one_array(column)
     sizes = np.diff(starts, append=len(array))
@@ -90,9 +91,9 @@ def _by_machine(kind: Kind, array: pa.Array, starts: Ints, sizes: Ints) -> Sketc
 
 
 def _room(rows: int) -> tuple[Halves, Halves, Halves]:
-    """Return scratch memory of this thread: an empty table of all cells, and two places a row.
+    """Return this thread's scratch memory: a zeroed table of all cells, and two entries a row.
 
-    The table must be empty again after use. Allocating it each time would cost as much as counting.
+    The table must be zero again after use. Allocating it each time would cost as much as counting.
     """
     if not hasattr(_SCRATCH, "table"):
         _SCRATCH.table = np.zeros(2 * HALF, np.int32)
@@ -102,9 +103,9 @@ def _room(rows: int) -> tuple[Halves, Halves, Halves]:
 
 
 def row_sums(kind: Kind, column: pa.ChunkedArray | pa.Array, starts: Ints) -> Words:
-    """Return a checksum of each partition's values, the same for any order of them.
+    """Return a checksum of each partition's values, which does not depend on their order.
 
-    It is the sum of their hashes; different partitions have the same only by accident.
+    It is the sum of their hashes modulo 2^64, as uint64.
     """
     array = one_array(column)
     words = _words(kind, array)
@@ -121,7 +122,7 @@ def row_sums(kind: Kind, column: pa.ChunkedArray | pa.Array, starts: Ints) -> Wo
 
 
 def _words(kind: Kind, array: pa.Array) -> Words:
-    """Return one word for each value; all nulls have the same."""
+    """Return a 64-bit word for each value; all nulls have the same word."""
     if kind == "level":
         texts, codes = levels(array)
         tokens = np.array([*(token(text) for text in texts), _NULL], np.int64)
@@ -134,7 +135,7 @@ def _words(kind: Kind, array: pa.Array) -> Words:
 def of_counts(
     kind: Kind, values: Numbers, counts: Ints, nulls: int, names: Mapping[int, str]
 ) -> Sketches:
-    """The sketch of one partition from its different values: int64, float64, or tokens of texts."""
+    """Return the sketch of one partition from its distinct int64, float64 or string tokens."""
     rows = np.array([int(counts.sum()) + nulls])
     part = np.zeros(len(values), np.int64)
     if kind == "level":
@@ -174,7 +175,7 @@ def _of_levels(array: pa.Array, sizes: Ints) -> Sketches:
 def _of_numbers(
     kind: Kind, values: Numbers, sizes: Ints, part: Ints
 ) -> tuple[Sketches, Ints, Ints, Ints]:
-    """Sketch without its cells, which are returned beside it: label, cell and count."""
+    """Return sketches without cells, and the cells as arrays: partition, cell and count."""
     value_counts = np.bincount(part, minlength=len(sizes))
     sketches = _empty(kind, sizes, sizes - value_counts, {})
     filled = np.flatnonzero(value_counts)
@@ -204,7 +205,7 @@ def _limbs(values: Ints, counts: Ints) -> Ints:
 
 
 def _places(cells: Ints) -> tuple[Ints, Ints]:
-    """The different cells, ascending, and for each row the place of its own."""
+    """Return the distinct cells, ascending, and the index of each row's cell."""
     low = int(cells.min())
     width = int(cells.max()) - low + 1
     if width > _PLACES * len(cells):
@@ -218,7 +219,7 @@ def _places(cells: Ints) -> tuple[Ints, Ints]:
 
 
 def counted(part: Ints | None, place: Ints, width: int, *, parts: int) -> tuple[Ints, Ints, Ints]:
-    """Label, place and count of each place below `width` that occurs in a part; by label."""
+    """Count the rows of each part at each place (below `width`): part, place and count."""
     key = place if part is None or parts == 1 else part * width + place
     if parts * width <= _PLACES * max(len(key), 1024):
         table = np.bincount(key, minlength=parts * width)

@@ -1,7 +1,7 @@
-"""Number of distinct values by HyperLogLog, whose registers merge by taking the greater one.
+"""Number of distinct values by HyperLogLog; registers are merged by their maximum.
 
 Flajolet et al. 2007, with the estimator of Ertl 2017 ("New cardinality estimation algorithms for
-HyperLogLog sketches", algorithm 6), which is good from none to 2^52 and has no special cases.
+HyperLogLog sketches", algorithm 6), which is accurate from 0 to 2^52 without special cases.
 """
 
 import math
@@ -14,14 +14,14 @@ from headrace.sketches.arrays import Ints, Words
 PRECISION = 10
 REGISTERS = 1 << PRECISION
 DEVIATION = 1.04 / math.sqrt(REGISTERS)  # the standard error, relative: 3.25 percent
-_REST = 52  # bits of a hash that are read for a register's value: as many as a double holds
-_ROWS = 1 << 14  # at a time, so that what lies between steps stays in the processor's cache
+_REST = 52  # bits of a hash that give a register's value: as many as a double's mantissa has
+_ROWS = 1 << 14  # rows at a time, so that intermediate arrays stay in the processor's cache
 
 Registers = npt.NDArray[np.uint8]
 
 
 def hashed(words: Words) -> Words:
-    """A well mixed hash of each word (splitmix64; Steele, Lea, Flood 2014)."""
+    """Return a well-mixed hash of each word (splitmix64; Steele, Lea, Flood 2014)."""
     mixed = words + np.uint64(0x9E3779B97F4A7C15)
     mixed ^= mixed >> np.uint64(30)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
@@ -32,7 +32,7 @@ def hashed(words: Words) -> Words:
 
 
 def record(registers: Registers, part: Ints, words: Words) -> None:
-    """Enter each word into the registers (parts, REGISTERS) of its part."""
+    """Add each word to the registers of its part; their shape is (parts, REGISTERS)."""
     flat = registers.reshape(-1)
     for start in range(0, len(words), _ROWS):
         hashes = hashed(words[start : start + _ROWS])
@@ -42,14 +42,14 @@ def record(registers: Registers, part: Ints, words: Words) -> None:
 
 
 def _values(hashes: Words) -> Registers:
-    """One more than the leading zeros of each hash's last 52 bits, read off a double's exponent."""
+    """Return 1 + the leading zeros of each hash's last 52 bits, from a double's exponent."""
     odd = ((hashes & np.uint64((1 << _REST) - 1)) << np.uint64(1)).view(np.int64) + 1
     exponent = odd.astype(np.float64).view(np.int64) >> 52
     return (_REST + 1 + 1023 - exponent).astype(np.uint8)
 
 
 def estimate(registers: Registers) -> float:
-    """Estimate the number of different words that entered the registers (REGISTERS,)."""
+    """Estimate the number of distinct words in the registers, whose shape is (REGISTERS,)."""
     times = np.bincount(registers, minlength=_REST + 2).tolist()
     total = REGISTERS * _tau(1 - times[_REST + 1] / REGISTERS)
     for value in range(_REST, 0, -1):

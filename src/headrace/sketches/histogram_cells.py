@@ -1,9 +1,9 @@
-"""The cells that values are counted in: the same for every column, for everybody and for ever.
+"""Histogram cells, in which values are counted; they are the same for all columns and never change.
 
-A number's cell is its sign, its exponent and the first ten bits of its mantissa: 1024 cells from
-each power of two to the next, none wider than a thousandth of its values. Integers up to 2048 and
-all else that needs no more bits lie alone in theirs. A text's cell is its token, or, where a column
-has too many of them, the token's first twelve bits.
+A number's cell is its sign, its exponent and the first ten bits of its mantissa: there are 1024
+cells from each power of two to the next, none wider than a thousandth of its values. An integer up
+to 2048 has a cell of its own. A string's cell is its token, or the token's first twelve bits if a
+column has too many distinct strings.
 """
 
 from typing import Any
@@ -13,17 +13,17 @@ import numpy as np
 from headrace.sketches.arrays import Floats, Ints
 
 BITS = 10
-ERROR = 2.0**-BITS  # most that `plainest` differs from any value of its cell, relative to it
-HALF = 1 << (BITS + 11)  # there are fewer cells of either sign
+ERROR = 2.0**-BITS  # greatest relative difference of `plainest` from a value of its cell
+HALF = 1 << (BITS + 11)  # more than there are cells of either sign
 _SHIFT = 52 - BITS
 _WITHIN = (1 << _SHIFT) - 1
 _MAGNITUDE = np.iinfo(np.int64).max
 _INFINITY = 0x7FF << 52
-PREFIX = -1 << 52  # of a token: twelve bits
+PREFIX = -1 << 52  # mask of the first twelve bits of a token
 
 
 def ordered(values: Floats) -> Ints:
-    """Float64 as int64 in the same order, without loss."""
+    """Convert float64 to int64 values of the same order, without loss."""
     bits = values.view(np.int64)
     result: Ints = bits ^ ((bits >> 63) & _MAGNITUDE)
     return result
@@ -35,19 +35,19 @@ def from_ordered(values: Ints) -> Floats:
 
 
 def cells_of(values: Any) -> Ints:  # noqa: ANN401 - an array of any numbers
-    """The cell of each number, which may be infinite but not NaN; cells ascend as numbers do.
+    """Return the cell of each number, which may be infinite but not NaN.
 
-    Integers are counted as the nearest doubles.
+    Cells have the same order as numbers. Integers are converted to the nearest doubles.
     """
     result: Ints = ordered(np.asarray(values, np.float64) + 0.0) >> _SHIFT
     return result
 
 
 def least_value(cells: Ints) -> Floats:
-    """The least double in each cell: a value reaches it if and only if its cell is at least c."""
+    """Return the least double of each cell: values of this and of higher cells are not below it."""
     return from_ordered(np.clip(cells << _SHIFT, -1 - _INFINITY, _INFINITY))
 
 
 def plainest(cells: Ints) -> Floats:
-    """The value of each cell that is nearest to zero: of a cell with one integer, that one."""
+    """Return the value of each cell that is nearest to zero: the integer, if the cell has one."""
     return from_ordered(np.where(cells < 0, (cells << _SHIFT) | _WITHIN, cells << _SHIFT))

@@ -1,4 +1,4 @@
-"""Sketches of rows that come piece by piece, in memory for a few pieces."""
+"""Sketches of a table that is read in pieces, a few of which are in memory."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +12,14 @@ from headrace.sketches.arrays import kind_of
 from headrace.sketches.counting import sketch
 from headrace.sketches.sketch import Sketches, merged
 
-_WAITING = 8  # sketches of pieces that are merged at once: sorting a few costs as much as many
+_WAITING = 8  # sketches that are merged at once: merging two costs as much as merging many
 _START = np.zeros(1, np.int64)
 
 
 def sketch_pieces(pieces: Iterable[pa.RecordBatch | pa.Table]) -> dict[str, Sketches]:
-    """One sketch for each column over all pieces, as if they had been one table.
+    """Return one sketch per column over all pieces, as if they were one table.
 
-    Columns go side by side, on as many threads as the process may use.
+    Columns are sketched in parallel, on as many threads as the process may use.
     """
     waiting: dict[str, list[Sketches]] = {}
     rows = 0

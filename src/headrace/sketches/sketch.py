@@ -1,4 +1,4 @@
-"""Sketches of one column, one for each partition: contents, merging, statistics."""
+"""Sketches of one column, one per partition: data, merging, statistics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,9 +10,9 @@ from headrace.sketches.arrays import Ints, Kind, Mask
 from headrace.sketches.distinct import Registers, estimate
 from headrace.sketches.histogram_cells import PREFIX, from_ordered, plainest
 
-LEVELS = 4096  # different texts of a partition beyond which only their tokens' prefixes are counted
+LEVELS = 4096  # with more distinct strings a partition counts prefixes of tokens only
 
-# Of no value at all: neutral under min and max.
+# `low` and `high` of a partition without values: neutral under min and max.
 NO_LOW = np.iinfo(np.int64).max
 NO_HIGH = np.iinfo(np.int64).min
 LIMB = 32
@@ -21,18 +21,19 @@ LIMB_MASK = (1 << LIMB) - 1
 
 @dataclass(frozen=True, eq=False)
 class Sketches:
-    """One column in each of some partitions; all arrays int64 where nothing else is said.
+    """Sketches of one column, one per partition. Arrays are int64 unless stated otherwise.
 
     Attributes:
-        kind: integers, reals or levels.
-        rows, nulls: of each partition.
-        low, high: of each; integers as they are, reals as integers of the same order (`ordered`).
-        limbs: (partitions, 2), the high and the low 32 bits of the sum of integers.
+        kind: integer, real or level (strings, counted by category).
+        rows, nulls: number of rows and of nulls per partition.
+        low, high: least and greatest value per partition; reals are converted by `ordered`.
+        limbs: (partitions, 2), the sum of integers in units of 2^32, and the remainder.
         offsets: the cells of partition p are `cells[offsets[p]:offsets[p + 1]]`, ascending.
-        cells, counts: the cells that are not empty, and how many values lie in each.
+        cells, counts: the non-empty cells, and the number of values in each.
         registers: (partitions, REGISTERS) uint8, see `distinct`.
-        coarse: of each, bool: more than `LEVELS` texts, so that cells are prefixes of tokens.
-        names: {token: text} of the levels of partitions that are not coarse.
+        coarse: bool per partition, True if it has more than `LEVELS` distinct strings; then its
+            cells are prefixes of tokens.
+        names: {token: string} of the partitions that are not coarse.
     """
 
     kind: Kind
@@ -53,12 +54,12 @@ class Sketches:
 
     @property
     def part(self) -> Ints:
-        """The partition of each cell."""
+        """Return the index of each cell's partition."""
         labels: Ints = np.repeat(np.arange(len(self)), np.diff(self.offsets))
         return labels
 
     def between(self, first: int, end: int) -> "Sketches":
-        """Those of some neighbouring partitions."""
+        """Return the sketches of partitions `first` to `end` - 1."""
         span, low, high = slice(first, end), self.offsets[first], self.offsets[end]
         per_part = ("rows", "nulls", "low", "high", "limbs", "registers", "coarse")
         return replace(
@@ -70,7 +71,7 @@ class Sketches:
         )
 
     def selected(self, keep: Mask) -> "Sketches":
-        """Those of some partitions."""
+        """Return the sketches of the partitions that are True in `keep`."""
         cells = keep[self.part]
         sizes = np.diff(self.offsets)[keep]
         per_part = ("rows", "nulls", "low", "high", "limbs", "registers", "coarse")
@@ -82,12 +83,12 @@ class Sketches:
             counts=self.counts[cells],
         )
 
-    # Answers; of a single partition
+    # Statistics of a single partition
 
     def quantile(self, q: float) -> float | None:
-        """The value below which a share of `q` lies, at most `ERROR` of it too near to zero.
+        """Return the quantile `q`, which may be too near to zero by a relative error of `ERROR`.
 
-        Of n values in order it is number floor(q (n - 1)). None of texts and of no values.
+        It is number floor(q (n - 1)) of n values in order; None for strings and without values.
         """
         if self.kind == "level" or not len(self.counts):
             return None
@@ -98,31 +99,31 @@ class Sketches:
         return min(max(value, low), high)
 
     def bounds(self) -> tuple[float, float]:
-        """The least and the greatest value, exactly; there must be one."""
+        """Return the exact least and greatest value; the partition must not be empty."""
         both = np.array([self.low[0], self.high[0]])
         low, high = (from_ordered(both) if self.kind == "real" else both).tolist()
         return low, high
 
     def total(self) -> int | None:
-        """The exact sum of integers; None of other columns."""
+        """Return the exact sum of an integer column; None for other kinds."""
         if self.kind != "integer":
             return None
         return (int(self.limbs[0, 0]) << LIMB) + int(self.limbs[0, 1])
 
     def distinct(self) -> float:
-        """About how many different values there are; exact of levels that are not coarse."""
+        """Estimate the number of distinct values; it is exact for levels that are not coarse."""
         if self.kind == "level" and not self.coarse[0]:
             return float(len(self.cells))
         return estimate(self.registers[0])
 
 
 def merged(parts: Sequence[Sketches]) -> Sketches:
-    """The sketch of all rows of all partitions together, as the only partition."""
+    """Return one sketch of the rows of all partitions together."""
     return regrouped(joined(parts), None, 1)
 
 
 def joined(parts: Sequence[Sketches]) -> Sketches:
-    """The partitions of the first, then those of the second, and so on."""
+    """Concatenate the partitions of sketches of the same kind."""
     kinds = {sketches.kind for sketches in parts}
     if len(kinds) != 1:
         raise DeclarationError(
@@ -133,7 +134,7 @@ def joined(parts: Sequence[Sketches]) -> Sketches:
 
 
 def stacked(parts: Sequence[Sketches]) -> Sketches:
-    """The same of columns of any kind, which is that of the first."""
+    """Concatenate the partitions of sketches of any kind; the result has the first one's kind."""
     plain = ("rows", "nulls", "low", "high", "limbs", "cells", "counts", "registers", "coarse")
     ends = np.cumsum([sketches.offsets[-1] for sketches in parts])
     shifted = [
@@ -148,7 +149,7 @@ def stacked(parts: Sequence[Sketches]) -> Sketches:
 
 
 def regrouped(sketches: Sketches, group: Ints | None, groups: int) -> Sketches:
-    """One sketch a group: partition p goes into `group[p]`; None puts all into a single one."""
+    """Merge partitions into groups: partition p into `group[p]`, or all into one if None."""
     place = np.zeros(len(sketches), np.int64) if group is None else group
     rows, nulls = (np.zeros(groups, np.int64) for _ in range(2))
     low, high = np.full(groups, NO_LOW), np.full(groups, NO_HIGH)
@@ -173,13 +174,13 @@ def regrouped(sketches: Sketches, group: Ints | None, groups: int) -> Sketches:
 
 
 def coarsened(sketches: Sketches) -> Sketches:
-    """Return the same with prefixes for cells, as if there were too many levels."""
+    """Return the sketches with token prefixes as cells, as if there were too many strings."""
     coarse = np.ones(len(sketches), np.bool_)
     return regrouped(replace(sketches, coarse=coarse), np.arange(len(sketches)), len(sketches))
 
 
 def settled(sketches: Sketches, label: Ints, cells: Ints, counts: Ints) -> Sketches:
-    """Return `sketches` with sorted, merged cells; coarse where there are too many levels."""
+    """Return `sketches` with these cells, sorted and merged; too many levels become coarse."""
     ordered_, ordered_cells, counts = _together(label, cells, counts)
     sizes = np.bincount(ordered_, minlength=len(sketches))
     coarse = sketches.coarse | (sizes > LEVELS) if sketches.kind == "level" else sketches.coarse
@@ -198,7 +199,7 @@ def settled(sketches: Sketches, label: Ints, cells: Ints, counts: Ints) -> Sketc
 
 
 def _together(label: Ints, cells: Ints, counts: Ints) -> tuple[Ints, Ints, Ints]:
-    """Sorted by label and cell, with the counts of equal ones added up."""
+    """Sort by label and cell, and add up the counts of equal pairs."""
     if not len(cells):
         return label, cells, counts
     single = label[0] == label[-1] and not np.any(label != label[0])
@@ -212,7 +213,7 @@ def _together(label: Ints, cells: Ints, counts: Ints) -> tuple[Ints, Ints, Ints]
 
 
 def carried(limbs: Ints) -> Ints:
-    """One form per sum: the low limb within 32 bits, so that equal sums are equal bytes."""
+    """Carry into the high limb, so that the low one has 32 bits and equal sums have equal bytes."""
     normalised = limbs.copy()
     normalised[..., 0] += limbs[..., 1] >> LIMB
     normalised[..., 1] &= LIMB_MASK

@@ -1,4 +1,4 @@
-"""Event streams into published tables: the same contract and gate of rows, each event once."""
+"""Event streams into published tables, with the contracts and row checks of batches."""
 
 from headrace.sources.base import NoFiles
 from headrace.streams.spec import KafkaTopic, NatsSubject, RedisStream, Stream

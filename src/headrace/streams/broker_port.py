@@ -1,7 +1,7 @@
-"""The port to a broker: the operations that every broker must support.
+"""Broker port: the operations that the adapter of each broker implements.
 
-A broker is asked for the events after a position. It need not remember who has read what: the
-position is in the ledger, beside the data.
+Headrace asks for the events after a position. The broker need not remember what was read: the
+position is in the ledger, beside the data. A lane is a broker partition.
 """
 
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from headrace.streams.spec import KafkaTopic, NatsSubject, RedisStream, Stream
 
 
 class BrokerDownError(SourceError):
-    """The broker does not answer; what was read is safe, and reading goes on when it does again."""
+    """Raised if the broker does not answer. Events already read are safe; reading is retried."""
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """Events of a lane after a position.
+    """Unread events of a lane after a position.
 
     Attributes:
-        events: how many wait.
-        oldest_at: when the broker received the first of them, microseconds UTC; None if none waits.
-        missed: events after the position that were deleted before they were read, as far as the
-            broker knows.
+        events: number of events.
+        oldest_at: when the broker received the first one, microseconds UTC; None without events.
+        missed: number of events after the position that were deleted before they were read, as
+            far as the broker knows.
     """
 
     events: int
@@ -37,18 +37,18 @@ class Broker(Protocol):
 
     @property
     def place(self) -> str:
-        """Address of the events, for people; without credentials."""
+        """Readable address of the stream, without credentials."""
         ...
 
     def lanes(self) -> list[str]:
-        """The partitions, each with an order of its own; `[""]` where there is one order only."""
+        """Return the partitions, each with its own order; `[""]` if there is only one order."""
         ...
 
     def waiting(self, lane: str, after: str) -> Waiting:
-        """Return the number of events after this position ("" is before the first event).
+        """Count the events after this position ("" is before the first event).
 
         Raises:
-            SourceError: it is a position of another stream, which had the same name.
+            SourceError: the position belongs to another stream, which had the same name.
         """
         ...
 
@@ -65,20 +65,20 @@ class Broker(Protocol):
         ...
 
     def published(self, lane: str, last: str) -> None:
-        """Everything up to `last` is published: the broker may show that, and trim if declared."""
+        """Record in the broker that events up to `last` are published; trim them if declared."""
         ...
 
     def close(self) -> None:
-        """`contextlib.closing` calls it at the end of a `with`."""
+        """Close the connection; `contextlib.closing` calls this."""
         ...
 
 
 def open_broker(stream: Stream) -> Broker:
-    """A connection to the stream's broker.
+    """Connect to the stream's broker.
 
     Raises:
-        BrokerDownError: nobody answers.
-        SourceError: the stream is not there, or is kept in a way that loses events.
+        BrokerDownError: the broker does not answer.
+        SourceError: the stream does not exist, or its retention loses events.
         DeclarationError: the broker's library is not installed.
     """
     place = stream.place

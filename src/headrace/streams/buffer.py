@@ -1,4 +1,4 @@
-"""A bounded buffer between the broker and the table: when it is full, reading stops."""
+"""Bounded buffer between the broker and the table: when it is full, reading stops."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from headrace.streams.events import Event
 
 @dataclass(frozen=True)
 class Fill:
-    """Current and greatest contents of a buffer."""
+    """Current and greatest number of events and bytes in a buffer."""
 
     events: int
     bytes: int
@@ -20,9 +20,9 @@ class Fill:
 
 
 class Buffer:
-    """Events in order, at most `events` of them and `bytes` of payload.
+    """Events in order, at most `events` of them and `size` bytes of payload.
 
-    One event larger than `bytes` is accepted when the buffer is empty, so that it does not block.
+    One event larger than `size` is accepted when the buffer is empty, so that it does not block.
     """
 
     def __init__(self, events: int, size: int) -> None:
@@ -31,10 +31,10 @@ class Buffer:
         self._bytes = self._most_events = self._most_bytes = 0
         self._changed = threading.Condition()
         self._ended = False
-        self._first_at = 0.0  # since when the first event held waits for others
+        self._first_at = 0.0  # monotonic time since which the first event waits
 
     def room(self, timeout: float) -> tuple[int, int]:
-        """Events and bytes that may be added; (0, 0) if there was no room within `timeout`."""
+        """Return the events and bytes that may be added; (0, 0) without room within `timeout`."""
         with self._changed:
             self._changed.wait_for(lambda: min(self._room()) > 0 or self._ended, timeout)
             room = self._room()
@@ -56,8 +56,9 @@ class Buffer:
     def take(self, limit: int, size: int, linger: float, timeout: float) -> list[Event]:
         """Return the next events of one slot: at most `limit` and `size` bytes, but at least one.
 
-        Waits until there are so many, a slot ends, or the first has waited for `linger` seconds;
-        empty if none of that happens within `timeout` seconds.
+        Waits until there are that many, an event of another slot follows, the first event has
+        waited for `linger` seconds, or the buffer is closed. Returns an empty list if none of that
+        happens within `timeout` seconds.
         """
         end = time.monotonic() + timeout
         with self._changed:

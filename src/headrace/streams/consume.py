@@ -1,9 +1,9 @@
-"""The consumer: micro-batches of a stream into its table, each event exactly once.
+"""Consumer: publishes the events of a stream to its table in micro-batches, exactly once.
 
-Position and data are recorded together: once the bytes of a micro-batch are safe, it is recorded in
-the ledger with its offsets, in one transaction. From then on it is a delivery like any other, which
-the ingest protocol brings into the table however often it is interrupted. Events that were read and
-not yet recorded are read again. The broker is informed afterwards, and nothing depends on that.
+Once the bytes of a micro-batch are stored, one ledger transaction records it with its offsets. From
+then on it is a delivery like any other, which the ingest protocol publishes however often it is
+interrupted. After a crash, events that were read but not recorded are read again. The broker is
+informed of published events, but nothing depends on that.
 """
 
 import fcntl
@@ -31,13 +31,13 @@ from headrace.streams.reader_thread import StreamReader
 from headrace.streams.spec import Stream
 from headrace.streams.status_file import beat_path, lock_path
 
-_IDLE = 0.25  # seconds between two looks at whether to stop
+_IDLE = 0.25  # seconds between two checks of the stop event
 _BEAT = 1.0  # seconds between two heartbeats
 
 
 @dataclass(frozen=True)
 class PublishedBatch:
-    """A finished micro-batch: its duration and the delay of its first event, both in seconds."""
+    """Validated micro-batch, with its duration and the delay of its first event in seconds."""
 
     stream: str
     events: int
@@ -49,7 +49,7 @@ class PublishedBatch:
 
 @dataclass(frozen=True)
 class _FixedSource:
-    """A source with fixed deliveries."""
+    """Source with fixed deliveries."""
 
     name: str
     contents: tuple[Delivery, ...]
@@ -83,29 +83,28 @@ def run_stream(
     on_batch: Callable[[PublishedBatch], None] | None = None,
     connect: Callable[[Stream], Broker] = open_broker,
 ) -> int:
-    """Bring events into the table until `stop` is set, or, with `once`, until none waits.
+    """Publish events to the table until `stop` is set, or, with `once`, until none is waiting.
 
-    A broker that cannot be reached is tried again, unless `once`. What was recorded by a run that
-    died is published first.
+    Batches that an interrupted run recorded are published first. If the broker goes down during the
+    run, the connection is retried, unless `once`.
 
     Args:
-        stream: its declaration.
-        table: the table it feeds.
-        home: where the state lives.
-        once: end when the stream is drained.
-        stop: set it to end after the micro-batch at work.
-        accept_lost: go on although the broker deleted events that were not read; how many is
-            recorded.
+        stream: declaration of the stream.
+        table: the table that the stream feeds.
+        home: home with the ledger and the tables.
+        once: end when no event is waiting.
+        stop: event that ends the run after the current micro-batch.
+        accept_lost: go on if the broker deleted unread events; their number is recorded.
         on_batch: called after each micro-batch.
         connect: opens the broker.
 
     Returns:
-        Events recorded by this run.
+        Number of events recorded by this run.
 
     Raises:
-        StateError: another consumer is at work; events were deleted before they were read; or a
-            check crashed, and no more events are taken until it is fixed.
-        SourceError: the broker is down at the start, or refuses.
+        StateError: another consumer is running; events were deleted before they were read; or a
+            check crashed and must be fixed before more events are read.
+        SourceError: the broker is down at the start, or refuses a request.
     """
     stop_event = stop or threading.Event()
     with _only_consumer(home, stream):
@@ -139,7 +138,7 @@ def run_stream(
 
 
 def settle(stream: Stream, table: Table, home: Home) -> None:
-    """Publish what an earlier run recorded, and re-validate batches if the rules have changed."""
+    """Publish batches that an earlier run recorded; re-validate batches if rules have changed."""
     with Ledger(home) as ledger:
         slots = {b.slot for b in ledger.batches(table.name).values() if b.source == stream.name}
     sourceless = replace(table, source=NoFiles(stream.name))
@@ -195,8 +194,8 @@ def _publish(run: _Run, delivery: Delivery, buffer: Buffer) -> None:
 
 def _crashed(table: Table, slot: str) -> StateError:
     return StateError(
-        f"a check of table {table.name} crashed, or could not judge events of {slot}; they are"
-        " pending, and no more are taken",
+        f"a check of table {table.name} crashed, or could not validate events of {slot};"
+        " they are pending, and no more events are read",
         where=f"table {table.name}, slot {slot}",
         fix=f"see why: headrace gate ls --table {table.name}; fix it, and run the stream again:"
         " pending events are validated first",
@@ -229,7 +228,7 @@ def _beat(run: _Run, state: str, *, force: bool = False) -> None:
 
 @contextmanager
 def _only_consumer(home: Home, stream: Stream) -> Iterator[None]:
-    """Hold the lock of a stream: one consumer in a home. The ledger refuses a second one too."""
+    """Hold the stream's lock: one consumer per home. The ledger refuses a second one, too."""
     path = lock_path(home, stream)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle: IO[bytes]

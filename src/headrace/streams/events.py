@@ -1,4 +1,4 @@
-"""Events, and the micro-batch of them that is one delivery."""
+"""Events, and the conversion of a micro-batch of events to a delivery."""
 
 import json
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ _LATEST = parse_iso("9999-12-31") // 1000
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event as the broker holds it.
+    """Event as the broker stores it.
 
     Attributes:
-        position: its place in the lane, as the broker writes it.
+        position: its position in the lane, in the notation of the broker's adapter.
         at: when the broker received it, int64 microseconds UTC; it never changes.
-        payload: the bytes, as they came.
-        missed: events just before this one that the broker had deleted before they were read.
+        payload: the unchanged bytes.
+        missed: number of unread events just before this one that the broker had deleted.
     """
 
     position: str
@@ -30,23 +30,23 @@ class Event:
 
     @property
     def slot(self) -> str:
-        """The ISO day, UTC, on which the broker received it."""
+        """ISO day (UTC) on which the broker received the event."""
         return iso(self.at)[:10]
 
 
 def received_at(milliseconds: int) -> int:
-    """The broker's clock as int64 microseconds UTC, within what a calendar can say.
+    """Return the broker's timestamp as microseconds UTC, limited to the years 1970 to 9999.
 
-    Redis and Kafka let a producer set it: one that makes no sense must not stop the others.
+    Redis and Kafka let a producer set it: an invalid one must not block other events.
     """
     return min(max(milliseconds, 0), _LATEST) * 1000
 
 
 def event_line(payload: bytes) -> bytes:
-    """The event as one line that is never blank.
+    """Return the event as one line that is not blank.
 
-    JSON spread over lines is joined: outside of texts, which hold no raw line breaks, they have no
-    meaning. Bytes that cannot be one line become a JSON text, which is not a row of any table: it
+    JSON on several lines is joined: strings contain no raw line breaks, and elsewhere these have no
+    meaning. Other bytes that are not one line become a JSON string, which is not a valid row: it
     goes to quarantine with all its bytes.
     """
     if payload.strip() and b"\n" not in payload and not payload.startswith(_BOM):
@@ -61,13 +61,13 @@ def event_line(payload: bytes) -> bytes:
 def delivery_of(
     stream: Stream, place: str, lane: str, after: str, events: Sequence[Event]
 ) -> Delivery:
-    """A micro-batch as a delivery: the events of one lane and one slot, one a line, in order.
+    """Return a micro-batch as a delivery: events of one lane and slot, one per line, in order.
 
     Args:
-        stream: its declaration.
-        place: where the events are, for people.
-        lane: the partition; "" if the broker has one order only.
-        after: the position taken before these.
+        stream: declaration of the stream.
+        place: readable address of the stream.
+        lane: the broker partition; "" if there is only one order.
+        after: position of the last event before these.
         events: at least one; all of one slot.
     """
     first, last = events[0], events[-1]

@@ -1,4 +1,4 @@
-"""Kafka topics behind the broker port; every partition is a lane with a position of its own."""
+"""Broker adapter for Kafka topics; each Kafka partition is a lane with its own position."""
 
 import os
 from collections import deque
@@ -12,16 +12,16 @@ from headrace.streams.spec import KafkaTopic
 ADDRESS = "HEADRACE_KAFKA"
 DEFAULT = "127.0.0.1:9092"
 _TIMEOUT = 10.0
-# A position is an event's offset and its time: a topic that was deleted and created again counts
+# A position is an event's offset and timestamp: a topic that was deleted and created again counts
 # from zero, and has another event at that offset.
 _AT = "#"
 
 
 class KafkaBroker:
-    """Assigns itself all partitions and reads them from the positions of the ledger.
+    """Reads all partitions from the positions in the ledger.
 
-    It takes no part in a consumer group's balancing; the group's committed offsets only show in
-    Kafka which events are published.
+    It does not join a consumer group; the group's committed offsets only show in Kafka which events
+    are published.
     """
 
     def __init__(self, where: KafkaTopic, *, group: str, address: str | None = None) -> None:
@@ -71,7 +71,7 @@ class KafkaBroker:
         if other:
             raise SourceError(
                 f"event {after} of partition {lane} of {self._where.topic} is not the one that was"
-                f" taken of it, or is not there yet (it ends at {high}): the topic was recreated",
+                f" read from it, or is not there yet (it ends at {high}): the topic was recreated",
                 where=self.place,
                 fix="give the stream's declaration another name, so that it starts again",
             )
@@ -143,9 +143,9 @@ class KafkaBroker:
         return int(low), int(high)
 
     def _event_at(self, partition: int, offset: int) -> Event | None:
-        """Return the event at, or next to, an offset.
+        """Return the event at an offset, or the next one after it.
 
-        None while this connection reads, since it would lose its position.
+        Returns None once this connection reads events, since it would lose its position.
         """
         if self._next:
             return None
@@ -169,7 +169,7 @@ def _event(message: Any, missed: int = 0) -> Event:  # noqa: ANN401
 
 
 def _split(position: str) -> tuple[int | None, int | None]:
-    """Offset and time; None at the start of a partition, and where an older position has none."""
+    """Return offset and time; None at a partition's start, or if an old position has no time."""
     offset, _, at = position.partition(_AT)
     return int(offset) if offset else None, int(at) if at else None
 

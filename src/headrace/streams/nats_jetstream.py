@@ -1,4 +1,4 @@
-"""NATS JetStream behind the broker port."""
+"""Broker adapter for NATS JetStream."""
 
 import asyncio
 import os
@@ -16,12 +16,12 @@ from headrace.streams.spec import NatsSubject
 ADDRESS = "HEADRACE_NATS"
 DEFAULT = "nats://127.0.0.1:4222"
 _TIMEOUT = 10.0
-_IDLE = 300.0  # seconds after which the server forgets a reader that does not ask any more
-# A position is an event's sequence and when the server received it: a stream that was deleted and
-# created again counts from one, and has another event at that sequence.
+_IDLE = 300.0  # seconds after which the server deletes an inactive reader
+# A position is an event's sequence number and the time at which the server received it: a stream
+# that was deleted and created again counts from one, and has another event at that number.
 _RECEIVED = "#"
-_ROUNDING = 1_000  # microseconds by which the library's two readings of one time may differ
-_READER_DELETED = 409  # the server ends a request: the reader was deleted, or has another leader
+_ROUNDING = 1_000  # microseconds by which the library may read the same time differently
+_READER_DELETED = 409  # code of an ended request: the reader was deleted, or has another leader
 
 T = TypeVar("T")
 
@@ -31,8 +31,8 @@ class NatsBroker:
 
     Each reader starts at the position in the ledger, so the server has nothing to remember. A gap
     in the consumer's sequence means that a message was lost on the way: it is read again. A gap in
-    the stream's sequence means that events were deleted unread. For one subject among several this
-    is unknown, since events of other subjects make gaps as well.
+    the stream's sequence means that unread events were deleted. If only one subject of the stream
+    is read, gaps say nothing, since events of other subjects cause them, too.
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class NatsBroker:
 
     async def _connect(self) -> None:
         async def quiet(_: Exception) -> None:
-            """Ignore errors of the connection: the call that meets one raises it."""
+            """Ignore errors of the connection here: the call that fails raises them."""
 
-        # The consumer tries again by itself, and meanwhile says that it is disconnected.
+        # No reconnects here: `StreamReader` retries, and its status is "disconnected" meanwhile.
         self._connection = await self._nats.connect(
             self._address,
             connect_timeout=5,
@@ -80,12 +80,13 @@ class NatsBroker:
         retention = info.config.retention
         if retention is not None and str(getattr(retention, "value", retention)) != "limits":
             raise SourceError(
-                f"stream {self._where.stream} deletes by {retention}: an event read once is gone",
+                f"stream {self._where.stream} has retention {retention}, which deletes"
+                " events that were read",
                 where=self.place,
                 fix="create it with retention=limits; `trim` on the stream's declaration deletes"
                 " what is published",
             )
-        if info.config.mirror is not None:  # it has the gaps of what it leaves out
+        if info.config.mirror is not None:  # a mirror has gaps if it omits events
             self._dense = False
 
     @property
@@ -106,14 +107,14 @@ class NatsBroker:
         pending = int(consumer.num_pending)
         await self._jetstream.delete_consumer(self._where.stream, consumer.name)
         missed = _deleted_from_front(state, after)
-        if after and self._dense:  # those in between too, but for what came while we asked
+        if after and self._dense:  # with deletions in between, minus events that came meanwhile
             missed = max(missed, state.last_seq - after - pending)
         if not pending:
             return Waiting(0, None, missed)
         return Waiting(pending, await self._oldest(after), missed)
 
     async def _verified_state(self, position: str) -> Any:  # noqa: ANN401
-        """Return the state of the stream; raise an error if the position is of another one."""
+        """Return the stream's state; raise SourceError if the position is of another stream."""
         state = (await self._jetstream.stream_info(self._where.stream)).state
         after, received = _split(position)
         other = state.last_seq < after
@@ -123,15 +124,15 @@ class NatsBroker:
                 other = bool(message.time) and abs(to_us(message.time) - received) > _ROUNDING
         if other:
             raise SourceError(
-                f"event {after} of stream {self._where.stream} is not the one that was taken of it,"
-                f" or is not there yet (it ends at {state.last_seq}): the stream was recreated",
+                f"event {after} of stream {self._where.stream} is not the one that was read from"
+                f" it, or is not there yet (it ends at {state.last_seq}): the stream was recreated",
                 where=self.place,
                 fix="give the stream's declaration another name, so that it starts again",
             )
         return state
 
     async def _oldest(self, after: int) -> int | None:
-        """Return when the next event came; it may be an older one of another subject."""
+        """Return when the server received the next event, which may be of another subject."""
         info = await self._jetstream.stream_info(self._where.stream)
         sequence = max(after + 1, info.state.first_seq)
         for candidate in range(sequence, min(sequence + 100, info.state.last_seq + 1)):
@@ -144,7 +145,7 @@ class NatsBroker:
 
     def seek(self, lane: str, after: str) -> None:  # noqa: ARG002
         self._after = after
-        self._reader = None  # the server forgets it by itself when it is idle
+        self._reader = None  # the server deletes the old one when it is idle
 
     def read(self, lane: str, limit: int, seconds: float) -> list[Event]:  # noqa: ARG002
         try:
@@ -173,7 +174,7 @@ class NatsBroker:
         for message in messages:
             place = message.metadata.sequence
             if place.consumer != self._expected:
-                self._reader = None  # something is missing before this one: read it again
+                self._reader = None  # a message before this one was lost: read again
                 break
             self._expected += 1
             missed = place.stream - after - 1 if after and self._dense else self._passed
@@ -184,9 +185,9 @@ class NatsBroker:
         return events
 
     async def _begin(self) -> None:
-        """Create a reader at the current position, and count events deleted before it.
+        """Create a reader after the current position, and count the unread events deleted there.
 
-        They are counted only where the sequence has gaps for other reasons.
+        If gaps in the sequence mean deletions, `_read` counts them instead.
         """
         state = await self._verified_state(self._after)
         after, _ = _split(self._after)
@@ -198,7 +199,7 @@ class NatsBroker:
         self._expected = 1
 
     async def _look_after_reader(self) -> None:
-        """Drop the reader if the server has forgotten it: it would get no events and no error."""
+        """Drop the reader if the server has deleted it: it would get no events and no error."""
         try:
             await self._reader.consumer_info()
         except self._nats.js.errors.NotFoundError:
@@ -269,11 +270,11 @@ class NatsBroker:
 
 
 def _split(position: str) -> tuple[int, int]:
-    """The sequence, and when the server received the event; 0 where an older position has none."""
+    """Return the sequence number, and the time of receipt; 0 if an old position has none."""
     sequence, _, received = position.partition(_RECEIVED)
     return int(sequence or 0), int(received or 0)
 
 
 def _deleted_from_front(state: Any, after: int) -> int:  # noqa: ANN401
-    """Events after a position that were deleted from the front of the stream."""
+    """Count the events after a position that were deleted from the front of the stream."""
     return max(state.first_seq - after - 1, 0) if after and state.last_seq > after else 0

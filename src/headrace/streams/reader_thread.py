@@ -1,4 +1,4 @@
-"""The reading side of a consumer: one thread from the broker to the buffers."""
+"""Reader thread of a consumer: reads events from the broker into the buffers."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -11,22 +11,22 @@ from headrace.streams.buffer import Buffer
 from headrace.streams.events import Event
 from headrace.streams.spec import Stream
 
-_WAIT = 0.5  # seconds that one question to the broker may take when there is nothing to read
-_LIMIT = 500  # events asked for at once
-_GUESS = 1 << 16  # bytes of an event, before one was seen
+_WAIT = 0.5  # seconds that a read waits if there are no events
+_LIMIT = 500  # events per read
+_GUESS = 1 << 16  # assumed bytes of an event, before the first one is read
 _LONGEST_PAUSE = 15.0  # seconds between two attempts to reach a broker that is down
 
 
 @dataclass
 class StreamReader:
-    """Reads lanes from the positions that the ledger knows, until it is stopped.
+    """Reads lanes (broker partitions) from the positions in the ledger, until it is stopped.
 
     Attributes:
         positions: {lane: the position after which reading starts}.
-        once: stop when nothing waits any more.
-        accept_lost: go on where the broker has deleted events that were not read.
-        down: why the broker cannot be reached now; empty if it can.
-        error: what ended the reading, if it was not asked to end.
+        once: stop when no event is waiting.
+        accept_lost: go on if the broker has deleted unread events.
+        down: why the broker cannot be reached now; "" if it can.
+        error: the error that ended the reading; None if there was none.
     """
 
     stream: Stream
@@ -53,7 +53,7 @@ class StreamReader:
         self._published[lane] = last
 
     def stop(self) -> None:
-        """Inform the broker of what is published, and close the connection."""
+        """Inform the broker of the published events, and close the connection."""
         self._stop.set()
         for buffer in self.buffers.values():
             buffer.end()
@@ -78,7 +78,7 @@ class StreamReader:
     def _work(self, broker: Broker) -> None:
         try:
             self._read_all(broker)
-        except Exception as error:  # noqa: BLE001 - the consumer raises it: to end is to fail
+        except Exception as error:  # noqa: BLE001 - the consumer raises it
             self.error = error
         finally:
             for buffer in self.buffers.values():

@@ -1,4 +1,4 @@
-"""Redis streams behind the broker port."""
+"""Broker adapter for Redis streams."""
 
 import json
 import os
@@ -13,13 +13,13 @@ from headrace.streams.spec import RedisStream
 ADDRESS = "HEADRACE_REDIS"
 DEFAULT = "redis://127.0.0.1:6379/0"
 _START = "0-0"
-# A position is an entry's id and how many entries were added up to it: Redis counts what was added
-# and not what was read, and so what waits and what got lost need no walk over the stream.
+# A position is an entry's id and the number of entries added up to it. Redis counts added entries,
+# so the numbers of waiting and of lost entries need no scan of the stream.
 _ORDINAL = "#"
 
 
 class RedisBroker:
-    """Reads with XREAD from a position, so nothing has to be acknowledged to go on.
+    """Reads with XREAD from a position, and acknowledges nothing.
 
     A consumer group only shows in Redis which events are published.
     """
@@ -70,12 +70,12 @@ class RedisBroker:
         return Waiting(waits, _at(oldest[0][0]), missed)
 
     def _require_same_stream(self, info: dict[str, Any] | None, entry: str, ordinal: int) -> None:
-        """Raise an error if this is another stream than the one with `entry` at `ordinal`."""
+        """Raise SourceError if the stream was recreated since `entry` was read."""
         if info is None:
             other = bool(ordinal)
         else:
             first = _order(_text(info["recorded-first-entry-id"]))
-            # What was read and is not there any more was deleted.
+            # If the entry no longer exists, the stream must have counted its deletion.
             missing = int(info["length"]) == 0 or first > _order(entry)
             other = (
                 int(info["entries-added"]) < ordinal
@@ -84,7 +84,7 @@ class RedisBroker:
             )
         if other:
             raise SourceError(
-                f"stream {self._where.key} is not the one that {entry} was taken of: it was"
+                f"stream {self._where.key} is not the one from which {entry} was read: it was"
                 " recreated",
                 where=self.place,
                 fix="give the stream's declaration another name, so that it starts again",
@@ -100,7 +100,7 @@ class RedisBroker:
         key, wait = self._where.key, max(int(seconds * 1000), 1)
         if not self._ask("XREAD", "COUNT", 1, "BLOCK", wait, "STREAMS", key, self._entry):
             return []
-        # In one transaction, so that entries deleted before these are not counted as deleted after.
+        # In one transaction, so that the counts of deletions belong to the entries that are read.
         info, reply = self._call(
             lambda: (
                 self._client.pipeline(transaction=True)
@@ -129,7 +129,7 @@ class RedisBroker:
             self._ask("XGROUP", "SETID", key, self._group, entry, "ENTRIESREAD", ordinal)
         except BrokerDownError:
             raise
-        except SourceError:  # there is no such group yet
+        except SourceError:  # the group does not exist yet
             self._ask("XGROUP", "CREATE", key, self._group, entry, "ENTRIESREAD", ordinal)
         if self._trim:
             milliseconds, number = _order(entry)
@@ -139,7 +139,7 @@ class RedisBroker:
         self._client.close()
 
     def _payload(self, fields: dict[bytes, bytes]) -> bytes:
-        """The event; of an entry without one, a text that quarantine shows."""
+        """Return the event; if the field is missing, a JSON string that goes to quarantine."""
         payload = fields.get(self._where.field.encode())
         if payload is not None:
             return payload
@@ -182,7 +182,7 @@ def _split(position: str) -> tuple[str, int]:
 
 
 def _entries(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  # noqa: ANN401
-    """The entries of one stream, in either form in which the library gives them."""
+    """Return the entries of one stream from either form of the library's reply."""
     if not reply:
         return []
     entries = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
@@ -200,12 +200,12 @@ def _order(position: str) -> tuple[int, int]:
 
 
 def _deleted(info: dict[str, Any]) -> int:
-    """Entries that were deleted so far: trimmed, or by name."""
+    """Count the entries that were deleted so far: trimmed, or deleted by id."""
     return int(info["entries-added"]) - int(info["length"])
 
 
 def _last_deleted(info: dict[str, Any]) -> tuple[int, int]:
-    """The greatest id that was deleted by name."""
+    """Return the greatest id that was deleted by XDEL."""
     return _order(_text(info["max-deleted-entry-id"]))
 
 

@@ -1,4 +1,4 @@
-"""The first events of a topic, read without side effects: no position in the broker moves."""
+"""Sample of a topic's first events, read without moving a position in the broker."""
 
 import asyncio
 import re
@@ -20,7 +20,7 @@ _PATIENCE = 10.0  # seconds for a topic whose events come slowly
 
 
 def sample_topic(address: str, limits: Limits) -> Sample:
-    """The oldest events of `nats://host#subject`, `redis://host#stream` or `kafka://host#topic`.
+    """Sample `nats://host#subject`, `redis://host#stream` or `kafka://host#topic`, oldest first.
 
     Raises:
         DeclarationError: no topic is named, or the broker's library is not installed.
@@ -50,7 +50,7 @@ def sample_topic(address: str, limits: Limits) -> Sample:
         raise SourceError(
             f"there is no event in {topic}",
             where=safe_server,
-            fix="check its name, or send an event: without one nothing can be said",
+            fix="check its name, or send an event first",
         )
     rows = ndjson_rows(b"".join(event_line(event.payload) + b"\n" for event in events))
     notes = [
@@ -77,7 +77,7 @@ def sample_topic(address: str, limits: Limits) -> Sample:
 
 
 def _first(broker: Broker, waiting: Mapping[str, int], limits: Limits) -> list[Event]:
-    """Events of all lanes in turn, oldest first, until there are enough."""
+    """Read events of all lanes in turn, oldest first, up to the limits or for `_PATIENCE`."""
     for lane in waiting:
         broker.seek(lane, "")
     remaining = {lane: min(n, -(-limits.rows // len(waiting))) for lane, n in waiting.items()}
@@ -106,7 +106,7 @@ def _nats(server: str, topic: str) -> Opened:
 
 
 def _stream_of(server: str, topic: str) -> str:
-    """The JetStream stream of a subject; the name itself if it is a stream's."""
+    """Return the JetStream stream of a subject, or `topic` itself if it is a stream."""
     try:
         import nats
         import nats.errors
@@ -117,7 +117,7 @@ def _stream_of(server: str, topic: str) -> str:
         ) from error
 
     async def quiet(_: Exception) -> None:
-        """Ignore errors of the connection: the call that meets one raises it."""
+        """Ignore errors of the connection here: the call that fails raises them."""
 
     async def ask() -> str:
         connection = await nats.connect(

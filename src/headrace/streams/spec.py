@@ -9,7 +9,7 @@ from headrace.core.errors import DeclarationError
 
 @dataclass(frozen=True)
 class NatsSubject:
-    """A NATS JetStream stream, or one `subject` of it. The server's address is `HEADRACE_NATS`."""
+    """NATS JetStream stream, or one `subject` of it. The server's address is `HEADRACE_NATS`."""
 
     stream: str
     subject: str = ""
@@ -17,7 +17,7 @@ class NatsSubject:
 
 @dataclass(frozen=True)
 class RedisStream:
-    """A Redis stream whose entries carry the event as JSON in `field`.
+    """Redis stream whose entries carry the event as JSON in `field`.
 
     The server's address is `HEADRACE_REDIS`.
     """
@@ -28,7 +28,7 @@ class RedisStream:
 
 @dataclass(frozen=True)
 class KafkaTopic:
-    """A Kafka topic, read partition by partition. `HEADRACE_KAFKA` holds the brokers' addresses."""
+    """Kafka topic, read partition by partition. `HEADRACE_KAFKA` holds the brokers' addresses."""
 
     topic: str
 
@@ -41,18 +41,18 @@ class Stream:
     """Events that become rows of a table.
 
     Attributes:
-        table: the table they feed; its contract must have a primary key.
-        place: the broker's stream.
+        table: the table that the events feed; its contract must have a primary key.
+        place: the stream or topic in the broker.
         producer: team or system that is responsible for the content.
-        name: part of batch ids and of the recorded position: renaming it starts the stream again.
-            The table's name if not given.
+        name: part of batch ids and of the recorded position; under a new name the stream is read
+            from the start. Default: the table's name.
         linger: how long the first event of a micro-batch may wait for others, such as "2s". It is
             the least delay until an event is published, and bounds the number of commits.
         batch_events, batch_bytes: greatest size of a micro-batch, which is one file of the table.
-        buffer_events, buffer_bytes: how much may be read ahead of the micro-batch at work; more
-            waits in the broker.
-        max_lag: the stream is `behind` once its oldest waiting event is older, such as "5m".
-        trim: delete from the broker what is published; for a stream that has no other reader.
+        buffer_events, buffer_bytes: how much may be read ahead of the current micro-batch; the
+            rest waits in the broker.
+        max_lag: the status reports a problem once the oldest waiting event is older, such as "5m".
+        trim: delete published events from the broker; for a stream that has no other reader.
     """
 
     table: str
@@ -89,10 +89,10 @@ class Stream:
 
 
 def check_streams(streams: tuple[Stream, ...], contracts: dict[str, Contract], where: str) -> None:
-    """Every stream feeds a table that can take one, under a name of its own.
+    """Check that each stream has a unique name and feeds a table with a primary key.
 
     Raises:
-        DeclarationError: an unknown table, one without a primary key, or a name used twice.
+        DeclarationError: a table is unknown or has no primary key, or a name is used twice.
     """
     for stream in streams:
         contract = contracts.get(stream.table)

@@ -31,8 +31,8 @@ def stream_status(
     """Return the state of a stream as JSON values, from ledger, table, broker and the current run.
 
     `events` = published + quarantined + pending + rejected + repeated + redelivered + unjudged:
-    every event that was taken is in exactly one of them. `lag` is what waits in the broker, read
-    into the buffer or not: how many events, and the age of the oldest in seconds.
+    each recorded event is in exactly one of them. `lag` is about events that are not recorded,
+    including buffered ones: their number, and the age of the oldest in seconds.
 
     Returns:
         One mapping; `problems` lists in words what needs attention, and may be empty.
@@ -79,7 +79,7 @@ def stream_status(
 
 
 def _share(batches: dict[str, Batch], verdicts: dict[str, JudgementRow]) -> dict[str, Any]:
-    """Quarantined share of all events, and of those that came within the last hour."""
+    """Return the quarantined share of all events, and of those of the last hour."""
     recent = now_us() - _RECENT
     sums = {"all": [0, 0], "recent": [0, 0]}
     for key, judgement in verdicts.items():
@@ -106,7 +106,7 @@ def _run_at_work(home: Home, stream: Stream) -> dict[str, Any]:
 def _lag(
     stream: Stream, progress: dict[str, LaneProgress], connect: Callable[[Stream], Broker]
 ) -> dict[str, Any]:
-    """Lag of all lanes together; null where the broker does not answer."""
+    """Return the lag of all lanes together; None if the broker does not answer."""
     try:
         with closing(connect(stream)) as broker:
             waits = [

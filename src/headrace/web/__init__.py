@@ -1,1 +1,1 @@
-"""Web: HTML, style, plots, wording and addresses that all pages share."""
+"""HTML, style, plots, wording and URLs that all pages share."""

@@ -1,7 +1,7 @@
-"""Addresses of pages in Dagster, for code that may not import Dagster: reports and alerts.
+"""URLs of Dagster pages, for code that may not import Dagster: reports and alerts.
 
-The forms are Dagster's own. Its launchpad takes a run's configuration from the address, opens with
-it, and waits for a person to launch.
+The URL formats are Dagster's own. The URL of a launchpad may contain a run configuration: the
+launchpad shows it, and a person launches the run.
 """
 
 import json
@@ -20,7 +20,7 @@ ACTIONS = tuple(name for name, action in BATCH_ACTIONS.items() if action.summary
 
 
 def addresses() -> dict[str, str]:
-    """Return the last addresses of `headrace ui`: of "dagster" and of "reports"."""
+    """Return the URLs last used by `headrace ui`, by name: "dagster" and "reports"."""
     try:
         document = json.loads((default_root() / _ADDRESSES).read_text())
     except (OSError, ValueError):
@@ -33,18 +33,18 @@ def addresses() -> dict[str, str]:
 
 
 def remember_addresses(addresses_: Mapping[str, str]) -> None:
-    """Store these addresses, so that all processes of this home link to them by default."""
+    """Store these URLs, so that all processes of this home link to them by default."""
     write_json(default_root() / _ADDRESSES, dict(addresses_))
 
 
 def dagster_url() -> str:
-    """Return Dagster's address: `HEADRACE_DAGSTER_URL`, else the last one of `headrace ui`."""
+    """Return Dagster's URL: `HEADRACE_DAGSTER_URL`, else the one last used by `headrace ui`."""
     url = os.environ.get("HEADRACE_DAGSTER_URL") or addresses().get("dagster")
     return (url or f"http://{HOST}:{PORT}").rstrip("/")
 
 
 def asset_url(table: str, slot: str = "", base: str | None = None) -> str:
-    """Return the page of a table; of one of its partitions if `slot` is a day."""
+    """Return the URL of a table's partition if `slot` is a day, else of the table's checks."""
     page = f"{base or dagster_url()}/assets/tables/{quote(table, safe='')}"
     if slot[:1].isdigit():
         return f"{page}?view=partitions&{urlencode({'partition': slot})}"
@@ -52,12 +52,12 @@ def asset_url(table: str, slot: str = "", base: str | None = None) -> str:
 
 
 def model_url(name: str, base: str | None = None) -> str:
-    """Return the page of a model."""
+    """Return the URL of a model's asset page."""
     return f"{base or dagster_url()}/assets/models/{quote(name, safe='')}"
 
 
 def job_name(action: str) -> str:
-    """Return the name of an action's job, as in the command `headrace gate approve`."""
+    """Return the name of an action's job, such as `gate_release`."""
     return f"gate_{action}"
 
 
@@ -71,7 +71,7 @@ def action_config(action: str, fields: Mapping[str, object]) -> dict[str, object
 
 
 def empty_form(action: str, **values: object) -> dict[str, object]:
-    """Return the configuration of an action; fields for a person to type come last, empty."""
+    """Return the run configuration of an action, with empty fields for a person to fill in."""
     fields = {"table": "", "slot": "", "batch": "", **BATCH_ACTIONS[action].form}
     typed = {"principal": "", "reason": ""}
     return action_config(action, {**fields, **typed, **values})
@@ -88,20 +88,20 @@ def action_url(
     principal: str = "",
     **values: object,
 ) -> str:
-    """Return the launchpad's address for an action on one batch; the reason is left to be typed.
+    """Return the launchpad's URL for an action on one batch; a person types the reason there.
 
     Args:
-        base: address of Dagster; `dagster_url()` if None.
+        base: URL of Dagster; `dagster_url()` if None.
         action: one of `ACTIONS`.
-        table: whose batch it is.
-        batch: its id; "" for an action on the whole table.
-        location: the code location, which is called as the pipeline.
-        slot: for people; the batch decides.
+        table: the table of the batch.
+        batch: id of the batch; "" for an action on the whole table.
+        location: the code location, which has the pipeline's name.
+        slot: the partition, for people; the action uses `batch`.
         principal: the acting person, if already identified.
         values: other fields of the job's configuration.
     """
     config = empty_form(action, table=table, slot=slot, batch=batch, principal=principal, **values)
-    # JSON is YAML; one field a line is how a person would write it.
+    # JSON values are YAML; with one field a line, a person can edit them.
     text = "\n".join(_lines(config))
     page = f"{base or dagster_url()}/locations/{quote(location, safe='')}/jobs/{job_name(action)}"
     return f"{page}/playground/setup?{urlencode({'config': text}, quote_via=quote)}"

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 _VOID = frozenset({"meta", "br", "input"})
 # Control characters end a page early, lone surrogates cannot be sent, and direction marks change
-# how a line reads: all are shown by their number.
+# how a line reads: all are shown as their code points.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069"
     "\ufeff\ufffe\uffff\ud800-\udfff]"
@@ -36,12 +36,13 @@ def text(value: object) -> Html:
 
 
 def element(tag: str, *children: Child, **attributes: str | int | bool | None) -> Html:
-    """Return one element: `class_` is `class`, `data_label` is `data-label`; None and False omit.
+    """Return one element; `class_` becomes `class`, and `data_label` becomes `data-label`.
 
     Args:
-        tag: trusted, as attribute names are.
+        tag: not escaped, as attribute names are not, so it must be trusted.
         children: `Html`, or anything that is shown as text; None shows nothing.
-        attributes: escaped; a `href` that is not a web, mail or page address is dropped.
+        attributes: escaped. None and False omit the attribute, and so does a `href` that is not a
+            web, mail or page address.
     """
     opening = f"<{tag}{_attributes(attributes)}>"
     if tag in _VOID:
@@ -69,5 +70,5 @@ def _attributes(attributes: Mapping[str, str | int | bool | None]) -> str:
 
 
 def is_link(address: str) -> bool:
-    """Return True for addresses that neither run code nor carry data."""
+    """Return True for web, mail and page addresses, which cannot run code or contain data."""
     return _LINK.fullmatch(address) is not None

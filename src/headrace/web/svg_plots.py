@@ -1,4 +1,4 @@
-"""Small inline plots: SVG text without dependencies, also as markdown that needs no server.
+"""Small inline plots as SVG text without dependencies, or as markdown that needs no server.
 
 Each plot has its own background and follows the reader's dark mode, so that it can be read on any
 page. Colour never carries meaning alone: values are in titles, labels or heights.
@@ -36,7 +36,7 @@ def _short(name: str, length: int = 30) -> str:
 
 
 def svg(width: int, height: int, title: str, parts: Sequence[str]) -> str:
-    """Return one complete picture; `title` is shown and read out."""
+    """Return one complete SVG image; screen readers read its `title`, too."""
     body = "".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
@@ -59,7 +59,7 @@ def line(
     labels: Sequence[str],
     limit: Sequence[float | None] = (),
 ) -> str:
-    """Plot values over evenly spaced labels, gaps where None; `limit` is a second, dashed line."""
+    """Plot values over evenly spaced labels; None is a gap, `limit` a second, dashed line."""
     width, height = 640, 180
     numbers = [v for v in (*values, *limit) if v is not None]
     low, high = min(numbers, default=0.0), max(numbers, default=1.0)
@@ -117,7 +117,7 @@ def _path(values: Sequence[float | None], width: int, height: int, low: float, h
 
 
 def heat(title: str, rows: Mapping[str, Sequence[float | None]], labels: Sequence[str]) -> str:
-    """Plot one row of cells per name. Values are relative to a limit; colour starts at half of it.
+    """Plot a heat map with one row per name. Values are relative to a limit, which is 1.
 
     A missing value stays empty. One path holds all cells of one shade, to keep a year small.
     """
@@ -144,7 +144,7 @@ def heat(title: str, rows: Mapping[str, Sequence[float | None]], labels: Sequenc
 
 
 def _legend(width: int) -> list[str]:
-    """Return the meaning of the shades, at the right of the title's line."""
+    """Return the legend of the shades, to the right of the title."""
     words = [f"≤ {HEAT_STEPS[0]:g}", *(f"> {step:g}" for step in HEAT_STEPS)]
     start = width - _PAD_RIGHT - 46 * len(words)
     parts = []
@@ -157,9 +157,9 @@ def _legend(width: int) -> list[str]:
 def timeline(
     title: str, marks: Sequence[str], labels: Sequence[str], styles: Mapping[str, str]
 ) -> str:
-    """Plot one column per label, with the height and colour that `styles` gives its mark.
+    """Plot one column per label; its height and colour show its mark.
 
-    `styles` maps each possible mark, mildest first, to a class of the style sheet (n, b, w, r, p).
+    `styles` maps each possible mark, least severe first, to a CSS class (n, b, w, r, p).
     """
     order = list(styles)
     width, height = 640, 44 + 18 * len(order)

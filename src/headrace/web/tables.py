@@ -8,14 +8,14 @@ from headrace.web.html import Child, Html, element
 
 @dataclass(frozen=True)
 class TableRow:
-    """Row of a table: `head` names it; each cell is (label on a card, "" for none; content)."""
+    """Row of a table: its header, and cells of (label on a phone's card or "", content)."""
 
     head: Child
     cells: tuple[tuple[str, Child], ...]
 
 
 def table(caption: str, heads: Sequence[str], rows: Sequence[TableRow]) -> Html:
-    """Return a table; its roles are explicit, since a layout as cards would remove them."""
+    """Return a table with explicit ARIA roles, which the layout as cards would remove."""
     return element(
         "table",
         element("caption", caption),

@@ -1,4 +1,4 @@
-"""Numbers, moments and values in readable form; without markup."""
+"""Readable forms of numbers, timestamps and values, as plain text."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from math import isfinite
 
 from headrace.core.clock import DAY, HOUR, MINUTE, from_us
 
-LONGEST = 120  # characters of a value that comes from data
+LONGEST = 120  # characters shown of a value that comes from data
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d)(?:\.\d+)?Z")
 _FIX = re.compile(r" \(fix: (.*)\)$", re.DOTALL)
 _TYPES = {"int64": "integer", "double": "number", "string": "text", "bool": "yes or no"}
@@ -23,7 +23,7 @@ _STATES = {
 
 
 def kind(arrow: str) -> str:
-    """Return a column's type in words."""
+    """Return an Arrow type in words."""
     return "moment, UTC" if arrow.startswith("timestamp") else _TYPES.get(arrow, arrow)
 
 
@@ -50,7 +50,7 @@ def digits(number_: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Format a share: never `0%` of something, nor `100%` of not quite all."""
+    """Format a share in percent; only 0 is shown as `0%`, and only 1 as `100%`."""
     if 0 < share < 0.001:
         return "<0.1%"
     if 0.999 < share < 1:
@@ -63,7 +63,7 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 
 
 def listed(words: Iterable[str], limit: int = 6) -> str:
-    """Join as `a, b and c`; beyond the limit the rest is counted."""
+    """Join as `a, b and c`; if there are more than `limit` entries, end with `n more`."""
     entries = list(words)
     if len(entries) > limit:
         entries = [*entries[: limit - 1], f"{len(entries) - limit + 1} more"]
@@ -71,12 +71,12 @@ def listed(words: Iterable[str], limit: int = 6) -> str:
 
 
 def moment(epoch_us: int) -> str:
-    """Format to the minute, in UTC."""
+    """Format a timestamp in microseconds UTC, to the minute."""
     return f"{from_us(epoch_us):%Y-%m-%d %H:%M} UTC"
 
 
 def age(span_us: int) -> str:
-    """Format a span of time in its largest unit."""
+    """Format a duration in microseconds, in its largest unit."""
     for unit, name in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
         if span_us >= unit * (2 if unit == DAY else 1):
             return counted(span_us // unit, name)
@@ -88,7 +88,7 @@ def ago(epoch_us: int, now: int) -> str:
 
 
 def value(content: object) -> str:
-    """Format a value from data, shortened; text keeps its spaces, null and "" are named."""
+    """Format a value from data, shortened; null and "" become `null` and `empty text`."""
     if content is None:
         return "null"
     if content == "":
@@ -103,7 +103,7 @@ def value(content: object) -> str:
 
 
 def _minute(text: str) -> str:
-    """Shorten a timestamp in RFC 3339 to what differs between such timestamps."""
+    """Shorten an RFC 3339 timestamp: drop `T`, `Z`, fractions, and seconds if they are zero."""
     match = _MOMENT.fullmatch(text)
     return f"{match[1]} {match[2]}{(match[3] or '').removeprefix(':00')}" if match else text
 
@@ -132,6 +132,6 @@ def shortened(text: str, limit: int = LONGEST) -> str:
 
 
 def capital(text: str) -> str:
-    """Capitalise a sentence; a column's name keeps its spelling."""
+    """Capitalise a sentence, unless its first word contains `_`, as column names do."""
     word = text.partition(" ")[0]
     return text if "_" in word else text[:1].upper() + text[1:]

@@ -1,1 +1,1 @@
-"""Reading of declarations in YAML: strict, with the line of every error."""
+"""Strict reader of YAML declarations; errors name the line."""

@@ -14,7 +14,7 @@ from headrace.core.declarations.yaml_lines import TOP, located, syntax_place
 from headrace.core.errors import DeclarationError
 
 T = TypeVar("T")
-# Texts that mark a question for a person: one begins with the first, or is the second.
+# Placeholders that a person must replace: text that begins with MARK, or equals NOT_STATED.
 MARK, NOT_STATED = "TODO", "not_stated"
 
 
@@ -25,7 +25,7 @@ class Key:
     Attributes:
         form: form of its value, in words.
         meaning: its effect, in one sentence.
-        default: default in words; "" without one.
+        default: default value in words; "" if there is none.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Keys(tuple[Key, ...]):
 
 
 def choice(names: Collection[object]) -> str:
-    """Return the form of a key that takes one of these names."""
+    """Return the form of a key whose value is one of these names: "`a`, `b` or `c`"."""
     quoted = [f"`{name}`" for name in names]
     return " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
 
@@ -71,7 +71,7 @@ PROPERTY = Keys(
 
 @dataclass(frozen=True)
 class Node:
-    """Value of a YAML document with its place."""
+    """Value in a YAML document, with its file and path."""
 
     file: Path
     path: str
@@ -83,17 +83,17 @@ class Node:
         return DeclarationError(what, where=f"{self.file}: {place}", fix=fix)
 
     def entries(self, keys: Keys) -> "dict[str, Node]":
-        """Return the entries of a mapping that may have `keys`."""
+        """Return the entries of a mapping; raise an error if they do not match `keys`."""
         return self.mapping(keys.required, keys.optional)
 
     def custom(self, keys: Keys) -> "dict[str, Node]":
-        """Return the entries of an ODCS customProperties list that may have `keys`."""
+        """Return the entries of an ODCS customProperties list; raise an error unless they match."""
         return self.properties(keys.required, keys.optional)
 
     def mapping(
         self, required: Collection[str], optional: Collection[str] = ()
     ) -> "dict[str, Node]":
-        """Return the entries of a mapping with all `required` keys and no undeclared ones."""
+        """Return the entries of a mapping; raise an error if keys are missing or undeclared."""
         entries = self._typed(dict, "a mapping").items()
         nodes = {key: Node(self.file, f"{self.path}.{key}".lstrip("."), v) for key, v in entries}
         return self._checked(nodes, required, optional)
@@ -101,7 +101,7 @@ class Node:
     def properties(
         self, required: Collection[str], optional: Collection[str] = ()
     ) -> "dict[str, Node]":
-        """Return the entries of an ODCS customProperties list, by their `property`."""
+        """Return the entries of an ODCS customProperties list, keyed by their `property`."""
         nodes: dict[str, Node] = {}
         for item in self.items():
             entry = item.entries(PROPERTY)
@@ -118,11 +118,11 @@ class Node:
     def text(self) -> str:
         value = str(self._typed(str, "text"))
         if not value.strip():
-            raise self.error("expected text, got an empty one", fix="write it, or drop the key")
+            raise self.error("expected text, got an empty string", fix="write it, or drop the key")
         return value
 
     def texts(self) -> tuple[str, ...]:
-        """Return a list of texts; empty ones count (a null token may be the empty field)."""
+        """Return a list of strings; "" is allowed, since a null token may be an empty field."""
         return tuple(str(item._typed(str, "text")) for item in self.items())  # noqa: SLF001
 
     def integer(self, minimum: int | None = None) -> int:
@@ -138,7 +138,7 @@ class Node:
         return value
 
     def decimal(self) -> Decimal:
-        """Return the number with every digit of the file."""
+        """Return the number with all digits that the file contains."""
         value = self.number()
         return value.exact if isinstance(value, _WrittenFloat) else Decimal(str(value))
 
@@ -227,7 +227,7 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[str, Any]:
 
 
 class _WrittenFloat(float):
-    """Float with the digits of the file, where a float64 cannot hold them all."""
+    """Float that also keeps the digits in the file, which a float64 cannot hold."""
 
     exact: Decimal
 

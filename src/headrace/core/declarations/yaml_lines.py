@@ -8,17 +8,17 @@ import yaml
 
 TOP = "top level"
 _STEP = re.compile(r"\[([^\]]*)\]|([^.,:\[\]]+)")
-# Entries of a list with a name are addressed by it: custom properties, fields, checks.
+# Keys that hold the name of a list entry, by which a path addresses it.
 _NAMES = ("property", "name", "id")
 _KEY = re.compile(r"unknown key '?([^', ]+)|(\w+) is ")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def located(file: Path, place: str, key: str = "") -> str:
-    """Return `place` with its line: "schema[0].name, line 12"; as it is where no line is found.
+    """Return `place` with its line, "schema[0].name, line 12"; unchanged if no line is found.
 
     Args:
-        file: the YAML file, which is read again: errors are rare.
+        file: the YAML file; it is read again, since errors are rare.
         place: keys and list entries from the top, such as "schema[0].properties[price].name".
         key: the key of the mapping at `place` that the error is about.
     """
@@ -39,9 +39,9 @@ def located(file: Path, place: str, key: str = "") -> str:
 
 
 def with_line(file: Path, where: str, what: str = "") -> str:
-    """Return the `where` of an error with its line, if it is a place in `file`.
+    """Return the `where` of an error, with the line added if it is a place in `file`.
 
-    `what` is the error's sentence: if it begins with the faulty key, that key's line is returned.
+    `what` is the error's message: if it begins with the faulty key, the line is that key's.
     """
     if not where.startswith(str(file)) or ", line " in where:
         return where
@@ -72,7 +72,7 @@ def _is_named(item: yaml.MappingNode, step: str) -> bool:
 
 
 def syntax_place(file: Path, error: yaml.YAMLError) -> tuple[str, str]:
-    """Describe why a text is not YAML, and return the file with line and column."""
+    """Return why a text is not valid YAML, and the file with line and column."""
     mark = getattr(error, "problem_mark", None)
     what = getattr(error, "problem", None) or str(error).partition("\n")[0]
     if mark is None:
