@@ -1,6 +1,6 @@
 """Headrace in Dagster: factories for assets, checks, jobs, schedules and sensors.
 
-Loading definitions touches no disk and imports no heavy library: both happen when a run starts.
+Loading the definitions does not read the home and imports no heavy library; runs do both.
 """
 
 import importlib
@@ -82,8 +82,8 @@ def definitions(
 
     Args:
         pipeline: the pipeline to define.
-        assets: its assets and checks; default: `stages(pipeline)`, the whole flow.
-        home: finds the home; called when a run starts, never on load.
+        assets: assets and checks of the pipeline; default: all, `stages(pipeline)`.
+        home: returns the home; called when a run starts, not when the definitions are loaded.
     """
     flow_assets = stages(pipeline, home) if assets is None else assets
     keys = set().union(*map(_keys, flow_assets))
@@ -122,7 +122,7 @@ def definitions(
             *(stream_sensor(pipeline, stream, home) for stream in pipeline.streams),
         ],
         resources=build_resources(pipeline, home),
-        # A step of its own process pays seconds of start and imports: in process unless asked for.
+        # A separate process for each step would spend seconds on start and imports.
         executor=dg.in_process_executor,
     )
 
@@ -132,7 +132,7 @@ def _keys(asset: Asset) -> set[dg.AssetKey]:
 
 
 def project_definitions(pipeline: "Pipeline") -> dg.Definitions:
-    """Return `defs` of the project's module for this pipeline, else the standard ones."""
+    """Return `defs` of the project's `definitions` module for the pipeline, else the default."""
     config = project_root() / "pyproject.toml"
     project: dict[str, Any] = tomllib.loads(config.read_text()) if config.exists() else {}
     for module in project.get("tool", {}).get("headrace", {}).get("pipelines", []):

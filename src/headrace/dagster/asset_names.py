@@ -13,7 +13,7 @@ DATASETS = "datasets"
 MODELS = "models"
 MONITORING = "monitoring"
 
-# One check of a table for each action of a suite's rules.
+# Names of a table's asset checks, one for each action of the gate.
 GATE_CHECKS = {action: f"gate_{action}" for action in ("block", "quarantine", "warn")}
 MONITOR = "monitor"
 
@@ -43,7 +43,7 @@ def monitor_key(pipeline: str, part: str) -> dg.AssetKey:
 
 
 def op_name(key: dg.AssetKey) -> str:
-    """Return the name of an asset's step in a run: Dagster's default for this key."""
+    """Return the op name of an asset, which is Dagster's default for this key."""
     return "__".join(key.path)
 
 
@@ -60,10 +60,10 @@ def partitioned(tables: Sequence[Table]) -> list[Table]:
 
 
 def snapshots(tables: Sequence[Table]) -> list[Table]:
-    """Return the tables that are delivered whole."""
+    """Return the tables that are delivered as full snapshots."""
     return [table for table in tables if not table.partitioned]
 
 
 def stored(views: Sequence[View]) -> list[FeatureView | Lookup]:
-    """Return the views over a table; a row transform is computed with the row and not stored."""
+    """Return the views that have assets; row transforms are computed on request and not stored."""
     return [view for view in views if isinstance(view, FeatureView | Lookup)]

@@ -1,8 +1,8 @@
-"""Switch schedules and sensors on and off, and list them, also while the UI runs.
+"""Switch schedules and sensors on and off, and list them, with or without a running UI.
 
-Their states are in Dagster's own database, which the daemon reads at every tick. So this is the
-same switch as the one in the browser, and it needs no server. Dagster has no public call for it
-outside its UI; this module uses the calls that `dagster sensor start` uses.
+The states are in Dagster's database, which the daemon reads at every tick. So this is the same
+switch as in the UI, and it needs no server. Dagster has no public Python API for it; this module
+makes the same calls as `dagster sensor start`.
 """
 
 import warnings
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     Trigger = RemoteSchedule | RemoteSensor
 
-# Switched on together by `headrace automation on`; sensors of streams are usual as well.
+# `headrace automation on` switches these on, and the sensors of streams.
 USUAL = ("deliveries", "builds", "alerts", "nightly_maintenance")
-# The others, and when to switch them on.
+# The other ones, with advice when to switch them on.
 _ELSE = {
     "daily_ingest": "instead of deliveries: once a day",
     "daily_reference": "instead of deliveries: once a day",
@@ -42,12 +42,12 @@ class Automation:
     """One schedule or sensor.
 
     Attributes:
-        pipeline: its code location.
+        pipeline: name of its code location.
         kind: "schedule" or "sensor".
         running: True if it is switched on.
         usual: True if `headrace automation on` switches it on.
-        when: advice when to switch it on, if it is not usual.
-        description: the work that it launches.
+        when: advice when to switch it on; empty if it is usual.
+        description: description of the work that it launches.
     """
 
     pipeline: str
@@ -75,10 +75,10 @@ def list_automation(home: Home, project: Path) -> list[Automation]:
 def switch(home: Home, project: Path, *, on: bool, only: Collection[str] = ()) -> list[Automation]:
     """Switch schedules and sensors on or off, and return the states of all.
 
-    Without names, `on` switches on the usual ones, and off switches off all.
+    Without names in `only`, `on=True` switches on the usual ones, `on=False` switches off all.
 
     Raises:
-        DeclarationError: there is no schedule or sensor of such a name.
+        DeclarationError: a name in `only` is not a schedule or sensor.
         StateError: a code location cannot be loaded.
     """
     with open_instance(home) as instance, _triggers(instance, project) as triggers:
@@ -132,7 +132,7 @@ def _is_running(instance: dg.DagsterInstance, trigger: "Trigger") -> bool:
 
 
 def _set(instance: dg.DagsterInstance, trigger: "Trigger", *, on: bool) -> None:
-    """Switch a schedule or sensor; one that has the state already keeps its record."""
+    """Switch a schedule or sensor, unless it has the state already."""
     from dagster._core.remote_representation.external import RemoteSensor
 
     if _is_running(instance, trigger) == on:
@@ -153,10 +153,10 @@ def _set(instance: dg.DagsterInstance, trigger: "Trigger", *, on: bool) -> None:
 def _triggers(
     instance: dg.DagsterInstance, project: Path
 ) -> "Iterator[Sequence[tuple[str, Trigger]]]":
-    """Load the project's workspace in this process: (code location, schedule or sensor) pairs.
+    """Load the project's workspace in this process; yield (code location, trigger) pairs.
 
-    States are stored under the names of code location, repository and trigger. So they are the same
-    for the daemon, which loads the workspace in its own servers.
+    Dagster stores states under the names of code location, repository and trigger. So the daemon,
+    which loads the workspace in other processes, finds the same states.
     """
     from dagster._core.remote_origin import InProcessCodeLocationOrigin
     from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -166,7 +166,7 @@ def _triggers(
     with ExitStack() as stack:
         for origin in WorkspaceFileTarget([str(project / FILE)]).create_origins():
             name, target = origin.location_name, origin.loadable_target_origin
-            # Dagster reads a property of its own that it has deprecated.
+            # Dagster itself reads a property that it has deprecated.
             stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", message="Property `ScheduleDefinition.environment")
             try:

@@ -21,13 +21,13 @@ from headrace.lake.table import SNAPSHOT_SLOT
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
 
-# Dagster prints every event by default; the event log keeps them, and the console is ours.
+# By default Dagster prints every event to the console; the event log has them anyway.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True)
 class JobRun:
-    """One Dagster run that this process executed."""
+    """Result of a Dagster run in this process; `failures` are (step, message) pairs."""
 
     job: str
     run_id: str
@@ -39,11 +39,11 @@ class JobRun:
 
 @dataclass
 class PipelineOutcome:
-    """Outcome of `run_pipeline`; no runs means that nothing was outstanding."""
+    """Outcome of `run_pipeline`; `runs` is empty if nothing was outstanding."""
 
     pipeline: str
     runs: list[JobRun] = field(default_factory=list)
-    lineage: str = ""  # why its lineage events could not be written; that fails no run
+    lineage: str = ""  # error in writing the lineage events; it does not fail the outcome
 
     @property
     def ok(self) -> bool:
@@ -82,16 +82,16 @@ def run_pipeline(
     defs: dg.Definitions | None = None,
     project: Path | None = None,
 ) -> PipelineOutcome:
-    """Bring a pipeline up to date: ingest what is outstanding, then build everything on it.
+    """Bring a pipeline up to date: ingest outstanding deliveries, then build all that uses them.
 
     Args:
         pipeline: the pipeline to run.
-        home: where its state is.
-        first: first slot to look at; default: the pipeline's first.
-        last: last slot to look at, included.
+        home: the home with its state.
+        first: first partition to consider; default: the pipeline's first.
+        last: last partition to consider, included; default: the pipeline's last.
         stage: "ingest" (event and state tables), "build" (features to monitors) or "all".
-        defs: the code location's definitions; default: found by the pipeline's name.
-        project: where `.env` is written for `dagster dev`; default: this project.
+        defs: definitions of the code location; default: found by the pipeline's name.
+        project: folder in which `.env` is written for `dagster dev`; default: this project.
     """
     from headrace.alerts import update_alerts_quietly
     from headrace.dagster import project_definitions
@@ -127,7 +127,7 @@ def ingest_due(
     first: str = "",
     last: str = "",
 ) -> list[JobRun]:
-    """Run every outstanding slot, and the slots that a killed run planned but did not reach."""
+    """Ingest every outstanding partition, and those that a killed run planned but did not reach."""
     tables = [table.name for table in asset_names.partitioned(pipeline.tables)]
     fresh = [
         t for t in tables if not instance.get_materialized_partitions(asset_names.table_key(t))
@@ -145,7 +145,7 @@ def ingest_due(
 def reference_due(
     defs: dg.Definitions, pipeline: "Pipeline", home: Home, instance: dg.DagsterInstance
 ) -> list[JobRun]:
-    """Run the snapshot tables that have an unsettled delivery, or were never run."""
+    """Ingest the snapshot tables that have an outstanding delivery or were never run."""
     from headrace.lake.ingest.protocol import outstanding
 
     due = [
@@ -163,7 +163,7 @@ def run_range(
     last: str,
     instance: dg.DagsterInstance,
 ) -> list[JobRun]:
-    """Run all expected slots from `first` to `last`, both included, whatever their state."""
+    """Run all expected partitions from `first` to `last`, both included, whatever their state."""
     work = {
         table.name: expected(pipeline, table, first, last)
         for table in asset_names.partitioned(pipeline.tables)
@@ -174,7 +174,7 @@ def run_range(
 def run_span(
     defs: dg.Definitions, pipeline: "Pipeline", span: Span, instance: dg.DagsterInstance
 ) -> JobRun:
-    """Execute one ranged run; a single day runs as that partition, as it would from the browser."""
+    """Execute a run over a range of days; a single day runs as that partition, as in the UI."""
     single = span.first == span.last
     return run_job(
         defs,
@@ -199,9 +199,9 @@ def run_job(
     tags: Mapping[str, str] | None = None,
     scope: str = "",
 ) -> JobRun:
-    """Execute a job here and now; a failing step does not raise."""
+    """Execute a job in this process; a failing step does not raise."""
     start = time.perf_counter()
-    # `execute_in_process(asset_selection=)` would bring back the checks that the job leaves out.
+    # `execute_in_process(asset_selection=)` would add the checks that the job excludes.
     job_definition = defs.resolve_job_def(job).get_subset(
         asset_selection=frozenset(assets or ()), asset_check_selection=frozenset()
     )
@@ -219,8 +219,8 @@ def run_job(
 def _run_tags(pipeline: str, assets: Sequence[dg.AssetKey]) -> dict[str, str]:
     """Return the tags of a run.
 
-    With them the UI lists the run under its code location, and a later process can see that this
-    process died.
+    The UI uses them to list the run under its code location; later processes use them to detect
+    that this process died.
     """
     tags = {
         ".dagster/repository": f"__repository__@{pipeline}",

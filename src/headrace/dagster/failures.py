@@ -1,4 +1,4 @@
-"""Errors as shown in a run: what, where, fix; the traceback stays below."""
+"""Conversion of Headrace errors to step failures that show what, where and fix."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from headrace.core.errors import HeadraceError
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """Fail the step with the text of a `HeadraceError` raised in the block, without a retry."""
+    """Convert a `HeadraceError` in the block to a step failure with its text, without retries."""
     try:
         yield
     except HeadraceError as error:

@@ -1,8 +1,8 @@
 """Flow of a pipeline's assets: the only module that connects the asset factories.
 
-Gate, quarantine and publication are steps of a table's asset: rows that pass the gate and rows in
-quarantine are written in one transaction. The asset checks show the gate's verdicts, one asset
-check for each action (block, quarantine, warn).
+The asset of a table validates, quarantines and publishes: passing and quarantined rows are written
+in one transaction. Asset checks show the gate's verdicts, one check for each action (block,
+quarantine, warn).
 """
 
 from collections.abc import Callable, Iterator
@@ -30,18 +30,18 @@ Asset = dg.AssetsDefinition | dg.AssetSpec | dg.AssetChecksDefinition
 
 @dataclass(frozen=True)
 class Flow:
-    """Assets of a pipeline by stage; each stage reads stages before it.
+    """Assets of a pipeline by stage; each stage depends on earlier stages.
 
     Attributes:
-        deliveries: deliveries of the tables' sources; external assets.
-        tables: published tables, behind the gate.
+        deliveries: external assets: the deliveries of the tables' sources.
+        tables: published tables, after validation by the gate.
         gate_checks: the gate's verdicts on each table.
-        views: feature views that are stored.
-        release: versions of the dataset.
-        model: the pipeline's model; each version is trained on a release.
-        monitors: profiles, drift, and the decision that may ask for a retraining.
-        online_store: values of each entity that serving needs.
-        served_log: served vectors, compared with training.
+        views: feature views and lookups.
+        release: the dataset, with its versions.
+        model: the pipeline's model; each version is trained on a dataset version.
+        monitors: profiles, drift, and the decision that may trigger a retraining.
+        online_store: the rows of each entity that serving needs.
+        served_log: served vectors, compared with recomputed ones.
     """
 
     deliveries: tuple[dg.AssetSpec, ...]

@@ -1,4 +1,4 @@
-"""Dagster's home folder: created once, found by a plain `dagster dev`."""
+"""Dagster's home folder: create it, and let a plain `dagster dev` find it."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -29,8 +29,9 @@ retention:
 def prepare(home: Home, project: Path) -> None:
     """Create Dagster's home, and write its path to `.env` in `project` for a plain `dagster dev`.
 
-    Dagster reads `.env` on its own; only the two lines of Headrace are changed. Safe to repeat.
-    A home that is not the project's own was chosen for this process: then `.env` stays as it is.
+    Dagster reads `.env` by itself. Only the lines DAGSTER_HOME and HEADRACE_HOME are changed. If
+    `home` is not the project's own and `.env` already names a home, `.env` is not changed. Safe to
+    repeat.
     """
     config = home.dagster / "dagster.yaml"
     if not config.exists():
@@ -46,7 +47,7 @@ def prepare(home: Home, project: Path) -> None:
 
 @contextmanager
 def open_instance(home: Home) -> Iterator[dg.DagsterInstance]:
-    """Open the instance in `home`, regardless of `DAGSTER_HOME` in the environment."""
+    """Open the Dagster instance in `home`, regardless of `DAGSTER_HOME` in the environment."""
     with _environment({"DAGSTER_HOME": str(home.dagster)}), dg.DagsterInstance.get() as instance:
         yield instance
 
@@ -61,7 +62,7 @@ def _set_lines(path: Path, values: Mapping[str, str]) -> None:
 
 
 def _quoted(value: str) -> str:
-    """Quote a value if needed: dotenv ends an unquoted one at a space or #."""
+    """Quote a value if needed: dotenv ends an unquoted value at a space or #."""
     plain = all(character.isalnum() or character in "/._-" for character in value)
     return value if plain else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 

@@ -1,4 +1,4 @@
-"""Links in the metadata of a run to the page of a batch, where a person can also decide."""
+"""Links from a run's metadata to the report page of a batch, where a person can also decide."""
 
 from headrace.lake.ledger.partition_state import SlotResult
 from headrace.web.dagster_links import action_url, asset_url, dagster_url
@@ -8,10 +8,10 @@ __all__ = ["action_url", "asset_url", "dagster_url", "decide_link", "report_link
 
 
 def report_link(result: SlotResult) -> str:
-    """Return the page of the batch that gave the slot its verdict; "" if there is none."""
+    """Return the URL of the report of the batch behind a result; "" if there is no batch."""
     return report_url(result.table, result.batch) if result.batch else ""
 
 
 def decide_link(result: SlotResult) -> str:
-    """Return the part of that page where a person approves, rejects or acknowledges."""
+    """Return the URL of the report's form to approve, reject or acknowledge; "" without a batch."""
     return decide_url(result.table, result.batch) if result.batch else ""

@@ -13,7 +13,7 @@ from headrace.dagster.links import decide_link, report_link
 from headrace.lake.ledger.partition_state import SlotResult
 
 PUBLISHED = "published"
-# Worst first: the order in which days are listed, and the one place that ranks them.
+# Order in which days are listed: worst verdict first.
 WORST = ("ERROR", "BLOCK", "MISSING", "QUARANTINE", "WARN", "PASS")
 STOPPED = frozenset({"ERROR", "BLOCK", "FAILED"})
 LISTED = 50
@@ -21,12 +21,12 @@ EXPLAINED = 3
 
 
 def status_word(result: SlotResult) -> str:
-    """Return the word for a slot: its verdict if it was validated, else its state."""
+    """Return the status of a partition: its verdict if it was validated, else its state."""
     return str(result.verdict or result.state).upper()
 
 
 def stopped(result: SlotResult) -> bool:
-    """Return True if the slot was delivered and is not published, so that a person has to act."""
+    """Return True if the partition was delivered but not published, so that a person must act."""
     return status_word(result) in STOPPED or result.state in ("pending", "failed")
 
 
@@ -35,13 +35,13 @@ def passed(result: SlotResult) -> bool:
 
 
 def counted(results: Sequence[SlotResult]) -> str:
-    """Count the slots by verdict, worst first: `1 BLOCK, 364 PASS`."""
+    """Count the partitions by verdict, worst first: `1 BLOCK, 364 PASS`."""
     words = Counter(status_word(result) for result in results)
     return ", ".join(f"{words[word]} {word}" for word in sorted(words, key=lambda w: (_rank(w), w)))
 
 
 def slot_metadata(result: SlotResult) -> dict[str, Any]:
-    """Metadata of the materialisation of one slot; small, since the event log keeps every one."""
+    """Metadata of one partition's materialisation; small, since the event log keeps all of them."""
     entries: dict[str, Any] = {
         "dagster/partition_row_count": result.published,
         "delivered": result.delivered,
@@ -56,7 +56,7 @@ def slot_metadata(result: SlotResult) -> dict[str, Any]:
 
 
 def slot_report(result: SlotResult) -> dict[str, Any]:
-    """Metadata of the check of one slot: the reasons in words and numbers, and links."""
+    """Metadata of a check evaluation of one partition: row counts, reasons and links."""
     return {
         "day": result.slot,
         "verdict": status_word(result),
@@ -85,9 +85,9 @@ def _guide(result: SlotResult) -> dict[str, Any]:
 
 
 def run_report(results: Sequence[SlotResult], status: Mapping[str, Any]) -> dict[str, Any]:
-    """Metadata of the check of a table: the days of this run, and the status of the whole table.
+    """Metadata of a table's check: the days of this run, and the status of the whole table.
 
-    The UI hides markdown behind a link, so all of it is in one entry; it plots the numbers.
+    The UI hides markdown behind a link, so one entry has all markdown. The UI plots the numbers.
     """
     plot = day_plot(results, "rows delivered per day")
     parts = [plot, day_table(results), "#### The whole table", status_table(status)]
@@ -102,13 +102,13 @@ def run_report(results: Sequence[SlotResult], status: Mapping[str, Any]) -> dict
 
 
 def _span(results: Sequence[SlotResult]) -> str:
-    """Return the day, or the first and the last of several."""
+    """Return the day, or "first to last" if there are several."""
     slots = sorted(result.slot for result in results)
     return " to ".join(dict.fromkeys([*slots[:1], *slots[-1:]]))
 
 
 def summary(results: Sequence[SlotResult]) -> str:
-    """Summarise results in one paragraph: the counts, and the reasons of the worst."""
+    """Summarise results: counts by verdict, and the reasons of the worst days."""
     notable = sorted((r for r in results if not passed(r)), key=lambda r: _rank(status_word(r)))
     explanations = [
         f"{r.slot} {_verdict_text(r)}: {'; '.join(r.reasons)}" for r in notable[:EXPLAINED]
@@ -117,7 +117,7 @@ def summary(results: Sequence[SlotResult]) -> str:
 
 
 def _verdict_text(result: SlotResult) -> str:
-    """Return the verdict and its cause: `BLOCK (unit change in distance)`."""
+    """Return the verdict with its cause, if there is one: `BLOCK (unit change in distance)`."""
     cause = findings.cause_of(result)
     return f"{status_word(result)} ({cause})" if cause else status_word(result)
 
@@ -154,13 +154,13 @@ def _linked(result: SlotResult) -> str:
 
 
 def status_table(status: Mapping[str, Any]) -> str:
-    """Return `headrace.lake.ledger.conservation.table_status` as a table of two columns."""
+    """Render `headrace.lake.ledger.conservation.table_status` as a markdown table."""
     rows = [(key, _plain(value)) for key, value in status.items() if key != "table"]
     return table(("", str(status.get("table", ""))), rows)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a markdown table; cells may hold any text."""
+    """Render a markdown table; special characters in cells are escaped."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
     return "\n".join(lines)
@@ -188,7 +188,7 @@ def built(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _value(value) for key, value in values.items()}
 
 
-def _value(value: Any) -> Any:  # noqa: ANN401 - whatever Dagster takes
+def _value(value: Any) -> Any:  # noqa: ANN401 - any metadata value of Dagster
     if isinstance(value, Mapping) and "md" in value:
         return dg.MetadataValue.md(str(value["md"]))
     if isinstance(value, Mapping) and "url" in value:

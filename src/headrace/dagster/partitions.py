@@ -1,4 +1,4 @@
-"""Days as Dagster partitions, and runs over ranges of them."""
+"""Daily Dagster partitions, and runs over ranges of days."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ RANGE_END = "dagster/asset_partition_range_end"
 
 @dataclass(frozen=True)
 class Span:
-    """One ranged run: the slots `first` to `last`, both included, of these tables."""
+    """Run over a range: partitions `first` to `last`, both included, of these tables."""
 
     first: str
     last: str
@@ -27,10 +27,10 @@ class Span:
 
 
 def daily(first: str, last: str | None) -> dg.DailyPartitionsDefinition:
-    """Return one partition a day, `first` to `last`, both included.
+    """Return the daily partitions from `first` to `last`, both included.
 
-    Without `last` the partitions go on up to tomorrow, because the rows of a planned table are
-    delivered the evening before their day.
+    Without `last` they extend to tomorrow, because plans are delivered the evening before their
+    day.
     """
     if last is None:
         return dg.DailyPartitionsDefinition(start_date=first, end_offset=2)
@@ -38,10 +38,11 @@ def daily(first: str, last: str | None) -> dg.DailyPartitionsDefinition:
 
 
 def spans(work: Mapping[str, Iterable[str]]) -> list[Span]:
-    """Return runs over consecutive days; each table of a run is due on each day of the run.
+    """Group due partitions into runs over consecutive days with the same due tables.
 
-    A run plans all its partitions for all its assets, and Dagster shows as failed whatever a failed
-    run planned and did not materialise. So a run may plan only what is due.
+    `work` maps tables to due partitions. A run plans every asset for every day of its range. If the
+    run fails, Dagster shows all planned partitions that were not materialised as failed, so a run
+    must plan only partitions that are due.
     """
     due: dict[str, list[str]] = {}
     for table in sorted(work):

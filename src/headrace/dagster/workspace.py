@@ -1,4 +1,4 @@
-"""Check workspace.yaml before Dagster reads it: Dagster's own errors are tracebacks."""
+"""Check workspace.yaml before Dagster reads it, since Dagster reports errors as tracebacks."""
 
 import re
 from pathlib import Path

@@ -7,7 +7,7 @@ from headrace.web import wording
 from headrace.web.html import Html, element
 
 _WIDE, _TALL = 240, 48
-# Height shows the same as colour.
+# Heights of the marks repeat what the colours show.
 _HEIGHTS = {"PASS": 6, "WARN": 11, "QUARANTINE": 15, "BLOCK": 20, "ERROR": 20}
 _STEP, _STRIP = 12, 24
 
@@ -20,7 +20,7 @@ def svg(width: int, height: int, label: str, *parts: Html) -> Html:
 
 
 def histogram(bars: Bars, name: str) -> Html:
-    """Plot this batch as an outline over the grey bars of the other, from zero, in equal scale."""
+    """Plot this batch as an outline over grey bars of the other batch, in the same scale."""
     top = max((*bars.this, *bars.other), default=0.0) or 1.0
     step = _WIDE / max(1, len(bars.this))
     grey = [
@@ -66,7 +66,7 @@ def level(share: float, other: float, name: str) -> Html:
 
 
 def strip(verdicts: Sequence[str], label: str) -> Html:
-    """Plot one mark a batch, higher if more severe; the last one, underlined, is this batch."""
+    """Plot one mark per batch, higher if more severe; the underlined last mark is this batch."""
     wide = max(30, len(verdicts)) * _STEP
     marks = [_mark(at, verdict) for at, verdict in enumerate(verdicts)]
     x = (len(verdicts) - 1) * _STEP

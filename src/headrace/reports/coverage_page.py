@@ -1,4 +1,7 @@
-"""Coverage report as one self-contained page, and as a plot."""
+"""Coverage report as a self-contained page, and as a plot.
+
+It shows which values of recent rows the training split does not cover.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +17,7 @@ _LABEL_WIDTH, _WIDE, _STEP = 250, 300, 20
 
 
 def ordered(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the columns sorted by the share of recent rows outside, then by name."""
+    """Return the columns sorted by share of values outside training, rare values, and name."""
     columns: Mapping[str, Mapping[str, Any]] = report["columns"]
     return sorted(
         columns.items(), key=lambda entry: (-entry[1]["outside"], -_seldom(entry[1]), entry[0])
@@ -26,12 +29,12 @@ def _seldom(form: Mapping[str, Any]) -> float:
 
 
 def percent(share: float) -> str:
-    """Return a share as text; a share above 0 is never shown as 0."""
+    """Return a share as a percentage; a share above 0 is never shown as 0."""
     return "<0.01%" if 0 < share < 0.0001 else f"{share:.2%}"
 
 
 def why(form: Mapping[str, Any]) -> str:
-    """Return a text on the values of a column that training does not cover."""
+    """Describe the values of a column that training does not cover."""
     parts = []
     if form["kind"] == "number" and "least" in form:
         if form["below"]:
@@ -62,9 +65,9 @@ def summary(report: Mapping[str, Any]) -> str:
 
 
 def picture(report: Mapping[str, Any], title: str) -> str:
-    """Plot the shares of values outside and of rare values, worst columns first, as SVG.
+    """Plot the shares of values outside training and of rare values, worst columns first, as SVG.
 
-    Columns that moved as a whole are omitted, as all other bars would be tiny beside them.
+    Columns that moved as a whole are omitted, because they would make all other bars tiny.
     """
     columns = [entry for entry in ordered(report) if entry[0] not in report["moved"]]
     drawn = [entry for entry in columns if entry[1]["outside"] or _seldom(entry[1])][:_DRAWN]

@@ -1,4 +1,4 @@
-"""Entities close to the `maxEvents` of their table, above which their features become null."""
+"""Warnings about entities close to their table's `maxEvents`, above which features are null."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,16 +13,15 @@ from headrace.features.spec import FeatureView
 from headrace.lake.tables.lake import Lake
 from headrace.pipeline.definition import Pipeline
 
-WARNED_AT = 0.8  # of maxEvents
+WARNED_AT = 0.8  # fraction of maxEvents
 
 
 def crowded_windows(pipelines: Sequence[Pipeline], home: Home) -> list[dict[str, Any]]:
-    """Return the fullest window of each view with 80 % of `maxEvents` or more.
+    """Return the fullest window of each view in which it has at least 80 % of `maxEvents`.
 
-    All published rows of an entity count, corrected and deleted ones too, in the view's longest
-    window at any moment, so the count is never below that of a feature. Tables with fewer rows in
-    total are not read. Each is `{"table", "view", "entity", "window", "rows", "max_events",
-    "says"}`.
+    The count is an upper bound for features: it is the maximum over all positions of the view's
+    longest window, and includes corrected and deleted rows. Tables with fewer rows in total are not
+    read. Each result is `{"table", "view", "entity", "window", "rows", "max_events", "says"}`.
     """
     lake = Lake(home)
     return [row for pipeline in pipelines for row in _of_pipeline(pipeline, lake)]
@@ -44,7 +43,10 @@ def _of_pipeline(pipeline: Pipeline, lake: Lake) -> Iterator[dict[str, Any]]:
 
 
 def fullest(rows: pa.Table, entity: Sequence[str], length: int) -> tuple[int, dict[str, Any]]:
-    """Return the largest number of rows of one entity within `length` us, and that entity."""
+    """Return the largest number of rows of an entity within `length` microseconds, and the entity.
+
+    The entity is {column: value}.
+    """
     columns = [rows[name] for name in entity]
     numbering = Numbering(columns)
     order, starts = numbering.group(numbering.codes)

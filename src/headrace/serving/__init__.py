@@ -1,4 +1,4 @@
-"""Serving: the kernel of training for one request at a time, and a log that can be audited."""
+"""Online serving: feature vectors computed as in training, and a served log for audits."""
 
 from headrace.serving.audit import AuditReport, Difference, audit
 from headrace.serving.log import Entry, ServedLog

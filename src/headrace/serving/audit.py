@@ -1,4 +1,4 @@
-"""Audit of a served log: training recomputes every vector, and the bytes are compared."""
+"""Audit of a served log: recompute every vector with the training code and compare the bytes."""
 
 import json
 from collections import Counter
@@ -23,7 +23,8 @@ from headrace.serving.vectors import FeatureService, Frontier, cells
 Cause: TypeAlias = Literal[
     "definition mismatch", "late commit", "stale store", "clock", "value", "frontier gone"
 ]
-# A commit is dated a moment before readers can see it; an answer in that moment is not stale.
+# A commit's timestamp is slightly earlier than the moment at which readers see the commit. An
+# answer given in between is not stale.
 SETTLING = 5 * SECOND
 _SAMPLE_ROWS = 40
 _NO = object()
@@ -37,19 +38,20 @@ _SHIFTS = [
 
 @dataclass(frozen=True)
 class Difference:
-    """Logged vector that differs from what training computes.
+    """Logged vector that differs from the vector that training computes.
 
     Attributes:
-        sequence: of the row in the log.
-        cause: "definition mismatch": the features are defined differently now; nothing was
-            computed. "late commit": the tables as of the answer give the logged bytes and today's
-            do not: rows usable at t were published after the answer. "stale store": the same, but
-            the additional rows had been published when the answer was given. "clock": the tables
-            as of the answer give the logged bytes at another moment than the logged t. "value":
-            they give other bytes at every moment. "frontier gone": their snapshots have expired,
-            so the cause is unknown.
-        features: whose bytes differ.
-        detail: the other moment, or the wrong rule that gives the values, if it is known.
+        sequence: sequence number of the row in the log.
+        cause: "definition mismatch": the feature definitions have changed; nothing was
+            recomputed. "late commit": the snapshots that the answer read give the logged bytes,
+            and today's tables do not: rows usable at t were published after the answer.
+            "stale store": the same, but the missing rows were published before the answer.
+            "clock": the snapshots give the logged bytes for a time other than the logged t.
+            "value": the snapshots give other bytes for every time tried. "frontier gone": the
+            snapshots have expired, so the cause is unknown.
+        features: names of the features whose bytes differ.
+        detail: for "clock" the time that matches, for "value" the wrong rules that reproduce the
+            values; empty if none was found.
     """
 
     sequence: int
@@ -60,7 +62,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """Result of an audit: `compared` rows of the log, and those of them that differ."""
+    """Result of an audit: the number of compared log rows, and the rows that differ."""
 
     compared: int
     differences: tuple[Difference, ...]
@@ -71,7 +73,7 @@ class AuditReport:
 
 
 def audit(log: ServedLog, service: FeatureService) -> AuditReport:
-    """Compare every logged vector with `training_frame` over what is published now.
+    """Compare every logged vector with `training_frame` over the currently published tables.
 
     Only the declarations and the published tables of `service` are used, not its loaded data.
     """
@@ -104,7 +106,7 @@ def _differences(rows: Sequence[dict[str, Any]], service: FeatureService) -> lis
 def _explained(
     rows: Sequence[dict[str, Any]], service: FeatureService, frontier: Frontier
 ) -> list[Difference]:
-    """Return the causes for rows of one frontier that differ from what is published now."""
+    """Return the causes for differing rows that were served from the same frontier."""
     history = _read_once(service.history(frontier))
     then = _other_features(rows, service, history)
     right = [row for row in rows if not then[row["sequence"]]]
@@ -127,7 +129,7 @@ def _read_once(history: History) -> History:
 def _late_or_stale(
     rows: Sequence[dict[str, Any]], service: FeatureService, frontier: Frontier
 ) -> list[Difference]:
-    """Return the causes for rows that are right for the snapshots that were read.
+    """Return the causes for rows whose bytes match the snapshots that the answer read.
 
     The store was stale if newer snapshots with other values existed when the answer was given.
     """
@@ -149,7 +151,7 @@ def _late_or_stale(
 
 
 def _frontier_at(service: FeatureService, frontier: Frontier, moment: int) -> dict[str, int]:
-    """Return the newest snapshots at `moment`, and at least those of `frontier`."""
+    """Return each table's newest snapshot at `moment`, but none older than in `frontier`."""
     snapshots_until = getattr(service.published, "snapshots_until", None)
     if snapshots_until is None:
         return dict(frontier)
@@ -163,10 +165,10 @@ def _frontier_at(service: FeatureService, frontier: Frontier, moment: int) -> di
 def _clock_or_value(
     rows: Sequence[dict[str, Any]], service: FeatureService, history: History
 ) -> list[Difference]:
-    """Return the causes for rows that the tables as of the answer do not reproduce.
+    """Return the causes for rows that the snapshots read by the answer do not reproduce.
 
-    If another moment than the logged one explains most rows, the clock was wrong: a few rows may
-    agree by chance.
+    The cause is "clock" only if the same error of t explains most rows, since a few rows may match
+    by chance.
     """
     if not rows:
         return []
@@ -183,9 +185,10 @@ def _clock_or_value(
 def _best_moment(
     rows: Sequence[dict[str, Any]], service: FeatureService, history: History
 ) -> tuple[str, set[int]]:
-    """Return the moment that explains most rows, and these rows: chosen on a sample, tested on all.
+    """Return the error of t that explains most rows, and the sequences of the explained rows.
 
-    It is empty if no moment explains most of the sample.
+    The error is chosen on a sample and then tested on all rows. It is empty if no error explains
+    more than half of the sample.
     """
     sample = rows[:: -(-len(rows) // _SAMPLE_ROWS)]
     moments = _other_moments(rows)
@@ -206,7 +209,7 @@ def _best_moment(
 
 
 def _other_moments(rows: Sequence[dict[str, Any]]) -> dict[str, dict[int, int]]:
-    """Return moments that a wrong clock may have shown, by description, for each row."""
+    """Return candidates for the true t: description of the clock error -> sequence -> t."""
     moments = {"the time of the answer": {row["sequence"]: row["served_at"] for row in rows}}
     for unit in _UNITS:
         moments[f"t cut to {unit} us"] = {row["sequence"]: row["t"] // unit * unit for row in rows}
@@ -216,7 +219,7 @@ def _other_moments(rows: Sequence[dict[str, Any]]) -> dict[str, dict[int, int]]:
 
 
 def _wrong_rules(rows: Sequence[dict[str, Any]], service: FeatureService, history: History) -> str:
-    """Return the names of wrong rules that reproduce these values, if there are any."""
+    """Return the names of wrong rules that reproduce the logged values; empty if none does."""
     points = _spine(rows, service.schema.types)
     frame = training_frame(points, service.views, history, service.contracts, service.mode)
     trained = frame.select(output_columns(service.views))
@@ -236,7 +239,7 @@ class _Logged:
 def _other_features(
     rows: Sequence[dict[str, Any]], service: FeatureService, history: History
 ) -> dict[Any, tuple[str, ...]]:
-    """Return, by sequence, the features whose bytes over this history differ from the log."""
+    """Recompute the rows over `history`; return sequence -> features that differ from the log."""
     spine = _spine(rows, service.schema.types)
     frame = training_frame(spine, service.views, history, service.contracts, service.mode)
     fresh = cells(frame.select(output_columns(service.views)))

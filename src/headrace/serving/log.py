@@ -1,9 +1,9 @@
 """Served log: one row for each answer, so that every vector can be recomputed.
 
-SQLite in WAL mode with full sync: one answer is one durable append, several processes may write,
-and a crash leaves whole rows only. Parquet segments would be a file and two syncs for each answer,
-or a buffer that a crash loses. DuckDB reads the log as Arrow (`table()`), since its own SQLite
-reader is an extension that cannot be counted on; JSON columns open with `json_extract`.
+SQLite in WAL mode with full sync: appends are durable, several processes may write, and a crash
+leaves no partial rows. Parquet would need a file and two syncs for each answer, or a buffer that a
+crash loses. To query the log in DuckDB, pass it `table()` (Arrow): DuckDB's SQLite reader is an
+extension that may be missing. Read the JSON columns with `json_extract`.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ _MIGRATIONS = (
         share REAL NOT NULL)
     """,
 )
-_CACHED_ENTITIES = 1 << 16  # entities
+_CACHED_ENTITIES = 1 << 16
 _INTEGERS, _TEXTS = ("sequence", "served_at", "t"), ("request", "vector", "definition")
 SCHEMA = pa.schema(
     [
@@ -44,10 +44,9 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Entry:
-    """Log entry of one answer; without a model it is a requested vector.
+    """Log entry of one answer; `model` is empty if only the vector was requested.
 
-    `served_at` is the moment of the answer, microseconds UTC; None stands for the moment of
-    logging.
+    `served_at` is the time of the answer in microseconds UTC; None means the time of logging.
     """
 
     vector: Vector
@@ -61,8 +60,8 @@ class ServedLog:
 
     Args:
         path: the SQLite file; its schema version is checked and migrated.
-        share: of the entities (keys of the spine) that are logged, 0 to 1, chosen by their hash:
-            an entity is in or out for good, in every process. Each row says its share.
+        share: fraction of the entities (keys of the spine) to log, 0 to 1. The entity's hash
+            decides, so every process logs the same entities. Each row records the share.
     """
 
     def __init__(self, path: Path, *, share: float = 1.0) -> None:
@@ -71,7 +70,7 @@ class ServedLog:
                 f"a share of {share} of the entities", where=str(path), fix="from 0 to 1"
             )
         self.path, self.share = path, share
-        # Hashing an entity takes as long as answering for it: cache frequent ones.
+        # Hashing an entity takes as long as answering: cache the result for recent entities.
         self._takes = lru_cache(_CACHED_ENTITIES)(partial(is_sampled, share=share))
         self._connection = open_database(path, _MIGRATIONS)
 
@@ -83,7 +82,7 @@ class ServedLog:
         return self._takes(entity)
 
     def append(self, entries: Iterable[Entry]) -> int:
-        """Log the sampled entries durably, all or none, and return how many there were."""
+        """Log the entries of sampled entities in one transaction; return the number of rows."""
         rows = [_row(entry, self.share) for entry in entries if self.takes(_entity(entry.vector))]
         if rows:
             names = ", ".join(SCHEMA.names[1:])
@@ -96,9 +95,9 @@ class ServedLog:
         return len(rows)
 
     def table(self, after: int = 0, limit: int = -1) -> pa.Table:
-        """Return at most `limit` rows with a greater sequence than `after`, in order; see `SCHEMA`.
+        """Return the first `limit` rows with `sequence > after`, ordered; columns as in `SCHEMA`.
 
-        Times are int64 microseconds UTC; `request`, `vector` and `frontier` canonical JSON.
+        Times are int64 microseconds UTC; `request`, `vector` and `frontier` are canonical JSON.
 
         Raises:
             StateError: the file is damaged.
@@ -127,7 +126,7 @@ class ServedLog:
 
 
 def is_sampled(entity: tuple[Cell, ...], share: float) -> bool:
-    """Return True if the entity's hash is within the share."""
+    """Return True if the entity belongs to the logged fraction `share`, by its hash."""
     number = int.from_bytes(hashlib.sha256(canonical_json(entity)).digest()[:8], "big")
     return number < share * 2**64
 

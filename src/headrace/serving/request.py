@@ -1,4 +1,4 @@
-"""Schema of a request: the spine's columns, in the types of its table (rule 18)."""
+"""Schema of a request: the columns of the spine, with the types of its table (rule 18)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,9 +28,10 @@ Refusal: TypeAlias = Callable[..., HeadraceError]
 
 
 class RequestError(HeadraceError):
-    """A request lacks a value, or has one that the spine's table could not hold.
+    """A request lacks a value, or has a value that the spine's table cannot hold.
 
-    `field` is the column, if one is meant; `number` the request's place in its batch.
+    `field` is the column, empty if the error concerns none; `number` is the request's index in its
+    batch.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class RequestError(HeadraceError):
 
 @dataclass(frozen=True)
 class RequestSchema:
-    """Key and columns of a spine, with their fields of the contract."""
+    """Key and columns of a spine, with their contract fields."""
 
     spine: Spine
     contract: Contract
@@ -70,11 +71,11 @@ class RequestSchema:
         return not field.required and field.name not in self.key
 
     def cells(self, request: Mapping[str, object], number: int = 0) -> tuple[Cell, ...]:
-        """Return the request as the table stores it, in the order of `fields`.
+        """Convert a request to stored values, in the order of `fields`.
 
-        Values are in the column's unit and are converted as the parser of deliveries does: with
-        the table's quantiser, bounds and null tokens. Scaled numbers become integers, timestamps
-        integer microseconds UTC. `number` is for messages.
+        Input values are in the column's unit. They are converted like delivered values: with the
+        table's quantiser, bounds and null tokens. Scaled numbers become integers, timestamps
+        integer microseconds UTC. `number` is used in error messages.
 
         Raises:
             RequestError: a value is missing, unknown, of another type, or out of bounds.
@@ -87,10 +88,10 @@ class RequestSchema:
             if value is OTHER:
                 value = self._parsed(field, request[field.name], number)
             cells.append(value)
-        return tuple(cells)  # type: ignore[arg-type]  # what converters give, but for OTHER
+        return tuple(cells)  # type: ignore[arg-type]  # OTHER was replaced above
 
     def table(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> pa.Table:
-        """Return (request, t) pairs as a spine: one row each, in order; `t` in microseconds UTC.
+        """Convert (request, t) pairs to a spine, one row each, in order; `t` in microseconds UTC.
 
         Raises:
             RequestError: as `cells` does.
@@ -115,7 +116,7 @@ class RequestSchema:
         )
 
     def _complete(self, request: Mapping[str, object], number: int) -> Mapping[str, object]:
-        """Return the request with the declared defaults of omitted columns."""
+        """Add the declared defaults of omitted columns to the request."""
         missing = sorted(self._names - request.keys() - self.defaults.keys())
         unknown = sorted(request.keys() - self._names)
         if missing or unknown:
@@ -131,7 +132,7 @@ class RequestSchema:
         return {**self.defaults, **request}
 
     def _parsed(self, field: Field, value: object, number: int) -> Cell:
-        """Parse a value with the parser of deliveries, which is slow but accepts all forms."""
+        """Parse a value with the parser of delivered files, which is slow but accepts all forms."""
 
         def refusal(reason: str = "") -> RequestError:
             return _refusal(field, value, number, reason)
@@ -148,7 +149,7 @@ class RequestSchema:
 
 
 def _text(field: Field, value: object, refusal: Refusal) -> str | None:
-    """Return the value as a delivery would write it."""
+    """Return the value as text, as a delivered file would contain it."""
     if value is None:
         return None
     if not isinstance(value, _TYPES[field.type]) or (

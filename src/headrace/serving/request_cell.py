@@ -1,7 +1,7 @@
-"""Conversion of one request value to what its table stores, without building columns.
+"""Fast conversion of a single request value to its stored form, without building columns.
 
-A value of the usual form is converted here. Anything else is `OTHER` and goes through the parser of
-deliveries (`headrace.contracts.typed_cells`). On values that both accept they agree to the bit.
+Values of the usual form are converted here. All others give `OTHER`, and the caller uses the parser
+of delivered files (`headrace.contracts.typed_cells`). Both convert the same value to the same bits.
 """
 
 import math
@@ -17,17 +17,17 @@ from headrace.features.kernel.row_content import Cell
 OTHER: Final = object()
 Convert: TypeAlias = Callable[[object], object]
 
-_LONG = 2**63  # int64 ends before it
-_EXACT = 2.0**53  # the greatest quantum that may come from a float
-_DIGITS = 19  # of a number that int64 may hold
-_EXPONENT = -38  # the finest text that the columnar parser reads in one go
+_LONG = 2**63  # int64 values are below it
+_EXACT = 2.0**53  # limit below which floats hold integers exactly
+_DIGITS = 19  # decimal digits of the largest int64
+_EXPONENT = -38  # smallest decimal exponent that is converted here
 
 
 def converter(field: Field, *, nullable: bool) -> Convert:
-    """Return a function from a value to its stored form, or `OTHER`.
+    """Return a function that converts a value to its stored form, or returns `OTHER`.
 
-    The stored form is an int (scaled numbers too; timestamps in microseconds UTC), float, str, bool
-    or None.
+    The stored form is an int (also for scaled numbers, and timestamps in microseconds UTC), float,
+    str, bool or None.
     """
     plain = _PLAIN[field.type](field)
     tokens, sentinels = frozenset(field.null_tokens), frozenset(field.sentinels)
@@ -49,7 +49,7 @@ def converter(field: Field, *, nullable: bool) -> Convert:
 
 
 def stored(value: object) -> Cell:
-    """Return a value of the parser of deliveries in the same stored form."""
+    """Convert a value from the parser of delivered files to the same stored form."""
     return to_us(value) if isinstance(value, datetime) else value  # type: ignore[return-value]
 
 

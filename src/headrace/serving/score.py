@@ -1,4 +1,4 @@
-"""Answer of a model: its probability for a request, and the feature vector."""
+"""Score one request: compute its feature vector and the model's probability."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from headrace.serving.vectors import FeatureService, Vector
 
 @dataclass(frozen=True)
 class Answer:
-    """Answer of a model. `score` is the probability of its target; `model` is the bundle's id."""
+    """Prediction: `score` is the probability of the target; `model` is `<name>@<bundle id>`."""
 
     score: float
     model: str
@@ -25,10 +25,10 @@ def answer(
     *,
     log: ServedLog | None = None,
 ) -> Answer:
-    """Return the model's answer to one request as of `at` (microseconds UTC), and log it before.
+    """Score one request as of `at` (microseconds UTC), and log the answer before returning it.
 
     Raises:
-        DeclarationError: a view that the model uses has another definition than it was trained on.
+        DeclarationError: the model was trained on another definition of a view.
         RequestError, StateError: see `FeatureService.vector`.
     """
     vector = service.vector(request, at)

@@ -1,4 +1,4 @@
-"""Vectors as a table of feature columns."""
+"""Conversion of feature vectors to a table of feature columns."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -9,7 +9,7 @@ from headrace.features.kernel.row_content import Cell
 
 
 class FeatureValues(Protocol):
-    """Part of a vector that is read here: its values."""
+    """Interface of a vector: its feature values by name."""
 
     @property
     def values(self) -> Mapping[str, Cell]: ...
@@ -18,7 +18,7 @@ class FeatureValues(Protocol):
 def as_columns(
     answers: Sequence[FeatureValues], types: pa.Schema, names: Sequence[str]
 ) -> pa.Table:
-    """Return vectors as a table with the columns `names`, typed as in `types`.
+    """Convert vectors to a table with the columns `names`, typed as in `types`.
 
     Raises:
         TypeError: a float64 column has a value that is not a float.
@@ -37,7 +37,7 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _float(value: Any) -> float:  # noqa: ANN401
-    if isinstance(value, str):  # infinities have no JSON number
+    if isinstance(value, str):  # infinities are strings in JSON
         return float(value)
     if not isinstance(value, float):
         raise TypeError(f"{value!r} was served where a float64 belongs")

@@ -1,7 +1,8 @@
-"""Feature vectors for requests, by the kernel that builds training frames, over published tables.
+"""Feature vectors over the published tables, computed by the kernel that builds training frames.
 
-Rows of a table stay in memory as long as its snapshot is the current one. Each call compares
-snapshot ids, never times: a row known on Monday and published on Wednesday is there on Wednesday.
+A table's rows stay in memory until it has a newer snapshot. Each call compares snapshot ids, not
+times, so late rows are not missed: a row known on Monday but published on Wednesday counts from
+Wednesday.
 """
 
 import threading
@@ -24,19 +25,19 @@ from headrace.features.spec import Mode, RowTransform, Spine, View, output_colum
 from headrace.features.validate import validate
 from headrace.serving.request import RequestSchema
 
-# The snapshot of each table that an answer was computed from.
+# Snapshot ids, by table, that an answer was computed from.
 Frontier: TypeAlias = Mapping[str, int]
 
 
 class Published(Protocol):
-    """Published tables."""
+    """Access to the published tables."""
 
     def snapshot_id(self, table: str) -> int | None:
-        """Return the current snapshot; None if nothing was published."""
+        """Return the id of the current snapshot; None if nothing was published."""
         ...
 
     def rows(self, table: str, columns: list[str], snapshot_id: int) -> pa.Table:
-        """Return rows of a snapshot, as `headrace.features.kernel.visibility.History` has them.
+        """Return the rows of a snapshot, in the form of `features.kernel.visibility.History`.
 
         Raises:
             StateError: the snapshot is gone.
@@ -46,10 +47,10 @@ class Published(Protocol):
 
 @dataclass(frozen=True)
 class Vector:
-    """One answer: `row` is a table of one row with the typed request, `t`, and the features.
+    """Feature vector: `row` is a one-row table of the typed request, `t` and the features.
 
-    `frontier` has the snapshot of each table that was read, `definition` is a digest of the
-    features' definitions.
+    `frontier` has the snapshot of each table that was read; `definition` is a digest of the feature
+    definitions.
     """
 
     row: pa.Table = field(repr=False)
@@ -79,11 +80,11 @@ class Vectors(Sequence[Vector]):
     """Answers to a batch of requests, from one frontier; a `Vector` is built on access.
 
     Attributes:
-        values: the features of each, as `Vector.values` has them.
-        keys: the entity of each, in the order of the spine's key.
+        values: features of each request, in the form of `Vector.values`.
+        keys: entity of each request, in the order of the spine's key.
         frontier: the snapshot of each table that was read.
-        stale: the views that are older than they declare, for any of the requests.
-        vector_at: builds the vector at a place.
+        stale: the views that exceed their staleness limit for any of the requests.
+        vector_at: builds the vector of the request at an index.
     """
 
     values: Sequence[dict[str, Cell]]
@@ -100,7 +101,7 @@ class Vectors(Sequence[Vector]):
     @overload
     def __getitem__(self, place: slice) -> list[Vector]: ...
     def __getitem__(self, place: int | slice) -> Vector | list[Vector]:
-        index = range(len(self))[place]  # with its IndexError, and negative places
+        index = range(len(self))[place]  # resolves negative indices and raises IndexError
         return (
             self.vector_at(index)
             if isinstance(index, int)
@@ -110,14 +111,14 @@ class Vectors(Sequence[Vector]):
 
 @dataclass(frozen=True)
 class _Loaded:
-    """Loaded versions of each table, and the snapshots they are from."""
+    """Loaded versions of each table, and the snapshots from which they were read."""
 
     frontier: dict[str, int]
     versions: dict[str, Versions]
 
 
 class DeclaredVectors:
-    """Declarations of a service of vectors, and digests of their meaning."""
+    """Declarations of a vector service, and hashes of their definitions."""
 
     spine: Spine
     views: tuple[View, ...]
@@ -141,7 +142,9 @@ class DeclaredVectors:
 
 @dataclass
 class FeatureService(DeclaredVectors):
-    """Vectors of `views` for requests that are rows of `spine`; safe to use from several threads.
+    """Service that computes the features of `views` for requests; safe to use from several threads.
+
+    A request is a row of `spine`.
 
     Raises:
         DeclarationError: views, contracts and spine do not fit together.
@@ -168,8 +171,8 @@ class FeatureService(DeclaredVectors):
         """Return the features of one request as of `at`, microseconds UTC.
 
         Args:
-            request: a value, or None, for each column of the spine, in the column's unit.
-            at: the prediction time. Facts usable by then and published by now count.
+            request: a value or None for each column of the spine, in the column's unit.
+            at: the prediction time. Rows count if they are usable by then and published by now.
 
         Raises:
             RequestError: the request does not fit the spine.
@@ -178,7 +181,7 @@ class FeatureService(DeclaredVectors):
         return self.vectors([(request, at)])[0]
 
     def vectors(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> Vectors:
-        """Return vectors for many (request, at), all from the same frontier."""
+        """Return vectors for many (request, at) pairs, all from the same frontier."""
         spine = self.schema.table(requests)
         loaded = self._refreshed()
         frame = self._frame(spine, loaded)
@@ -192,7 +195,7 @@ class FeatureService(DeclaredVectors):
         return Vectors(values, keys, loaded.frontier, vector_at)
 
     def history(self, frontier: Frontier) -> History:
-        """Return the rows of these snapshots, for `training_frame`."""
+        """Return a function that reads rows of these snapshots, for `training_frame`."""
         return lambda table, columns: self.published.rows(table, columns, frontier[table])
 
     def frontier(self) -> dict[str, int]:
@@ -211,7 +214,7 @@ class FeatureService(DeclaredVectors):
         return {table: snapshot for table, snapshot in snapshots.items() if snapshot is not None}
 
     def refresh(self) -> Frontier:
-        """Read what is published now, so that the next answer need not.
+        """Load the currently published tables, so that the next answer is fast.
 
         Raises:
             StateError: a table has nothing published.
@@ -219,7 +222,7 @@ class FeatureService(DeclaredVectors):
         return self._refreshed().frontier
 
     def _refreshed(self) -> _Loaded:
-        """Return the published tables, and read those whose snapshot has changed."""
+        """Return the loaded tables, after reloading those whose snapshot has changed."""
         with self._lock:
             frontier, old = self.frontier(), self._loaded
             if frontier != old.frontier:
@@ -248,7 +251,7 @@ class FeatureService(DeclaredVectors):
 
 
 def cells(table: pa.Table) -> list[dict[str, Cell]]:
-    """Return rows as exact JSON values: times as int microseconds, infinities as text."""
+    """Return rows as JSON values without loss: times as int microseconds, infinities as text."""
     columns = [
         column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
         for column in table.columns
@@ -258,7 +261,7 @@ def cells(table: pa.Table) -> list[dict[str, Cell]]:
 
 
 def plain_cells(row: dict[str, Cell]) -> dict[str, Cell]:
-    """Return a row with infinities as text, since JSON has none."""
+    """Replace infinities in a row by text, since JSON has none."""
     for value in row.values():
         if type(value) is float and not isfinite(value):
             return {name: plain_cell(value) for name, value in row.items()}

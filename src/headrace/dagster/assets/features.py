@@ -1,4 +1,4 @@
-"""Feature views as assets: one each, over all that is published of its table."""
+"""Feature views as assets: one unpartitioned asset for each view, over its published table."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

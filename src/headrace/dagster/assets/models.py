@@ -19,7 +19,7 @@ def model_asset(
 ) -> dg.AssetsDefinition:
     """Return the asset of the pipeline's model.
 
-    Each version is trained on the latest release and compared with the champion.
+    Each materialisation trains on the latest release and compares the model with the champion.
     """
 
     def work(where: Home, _: "BuildContext") -> StageOutcome:

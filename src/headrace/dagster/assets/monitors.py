@@ -1,4 +1,4 @@
-"""Monitors as assets: profiles, drift, and the decision that follows. One step computes all."""
+"""Monitors as assets: profiles, drift, and the resulting decision; one op computes all three."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ def monitor_assets(
 ) -> dg.AssetsDefinition:
     """Return the assets of a pipeline's monitor: profiles, drift and the decision.
 
-    The profiles are of `data` (the release and the tables), the drift is of these and of the model.
+    The profiles depend on `data` (the release and the tables); drift depends on them and the model.
     """
     specs = _specs(pipeline, data, model)
     decision = specs[-1].key

@@ -1,4 +1,4 @@
-"""The online store as an asset, with a job and a sensor that keep it up to what is published."""
+"""The online store as an asset, with a job and a sensor that keep it in sync with the tables."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -69,7 +69,7 @@ def online_job(pipeline: "Pipeline") -> "AssetJob":
 def online_sensor(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find
 ) -> dg.SensorDefinition:
-    """Return the sensor that fills the online store after a commit, and before a view is stale."""
+    """Return the sensor that syncs the online store after commits, and before a view is stale."""
 
     @dg.sensor(
         name=ONLINE,

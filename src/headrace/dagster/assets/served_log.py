@@ -1,6 +1,6 @@
-"""The served log as an asset: every logged vector is recomputed and compared.
+"""The served log as an asset: a run recomputes every logged vector and compares the bytes.
 
-Its check fails on any difference and names the cause.
+The asset check fails on any difference and names the cause.
 """
 
 from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ def served_key(pipeline: str) -> dg.AssetKey:
 def served_asset(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find, *, deps: Upstream
 ) -> dg.AssetsDefinition:
-    """Return the asset of the served log, compared with training over what is published now."""
+    """Return the asset of the served log; a run compares the log with the published tables."""
     key = served_key(pipeline.name)
 
     @dg.asset(

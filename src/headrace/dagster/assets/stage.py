@@ -1,7 +1,7 @@
 """Factory of the unpartitioned assets: features, releases and models.
 
-The stages of a run share one build context, a Dagster resource: it is made when the first of them
-needs it and ends with the run.
+The stages of a run share one build context, a Dagster resource: it is created when the first stage
+needs it, and ends with the run.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ CONTEXT = "build_context"  # the resource: a function that returns the build con
 
 
 class StageOutcome(Protocol):
-    """Outcome of a stage: values to show, and a flag that is True if anything changed."""
+    """Outcome of a stage: metadata for Dagster, and a flag that is True if anything changed."""
 
     @property
     def metadata(self) -> Mapping[str, Any]: ...
@@ -63,7 +63,7 @@ def stage_asset(
     home: Callable[[], Home],
     definition_metadata: Mapping[str, dg.MetadataValue[Any]] | None = None,
 ) -> dg.AssetsDefinition:
-    """Return an asset that does `work` over everything published so far."""
+    """Return an unpartitioned asset whose materialisation calls `work`."""
 
     @dg.asset(
         key=key,

@@ -1,8 +1,7 @@
-"""Streams under the daemon: a sensor notices waiting events, a run takes them in micro-batches.
+"""Streams under the daemon: a sensor launches runs that consume waiting events in micro-batches.
 
-A run ends when nothing waits, or after some minutes, so that its log stays short. Events wait for
-the sensor and for the start of a run; a separate consumer (`headrace stream run`) takes them at
-once.
+A run ends when no event waits, or after some minutes, so that its log stays short. Events wait
+until the sensor has launched a run; a separate consumer (`headrace stream run`) has no such delay.
 """
 
 import re
@@ -36,10 +35,10 @@ def stream_job(
     home: Callable[[], Home] = Home.find,
     seconds: float = SECONDS,
 ) -> dg.JobDefinition:
-    """Return the job that consumes waiting events, for a limited time, each event once.
+    """Return the job that consumes waiting events exactly once, for at most about `seconds`.
 
-    It finishes the current micro-batch before it ends. A run that took any event materialises the
-    table.
+    It finishes the current micro-batch before it ends. A run that consumed any event materialises
+    the table.
     """
     table, name = pipeline.table(stream.table), stream_name(stream)
 

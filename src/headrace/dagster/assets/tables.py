@@ -1,4 +1,4 @@
-"""Published tables as assets: deliver, stage, validate, publish in one asset, with three checks."""
+"""Published tables as assets: each one receives, validates and publishes; with three checks."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -39,8 +39,9 @@ def table_asset(
 ) -> dg.AssetsDefinition:
     """Return the asset of a table with daily partitions; only published days are materialised.
 
-    Over a range the asset logs its own events: a returned result, even None, would mark all days of
-    the range, including the blocked ones. The step fails in the end if any day was stopped.
+    In a run over a range of days the asset logs its own events, because a returned result, even
+    None, would mark all days as materialised, including blocked ones. After all days are processed
+    the step fails if any day was not published.
     """
     return _asset(table, partitions, home, deps)
 
@@ -48,7 +49,7 @@ def table_asset(
 def snapshot_asset(
     table: Table, home: FindHome = Home.find, *, deps: Upstream
 ) -> dg.AssetsDefinition:
-    """Return the asset of a table that is delivered whole: no partitions, the same gate."""
+    """Return the asset of a table that is delivered as full snapshots, without partitions."""
     return _asset(table, None, home, deps)
 
 
@@ -64,9 +65,9 @@ def gate_checks(table: Table, home: FindHome = Home.find) -> dg.AssetChecksDefin
     """Return one check for each action of the gate: block (blocking), quarantine and warn.
 
     The asset itself logs the gate's verdicts, so the checks are defined separately and the ingest
-    jobs omit them: a ranged run that plans a check plans it for every day, and the days that need
-    no evaluation would stay in its history as never executed. Executed on their own, the checks
-    read the verdicts from the ledger; validating the batches again would give the same.
+    jobs omit them. Otherwise a run over a range would plan each check for every day, and days
+    without an evaluation would be shown as never executed. When the checks run on their own, they
+    read the verdicts from the ledger and do not validate again.
     """
     rules = f"contract {table.contract.version} and the suite {table.suite.name}"
 
@@ -143,7 +144,7 @@ def _ingest(
         context.log_event(event)
     if stopped := [result for result in results if metadata.stopped(result)]:
         raise verdicts.failure(table, stopped)
-    # A single slot is yielded, so that the check runs after it, as it does from the browser.
+    # The result of a single partition is yielded, so that Dagster runs planned checks after it.
     if len(results) == 1 and results[0].state == metadata.PUBLISHED:
         yield dg.MaterializeResult(metadata=metadata.slot_metadata(results[0]))
 

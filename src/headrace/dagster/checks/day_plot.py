@@ -7,13 +7,12 @@ from headrace.lake.ledger.partition_state import SlotResult
 from headrace.web.svg_plots import markdown, svg
 
 WIDTH, HEIGHT, TOP, FOOT, SIDE = 720, 150, 26, 20, 10
-# Classes of `headrace.web.svg_plots`: they turn dark with the page. The verdict is in the title as
-# well.
+# CSS classes of `headrace.web.svg_plots`, which follow dark mode. The tooltip also has the verdict.
 _CLASS = {"PASS": "b", "WARN": "w", "QUARANTINE": "w", "BLOCK": "r", "ERROR": "p", "MISSING": "n"}
 
 
 def day_plot(results: Sequence[SlotResult], title: str) -> str:
-    """Plot one bar a day, its height the delivered rows; a day without rows is pale and full."""
+    """Plot delivered rows as one bar a day; a day without rows is a pale bar of full height."""
     peak = max((result.delivered for result in results), default=0) or 1
     step = (WIDTH - 2 * SIDE) / max(len(results), 1)
     bars = [

@@ -1,4 +1,4 @@
-"""Findings of the gate in one batch, as shown beside a check: cause, failed checks, plot."""
+"""The gate's findings in one batch, for the metadata of a check: cause, failed checks, plot."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -11,19 +11,19 @@ from headrace.web.svg_plots import markdown, svg
 
 LISTED, DRAWN = 20, 8
 WIDTH, ROW, TOP, LABEL_WIDTH = 720, 20, 30, 300
-# Classes of `headrace.web.svg_plots`; the verdict is in words beside each bar as well.
+# CSS classes of `headrace.web.svg_plots`; the verdict is also written beside each bar.
 _CLASS = {"WARN": "w", "QUARANTINE": "w", "BLOCK": "r", "ERROR": "p"}
 
 
 def cause_of(result: SlotResult) -> str:
-    """Return the named cause in words; "" if there is none, or nothing was validated."""
+    """Return the most likely cause in words; "" if none was found or nothing was validated."""
     if not result.judgement or result.verdict == "PASS":
         return ""
     return headline_cause(result.judgement, result.verdict).words
 
 
 def findings_markdown(document: Mapping[str, Any]) -> str:
-    """Return the checks that did not pass as a plot and a table in markdown, most severe first."""
+    """Render the checks that did not pass as plot and table in markdown, most severe first."""
     results = [Result.of(check) for check in document.get("results", ())]
     failed = sorted((r for r in results if r.status != "pass"), key=_order)
     if not failed:
@@ -40,7 +40,7 @@ def findings_markdown(document: Mapping[str, Any]) -> str:
 
 
 def check_plot(failed: Sequence[Result]) -> str:
-    """Plot the share of rows that fail each check as bars; "" if no check counts rows."""
+    """Plot the share of failing rows of each check as bars; "" if no check counts rows."""
     drawn = [r for r in failed if r.unexpected_count and r.element_count][:DRAWN]
     if not drawn:
         return ""
@@ -65,7 +65,7 @@ def _bar(y: float, result: Result) -> str:
 
 
 def _order(result: Result) -> tuple[int, bool]:
-    """Sort key: the most severe first; among equals, checks that name a fault."""
+    """Sort key: most severe first; at the same severity, semantic checks first."""
     return (-result.verdict.gravity, result.kind != "semantic")
 
 

@@ -1,4 +1,4 @@
-"""Days as recorded in the ledger: for checks that run on their own, and after decisions."""
+"""Results of days from the ledger, for checks that run on their own and after decisions."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ _ORDER = ("PASS", "WARN", "QUARANTINE", "UNJUDGED", "BLOCK", "ERROR")
 
 
 def ingested_span(run: dg.DagsterRun, table: Table) -> tuple[str, str] | None:
-    """Return the first and the last slot that this run ingests of the table; None if none."""
+    """Return the first and last partition of the table that this run ingests; None if none."""
     if asset_names.table_key(table.name) not in (run.asset_selection or ()):
         return None
     if not table.partitioned:
-        return "", "~"  # a snapshot table has one slot
+        return "", "~"  # includes every partition name: a snapshot table has one
     single = run.tags.get(PARTITION, "")
     return run.tags.get(RANGE_START, single), run.tags.get(RANGE_END, single)
 
@@ -36,7 +36,10 @@ def ingested_span(run: dg.DagsterRun, table: Table) -> tuple[str, str] | None:
 def ledger_results(
     home: Home, table: Table, span: tuple[str, str] | None
 ) -> tuple[SlotResult, ...]:
-    """Return the slots of `span`, both ends included, or the newest slot; one batch of each."""
+    """Return one result per partition of `span` (ends included), else for the newest partition.
+
+    A partition with several open batches is represented by the most severe one.
+    """
     from headrace.lake.ledger.batch_listing import batch_rows, find_batches
 
     open_rows: dict[str, dict[str, Any]] = {}
@@ -59,7 +62,7 @@ def _gravity(row: Mapping[str, Any]) -> tuple[bool, int]:
 
 
 def result_of(row: Mapping[str, Any]) -> SlotResult:
-    """Convert a batch of the ledger to the result that a run shows for its slot."""
+    """Convert a batch row of the ledger to the result of its partition."""
     state = str(row["state"])
     published = state == metadata.PUBLISHED
     waiting = state in {"pending", "received", "judged"}
@@ -82,13 +85,13 @@ def result_of(row: Mapping[str, Any]) -> SlotResult:
 def decision_events(
     instance: dg.DagsterInstance, home: Home, table: Table, decision: Mapping[str, Any]
 ) -> Sequence[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
-    """Return the asset's events after a decision: a publication, checks that failed or cleared.
+    """Return the asset's events after a decision: a materialisation, and check evaluations.
 
     Args:
-        instance: its event log says which checks failed before.
-        home: where the state lives.
-        table: as the pipeline declares it.
-        decision: the value that an action of `headrace.operations.batch_actions` returned.
+        instance: the Dagster instance; its event log has the previous states of the checks.
+        home: the home with the ledger.
+        table: the table as the pipeline declares it.
+        decision: return value of an action of `headrace.operations.batch_actions`.
     """
     from headrace.lake.ledger.batch_listing import find_batches
     from headrace.lake.ledger.conservation import table_status
@@ -112,7 +115,7 @@ def decision_events(
 
 
 def sentence(decision: Mapping[str, Any]) -> str:
-    """Return the action in words: "release by ana: looked at it"; "" if nothing was done."""
+    """Return the action as text: "release by ana: looked at it"; "" if nothing was done."""
     action = decision.get("action") or {}
     return f"{action['action']} by {action['principal']}: {action['reason']}" if action else ""
 
@@ -120,7 +123,7 @@ def sentence(decision: Mapping[str, Any]) -> str:
 def report_decision(
     home: Home, pipelines: "Sequence[Pipeline]", table: str, decision: Mapping[str, Any]
 ) -> None:
-    """Show a decision in Dagster that was made outside of it, if Dagster is used; never raises."""
+    """Record a decision made outside Dagster in its event log, if there is one; never raises."""
     changed = decision.get("changed", decision.get("decided_now", True))
     if not changed or not (home.dagster / "dagster.yaml").exists():
         return
@@ -130,17 +133,17 @@ def report_decision(
             for event in decision_events(instance, home, declared, decision):
                 _report(instance, event)
     except Exception:
-        # The decision is on record and in force; the next run shows it in Dagster as well.
+        # The ledger has the decision, and it is effective; the next run shows it in Dagster.
         log.exception("the decision could not be shown in Dagster")
 
 
 def _report(
     instance: dg.DagsterInstance, event: dg.AssetMaterialization | dg.AssetCheckEvaluation
 ) -> None:
-    """Record an event that no run made.
+    """Record an event outside of a run.
 
-    Dagster stores one evaluation of a check for each partition and run, and treats all evaluations
-    without a run as one run. So a second decision on a day needs its own run id.
+    Dagster stores one evaluation per check, partition and run, and treats all evaluations without
+    a run as one run. So each evaluation gets a new run id.
     """
     if not isinstance(event, dg.AssetCheckEvaluation):
         instance.report_runless_asset_event(event)

@@ -1,7 +1,7 @@
-"""The gate's verdicts as evaluations of three checks, one for each action, and as a step failure.
+"""The gate's verdicts as evaluations of three asset checks, and as a step failure.
 
-A day is evaluated only if it did not pass. Once nothing fails any more, one passing evaluation
-turns a check green again, because Dagster shows the latest evaluation.
+There is one check per action. A day is evaluated only if it did not pass. When nothing fails any
+more, one passing evaluation turns the check green, because Dagster shows the latest evaluation.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +26,8 @@ class Before:
 
     Attributes:
         failed: the checks whose latest evaluation failed, each with the day of that evaluation.
-        planned: the checks that this run has planned for its day; without an evaluation they would
-            stay in the history as never executed.
+        planned: the checks that Dagster has planned for this run; without an evaluation their
+            history would show them as never executed.
     """
 
     failed: Mapping[str, str | None]
@@ -35,9 +35,9 @@ class Before:
 
 
 def failed_actions(result: SlotResult) -> set[str]:
-    """Return the actions of the checks that a slot did not pass: block, quarantine, warn.
+    """Return the actions of the asset checks that a partition fails: block, quarantine, warn.
 
-    A published slot does not count as blocked, although an approved batch has failed its checks.
+    A published partition does not count as blocked, even if its batch was approved after failing.
     """
     if metadata.passed(result):
         return set()
@@ -52,7 +52,7 @@ def _checks(result: SlotResult) -> list[Result]:
 
 
 def state_before(instance: dg.DagsterInstance, table: Table, run_id: str = "") -> Before:
-    """Return the state of a table's checks from their latest evaluations in Dagster."""
+    """Read the state of a table's checks from their latest evaluations in Dagster."""
     failed: dict[str, str | None] = {}
     planned: set[str] = set()
     for name in asset_names.GATE_CHECKS.values():
@@ -74,15 +74,15 @@ def evaluations(
     status: Mapping[str, Any],
     before: Before,
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """Yield an evaluation for each check and each day that did not pass it.
+    """Yield a failed evaluation for each check and each day that fails it.
 
-    If several days did not pass a check, one more evaluation shows them in a table.
+    If several days fail a check, one more evaluation lists them in a table.
 
     Args:
         table: the table of these days.
-        results: the results of the run, or of a person's action.
-        status: of the whole table, from `headrace.lake.ledger.conservation.table_status`.
-        before: the state of the checks; those that failed are cleared if nothing fails now.
+        results: the results of a run or of a person's action, one per day.
+        status: status of the whole table, from `headrace.lake.ledger.conservation.table_status`.
+        before: the state of the checks before; a failed check passes again if nothing fails now.
     """
     for action, name in asset_names.GATE_CHECKS.items():
         bad = [result for result in results if action in failed_actions(result)]
@@ -99,21 +99,20 @@ def evaluations(
 
 
 def _concerns(day: str | None, results: Sequence[SlotResult]) -> bool:
-    """Return True if the latest evaluation was of one of these days, or may have been."""
+    """Return True if the evaluation of `day` concerns these results; None means several days."""
     return len(results) == 1 if day is None else day in {result.slot for result in results}
 
 
 def current(
     results: Sequence[SlotResult], status: Mapping[str, Any], *, checks_only: bool
 ) -> Iterator[dg.AssetCheckResult]:
-    """Yield the results of the checks when they run on their own, or after days were published.
+    """Yield the results of the checks when Dagster executes them, alone or after an ingest.
 
     Args:
         results: the days of the run, or the newest day.
-        status: of the whole table.
-        checks_only: True if this run ingests nothing. In a run that ingests, days that an earlier
-            run blocked do not stop the assets downstream: the days of this run are published and
-            used.
+        status: status of the whole table.
+        checks_only: True if the run ingests nothing. In a run that ingests, days that an earlier
+            run blocked do not stop the downstream assets, which use the days of this run.
     """
     for action in asset_names.GATE_CHECKS:
         rows_held = action == "block" and bool(status["pending"])
@@ -129,9 +128,9 @@ def current(
 
 
 def failure(table: Table, stopped: Sequence[SlotResult]) -> dg.Failure:
-    """Return a failure that says which slots were not published, why, and what to do.
+    """Return a failure that lists the unpublished partitions, the reasons, and what to do.
 
-    Its metadata links to the page of each slot.
+    Its metadata links to the report of each partition.
     """
     slots = ", ".join(result.slot for result in stopped[:SLOTS_LISTED])
     unlisted = f" and {len(stopped) - SLOTS_LISTED} more" if len(stopped) > SLOTS_LISTED else ""
@@ -175,9 +174,9 @@ def _of_days(
     *,
     passed: bool,
 ) -> dg.AssetCheckEvaluation:
-    """Return an evaluation over several days, or one that clears the check.
+    """Return an evaluation over several days, or a passing one that clears the check.
 
-    A passing evaluation of a single day is recorded for that day's partition.
+    A passing evaluation over a single day is recorded for the partition of that day.
     """
     single = table.partitioned and len(results) == 1 and passed
     return dg.AssetCheckEvaluation(

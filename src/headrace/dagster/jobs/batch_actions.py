@@ -1,7 +1,7 @@
-"""On-call actions on a batch as jobs: the commands of `headrace gate`, from a browser.
+"""On-call actions on a batch as jobs: the commands of `headrace gate`, for the Dagster UI.
 
-Each job is one step that calls the same function as the command. The policy says who may do what;
-a refusal is recorded, and fails the run with its message.
+Each job is one op that calls the same function as the command. The policy decides who may do what.
+A refused action is recorded, and its run fails with the message.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def _config(action: BatchAction) -> type[dg.Config]:
-    """Return the configuration of an action's job; an empty principal or reason is refused."""
+    """Return the config class of an action's job."""
     fields: dict[str, Any] = {
         "table": (str, ...),
         "slot": (str, ""),
@@ -57,7 +57,7 @@ def _job(action: str, pipeline: "Pipeline", home: Callable[[], Home]) -> dg.JobD
             decision = _do(action, home(), pipeline, arguments)
             table = _table(pipeline, arguments["table"])
             for event in decision_events(context.instance, home(), table, decision):
-                # It accepts evaluations too, unlike its type: assets log theirs in the same way.
+                # `log_event` also accepts check evaluations, although its type does not say so.
                 context.log_event(event)  # type: ignore[arg-type]
         context.log.info("%s", _outcome(decision))
         if remaining := decision.get("incomplete"):
@@ -90,7 +90,11 @@ def _table(pipeline: "Pipeline", name: str) -> Table:
 def _do(
     action: str, home: Home, pipeline: "Pipeline", arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Call the function of the command; return the batch as it is then, if there is one."""
+    """Perform the action like the command; return its decision.
+
+    Raises:
+        DeclarationError: the table is unknown, or the principal or reason is empty.
+    """
     from headrace.operations import batch_actions
 
     table = _table(pipeline, arguments["table"])
@@ -116,7 +120,7 @@ def _do(
 
 
 def _expires(action: BatchAction, arguments: Mapping[str, Any]) -> str | None:
-    """Return the time at which the action ends; None if it is optional and empty."""
+    """Return the expiry of the action as entered; None if it is optional and empty."""
     if action.expires == "required":
         return str(arguments["expires"])
     return str(arguments.get("expires", "")).strip() or None

@@ -1,4 +1,4 @@
-"""Jobs and schedules: ingest (by the day), reference (snapshots) and build."""
+"""Jobs and schedules: ingest (daily partitions), reference (snapshot tables) and build."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -27,7 +27,7 @@ _BUILT = (asset_names.FEATURES, asset_names.DATASETS, asset_names.MODELS, asset_
 
 
 def jobs(pipeline: "Pipeline") -> "list[AssetJob]":
-    """Return the jobs of a pipeline: build, and ingest and reference where it has such tables.
+    """Return the pipeline's jobs: build, and ingest and reference if it has such tables.
 
     The ingest jobs omit the checks, because the assets log the gate's verdicts themselves.
     """
@@ -55,7 +55,7 @@ def jobs(pipeline: "Pipeline") -> "list[AssetJob]":
 def schedules(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find
 ) -> list[dg.ScheduleDefinition]:
-    """Return the daily schedules: ingest, then everything built on it. Off until switched on."""
+    """Return the daily schedules for reference, ingest and build; all are off by default."""
     schedule_list = [
         _plain("daily_build", BUILD, "30 4 * * *", "Features to monitors, after the ingest.")
     ]
@@ -89,7 +89,7 @@ def _daily_ingest(pipeline: "Pipeline", home: Callable[[], Home]) -> dg.Schedule
 
 
 def _request(span: Span, day: str) -> dg.RunRequest:
-    """Return the run of a span; its run key prevents a repeated tick from launching it twice."""
+    """Return the run request of a span; its run key prevents duplicates if a tick is repeated."""
     keys = [asset_names.table_key(table) for table in span.tables]
     run_key = f"{day} {span}"
     if span.first == span.last:

@@ -1,4 +1,4 @@
-"""Maintenance of the lake as a separate job, every night after the build."""
+"""Job and nightly schedule for the maintenance of the lake."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ MAINTAIN = "maintain"
 
 
 def maintenance_job(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> dg.JobDefinition:
-    """Return the job that forgets old snapshots and deletes unused files; pinned ones stay."""
+    """Return the job that expires old snapshots and deletes unused files, except pinned ones."""
 
     @dg.op(name="maintain_tables", description="Forget snapshots, delete files without a use.")
     def work(context: dg.OpExecutionContext) -> None:
@@ -45,7 +45,7 @@ def maintenance_job(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) 
 
 
 def maintenance_schedule() -> dg.ScheduleDefinition:
-    """Return the schedule of maintenance, nightly after the build. Off until it is switched on."""
+    """Return the nightly maintenance schedule, after the build; off by default."""
     return dg.ScheduleDefinition(
         name="nightly_maintenance",
         job_name=MAINTAIN,

@@ -1,8 +1,7 @@
-"""The retraining job: one step that carries a trigger to its end.
+"""The retraining job: one op that carries out all steps of a triggered retraining.
 
-The ledger records which steps of a trigger are done. So a run that is executed again continues the
-same retraining instead of starting another, and so does a run of another Dagster over the same
-home.
+The ledger records the finished steps of each trigger. So a re-executed run continues the same
+retraining instead of starting another, even in another Dagster instance over the same home.
 """
 
 from collections.abc import Callable
@@ -23,9 +22,9 @@ STEP = "retrain_model"
 
 
 class RetrainConfig(dg.Config):
-    """Request for a retraining: by a decision (`trigger_id`), or by a person, with a reason.
+    """Request for a retraining, by a decision (`trigger_id`) or by a person (with a reason).
 
-    `as_of` is a time, or empty for now.
+    `as_of` is a time; empty means now.
     """
 
     trigger_id: str = ""
@@ -35,11 +34,11 @@ class RetrainConfig(dg.Config):
 
 
 def configured(trigger_id: str) -> dict[str, object]:
-    """Return the run configuration that names a trigger."""
+    """Return the run configuration for a trigger."""
     return {"ops": {STEP: {"config": {"trigger_id": trigger_id}}}}
 
 
-# Work of a run; tests of sensors and schedules pass a lighter one.
+# Function that does the work of a run; tests pass a faster one.
 Work = Callable[["Pipeline", Home, RetrainConfig, str], "RetrainingOutcome | None"]
 
 
@@ -78,7 +77,7 @@ def _work(
 
     if config.trigger_id:
         return retrain_by_trigger(pipeline, home, config.trigger_id)
-    # The id of a run's first execution is the key, so a repeated run is the same retraining.
+    # The key is the id of the original run, so a re-executed run continues the same retraining.
     return retrain_by_hand(
         pipeline, home, config.principal, config.reason, as_of=config.as_of, key=run_id
     )

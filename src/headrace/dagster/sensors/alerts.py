@@ -1,8 +1,8 @@
 """Alerts under the daemon: a sensor reads the ledger and notifies owners of new and ended alerts.
 
-It looks at the state of the batches, not at runs: so it also notices a batch that was blocked or
+The sensor reads the state of batches, not of runs. So it also notices batches that were blocked or
 approved from the command line or by a stream consumer. Sent notifications are stored with the
-alerts, so the sensor needs no cursor, and several may run at once.
+alerts, so the sensor needs no cursor, and several sensors may run at once.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Backoff of sensors: whether to request another run of a job now, and when after a failure."""
+"""Backoff of sensors: do not request a run while another is unfinished or has just failed."""
 
 import time
 from collections.abc import Collection, Sequence
@@ -18,9 +18,9 @@ _UNFINISHED = [
 
 
 def not_now(instance: dg.DagsterInstance, job: str, pipeline: str) -> str:
-    """Return a reason not to request a run now; "" if there is none.
+    """Return a reason not to request a run of the job now; "" if there is none.
 
-    The reason is that a run is at work, or that the last one has just failed.
+    A reason is that the last run is unfinished, or that it failed less than `AFTER_FAILURE` ago.
     """
     tags = {"headrace/pipeline": pipeline}
     last = instance.get_run_records(dg.RunsFilter(job_name=job, tags=tags), limit=1)
@@ -41,7 +41,7 @@ def unfinished(
     jobs: Collection[str],
     but: Sequence[dg.DagsterRun] = (),
 ) -> list[dg.DagsterRun]:
-    """Return the runs of these jobs that wait or are at work, except those in `but`."""
+    """Return the queued or running runs of these jobs, except those in `but`."""
     filters = dg.RunsFilter(statuses=_UNFINISHED, tags={"headrace/pipeline": pipeline})
     excluded_ids = {run.run_id for run in but}
     runs = instance.get_runs(filters=filters)
@@ -49,7 +49,7 @@ def unfinished(
 
 
 def backoff(attempts: int) -> int:
-    """Return the pause (us) after so many failed attempts: 10, 20, 40 minutes ... two hours."""
+    """Return the pause in microseconds after failed attempts: 10, 20, 40 minutes ... two hours."""
     return int(min(10 * MINUTE * 2 ** min(attempts, 8), 2 * HOUR))
 
 

@@ -1,9 +1,9 @@
 """Sensors that launch an ingest when a delivery has arrived, and a build once it is published.
 
-Both compare states instead of following events: the sources with the ledger, and the published
-tables with the last build. So nothing that happened while no daemon ran is lost. A daemon that dies
-after a launch and before it stores the cursor requests the same run keys again, and Dagster ignores
-the duplicate. Switch on either these two sensors or the daily schedules.
+The sensors compare states: the sources with the ledger, and the published tables with the last
+build. So they do not miss changes while no daemon runs. If a daemon dies after a launch but before
+it stores the cursor, it requests the same run keys again, and Dagster ignores the duplicates.
+Switch on either these two sensors or the daily schedules.
 """
 
 import json
@@ -35,23 +35,23 @@ if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
 
 SECONDS = 60
-# Environment variable with the least time between two builds, a duration.
+# Environment variable with the minimum time between two builds, a duration such as "1d".
 BUILD_EVERY = "HEADRACE_BUILD_EVERY"
 _RUN_KEY = "dagster/run_key"
-# Jobs whose runs record the process that executes them, from the first step on.
+# Jobs whose runs are tagged with the executing process as soon as they start.
 _MARKING = (INGEST, REFERENCE, BUILD)
 
 
 @dataclass(frozen=True)
 class SensorCursor:
-    """Cursor of a sensor: its last request. The attributes are the keys of the stored JSON.
+    """Cursor of a sensor, with its last request; stored as JSON with these keys.
 
     Attributes:
         work: digest of the requested work.
         turn: number of the request; part of the run keys.
         attempt: number of earlier requests for the same work.
         at: time of the request, int64 microseconds UTC.
-        whole: time of the last scan of all slots.
+        whole: time of the last scan of all partitions, int64 microseconds UTC.
         dead: ids of dead runs whose work was requested again.
     """
 
@@ -83,9 +83,9 @@ def deliveries_sensor(
     targets: Sequence["AssetJob"],
     home: Callable[[], Home] = Home.find,
 ) -> dg.SensorDefinition:
-    """Return the sensor that runs `ingest` and `reference`, the `targets`, for new deliveries.
+    """Return the sensor that runs the `targets` (ingest and reference) for new deliveries.
 
-    It also closes dead runs, and requests the slots that they had planned and did not reach.
+    It also closes dead runs, and requests the partitions that they planned but did not reach.
     """
 
     @dg.sensor(
@@ -101,7 +101,7 @@ def deliveries_sensor(
         dead = [
             run for run in abandoned(instance, pipeline.name, _MARKING) if run.job_name in _MARKING
         ]
-        # A dead run is closed once its work was requested, so that a crash in between loses none.
+        # A dead run is closed only after its work was requested, so that a crash loses no work.
         over = [run for run in dead if run.run_id in before.dead or run.job_name != INGEST]
         close(instance, over)
         dead = [run for run in dead if run not in over]
@@ -131,9 +131,9 @@ def deliveries_sensor(
 def build_sensor(
     pipeline: "Pipeline", target: "AssetJob", home: Callable[[], Home] = Home.find
 ) -> dg.SensorDefinition:
-    """Return the sensor that runs `build` when the published tables changed.
+    """Return the sensor that runs `build` when the published tables have changed.
 
-    It builds at most once in `HEADRACE_BUILD_EVERY`. A failed build is repeated after a pause.
+    It builds at most once per `HEADRACE_BUILD_EVERY` and retries a failed build after a pause.
     """
 
     @dg.sensor(

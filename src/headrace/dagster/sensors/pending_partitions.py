@@ -1,4 +1,4 @@
-"""Slots that a run has to look at. This module does not depend on Dagster."""
+"""Partitions that are due for an ingest; independent of Dagster."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -12,23 +12,26 @@ if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
 
 
-# Published days are checked for changes if they are this recent; all of them once a day.
+# Published days of this age or younger are checked for changes; all days are checked once a day.
 RECENT = 14 * DAY
-# Slots in a row that cannot be read before a source counts as down, and is not read for a while.
+# After this many consecutive unreadable partitions a source counts as down and is not read further.
 PATIENCE = 2
 
 
 def expected(pipeline: "Pipeline", table: Table, first: str = "", last: str = "") -> list[str]:
-    """Return the slots that the contract promises, within `first`..`last`; all if it says none."""
+    """Return the partitions in `first`..`last` that the contract's coverage promises.
+
+    Without a declared coverage, all partitions of the pipeline are expected.
+    """
     promised = table.expected_slots() if table.contract.coverage else pipeline.slots_of(table)
     return [slot for slot in promised if first <= slot and (not last or slot <= last)]
 
 
 def expected_within(pipelines: "Sequence[Pipeline]", first: str, last: str) -> dict[str, list[str]]:
-    """{table: slots to look at} of the tables that are delivered by the day.
+    """Return {table: expected partitions} for the tables that are partitioned by day.
 
     Raises:
-        DeclarationError: a range is named, and no table expects anything in it.
+        DeclarationError: a range is given, and no table expects a delivery in it.
     """
     daily = [
         (pipeline, table)
@@ -61,10 +64,10 @@ def due_slots(
     fresh: Iterable[str] = (),
     newest: str | None = None,
 ) -> dict[str, list[str]]:
-    """{table: slots to run}, in order: those with an unsettled delivery.
+    """Return {table: sorted partitions to run}: those with an outstanding delivery.
 
-    A table in `fresh`, which was never run, gets all its slots, so that those without a delivery
-    are reported as missing. `newest` is included for the same reason.
+    A table in `fresh` (never run) gets all its partitions, so that those without a delivery are
+    reported as missing. The partition `newest` is included for the same reason.
     """
     from headrace.lake.ingest.protocol import outstanding
 
@@ -79,22 +82,22 @@ def due_slots(
 
 
 def arrived(pipeline: "Pipeline", home: Home, now: int, *, all_slots: bool) -> dict[str, list[str]]:
-    """{table: slots}, in order: deliveries that arrived by `now` and are not settled.
+    """Return {table: sorted partitions} with outstanding deliveries that arrived by `now`.
 
-    Slots that were never published are always looked at, published ones while they are recent.
+    Unpublished partitions are always checked, published ones only while they are recent.
 
     Args:
         pipeline: the pipeline whose sources are read.
-        home: where the state lives.
+        home: the home with the ledger.
         now: int64 microseconds UTC. Plans are delivered a day ahead, so tomorrow is included.
-        all_slots: look at all slots, however old.
+        all_slots: True to check all partitions, however old.
     """
     from headrace.lake.ingest.protocol import outstanding
 
     slots_by_table: dict[str, list[str]] = {}
     for table in pipeline.tables:
         slots = _looked_at(pipeline, table, home, now, all_slots=all_slots)
-        # The newest first: if a source is down, these are the most urgent days.
+        # Newest days first: they are the most urgent if the source is down.
         if due := outstanding(table, slots[::-1], home, patience=PATIENCE):
             slots_by_table[table.name] = due[::-1]
     return slots_by_table

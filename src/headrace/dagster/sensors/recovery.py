@@ -1,4 +1,4 @@
-"""Recovery of runs whose process was killed: Dagster would show them as running forever."""
+"""Recovery of runs whose process was killed, which Dagster would show as running forever."""
 
 import os
 import socket
@@ -21,18 +21,18 @@ _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
 ]
 _PARTITION = "dagster/partition"
-# An unmarked run that has not changed for so long was never begun: its worker died first.
+# An unmarked run that has not changed for this long never started: its worker died first.
 BEGINS_WITHIN = 180.0  # seconds
 _MARKED: set[str] = set()  # runs that this process has marked
 
 
 def process_mark(pid: int) -> str:
-    """Identify a process, with its start time where the system has it: process ids are reused."""
+    """Return `host:pid:start time` of a process; the start time detects reused process ids."""
     return f"{socket.gethostname()}:{pid}:{_began(pid)}"
 
 
 def mark(context: dg.AssetExecutionContext) -> None:
-    """Tag the run with the process that executes it, so that others can see when it has died."""
+    """Tag the run with this process, so that other processes can detect that it died."""
     run_id = context.run.run_id
     if run_id not in _MARKED:
         _MARKED.add(run_id)
@@ -47,8 +47,8 @@ def abandoned(
     Args:
         instance: the Dagster instance.
         pipeline: name of the pipeline.
-        marking: jobs whose runs are marked as soon as they begin: a run without a mark, a while
-            after its launch, died before it began.
+        marking: jobs whose runs are marked as soon as they start. If such a run still has no mark
+            after `BEGINS_WITHIN`, its process died before it started.
     """
     filters = dg.RunsFilter(statuses=_UNFINISHED, tags={"headrace/pipeline": pipeline})
     return [
@@ -71,7 +71,7 @@ def _idle(record: dg.RunRecord) -> float:
 def slots_of(
     instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun], job: str
 ) -> dict[str, set[str]]:
-    """{table: slots} that these runs planned and that are not materialised yet."""
+    """Return {table: partitions} that these runs planned but that are not materialised yet."""
     slots_by_table: dict[str, set[str]] = {}
     for run in runs:
         if run.job_name != job:
@@ -84,7 +84,7 @@ def slots_of(
 
 
 def close(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun]) -> None:
-    """Mark runs as failed. Call it last: a crash before it then finds them again."""
+    """Mark runs as failed. Call it last, so that after a crash they are found again."""
     for run in runs:
         instance.report_run_failed(run, "the process that executed this run was killed")
 
@@ -114,7 +114,7 @@ def _exists(pid: int) -> bool:
 
 
 def _began(pid: int) -> str:
-    """Return the start of a process in clock ticks on Linux; "" elsewhere."""
+    """Return the start time of a process (Linux: clock ticks since boot); "" elsewhere."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

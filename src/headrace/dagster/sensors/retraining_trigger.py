@@ -1,8 +1,8 @@
-"""The retraining sensor launches one retraining for each trigger in the decision ledger.
+"""Sensor that launches one retraining for each trigger in the decision ledger, exactly once.
 
-At most once: each trigger has its own run key, which Dagster launches once, and the ledger records
-each step of a retraining once. At least once: a trigger whose runs all died before its end is
-forwarded again under a new run key.
+At most once: Dagster launches a run key only once and each trigger has its own; the ledger records
+each step of a retraining only once. At least once: if all runs of a trigger died before the
+retraining ended, the sensor requests another run under a new run key.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
 
 TAG = "headrace/trigger"
-# Longest time from the launch of a run until it holds the lock of its retraining.
+# Maximum time from the launch of a run until it holds the lock of its retraining.
 GRACE = timedelta(minutes=10)
-# Runs that never began their retraining, and so count as no attempt, before the sensor gives up.
+# Number of runs that ended without starting the retraining after which the sensor gives up.
 LAUNCHES = 10
 
 
 class RetrainingTrigger(Protocol):
-    """A row of the decision ledger that asks for a retraining."""
+    """A row of the decision ledger that triggers a retraining."""
 
     @property
     def sequence(self) -> int: ...
@@ -49,10 +49,11 @@ def retraining_sensor(
     seconds: int = 60,
     default_status: dg.DefaultSensorStatus | None = None,
 ) -> dg.SensorDefinition:
-    """Return the sensor that runs `retrain` once per trigger, and again where the run died.
+    """Return the sensor that runs `retrain` once per trigger, and again if the run died.
 
-    The cursor is the last forwarded row. A daemon that dies after the launch and before it stores
-    the cursor requests the same run key again, and Dagster ignores the duplicate.
+    The cursor is the sequence of the newest trigger with a request. If a daemon dies after a launch
+    but before it stores the cursor, it requests the same run key again, and Dagster ignores the
+    duplicate.
     """
 
     @dg.sensor(
@@ -92,7 +93,7 @@ def _relaunches(
     home: Callable[[], Home],
     forwarded: Iterable[RetrainingTrigger],
 ) -> Iterator[dg.RunRequest]:
-    """Yield runs for forwarded triggers that have not ended and have no live run."""
+    """Yield run requests for forwarded triggers that have not ended and have no live run."""
     for trigger in forwarded:
         runs = instance.get_run_records(dg.RunsFilter(tags={TAG: trigger.trigger_id}))
         if any(_lives(instance, pipeline, home, record) for record in runs):
@@ -100,7 +101,7 @@ def _relaunches(
         if len(runs) >= LAUNCHES:
             _give_up(pipeline, home(), trigger, len(runs))
         else:
-            # Without any run (another Dagster, or its runs were wiped) the trigger's own key works.
+            # Without any run (another Dagster instance, or deleted runs) the first run key is free.
             key = trigger.trigger_id if not runs else f"{trigger.trigger_id}/{len(runs) + 1}"
             yield _request(trigger, key)
 
@@ -111,7 +112,7 @@ def _lives(
     home: Callable[[], Home],
     record: dg.RunRecord,
 ) -> bool:
-    """Return True if the run is at work or may still begin; close a dead one."""
+    """Return True if the run is at work or may still start; mark a dead run as failed."""
     from headrace.retraining.workflow import at_work
 
     run = record.dagster_run

@@ -1,8 +1,8 @@
-"""Settings of the sensors, from the environment of the code server and the daemon.
+"""Settings of the sensors, from environment variables of the code server and the daemon.
 
-HEADRACE_SENSORS            `running` or `stopped` (default): state of sensors never switched
-HEADRACE_SENSOR_INTERVAL    seconds between two evaluations, instead of each sensor's own
-HEADRACE_RUN_STARTS_WITHIN  seconds after which a run that no worker has begun counts as dead
+HEADRACE_SENSORS            default state of sensors: `running` or `stopped` (default)
+HEADRACE_SENSOR_INTERVAL    seconds between two evaluations; overrides each sensor's own interval
+HEADRACE_RUN_STARTS_WITHIN  seconds after which a run that no worker has started counts as dead
 """
 
 import os
@@ -17,12 +17,12 @@ RUN_STARTS_WITHIN = "HEADRACE_RUN_STARTS_WITHIN"
 
 
 def interval(seconds: int) -> int:
-    """Return the seconds between two evaluations of a sensor; `seconds` is its own default."""
+    """Return the seconds between two evaluations of a sensor; `seconds` is the default."""
     return int(_seconds(os.environ.get(SENSOR_INTERVAL), seconds, SENSOR_INTERVAL))
 
 
 def status() -> dg.DefaultSensorStatus:
-    """Return the state of a sensor that nobody has switched on or off.
+    """Return the state of sensors that were never switched on or off.
 
     Raises:
         DeclarationError: the setting is neither `running` nor `stopped`.
@@ -40,7 +40,7 @@ def status() -> dg.DefaultSensorStatus:
 
 
 def run_starts_within(seconds: float) -> float:
-    """Return after how many seconds a run that no worker has begun counts as dead."""
+    """Return the seconds after which a run that no worker has started counts as dead."""
     return _seconds(os.environ.get(RUN_STARTS_WITHIN), seconds, RUN_STARTS_WITHIN)
 
 

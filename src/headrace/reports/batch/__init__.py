@@ -1,4 +1,4 @@
-"""The gate report: one page per batch for the person who is paged."""
+"""The gate report: one page per batch, for the person on call."""
 
 from headrace.reports.batch.model import Report
 from headrace.reports.batch.page import render

@@ -1,7 +1,7 @@
-"""Form on a page where a person decides: one reason, and a button for each possible action.
+"""HTML form for decisions: a field for the reason, and a button for each possible action.
 
-It needs no script. Only a server that is reachable from this machine alone shows it (`Form`);
-everywhere else the page has commands and links only.
+It needs no script. Only a server that listens on this machine alone shows the form (see `Form`);
+otherwise the page has only commands and links.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from headrace.core.batch_actions import BATCH_ACTIONS
 from headrace.reports.batch.model import ActionStep, Report
 from headrace.web.html import Html, element, is_link
 
-# Actions that need a reason and nothing else.
+# Actions that need only a reason.
 BUTTONS = tuple(name for name, action in BATCH_ACTIONS.items() if action.button)
 MONITOR_ACTIONS = ("ack", "accept")
 _ENDS = (("", "Never"), ("1d", "After 1 day"), ("7d", "After 7 days"), ("30d", "After 30 days"))
@@ -20,13 +20,13 @@ _STRONG = ("release", "accept", "restore")
 
 @dataclass(frozen=True)
 class Form:
-    """Request that may act, and the outcome of the previous one.
+    """Data of the form, with the error of the previous submission.
 
     Attributes:
-        token: secret of this server process; without it no form is accepted.
+        token: secret of this server process; forms without it are refused.
         principal: the user of this machine, in whose name the action is recorded.
-        problem, fix: why the action was refused; "" without an earlier action.
-        reason: the text that was typed, so that a refusal does not lose it.
+        problem, fix: why the previous action was refused, and how to fix it; else "".
+        reason: the reason typed before, so that a refusal does not lose it.
     """
 
     token: str
@@ -37,7 +37,7 @@ class Form:
 
 
 def steps(report: Report, form: Form | None) -> Html:
-    """Show every action on the batch, the likeliest first."""
+    """Show every possible action on the batch, the likeliest first."""
     able = [step for step in report.steps if step.action in BUTTONS]
     head = [element("h2", "What you can do")]
     if form and able:
@@ -68,13 +68,13 @@ def decide(
     ends: Html | None = None,
     days: Mapping[str, str] | None = None,
 ) -> Html:
-    """Build the form, which is sent to the address of its page.
+    """Build the form; it is posted to the URL of its page.
 
     Args:
-        form: the request, with the outcome of the previous one.
+        form: data of the form, with the error of the previous submission.
         able: possible actions, each with its name and effect.
-        ends: a field for the end of an approval.
-        days: for a monitor, the day of the window that each action applies to.
+        ends: the field for the end of an approval.
+        days: for a monitor, action -> day of the window to which it applies.
     """
     return element(
         "form",

@@ -1,4 +1,4 @@
-"""Blast radius of a batch: everything that reads its table, from the pipeline's declaration."""
+"""Blast radius of a batch: everything downstream of its table, from the pipeline's declaration."""
 
 from collections.abc import Iterator
 
@@ -9,14 +9,14 @@ from headrace.lineage.downstream import readers
 from headrace.pipeline.definition import Pipeline
 from headrace.reports.batch.model import Reach
 
-# Labels of features that no view stores: computed from other features, or from the spine's columns.
+# Labels for row transforms: computed from other features, or from columns of the spine.
 FROM_THEM, FROM_ROW = "computed from these", "from the row itself"
 
 
 def blast_radius(
     pipeline: Pipeline, home: Home, table: str, batch_id: str, *, published: bool
 ) -> Reach:
-    """Return everything downstream of `table`, and the releases with a published batch."""
+    """Return everything downstream of `table`; for a published batch also the releases with it."""
     views = tuple(_views(pipeline, table))
     uses = _uses(pipeline, table, features=sum(count for _, count in views))
     holders = impact(home, batch_id) if published else None
@@ -32,7 +32,7 @@ def blast_radius(
 
 
 def _views(pipeline: Pipeline, table: str) -> Iterator[tuple[str, int]]:
-    """Yield each view with its number of features; transforms by the source of their inputs."""
+    """Yield (view, number of features); row transforms are grouped by where their inputs are."""
     stored = [v for v in pipeline.views if not isinstance(v, RowTransform) and v.table == table]
     yield from ((view.name, len(view.outputs)) for view in stored)
     reached = [name for reader in readers([pipeline], table) for name in reader["features"]]
@@ -63,6 +63,6 @@ def _uses(pipeline: Pipeline, table: str, *, features: int) -> str:
 
 
 def _consumers(pipeline: Pipeline, table: str) -> tuple[str, ...]:
-    """Return the contract's consumers without the pipeline's own dataset and model."""
+    """Return the contract's consumers other than the pipeline's own dataset and model."""
     declared = {pipeline.dataset.name, pipeline.model.name}
     return tuple(name for name in pipeline.table(table).contract.consumers if name not in declared)

@@ -1,4 +1,4 @@
-"""Comparison of the batch with the last good one: a card for each column, the oddest first."""
+"""Comparison of the batch with the last good one: one card per column, largest shift first."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ from headrace.reports.batch.summary import Page
 from headrace.web import wording
 from headrace.web.html import Html, element, join
 
-_FEWEST, _MAX_CARDS = 3, 8  # columns that are shown at once
+_FEWEST, _MAX_CARDS = 3, 8  # minimum and maximum number of columns that are not collapsed
 _ORDER = "Columns that a failed check names come first, then those that moved beyond the usual."
 _RANGE = {"low": "min", "high": "max"}
-_ODD_DISTANCE = 0.02  # distance beyond the usual from which a column is highlighted
+_ODD_DISTANCE = 0.02  # a column is highlighted if its distance exceeds the usual one by more
 
 
 def comparison(report: Report, page: Page) -> Html:
-    """Compare column by column, those with the largest unusual shift first."""
+    """Show the comparison: first the columns of failed checks, then the largest unusual shifts."""
     head = element("h2", "Against the last good batch")
     if report.comparison is None or report.last_good is None:
         sentence = report.not_compared or "There is no earlier batch to hold it against."
@@ -61,7 +61,7 @@ def _legend() -> Html:
 
 
 def _alike(columns: Sequence[ColumnComparison]) -> list[list[ColumnComparison]]:
-    """Group columns with the same values, as derived columns often repeat another one."""
+    """Group columns with equal statistics, since a derived column often repeats another column."""
     groups: dict[object, list[ColumnComparison]] = {}
     for column in columns:
         groups.setdefault((column.type, column.this, column.other, column.bars), []).append(column)
@@ -84,7 +84,7 @@ def _card(alike: Sequence[ColumnComparison], unit: str) -> Html:
 
 
 def is_odd(column: ColumnComparison) -> bool:
-    """Return True if the column moved beyond the usual, or has values outside the usual range."""
+    """Return True if the column moved more than usual, or has values outside the usual range."""
     return column.excess > _ODD_DISTANCE or bool(column.outside)
 
 

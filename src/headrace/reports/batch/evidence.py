@@ -10,7 +10,7 @@ from headrace.web import wording
 from headrace.web.html import Html, element, join
 from headrace.web.tables import TableRow, table
 
-_ROWS = 5  # failing rows that are shown at once
+_ROWS = 5  # failing rows that are not collapsed
 
 
 def rows(report: Report) -> Html | None:
@@ -53,7 +53,7 @@ def _cell(name: str, value: Any, *, bad: bool = False) -> Html:  # noqa: ANN401 
 
 
 def history(report: Report) -> Html | None:
-    """Show the results of each failed check on earlier batches, to reveal noisy checks."""
+    """Show the results of each failed check on earlier batches, which reveals noisy checks."""
     verdict_history = report.history
     if verdict_history is None or len(verdict_history.slots) < 2:
         return None

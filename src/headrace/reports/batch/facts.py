@@ -1,8 +1,8 @@
 """Facts of a gate report, from the ledger, the lake and the pipeline's declaration.
 
-A report uses what the gate recorded at validation, so that its page is the same years later, under
-other rules. It needs the ledger. The comparison of columns needs the staged or delivered files, or
-a stored comparison; without them the page says so.
+A report shows the result that the gate recorded at validation, so its page stays the same when the
+rules change. It needs only the ledger. The comparison of columns also needs the staged or delivered
+files, or a stored comparison; without them the page says that there is none.
 """
 
 import shlex
@@ -50,8 +50,8 @@ def gate_report(
         home: the Headrace home.
         table: a table of the pipeline.
         batch_id: the complete id, as in the ledger.
-        link: returns the page where an action can be done in a browser.
-        keeping: store the comparison, so that the report outlives the rows.
+        link: returns the URL at which an action can be done in a browser.
+        keeping: True to store the comparison, so that the report still has it without the rows.
         memory: cache of comparisons.
 
     Raises:
@@ -112,7 +112,7 @@ def _report(facts: ReportFacts, link: Link, *, keeping: bool) -> Report:
 
 
 def _offers(facts: ReportFacts) -> tuple[list[str], tuple[str, ...]]:
-    """Return the actions that are allowed now, and the failed checks that can be muted."""
+    """Return the currently allowed actions, and the failed checks that can be muted."""
     live = Lake(facts.home).live(facts.table.name).get(facts.batch_id)
     case = find_case(facts.ledger, facts.home, facts.table, facts.batch_id, live)
     offers = available_actions(case)
@@ -181,7 +181,7 @@ def _last_good(batch: Batch, row: JudgementRow) -> LastGood:
 
 
 def _compared(facts: ReportFacts, *, keeping: bool) -> tuple[Comparison | None, str]:
-    """Return the comparison with the last good batch, or why there is none."""
+    """Return the comparison with the last good batch, or None and the reason why there is none."""
     if not facts.good:
         return None, "There is no good batch before this one."
     other = facts.good[-1][0]

@@ -1,4 +1,4 @@
-"""Failing rows of a batch, one entry a row, from the samples in its validation result."""
+"""Failing rows of a batch, merged from the samples of the checks in its validation result."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,10 +21,10 @@ class _Row:
 def failing_rows(
     judgement: Judgement, command: str, keys: Sequence[str] = ()
 ) -> FailingRows | None:
-    """Return the first rows that failed a check, those of the most severe check first.
+    """Return up to `MAX_ROWS` failing rows: those that fail the most checks first.
 
-    A validation result has twenty rows of each check; `command` gets all. The parts of the key that
-    all rows share, in the contract's order, are separate.
+    A validation result has at most twenty rows per check; `command` lists all of them. Key columns
+    with the same value in all rows are returned separately, in the contract's order.
     """
     merged: dict[object, _Row] = {}
     for result in judgement.failed:
@@ -50,7 +50,7 @@ def _ordered(names: Iterable[str], keys: Sequence[str]) -> list[str]:
 
 
 def _shared(rows: Sequence[_Row], keys: Sequence[str]) -> dict[str, Any]:
-    """Return the parts of the key that are the same in all rows, unless that is the entire key."""
+    """Return the key columns with the same value in all rows; none if that is the entire key."""
     first, remaining = rows[0].key, rows[1:]
     shared = {n: v for n, v in first.items() if all(r.key.get(n, r) == v for r in remaining)}
     return shared if remaining and len(shared) < len(first) and set(first) <= set(keys) else {}
@@ -67,9 +67,10 @@ def _add(merged: dict[object, _Row], result: Result, sample: Mapping[str, Any]) 
 
 
 def _values(sample: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the columns of a check; for a contract violation the field with its value.
+    """Yield (column, value) pairs of a sampled row that explain its failure.
 
-    For a conflict both versions: each column that differs, followed by the earlier row's value.
+    For a contract violation this is the field with its value. For a conflict with an earlier row,
+    the column's value is followed by that of the earlier row.
     """
     earlier = sample.get("earlier") or {}
     for name, value in (sample.get("values") or {}).items():
@@ -84,6 +85,6 @@ def _values(sample: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _total(judgement: Judgement, merged_count: int) -> int:
-    """Return the number of failed rows, at least; a row that fails twice may count once."""
+    """Return a lower bound of the number of failing rows: the checks are not added up."""
     counts = [r.unexpected_count or 0 for r in judgement.failed if r.sample]
     return max(merged_count, judgement.quarantined_count, judgement.violation_count, *counts, 0)

@@ -12,7 +12,7 @@ from headrace.web.html import Html, element, join
 
 @dataclass(frozen=True)
 class Line:
-    """Batch in a list."""
+    """One batch in a list; `arrived_at` is in microseconds UTC."""
 
     table: str
     slot: str
@@ -27,7 +27,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Missing:
-    """Slots of a table that were expected by now and have no delivery; the first and the last."""
+    """Missing deliveries of a table: number of overdue partitions, the first and the last."""
 
     table: str
     slots: int
@@ -37,12 +37,12 @@ class Missing:
 
 @dataclass(frozen=True)
 class Index:
-    """Content of the index; `only` is the table that it is filtered to, "" for all.
+    """Content of the index page; `only` is the table filter, "" for all tables.
 
     Attributes:
-        pending: batches that wait for a decision, the newest slot first.
+        pending: batches that wait for a decision, the newest partition first.
         recent: the latest other batches that did not pass; `older` is the number not shown.
-        monitors: name of each monitor, and its number of open incidents.
+        monitors: (monitor, number of things that need attention).
     """
 
     tables: tuple[str, ...]
@@ -93,7 +93,7 @@ def _monitors(monitors: Sequence[tuple[str, int]]) -> Html | None:
 
 
 def _missing(tables: Sequence[Missing]) -> Html | None:
-    """List the missing slots, which have no page."""
+    """List the missing partitions, which have no page."""
     if not tables:
         return None
     entries = [
@@ -119,7 +119,7 @@ def _calm() -> Html:
 
 
 def _filter(index: Index) -> Html:
-    """Show one link a table; the selected table is plain text."""
+    """Show a link for each table; the selected table is not a link."""
     links = [_choice("all tables", ".", selected=not index.only)]
     links += [
         _choice(name, f"./?{urlencode({'table': name})}", selected=name == index.only)
@@ -161,13 +161,13 @@ def _entry(line: Line, home: str) -> Html:
 
 
 def _why(line: Line) -> str:
-    """Return the summary without the verdict, which is shown beside it."""
+    """Return the summary without the verdict and the fix, shortened."""
     reason = line.summary.removeprefix(f"{line.verdict}: ").partition(" (fix: ")[0]
     return wording.shortened(reason, 240)
 
 
 def render_slot(table: str, slot: str, lines: Sequence[Line]) -> str:
-    """Render the batches of a slot that has several."""
+    """Render the list of the batches of a partition that has several."""
     entries = [_entry(line, "../../") for line in lines]
     return document(
         f"{table} {slot}",

@@ -1,6 +1,6 @@
-"""Data of a gate report, collected in one place and rendered in another.
+"""Data of a gate report, which `facts` collects and `page` renders.
 
-Moments are int64 microseconds UTC.
+Times are int64 microseconds UTC.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from headrace.gates.verdict import Judgement, Result
 
 @dataclass(frozen=True)
 class Origin:
-    """Origin of a batch. `origins` are the other names it was delivered under."""
+    """Origin of a batch. `origins` are other names under which the same bytes were delivered."""
 
     origin: str
     producer: str
@@ -28,10 +28,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules that the batch was validated by, and the owner of its data.
+    """Rules by which the batch was validated, and the owner of its data.
 
     Attributes:
-        current: True if the table has the same rules today.
+        current: True if the table still has the same rules.
         support: channels to reach the owner: (channel, address or "").
     """
 
@@ -48,7 +48,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class LastGood:
-    """Last batch before this one that is published."""
+    """Latest published batch before this one."""
 
     batch_id: str
     slot: str
@@ -59,13 +59,15 @@ class LastGood:
 
 @dataclass(frozen=True)
 class Reach:
-    """Everything that reads the table, from the pipeline's declaration.
+    """Everything downstream of the table, from the pipeline's declaration.
 
     Attributes:
         views: (feature view, number of its features).
-        datasets: (dataset, its use of the table in words, as in "takes its label from it").
-        consumers: consumers in the contract.
-        released: dataset releases with this batch; `trained` are the models trained on them.
+        datasets: (dataset, text on its use of the table, as in "takes its label from it").
+        models: models trained on these datasets.
+        consumers: other consumers named in the contract.
+        released: dataset releases that contain this batch.
+        trained: models trained on these releases.
     """
 
     table: str
@@ -79,7 +81,7 @@ class Reach:
 
 @dataclass(frozen=True)
 class FailingRow:
-    """Row with its key, some values and the ids of the checks that it failed."""
+    """Failing row: its line in the file, key, relevant values, and ids of the failed checks."""
 
     line: int | None
     key: tuple[tuple[str, Any], ...]
@@ -89,7 +91,10 @@ class FailingRow:
 
 @dataclass(frozen=True)
 class FailingRows:
-    """First of `total` failing rows; `command` gets all. `shared` is in the key of every row."""
+    """First of `total` failing rows; `command` lists all of them.
+
+    `shared` are the (column, value) pairs of the key that all rows have in common.
+    """
 
     rows: tuple[FailingRow, ...]
     total: int
@@ -99,7 +104,7 @@ class FailingRows:
 
 @dataclass(frozen=True)
 class RuleHistory:
-    """Verdicts of a check over batches, oldest first; the last is that of this batch."""
+    """Verdicts of a check on recent batches, oldest first; the last one is on this batch."""
 
     check: str
     verdicts: tuple[str, ...]
@@ -107,7 +112,10 @@ class RuleHistory:
 
 @dataclass(frozen=True)
 class BatchHistory:
-    """Verdicts of recent batches: `slots`, `verdicts` and those of each rule have equal length."""
+    """Verdicts on recent batches, oldest first.
+
+    `slots`, `verdicts` and the verdicts of each rule have one entry per batch.
+    """
 
     slots: tuple[str, ...]
     verdicts: tuple[str, ...]
@@ -116,7 +124,7 @@ class BatchHistory:
 
 @dataclass(frozen=True)
 class LogEntry:
-    """Action of a person, done or refused."""
+    """A person's action on the batch; `allowed` is False if it was refused."""
 
     at: int
     principal: str
@@ -130,9 +138,9 @@ class LogEntry:
 
 @dataclass(frozen=True)
 class ActionStep:
-    """Action for the reader: in words, as a command, and as a page of Dagster that does it.
+    """Possible action: its name, its effect, the command, and the URL of the Dagster job.
 
-    `action` is the command of `headrace gate` if it acts on this batch.
+    `action` is the subcommand of `headrace gate`; "" if the step is not an action on this batch.
     """
 
     name: str
@@ -147,11 +155,14 @@ class Report:
     """Report on one batch of one table, for the person on call.
 
     Attributes:
-        state: as in the ledger: pending, published, superseded, rejected, judged, received.
-        note: recorded reason for that state; successor: the batch that superseded this one.
-        passing: number of rows that passed all checks; those of a blocked batch wait, too.
-        comparison: comparison with `last_good`; not_compared says why there is none.
-        rendered_at: moment at which the facts were collected.
+        state: state in the ledger, such as pending, published, superseded, rejected or recalled.
+        note: recorded reason for that state.
+        successor: id of the batch that superseded this one.
+        passing: number of rows that passed all checks, also if the batch is blocked.
+        corrects: True if `last_good` is an earlier delivery of the same partition.
+        comparison: comparison with `last_good`; None if there is none.
+        not_compared: reason why there is no comparison.
+        rendered_at: time at which the facts were collected.
     """
 
     table: str
@@ -188,12 +199,12 @@ class Report:
 
     @property
     def closed(self) -> bool:
-        """True if no row of the batch is used, and none waits."""
+        """True if no row of the batch is in use or waits for a decision."""
         return self.state in {"superseded", "rejected", "recalled"}
 
     @property
     def overrides(self) -> tuple[Result, ...]:
-        """Actions of people that the verdict takes into account, in order."""
+        """Overrides by people that the verdict takes into account, in order."""
         return tuple(r for r in self.judgement.results if r.kind == "override")
 
     @property

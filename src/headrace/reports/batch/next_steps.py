@@ -1,4 +1,4 @@
-"""Possible actions on a batch, the likeliest first: commands, and pages that do the same."""
+"""Possible actions on a batch, the likeliest first: commands, and links to Dagster jobs."""
 
 import shlex
 from collections.abc import Collection, Iterator
@@ -9,31 +9,31 @@ from headrace.core.clock import DAY, from_us
 from headrace.gates.verdict import Judgement
 from headrace.reports.batch.model import ActionStep
 
-MUTED = 7  # days of a mute, unless the reader writes another date
+MUTED = 7  # default length of a mute in days
 
 
 class Link(Protocol):
-    """Function that returns the page of an action in the browser; "" if there is none."""
+    """Function that returns the URL for an action in the browser; "" if there is none."""
 
     def __call__(self, action: str, **fields: object) -> str:
-        """Return the page, with table, batch and `fields` filled in."""
+        """Return the URL of the action's form, prefilled with `fields`."""
         ...
 
 
 def no_link(action: str, **fields: object) -> str:
-    """Return no link, for an installation without a user interface."""
+    """Return "", for an installation without a user interface."""
     del action, fields
     return ""
 
 
 @dataclass(frozen=True)
 class ActionCase:
-    """Batch to act on, with its state at the moment `now` (microseconds UTC).
+    """Batch to act on, with its state at time `now` (microseconds UTC).
 
     Attributes:
-        allowed: actions that are allowed; no others are offered.
-        contact: text on who can correct a delivery.
+        allowed: allowed actions; no others are offered.
         mutable: failed checks that can be muted.
+        contact: text that names those who can correct a delivery.
     """
 
     table: str
@@ -53,7 +53,7 @@ class ActionCase:
         return shlex.join([self.table, self.batch_id[:12]])
 
     def step(self, name: str, does: str, action: str, why: str, **fields: object) -> ActionStep:
-        """Return a step whose command has the name of its action."""
+        """Return the step for a `headrace gate` action on this batch; `why` is a sample reason."""
         command = f"headrace gate {action} {self.arguments} --reason {shlex.quote(why)}"
         return ActionStep(name, does, command, self.link(action, **fields), action)
 
@@ -140,7 +140,7 @@ def _override(case: ActionCase) -> ActionStep:
 
 
 def _mend(case: ActionCase) -> ActionStep:
-    """Offer a change of the contract, as no override can admit data that cannot be read."""
+    """Offer a change of the contract: no override can admit rows that violate the contract."""
     return ActionStep(
         "Change the contract",
         "The new form is intended: review the proposal, describe the form in the contract, and the"
@@ -168,7 +168,7 @@ def _quarantined(case: ActionCase) -> Iterator[ActionStep]:
 
 
 def _mute(case: ActionCase) -> ActionStep:
-    """Offer to silence a noisy check by name and for a time, never a whole gate."""
+    """Offer to mute a single noisy check for a limited time."""
     check = case.mutable[0]
     until = f"{from_us(case.now + MUTED * DAY):%Y-%m-%d}"
     arguments = shlex.join([case.table, check])
@@ -182,7 +182,7 @@ def _mute(case: ActionCase) -> ActionStep:
 
 
 def _run(slot: str) -> str:
-    """Return the command that ingests a delivery of this slot."""
+    """Return the command that ingests a delivery of this partition."""
     day = shlex.quote(slot)
     days = f" --from {day} --to {day}" if slot[:1].isdigit() else ""
     return f"headrace run --stage ingest{days}"

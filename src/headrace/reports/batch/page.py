@@ -1,4 +1,4 @@
-"""Page of a gate report: one self-contained document that loads nothing else."""
+"""Page of a gate report: one self-contained HTML document without external resources."""
 
 from urllib.parse import quote
 
@@ -13,9 +13,9 @@ def render(report: Report, home: str = "", form: action_form.Form | None = None)
     """Render the report as one HTML document.
 
     Args:
-        report: all facts that are shown.
-        home: address of the index, relative to this page, if the page is served with others.
-        form: form of a request that may act; None for a page without action buttons.
+        report: the facts to show.
+        home: URL of the index, relative to this page; "" for a page that is saved alone.
+        form: data of the decision form; None for a page without action buttons.
     """
     page = (lambda batch_id: page_path(report.table, batch_id, home)) if home else _no_page
     sections = [
@@ -48,18 +48,18 @@ def render(report: Report, home: str = "", form: action_form.Form | None = None)
 
 
 def page_path(table: str, batch_id: str, home: str) -> str:
-    """Return the address of a batch's page, relative to a page with the index at `home`."""
+    """Return the URL of a batch's page; `home` is the relative URL of the index."""
     return f"{home}batch/{quote(table, safe='')}/{quote(batch_id, safe='')}"
 
 
 def _no_page(batch_id: str) -> str:
-    """Return no address, as a file has no other pages beside it."""
+    """Return "": a page that is saved alone links to no other pages."""
     del batch_id
     return ""
 
 
 def _jumps(report: Report) -> Html:
-    """Return links to the main parts, which stay visible while the page scrolls."""
+    """Return a bar of links to the main sections; it stays visible while the page scrolls."""
     places = [("Why", "#why"), ("Compare", "#compare"), ("Act", "#act")]
     if report.rows is not None and report.rows.total:
         places.insert(1, ("Rows", "#rows"))
@@ -68,14 +68,14 @@ def _jumps(report: Report) -> Html:
 
 
 def document(title: str, *body: Child, acting: bool = False) -> str:
-    """Return a page in the common style that loads nothing else; `acting` if it has a form."""
+    """Return a self-contained page in the common style; `acting` allows it to submit a form."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", http_equiv="Content-Security-Policy", content=ACTING if acting else POLICY),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
-        # Within this server only: under "no-referrer" a browser hides where a form comes from.
+        # Not "no-referrer": browsers would then hide the origin of a submitted form.
         element("meta", name="referrer", content="same-origin"),
         element("title", title),
         element("style", Html(CSS)),

@@ -1,4 +1,4 @@
-"""Origin and owner of a batch, and its audit trail."""
+"""Sections of a gate report on the origin and owner of a batch, and on its audit trail."""
 
 from headrace.reports.batch.model import LogEntry, Report
 from headrace.web import wording
@@ -49,7 +49,7 @@ def _moment(us: int, report: Report) -> str:
 
 
 def log(report: Report) -> Html:
-    """List the actions on this batch, done and refused, the newest first."""
+    """List the actions on this batch, also the refused ones, the newest first."""
     head = element("h2", "What was done about it")
     if not report.log:
         body = element("p", "Nothing so far: no override, and nobody was refused one.")

@@ -1,11 +1,11 @@
-"""Sentences of a gate report, without markup: its headline, and what happens by itself."""
+"""Sentences of a gate report as plain text: the headline, the call to act, the next events."""
 
 from headrace.reports.batch.model import Report
 from headrace.web import wording
 
 
 def headline(report: Report) -> str:
-    """Return the most severe reason, a named cause if there is one, without the verdict."""
+    """Return the most important reason: a crash, a semantic cause, or the most severe failure."""
     failed = [result for result in report.failed if result.kind != "override"]
     causes = [r for r in failed if r.kind == "semantic" and r.status == "fail"]
     if failed and failed[0].status == "error":
@@ -18,7 +18,7 @@ def headline(report: Report) -> str:
 
 
 def call(report: Report) -> tuple[str, str]:
-    """Return (what the reader has to do, why)."""
+    """Return (call to act, explanation), such as ("Can wait", "Everything is published; ...")."""
     if report.state == "superseded":
         return "Closed", "A later delivery of this slot passed and took its place."
     if report.closed:
@@ -45,7 +45,7 @@ def _call_of_published(report: Report) -> tuple[str, str]:
 
 
 def if_nothing_is_done(report: Report) -> list[str]:
-    """Return what happens without an action, the most important first."""
+    """Return sentences on what happens if nobody acts, the most important first."""
     if report.closed:
         return [_closed(report), _standing(report)]
     if report.is_pending or report.verdict in {"BLOCK", "ERROR"}:
@@ -65,7 +65,7 @@ def _closed(report: Report) -> str:
 
 
 def _standing(report: Report) -> str:
-    """Return a sentence on the rows that the table serves, and their age."""
+    """Return a sentence on the last good batch, which the table serves, and its age."""
     good = report.last_good
     if good is None:
         return f"Nothing of {report.table} was published before this batch."

@@ -1,4 +1,4 @@
-"""Facts that the parts of a gate report share, and its history of verdicts and actions."""
+"""Facts that the sections of a gate report share, and its history of verdicts and actions."""
 
 from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from headrace.lake.table import Table
 from headrace.pipeline.definition import Pipeline
 from headrace.reports.batch.model import BatchHistory, LogEntry, RuleHistory
 
-PAST = 30  # batches of a rule's history
-# Checks with a result only if they fail: without one they passed.
+PAST = 30  # number of batches in the history
+# Checks that record a result only if they fail; no result means that they passed.
 _ONLY_FAILING = ("contract:", "quarantined_share", "accounting", f"{SEMANTIC}:")
 
 
 @dataclass
 class ReportFacts:
-    """Facts that the parts of a report share, read once."""
+    """Facts that the sections of a report share; each is read once, on first use."""
 
     pipeline: Pipeline
     home: Home
@@ -53,7 +53,7 @@ class ReportFacts:
 
     @cached_property
     def judgement_row(self) -> JudgementRow:
-        """Verdict that decides which rows are published; the newest for a blocked batch."""
+        """Effective verdict, by which rows are published; the newest one for a blocked batch."""
         return self.batch_history.of(self.batch.batch_id)[1]
 
     @cached_property
@@ -70,7 +70,7 @@ class ReportFacts:
 
 
 def history(facts: ReportFacts, checks: Sequence[str]) -> BatchHistory:
-    """Return the history of up to `PAST` batches up to this one, by slot and arrival."""
+    """Return the history of the last `PAST` batches including this one, in partition order."""
     batches = facts.batch_history.until(facts.batch)[-PAST:]
     past = [facts.judgement_of(row) for _, row in batches]
     return BatchHistory(
@@ -81,7 +81,7 @@ def history(facts: ReportFacts, checks: Sequence[str]) -> BatchHistory:
 
 
 def _verdicts(past: Sequence[Judgement], check: str) -> Iterator[str]:
-    """Yield the check's verdict on each batch; "" where the check did not exist."""
+    """Yield the check's verdict on each batch; "" if the check did not exist then."""
     implied = check.startswith(_ONLY_FAILING)
     for judgement in past:
         results = [result for result in judgement.results if result.id == check]
@@ -106,9 +106,10 @@ def log(facts: ReportFacts) -> tuple[LogEntry, ...]:
 
 
 def one_batch(home: Home, table: Table, selector: str) -> dict[str, Any]:
-    """Return the batch of a slot, or with an id that starts with `selector`; see `find_batches`.
+    """Return the batch of a partition, or the batch whose id starts with `selector`.
 
-    Of several it is a pending one, or else the most severe that is not closed, or the last.
+    Of several batches, pending ones come first, then those that are not closed, then the most
+    severe, then the latest. See `find_batches`.
     """
     gravity = ("PASS", "WARN", "QUARANTINE", "UNJUDGED", "BLOCK", "ERROR")
 
@@ -123,7 +124,7 @@ def pipeline_of(pipelines: Sequence[Pipeline], table: str) -> Pipeline:
     """Return the pipeline that declares a table.
 
     Raises:
-        DeclarationError: none does.
+        DeclarationError: no pipeline declares it.
     """
     for pipeline in pipelines:
         if any(candidate.name == table for candidate in pipeline.tables):

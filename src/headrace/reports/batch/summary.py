@@ -1,4 +1,4 @@
-"""Top of a gate report: the verdict, what it blocks, why, and what happens by itself."""
+"""Top of a gate report: verdict, downstream impact, reasons, and effect of not acting."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -9,9 +9,9 @@ from headrace.reports.batch.model import Reach, Report
 from headrace.web import wording
 from headrace.web.html import Html, element, join
 
-# Function from a batch of the same table to the address of its page; "" without one.
+# Function from a batch id of the same table to the URL of its page; "" if there is none.
 Page = Callable[[str], str]
-_OPEN = 8  # failed checks that are shown in full
+_OPEN = 8  # failed checks that are not collapsed
 
 
 def chip(verdict: str) -> Html:
@@ -19,7 +19,7 @@ def chip(verdict: str) -> Html:
 
 
 def top(report: Report, page: Page) -> Html:
-    """Show table, slot, verdict, the reason as the page's heading, and whether to act."""
+    """Show table, partition, verdict, the main reason as heading, and the call to act."""
     todo, because = sentences.call(report)
     return element(
         "header",
@@ -44,7 +44,7 @@ def _instead(report: Report, page: Page) -> Html | None:
 
 
 def _decided(report: Report) -> Html | None:
-    """Show the latest action on the batch, which is the result of a button just pressed."""
+    """Show the latest action on the batch, which confirms a button that was just pressed."""
     if not report.log:
         return None
     entry = max(report.log, key=lambda entry: entry.at)
@@ -92,7 +92,7 @@ def _sum(name: str, value: object) -> Html:
 
 
 def reach(report: Report) -> Html:
-    """Show everything downstream by stage, and the releases that already have the batch."""
+    """Show everything downstream by stage, and the releases that already contain the batch."""
     to = report.reach
     stages = [stage for stage in _stages(report, to) if stage]
     return element(
@@ -147,7 +147,7 @@ def _state(report: Report) -> Html:
 
 
 def _holding(report: Report) -> Html | None:
-    """Name the releases with rows of this batch, which stay there as releases are immutable."""
+    """Name the releases that contain rows of this batch; they keep them, being immutable."""
     released, trained = report.reach.released, report.reach.trained
     if not released:
         return None
@@ -158,8 +158,8 @@ def _holding(report: Report) -> Html | None:
 
 
 def why(report: Report) -> Html:
-    """Show every check that did not pass, most severe first; a named cause before all others."""
-    # Actions of people come before the gate's own results.
+    """Show overrides, then every check that did not pass, most severe first."""
+    # Overrides by people come before the results of the gate.
     failed = sorted(report.failed, key=lambda r: r.kind != "override")
     shadows = report.judgement.shadowed
     head = element("h2", "Why")
@@ -206,7 +206,7 @@ def _kind(result: Result) -> Html:
 
 
 def _expected(result: Result) -> Html | None:
-    """Show the expectation and its note, unless the reason has the same words."""
+    """Show the expectation and its note, unless the reason contains them."""
     parts = []
     if result.expected and result.expected not in result.reason:
         parts.append(f"Expected: {result.expected}.")
@@ -216,7 +216,7 @@ def _expected(result: Result) -> Html | None:
 
 
 def _evidence(evidence: Mapping[str, Any]) -> Html:
-    """Show the evidence in one line: names small, values as they are."""
+    """Show the evidence as one line of name and value pairs."""
     pairs = [(name.replace("_", " "), wording.value(value)) for name, value in evidence.items()]
     cells = [
         element("span", element("span", f"{name} ", class_="soft"), value, class_="cell")

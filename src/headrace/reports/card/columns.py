@@ -1,4 +1,4 @@
-"""Every column of a release: role, range, nulls and distribution."""
+"""Columns of a release on its dataset card: role, type, nulls and distribution."""
 
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,12 @@ from headrace.web.wording import counted, percent, shortened
 if TYPE_CHECKING:
     from headrace.datasets.card.build import Card
 
-_FIRST = 12  # columns that are shown at once
+_FIRST = 12  # columns that are not collapsed
 _WIDE, _TALL = 240, 56
 
 
 def columns(card: "Card") -> Html:
-    """Compare training with all other rows by column: the label first, then the features."""
+    """Compare training rows with all other rows, by column: label first, then the features."""
     from headrace.datasets.reader import Dataset
 
     manifest = card.manifest
@@ -49,7 +49,7 @@ def _card(manifest: Manifest, column: ManifestColumn, parts: dict[str, pa.Chunke
     rows = sum(len(part) for part in parts.values())
     nulls = sum(part.null_count for part in parts.values())
     facts = manifest.privacy.get(column.name, {})
-    # No values of personal columns: more people see the card than the rows.
+    # Show no values of personal columns: more people may see the card than the rows.
     closed = needs_treatment(facts.get("class", "public"))
     distribution = None if closed else _shape(parts, column.type)
     summary = f"{percent(nulls / rows)} null" if rows and nulls else "no nulls"

@@ -101,7 +101,7 @@ def _listed(lines: Iterable[str]) -> Html | None:
 
 
 def _stated(card: "Card", title: str, fields: tuple[str, ...], place: str) -> Html:
-    """Show statements with their authors; fields without a statement are marked."""
+    """Show the statements on these fields with their authors; mark fields without a statement."""
     return _section(
         title, _pairs({FIELDS[name]: _statement(card, name) for name in fields}), place=place
     )

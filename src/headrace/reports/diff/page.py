@@ -11,7 +11,7 @@ from headrace.web.html import Child, Html, element
 from headrace.web.tables import TableRow as Line
 from headrace.web.tables import table
 
-_OPEN = 9  # columns that are drawn at once
+_OPEN = 9  # columns that are not collapsed
 _TONES = {"MAJOR": "BLOCK", "MINOR": "WARN", "PATCH": "WARN"}
 
 

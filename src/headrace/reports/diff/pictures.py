@@ -9,7 +9,7 @@ _WIDE, _TALL = 240, 56
 
 
 def distribution(column: ColumnDiff) -> Html | None:
-    """Plot bars in grey for before and an outline for after; for text two bars a value."""
+    """Plot "before" as grey bars and "after" as an outline; for text, two bars per value."""
     shares = column.distribution
     if shares is None or not shares.before:
         return None

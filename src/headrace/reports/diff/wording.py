@@ -11,7 +11,7 @@ def span(diff: ReleaseDiff) -> str:
 
 
 def value(cell: object) -> str:
-    """Return a cell as text, shortened; numbers have all digits, as the last one may differ."""
+    """Return a cell as shortened text; floats keep all digits, since the last one may differ."""
     if isinstance(cell, float):
         return repr(cell)
     return wording.value(cell)
@@ -21,11 +21,11 @@ _MOMENTS = ("until_us", "after_us", "cutoff_us", "since_us")
 
 
 def changed(change: MetadataChange) -> tuple[str, str, str]:
-    """Return (name, before, after) of a change, with moments and durations as text."""
+    """Return (name, before, after) of a change, with times and durations as text."""
     name = f"{change.group} {change.name}"
     if not name.endswith("_us"):
         return name, _side(change.before), _side(change.after)
-    # Unlike the others, such as an embargo, these are points in time.
+    # These are points in time; others, such as an embargo, are durations.
     as_text = iso if name.endswith(_MOMENTS) else duration_text
     before, after = (
         _side(as_text(side) if isinstance(side, int) else side)

@@ -1,4 +1,4 @@
-"""Reports of a monitor: in the orchestrator's metadata, and as a page of its own."""
+"""Reports of a monitor: as metadata in the orchestrator, and as a separate page."""
 
 from headrace.reports.monitor.inline import markdown
 from headrace.reports.monitor.model import MonitorReport

@@ -1,4 +1,4 @@
-"""Business figures of a monitor, from its ledgers alone."""
+"""Business figures of a monitor, computed from the ledgers."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +15,7 @@ def figures(
     retrainings: Iterable[RetrainingReport],
     lead_times: Sequence[int] = (),
 ) -> Figures:
-    """Return the figures of these windows; `lead_times` (us) are from an arrival to a model."""
+    """Return the figures; `lead_times` are microseconds from a delivery to its first model."""
     recorded = {window.entry.window: window.entry.recorded_at for window in windows}
     waits = [
         max(0, incident.acknowledged.recorded_at - recorded[incident.first])
@@ -42,7 +42,10 @@ def figures(
 
 
 def spread(spans: Sequence[int]) -> Spread | None:
-    """Return the spread of spans, None without any; the median is the lower of two middle ones."""
+    """Return count, median and maximum of the spans; None if there is none.
+
+    For an even count, the median is the lower one of the two middle spans.
+    """
     ordered = sorted(spans)
     if not ordered:
         return None
@@ -50,7 +53,7 @@ def spread(spans: Sequence[int]) -> Spread | None:
 
 
 def cost(retraining: RetrainingReport) -> Cost:
-    """Return the total time of the steps, and the number of training rows."""
+    """Return the total wall and CPU time of a retraining's steps, and its training rows."""
     details = {step.step: step.detail for step in retraining.steps}
     walls = [float(d["seconds"]) for d in details.values() if d.get("seconds") is not None]
     cpus = [float(d["cpu_s"]) for d in details.values() if d.get("cpu_s") is not None]

@@ -1,6 +1,6 @@
 """Plots of the monitor's report as inline SVG, each with a text alternative.
 
-A plot covers half a year at the width of a phone; a page places two of them side by side.
+A plot covers half a year and fits the width of a phone; wide pages show two side by side.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from headrace.reports.monitor.model import Reign, WindowView
 from headrace.web.html import Html, element, join
 from headrace.web.wording import percent, shortened
 
-CHUNK = 26  # windows of one picture: half a year of weeks
+CHUNK = 26  # windows per plot: half a year of weekly windows
 WIDE = 364
 HEAT_STEPS = (0.5, 1.0, 1.5, 3.0)
 _LABEL_WIDTH, _LANE = 66, 24
@@ -30,12 +30,12 @@ _SHOWN_LEVELS = 7
 
 
 def chunks(count: int) -> list[range]:
-    """Return the windows of each plot; the last plot is as wide as the others."""
+    """Split the windows into plots; return the range of window indices of each plot."""
     return [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
 
 
 def timeline(windows: Sequence[WindowView], reigns: Sequence[Reign]) -> Html:
-    """Plot evidence by kind, decisions and champion changes, with links to loud windows."""
+    """Plot evidence by kind, decisions and champion changes; link windows that need attention."""
     return element("div", [_half(windows, reigns, chunk) for chunk in chunks(len(windows))],
                    class_="halves")  # fmt: skip
 
@@ -95,7 +95,7 @@ def _bar(css: str, x: float, step: float, base: float, tall: float) -> Html:
 def _crowned(
     windows: Sequence[WindowView], reigns: Sequence[Reign], chunk: range, step: float, base: int
 ) -> Iterator[Html]:
-    """Yield a line through all lanes where a champion began, if that is within the plot."""
+    """Yield a vertical line for each champion that began within the plot."""
     for reign in reigns:
         at = next((n for n in chunk if windows[n].closes >= reign.began), None)
         earlier = chunk.start and windows[chunk.start - 1].closes >= reign.began
@@ -109,7 +109,7 @@ def _crowned(
 
 
 def _ends(windows: Sequence[WindowView], chunk: range, y: int, step: float) -> Iterator[Html]:
-    """Yield the days on which the first and the last window of the plot begin."""
+    """Yield labels with the start days of the first and the last window of the plot."""
     for at, where in ((chunk.start, "start"), (chunk.stop - 1, "end")):
         if at == chunk.start and where == "end":
             return
@@ -119,7 +119,10 @@ def _ends(windows: Sequence[WindowView], chunk: range, y: int, step: float) -> I
 
 
 def heat(windows: Sequence[WindowView], max_columns: int = 20) -> Html | None:
-    """Plot the columns closest to their limits by window; None if none was evaluated."""
+    """Plot how close each column came to its limit, by window; None if none was evaluated.
+
+    Only the `max_columns` columns closest to their limits are shown.
+    """
     rows = heat_rows(windows, max_columns)
     if not rows:
         return None
@@ -128,7 +131,7 @@ def heat(windows: Sequence[WindowView], max_columns: int = 20) -> Html | None:
 
 
 def heat_rows(windows: Sequence[WindowView], max_columns: int) -> list[str]:
-    """Return the names of columns, the one furthest beyond its limit first."""
+    """Return the column names by their highest ratio to the limit, highest first."""
     highest: dict[str, float] = {}
     for view in windows:
         for name, value in (view.details.heat if view.details else {}).items():
@@ -166,7 +169,7 @@ def _heat_half(windows: Sequence[WindowView], rows: Sequence[str], chunk: range)
 
 
 def _clipped(name: str, max_length: int = 28) -> str:
-    """Return both ends of a long name, as in `carrier_orig…delay_last_6h`."""
+    """Shorten a long name in the middle, as in `carrier_orig…delay_last_6h`."""
     if len(name) <= max_length:
         return name
     return f"{name[: max_length // 2 - 2]}…{name[-(max_length - max_length // 2 + 1) :]}"
@@ -183,7 +186,7 @@ def heat_key() -> Html:
 
 
 def shape(name: str, distribution: Shape) -> Html:
-    """Plot a histogram, before in grey and this window outlined; for text the top changes."""
+    """Plot a histogram: "before" in grey, this window outlined; for text, the largest changes."""
     before, after = _shares(distribution.before), _shares(distribution.after)
     if distribution.labels[-3:-1] == ("rarer", "unknown"):
         return join(_levels(distribution.labels, before, after))
@@ -233,7 +236,7 @@ def _histogram(name: str, before: Sequence[float], after: Sequence[float]) -> Ht
 
 
 def _levels(labels: Sequence[str], before: Sequence[float], after: Sequence[float]) -> list[Html]:
-    """Plot the levels with the largest changes of their share, now above before."""
+    """Plot the categories whose shares changed most, this window's bar above the earlier one."""
     order = sorted(range(len(labels)), key=lambda at: (-abs(after[at] - before[at]), at))
     return [
         _level(
@@ -256,7 +259,7 @@ def _level(name: str, now: float, then: float, label: str) -> Html:
 
 
 def loudest(evidence: Sequence[Evidence]) -> list[Evidence]:
-    """Sort evidence: alarms first, then by the ratio to its threshold."""
+    """Sort evidence: alerts first, then by ratio of statistic to threshold, highest first."""
     return sorted(
         evidence,
         key=lambda evidence: (
@@ -268,7 +271,7 @@ def loudest(evidence: Sequence[Evidence]) -> list[Evidence]:
 
 
 def rates(levels: Sequence[Rate]) -> Html:
-    """Plot two bars a level, observed above expected; the most significant difference first."""
+    """Plot observed above expected rate per category, the most significant difference first."""
     order = sorted(levels, key=lambda rate: (-_apart(rate), rate.level))[:_SHOWN_LEVELS]
     widest = max((max(rate.observed, rate.expected) for rate in order), default=0.0) or 1.0
     return join(
@@ -282,13 +285,13 @@ def rates(levels: Sequence[Rate]) -> Html:
 
 
 def _apart(rate: Rate) -> float:
-    """Return the difference of the two rates in standard errors, for independent rows."""
+    """Return the difference of the two rates in standard errors, assuming independent rows."""
     error = (rate.expected * (1 - rate.expected) / rate.rows) ** 0.5
     return abs(rate.observed - rate.expected) / error if error > 0 else 0.0
 
 
 def most_apart(rates_by_column: Mapping[str, Sequence[Rate]], max_columns: int) -> list[str]:
-    """Return the columns with the largest difference of observed and expected in a level."""
+    """Return the columns by the largest difference of observed and expected rate in a category."""
     worst = {
         name: max(map(_apart, levels), default=0.0) for name, levels in rates_by_column.items()
     }
@@ -296,7 +299,10 @@ def most_apart(rates_by_column: Mapping[str, Sequence[Rate]], max_columns: int) 
 
 
 def differences(levels: Sequence[Mapping[str, Any]]) -> Html:
-    """Plot intervals around zero, of {value, rows, difference, low, high, worse}."""
+    """Plot the differences with their intervals around zero, largest first.
+
+    Each entry is {value, rows, difference, low, high, worse}.
+    """
     entries = sorted(
         levels, key=lambda entry: (-abs(float(entry["difference"])), str(entry["value"]))
     )

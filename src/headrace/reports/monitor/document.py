@@ -1,4 +1,4 @@
-"""Facts of a monitor as JSON values, for scripts; moments in RFC 3339."""
+"""Facts of a monitor as JSON values, for scripts; times in RFC 3339."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from headrace.reports.monitor.model import Figures, MonitorReport, Spread, Windo
 
 
 def status_json(report: MonitorReport, max_windows: int) -> dict[str, Any]:
-    """Return a summary: the newest windows, open incidents and the next possible retraining."""
+    """Return a summary: newest windows, open incidents, champion, next possible retraining."""
     reign, state = report.champion, report.state
     next_at = report.next_retraining
     return {
@@ -97,7 +97,7 @@ def acceptance_json(acceptance: Acceptance) -> dict[str, Any]:
 
 
 def figures_json(figures: Figures) -> dict[str, Any]:
-    """Return the business figures, with spans in seconds."""
+    """Return the business figures, with durations in seconds."""
     return {
         "windows": figures.windows,
         "judged": figures.evaluated,

@@ -1,4 +1,4 @@
-"""Facts of a monitor's report, from the ledgers, the models and the latest run."""
+"""Facts of a monitor's report, from the ledgers, the models and the latest monitor run."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ from headrace.web.report_address import monitor_url
 
 @dataclass(frozen=True)
 class MonitorHistory:
-    """Rows of the decision ledger about one monitor, read once."""
+    """Rows of the decision ledger about one monitor."""
 
     entries: tuple[Entry, ...]
     steps: tuple[Step, ...]
@@ -63,7 +63,7 @@ class MonitorHistory:
 
     @property
     def incidents(self) -> list[Incident]:
-        """Incidents, opened by the first decisions and closed by the newest evidence."""
+        """Incidents: the first decisions open them, the newest evidence closes them."""
         opened = incidents(_decided(self.first), (*self.acks, *self._acceptance_acks))
         return settled(
             opened, {end: entry.evidence for end, entry in newest_entries(self.entries).items()}
@@ -71,7 +71,7 @@ class MonitorHistory:
 
     @property
     def _acceptance_acks(self) -> list[Ack]:
-        """Acceptances as acknowledgements, so that an accepted window pages nobody."""
+        """Effective acceptances as acknowledgements, so that an accepted window pages nobody."""
         return [
             Ack(fromkey.pipeline, end, fromkey.principal, fromkey.reason, fromkey.recorded_at)
             for end, accepted in in_force(self.acceptances).items()
@@ -80,7 +80,7 @@ class MonitorHistory:
 
 
 def history(pipeline: Pipeline, home: Home) -> MonitorHistory:
-    """Return the ledger's rows about the monitor of `pipeline`."""
+    """Read the ledger's rows about the monitor of `pipeline`."""
     ledger, spec = DecisionLedger(home), pipeline.monitor
     entries, acks = ledger.entries(spec.name), ledger.acks(spec.name)
     steps = ledger.steps(spec.name)
@@ -90,7 +90,7 @@ def history(pipeline: Pipeline, home: Home) -> MonitorHistory:
 
 
 def monitor_report(pipeline: Pipeline, home: Home) -> MonitorReport:
-    """Return the report of the monitor of `pipeline`. Reads ledgers and small files, no rows."""
+    """Return the report of the pipeline's monitor; reads ledgers and small files, no tables."""
     spec, policy = pipeline.monitor, pipeline.monitor.policy()
     past, details = history(pipeline, home), read_details(home, spec.name)
     cut, newest = _cuts(pipeline, home)
@@ -144,7 +144,7 @@ def _gaps(pipeline: Pipeline, home: Home) -> Iterator[Gap]:
 def replayed(
     pipeline: Pipeline, home: Home, policy: Policy
 ) -> tuple[list[Replayed], tuple[Ack, ...]]:
-    """Return the history decided under `policy`, and its acknowledgements."""
+    """Replay the recorded history under `policy`; return its decisions and acknowledgements."""
     past = history(pipeline, home)
     rows = replay(
         past.entries, policy,
@@ -161,9 +161,9 @@ def open_incidents(pipeline: Pipeline, home: Home) -> list[Incident]:
 
 
 def _cuts(pipeline: Pipeline, home: Home) -> tuple[int, int]:
-    """Return the training cuts (us) of the first and the current champion.
+    """Return the training cutoffs (microseconds UTC) of the first and the current champion.
 
-    The declared cut if one is unknown.
+    An unknown cutoff is replaced by the declared one.
     """
     from headrace.models import load_record
     from headrace.models.registry import history as champions
@@ -181,7 +181,7 @@ def _cuts(pipeline: Pipeline, home: Home) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class MonitorStatus:
-    """State of a monitor (well, watch or open), the reason, and plain values to show."""
+    """State of a monitor ("well", "watch" or "open"), the reason, and metadata to show."""
 
     state: str
     sentence: str
@@ -209,7 +209,7 @@ def monitor_standing(pipeline: Pipeline, home: Home) -> MonitorStatus:
 
 
 def tell_owner(pipeline: Pipeline, home: Home) -> None:
-    """Open and close the alerts of the monitor's incidents; the next alert check sends them."""
+    """Open and close the alerts of the monitor's incidents; the alert sensor sends them later."""
     past = history(pipeline, home)
     owner = pipeline.tables[0].contract.owner if pipeline.tables else ""
     record_incidents(home, pipeline.monitor.name, owner, past.incidents)
@@ -225,7 +225,7 @@ def _decided(entries: Sequence[Entry]) -> list[Decided]:
 def _compared_alternatives(
     pipeline: Pipeline, past: MonitorHistory, policy: Policy, cut: int
 ) -> list[PolicyComparison]:
-    """Return the result of each alternative policy on the recorded evidence."""
+    """Replay the recorded evidence under each alternative policy."""
     compared = []
     for alternative in alternatives(policy):
         rows = replay(
@@ -263,14 +263,14 @@ def _windows(
 
 
 def attribution_of(entry: Entry, label_derived: tuple[str, ...] = ()) -> Attribution:
-    """Return the recorded attribution; for older records derive it from the evidence."""
+    """Return the recorded attribution; for records without one derive it from the evidence."""
     if entry.attribution is not None:
         return Attribution.from_json(entry.attribution)
     return attribute(entry.evidence, label_derived)
 
 
 def _retrainings(past: MonitorHistory) -> tuple[RetrainingReport, ...]:
-    """Return the retrainings by trigger, also those without a step or started by a person."""
+    """Return one retraining per trigger, including those without steps or started by a person."""
     steps: dict[str, list[Step]] = {}
     for step in past.steps:
         steps.setdefault(step.trigger_id, []).append(step)
@@ -296,14 +296,14 @@ def _retrainings(past: MonitorHistory) -> tuple[RetrainingReport, ...]:
 
 
 def _by_hand(steps: Sequence[Step]) -> tuple[str, ...]:
-    """Return the person who started a retraining without a decision, and the reason."""
+    """Return a sentence on the person who started a retraining without a decision, and why."""
     detail = next((step.detail for step in steps if step.step == "started"), {})
     why = "; ".join(map(str, detail.get("why", ()))) or "no reason is on record"
     return (f"{detail.get('by') or 'Somebody'} asked for it: {why}.",)
 
 
 def _reigns(pipeline: Pipeline, home: Home, past: MonitorHistory, cut: int) -> Iterator[Reign]:
-    """Yield every champion; one from a retraining begins with the window that triggered it."""
+    """Yield every champion; after a retraining it begins when the triggering window closed."""
     from headrace.models.registry import history as champions
 
     closes = {
@@ -318,7 +318,7 @@ def _reigns(pipeline: Pipeline, home: Home, past: MonitorHistory, cut: int) -> I
     ]
     for at, champion in enumerate(champions(home, pipeline.model.name)):
         since = parse_iso(champion.since)
-        # the step is recorded right after the swap; the first at or after it is its own
+        # The step is recorded right after the promotion: the first one not before `since` is its.
         window_end = (
             next((began for recorded, began in promoted if recorded >= since), None) if at else None
         )

@@ -1,4 +1,4 @@
-"""Report of a monitor run: the windows that need attention, and plots."""
+"""Report of a monitor run in markdown: plots, and the windows that need attention."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ LISTED = 12
 
 
 def pictures(run: MonitorRun) -> dict[str, str]:
-    """Return {name: SVG}: `decisions`, `heat`, and with an evaluated model `loss`, `ranking`."""
+    """Return {name: SVG}: `decisions`, `heat`; if a model was evaluated also `loss`, `ranking`."""
     labels = [day_text(result.window.first) for result in run.results]
     marks = [result.decision.action for result in run.results]
     plots = {
@@ -34,7 +34,7 @@ def pictures(run: MonitorRun) -> dict[str, str]:
 
 
 def heat_rows(results: Sequence[WindowResult]) -> dict[str, list[float | None]]:
-    """Return the columns closest to their limits, the closest first; None if not evaluated."""
+    """Return column -> ratio to its limit by window (None if not evaluated), highest first."""
     columns = sorted({column for result in results for column in result.heat})
     highest = {c: max(result.heat.get(c, 0.0) for result in results) for c in columns}
     selected = sorted(columns, key=lambda c: (-highest[c], c))[:HEAT_ROWS]

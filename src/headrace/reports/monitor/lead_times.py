@@ -10,7 +10,7 @@ from headrace.pipeline.definition import Pipeline
 
 
 def lead_times(pipeline: Pipeline, home: Home) -> Iterator[int]:
-    """Yield the time (us) from each batch's arrival to the first champion trained on it."""
+    """Yield microseconds from the arrival of each batch to the first champion trained on it."""
     from headrace.models.registry import history
 
     arrived: dict[tuple[str, str], int] = {}
@@ -27,7 +27,7 @@ def lead_times(pipeline: Pipeline, home: Home) -> Iterator[int]:
 
 
 def _learned_from(home: Home, dataset: str) -> Iterator[tuple[str, str]]:
-    """Yield (table, batch) of each batch in a release; nothing if it was erased."""
+    """Yield (table, batch id) for each batch in a release; nothing if the release was erased."""
     from headrace.datasets.store.store import Store
 
     store = Store.find(home.store)

@@ -1,4 +1,4 @@
-"""Facts that the monitor's report shows. Moments are int64 microseconds UTC."""
+"""Facts that the monitor's report shows. Times are int64 microseconds UTC."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ from headrace.monitoring.run_details import WindowDetails
 
 @dataclass(frozen=True)
 class WindowView:
-    """Window as it was decided first; `later` are entries on later evidence.
+    """Window with its first decision (`entry`) and decisions on later evidence (`later`).
 
-    `accepted` are all acceptances of its data, withdrawn or not. `alternatives` is {alternative
-    policy: its action}.
+    `accepted` are all acceptances of its data, including withdrawn ones. `alternatives` maps
+    alternative policies to the actions that they would take.
     """
 
     entry: Entry
@@ -41,7 +41,11 @@ class WindowView:
 
 @dataclass(frozen=True)
 class Reign:
-    """Champion: `began` is the end of the window that triggered it, or its training cut."""
+    """Champion since its promotion (`since`).
+
+    `began` is the close of the window that triggered it; without a trigger it is `since`, for the
+    first champion its training cutoff.
+    """
 
     ref: str
     since: int
@@ -51,7 +55,7 @@ class Reign:
 
 @dataclass(frozen=True)
 class RetrainingReport:
-    """Retraining of one trigger, with `reasons`. `ending` is "" while it is in progress."""
+    """Retraining of one trigger, with its reasons and steps; `ending` is "" while in progress."""
 
     trigger_id: str
     asked_at: int | None
@@ -63,7 +67,7 @@ class RetrainingReport:
 
 @dataclass(frozen=True)
 class PolicyComparison:
-    """Alternative policy: its counts on the same evidence, and its action by a window's end."""
+    """Alternative policy replayed on the same evidence: counts, and window end -> action."""
 
     name: str
     description: str
@@ -73,7 +77,7 @@ class PolicyComparison:
 
 @dataclass(frozen=True)
 class Spread:
-    """Spans of time (us): their number, the median and the longest."""
+    """Summary of durations in microseconds: number, median and longest."""
 
     count: int
     median: int
@@ -82,7 +86,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of one retraining; None where its steps do not record it."""
+    """Cost of one retraining; a value is None if no step records it."""
 
     trigger_id: str
     wall_s: float | None
@@ -95,12 +99,13 @@ class Figures:
     """Business figures. `months` is the time that the windows cover.
 
     Attributes:
-        lead_time: from the arrival of a batch to the first model trained on it.
-        diagnose: from the record of an incident to its first acknowledgement.
-        incidents, acknowledged: number of each.
-        pages: incidents that sent a page; none if another alert, of a delivery or a rollback,
-            reported it.
-        evaluated: windows with evaluated columns; `labelled`: with an evaluated model.
+        lead_time: time from the arrival of a batch to the first champion trained on it.
+        diagnose: time from the record of an incident to its acknowledgement.
+        incidents, acknowledged: numbers of all and of acknowledged incidents.
+        pages: number of incidents that sent a page; an incident sends none if another alert
+            (for a delivery or a rollback) reports it.
+        evaluated: number of windows with evaluated columns.
+        labelled: number of windows with an evaluated model.
     """
 
     windows: int
@@ -121,11 +126,11 @@ class Figures:
 
 @dataclass(frozen=True)
 class Gap:
-    """Slots of a watched table without data for the monitor.
+    """Partitions of a monitored table that lack data.
 
     Attributes:
-        blocked: slots with a batch that is blocked, pending or in ERROR.
-        missing: expected slots before today without a delivery.
+        blocked: partitions with a batch that is blocked, pending or in ERROR.
+        missing: overdue partitions without a delivery.
     """
 
     table: str
@@ -135,9 +140,11 @@ class Gap:
 
 @dataclass(frozen=True)
 class MonitorReport:
-    """Report on one monitor. `state` is that after the last window; `next_retraining` see `decide`.
+    """Report on one monitor.
 
-    `trained_at` is the training cut (us) of the champion; `gaps` has the tables with gaps only.
+    `state` is the policy state after the last window. `next_retraining` is the earliest time at
+    which the policy allows a retraining. `trained_at` is the training cutoff of the champion.
+    `gaps` has only tables with gaps.
     """
 
     monitor: str
@@ -168,7 +175,7 @@ class MonitorReport:
 
     @property
     def open(self) -> list[Incident]:
-        """Open incidents, those that nobody has acknowledged first."""
+        """Open incidents, unacknowledged ones first."""
         going = [incident for incident in self.incidents if incident.is_open]
         return sorted(going, key=lambda incident: incident.acknowledged is not None)
 

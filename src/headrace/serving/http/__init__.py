@@ -1,4 +1,4 @@
-"""The HTTP endpoint: vectors and predictions as a web application. Needs `headrace[serve]`."""
+"""HTTP endpoint for feature vectors and predictions. Needs `headrace[serve]`."""
 
 from headrace.serving.http.app import Endpoint, RequestLimits, create_app
 from headrace.serving.http.handlers import Service, ServiceAnswers

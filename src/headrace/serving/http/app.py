@@ -42,7 +42,7 @@ PAGE = Path(__file__).with_name("page.html")
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """`body` in bytes; `requests` of one body."""
+    """Largest HTTP body in bytes, and most vector requests in one body."""
 
     body: int = 4 * 2**20
     requests: int = 1_000
@@ -50,18 +50,18 @@ class RequestLimits:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Service, model and log that one process serves.
+    """Service, model and log of one server process.
 
     Attributes:
-        name: of the pipeline.
-        service: answers.
-        quick: an answer takes less time than handing the work to a thread, so the service answers
-            on the event loop.
-        views: of the service, for the description.
-        keys: API keys that are accepted; without keys every request is.
-        scorer: the model, if predictions are served.
-        log: the served log, if answers are logged; closed when the application stops.
-        lags: the lag of each table, for the metrics.
+        name: name of the pipeline.
+        service: computes the feature vectors.
+        quick: True to compute vectors on the event loop, because handing the work to a thread
+            would take longer.
+        views: views of the service, for the OpenAPI description.
+        keys: accepted API keys; without keys every request is accepted.
+        scorer: the model; None if no predictions are served.
+        log: the served log; None if answers are not logged. Closed when the application stops.
+        lags: returns the lag of each table, for the metrics.
     """
 
     name: str
@@ -127,7 +127,7 @@ class _Web:
                 writer.close()
 
     def add_paths(self, app: "FastAPI") -> dict[str, ResponseHandler]:
-        """Add the paths to the application, and return those that are answered before it."""
+        """Add the paths to the application; return the handlers that `Front` calls directly."""
         endpoint, limit = self.endpoint, self.endpoint.limits.requests
         body = describe.request_body(endpoint.service.schema, limit)
         features = output_columns(endpoint.views)
@@ -168,7 +168,7 @@ class _Web:
 
             return JSONResponse(_secured(app.openapi(), secured=bool(endpoint.keys.digests)))
 
-        # The page is the same for everybody; what it shows it asks for with the reader's key.
+        # The page itself needs no key; it requests the data that it shows with the user's key.
         async def docs(_: "Request") -> "Response":
             from fastapi.responses import HTMLResponse
 
@@ -180,7 +180,7 @@ class _Web:
         return {path: respond for path, _, respond, _ in asking}
 
     def guarded(self, path: str, work: Work, *, keys: ApiKeys | None = None) -> Work:
-        """Return a handler that checks the key, answers errors in JSON and counts everything."""
+        """Return a handler that checks the key, answers errors in JSON and counts all requests."""
         from fastapi import Request, Response
 
         checked = self.endpoint.keys if keys is None else keys
@@ -200,7 +200,7 @@ class _Web:
     def asking(
         self, path: str, answer: Callable[[VectorRequest], bytes], *, quick: bool
     ) -> ResponseHandler:
-        """Return a guarded handler that reads a body and answers, here or in a thread."""
+        """Return a guarded handler that reads a body and answers on the event loop or a thread."""
         from anyio import to_thread
         from starlette.datastructures import Headers
 
@@ -219,7 +219,7 @@ class _Web:
                     response = HttpResponse(
                         await to_thread.run_sync(answer, request, limiter=self.limiter)
                     )
-            except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+            except Exception as error:  # noqa: BLE001 - the client gets every error
                 response = _error_response(path, error)
             answered(path, response.status, time.perf_counter() - start)
             return response
@@ -264,7 +264,7 @@ class _Web:
 
 
 def _error_response(path: str, error: Exception) -> HttpResponse:
-    """Return the response to an error; an internal error is logged, and its details stay inside."""
+    """Return the response to an error; details of internal errors go to the process log only."""
     if not isinstance(error, HeadraceError):
         _logger.error("%s failed", path, exc_info=error)
         error = HttpError(500, "the server failed", fix="see its log")
@@ -280,7 +280,7 @@ def _response(response: HttpResponse) -> "Response":
 
 
 def _framed(respond: ResponseHandler) -> Work:
-    """Return a handler as one of the framework's."""
+    """Wrap a handler for the web framework."""
     from fastapi import Request, Response
 
     async def handler(request: Request) -> Response:

@@ -1,7 +1,7 @@
 """ASGI application for the most frequent paths, in front of the web framework.
 
-The framework's routing, dependencies and response objects take longer than most answers do. It
-keeps the same paths for its document, and for requests that reach them under a prefix.
+The framework's routing, dependencies and response objects take longer than computing most answers.
+The framework also has these paths, for the OpenAPI document and for requests under a prefix.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -21,7 +21,7 @@ JSON = "application/json"
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """Complete response in JSON."""
+    """JSON response; `body` is the encoded JSON."""
 
     body: bytes
     status: int = 200
@@ -61,7 +61,7 @@ async def read(receive: Receive, limit: int) -> bytes:
     """Read the body, and stop as soon as it is longer than `limit`.
 
     Raises:
-        HttpError: 413 it is longer, 400 the client disconnected before its end.
+        HttpError: 413: the body is longer; 400: the client disconnected before the end.
     """
     data = bytearray()
     while True:

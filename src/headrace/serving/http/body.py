@@ -1,4 +1,4 @@
-"""Body of an HTTP request: JSON that is read exactly, with one moment for all its requests."""
+"""Parser of HTTP bodies: strict JSON with exact decimals, and one `t` for all requests."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _FIRST = parse_iso("0001-01-01")
 
 @dataclass(frozen=True)
 class VectorRequest:
-    """`requests` as the client wrote them; `at`, microseconds UTC, is the `t` of each of them."""
+    """Parsed body: requests as the client sent them; `at` is their `t`, in microseconds UTC."""
 
     requests: list[dict[str, object]]
     at: int
@@ -29,10 +29,10 @@ class VectorRequest:
 def read_body(data: bytes, now: int, limit: int) -> VectorRequest:
     """Read the body of `POST /v1/vectors`, with at most `limit` requests; `at` defaults to `now`.
 
-    Numbers with a point are Decimal: a price is what the client wrote, not the nearest binary one.
+    Numbers with a decimal point become Decimal, so that a price is not rounded to a float.
 
     Raises:
-        HttpError: 400 not JSON, 413 too many requests, 422 of another form.
+        HttpError: 400: not JSON; 413: too many requests; 422: JSON of the wrong structure.
     """
     body = _parsed(data)
     if not isinstance(body, dict) or not isinstance(body.get("requests"), list):
@@ -55,7 +55,7 @@ def read_body(data: bytes, now: int, limit: int) -> VectorRequest:
 def _parsed(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
     try:
         return _DECODER.decode(data.decode())
-    except (ValueError, ArithmeticError, RecursionError) as error:  # Decimal raises its own
+    except (ValueError, ArithmeticError, RecursionError) as error:  # Decimal: ArithmeticError
         raise HttpError(
             400, f"the body is not JSON: {error}", fix="send an object such as the page /docs shows"
         ) from None
@@ -68,7 +68,7 @@ def _moment(at: object, now: int) -> int:
         moment = at if type(at) is int else _zoned(at)
     except ValueError:
         raise _misformed(f"at is {at!r}", "at") from None
-    if moment < _FIRST:  # training has no such moment, and its audit could not compare it
+    if moment < _FIRST:  # training cannot represent it, so an audit could not compare the answer
         raise _misformed("at is before the year 1", "at")
     if moment > now:
         raise HttpError(

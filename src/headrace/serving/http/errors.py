@@ -1,4 +1,4 @@
-"""Errors of requests, as a status and a JSON body that says how to fix them."""
+"""HTTP errors: the status of an exception, and the JSON body with its fix."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ from headrace.serving.request import RequestError
 
 
 class HttpError(HeadraceError):
-    """Refusal of a request before any feature is read, with its HTTP status."""
+    """Error with its HTTP status; the request is refused before any feature is read."""
 
     def __init__(
         self, status: int, what: str, *, where: str = "", fix: str = "", field: str = ""
@@ -18,7 +18,10 @@ class HttpError(HeadraceError):
 
 
 def status_of(error: HeadraceError) -> int:
-    """Return 422 for a request that does not fit the spine, 409 for other definitions, else 503."""
+    """Return the HTTP status of an error.
+
+    422: the request does not fit the spine. 409: another definition. 503: not ready. 500: others.
+    """
     if isinstance(error, HttpError):
         return error.status
     if isinstance(error, RequestError):
@@ -29,7 +32,7 @@ def status_of(error: HeadraceError) -> int:
 
 
 def body_of(error: HeadraceError) -> bytes:
-    """Return `{"error": {what, where, fix}}`, with `field` and the `request`'s place if known."""
+    """Return `{"error": {what, where, fix}}`, plus `field` and the index `request` if known."""
     details: dict[str, Any] = {"what": error.what, "where": error.where, "fix": error.fix}
     if isinstance(error, RequestError):
         details["request"] = error.number

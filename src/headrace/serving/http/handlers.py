@@ -1,4 +1,4 @@
-"""Answers to vector and prediction requests as bytes, independent of the web framework."""
+"""Handlers of vector and prediction requests, independent of the web framework."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from headrace.serving.vectors import Frontier, Vectors
 
 
 class Service(Protocol):
-    """Part of a feature service that the endpoint needs: over the tables, or an online store."""
+    """Interface that the endpoint needs of a feature service (over tables or an online store)."""
 
     @property
     def schema(self) -> RequestSchema: ...
@@ -33,7 +33,7 @@ class Service(Protocol):
 
 @dataclass(frozen=True)
 class ServiceAnswers:
-    """Answers of one service. `served` is called with each answer's number of vectors."""
+    """Handlers of one service; `served` is called with the number of vectors in each answer."""
 
     service: Service
     scorer: Scorer | None = None
@@ -41,10 +41,10 @@ class ServiceAnswers:
     served: Callable[[int], None] = field(default=lambda _: None)
 
     def vectors(self, request: VectorRequest) -> bytes:
-        """Return the features.
+        """Return the feature vectors as JSON.
 
         Raises:
-            HttpError: 409, the client means another definition.
+            HttpError: 409: the client asked for another definition.
             RequestError, StateError: see `FeatureService.vector`.
         """
         vectors = self._vectors(request)
@@ -52,11 +52,11 @@ class ServiceAnswers:
         return self._answer(request, vectors, {"vectors": vectors.values})
 
     def predictions(self, request: VectorRequest) -> bytes:
-        """Return the scores of the current model.
+        """Return the scores of the champion as JSON.
 
         Raises:
-            DeclarationError: its features had another definition in training.
-            HttpError, RequestError, StateError: as `vectors`, and where there is no model.
+            DeclarationError: the model was trained on another definition of a view.
+            HttpError, RequestError, StateError: as `vectors`, or there is no model.
         """
         if self.scorer is None:
             raise HttpError(404, "this endpoint has no model", fix="ask /v1/vectors")
@@ -84,7 +84,7 @@ class ServiceAnswers:
     def _log(
         self, vectors: Vectors, model: str = "", scores: Sequence[float] | None = None
     ) -> None:
-        """Log the vectors before the answer is sent: what cannot be logged is not answered."""
+        """Queue the vectors for the log before the answer is sent; raise if the queue is full."""
         if self.writer is not None:
             places = [i for i, key in enumerate(vectors.keys) if self.writer.takes(key)]
             now = now_us()

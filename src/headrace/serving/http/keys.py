@@ -17,18 +17,18 @@ BEARER = "bearer "
 
 @dataclass(frozen=True)
 class ApiKeys:
-    """Digests of the accepted API keys; several, so that keys can be rotated.
+    """Digests of the accepted API keys; without keys every request is accepted.
 
-    Without keys the endpoint is open.
+    There may be several, so that keys can be rotated.
     """
 
     digests: tuple[bytes, ...] = field(default=(), repr=False)
 
     def check(self, headers: Mapping[str, str]) -> None:
-        """Compare every key, so that the time taken does not reveal which was nearly right.
+        """Check the key of a request against all accepted keys, in constant time.
 
         Raises:
-            HttpError: 401, none of the keys came as `Authorization: Bearer` or `X-API-Key`.
+            HttpError: 401: `Authorization: Bearer` and `X-API-Key` hold no accepted key.
         """
         if not self.digests:
             return
@@ -42,7 +42,7 @@ class ApiKeys:
 
 
 def read_keys(path: Path | None) -> ApiKeys:
-    """Read keys from a file, one a line; without a file, from `HEADRACE_API_KEY`, split at commas.
+    """Read API keys from a file (one a line) or from `HEADRACE_API_KEY` (separated by commas).
 
     Raises:
         DeclarationError: the file is missing or empty, or a key is short or not plain ASCII.

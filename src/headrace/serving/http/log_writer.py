@@ -1,8 +1,7 @@
-"""Writer of the served log in the background: one thread appends the entries of the others.
+"""Background writer of the served log: one thread appends the entries that other threads queue.
 
 The queue is bounded and nothing is dropped: if the log does not keep up, requests are refused. An
-orderly stop writes everything; a crash loses the queue, that is the answers of about the last
-`pause` seconds.
+orderly stop writes the whole queue. A crash loses the queue, about the last `pause` seconds.
 """
 
 import logging
@@ -18,17 +17,17 @@ from headrace.serving.log import Entry, ServedLog
 
 _logger = logging.getLogger(__name__)
 _BATCH = 500
-_STRETCH, _BREAK = 8, 0.00005  # entries at a time, seconds between
+_STRETCH, _BREAK = 8, 0.00005  # number of entries between two pauses, seconds of a pause
 
 
 class LogWriter:
-    """Thread that appends entries to `log`, and closes the log at the end.
+    """Queue with a thread that appends the entries to `log`; `close` also closes the log.
 
     Args:
         log: the log; nothing else may use this object.
-        capacity: entries that may wait.
-        pause: seconds between two appends; each append is one sync of the disk.
-        written: called after each append, with the rows written and the entries that wait.
+        capacity: maximum number of queued entries.
+        pause: seconds between two appends; each append is one disk sync.
+        written: called after each append with the numbers of written rows and queued entries.
     """
 
     def __init__(
@@ -63,7 +62,7 @@ class LogWriter:
         """Add entries to the queue.
 
         Raises:
-            StateError: too many wait already, or the log is closed; then no entry was added.
+            StateError: the queue is full, or the log is closed; no entry was added.
         """
         if self.full or self._stop.is_set():
             raise StateError(
@@ -95,15 +94,15 @@ class LogWriter:
     def _run(self) -> None:
         while not self._stop.wait(self._pause):
             self._append()
-        for _ in range(3):  # a disk that is busy now may not be in a moment
+        for _ in range(3):  # the disk may be busy only for a moment
             if self._append():
                 return
             time.sleep(self._pause)
 
     def _append(self) -> bool:
-        """Write the queue; return False if the log refused.
+        """Write the queue; return False if SQLite or the disk refused.
 
-        An entry that can never be written is put aside: the others would wait for it for ever.
+        An entry that cannot be written is dropped and counted, so that it does not block the rest.
         """
         size = _BATCH
         while self._waiting:

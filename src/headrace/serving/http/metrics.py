@@ -1,7 +1,7 @@
 """Prometheus metrics: requests, latencies, the served log, and the lag of features.
 
-With several workers `PROMETHEUS_MULTIPROC_DIR` must be set before the first metric is created; each
-worker then answers for all.
+With several workers, set `PROMETHEUS_MULTIPROC_DIR` before the first metric is created; then each
+worker reports the sums over all workers.
 """
 
 import os
@@ -18,10 +18,10 @@ _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 
 @dataclass(frozen=True)
 class Lag:
-    """Lag of the served data behind the published data of one table.
+    """Lag of the served data behind the published data of one table, in seconds.
 
-    `age_s` is the time since the last served commit, `behind_s` that since the first commit that is
-    not served yet (0 if there is none).
+    `age_s` is the time since the last served commit; `behind_s` is the time since the first commit
+    that is not served yet (0 if there is none).
     """
 
     table: str
@@ -34,7 +34,7 @@ Taints = Callable[[], Sequence[str]]
 
 
 class Metrics:
-    """Counters of one process."""
+    """Prometheus metrics of one process."""
 
     def __init__(self, lags: Lags, taints: Taints = tuple) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -94,7 +94,7 @@ class Metrics:
 
 
 class _Lagging:
-    """Collector that reads lags and taints at each scrape, not in between."""
+    """Collector that reads lags and taints only when Prometheus scrapes."""
 
     def __init__(self, lags: Lags, taints: Taints) -> None:
         self._lags, self._taints = lags, taints

@@ -10,10 +10,11 @@ from headrace.serving.http.log_writer import LogWriter
 
 
 class Readiness:
-    """Loader of the service's data at the start of the process, with a check of readiness."""
+    """Loads the service's data when the process starts, and checks if the endpoint is ready."""
 
     def __init__(self, service: Service) -> None:
-        # A service over tables must read them before its first answer; one over a store need not.
+        # A service over tables must load them before its first answer; an online store needs no
+        # loading.
         self._load: Callable[[], Any] = getattr(service, "refresh", service.frontier)
         self._writer: LogWriter | None = None
         self._loading: asyncio.Task[Any] | None = None
@@ -45,6 +46,6 @@ class Readiness:
 
     def _begin(self) -> None:
         task = asyncio.create_task(asyncio.to_thread(self._load))
-        # Read the result at once: asyncio warns of unread failures, and the next check meets it.
+        # Read the exception, because asyncio warns of unread ones; the next check raises it.
         task.add_done_callback(lambda finished: finished.cancelled() or finished.exception())
         self._loading = task

@@ -1,4 +1,4 @@
-"""The champion model, kept in memory as long as it is the champion."""
+"""Scorer with the current champion in memory; it reloads when the champion changes."""
 
 import logging
 import threading
@@ -21,7 +21,7 @@ from headrace.models.score import require_definitions
 from headrace.serving.vectors import Vector
 
 _logger = logging.getLogger(__name__)
-# Every server notices a recall within so many seconds; in between, the check costs nothing.
+# Seconds between two checks for recalled training data.
 LOOK_EVERY = 5.0
 _TYPES = {
     "int64": pa.int64(),
@@ -53,7 +53,7 @@ class Loaded:
 
 
 class Scorer:
-    """Champion of `name` under `home`; each use checks whether it has changed."""
+    """Scores with the champion of model `name`; each call checks if the champion has changed."""
 
     def __init__(self, home: Home, name: str) -> None:
         self._home, self._name = home, name
@@ -65,19 +65,19 @@ class Scorer:
 
     @property
     def name(self) -> str:
-        """Name of the model, whichever bundle is the champion."""
+        """Name of the model, without the bundle id."""
         return self._name
 
     def taints(self) -> tuple[str, ...]:
-        """Return the taints of the current model, a sentence each; checked every few seconds.
+        """Return the taints of the champion, one sentence each; cached for `LOOK_EVERY` seconds.
 
-        A tainted model still answers: a recall must not silence an endpoint. Its answers, its
-        health, its metrics and its log say so, until another model is promoted.
+        A tainted model still answers, so that a recall does not take an endpoint down. Its answers,
+        health, metrics and log report the taint until another model is promoted.
         """
         champion = pointer(self._home, self._name)
         if champion is None:
             return ()
-        with self._looking:  # not the other lock, which is held while a model loads
+        with self._looking:  # not `_lock`, which is held while a model loads
             now, checked = time.monotonic(), self._checked
             if checked and checked[0] == champion.bundle_id and now - checked[1] < LOOK_EVERY:
                 return self._taints
@@ -98,7 +98,7 @@ class Scorer:
             return (f"its training data is unknown: {error.what}",)
 
     def current(self, definitions: Mapping[str, str]) -> Loaded:
-        """Return the current model; `definitions` (view -> hash) are those of the vectors to score.
+        """Return the champion; `definitions` (view -> hash) belong to the vectors to score.
 
         Raises:
             DeclarationError: a view that the model uses had another definition in training.
@@ -127,6 +127,6 @@ def _load(record: ModelRecord) -> Loaded:
 
 def _array(column: ManifestColumn, rows: Sequence[Mapping[str, Cell]]) -> pa.Array:
     values = [row[column.name] for row in rows]
-    if column.type == "float64":  # infinities are texts in JSON
+    if column.type == "float64":  # infinities are strings in JSON
         values = [None if value is None else float(value) for value in values]
     return pa.array(values, _TYPES[column.type])

@@ -1,4 +1,4 @@
-"""Online store: the rows that features need of each entity, updated by commits and streams."""
+"""Online store: for each entity the rows that its features need, updated by commits and streams."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any attribute
-    """Import serving on first use: filling a store does not need it."""
+    """Import `OnlineService` and `materialise` on first use; filling a store needs neither."""
     if name == "OnlineService":
         from headrace.serving.online.service import OnlineService
 

@@ -1,4 +1,4 @@
-"""Apply rows to a store: its content depends on the set of rows, not on their order or repeats."""
+"""Apply rows to a store. The result does not depend on the order of the rows or on repeats."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,7 +29,10 @@ from headrace.serving.online.versions import merged, seen_until
 
 @dataclass(frozen=True)
 class Applied:
-    """Outcome of applied rows: new or repeated; `refused` are row numbers that need a rebuild."""
+    """Numbers of applied rows and changed keys; `refused` are row numbers of corrections too late.
+
+    The keys of refused rows must be rebuilt from all their versions.
+    """
 
     rows: int
     changed: int
@@ -38,7 +41,7 @@ class Applied:
 
 @dataclass
 class _Change:
-    """Visible versions of keys, to add or to remove: rows, keys, and the end of visibility."""
+    """Versions to add to or remove from the entities: rows, keys, and when each is superseded."""
 
     rows: list[Ints] = field(default_factory=list)
     keys: list[Ints] = field(default_factory=list)
@@ -46,7 +49,7 @@ class _Change:
 
     @classmethod
     def of(cls, rows: Ints, keys: Ints) -> "_Change":
-        """Return an empty change with the shape of these rows and keys."""
+        """Return an empty change with the widths of `rows` and `keys`."""
         return cls([rows[:0]], [keys[:0]], [rows[:0, 0]])
 
     def add(self, rows: Ints, keys: Ints, until: Ints) -> None:
@@ -69,18 +72,18 @@ def apply(
 
     Args:
         store: a store of this layout.
-        layout: of the views that are served.
-        table: the table of the rows.
+        layout: layout of the served views.
+        table: name of the table of the rows.
         rows: complete rows as published: contract columns, event_time, known_at, in recorded mode
             committed_at (int64 microseconds), and `_deleted` if there are deletions.
-        frontier: written in the same transaction: the part of the table that is now applied.
-        rebuilding: the rows are all versions of their keys, so that no row is too late.
-        limit: greatest number of records of a leaf.
+        frontier: record of the applied part of the table, written in the same transaction.
+        rebuilding: True if the rows are all versions of their keys; then no row is too late.
+        limit: maximum number of records in a leaf.
 
     Raises:
         DeclarationError: no view reads the table.
         HeadraceError: null keys or times, missing columns.
-        StateError: with a frontier: the store is of another layout.
+        StateError: `frontier` is given and the store has another layout.
     """
     with store.writing() as writer:
         if frontier is not None:
@@ -101,7 +104,7 @@ def apply_in(
     thinned: bool = True,
     limit: int = LIMIT,
 ) -> Applied:
-    """Apply rows within an open transaction; without `thinned`, the horizon is ignored."""
+    """Apply rows within an open transaction; `thinned=False` ignores the retention horizon."""
     if table not in layout.tables:
         raise DeclarationError(
             f"no view reads table {table!r}",
@@ -167,15 +170,15 @@ def replace_in(
     *,
     limit: int = LIMIT,
 ) -> int:
-    """Replace all versions of keys by these; a key without versions is removed.
+    """Replace all versions of `keys` by `rows`; a key without rows is removed.
 
     Args:
         writer: a transaction of a store of this layout.
-        layout: of the views that are served.
-        table: the table of the keys.
-        keys: primary keys, each once.
+        layout: layout of the served views.
+        table: name of the table of the keys.
+        keys: distinct primary keys.
         rows: all versions of these keys, as for `apply`.
-        limit: greatest number of records of a leaf.
+        limit: maximum number of records in a leaf.
 
     Returns:
         Number of keys that changed.
@@ -224,7 +227,7 @@ def _merge(  # noqa: PLR0917
 
 
 def _single(names: list[bytes]) -> Bools:
-    """Return a mask of rows that are the only ones of their key in the batch."""
+    """Return a mask of the rows whose key occurs once in the batch."""
     if len(set(names)) == len(names):
         return np.ones(len(names), dtype=np.bool_)
     counts: dict[bytes, int] = {}
@@ -241,7 +244,7 @@ def _groups(names: list[bytes], mask: Bools) -> dict[bytes, list[int]]:
 
 
 def _show(change: _Change, versions: Ints, key: Ints) -> None:
-    """Add the versions of one key that are visible at some time."""
+    """Add those versions of one key to `change` that are visible at some time."""
     until = seen_until(versions)
     visible = (versions[:, DEAD] == 0) & (versions[:, COMMIT] < until)
     change.add(versions[visible], np.repeat(key, int(visible.sum()), axis=0), until[visible])
@@ -260,7 +263,7 @@ def _keep_texts(writer: Writer, texts: Mapping[int, bytes]) -> None:
 
 
 def _records(join: JoinLayout, change: _Change, retained: int | None) -> Coming:
-    """Return a join's records of rows; rows with a null in the entity have none."""
+    """Convert the rows to records of `join`; skip rows with a null in the entity."""
     form: TableLayout = join.table
     rows, keys, until = (
         np.concatenate(change.rows),
@@ -282,5 +285,5 @@ def _records(join: JoinLayout, change: _Change, retained: int | None) -> Coming:
 
 
 def last_use(join: JoinLayout, e: Ints, until: Ints) -> Ints:
-    """Return the first moment at which a version cannot matter any more (rule 9: t < e - a + 1)."""
+    """Return the first time at which a version cannot affect answers (rule 9: t < e - a + 1)."""
     return until if join.reach is None else np.minimum(until, e + join.reach + 1)

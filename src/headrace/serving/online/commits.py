@@ -1,8 +1,7 @@
-"""Materialisation of an online store from published commits, never by a watermark of time.
+"""Materialisation of an online store from published files, without a time watermark.
 
-The store records the files that it has applied. A row known on Monday and published on Wednesday is
-in a file that did not exist on Monday, and is applied on Wednesday. Only added and removed files
-are read.
+The store records which files it has applied, so late rows are not missed: a row known on Monday but
+published on Wednesday is in a file of Wednesday. Only added and removed files are read.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,8 +35,8 @@ _KEYS = 100_000
 class AppliedCommits:
     """Result by table: the applied snapshot, and counts of new rows and renewed keys.
 
-    A key is renewed, from all its rows in the table, if a row of it was removed, or arrived so late
-    that the history it needs was pruned.
+    A key is renewed (rebuilt from all its rows in the table) if one of its rows was removed, or
+    arrived so late that the history it needs was pruned.
     """
 
     snapshots: Mapping[str, int]
@@ -50,14 +49,14 @@ def materialise(
 ) -> AppliedCommits:
     """Apply every published file that the store lacks; running it twice changes nothing.
 
-    For a table that is being served, all changes are applied in one transaction, which records the
-    snapshot, too: an answer has a commit completely or not at all. Rows of a removed file (its
-    batch was recalled, re-validated or rewritten) are removed, unless other files have them too.
-    The first time, a table is applied in several transactions, and a run that was killed can be
-    continued; the table is not served until it is complete.
+    Changes to a table that is already served are applied in one transaction, which also records the
+    snapshot: an answer sees all of a commit or nothing of it. Rows of a removed file (its batch was
+    recalled, re-validated or rewritten) are removed unless other files contain them. The first load
+    of a table takes several transactions and continues after a crash; the table is not served until
+    the load is complete.
 
     Raises:
-        StateError: the store is of another layout, or lost content meanwhile.
+        StateError: the store has another layout, or lost content during the load.
     """
     lake = Lake(home)
     snapshots, rows, renewed = {}, {}, {}
@@ -76,13 +75,16 @@ def clear(store: Store) -> None:
 
 
 def file_name(file: LiveFile) -> str:
-    """Return the name of a file in a store's records: commit that published it, and path."""
+    """Return `<snapshot id>:<path>`, by which a store records an applied file."""
     return f"{file.snapshot_id}:{file.path}"
 
 
 @dataclass(frozen=True)
 class _State:
-    """Snapshot of a table, and the names of its files that a store has applied."""
+    """Current snapshot and files of a table, and the names of the files that a store has applied.
+
+    `served` is True if the first load is complete; `as_of` is the time of the check.
+    """
 
     snapshot: int
     files: dict[str, LiveFile]
@@ -96,7 +98,7 @@ class _State:
 
     @cached_property
     def removed(self) -> list[str]:
-        """Paths of removed files; one that was withdrawn and republished is removed and added."""
+        """Paths of removed files; a withdrawn and republished file is both removed and added."""
         return sorted(name.partition(":")[2] for name in self.applied - set(self.files))
 
     @property
@@ -105,7 +107,7 @@ class _State:
 
     @property
     def coming(self) -> int:
-        """Rows to apply, of all added files."""
+        """Number of rows in the added files."""
         return sum(file.rows for file in self.added)
 
     @property
@@ -115,7 +117,7 @@ class _State:
 
 @dataclass
 class _TableWork:
-    """Work on one table; `rows` and `renewed` count the changes."""
+    """Materialisation of one table; `rows` and `renewed` count applied rows and renewed keys."""
 
     home: Home
     lake: Lake
@@ -127,7 +129,7 @@ class _TableWork:
     def bring_up(self, store: Store, clock: Callable[[], int]) -> int | None:
         """Apply new files, and return the applied snapshot; None if nothing was ever published."""
         while True:
-            with store.writing() as writer:  # no other writer while it is read
+            with store.writing() as writer:  # excludes other writers while the state is read
                 state = self._state(writer, clock())
                 if state is None:
                     return None
@@ -139,11 +141,11 @@ class _TableWork:
                     self._clear(writer)
                     state = replace(state, applied=set())
                 store_metadata.write_files(writer, self.table, sorted(state.applied))
-            # After this the table is served, and the next pass applies later changes as a commit.
+            # Then the table is served, and the next pass applies newer commits in one transaction.
             self._apply_all(store, state)
 
     def _state(self, reader: Reader, as_of: int) -> _State | None:
-        """Return the table's state; `as_of` is taken first, so all commits until then are in it."""
+        """Return the table's state, which includes all commits until `as_of`."""
         snapshot = self.lake.snapshot_id(self.table)
         if snapshot is None:
             return None
@@ -163,10 +165,10 @@ class _TableWork:
         store_metadata.write_frontier(writer, self.table, state.claim)
 
     def _apply_all(self, store: Store, state: _State) -> None:
-        """Apply all files in several transactions, then drop history beyond the horizon.
+        """Apply all files in several transactions, then prune history before the horizon.
 
-        Each transaction must find the store as the previous one left it: in between, a Redis
-        without persistence may have been restarted, flushed or evicted.
+        Each transaction checks that the previous one is still there: a Redis without persistence
+        may have been restarted or flushed, or may have evicted keys.
         """
         applied = sorted(state.applied)
         for files in _groups(state.added):
@@ -180,7 +182,7 @@ class _TableWork:
                 store_metadata.write_files(writer, self.table, applied)
         with store.writing() as writer:
             if store_metadata.read_frontier(writer, self.table) is not None:
-                return  # another run was faster, and may be further
+                return  # another run was faster, and may have applied a later snapshot
             self._expect(writer, applied)
             horizon = store_metadata.read_horizon(writer)
             if horizon is not None:
@@ -188,7 +190,7 @@ class _TableWork:
             store_metadata.write_frontier(writer, self.table, state.claim)
 
     def _expect(self, reader: Reader, applied: Sequence[str]) -> None:
-        """Raise StateError if the store is not as this run left it."""
+        """Raise StateError unless the store records exactly the files `applied`."""
         if not store_metadata.holds_files(reader, self.table, applied):
             raise StateError(
                 f"the store lost what it held of {self.table}, or another run fills it as well",
@@ -215,7 +217,7 @@ class _TableWork:
             report(stage, self.rows, total, "rows")
 
     def _renew(self, writer: Writer, state: _State, keys: pa.Table) -> None:
-        """Replace the versions of keys by those of the table."""
+        """Replace all versions of `keys` in the store by those in the table."""
         keys = keys.group_by(keys.column_names).aggregate([])
         for start in range(0, keys.num_rows, _KEYS):
             part = keys.slice(start, _KEYS)
@@ -226,9 +228,9 @@ class _TableWork:
             self.renewed += replace_in(writer, self.layout, self.table, part, rows)
 
     def _keys_that_lost_rows(self, state: _State) -> pa.Table:
-        """Return keys with a row in a removed file that no added file has.
+        """Return the keys of rows that are in a removed file and in no added file.
 
-        All keys of a republished file are included: its rows became usable later.
+        All keys of a republished file are included, because its rows became usable later.
         """
         columns = with_provenance(self.lake, self.table, self._columns, state.snapshot)
         names = ", ".join(map(ident, columns))
@@ -247,7 +249,7 @@ class _TableWork:
             ).to_arrow_table()
 
     def _clear(self, writer: Writer) -> None:
-        """Remove the table's content; the horizon stays."""
+        """Remove the table's content, but keep the horizon."""
         layout, table = self.layout, self.table
         prefixes = [b"v%02x" % layout.tables[table].number, store_metadata.frontier_key(table)]
         prefixes += [kind + join.prefix for join in layout.joins_of(table) for kind in (b"e", b"l")]
@@ -265,7 +267,7 @@ class _TableWork:
 
 
 def _groups(files: Sequence[LiveFile]) -> Iterator[list[LiveFile]]:
-    """Yield groups of files, in order, with enough rows for a transaction."""
+    """Yield groups of consecutive files, each with at least `_ROWS` rows except the last."""
     group: list[LiveFile] = []
     for file in files:
         group.append(file)

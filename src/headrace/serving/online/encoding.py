@@ -1,4 +1,4 @@
-"""Encoding of Arrow rows as int64 words, and of keys as bytes that sort as their values do."""
+"""Encoding of Arrow rows as int64 words, and of keys as bytes that sort like the values."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -34,8 +34,8 @@ Texts = dict[int, bytes]
 class Encoded:
     """Rows of one table as words.
 
-    `rows` is int64[n, width]; `keys` int64[n, any] sorts as the primary keys do; `names` are the
-    bytes of each row's key in the index; `texts` are the texts by their codes.
+    `rows` is int64[n, width]. `keys` is int64[n, any] and sorts like the primary keys. `names` has
+    each row's key in the store's index. `texts` maps codes to texts (UTF-8).
     """
 
     rows: Ints
@@ -45,7 +45,9 @@ class Encoded:
 
 
 def encode(layout: TableLayout, table: pa.Table, mode: Mode) -> Encoded:
-    """Encode history rows: contract columns, event_time, known_at, maybe committed_at, _deleted.
+    """Encode history rows: contract columns, event_time, known_at, committed_at, _deleted.
+
+    `committed_at` is needed in recorded mode only; `_deleted` is optional.
 
     Raises:
         HeadraceError: a null key or time; a column is missing.
@@ -98,7 +100,7 @@ def _refuse_incomplete(layout: TableLayout, table: pa.Table, mode: Mode) -> None
 def _words(
     column: pa.ChunkedArray, kind: pa.DataType, texts: Texts
 ) -> tuple[Ints, NDArray[np.bool_]]:
-    """Return a column as words, 0 for null, and the mask of its values."""
+    """Return a column as words (0 for null), and a mask that is True for non-null values."""
     array = whole(column)
     if array.type != kind:
         array = array.cast(kind)
@@ -134,7 +136,7 @@ def text_collision(first: bytes, second: bytes) -> HeadraceError:
 
 
 def key_words(layout: TableLayout, table: pa.Table) -> tuple[Ints, list[bytes]]:
-    """Return `keys` and `names` of `Encoded`; only the primary key's columns are read."""
+    """Return `keys` and `names` of `Encoded`; `table` needs only the primary-key columns."""
     shape = layout.shape
     parts = [(table[name], shape.columns[name].type) for name in shape.primary_key]
     prefix = b"v%02x" % layout.number
@@ -168,7 +170,7 @@ def _sortable(column: pa.ChunkedArray, kind: pa.DataType) -> Ints:
 
 
 def _ordered(array: pa.Array, kind: pa.DataType) -> list[bytes]:
-    """Return bytes of each value that sort as the values; none is a prefix of another."""
+    """Encode each value as bytes that sort like the values; none is a prefix of another."""
     if pa.types.is_string(kind):
         encoded = {
             text: text.encode().replace(b"\0", b"\0\xff") + b"\0\0"

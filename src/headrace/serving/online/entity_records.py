@@ -1,13 +1,13 @@
-"""Records of one entity: one leaf while they are few, else leaves with a directory of tiles.
+"""Stored records of one entity: a single leaf, or many leaves with a directory of tiles.
 
-Event time is halved until no leaf has more than `LIMIT` records, and two halves that together have
-no more are merged into one leaf. So the leaves depend on the records alone, not on their arrival.
+Event time is halved until no leaf has more than `LIMIT` records; two halves that together have at
+most `LIMIT` records are merged. So the leaves depend on the records, not on their order of arrival.
 
 A leaf is its width, then int64[n, width], ordered by (event time, sequence, primary key). A
-directory is minus its number of lines, then int64[lines, leaves]: the start of each leaf, its level
-(it spans 2^level microseconds), count, first and last event time, the moment from which its tile is
-valid, and its tile: sums over the versions that nothing supersedes. A tile is a cache: it may be
-used once every version of the leaf is known and every superseded one is invisible.
+directory is minus its number of lines, then int64[lines, leaves]. The lines are: start of the leaf,
+level (the leaf spans 2^level microseconds), count, first and last event time, the time from which
+the tile is valid, and the tile: sums over the versions that are not superseded. A tile caches sums;
+it is valid when all versions of the leaf are known and the superseded ones are invisible.
 """
 
 import struct
@@ -62,7 +62,7 @@ def write_directory(lines: Ints) -> bytes:
 
 
 def write_leaf(join: JoinLayout, records: Ints) -> bytes:
-    """Return the narrowest leaf that holds the records' keys."""
+    """Encode records as a leaf, without padding words that all keys share."""
     if join.text_keys:
         records = narrow(join, records)
     return struct.pack("<q", records.shape[1]) + records.tobytes()
@@ -76,7 +76,7 @@ def narrow(join: JoinLayout, records: Ints) -> Ints:
 
 
 def widen(records: Ints, width: int) -> Ints:
-    """Return records with keys padded by words of zero bytes."""
+    """Pad the keys of records with zero bytes up to `width` words."""
     missing = width - records.shape[1]
     if missing == 0:
         return records
@@ -85,7 +85,10 @@ def widen(records: Ints, width: int) -> Ints:
 
 
 def halve(e: Ints, piece: Piece, limit: int) -> list[Piece]:
-    """Split a piece into leaves of at most `limit` records; `e` has all sorted event times."""
+    """Split a piece into leaves of at most `limit` records; `e` has the sorted event times.
+
+    A leaf whose records all have the same event time may have more.
+    """
     leaves: list[Piece] = []
     open_ = [piece]
     while open_:
@@ -104,7 +107,7 @@ def halve(e: Ints, piece: Piece, limit: int) -> list[Piece]:
 
 
 def siblings(lines: Ints, limit: int) -> int | None:
-    """Return the first leaf that must be merged with the next, if there is one."""
+    """Return the index of the first leaf that must be merged with the next one, or None."""
     level, start = lines[LEVEL], lines[START]
     pairs = (level[:-1] == level[1:]) & (lines[COUNT][:-1] + lines[COUNT][1:] <= limit)
     for i in np.flatnonzero(pairs).tolist():
@@ -114,7 +117,7 @@ def siblings(lines: Ints, limit: int) -> int | None:
 
 
 def summaries(join: JoinLayout, records: Ints, pieces: list[Piece]) -> Ints:
-    """Return the directory lines of leaves: int64[lines, pieces]."""
+    """Compute the directory lines of the leaves: int64[lines, pieces]."""
     begin = np.array([p.begin for p in pieces], dtype=np.int64)
     end = np.array([p.end for p in pieces], dtype=np.int64)
     lines = np.zeros((TILE + join.stat_lines, len(pieces)), dtype=np.int64)
@@ -142,7 +145,7 @@ def summaries(join: JoinLayout, records: Ints, pieces: list[Piece]) -> Ints:
 
 @dataclass(frozen=True)
 class _Fold:
-    """Reduction of values to one number for each piece."""
+    """Reduction of an array of values to one number per piece."""
 
     begin: Ints
     end: Ints
@@ -186,7 +189,7 @@ def _extreme(
 
 
 def square_words(q: Ints) -> list[Ints]:
-    """Return squares in four words of 32 bits, least first; the sum of 2^30 words fits int64."""
+    """Square `q` into four 32-bit words, least significant first; 2^30 such words sum in int64."""
     size = np.abs(q).astype(np.uint64)
     low, high = size & np.uint64(2**32 - 1), size >> np.uint64(32)
     mask, half = np.uint64(2**32 - 1), np.uint64(32)

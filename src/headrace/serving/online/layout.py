@@ -1,8 +1,8 @@
-"""Layout of a store for a set of views: the words of a row, of a record, and of a feature.
+"""Layout of a store for a set of views: positions of words in rows, records and programs.
 
-Everything in the store is int64 words. A *row* is one version of a primary key with all columns
-of its table; a *record* is the part of it that one join (table and entity) stores. Texts are 64-bit
-codes.
+All stored data are int64 words; texts are stored as 64-bit codes. A *row* is one version of a
+primary key, with all columns of its table. A *record* is the part of a row that one join (table and
+entity) stores.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -37,7 +37,7 @@ OPS = {
 (OP, A, B, VALUE, IS_FLOAT, WORD1, MASK1, WORD2, MASK2, SCALE) = range(10)
 (N_STAT, SUM_STAT, SQUARE_STAT, MIN_STAT, MAX_STAT, AGE, VALID_WORD, VALID_MASK) = range(10, 18)
 LEADER, LIMIT, WIDTH = range(18, 21)
-# Fields that are equal for features of the same numbers: window, column, filters.
+# Features with the same window, column and filters aggregate the same numbers.
 _SHARED_FIELDS = (A, B, VALUE, IS_FLOAT, WORD1, MASK1, WORD2, MASK2)
 SQUARE_WORDS = 4
 MEAN_OP = OPS["mean"]
@@ -56,9 +56,9 @@ Conditions = tuple[Where, ...]
 
 @dataclass(frozen=True)
 class TableLayout:
-    """A table's rows: known-at, commit, sequence, event time, tombstone, flags, every column.
+    """Layout of a table's rows: known-at, commit, sequence, event time, tombstone, flags, columns.
 
-    A flag is set if a column has a value (bit of the column) or if a filter accepts the row.
+    There is a flag for each column (set if it is not null) and each filter (set if the row passes).
     """
 
     number: int
@@ -78,11 +78,11 @@ class TableLayout:
         return ROW_FLAGS + self.flag_words + len(self.columns)
 
     def word(self, column: str) -> int:
-        """Return the place of a column in a row."""
+        """Return the index of a column's word in a row."""
         return ROW_FLAGS + self.flag_words + self.columns.index(column)
 
     def flag(self, of: str | Conditions) -> tuple[int, int]:
-        """Return (flag word, mask) of a column's value or of a filter."""
+        """Return (flag word, mask) of a column or of a filter."""
         if isinstance(of, str):
             bit = self.columns.index(of)
         else:
@@ -92,7 +92,7 @@ class TableLayout:
 
 @dataclass(frozen=True)
 class Stat:
-    """Statistic in a tile: `kind` over rows that pass `where` and have a `column`."""
+    """Statistic in a tile: `kind` over rows that pass `where` and whose `column` is not null."""
 
     kind: str
     where: Conditions
@@ -101,14 +101,14 @@ class Stat:
 
 @dataclass(frozen=True)
 class JoinLayout:
-    """Records of one table for one entity: E, SEQ, K, X, flags, columns, then the primary key."""
+    """Layout of the records of one table and entity: E, SEQ, K, X, flags, columns, primary key."""
 
     number: int
     table: TableLayout
     entity: tuple[str, ...]
     columns: tuple[str, ...]
     stats: tuple[Stat, ...]
-    reach: int | None  # time after its event while a version can matter; None for ever
+    reach: int | None  # microseconds after its event in which a version can matter; None: always
 
     @property
     def prefix(self) -> bytes:
@@ -116,7 +116,7 @@ class JoinLayout:
 
     @property
     def key_from(self) -> int:
-        """Place of the first word of the primary key."""
+        """Index of the first word of the primary key in a record."""
         return FLAGS + self.table.flag_words + len(self.columns)
 
     @cached_property
@@ -129,7 +129,7 @@ class JoinLayout:
         return FLAGS + self.table.flag_words + self.columns.index(column)
 
     def stat_place(self, stat: Stat) -> int:
-        """Return the line of a statistic in a directory, counted from the first statistic."""
+        """Return the line of a statistic in a directory, relative to the first statistic."""
         place = 0
         for entry in self.stats:
             if entry == stat:
@@ -144,7 +144,7 @@ class JoinLayout:
 
 @dataclass(frozen=True)
 class CallOutput:
-    """One output of a call: its name, Arrow type, default, and the scale of summed values."""
+    """Output of a call: its name, Arrow type, default, and the decimal scale of its column."""
 
     name: str
     type: pa.DataType
@@ -153,13 +153,16 @@ class CallOutput:
 
     @property
     def word(self) -> Any:  # noqa: ANN401 - int, float or None
-        """Default as the kernel returns it: a text by its code."""
+        """Default as the kernel returns it; a text is replaced by its code."""
         return text_code(self.default) if isinstance(self.default, str) else self.default
 
 
 @dataclass(frozen=True)
 class Call:
-    """All features of one join for one entity of the spine, as a program for the kernel."""
+    """All features of one join for one entity of the spine, as a program for the kernel.
+
+    `program` is int64[features, WIDTH].
+    """
 
     join: JoinLayout
     spine_entity: tuple[str, ...]
@@ -168,7 +171,7 @@ class Call:
 
     @cached_property
     def empty(self) -> tuple[Any, ...]:
-        """Results for an entity without records: 0 for counts, the default, or null."""
+        """Results for an entity without records: 0 for counts, else the default or null."""
         counts = {OPS["rows"], OPS["distinct"]}
         ops = self.program[:, OP].tolist()
         return tuple(
@@ -177,7 +180,7 @@ class Call:
 
     @cached_property
     def texts(self) -> tuple[int, ...]:
-        """Places of the results that are texts."""
+        """Indices of the results that are texts."""
         return tuple(i for i, r in enumerate(self.results) if pa.types.is_string(r.type))
 
     @cached_property
@@ -190,12 +193,12 @@ class Call:
 
     @cached_property
     def root(self) -> bytes:
-        """Prefix of the keys of its entities."""
+        """Prefix of the store keys of the join's entities."""
         return b"e" + self.join.prefix
 
     @cached_property
     def pickers(self) -> dict[bytes, Callable[[Sequence[Any]], Sequence[Any]]]:
-        """Cache of functions that assemble answers, by the states of their results."""
+        """Cache of functions that assemble result rows, by pattern of states."""
         return {}
 
     @cached_property
@@ -206,7 +209,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Layout:
-    """Tables, joins and calls of a set of views. `name` differs if the stored bytes would."""
+    """Tables, joins and calls of a set of views; layouts with the same `name` store equal bytes."""
 
     mode: Mode
     tables: dict[str, TableLayout]
@@ -233,7 +236,7 @@ class Layout:
 
     @cached_property
     def mark(self) -> bytes:
-        """Mark by which a store identifies its layout."""
+        """Bytes that a store holds to identify its layout."""
         return canonical_json({"format": FORMAT, "layout": self.name})
 
     def joins_of(self, table: str) -> list[JoinLayout]:
@@ -294,7 +297,7 @@ def _join(
         if isinstance(view, Lookup):
             columns |= dict.fromkeys(view.columns)
             stats[Stat("n", (), None)] = None
-            # A state is still there at e + max_age.
+            # A state is still valid at exactly e + max_age.
             reaches.append(None if view.max_age is None else duration(view.max_age))
             continue
         for feature in view.features:
@@ -339,9 +342,10 @@ def _call(
 
 
 def _lead(program: NDArray[np.int64]) -> None:
-    """Let the first of several features of the same numbers compute these numbers for all.
+    """Group features that aggregate the same numbers, so that these are computed once.
 
-    Its line has the statistics of all of them; the lines of the others refer to it as leader.
+    The first feature of a group is the leader: its line names the statistics of the whole group,
+    and the other lines refer to it.
     """
     leaders: dict[tuple[int, ...], int] = {}
     for f, line in enumerate(program):

@@ -1,4 +1,4 @@
-"""Update of the leaves of many entities with added and removed records."""
+"""Add and remove records of many entities, and update their leaves and directories."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from headrace.serving.online.stores.port import Writer
 
 @dataclass(frozen=True)
 class Coming:
-    """Records of a join and the entity of each: int64[n, parts] and int64[n, width]."""
+    """Records of a join, int64[n, width], and the entity of each record, int64[n, parts]."""
 
     entities: Ints
     records: Ints
@@ -21,7 +21,7 @@ class Coming:
 
 @dataclass
 class _Slots:
-    """Touched leaves: the entity of each, its start, its level, and its current content."""
+    """Leaves that a change touches: entity, start, level and current content of each."""
 
     entity: list[int] = field(default_factory=list)
     start: list[int] = field(default_factory=list)
@@ -38,7 +38,7 @@ class _Slots:
 
 @dataclass(frozen=True)
 class _Entities:
-    """Entities of a batch: their root keys, and the directories of those that have one."""
+    """Entities of a batch: root keys, root blobs, and the directories that exist, by index."""
 
     writer: Writer
     join: JoinLayout
@@ -55,7 +55,7 @@ def merge(
     going: Coming,
     limit: int = entity_records.LIMIT,
 ) -> None:
-    """Remove the `going` records (by event time, key and k), then add the `coming` ones."""
+    """Remove the records `going`, matched by event time, key and K, then add `coming`."""
     distinct, of = distinct_rows(np.vstack([coming.entities, going.entities]))
     if not len(distinct):
         return
@@ -123,7 +123,7 @@ _Lots = tuple[Ints, Ints]  # records, and the slot of each
 
 
 def _sorted(join: JoinLayout, old: _Lots, coming: _Lots) -> _Lots:
-    """Return all records of the touched leaves after the change, in order."""
+    """Return all records of the touched leaves after the change, sorted within each leaf."""
     width = max(old[0].shape[1], coming[0].shape[1])
     records = np.vstack(
         [entity_records.widen(old[0], width), entity_records.widen(coming[0], width)]
@@ -191,7 +191,7 @@ def _write(entities: _Entities, slots: _Slots, records: Ints, lot: Ints) -> None
             pieces += entity_records.halve(records[:, E], leaf, entities.limit)
     for piece in pieces:
         write(entity_records.leaf_key(roots[piece.entity], piece.start), piece.begin, piece.end)
-    # First the leaves: joining siblings reads the current ones.
+    # Write the leaves before the directories: joining siblings reads the new leaves.
     entities.writer.delete_many(deletes)
     entities.writer.put_many(entries)
     if pieces:
@@ -216,14 +216,17 @@ def _replaced(old: Ints | None, fresh: Ints) -> Ints:
     """Return the directory with the touched leaves replaced."""
     lines = fresh
     if old is not None:
-        # A leaf that was touched has a fresh one at its own start.
+        # Each touched leaf was replaced by leaves of which the first has the same start.
         untouched = old[:, ~np.isin(old[START], fresh[START])]
         lines = np.hstack([untouched, fresh])
     return np.ascontiguousarray(lines[:, np.argsort(lines[START])])
 
 
 def _joined(entities: _Entities, root: bytes, lines: Ints) -> Ints | None:
-    """Merge siblings with few records into one leaf; return None if that is the whole entity."""
+    """Merge sibling leaves with few records and return the new directory.
+
+    Return None if a single leaf remains; then it is written as the root.
+    """
     writer, join = entities.writer, entities.join
     while (i := entity_records.siblings(lines, entities.limit)) is not None:
         starts = [int(lines[START, i]), int(lines[START, i + 1])]

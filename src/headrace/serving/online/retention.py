@@ -1,4 +1,4 @@
-"""Pruning of history that no answer from a given time on can need."""
+"""Pruning of history that is not needed to answer requests after a given time."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from headrace.serving.online.stores.port import Reader, Store, Writer
 from headrace.serving.online.text_hash import text_key
 
 _THINNED = b"m:thinned"
-_AT_ONCE = 1000  # entities, or keys
+_AT_ONCE = 1000  # batch size: entities or keys
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Thinned:
-    """Numbers of pruned records of entities, primary keys and texts."""
+    """Numbers of pruned records, primary keys and texts."""
 
     records: int = 0
     keys: int = 0
@@ -44,19 +44,20 @@ def retain(
 ) -> Thinned:
     """Prune history before `frontier`: later answers do not need it.
 
-    A version goes when min(k', e + W + 1) <= frontier, W being the widest window; its key stays in
-    the index for `lateness` more. Corrections older than that need a rebuild of their key.
+    A version is pruned when min(k', e + W + 1) <= frontier, where k' is the time at which it was
+    superseded and W is the widest window. Its key stays in the index for `lateness` longer. A
+    correction that arrives even later needs a rebuild of its key.
 
     Args:
-        store: of this layout.
-        layout: of the views that are served.
-        frontier: microseconds UTC; never less than it was.
-        lateness: microseconds, how late a correction may still come by itself.
-        limit: greatest number of records of a leaf.
-        clock: returns the moment that is stored as the time of the last pruning.
+        store: a store of this layout.
+        layout: layout of the served views.
+        frontier: microseconds UTC; not earlier than in the last run.
+        lateness: microseconds by which a correction may be late without a rebuild of its key.
+        limit: maximum number of records in a leaf.
+        clock: returns the time that is stored as that of the last pruning.
 
     Raises:
-        HeadraceError: the frontier would move back.
+        HeadraceError: the frontier would move back, or the lateness would grow.
     """
     with store.writing() as writer:
         before = store_metadata.read_horizon(writer)
@@ -90,11 +91,11 @@ def drop_useless(
     horizon: store_metadata.RetentionHorizon,
     limit: int = entity_records.LIMIT,
 ) -> Thinned:
-    """Prune history of one table that no answer from the horizon on can need."""
+    """Prune history of one table that answers after the horizon do not need."""
     form, joins = layout.tables[table], layout.joins_of(table)
     records = 0
     for join in joins:
-        # Collect the roots first, as the scanned entries may not change meanwhile.
+        # Collect the roots first: the scanned entries must not change during the scan.
         roots = [
             root
             for root, blob in writer.scan(b"e" + join.prefix)
@@ -114,7 +115,7 @@ def drop_useless(
 
 
 def _together(reader: Reader, join: JoinLayout, roots: Sequence[bytes], frontier: int) -> Coming:
-    """Return the useless records of some entities."""
+    """Return the prunable records of the entities at `roots`."""
     records, entities = [], []
     for root, blob in zip(roots, reader.get_many(roots), strict=True):
         entity = np.frombuffer(root[1 + len(join.prefix) :], np.int64).reshape(1, -1)
@@ -128,7 +129,7 @@ def _together(reader: Reader, join: JoinLayout, roots: Sequence[bytes], frontier
 
 
 def _drop_texts(writer: Writer, layout: Layout) -> int:
-    """Drop texts that no row has any more, and return their number."""
+    """Delete texts that no row uses, and return their number."""
     used = [np.zeros(0, dtype=np.int64)]
     for form in layout.tables.values():
         places = _text_words(form)
@@ -155,7 +156,7 @@ def _text_words(form: TableLayout) -> list[int]:
 def _useless(
     reader: Reader, join: JoinLayout, root: bytes, blob: bytes, frontier: int
 ) -> Iterator[Ints]:
-    """Yield, by leaf, the records of an entity that no answer from the frontier on can need."""
+    """Yield the prunable records of an entity, one array for each leaf that has any."""
     for leaf in _leaves(reader, root, blob):
         useless = leaf[last_use(join, leaf[:, E], leaf[:, X]) <= frontier]
         if len(useless):

@@ -1,4 +1,4 @@
-"""Vectors for requests, from an online store: the interface of `FeatureService`, bit for bit."""
+"""Feature vectors from an online store: interface and bytes are those of `FeatureService`."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -27,15 +27,15 @@ from headrace.serving.vectors import DeclaredVectors, Vector, Vectors, plain_cel
 
 @dataclass
 class OnlineService(DeclaredVectors):
-    """Vectors of `views` for requests that are rows of `spine`; safe to use from several threads.
+    """Service of feature vectors from an online store; safe to use from several threads.
 
     Args:
-        spine: the columns of a request.
+        spine: declares the columns of a request.
         views: the features to serve.
-        contracts: of every table that is used, by name.
-        store: of the layout of these views, see `layout_of`.
+        contracts: contracts of all tables in use, by name.
+        store: a store with the layout of these views, see `layout_of`.
         mode: the mode in which the store was filled.
-        max_staleness: limits of the age of views.
+        max_staleness: staleness limits of views.
 
     Raises:
         DeclarationError: views, contracts and spine do not fit together.
@@ -85,10 +85,10 @@ class OnlineService(DeclaredVectors):
         """Return the features of one request as of `at`; timestamps as int microseconds UTC.
 
         Raises:
-            RequestError: the request does not fit the spine, or `at` is absurd.
-            StateError: nothing was applied yet, the store is of another layout, or `at` is before
+            RequestError: the request does not fit the spine, or `at` is out of range.
+            StateError: nothing was applied yet, the store has another layout, or `at` is before
                 the store's horizon.
-            StaleError: a view is staler than it may be.
+            StaleError: a view exceeds its staleness limit.
         """
         row = dict(zip(self._fields, self.schema.cells(request), strict=True))
         with self.store.reading() as reader:
@@ -100,15 +100,15 @@ class OnlineService(DeclaredVectors):
         """Return the features of one request as of `at`, microseconds UTC, with their frontier.
 
         Raises:
-            RequestError: the request does not fit the spine, or `at` is absurd.
-            StateError: nothing was applied yet, the store is of another layout, or `at` is before
+            RequestError: the request does not fit the spine, or `at` is out of range.
+            StateError: nothing was applied yet, the store has another layout, or `at` is before
                 the store's horizon.
-            StaleError: a view is staler than it may be.
+            StaleError: a view exceeds its staleness limit.
         """
         return self.vectors([(request, at)])[0]
 
     def vectors(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> Vectors:
-        """Return vectors for many (request, at), all from the same state of the store."""
+        """Return vectors for many (request, at) pairs, read in one transaction of the store."""
         schema, fields = self.schema, self._fields
         rows: list[dict[str, Cell]] = [
             dict(zip(fields, schema.cells(request, number), strict=True))
@@ -148,9 +148,9 @@ class OnlineService(DeclaredVectors):
     def _check_moments(
         self, reader: Reader, moments: Sequence[int]
     ) -> tuple[Mapping[str, int], dict[int, tuple[str, ...]]]:
-        """Refuse moments that the store cannot answer; return its frontier, and stale views."""
+        """Refuse times that the store cannot answer; return snapshots and time -> stale views."""
         for number, at in enumerate(moments):
-            if not -FURTHEST <= at <= FURTHEST:  # as training refuses: the kernel's sums would wrap
+            if not -FURTHEST <= at <= FURTHEST:  # as in training: int64 sums would overflow
                 raise RequestError(
                     f"t lies more than 146,000 years from 1970: {at}",
                     where="request",
@@ -174,7 +174,7 @@ class OnlineService(DeclaredVectors):
         return self._metadata(reader).snapshots
 
     def _metadata(self, reader: Reader) -> store_metadata.StoreMetadata:
-        """Return the store's metadata, parsed only if they have changed."""
+        """Return the store's metadata; parse them only if they have changed."""
         raw = store_metadata.raw_metadata(reader, self.tables)
         local = self._local
         if getattr(local, "raw", None) != raw:
@@ -186,7 +186,7 @@ class OnlineService(DeclaredVectors):
     def _transformed(
         self, rows: list[dict[str, Cell]], moments: list[int], vectors: list[dict[str, Cell]]
     ) -> list[dict[str, Cell]]:
-        """Return the features including row transforms, in the order of the views."""
+        """Add the row transforms to the stored features; outputs are in the order of the views."""
         inputs = [
             {**row, "t": t, **vector} for row, t, vector in zip(rows, moments, vectors, strict=True)
         ]

@@ -1,4 +1,4 @@
-"""Limits of the age of the data that a view serves from, and the action beyond them."""
+"""Staleness limits of views: flag or refuse answers from data that are too old."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from headrace.features.spec import RowTransform, View
 
 @dataclass(frozen=True)
 class Staleness:
-    """Limit for `view`: the store must hold everything that was published by `t - at_most`.
+    """Staleness limit: the store must hold everything published by `t - at_most` for `view`.
 
-    If not, vectors are flagged with the view, or refused.
+    Otherwise the vector is flagged with the view, or refused.
     """
 
     view: str
@@ -34,11 +34,11 @@ class Staleness:
 
 
 class StaleError(StateError):
-    """A store is older than a view declares that it may be."""
+    """The store's data are older than the staleness limit of a view."""
 
 
 def limits(declared: tuple[Staleness, ...], views: Sequence[View]) -> dict[str, list[Staleness]]:
-    """Return the declarations by the table that their view reads.
+    """Group the declared limits by the table that their view reads.
 
     Raises:
         DeclarationError: a view is unknown or reads no table, or has two limits of one action.
@@ -80,7 +80,7 @@ def limits(declared: tuple[Staleness, ...], views: Sequence[View]) -> dict[str, 
 def stale_views(
     limits: Mapping[str, Sequence[Staleness]], as_of: Mapping[str, int | None], t: int
 ) -> tuple[str, ...]:
-    """Return the views that are too stale at t and are only flagged.
+    """Return the views that exceed a limit with `then="flag"` at t.
 
     Raises:
         StaleError: a view is too stale and declares `refuse`.

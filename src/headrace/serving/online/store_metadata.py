@@ -1,4 +1,4 @@
-"""Metadata in a store: the applied part of each table, and the horizon of pruned history."""
+"""Metadata in a store: layout, applied snapshot and files of each table, retention horizon."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,18 +17,21 @@ _LAYOUT = b"m:layout"
 
 @dataclass(frozen=True)
 class RetentionHorizon:
-    """Pruned history: versions useless after `retained`; keys stay indexed `lateness` longer."""
+    """Retention horizon: answers before `retained` are impossible, because history was pruned.
+
+    Keys stay in the index for `lateness` longer. Both are in microseconds.
+    """
 
     retained: int
     lateness: int
 
     def too_late(self, rows: Ints) -> Bools:
-        """Return a mask of rows whose key may have been in the index and pruned since."""
+        """Return a mask of rows so old that the index may no longer have their key."""
         late: Bools = rows[:, COMMIT] + self.lateness <= self.retained
         return late
 
     def forgotten(self, joins: list[JoinLayout], rows: Ints) -> Bools:
-        """Return a mask of useless rows that are older than the lateness bound."""
+        """Return a mask of rows that no answer needs and that are older than the lateness bound."""
         expired = rows[:, DEAD] != 0
         if all(join.reach is not None for join in joins):
             reach = max(join.reach or 0 for join in joins)
@@ -39,7 +42,10 @@ class RetentionHorizon:
 
 @dataclass(frozen=True)
 class StoreMetadata:
-    """Applied snapshots by table, and `as_of`, when the store last had everything published."""
+    """Applied snapshot of each table, the time `as_of` until which it is complete, and the horizon.
+
+    `as_of` is in microseconds UTC: everything published until then is applied.
+    """
 
     snapshots: dict[str, int]
     as_of: dict[str, int | None]
@@ -60,7 +66,7 @@ def parsed_metadata(
     """Parse the metadata that `raw_metadata` has read.
 
     Raises:
-        StateError: a table was never applied, or the store is of another layout.
+        StateError: a table was never applied, or the store has another layout.
     """
     horizon, mark, *frontiers = raw
     if mark is not None or any(frontiers):
@@ -84,7 +90,7 @@ def claim_layout(writer: Writer, layout: Layout) -> None:
     """Write the layout's mark into an empty store, or check the existing one.
 
     Raises:
-        StateError: the store is of another layout, or has content without a mark.
+        StateError: the store has another layout, or has content without a layout mark.
     """
     mark = writer.get(_LAYOUT)
     if mark is None:
@@ -112,7 +118,10 @@ def files_key(table: str) -> bytes:
 
 
 def write_frontier(writer: Writer, table: str, frontier: Mapping[str, object]) -> None:
-    """Write `snapshot_id`, `as_of`, and `files`, the names of all applied files."""
+    """Write `snapshot_id` and `as_of` of a table, and the names of all applied `files` if given.
+
+    The frontier marks the table as complete, so that it is served.
+    """
     small = {name: value for name, value in frontier.items() if name != "files"}
     writer.put_many([(frontier_key(table), canonical_json(small))])
     if "files" in frontier:
@@ -120,7 +129,7 @@ def write_frontier(writer: Writer, table: str, frontier: Mapping[str, object]) -
 
 
 def write_files(writer: Writer, table: str, files: object) -> None:
-    """Write the names of all applied files; without a frontier, the table is incomplete."""
+    """Write the names of all applied files; the table is served only once it has a frontier."""
     writer.put_many([(files_key(table), canonical_json(files))])
 
 
@@ -129,7 +138,7 @@ def read_files(reader: Reader, table: str) -> list[str]:
 
 
 def holds_files(reader: Reader, table: str, files: Sequence[str]) -> bool:
-    """Return True if exactly these names were written, even if there are none."""
+    """Return True if `write_files` wrote exactly these names; an empty list must be written too."""
     return reader.get(files_key(table)) == canonical_json(files)
 
 

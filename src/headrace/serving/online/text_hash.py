@@ -1,4 +1,4 @@
-"""Codes of texts: 64 bits of a hash, so that the same text has the same code in every store."""
+"""64-bit hash codes of texts; a text has the same code in every store."""
 
 import hashlib
 from functools import lru_cache
@@ -15,5 +15,5 @@ def code_of(text: bytes) -> int:
 
 
 def text_key(code: int) -> bytes:
-    """Return the key under which a store has the text of a code."""
+    """Return the store key under which the text of a code is stored."""
     return b"t" + code.to_bytes(8, "big", signed=True)

@@ -10,7 +10,7 @@ from headrace.serving.vectors import Frontier, Vector, plain_cells
 
 
 class OnlineVector(Vector):
-    """Vector from the online store; `stale` names the views that are older than they declare."""
+    """Vector from the online store; `stale` names the views beyond their staleness limit."""
 
     stale: tuple[str, ...]
 
@@ -25,7 +25,7 @@ class OnlineVector(Vector):
         definition: str,
         stale: tuple[str, ...] = (),
     ) -> None:
-        # The fields of a frozen dataclass; its generated __init__ would require the row.
+        # Set the fields of the frozen dataclass directly: its generated __init__ requires `row`.
         self.__dict__.update(
             _request=request, _t=t, _values=values, _types=types, key=key, features=tuple(values),
             frontier=frontier, definition=definition, stale=stale,

@@ -1,4 +1,4 @@
-"""Versions of one primary key: their set, their order, and the end of each one's visibility."""
+"""Versions of one primary key: merge new rows, sort them, and find when each is superseded."""
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ from headrace.serving.online.text_hash import text_key
 
 
 def seen_until(versions: Ints) -> Ints:
-    """Return, for versions in order, when a greater one becomes visible; NEVER for the last."""
+    """Return for each sorted version when a later one becomes visible; NEVER for the last."""
     until = np.full(len(versions), NEVER, dtype=np.int64)
     until[:-1] = np.minimum.accumulate(versions[:0:-1, COMMIT])[::-1]
     return until
@@ -28,9 +28,12 @@ def seen_until(versions: Ints) -> Ints:
 def merged(
     reader: Reader, form: TableLayout, blob: bytes | None, fresh: Ints
 ) -> tuple[Ints, Ints | None]:
-    """Return a key's stored versions, and the same with `fresh` rows added; None if none is new.
+    """Merge `fresh` rows into a key's stored versions (`blob`).
 
-    A row that arrives twice keeps the moment at which it was first usable.
+    A row that arrives twice keeps the time at which it was first usable.
+
+    Returns:
+        The stored versions, and the merged ones; None instead of the latter if nothing changes.
     """
     old = np.frombuffer(blob or b"", np.int64).reshape(-1, form.width)
     earliest: dict[bytes, Ints] = {}
@@ -56,7 +59,7 @@ def _ordered(reader: Reader, form: TableLayout, rows: list[Ints]) -> Ints:
 
 
 def content_of(reader: Reader, form: TableLayout, row: Ints) -> bytes:
-    """Return the bytes that break a tie (rule 6)."""
+    """Return the row's content as bytes, by which ties are broken (rule 6)."""
     cells = {name: cell(reader, form, row, name) for name in form.columns}
     return content_bytes({**cells, "event_time": int(row[ROW_E]), "_deleted": bool(row[DEAD])})
 

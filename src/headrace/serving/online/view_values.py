@@ -1,4 +1,4 @@
-"""Values of all views for typed spine rows, from a store."""
+"""Computation of the stored views' outputs for spine rows, from an online store."""
 
 import struct
 from collections.abc import Mapping, Sequence
@@ -28,10 +28,10 @@ def values(
     rows: Sequence[Mapping[str, Cell]],
     moments: Sequence[int],
 ) -> list[dict[str, Cell]]:
-    """Return the outputs of feature views and lookups for each row; times as int microseconds.
+    """Return the outputs of feature views and lookups for each row; times as int microseconds UTC.
 
-    The store is read once or twice for each join, however many rows there are. Rows are spine rows
-    as their table stores them: scaled numbers and times as integers, microseconds UTC.
+    `rows` are spine rows as their table stores them: scaled numbers as integers, times as integers
+    in microseconds UTC. For all rows together, each join reads the store once or twice.
     """
     outputs: list[dict[str, Cell]] = [{} for _ in rows]
     for call in layout.calls:
@@ -52,7 +52,7 @@ def values(
 
 
 def _decoded(reader: Reader, call: Call, answers: Sequence[Row]) -> list[Row]:
-    """Return the answers with texts instead of codes, and booleans."""
+    """Convert codes in the answers to texts, and words to booleans."""
     codes = {answer[place] for answer in answers for place in call.texts} - {None}
     keys = [text_key(code) for code in codes]
     texts = dict(zip(codes, reader.get_many(keys), strict=True))
@@ -61,7 +61,7 @@ def _decoded(reader: Reader, call: Call, answers: Sequence[Row]) -> list[Row]:
         row = list(answer)
         for place in call.texts:
             if (code := row[place]) is not None:
-                text = texts[code]  # a default need not be among the texts of the store
+                text = texts[code]  # None if the code is a default that the store does not have
                 row[place] = str(call.results[place].default) if text is None else text.decode()
         for place in call.bools:
             if row[place] is not None:
@@ -71,7 +71,7 @@ def _decoded(reader: Reader, call: Call, answers: Sequence[Row]) -> list[Row]:
 
 
 def entity_bytes(call: Call, row: Mapping[str, Cell]) -> bytes | None:
-    """Return the entity of a spine row as in a store's keys; None if a part is null."""
+    """Encode the entity of a spine row as in the store's keys; None if a part is null."""
     parts = []
     for name in call.spine_entity:
         value = row[name]

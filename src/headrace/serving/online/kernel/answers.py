@@ -1,4 +1,4 @@
-"""Answers for entities from stored records, by the compiled kernel."""
+"""Features of entities, computed from stored records by the compiled kernel."""
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate
@@ -16,9 +16,10 @@ Row: TypeAlias = Sequence[Any]
 
 
 class Answerer(Protocol):
-    """Values of a call's results for each entity at its moment, as words or floats.
+    """Function that computes a call's results for each entity at its prediction time.
 
-    `entities` are their bytes, `moments` microseconds UTC. A value is None where it is null.
+    `entities` are encoded entity keys; `moments` are prediction times in microseconds UTC. Results
+    are words (int), floats, or None for null.
     """
 
     def __call__(
@@ -32,9 +33,9 @@ _MAX_PICKERS = 4096  # patterns of states
 
 
 class Compiled:
-    """Answerer by numba. It reads the store twice: the roots, and the leaves of directories.
+    """Answerer with the numba kernel; safe to use from several threads.
 
-    Safe to use from several threads.
+    It reads the store at most twice: first the roots, then the leaves that directories name.
     """
 
     def __init__(self) -> None:
@@ -76,7 +77,10 @@ class Compiled:
         return rows
 
     def _picker(self, call: Call, pattern: bytes) -> Callable[[Row], Row]:
-        """Return a function that picks a row from its integers, floats, defaults and None."""
+        """Return a cached function that assembles a result row for a pattern of states.
+
+        The function picks from the concatenated integers, floats, defaults and None.
+        """
         picker = call.pickers.get(pattern)
         if picker is None:
             if len(call.pickers) >= _MAX_PICKERS:
@@ -92,7 +96,7 @@ class Compiled:
                 places.append(2 * size + f)
             elif state in {self._computed, self._exact}:
                 places.append(size + f if real else f)
-            else:  # a stored null stays null, whatever the default
+            else:  # a stored null stays null, even if there is a default
                 places.append(3 * size)
         if size == 1:
             return lambda row: (row[places[0]],)
@@ -100,14 +104,14 @@ class Compiled:
 
 
 def as_words(data: bytes, sizes: Sequence[int]) -> tuple[Ints, Ints]:
-    """Return concatenated blobs as words, and the start of each and the end of the last."""
-    # For one entity, which is the usual case, numpy takes longer to add up.
+    """Return concatenated blobs as words, and int64[blobs + 1] with the bounds of the blobs."""
+    # Python's `accumulate` is faster than numpy for a single entity, the usual case.
     edges = [0, *accumulate([size >> 3 for size in sizes])]
     return np.frombuffer(data, np.int64), np.array(edges, dtype=np.int64)
 
 
 def has_directory(data: bytes, sizes: Sequence[int]) -> bool:
-    """Return True if a blob is a directory; most batches of few entities have none."""
+    """Return True if any blob is a directory."""
     end = 0
     for size in sizes:
         if size and data[end + 7] >= 0x80:
@@ -117,7 +121,7 @@ def has_directory(data: bytes, sizes: Sequence[int]) -> bool:
 
 
 def leaf_keys(roots: Sequence[bytes], owners: Ints, starts: Ints) -> list[bytes]:
-    """Return the keys of leaves by root and start, as `entity_records.leaf_key` does."""
+    """Return the keys of leaves; the fast form of `entity_records.leaf_key`."""
     return [
         b"l" + roots[owner][1:] + (start + FURTHEST).to_bytes(8, "big")
         for owner, start in zip(owners.tolist(), starts.tolist(), strict=True)
@@ -125,7 +129,7 @@ def leaf_keys(roots: Sequence[bytes], owners: Ints, starts: Ints) -> list[bytes]
 
 
 def rounded(call: Call, place: int, parts: Sequence[int]) -> float:
-    """Return a mean or a deviation whose products exceed int64, from its exact parts."""
+    """Compute a mean or standard deviation whose products exceed int64, from its exact parts."""
     n, total, *squares = parts
     scale = call.results[place].scale or 0
     if call.program[place, OP] == MEAN_OP:

@@ -1,12 +1,12 @@
 # ruff: noqa: C901, PLR0912, PLR0915, PLR0917, PLR1714, PLR1716, SIM109 - loops for the compiler
-"""Compiled kernel for many entities: the leaves that an answer needs, and the answers from them.
+"""Compiled kernel: find the leaves that an answer needs, and compute features from them.
 
-Data of a store are arrays of words: concatenated blobs, with their bounds in `edges`. There are the
-roots, one for each entity (a leaf, a directory, or nothing), and the leaves that directories name,
-in the order of the entities.
+The input from the store is arrays of words: concatenated blobs, with their bounds in `edges`. One
+array has the root of each entity (a leaf, a directory, or nothing). The other has the leaves that
+the directories name, in the order of the entities.
 
 All numbers are integers until the last division, as in `headrace.features.kernel.rounding`. If a
-product might exceed int64, the exact parts are returned and Python finishes them.
+product might exceed int64, the kernel returns the exact parts and Python computes the result.
 """
 
 from typing import Any, TypeAlias
@@ -18,7 +18,7 @@ from headrace.features.kernel.arrays import Bools, Ints
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
-# As in layout.py; here as plain numbers, which the compiler takes as constants.
+# The indices of layout.py, repeated as plain numbers so that numba compiles them as constants.
 _E, _K, _X, _FLAGS = 0, 2, 3, 4
 _START, _LEVEL, _COUNT, _FIRST, _LAST, _BOUND, _TILE = 0, 1, 2, 3, 4, 5, 6
 _ROWS, _SUM, _MEAN, _STD, _MIN, _MAX, _FIRST_OF, _LAST_OF, _DISTINCT, _STATE = range(10)
@@ -39,7 +39,7 @@ def _window(line: Ints, t: int) -> tuple[int, int]:
 
 @njit(cache=True, nogil=True)
 def _lower(times: Ints, moment: int) -> int:
-    """Count the ascending times below the moment."""
+    """Count the times below `moment`; `times` is ascending."""
     low, high = 0, times.shape[0]
     while low < high:
         middle = (low + high) >> 1
@@ -52,7 +52,10 @@ def _lower(times: Ints, moment: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _needed(lines: Ints, program: Ints, t: int, read: Bools) -> None:
-    """Mark the leaves that must be read: edges, those without a tile yet, winners' leaves."""
+    """Mark in `read` the leaves of one directory whose tiles do not suffice.
+
+    These are leaves at a window's edge, with a tile not valid at `t`, or with a first/last record.
+    """
     first, last, bound, count = lines[_FIRST], lines[_LAST], lines[_BOUND], lines[_COUNT]
     total = count.sum()
     for f in range(program.shape[0]):
@@ -62,7 +65,7 @@ def _needed(lines: Ints, program: Ints, t: int, read: Bools) -> None:
             continue
         lo, hi = _window(line, t)
         begin, end = _lower(last, lo), _lower(first, hi)
-        # A window that may hold too many events is counted record by record.
+        # If a window may exceed the limit of events, its records must be counted one by one.
         crowded = total > line[_LIMIT] and count[begin:end].sum() > line[_LIMIT]
         if op == _DISTINCT or crowded:
             for j in range(begin, end):
@@ -103,7 +106,8 @@ def needed(words: Ints, edges: Ints, program: Ints, moments: Ints) -> tuple[Bool
         moments: int64[entities], the prediction times.
 
     Returns:
-        bool[leaves] over all directories; then, for each leaf to read, its entity and its start.
+        A mask over the leaves of all directories; then the entity and the start of each marked
+        leaf.
     """
     total = 0
     for i in range(moments.shape[0]):
@@ -139,7 +143,7 @@ def _passes(words: Ints, record: int, line: Ints) -> bool:
 
 @njit(cache=True, nogil=True)
 def _from(words: Ints, records: Ints, moment: int) -> int:
-    """Count the records, ascending in event time, before the moment."""
+    """Count the records before `moment`; `records` is ascending in event time."""
     low, high = 0, records.shape[0]
     while low < high:
         middle = (low + high) >> 1
@@ -152,7 +156,7 @@ def _from(words: Ints, records: Ints, moment: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _visible(words: Ints, edges: Ints, first: int, end: int, t: int) -> Ints:
-    """Return the places of records of the leaves [first, end) visible at t, in event order."""
+    """Return the word offsets of records visible at t, in event order, of leaves [first, end)."""
     capacity = 0
     for leaf in range(first, end):
         if edges[leaf + 1] > edges[leaf]:
@@ -171,7 +175,7 @@ def _visible(words: Ints, edges: Ints, first: int, end: int, t: int) -> Ints:
 
 @njit(cache=True, nogil=True)
 def _square(q: int, squares: Ints) -> None:
-    """Add q squared to four words of 32 bits."""
+    """Add the square of q to the four 32-bit words `squares`, least significant first."""
     size = np.uint64(abs(q))
     mask = np.uint64(0xFFFFFFFF)
     low, high = size & mask, size >> np.uint64(32)
@@ -214,7 +218,7 @@ def _distinct(words: Ints, records: Ints, line: Ints) -> int:
 
 @njit(cache=True, nogil=True)
 def _winner(words: Ints, records: Ints, line: Ints) -> int:
-    """Return the first or last record that passes; -1 if none does."""
+    """Return the first or last record that passes the filter; -1 if none does."""
     count = records.shape[0]
     for i in range(count):
         record = records[i] if line[_OP] == _FIRST_OF else records[count - 1 - i]
@@ -225,7 +229,10 @@ def _winner(words: Ints, records: Ints, line: Ints) -> int:
 
 @njit(cache=True, nogil=True)
 def _gather(words: Ints, records: Ints, line: Ints, integers: Ints, real: Floats) -> None:
-    """Add records: n, sum, minimum, maximum, squares in `integers`, float extremes in `real`."""
+    """Accumulate the records that pass the filter.
+
+    `integers` gets n, sum, minimum, maximum and squares; `real` gets the extremes of floats.
+    """
     column = line[_VALUE]
     extremes, squares = line[_MIN_STAT] >= 0 or line[_MAX_STAT] >= 0, line[_S2] >= 0
     plain = line[_S1] < 0 and not extremes
@@ -257,7 +264,7 @@ def _gather(words: Ints, records: Ints, line: Ints, integers: Ints, real: Floats
 def _gather_tiles(
     lines: Ints, read: Bools, line: Ints, t: int, integers: Ints, real: Floats
 ) -> None:
-    """Add the tiles of the leaves inside the window that were not read."""
+    """Accumulate the tiles of those leaves inside the window that were not read."""
     lo, hi = _window(line, t)
     floats = lines.view(np.float64)
     for j in range(_lower(lines[_LAST], lo), _lower(lines[_FIRST], hi)):
@@ -306,7 +313,7 @@ def _entity_features(
         if leader == f:
             lo, hi = _window(line, t)
             inside = records[_from(words, records, lo) : _from(words, records, hi)]
-            # Leaves that were not read hold too few records to matter: see `_needed`.
+            # If the window could exceed the limit, `_needed` had all of its leaves read.
             if inside.shape[0] > line[_LIMIT]:
                 state[f] = NULL
                 continue
@@ -397,21 +404,22 @@ def answer(
     reals: Floats,
     parts: Ints,
 ) -> None:
-    """Compute every feature of the program for each entity, at its moment.
+    """Compute every feature of the program for each entity at its prediction time.
 
     Args:
         words: the roots.
         edges: int64[entities + 1], the start of each root.
         leaves: the leaves of directories.
         ends: int64[leaves + 1], the start of each leaf.
-        read: bool[leaves], as from `needed`; empty if there is no directory.
+        read: bool[leaves], as returned by `needed`; empty if there is no directory.
         program: int64[features, WIDTH].
         moments: int64[entities], the prediction times.
         state: uint8[entities, features], zeros; set to DEFAULT (the default applies), COMPUTED,
-            EXACT, or NULL (final: a null in the winner, or a window with too many events).
-        numbers: int64[entities, features], output of integers, times and texts (by code).
-        reals: float64[entities, features], output of floats.
-        parts: int64[entities, features, PARTS], output of exact parts if the state is EXACT.
+            EXACT (see `parts`), or NULL (null even if there is a default: the first or last record
+            has a null, or the window has too many events).
+        numbers: int64[entities, features], output: integers, times and codes of texts.
+        reals: float64[entities, features], output: floats.
+        parts: int64[entities, features, PARTS], output: the exact parts if the state is EXACT.
     """
     features = program.shape[0]
     wholes = np.empty((features, 8), dtype=np.int64)

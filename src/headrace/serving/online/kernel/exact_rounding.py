@@ -1,4 +1,4 @@
-"""Rule 15 for numbers of any size: the exact parts of a mean or a deviation, rounded as agreed."""
+"""Mean and standard deviation from exact integers of any size, rounded by rule 15."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,10 @@ def mean(n: int, total: int, scale: int) -> float:
 
 
 def std(n: int, total: int, squares: Sequence[int], scale: int) -> float:
-    """Return sqrt(fl(n S2 - S1^2) / fl(n (n-1) 10^2d)); `squares` has 32-bit words, least first."""
+    """Return sqrt(fl(n S2 - S1^2) / fl(n (n-1) 10^2d)).
+
+    `squares` are the 32-bit words of S2, least significant first.
+    """
     s2 = sum(word << 32 * i for i, word in enumerate(squares))
     spread = n * s2 - total * total
     return math.sqrt(float(spread) / float(n * (n - 1) * 10 ** (2 * scale)))

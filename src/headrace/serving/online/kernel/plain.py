@@ -1,4 +1,4 @@
-"""Kernel in plain Python: the reference of the compiled one, and its fallback.
+"""Kernel in plain Python: the reference and the fallback for the compiled kernel.
 
 It reads every leaf and uses no tiles.
 """
@@ -40,7 +40,7 @@ Record = list[int]
 
 
 class Plain:
-    """Answerer in Python, with the answers of the compiled kernel, in milliseconds."""
+    """Answerer in plain Python: same results as the compiled kernel, but milliseconds per call."""
 
     def __call__(
         self, reader: Reader, call: Call, entities: Sequence[bytes], moments: Sequence[int]

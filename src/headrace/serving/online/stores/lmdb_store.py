@@ -9,7 +9,7 @@ from typing import Any
 from headrace.core.errors import StateError
 from headrace.serving.online.stores.port import joined
 
-# Address space, not disk: the file grows as it is needed.
+# Reserved address space, not disk space: the file grows as needed.
 MAP_SIZE = 2**40
 
 
@@ -17,10 +17,10 @@ class LmdbStore:
     """Store of one layout in a folder.
 
     Args:
-        folder: created if it does not exist.
-        durable: fsync every transaction. Without it a power cut may lose the last ones; the death
-            of the process loses none.
-        map_size: greatest size of the file in bytes.
+        folder: folder of the store; created if it does not exist.
+        durable: fsync every transaction. Without it a power cut may lose the last transactions,
+            but a killed process loses none.
+        map_size: maximum size of the file in bytes.
 
     Raises:
         StateError: the lmdb package is missing, or the file cannot be opened.
@@ -62,7 +62,7 @@ class LmdbStore:
 
 
 class _Snapshot:
-    """Read transaction. Values are views of the file, and are copied once."""
+    """Read transaction. LMDB returns views of the file; each value is copied once."""
 
     def __init__(self, transaction: Any) -> None:  # noqa: ANN401 - lmdb carries no types
         self._transaction = transaction

@@ -1,4 +1,4 @@
-"""Store in a dictionary, which tests compare the other stores with."""
+"""Store in a dictionary; tests compare the other stores with it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from headrace.serving.online.stores.port import joined
 
 @dataclass
 class MemoryStore:
-    """Store in memory, for tests. A transaction that fails leaves nothing behind."""
+    """Store in memory, for tests. A transaction that fails changes nothing."""
 
     entries: dict[bytes, bytes] = field(default_factory=dict)
 
@@ -35,7 +35,7 @@ class MemoryStore:
 
 @dataclass
 class Overlay:
-    """State with changes that are not yet part of it."""
+    """View of a state with uncommitted changes; None marks a deleted key."""
 
     base: dict[bytes, bytes]
     changes: dict[bytes, bytes | None] = field(default_factory=dict)

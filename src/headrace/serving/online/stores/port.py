@@ -1,6 +1,6 @@
-"""Interface of a store: bytes by key, snapshots for reading, one transaction at a time for writing.
+"""Interface of a store: bytes by key, read snapshots, and one write transaction at a time.
 
-Every backend has the same bytes; the modules above give them their meaning.
+Every backend stores the same bytes; the modules of `serving.online` encode and decode them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,22 +16,22 @@ class Reader(Protocol):
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]: ...
 
     def get_joined(self, keys: Sequence[bytes]) -> tuple[bytes, list[int]]:
-        """Return the concatenated values, and the size of each; 0 if there is none."""
+        """Return the concatenated values, and the size of each; 0 for a missing key."""
         ...
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield all entries whose key has this prefix, by key."""
+        """Yield all entries whose key has this prefix, sorted by key."""
         ...
 
 
 def joined(values: Sequence[bytes | None]) -> tuple[bytes, list[int]]:
-    """Return concatenated values, and the size of each."""
+    """Return the concatenated values, and the size of each; 0 for None."""
     blobs = [value or b"" for value in values]
     return b"".join(blobs), [len(value) for value in blobs]
 
 
 class Writer(Reader, Protocol):
-    """Transaction: committed if the block that opened it ends without an error, else undone."""
+    """Write transaction: committed when its `with` block ends, rolled back on an exception."""
 
     def put_many(self, entries: Iterable[tuple[bytes, bytes]]) -> None: ...
 
@@ -39,7 +39,7 @@ class Writer(Reader, Protocol):
 
 
 class Store(Protocol):
-    """Store of one layout. Several may read at once, one writes."""
+    """Store of one layout; any number of readers and one writer at a time."""
 
     def reading(self) -> AbstractContextManager[Reader]: ...
 

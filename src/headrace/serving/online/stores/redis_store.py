@@ -14,15 +14,15 @@ _BATCH_SIZE = 5000
 
 
 class RedisStore:
-    """Store of one layout under `name`, on its own or a shared server.
+    """Store of one layout under `name`, on a dedicated or shared server.
 
-    A transaction is one MULTI; a writer that another one overtook fails and changes nothing. A
-    reader has no snapshot: each read sees the current state. An entity that fits one leaf takes one
-    read; for a larger one, one answer may see a part of a commit that comes between two reads.
+    A transaction is one MULTI; if another writer commits first, it fails and changes nothing. A
+    reader has no snapshot: each read sees the current state. An entity with one leaf needs one
+    read. A larger entity needs several, so an answer may mix states if a commit comes in between.
 
     Args:
-        client: `redis.Redis` that answers bytes (`decode_responses=False`, the default).
-        name: of the hash; put the layout's name in it.
+        client: `redis.Redis` that returns bytes (`decode_responses=False`, the default).
+        name: key of the Redis hash; include the layout's name.
     """
 
     def __init__(self, client: Any, name: str) -> None:  # noqa: ANN401 - redis is an extra
@@ -39,7 +39,7 @@ class RedisStore:
         import redis
 
         with self._answering(), self._client.pipeline(transaction=True) as pipe:
-            pipe.watch(self._fence, self.name)  # the hash may vanish: evicted, or flushed
+            pipe.watch(self._fence, self.name)  # watch the hash too: it may be evicted or flushed
             base = _Remote(self._client, self.name)
             overlay = RemoteOverlay(base)
             yield overlay
@@ -74,7 +74,7 @@ class RedisStore:
         return int(self._client.memory_usage(self.name) or 0)
 
     def remove(self) -> None:
-        """Delete everything under the name."""
+        """Delete the hash and its fence."""
         self._client.delete(self.name, self._fence)
 
     def close(self) -> None:
@@ -115,7 +115,7 @@ class _Remote:
 
 
 class RemoteOverlay(Overlay):
-    """Changes over the hash, collected until the transaction ends."""
+    """View of the hash with uncommitted changes, which are sent when the transaction ends."""
 
     def __init__(self, base: _Remote) -> None:
         super().__init__({})
