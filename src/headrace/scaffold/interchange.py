@@ -1,4 +1,4 @@
-"""Import and export of contracts as plain ODCS, checked by the readers of the result."""
+"""Import and export of contracts as plain ODCS, with validation of the result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,10 +27,10 @@ _HEAD = "# Imported from {source}. Every TODO is for a person to decide: headrac
 
 @dataclass(frozen=True)
 class Arrived:
-    """Imported table of a document: the YAML of its contract and of its suite.
+    """Imported table of an ODCS document: the YAML of its contract and of its suite.
 
-    `suite` is empty if the document has no expectations that a suite can express. `broken` is the
-    reason why the contract does not load even without open questions; empty if it does.
+    `suite` is empty if the document has no rules that a suite can express. `broken` is the error
+    that prevents the contract from loading apart from open questions; empty if there is none.
     """
 
     table: str
@@ -52,10 +52,10 @@ class Arrived:
 
 
 def arrive(path: Path, table: str | None = None) -> list[Arrived]:
-    """Import the contracts of an ODCS file, or of one of its tables.
+    """Import contracts for all tables of an ODCS file, or for one of them.
 
     Raises:
-        DeclarationError: it is not an ODCS 3 document, or has no such table.
+        DeclarationError: if the file is not an ODCS 3 document, or has no such table.
     """
     source = read_foreign(path)
     names = tables_of(source)
@@ -93,7 +93,7 @@ def _suite(imported: Imported, source: Path) -> str:
 
 
 def _refused(expectation: Expectation, subjects: Sequence[Subject]) -> str | None:
-    """Return the reason why a suite over columns of these types would refuse an expectation."""
+    """Return why a suite over these columns would reject the expectation; None if it would not."""
     scales = {subject.name: subject.scale for subject in subjects if subject.scale}
     document = {"name": "one", "meta": {"table": "one"}, "expectations": [expectation]}
     columns = [pa.field(subject.name, _type(subject)) for subject in subjects]
@@ -113,10 +113,10 @@ def _type(subject: Subject) -> pa.DataType:
 
 
 def depart(contract: Contract, suite: Path | None) -> dict[str, Any]:
-    """Return a contract as an ODCS 3.2 document, with the expectations of its suite.
+    """Export a contract and the expectations of its suite as an ODCS 3.2 document.
 
     Raises:
-        DeclarationError: it does not validate against the published schema.
+        DeclarationError: if the document does not validate against the ODCS JSON schema.
     """
     expectations: list[Mapping[str, Any]] | None = None
     if suite is not None:
@@ -133,7 +133,7 @@ def depart(contract: Contract, suite: Path | None) -> dict[str, Any]:
 
 
 def _in_contract_units(contract: Contract, suite: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the expectations of a suite's document in the contract's units."""
+    """Return a suite's expectations, with values converted to the contract's units."""
     written = list(suite.get("expectations") or [])
     scales = scales_of(contract)
     if (suite.get("meta") or {}).get("units") == CONTRACT or not scales:
@@ -150,7 +150,7 @@ def _in_contract_units(contract: Contract, suite: Mapping[str, Any]) -> list[Map
 
 
 def suite_of(contract: Contract) -> Path | None:
-    """Return the path of the suite of a contract in its project; None if there is none."""
+    """Return the path of the contract's suite in its project; None if there is none."""
     pipeline = contract.path.absolute().parent.parent
     root = pipeline.parent.parent
     path = root / "quality_suites" / pipeline.name / f"{contract.table}.yaml"

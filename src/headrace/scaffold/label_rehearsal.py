@@ -1,4 +1,4 @@
-"""Rehearsal of the labels on the file: the number of labelled rows in each split."""
+"""Rehearsal of the label on the user's file: the number of labelled rows in each split."""
 
 import numpy as np
 
@@ -12,10 +12,10 @@ from headrace.scaffold.pipeline_choices import Choices
 
 
 def labelled(facts: Facts, choices: Choices) -> dict[str, int]:
-    """Count the labelled rows of each split, as the first release will have them.
+    """Return {split: number of labelled rows} of the first release.
 
     Raises:
-        DeclarationError: training or validation would be empty.
+        DeclarationError: if training or validation would be empty.
     """
     table = facts.look.ask.table_name
     spec, contracts = _spec(facts, choices), {table: facts.contract}

@@ -1,4 +1,4 @@
-"""Requirement line with which a new project installs the Headrace that made it."""
+"""Requirement line by which a new project installs the same Headrace that created it."""
 
 import json
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -12,7 +12,7 @@ _UNKNOWN = """\
 
 
 def own_requirement() -> str:
-    """Return the requirement line for this installation, or a TODO if it is only local."""
+    """Return the requirement line of this installation; a TODO if it came from a local path."""
     try:
         installed: Distribution = distribution("headrace")
     except PackageNotFoundError:
@@ -21,7 +21,7 @@ def own_requirement() -> str:
 
 
 def requirement(direct_url: str | None, version: str) -> str:
-    """Return the line for an installation with this PEP 610 record; without one, from an index."""
+    """Return the requirement line for a PEP 610 record; without one, for the package index."""
     if direct_url is None:
         return f"headrace[all]=={version}"
     record = json.loads(direct_url)

@@ -1,6 +1,6 @@
-"""Choices of a first pipeline: entity, windows, prediction target and splits.
+"""Default choices for a first pipeline: entity, windows, prediction target and splits.
 
-Each choice works on the inspected data and is meant to be changed.
+Each choice works for the inspected data; users are expected to change it.
 """
 
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ ALL = "whole"
 
 @dataclass(frozen=True)
 class Choices:
-    """Choices of a first pipeline.
+    """Default choices for a first pipeline.
 
-    `windows` are two trailing ones, short and long; `offset` is the time from a row to its
-    prediction.
+    `windows` are the lengths of a short and a long trailing window; `offset` is the time from a
+    row's event to its prediction.
     """
 
     entity: tuple[str, ...]
@@ -51,13 +51,13 @@ class Choices:
 
 
 def derived_columns(facts: Facts) -> tuple[Derived, ...]:
-    """Return the columns that the label and a table without entities need."""
+    """Return the columns to derive for the label and, without an entity, for the whole table."""
     table_entity = () if _entity(facts)[0] else (_table_entity(facts),)
     return (*table_entity, *_target(facts)[1])
 
 
 def choose(facts: Facts) -> Choices:
-    """Choose from the facts; raise DeclarationError for too little history or no target."""
+    """Choose by the facts; raise DeclarationError if history is too short or there is no target."""
     entity, guessed = _entity(facts)
     target, derived = _target(facts)
     lag = known_by(facts.look, facts.delays)
@@ -87,7 +87,7 @@ def choose(facts: Facts) -> Choices:
         texts=texts[:_MOST_TEXTS],
         context=entity if few else (),
         windows=_windows(gap, horizon),
-        # One microsecond after an event that is known at once: then it is history, not outcome.
+        # If rows are known at once, predict 1 us later, so that the row counts as history.
         offset=lag if duration(lag) > 0 else "1us",
         horizon=horizon,
         settle=lag if duration(lag) > 0 else "0s",
@@ -100,7 +100,7 @@ def choose(facts: Facts) -> Choices:
 
 
 def _entity(facts: Facts) -> tuple[tuple[str, ...], bool]:
-    """Return the entity, and True if it is a guess: a part of the key or an id that recurs."""
+    """Return (entity columns, True if guessed); the guess is a key column or id that repeats."""
     if facts.look.entity:
         return tuple(column.name for column in facts.look.entity), False
     fitting = [column for column in facts.look.columns if _comes_back(facts, column)]
@@ -137,10 +137,10 @@ def _numbers(facts: Facts) -> list[InspectedColumn]:
 
 
 def _measures(facts: Facts) -> list[InspectedColumn]:
-    """Return numbers that measure something, have exact sums and vary; amounts by name first.
+    """Return varying number columns with exact sums that measure something.
 
-    Parts of a calendar, codes and places identify something, and a number that counts rows or days
-    is not a measure.
+    Columns named like amounts come first, flags last. Date parts, codes, coordinates, and columns
+    that number the rows or follow the time are not measures.
     """
     fitting = [
         column
@@ -157,14 +157,14 @@ def _measures(facts: Facts) -> list[InspectedColumn]:
 
 
 def _follows_time(facts: Facts, column: InspectedColumn) -> bool:
-    """Return True if rows of one time share one value, as with a clock, a season or a holiday."""
+    """Return True if rows with equal times share a value, as with a season or a holiday flag."""
     times = len(np.unique(facts.event_us))
     together = facts.distinct(["event_time", column.name])
     return times * 2 < _rows(facts) and together <= times * 1.01
 
 
 def _numbered(facts: Facts, column: InspectedColumn) -> bool:
-    """Return True if the column numbers the rows."""
+    """Return True if the column looks like a row number."""
     bounds = facts.range(column.name)
     rows = _rows(facts)
     return (
@@ -181,7 +181,7 @@ def _varies(facts: Facts, name: str) -> bool:
 
 
 def _target(facts: Facts) -> tuple[str, tuple[Derived, ...]]:
-    """Return the label's column, 0 or 1, and the columns that the contract derives for it."""
+    """Return (label column with values 0 or 1, columns that the contract derives for it)."""
     column = facts.look.target or _guessed_target(facts)
     name = column.name
     if _is_flag(facts, column):
@@ -249,7 +249,7 @@ def _is_flag(facts: Facts, column: InspectedColumn) -> bool:
 
 
 def _horizon(gap: int, span: int) -> str:
-    """Return a horizon of at least the usual gap between rows and at most an eighth of the span."""
+    """Return the shortest horizon not below the usual gap between rows, at most `span` / 8."""
     fitting = [step for step in _LADDER if duration(step) * 8 <= span]
     if not fitting:
         raise DeclarationError(
@@ -260,7 +260,7 @@ def _horizon(gap: int, span: int) -> str:
 
 
 def _windows(gap: int, horizon: str) -> tuple[str, str]:
-    """Return two windows: a short one with some rows, and the next longer one."""
+    """Return a short window, of at least three usual gaps and the horizon, and the next longer."""
     minimum = max(3 * gap, duration(horizon))
     places = [n for n, (step, _) in enumerate(pairwise(_LADDER)) if duration(step) >= minimum]
     place = places[0] if places else len(_LADDER) - 2
@@ -268,7 +268,7 @@ def _windows(gap: int, horizon: str) -> tuple[str, str]:
 
 
 def _splits(facts: Facts, matures: int, lag: str) -> tuple[str, str, str]:
-    """Return midnights in the zone that split rows: 70% training, 15% validation, 15% test."""
+    """Return ends of training, validation and test: local midnights that split rows 70:15:15."""
     zone = facts.look.ask.zone
     t = np.sort(facts.event_us) + duration(lag)
     end = _midnight(int(t[-1]), zone, 1)
@@ -288,7 +288,7 @@ def _splits(facts: Facts, matures: int, lag: str) -> tuple[str, str, str]:
 
 
 def _midnight(us: int, zone: str, days: int = 0) -> int:
-    """Return the last local midnight up to `us`, or `days` later."""
+    """Return the local midnight at or before `us`, plus `days`, in microseconds UTC."""
     local = to_local(np.array([us]), zone) // DAY * DAY + days * DAY
     return int(to_utc(local, zone)[0])
 

@@ -1,4 +1,4 @@
-"""`headrace new project|pipeline|source`: the files of each, from one CSV."""
+"""`headrace new project|pipeline|source`: creation of their files from one CSV file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ Files = dict[str, str | bytes]
 
 @dataclass(frozen=True)
 class ScaffoldResult:
-    """Result of a command: written paths below `root`, decisions, and notes on manual steps."""
+    """Result of a `headrace new` command: written paths (relative to `root`), choices and notes."""
 
     root: Path
     written: tuple[str, ...]
@@ -49,7 +49,7 @@ def new_project(name: str, ask: Ask, parent: Path) -> ScaffoldResult:
     """Create a project in the folder `name` under `parent`, with one pipeline of that name.
 
     Raises:
-        DeclarationError: the file or its columns do not fit, or files exist already.
+        DeclarationError: if the file or its columns do not fit, or a file to write exists already.
     """
     check_name(name, "project", "headrace new project shop")
     facts, choices = _drafted(ask, name)
@@ -109,7 +109,7 @@ def project_of(start: Path) -> Path:
 
 
 def check_new(root: Path, table: str) -> None:
-    """Refuse a table name that any pipeline of the project uses: all share one warehouse."""
+    """Raise if any pipeline of the project has this table: table names are unique in a project."""
     for path in sorted((root / "pipelines").glob(f"*/contracts/{table}.yaml")):
         raise DeclarationError(
             f"there is a table {table!r} already",
@@ -180,7 +180,7 @@ def _table_files(pipeline: str, facts: Facts, entity: "list[str] | tuple[str, ..
 
 
 def gate_files(pipeline: str, facts: Facts, entity: "list[str] | tuple[str, ...]") -> Files:
-    """Return the files of contract, suite and a sample for the tests."""
+    """Return {path: content} of the contract, the suite and the sample for tests."""
     table = facts.look.ask.table_name
     return {
         f"pipelines/{pipeline}/contracts/{table}.yaml": facts.contract_text,

@@ -1,4 +1,4 @@
-"""`headrace new source` for an address: a table, objects, an API or a topic."""
+"""`headrace new source` for an address: a database table, objects, an API or a topic."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from headrace.scaffold.project import (
 )
 from headrace.sources.sampling.sample import Limits, Sample
 
-# A pipeline that was made before sources could be given has a `table` without it.
+# Parameter of `table` in a scaffolded pipeline; pipelines from older versions lack it.
 _TAKES_SOURCE = "source: Source | None"
 
 
@@ -41,16 +41,16 @@ def new_source_at(
     """Add a table to a pipeline, drafted from the first rows at `address`.
 
     Args:
-        address: as `headrace source inspect` takes it.
-        like: answers of the user, by the field names of `Ask`; the rest is guessed.
-        pipeline: the pipeline to add it to; the only one if None.
-        start: a folder of the project.
-        deletions: a key that the whole table does not hold any more was deleted.
+        address: an address as for `headrace source inspect`.
+        like: the user's answers, by field name of `Ask`; the rest is guessed.
+        pipeline: the pipeline to add the table to; None if the project has only one.
+        start: a folder in the project.
+        deletions: True if a key that is missing from the whole table counts as deleted.
         limits: limits of the sample.
 
     Raises:
-        SourceError: it does not exist, does not answer, or may not be read.
-        DeclarationError: the roles of its columns are not clear, or there is such a table already.
+        SourceError: if the address does not exist, does not answer, or may not be read.
+        DeclarationError: if the columns' roles are unclear, or the table already exists.
     """
     root = project_of(start)
     folder = pipeline_folder(root, pipeline)
@@ -76,7 +76,7 @@ def new_source_at(
 def _declare(
     root: Path, folder: Path, name: str, source: DeclaredSource, sample: Sample
 ) -> list[str]:
-    """Add the source to the pipeline; return notes on what the user has to do instead."""
+    """Add the source to the pipeline's code; return notes on what the user must add by hand."""
     partitioning = "" if source.partitioned else ", partitioned=False"
     entry = f'table("{name}", folder, source=sources.{name}(){partitioning}),'
     notes = []

@@ -1,4 +1,4 @@
-"""Draft of a suite from a file: observed limits, with a margin."""
+"""Draft of a suite from a file: the observed limits plus a margin."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,12 +25,12 @@ from headrace.scaffold.inspection.domains import domain_of
 from headrace.scaffold.inspection.facts import Facts, iso_day
 from headrace.scaffold.templates import fill
 
-# A first file says little of what is still to come.
+# Margins are wide, because a first file shows little of the range of future data.
 _LEAST_MARGIN, _SNAPSHOT_MARGIN = 0.5, 2.0
 
 
 def draft_suite(facts: Facts, pipeline: str) -> str:
-    """Return YAML for the table; nearly every day of the file passes, see `WARNED_SHARE`."""
+    """Return the suite's YAML; nearly every day of the file passes it, see `WARNED_SHARE`."""
     drafts = draft_checks(_statistics(facts), _draft_request(facts)).accepted
     text = _text(facts, pipeline, drafts, Trial())
     if facts.look.ask.snapshot or facts.look.ask.partial:
@@ -70,7 +70,7 @@ def _text(facts: Facts, pipeline: str, drafts: Sequence[CheckDraft], trial: Tria
 
 
 def _rehearsal_comments(trial: Trial, actions: Mapping[str, str]) -> Iterator[str]:
-    """Summarize the rehearsal for the reader of the draft."""
+    """Yield comment lines that summarise the rehearsal for the reader of the draft."""
     if actions:
         yield "`semantic`: detectors that reported these days of the file, which nobody changed:"
         for key in actions:
@@ -151,7 +151,7 @@ def _passing_words(facts: Facts, warned: int) -> str:
 
 
 def _share(facts: Facts) -> float:
-    """Return a share so large that one bad row does not block a small delivery."""
+    """Return `max_quarantined_share`, large enough that one bad row does not block a delivery."""
     usual = 1 if facts.look.ask.snapshot else float(np.median(facts.rows_per_day))
     rows = facts.table.num_rows if facts.look.ask.snapshot else usual
     return min(0.5, max(0.01, math.ceil(150 / rows) / 100))

@@ -1,4 +1,4 @@
-"""Hints in a column's name: the limits of its domain, its unit, its role."""
+"""Hints from a column's name: the limits of its values, its unit, its role."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from headrace.scaffold.inspection.column_words import words
 from headrace.scaffold.inspection.file_inspection import InspectedColumn
 
-# Name -> the limits that a calendar, a clock or the globe sets.
+# (last words of names, least value, greatest value, reason): limits of calendar, clock and globe.
 _LIMITS: tuple[tuple[frozenset[str], float, float, str], ...] = (
     (frozenset({"month", "mon", "mnth"}), 1, 12, "A year has 12 months."),
     (frozenset({"day", "mday", "dom"}), 1, 31, "A month has at most 31 days."),
@@ -34,7 +34,7 @@ _CODES = frozenset(
         "rowname rownames row phone version serial"
     )
 )
-# English words that end with "id" and are no ids; most of them are measures, or flags.
+# English words that end in "id" but do not denote ids; most are measures or flags.
 _NO_CODES = frozenset(
     words(
         "acid aid avoid bid covid fluid grid humid invalid lipid liquid mid paid solid unpaid "
@@ -58,7 +58,7 @@ _UNITS = {
     "kwh": "kWh", "mwh": "MWh", "kw": "kW", "mw": "MW", "litres": "litre", "liters": "litre",
     "degrees": "degree", "deg": "degree",
 }  # fmt: skip
-# Letters that are units only in brackets, or beside a word that says of what.
+# Abbreviations that count as units only in brackets, or (c, f, k) in names of temperatures.
 _IN_BRACKETS = {
     "m": "metre", "g": "gram", "s": "second", "h": "hour", "l": "litre", "c": "degC", "f": "degF",
     "k": "kelvin", "$": "USD", "€": "EUR", "£": "GBP", "m/s": "m/s", "km/h": "km/h", "in": "inch",
@@ -77,7 +77,7 @@ _AMOUNT = frozenset(
 
 @dataclass(frozen=True)
 class Domain:
-    """Limits in the unit of the contract that no value can leave, and why."""
+    """Range outside which no value is possible, in the contract's unit, and the reason."""
 
     low: float
     high: float
@@ -85,7 +85,7 @@ class Domain:
 
 
 def domain_of(column: InspectedColumn) -> Domain | None:
-    """Return the limits that the name of a number implies, if any."""
+    """Return the limits that a number column's name implies; None if it implies none."""
     if not column.is_number:
         return None
     name_words = words(column.header)
@@ -102,7 +102,7 @@ def domain_of(column: InspectedColumn) -> Domain | None:
 
 
 def unit_of(column: InspectedColumn) -> str | None:
-    """Return the unit in the name of a number: `weight_kg`, `Fare (USD)`, `temp_c`."""
+    """Return the unit in a number column's name, such as `weight_kg`, `Fare (USD)` or `temp_c`."""
     if not column.is_number:
         return None
     if bracket := _BRACKETS.search(column.header):
@@ -117,7 +117,7 @@ def unit_of(column: InspectedColumn) -> str | None:
 
 
 def is_calendar(column: InspectedColumn) -> bool:
-    """Return True for a part of a date or the hour of a clock, of any type."""
+    """Return True if the name denotes a part of a date or of a time of day."""
     name_words = words(column.header)
     return bool(name_words) and (
         name_words[-1] in CALENDAR or (name_words[-1] == "num" and "date" in name_words)
@@ -125,13 +125,13 @@ def is_calendar(column: InspectedColumn) -> bool:
 
 
 def is_code(column: InspectedColumn) -> bool:
-    """Return True for a number that identifies something, so that sums of it mean nothing."""
+    """Return True if the name denotes an identifier, whose sums would be meaningless."""
     last = (words(column.header) or [""])[-1]
     return last in _CODES or (ends_as_id(column) and len(last) <= 5)
 
 
 def ends_as_id(column: InspectedColumn) -> bool:
-    """Return True for names such as `customer_id` and `customerid`, but not `paid`."""
+    """Return True for names that end in "id" as `customer_id` and `customerid` do, not `paid`."""
     last = (words(column.header) or [""])[-1]
     return last.endswith("id") and last not in _NO_CODES
 
@@ -141,5 +141,5 @@ def is_place(column: InspectedColumn) -> bool:
 
 
 def is_amount(column: InspectedColumn) -> bool:
-    """Return True if the name suggests that the column measures something."""
+    """Return True if the name suggests an amount, or contains a unit."""
     return bool(_AMOUNT & set(words(column.header))) or unit_of(column) is not None

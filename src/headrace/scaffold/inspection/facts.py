@@ -1,4 +1,4 @@
-"""Statistics of the rows as their drafted contract types them: days, levels, ranges, gaps."""
+"""Statistics of a file's rows, typed by the drafted contract: days, categories, ranges, gaps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ MOST_LEVELS = 40
 
 @dataclass(frozen=True)
 class ValueRange:
-    """Least and greatest stored value of a column."""
+    """Smallest and greatest stored value of a column."""
 
     low: int | float
     high: int | float
@@ -37,7 +37,10 @@ class ValueRange:
 
 @dataclass(frozen=True)
 class Facts:
-    """Rows of the file that have a time, in the file's order; `undated` are the other lines."""
+    """Typed rows of the file that have an event time, in file order, with statistics of them.
+
+    `undated` are the line numbers of the other rows.
+    """
 
     look: Look
     contract_text: str
@@ -53,13 +56,13 @@ class Facts:
 
     @cached_property
     def day_numbers(self) -> Ints:
-        """Days since 1970 of each row, on the wall clock of the zone."""
+        """Local day of each row's event time, in days since 1970-01-01."""
         days: Ints = to_local(self.event_us, self.look.ask.zone) // DAY
         return days
 
     @cached_property
     def days(self) -> list[str]:
-        """ISO days that have rows, in order."""
+        """ISO days with rows, in order."""
         return [iso_day(day) for day in np.unique(self.day_numbers).tolist()]
 
     @cached_property
@@ -77,7 +80,7 @@ class Facts:
         return counts
 
     def is_clock(self, column: InspectedColumn) -> bool:
-        """True if a whole number is a time such as 517 or 2359."""
+        """Return True for an integer column of HHMM times, such as 517 or 2359."""
         if column.type != "integer" or words(column.header)[-1:] != ["time"]:
             return False
         values = self.table[column.name].drop_null().to_numpy()
@@ -85,7 +88,7 @@ class Facts:
         return fits and bool((values % 100 < 60).all()) and int(values.max()) > 100
 
     def is_name(self, column: InspectedColumn) -> bool:
-        """True if a number is a name: a part of a calendar, a clock, an id, a place."""
+        """Return True if a column is not a measure: a date part, clock time, id or coordinate."""
         by_name = is_calendar(column) or is_code(column) or is_place(column)
         return by_name or self.is_clock(column)
 
@@ -93,7 +96,7 @@ class Facts:
         return int(self.table[name].null_count)
 
     def levels(self, name: str) -> list[str] | None:
-        """Return the distinct texts of a column in order, if they are few."""
+        """Return a column's distinct texts, sorted, if they are few enough to be categories."""
         levels = pc.unique(self.table[name]).drop_null().to_pylist()
         few = 0 < len(levels) <= MOST_LEVELS and len(levels) * 5 <= self.table.num_rows
         return sorted(levels) if few else None
@@ -110,7 +113,7 @@ class Facts:
         return int(middle) if pa.types.is_int64(self.table[name].type) else middle
 
     def gap(self, entity: Sequence[str]) -> int:
-        """Return the median time between rows of one entity in microseconds; 0 if there is none."""
+        """Return the median time between rows of an entity, in microseconds; 0 if none repeats."""
         by = ", ".join(map(ident, entity)) or "1"
         us = "epoch_us(event_time)"
         gaps = f"SELECT {us} - lag({us}) OVER (PARTITION BY {by} ORDER BY {us}) AS gap FROM given"  # noqa: S608
@@ -128,10 +131,10 @@ def iso_day(day: int) -> str:
 
 
 def facts(look: Look, contract_text: str, delays: Delays = NO_DELAYS) -> Facts:
-    """Type the rows of the file under its drafted contract.
+    """Type the rows of the file by its drafted contract.
 
     Raises:
-        DeclarationError: the file breaks it.
+        DeclarationError: if the file breaks the contract, or no row has an event time.
     """
     contract = contract_of(contract_text, look.ask.table_name)
     conformed = conform(contract, csv_rows(look.payload, contract.null_tokens), "sample")

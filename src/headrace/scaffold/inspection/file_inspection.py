@@ -1,4 +1,4 @@
-"""Inspection of the file: its columns as a contract would type them, not yet their meaning."""
+"""Inspection of a data file: its columns, with types as in a contract, and its time format."""
 
 import re
 from collections.abc import Sequence
@@ -22,7 +22,8 @@ from headrace.sources.parsing.csv_rows import csv_rows
 from headrace.sources.rows import RawRows
 
 MOST_DECIMALS = 6
-# With this many rows in a window, sums of values up to `_MOST_UNITS` units fit int64.
+# Drafted `maxEvents`. With at most this many rows in a window, sums of values below `_MOST_UNITS`
+# stored units fit int64.
 MAX_EVENTS = 1_000_000
 _MOST_UNITS = 2**63 // MAX_EVENTS
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*")
@@ -33,7 +34,7 @@ _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$"
 
 @dataclass(frozen=True)
 class InspectedColumn:
-    """Column of the file. `scale` and `max_abs` are as in the contract, in the column's unit."""
+    """Column of the file, with `scale` and `max_abs` (in the column's unit) for a contract."""
 
     header: str
     name: str
@@ -49,16 +50,17 @@ class InspectedColumn:
 
     @property
     def sums(self) -> bool:
-        """True if exact sums of the column are possible."""
+        """True if the column is stored as integers, so that its sums are exact."""
         return self.type == "integer" or self.scale is not None
 
 
 @dataclass(frozen=True)
 class Look:
-    """Content of the file: its columns, the format of its times, the role of each column.
+    """Inspected file: its bytes, its columns and their roles, and its time format.
 
-    `times` are the columns with the time of a row, in the order of `form`; `found_time` is True if
-    the user did not name them. `personal` are the names of columns about persons.
+    `times` are the columns with the event time, in the order of `form`; `found_time` is True if
+    they were detected, not named by the user. `personal` are the names of columns with personal
+    data.
     """
 
     ask: Ask
@@ -75,11 +77,11 @@ class Look:
 
     @property
     def time_name(self) -> str:
-        """Prefix of the columns that are derived from the time."""
+        """Prefix for names of derived columns: the time column, or a new name if it has parts."""
         return self.times[0].name if len(self.times) == 1 else self.free("happened")
 
     def free(self, name: str) -> str:
-        """Return `name`, with a suffix if the file uses it already."""
+        """Return `name`, with a suffix if the file already has such a column."""
         used = {column.name.casefold() for column in self.columns}
         while name.casefold() in used:
             name = f"{name}_new"
@@ -90,11 +92,11 @@ class Look:
 
 
 def look(ask: Ask) -> Look:
-    """Read the file of `ask`.
+    """Read and inspect the file of `ask`.
 
     Raises:
-        DeclarationError: it is not a CSV file that Headrace reads, a named column is missing, its
-            times cannot be read, or its key is not unique.
+        DeclarationError: if the file is not a readable CSV file, lacks a named column, has times
+            that cannot be parsed, or has a key that is not unique.
     """
     payload = ask.data.read_bytes()
     rows = _rows(ask, payload)
@@ -133,7 +135,7 @@ def look(ask: Ask) -> Look:
 
 
 def typed_columns(table: pa.Table) -> tuple[InspectedColumn, ...]:
-    """Return the columns of a table of strings with the types and names a contract would use."""
+    """Return the columns of a table of strings, with types and names for a contract."""
     with duckdb.connect() as db:
         db.register("given", table)
         return _with_valid_names([_column(db, header) for header in table.column_names])
@@ -175,7 +177,7 @@ def _column(db: duckdb.DuckDBPyConnection, header: str) -> InspectedColumn:
     values = _count(db, condition, *present)
     missing = _count(db, f"{c} IS NULL")
     typed = _typed(db, header, condition, present, values) if values else None
-    if typed is None:  # tokens may be words here: only empty cells are null
+    if typed is None:  # text, in which tokens such as NA may be words: only empty cells are null
         return InspectedColumn(header, header, "string", missing)
     rows = _count(db, "TRUE")
     return replace(typed, nulls=rows - values, null_tokens=tuple(present))
@@ -184,7 +186,7 @@ def _column(db: duckdb.DuckDBPyConnection, header: str) -> InspectedColumn:
 def _typed(
     db: duckdb.DuckDBPyConnection, header: str, condition: str, tokens: list[str], values: int
 ) -> InspectedColumn | None:
-    """Return the column with another type than text, if all its values have it."""
+    """Return the column as boolean, timestamp or number if all values fit; None for text."""
 
     def all_match(pattern: str) -> bool:
         matching = f"{condition} AND regexp_matches({ident(header)}, '{pattern}')"
@@ -216,12 +218,12 @@ def _typed(
 
 
 def limit_of(largest: Decimal) -> int:
-    """Return a power of ten that is at least ten times the largest value."""
+    """Return a power of ten more than ten times the largest value, at least 100."""
     return int(10 ** (max(largest, Decimal(1)).adjusted() + 2))
 
 
 def sums_fit(limit: Decimal | int, places: int) -> bool:
-    """Return True if window sums of values up to `limit` with this many decimals fit int64."""
+    """Return True if window sums of values up to `limit` with `places` decimals fit int64."""
     return bool(limit * 10**places < _MOST_UNITS)
 
 
@@ -231,7 +233,7 @@ def _count(db: duckdb.DuckDBPyConnection, where: str, *values: str) -> int:
 
 
 def _with_valid_names(columns: Sequence[InspectedColumn]) -> tuple[InspectedColumn, ...]:
-    """Give columns names that a contract accepts; other headers become aliases."""
+    """Give columns unique names that a contract accepts; `header` stays the delivered name."""
     used_names = {name for name, _, _ in RESERVED} | {"t", "split", "label_reason"}
     renamed = []
     for column in columns:

@@ -1,4 +1,4 @@
-"""Check that the named key is unique, and the search for one that is."""
+"""Check that the user's key is unique, and search for a unique one if it is not."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,11 @@ from headrace.scaffold.answers import Ask
 
 
 def check_key(table: pa.Table, ask: Ask) -> None:
-    """Refuse a key that two different rows share; exact copies of rows are dropped anyway.
+    """Check that no two different rows share a key; exact duplicates are dropped anyway.
 
     Raises:
-        DeclarationError: with a unique key, if one or two more columns make one.
+        DeclarationError: if the key is not unique. It suggests a unique key if one or two more
+            columns suffice.
     """
     rows = table.group_by(table.column_names).aggregate([])
     duplicates = rows.num_rows - _distinct(rows, ask.key)
@@ -29,7 +30,10 @@ def check_key(table: pa.Table, ask: Ask) -> None:
 
 
 def _better(rows: pa.Table, ask: Ask) -> list[str] | None:
-    """Return the key with one or two more columns that make it unique; time and entity first."""
+    """Return the key extended by one or two columns (time and entity first) so that it is unique.
+
+    None if that is impossible.
+    """
     likely = [*ask.time_columns(rows.column_names), *ask.entity]
     candidates = [name for name in rows.column_names if name not in ask.key]
     candidates.sort(key=lambda name: name not in likely)

@@ -1,4 +1,4 @@
-"""Columns about persons, and stand-ins for their values in rows that go into a repository."""
+"""Detection of columns with personal data, and fake values for rows committed to a repository."""
 
 import random
 import re
@@ -15,7 +15,7 @@ _IP = re.compile(r"(\d{1,3}\.){3}\d{1,3}")
 _IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9 ]{11,34}")
 _SOCIAL = re.compile(r"\d{3}-\d{2}-\d{4}")
 _WORDS = re.compile(r"[^\W\d_]+([ ._-][^\W\d_]+\.?){1,3}")
-# A word of the header is enough.
+# One of these words in the header makes the column personal.
 _HEADERS = frozenset(
     words(
         "email mail emails phone telephone mobile cellphone fax ssn passport iban surname "
@@ -28,7 +28,7 @@ _PAIRS = (
     ("birth", "date"), ("date", "birth"), ("street", "address"), ("home", "address"),
     ("postal", "address"), ("ip", "address"), ("credit", "card"), ("card", "number"),
 )  # fmt: skip
-# Words for roles of persons: the column is personal if its values look like names.
+# Words for roles of people: such a column is personal only if its values look like names.
 _PERSONS = frozenset(
     words(
         "customer client contact driver passenger patient employee guest owner agent person "
@@ -37,11 +37,11 @@ _PERSONS = frozenset(
     )
 )
 _NOT_NAMES = frozenset(words("file host product item brand city country state region store shop"))
-_LIKE = 0.8
+_LIKE = 0.8  # share of the values that must match a pattern
 
 
 def is_personal(header: str, values: pa.ChunkedArray | pa.Array) -> bool:
-    """Return True if name or values (strings) show that the column is about persons."""
+    """Return True if the header or the values (strings) indicate personal data."""
     name_words = words(header)
     texts = [text for text in values.drop_null().unique().to_pylist() if text]
     if not texts:
@@ -70,9 +70,10 @@ def _share(pattern: re.Pattern[str], texts: Collection[str]) -> float:
 
 
 class StandIns:
-    """Made-up values of the same form; equal values of a column get equal stand-ins.
+    """Fake values ("stand-ins") of the same format; equal values of a column get equal ones.
 
-    They depend on the order of values and not on the values, so nobody can reverse them.
+    They are derived from the order in which values appear, not from the values, so they cannot be
+    reversed.
     """
 
     def __init__(self) -> None:
@@ -80,7 +81,7 @@ class StandIns:
         self._used: set[tuple[str, str]] = set()
 
     def of(self, column: str, text: str) -> str:
-        """Return the stand-in for a cell of a column."""
+        """Return the stand-in for `text` in a column; null texts stay as they are."""
         if text in NULL_TEXTS:
             return text
         if (column, text) not in self._of:
@@ -109,7 +110,7 @@ class StandIns:
 
 
 def _like(char: str, chance: random.Random) -> str:
-    """Return another character of the same kind."""
+    """Return a random character of the same kind: digit, upper-case or lower-case letter."""
     if char.isdigit():
         return chance.choice("123456789")
     if char.isalpha():
@@ -119,7 +120,7 @@ def _like(char: str, chance: random.Random) -> str:
 
 
 def masked(record: bytes, places: Iterable[int], headers: list[str], stand_ins: StandIns) -> bytes:
-    """Return a CSV record with stand-ins in the fields at `places`; quotes stay as they are."""
+    """Return a CSV record with stand-ins in the fields at `places`; quoting is preserved."""
     positions = set(places)
     fields = _fields(record.decode("utf-8"))
     for number in positions:
@@ -138,7 +139,7 @@ def _replaced(field: str, column: str, stand_ins: StandIns) -> str:
 
 
 def _fields(record: str) -> list[str]:
-    """Return the raw fields of one record, with quotes."""
+    """Split a CSV record into its raw fields, including their quotes."""
     fields, start, quoted = [], 0, False
     for place, char in enumerate(record):
         if char == '"' and (quoted or place == start):

@@ -1,4 +1,4 @@
-"""Relations that hold in nearly every row: sums, products, and order of two columns."""
+"""Relations that hold for nearly all rows: sums, products, and the order of two columns."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class _Values:
 
 
 def relations(facts: Facts) -> list[DeclaredRelation]:
-    """Return relations of numbers, sums and products first; each column is explained once."""
+    """Return the relations among number columns, first sums and products, at most one per total."""
     accepted: list[DeclaredRelation] = []
     explained: set[str] = set()
     columns = [_values(facts, column) for column in _candidates(facts)]
@@ -77,7 +77,7 @@ def _agree(left: Floats, right: Floats, tolerance: float) -> bool:
     if filled.sum() < max(50, 0.2 * len(left)):
         return False
     near = np.abs(left[filled] - right[filled]) <= tolerance + 1e-9
-    # a column that is nearly always zero satisfies any sum
+    # a column that is nearly always zero is no evidence of a sum
     return bool(near.mean() >= MIN_SHARE and (left[filled] != 0).mean() > 0.2)
 
 
@@ -98,7 +98,7 @@ def _sums(columns: Sequence[_Values]) -> Iterator[Candidate]:
 
 
 def _counts(part: _Values) -> bool:
-    """Return True unless the column is nearly always zero, which would not be evidence of a sum."""
+    """Return False if the column is nearly always zero, so that it is no evidence of a sum."""
     return bool((np.nan_to_num(part.values) != 0).mean() > 0.2)
 
 
@@ -117,7 +117,7 @@ def _products(columns: Sequence[_Values]) -> Iterator[Candidate]:
 
 
 def _orders(columns: Sequence[_Values]) -> Iterator[DeclaredRelation]:
-    """Yield the order of pairs whose names imply which one is greater, if the rows agree."""
+    """Yield order relations for pairs such as min/max, whose names imply it, if the rows agree."""
     for lesser, greater in permutations(columns, 2):
         lesser_words, greater_words = words(lesser.column.header), words(greater.column.header)
         pairs = [
@@ -136,7 +136,7 @@ def _orders(columns: Sequence[_Values]) -> Iterator[DeclaredRelation]:
 
 
 def _paired(lesser_words: list[str], greater_words: list[str], pair: tuple[str, str]) -> bool:
-    """Return True if two names differ only in this pair of words."""
+    """Return True if two names are equal except for this pair of words."""
     low_word, high_word = pair
     rest = [word for word in lesser_words if word != low_word] == [
         word for word in greater_words if word != high_word
@@ -149,6 +149,6 @@ def _scale(*columns: _Values) -> int:
 
 
 def _at(operand: _Values, scale: int) -> str:
-    """Return SQL for the stored value in units of 10^-scale."""
+    """Return SQL that converts the stored value to units of 10^-scale."""
     factor = 10 ** (scale - (operand.column.scale or 0))
     return operand.sql if factor == 1 else f"{operand.sql} * {factor}"

@@ -1,4 +1,4 @@
-"""Sample of an address, and drafts from a sample, for `source inspect` and `new source`."""
+"""Sampling of an address, and drafts from the sample, for `source inspect` and `new source`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -25,11 +25,11 @@ _SCHEME = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
 
 def take(address: str, limits: Limits) -> Sample:
-    """Read the first rows at an address of any kind: file, folder, glob, table, HTTP, topic.
+    """Read the first rows at any address: file, folder, glob, database table, HTTP URL or topic.
 
     Raises:
-        DeclarationError: no source reads such an address, or it is incomplete.
-        SourceError: it does not exist, does not answer, or may not be read.
+        DeclarationError: if no source reads such an address, or it is incomplete.
+        SourceError: if the address does not exist, does not answer, or may not be read.
     """
     prefix = _SCHEME.match(address)
     scheme = prefix[1].lower().partition("+")[0] if prefix else ""
@@ -62,7 +62,7 @@ _DATABASES = {"postgresql", "postgres", "sqlite", "duckdb", "mysql", "mariadb", 
 
 
 def sample_file(sample: Sample, folder: Path) -> Path:
-    """Write the sample as a CSV file, so that drafts are made from it as from a user's file."""
+    """Write the sample as a CSV file, because drafts are made from CSV files."""
     columns = [column.to_pylist() for column in sample.table.columns]
     rows = zip(*columns, strict=True)
     lines = [",".join(map(_quoted, sample.table.column_names))]
@@ -77,7 +77,7 @@ def table_name(sample: Sample) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Quote a cell if necessary; empty text has quotes, because an empty cell is null."""
+    """Quote a cell if necessary; empty text must be quoted, because an empty cell means null."""
     plain = text and not re.search(r'[",\r\n]', text)
     return text if plain else '"' + text.replace('"', '""') + '"'
 
@@ -85,13 +85,13 @@ def _quoted(text: str) -> str:
 def ask_from_sample(
     inspected: InspectedSample, folder: Path, like: Mapping[str, Any], *, deletions: bool = False
 ) -> Ask:
-    """Return the input of drafts: the sample as a file in `folder`, and the roles of its columns.
+    """Write the sample as a file in `folder`, and return an `Ask` for it with its columns' roles.
 
-    If `like`, which has fields of `Ask`, has no time or key, the likeliest ones are used. Columns
-    that an incremental source adds to a table are added here as well.
+    `like` holds the user's answers by field name of `Ask`; without a time or key, the likeliest
+    ones are used. Columns that an incremental source would add to the table are added here too.
 
     Raises:
-        DeclarationError: no column is a time, or no few columns identify every row.
+        DeclarationError: if no column is a time, or no small set of columns identifies every row.
     """
     answers = {key: value for key, value in like.items() if value}
     read_on = inspected.sample.kind == "sql" and reads_on(inspected, deletions=deletions)
@@ -108,14 +108,14 @@ def ask_from_sample(
     partial = not sample.complete
     if read_on:
         sample = _as_changes(sample, inspected.cursors[:1], deletions=deletions)
-        partial = True  # deliveries are what changed: how many rows were read says nothing
+        partial = True  # deliveries hold only changed rows: the sample's row count means nothing
         answers |= {"known_at": NOTICED, **({"deleted": DELETED} if deletions else {})}
     answers.setdefault("snapshot", sample.kind == "sql")
     return Ask(sample_file(sample, folder), **answers, partial=partial)
 
 
 def _as_changes(sample: Sample, cursor: Sequence[str], *, deletions: bool) -> Sample:
-    """Add the columns that `TableChanges` adds, with the values of its first read of the table."""
+    """Add the columns that `TableChanges` adds, with the values that its first load would have."""
     table, now = sample.table, iso(now_us())
     texts = table[cursor[0]].to_pylist() if cursor else [None] * table.num_rows
     noticed = [now if text is None else iso(moment_of(text)) for text in texts]
@@ -140,11 +140,11 @@ def _unsaid(what: str, option: str, inspected: InspectedSample) -> DeclarationEr
 
 
 def drafts(ask: Ask, pipeline: str = "drafted") -> dict[str, str]:
-    """Return {path: YAML} of the contract and the suite.
+    """Draft a contract and a suite; return {path: YAML}.
 
     Raises:
-        DeclarationError: its times cannot be read, its key is not unique, or some rows contradict
-            the others.
+        DeclarationError: if the times cannot be parsed, the key is not unique, or some rows break
+            the drafted contract.
     """
     facts = drafted(look(ask), pipeline)
     name = ask.table_name

@@ -1,4 +1,4 @@
-"""Columns with the time of a row: a single one, or a calendar and a clock in several."""
+"""Columns with the event time: a single column, or date and time of day in several columns."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ _AM_PM = r"(?i)^\s*\d{1,2}:\d\d(:\d\d)?\s*[AP]\.?M\.?\s*$"
 
 @dataclass(frozen=True)
 class _SingleColumn:
-    """Single column, as `time_form` takes it."""
+    """Single time column, in the form that `time_form` takes."""
 
     time: str
     time_format: str | None = None
@@ -36,7 +36,7 @@ def read_times(table: pa.Table, names: Sequence[str], ask: Timed) -> TimeForm:
     """Return the time format of the columns `names` of a table of strings.
 
     Raises:
-        DeclarationError: they are not a time, or two formats that differ fit.
+        DeclarationError: if they do not form a time, or are ambiguous between two formats.
     """
     if len(names) == 1:
         return time_form(table[names[0]], ask)
@@ -71,7 +71,7 @@ def read_times(table: pa.Table, names: Sequence[str], ask: Timed) -> TimeForm:
 
 @dataclass(frozen=True)
 class _Part:
-    """Some of the columns, and a SQL expression over them by name."""
+    """Columns with the date, and the SQL expression that combines them."""
 
     names: tuple[str, ...]
     sql: str
@@ -100,7 +100,7 @@ def _calendar(
             continue
         form = time_form(table[name], _SingleColumn(name, ask.time_format))
         sql = form.sql(name) if form.expression else f"CAST({ident(name)} AS TIMESTAMPTZ)"
-        # alone in a column of its own, 20130705 is typed as a number
+        # a date such as 20130705 may be typed as a number
         sql = sql.replace(ident(name), f"CAST({ident(name)} AS VARCHAR)")
         if form.dates:
             return _Part((name,), f"CAST({sql} AS TIMESTAMP)")
@@ -112,7 +112,7 @@ def _calendar(
 
 
 def _clock(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> tuple[_Clock, list[str]]:
-    """Return the clock in these columns, and the remaining columns."""
+    """Find the time of day among these columns; return it and the remaining columns."""
     hour, minute = _column_of_kind(names, HOUR), _column_of_kind(names, MINUTE)
     if hour is not None and _within(db, hour, 24):
         used = [hour] if minute is None else [hour, minute]
@@ -138,7 +138,7 @@ def _clock(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> tuple[_Clock,
 
 
 def hhmm(db: duckdb.DuckDBPyConnection, name: str, view: str = "given") -> bool:
-    """Return True if all values are clocks such as 5, 517 or 2400, and some have minutes."""
+    """Return True if all values are HHMM times such as 5, 517 or 2400, and some exceed 100."""
     number = _as_integer(name)
     query = (
         f"SELECT count({number}), coalesce(max({number}), 0),"  # noqa: S608
@@ -186,7 +186,7 @@ def _read_share(db: duckdb.DuckDBPyConnection, sql: str, names: Sequence[str]) -
 
 
 def _template(sql: str, names: Sequence[str]) -> str:
-    """Replace the names by `{0}`, `{1}`, because the contract may rename the columns."""
+    """Replace column names with `{0}`, `{1}` …, because the contract may rename the columns."""
     for number, name in sorted(enumerate(names), key=lambda pair: -len(pair[1])):
         sql = sql.replace(ident(name), f"{{{number}}}")
     return sql
@@ -201,13 +201,13 @@ def _unreadable(names: Sequence[str]) -> DeclarationError:
 
 
 def likely_times(table: pa.Table) -> list[str]:
-    """Return the columns with the time of a row, if the user did not name them.
+    """Detect the columns with the event time.
 
-    A column with a complete moment comes first, then year, month, day and a clock, then a date and
-    a clock, then a date.
+    In order of preference: one timestamp column; year, month, day and a time of day; a date and a
+    time of day; a date alone.
 
     Raises:
-        DeclarationError: there are none; or the likeliest can be read in two ways.
+        DeclarationError: if there is no such column.
     """
     singles = list(_singles(table))
     moments = [name for name, form in singles if form is not None and not form.dates]
@@ -232,7 +232,7 @@ def likely_times(table: pa.Table) -> list[str]:
 
 
 def _singles(table: pa.Table) -> Iterator[tuple[str, TimeForm | None]]:
-    """Yield complete columns that are times, with None for a format that is ambiguous."""
+    """Yield (column, time format) for time columns with few nulls; None for an ambiguous format."""
     for name in table.column_names:
         if not _complete(table, name):
             continue
@@ -252,7 +252,7 @@ def _singles(table: pa.Table) -> Iterator[tuple[str, TimeForm | None]]:
 
 
 def _complete(table: pa.Table, name: str) -> bool:
-    """Return True if nearly every row has a value."""
+    """Return True if at least `READABLE` of the rows have a value."""
     return bool(table[name].null_count <= (1 - READABLE) * table.num_rows)
 
 
@@ -263,7 +263,7 @@ def _rank(name: str) -> tuple[bool, bool, bool]:
 
 
 def _beside(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> list[str]:
-    """Return the columns of a clock that belongs to a date column."""
+    """Return the columns with the time of day that belongs to a date column; [] if none."""
     for name in names:
         if _matching(db, name, _CLOCK) or _matching(db, name, _AM_PM):
             return [name]
@@ -275,7 +275,10 @@ def _beside(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> list[str]:
 
 
 def _split(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> list[str]:
-    """Return the columns of year, month and day, and the clock with the fewest nulls."""
+    """Return year, month and day columns, followed by a time of day if any; [] without a date.
+
+    Among several HHMM columns, the one with the fewest nulls is used.
+    """
     calendar = [_column_of_kind(names, kind) for kind in (YEAR, MONTH, DAY)]
     calendar_names = [name for name in calendar if name is not None]
     if (

@@ -1,4 +1,4 @@
-"""Time format of a column of text: detected by trial, refused if two formats are possible."""
+"""Time format of a text column: detected by trial, rejected if two formats are possible."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +10,7 @@ from headrace.contracts.model import LogicalType
 from headrace.core.errors import DeclarationError
 from headrace.core.sql import ident, literal
 
-# A few unreadable times are rows for the quarantine; more mean that the format is wrong.
+# Least share of values that a format must parse. The gate quarantines the other rows.
 READABLE = 0.99
 _MOMENT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"
 _OFFSET = r":\d\d(\.\d+)? ?(Z|UTC|[+-]\d\d(:?\d\d)?)$"
@@ -23,7 +23,7 @@ _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 
 
 class Timed(Protocol):
-    """Column of times, and its format if the user gave it."""
+    """Protocol of a time column: its name, and its strptime format if the user gave one."""
 
     @property
     def time(self) -> str: ...
@@ -34,12 +34,13 @@ class Timed(Protocol):
 
 @dataclass(frozen=True)
 class TimeForm:
-    """Format of the time column, and the expression that turns it into a moment.
+    """Format of a time column, and the SQL expression that converts it to a timestamp.
 
-    `expression` is SQL over the column `{}`: a TIMESTAMP on the wall clock of a zone, or, if
-    `aware`, a moment; None if the column is a moment already. `dates` is True if no value has a
-    clock. `columns` are the headers if there are several: `{0}`, `{1}` in the expression. They are
-    `native` if they are year, month, day and perhaps hhmm, from which contracts derive moments.
+    `expression` is SQL over the column `{}`. It returns a local TIMESTAMP, or a TIMESTAMPTZ if
+    `aware`; it is None if the column is already a UTC timestamp. `dates` is True if no value has a
+    time of day. If the time has several columns, `columns` are their headers, and the expression
+    refers to them as `{0}`, `{1}` …; they are `native` if they are year, month, day and optionally
+    HHMM, which a contract's `local_time` takes directly.
     """
 
     type: LogicalType
@@ -50,7 +51,7 @@ class TimeForm:
     native: bool = False
 
     def sql(self, *columns: str) -> str:
-        """Return the expression over columns of these names."""
+        """Return the expression with these column names inserted."""
         if not self.columns:
             return _over(self.expression or "{}", ident(columns[0]))
         text = self.expression or ""
@@ -60,10 +61,10 @@ class TimeForm:
 
 
 def time_form(texts: pa.ChunkedArray, ask: Timed) -> TimeForm:
-    """Return the time format that fits `texts` (strings).
+    """Return the time format of `texts` (strings).
 
     Raises:
-        DeclarationError: none fits, or two that differ do.
+        DeclarationError: if no format fits, or two formats fit and give different times.
     """
     with duckdb.connect() as db:
         db.execute("SET TimeZone = 'UTC'").fetchall()
@@ -97,7 +98,7 @@ def _plain(db: duckdb.DuckDBPyConnection) -> TimeForm | None:
 
 
 def _epoch(db: duckdb.DuckDBPyConnection) -> TimeForm | None:
-    """Return the format of seconds or milliseconds since 1970, from 1980 on, if it fits."""
+    """Return the format if all values are Unix seconds or milliseconds from 1980 to 2099."""
     low, high = _row(db, "SELECT min(TRY_CAST(x AS BIGINT)), max(TRY_CAST(x AS BIGINT)) FROM given")
     if low is None or _matches(db, r"^\d+$") < 1.0:
         return None

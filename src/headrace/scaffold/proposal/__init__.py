@@ -1,7 +1,8 @@
-"""Contracts proposed from data: the first of a source, and the next version of a changed one.
+"""Contracts proposed from data: the first contract of a source, and the next version of one.
 
-`draft` gives the first, `revise` the next; `published` says what a table held before. Nothing here
-writes over a contract, and nothing is in force until a person wrote `status: active`.
+`draft` proposes the first contract, `revise` the next version; `published` reads a table's earlier
+rows and profiles. No contract file is overwritten, and a proposal takes effect only when a person
+writes `status: active`.
 """
 
 from headrace.scaffold.proposal.draft import Draft, SourceAnswers, draft

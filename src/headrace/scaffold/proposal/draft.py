@@ -1,8 +1,7 @@
-"""First contract of a source, drafted from its data, with marks for open questions.
+"""First contract of a source, drafted from its data, with TODO marks for open questions.
 
-A mark is a text that begins with TODO. Marks for required answers (the kind of table, when a row is
-known, the time of a row if several columns are candidates) keep the contract from loading; every
-mark keeps it from being active.
+A mark is a text that begins with TODO. As long as the kind of table, the known-at or an ambiguous
+event time is marked, the contract does not load. With any mark, it cannot be active.
 """
 
 from dataclasses import dataclass
@@ -36,16 +35,16 @@ _SOMEWHEN = "CAST('2000-01-01T00:00:00Z' AS TIMESTAMPTZ)"
 
 @dataclass(frozen=True)
 class SourceAnswers:
-    """Answers of a person about a source; columns have their names in the data.
+    """A person's answers about a source; columns are named as in the data.
 
     Attributes:
-        name: of the table.
-        owner: who answers for it.
+        name: name of the table.
+        owner: team that owns the table.
         kind: event, state or planned.
-        time: the column that says when a row happened.
+        time: the column with the event time.
         key: the columns that together identify a row.
-        known_after: how long after its time a row can be used ("10m").
-        zone: IANA zone of times that carry no offset.
+        known_after: delay from event time to known-at, such as "10m".
+        zone: IANA time zone of times without a UTC offset.
         time_format: strptime format of the time column.
     """
 
@@ -70,7 +69,7 @@ class SourceAnswers:
 
 @dataclass(frozen=True)
 class Draft:
-    """Drafted contract: `text` is its YAML, `faults` describe rows of the data that break it."""
+    """Drafted contract: `text` is its YAML, `faults` describe sample rows that break it."""
 
     table: str
     text: str
@@ -96,10 +95,10 @@ class _TimedDraft:
 
 
 def draft(sample: Sample, answers: SourceAnswers) -> Draft:
-    """Draft a contract from the rows of a source.
+    """Draft a contract from a sample of a source.
 
     Raises:
-        DeclarationError: a named column is missing, or a named time cannot be read.
+        DeclarationError: if a named column is missing, or the named time cannot be parsed.
     """
     inspected = inspect_sample(sample)
     headers = [column.column.header for column in inspected.columns]
@@ -116,7 +115,7 @@ def draft(sample: Sample, answers: SourceAnswers) -> Draft:
 
 @dataclass(frozen=True)
 class _Time:
-    """Time of a row in the draft: SQL, words, and the column that it is read from."""
+    """Event time in the draft: its SQL, its description, and the column it is derived from."""
 
     sql: str
     words: str
@@ -125,7 +124,7 @@ class _Time:
 
 
 def _time(inspected: InspectedSample, answers: SourceAnswers, *, trial: bool) -> _Time:
-    """Return the time that was answered, or the only candidate, for a person to confirm."""
+    """Return the event time: from the answers, else from the only candidate (marked TODO)."""
     times = (answers.time,) if answers.time else inspected.times
     if len(times) != 1:
         words = (
@@ -144,7 +143,7 @@ def _time(inspected: InspectedSample, answers: SourceAnswers, *, trial: bool) ->
 
 
 def _written(inspected: InspectedSample, answers: SourceAnswers, *, trial: bool = False) -> str:
-    """Return the contract's YAML; a trial has stand-ins for marks that keep it from loading."""
+    """Return the contract's YAML; with `trial`, placeholders replace marks that prevent loading."""
     time = _time(inspected, answers, trial=trial)
     columns = [_as_time(column.column, time) for column in inspected.columns]
     key = answers.key or (inspected.keys[0] if inspected.keys else ())

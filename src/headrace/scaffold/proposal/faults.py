@@ -1,15 +1,15 @@
-"""Faults of some data under a contract, in a few sentences."""
+"""Short summary of how some data breaks a contract."""
 
 from collections import Counter
 
 from headrace.contracts import Contract, conform
 from headrace.sources.rows import RawRows
 
-_MOST_LISTED = 2  # of each column and rule
+_MOST_LISTED = 2  # faults listed per column and rule
 
 
 def faults(contract: Contract, rows: RawRows) -> tuple[str, ...]:
-    """Return the first violations and bad rows of each column, and the total number."""
+    """Describe the first violations and bad rows of each column, and their total number."""
     conformed = conform(contract, rows, "sample")
     sentences = [(violation.field, "", str(violation)) for violation in conformed.violations]
     sentences += [

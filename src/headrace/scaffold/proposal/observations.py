@@ -1,4 +1,4 @@
-"""Differences between data and a contract's column: type, null tokens, limit, codes."""
+"""Differences between new data and a column's declaration: type, null tokens, limit, codes."""
 
 import re
 from collections import Counter
@@ -26,13 +26,13 @@ from headrace.scaffold.proposal.steps import (
     with_type,
 )
 
-# A smaller share of rows is left to the gate, and not seen as a change of the source.
+# A difference in a smaller share of rows is not a change of the source; the gate handles the rows.
 FEW = 0.01
-# Share of the values beyond a limit that must be equal to be a code for null.
+# Least share of the values beyond a limit that must be equal to count as a code for null.
 _CODE_SHARE = 0.8
 _CODE = re.compile(r"-?9{2,}|-1|-9")
 _MOST_LEVELS = 40
-# Properties that a column of each type cannot have.
+# By type, custom properties to drop when a column changes to that type.
 _OF_NUMBERS = ("scale", "maxAbs", "sentinels", "sourceForm")
 _DROPPED: dict[LogicalType, tuple[str, ...]] = {
     "string": (*_OF_NUMBERS, "rounding"),
@@ -45,7 +45,7 @@ _DROPPED: dict[LogicalType, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class _DeliveredColumn:
-    """Column of the data: `text` as delivered, and the number of `filled` cells."""
+    """Column of the data: delivered `text`, parsed `cells`, and the number of `filled` cells."""
 
     field: Field
     text: pa.Array
@@ -57,7 +57,7 @@ class _DeliveredColumn:
 
 
 def observe(field: Field, text: pa.Array) -> Iterator[RevisionStep]:
-    """Yield where `text` (strings) does not fit `field`, each with a possible change."""
+    """Yield a step for each way in which `text` (strings) does not fit `field`."""
     cells = parse(field, text)
     if field.null_tokens:
         text = _without(text, field.null_tokens)
@@ -89,13 +89,13 @@ def _without(text: pa.Array, tokens: tuple[str, ...] | list[str]) -> pa.Array:
 
 
 def _new_tokens(text: pa.Array, cells: TypedCells) -> list[str]:
-    """Return the null texts of exporters among the cells that do not parse."""
+    """Return the common null texts (`NULL_TEXTS`) among the cells that do not parse."""
     tokens = {text[row].as_py() for row in cells.wrong}
     return [token for token in NULL_TEXTS if token in tokens]
 
 
 def _wrong(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
-    """Yield the step for values of another type: few are faults, many change the type."""
+    """Yield the step for values of another type; the type changes only if they are many."""
     field, rows = delivered.field, delivered.cells.wrong
     first = delivered.text[rows[0]].as_py()
     sentence = (
@@ -121,7 +121,7 @@ def _wrong(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
 
 
 def _digits(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
-    """Yield the step for values with more decimal digits than are stored."""
+    """Yield the step for values with more decimals than the scale; it rises if they are many."""
     field = delivered.field
     if field.scale is None or field.form != "text":
         return
@@ -143,13 +143,13 @@ def _digits(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
 
 
 def _limit(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
-    """Yield the steps for values beyond the limit: a code for null, or a greater limit."""
+    """Yield the steps for values beyond `maxAbs`: a code for null, or a greater limit."""
     field = delivered.field
     rows = [row for row, rule, _ in delivered.cells.problems if rule == "max_abs"]
     if not rows or field.max_abs is None or field.type not in {"integer", "number"}:
         return
     values = delivered.cells.values.take(pa.array(rows))
-    if values.null_count:  # too great to be kept at all
+    if values.null_count:  # these do not even fit int64
         yield RevisionStep(
             field.name, "rows", f"{values.null_count:,} values fit no column; quarantined"
         )
@@ -165,7 +165,7 @@ def _limit(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
 
 
 def _code_for_null(field: Field, beyond: list[float]) -> float | None:
-    """Return the value of nearly all cells beyond the limit, if it looks like a code."""
+    """Return the most frequent value beyond the limit, if it is frequent and looks like a code."""
     code, count = Counter(beyond).most_common(1)[0]
     looks = _CODE.fullmatch(str(_in_unit(field, code)))
     return code if looks and count >= max(2, _CODE_SHARE * len(beyond)) else None
@@ -183,7 +183,7 @@ def _sentinel(field: Field, code: float, count: int) -> RevisionStep:
 
 
 def _beyond(delivered: _DeliveredColumn, beyond: list[float]) -> RevisionStep:
-    """Return the step to a greater limit, if many values exceed the old one and sums still fit."""
+    """Return the step for values beyond the limit; it rises if they are many and sums still fit."""
     field = delivered.field
     largest = _in_unit(field, max(map(abs, beyond)))
     sentence = f"{len(beyond):,} values are beyond {_limit_in_unit(field)}, up to {largest}"
@@ -208,7 +208,7 @@ def _nulls(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
 
 
 def _levels(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
-    """Yield the step for codes that the contract does not list."""
+    """Yield the step for codes missing from the column's `levels`."""
     field = delivered.field
     if not field.levels:
         return

@@ -1,4 +1,4 @@
-"""Published state of a table: its latest rows, its field ids, and the profiles of its batches."""
+"""Published state of a table: its latest rows, field ids, and the baseline of its batches."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,9 +15,9 @@ from headrace.lake.profiles import Baselines
 from headrace.lake.tables.lake import Lake
 from headrace.sources.rows import RawRows
 
-_ENOUGH = 20_000
-_AFTER_ALL = "~"  # a place behind every day
-# Semantic changes of columns; faults of single rows are left to the gate.
+_ENOUGH = 20_000  # rows
+_AFTER_ALL = "~"  # sorts after every partition
+# Kinds of semantic changes that a proposal mentions; the gate handles faults of single rows.
 _MEANINGS = frozenset(
     {"unit_change", "zone_shift", "swap", "recoding", "decimal_comma", "timestamp_precision"}
 )
@@ -25,7 +25,7 @@ _MEANINGS = frozenset(
 
 @dataclass(frozen=True)
 class PublishedState:
-    """Published state; `rows` are typed by the contract, None if nothing was published here."""
+    """Published state of a table: typed rows (None if nothing is published), ids and baseline."""
 
     rows: pa.Table | None = None
     field_ids: tuple[int, ...] = ()
@@ -33,7 +33,7 @@ class PublishedState:
 
 
 def published(contract: Contract) -> PublishedState:
-    """Read the published state of the contract's table under `HEADRACE_HOME`, if that exists."""
+    """Read the published state of the contract's table in `HEADRACE_HOME`, if that exists."""
     if not (default_root() / "format.json").exists():
         return PublishedState()
     home = Home.find()
@@ -65,10 +65,10 @@ def _latest(lake: Lake, table: str) -> pa.Table:
 def meaning_changes(
     contract: Contract, rows: RawRows, reference: Baseline
 ) -> tuple[Mapping[str, str], list[DriftFinding]]:
-    """Compare `rows` with the stored profiles of earlier batches.
+    """Compare `rows` with the baseline of earlier batches.
 
     Returns:
-        {column: the name under which it is delivered}, and the other semantic changes.
+        {renamed column: its new delivered name}, and the other semantic changes.
     """
     conformed = conform(contract, rows, "sample")
     look = look_at(contract, rows, conformed, "sample")

@@ -1,4 +1,4 @@
-"""Renamed columns of a source, found by name, content and position."""
+"""Detection of a source's renamed columns by name, content and position."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from headrace.contracts.typed_cells import parse
 from headrace.scaffold.answers import plain_name
 from headrace.scaffold.inspection.column_words import NULL_TEXTS
 
-# A pair is proposed from here on, and only if no other pair of either column comes near it.
+# Least likeness of a pair to be proposed, and least lead over other pairs with either column.
 LIKELY, MARGIN = 0.6, 0.08
 _FITS = 0.99
 _MOST_ROWS = 20_000
@@ -37,14 +37,14 @@ def find_renames(
     table: pa.Table,
     before: pa.Table | None = None,
 ) -> tuple[list[Rename], list[Rename]]:
-    """Return the likely renames, and the possible ones, which a person has to confirm.
+    """Return (likely renames, possible renames for a person to confirm).
 
     Args:
-        contract: the present one.
-        vanished: its delivered columns that are missing in the data.
+        contract: the current contract.
+        vanished: its delivered columns that are missing from the data.
         headers: columns of the data that it does not declare.
-        table: the data, columns of text.
-        before: earlier rows as the contract types them, if there are any.
+        table: the data, as columns of text.
+        before: earlier rows, typed by the contract, if there are any.
     """
     pairs = [
         pair
@@ -91,7 +91,7 @@ def _pair(
     if content is None:
         likeness, why = 0.95 * name + 0.05 * place, f"by its name ({name:.0%} alike)"
         if field.type == "string" and _all_numbers(text):
-            likeness *= 0.8  # everything is a text, and few texts are numbers throughout
+            likeness *= 0.8  # any column parses as text, but text columns rarely hold only numbers
     else:
         likeness = 0.55 * content + 0.3 * name + 0.15 * place
         why = f"by its values ({content:.0%} alike) and its name ({name:.0%})"
@@ -106,7 +106,7 @@ def _all_numbers(text: pa.Array) -> bool:
 
 
 def name_likeness(first: str, second: str) -> float:
-    """Return the likeness of two names from 0 to 1, by words and their abbreviations."""
+    """Return the similarity of two names, 0 to 1, by words, abbreviations and letters."""
     first_words, second_words = plain_name(first).split("_"), plain_name(second).split("_")
     if "".join(first_words) == "".join(second_words):
         return 1.0
@@ -131,7 +131,7 @@ def _word(first: str, second: str) -> float:
 
 
 def _place(contract: Contract, field: Field, header: str, headers: Sequence[str]) -> float:
-    """Return the share of the column's two neighbours that are the same: 0, 0.5 or 1."""
+    """Return the share of the column's two neighbours that stayed the same: 0, 0.5 or 1."""
     names = [[column.name, *column.aliases] for column in contract.delivered]
     at, position = contract.delivered.index(field), list(headers).index(header)
     before = at == position == 0 or (
@@ -143,21 +143,21 @@ def _place(contract: Contract, field: Field, header: str, headers: Sequence[str]
 
 
 def content_likeness(first: pa.Array, second: pa.Array) -> float | None:
-    """Return the likeness of the values of two columns of one type; None if one has none."""
+    """Return the similarity of two columns' values, 0 to 1; None if they cannot be compared."""
     first, second = (column.drop_null()[:_MOST_ROWS] for column in (first, second))
     if not len(first) or not len(second):
         return None
     if pa.types.is_integer(first.type) or pa.types.is_floating(first.type):
         return _of_numbers(*(column.to_numpy(zero_copy_only=False) for column in (first, second)))
     if pa.types.is_timestamp(first.type):
-        return None  # time goes on: the values must differ
+        return None  # later rows have later times, so the values differ anyway
     if pa.types.is_boolean(first.type):
         first, second = first.cast(pa.string()), second.cast(pa.string())
     return max(_overlap(first, second), 0.9 * _overlap(_shapes(first), _shapes(second)))
 
 
 def _of_numbers(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
-    """Return 1 minus the greatest distance of the two distributions."""
+    """Return 1 minus the Kolmogorov-Smirnov distance of the two samples."""
     points = np.sort(np.concatenate([first, second]))
     shares = [
         np.searchsorted(np.sort(side), points, "right") / len(side) for side in (first, second)
@@ -166,7 +166,7 @@ def _of_numbers(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64])
 
 
 def _overlap(first: pa.Array, second: pa.Array) -> float:
-    """Return the share of rows in which both columns have the same values."""
+    """Return the overlap of the two value distributions, 0 to 1."""
     shares = []
     for side in (first, second):
         counts = pc.value_counts(side).to_pylist()
@@ -176,7 +176,7 @@ def _overlap(first: pa.Array, second: pa.Array) -> float:
 
 
 def _shapes(texts: pa.Array) -> pa.Array:
-    """Replace letters and digits by their kind: `AA 00` for `UA 15`."""
+    """Replace each letter and digit with its kind: `UA 15` becomes `AA 00`."""
     shaped = pc.replace_substring_regex(texts, r"\p{Lu}", "A")
     shaped = pc.replace_substring_regex(shaped, r"\p{Ll}", "a")
     return pc.replace_substring_regex(shaped, r"\d", "0")

@@ -1,8 +1,8 @@
-"""Proposal of the next version of a contract, for a source that changed; it is never active.
+"""Proposal of a contract's next version for a source that changed; the proposal is never active.
 
-Each change in the data is a step with an edit of the contract's text. An edit after which the
-contract does not load is undone, and its step is left to a person. The version is raised as far as
-the compatibility rules require, compared with the present version and every other live one.
+Each change in the data is a step with an edit of the contract's text. If the contract does not load
+after an edit, the edit is undone and the step is left to a person. The version is bumped as far as
+the compatibility rules require, compared with the current version and all others in use.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,16 +41,16 @@ from headrace.sources.rows import RawRows
 
 @dataclass(frozen=True)
 class Proposal:
-    """Next version of the contract `before`. `after` is None if the data need none.
+    """Proposed next version of a contract.
 
     Attributes:
-        before: the active contract.
-        after: the proposed one.
+        before: the current contract.
+        after: the proposed contract; None if the data require no change.
         text: its YAML.
-        comparisons: of it with the present version, then with every other live one.
+        comparisons: comparisons with the current version, then with all others in use.
         steps: the changes in the data; those without an edit are left to a person.
         undecided: its open questions.
-        faults: rows of the data that do not fit it, in words.
+        faults: descriptions of data rows that break it.
     """
 
     before: Contract
@@ -67,7 +67,7 @@ class Proposal:
 
     @property
     def breaks(self) -> tuple[str, ...]:
-        """Consumers of any live version that the proposal would break."""
+        """Consumers of any version in use that the proposal would break."""
         return tuple(
             dict.fromkeys(chain.from_iterable(comparison.breaks for comparison in self.comparisons))
         )
@@ -98,16 +98,16 @@ def revise(
     before: pa.Table | None = None,
     reference: Baseline | None = None,
 ) -> Proposal:
-    """Propose the next version of `contract` for `rows`, new data of its source.
+    """Propose the next version of `contract` for new data of its source.
 
     Args:
-        contract: the active version.
-        rows: columns of text, read with its null tokens.
-        text: its YAML.
-        beside: earlier versions of the table that are on file.
-        used_ids: further field ids that the table ever had.
-        before: earlier rows, as the contract types them, to find renamed columns by content.
-        reference: the profiles of earlier batches, to find semantic changes.
+        contract: the current version.
+        rows: the new data as columns of text, read with the contract's null tokens.
+        text: the contract's YAML.
+        beside: earlier versions of the table's contract that still have a file.
+        used_ids: other field ids that the table has ever used.
+        before: earlier rows, typed by the contract, to find renamed columns by content.
+        reference: the baseline of earlier batches, to find semantic changes.
     """
     ids = _free_ids([contract, *beside], used_ids)
     past = _Past(before, *meaning_changes(contract, rows, reference or Baseline()))
@@ -119,7 +119,7 @@ def revise(
 
 
 def _free_ids(versions: Sequence[Contract], used: Iterable[int]) -> Iterator[int]:
-    """Return field ids that no version ever had."""
+    """Return an iterator over field ids that no version has ever used."""
     ids = [*used, *chain.from_iterable(version.retired_ids for version in versions)]
     ids += [field.id for version in versions for field in version.columns if field.id is not None]
     return count(max(ids) + 1)
@@ -127,7 +127,7 @@ def _free_ids(versions: Sequence[Contract], used: Iterable[int]) -> Iterator[int
 
 @dataclass(frozen=True)
 class _Past:
-    """Earlier rows, and the comparison of new rows with the profiles of earlier batches."""
+    """Earlier rows, and the results of comparing the new rows with the baseline."""
 
     rows: pa.Table | None
     renamed: Mapping[str, str]
@@ -178,7 +178,7 @@ def _steps(
 def _with_profiles(
     likely: list[Rename], maybe: list[Rename], renames: Mapping[str, str]
 ) -> tuple[list[Rename], list[Rename]]:
-    """Add the renames that profiles of many batches show; they override those of one batch."""
+    """Add the renames found by drift detection; they override those found in the rows alone."""
     why = "its values are like those of all batches before"
     certain = [Rename(old, new, 1.0, why) for old, new in renames.items()]
     used = {name for pair in certain for name in (pair.field, pair.header)}
@@ -195,7 +195,7 @@ def _rename_words(pair: Rename) -> str:
 
 
 def _missing_column(field: Field) -> RevisionStep:
-    """Return the step for a missing column: drop it, let it be absent, or leave it to a person."""
+    """Return the step for a missing column: drop it, allow its absence, or leave it to a person."""
     sentence = "the data lack it"
     last = RevisionStep(field.name, "rows", f"{sentence}, and the table cannot do without it")
     absent = with_custom(field.name, mayBeAbsent=True)
@@ -219,7 +219,7 @@ def _added(contract: Contract, table: pa.Table, ids: Iterator[int]) -> Iterator[
     }
     columns = typed_columns(table) if table.num_columns else ()
     free_columns = [(_free_name(column, used_names), next(ids)) for column in columns]
-    for free, number in reversed(free_columns):  # each is inserted after the present last column
+    for free, number in reversed(free_columns):  # each is inserted right after the current last one
         lines = column_lines(
             free,
             number,
@@ -243,7 +243,7 @@ def _free_name(column: InspectedColumn, used_names: set[str]) -> InspectedColumn
 def _applied(
     text: str, contract: Contract, steps: Sequence[RevisionStep]
 ) -> tuple[str, list[RevisionStep]]:
-    """Apply every edit after which the contract loads; return the text and the applied steps."""
+    """Apply all edits that leave a loadable contract; return the text and the resulting steps."""
     draft = Edited(text)
     draft.set("status", to=PROPOSED)
     draft.set("version", to=contract.version)
@@ -277,7 +277,7 @@ def _versioned(
     steps: tuple[RevisionStep, ...],
     rows: RawRows,
 ) -> Proposal:
-    """Return the proposal with the smallest version that covers every change for all consumers."""
+    """Return the proposal with the smallest version bump that the changes allow."""
     level = compare(contract, parse_contract(text, contract.path)).level
     draft = Edited(text)
     for bump in (candidate for candidate in Level if candidate >= level):

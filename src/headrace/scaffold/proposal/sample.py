@@ -1,4 +1,4 @@
-"""The rows that a proposal is drawn from: deliveries of one source, as text."""
+"""Rows from which a contract is proposed: deliveries of one source, as text."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,18 +12,18 @@ from headrace.scaffold.inspection.sampled_source import take
 from headrace.sources.rows import RawRows
 from headrace.sources.sampling.sample import Limits, Sample
 
-# So much of each delivery is read; what is beyond cannot be proposed from.
+# Limits of what is read from each delivery; the proposal ignores the rest.
 _LIMITS = Limits(rows=1_000_000, bytes=256 << 20)
 
 
 def read_sample(addresses: Sequence[str]) -> Sample:
-    """The rows of all `addresses` (files, globs, tables, HTTP) as those of one source.
+    """Read the rows at all `addresses` (files, globs, tables, HTTP) as one sample.
 
-    Columns that some of them lack are null there.
+    A column that one of them lacks is null in its rows.
 
     Raises:
-        DeclarationError: there is none, or nothing reads such an address.
-        SourceError: nothing there, or not readable.
+        DeclarationError: if there are no addresses, or no source reads such an address.
+        SourceError: if an address does not exist or cannot be read.
     """
     if not addresses:
         raise DeclarationError("nothing to propose from", fix="give --data FILE, once or more")
@@ -39,7 +39,7 @@ def read_sample(addresses: Sequence[str]) -> Sample:
 
 
 def as_rows(sample: Sample, null_tokens: Sequence[str]) -> RawRows:
-    """A sample as a delivery whose reader takes `null_tokens` for null; rows count from 2."""
+    """Convert a sample to delivered rows, with `null_tokens` as null and lines numbered from 2."""
     tokens = pa.array(null_tokens, pa.string())
     columns = {
         name: pc.if_else(pc.is_in(column, tokens), pa.scalar(None, pa.string()), column)

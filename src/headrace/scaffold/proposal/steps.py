@@ -1,4 +1,4 @@
-"""Step of a proposal: a change in the data, and the edit of the contract for it."""
+"""Step of a proposal: a change in the data, and the edit of the contract that follows it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Edit = Callable[[Edited], None]
 
 @dataclass(frozen=True)
 class RevisionStep:
-    """Change in the data, and the edit for it; `edit` is None if a person has to decide.
+    """Change in the data, and the contract edit for it; `edit` is None if a person must decide.
 
     `kind` is one of added, vanished, renamed, retyped, finer, raised, null_text, sentinel,
     nullable, level, meaning, rows.
@@ -23,7 +23,7 @@ class RevisionStep:
     kind: str
     text: str
     edit: Edit | None = None
-    otherwise: "RevisionStep | None" = None  # if the edit leaves a contract that does not load
+    otherwise: "RevisionStep | None" = None  # fallback if the contract does not load after the edit
 
     def as_json(self) -> dict[str, Any]:
         proposed = self.edit is not None
@@ -31,7 +31,7 @@ class RevisionStep:
 
 
 def with_custom(name: str, **properties: object) -> Edit:
-    """Give column `name` custom properties."""
+    """Set custom properties of column `name`."""
 
     def edit(contract: Edited) -> None:
         for key, value in properties.items():
@@ -50,7 +50,7 @@ def without_column(field: Field) -> Edit:
 
 
 def retired_ids(text: Edited) -> list[int]:
-    """Return the field ids that are retired already."""
+    """Return the field ids that the contract already lists as retired."""
     place = ("schema", 0, "customProperties", "retiredFieldIds", "value")
     return list(text.value(*place)) if text.has(*place) else []
 
@@ -60,13 +60,13 @@ def with_alias(field: Field, header: str) -> Edit:
 
 
 def with_column(after: str, lines: Sequence[str]) -> Edit:
-    """Insert a column after another; `lines` are those of `column_lines`."""
+    """Insert a column after column `after`; `lines` come from `column_lines`."""
     first = lines[0].index("- ") + 2
     return lambda text: text.insert_after(*COLUMNS, after, lines=[line[first:] for line in lines])
 
 
 def with_type(field: Field, kind: str, custom: Mapping[str, object]) -> Edit:
-    """Change the type of a column; custom properties that are None are dropped, others set."""
+    """Change the type of a column; set its `custom` properties, and drop those that are None."""
 
     def edit(text: Edited) -> None:
         text.set(*COLUMNS, field.name, "logicalType", to=kind)
@@ -80,7 +80,7 @@ def with_type(field: Field, kind: str, custom: Mapping[str, object]) -> Edit:
 
 
 def _drop(text: Edited, column: str, name: str) -> None:
-    """Drop a custom property, also of a list in flow style."""
+    """Drop a custom property from a list in block or flow style."""
     place = (*COLUMNS, column, "customProperties")
     if text.is_block(*place):
         text.remove(*place, name)
