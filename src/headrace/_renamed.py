@@ -33,7 +33,7 @@ class _Alias(Loader):
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         warnings.warn(
-            f"{spec.name} is {self.name} from now on; the earlier name goes in version 0.3",
+            f"{spec.name} is now {self.name}; the earlier name will be removed in version 0.3",
             DeprecationWarning,
             stacklevel=2,
         )

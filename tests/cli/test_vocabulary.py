@@ -100,7 +100,7 @@ def test_earlier_names_are_hidden_and_say_the_present_one(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     done = RUNNER.invoke(app, ["features", "parity", "--json"])
     assert done.exit_code == 2
-    assert "headrace features parity is headrace verify parity from now on" in done.stderr
+    assert "headrace features parity is now headrace verify parity" in done.stderr
     assert done.stdout == ""
 
 

@@ -1,4 +1,4 @@
-"""`headrace`: every front door that is not a browser."""
+"""Command line: `headrace`."""
 
 from headrace.cli.app import main
 

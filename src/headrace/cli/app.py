@@ -1,4 +1,4 @@
-"""The command tree. Commands import what they need when they run, so that --help is instant."""
+"""Command tree. Commands import what they need when they run, so that --help is instant."""
 
 import sys
 import traceback
@@ -188,7 +188,7 @@ datasets.app.command("retire", rich_help_panel=PRIVACY)(erase.retire)
 
 models.app.command("register")(register.register)
 
-# Names of version 0.1.
+# Command names of version 0.1, which still work.
 app.renamed("simulate", "verify simulate", simulate.simulate)
 features.app.renamed("features parity", "verify parity", consistency.parity)
 features.app.renamed("features leaks", "verify leaks", consistency.leaks)
@@ -203,9 +203,9 @@ sources.app.renamed("source try", "source inspect", sources.inspect)
 
 
 def main() -> None:
-    """Run the command; one that crashes ends with 3, so that 1 keeps its meaning."""
+    """Run the command; a crash exits with 3, since 1 means that something is blocked."""
     try:
         app()
-    except Exception:  # noqa: BLE001 - the traceback is for whoever reports it
+    except Exception:  # noqa: BLE001 - the traceback is for a bug report
         traceback.print_exc()
         sys.exit(BROKEN)

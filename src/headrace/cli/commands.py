@@ -1,4 +1,4 @@
-"""Command groups whose commands take `--pipeline` alike and still answer to earlier names."""
+"""Command groups: `--pipeline` as option or argument, and earlier names of commands and options."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -11,7 +11,7 @@ from headrace.cli.output import err
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Earlier names of options that go in version 0.3; valid where a command has only the present name.
+# Earlier names of options, until version 0.3; valid if a command has only the present name.
 EARLIER_OPTIONS = {
     "--anew": "--full-refresh",
     "--delete": "--apply",
@@ -24,9 +24,9 @@ EARLIER_OPTIONS = {
 
 
 def warn_of_name(earlier: str, present: str) -> None:
-    """Say on stderr what an earlier name is called now; stdout may be a JSON document."""
+    """Warn on stderr of an earlier name, since stdout may be a JSON document."""
     err.print(
-        f"{earlier} is {present} from now on; the earlier name goes in version 0.3",
+        f"{earlier} is now {present}; the earlier name will be removed in version 0.3",
         style="yellow",
         highlight=False,
         markup=False,
@@ -35,7 +35,7 @@ def warn_of_name(earlier: str, present: str) -> None:
 
 
 class Command(TyperCommand):
-    """Command that accepts earlier option names, and its pipeline also as its only argument."""
+    """Command that accepts earlier option names; without arguments, also a pipeline as one."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:  # noqa: ANN401 - those of Typer
         super().__init__(*arguments, **settings)
@@ -48,7 +48,7 @@ class Command(TyperCommand):
             self.options_metavar = "[OPTIONS] [PIPELINE]"
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Parse the arguments under the present names of options."""
+        """Replace earlier names of options, and parse the arguments."""
         options = {name for param in self.params for name in (*param.opts, *param.secondary_opts)}
         rest = super().parse_args(ctx, [self._present(word, options) for word in args])
         if self.pipeline_as_argument and rest:
@@ -68,13 +68,13 @@ class Command(TyperCommand):
 
 
 class CommandGroup(typer.Typer):
-    """Group of commands that may have had another name."""
+    """Command group in which commands may have earlier names, too."""
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[F], F]:  # noqa: ANN401
         return super().command(name, cls=Command, **settings)
 
     def renamed(self, earlier: str, present: str, command: Callable[..., Any]) -> None:
-        """Accept an earlier name of a command, hidden: `gate release`, now `gate approve`."""
+        """Add a hidden command under its earlier name: `gate release`, now `gate approve`."""
 
         @wraps(command)
         def run(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401

@@ -8,7 +8,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")
 ]
-# Of commands that delete by rule: without `--apply` they only show.
+# For commands that delete by a rule: without `--apply` they only show what they would delete.
 DryRunFirst = Annotated[
     bool,
     typer.Option("--dry-run/--apply", help="Show what would change (the default), or change it."),

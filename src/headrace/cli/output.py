@@ -34,15 +34,16 @@ from headrace.core.progress import Tick, listening
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# 0: done. 1: it ran, and something is blocked or failed. 2: misused or misdeclared. 3: broken.
+# 0: done. 1: it ran, and something is blocked or failed. 2: invalid options or declarations.
+# 3: an error of a source or of stored state, or a crash.
 OK, BLOCKED, MISUSED, BROKEN = 0, 1, 2, 3
 
-# A pipe or a log has no width of its own; at 80 columns tables would lose their text.
+# Width for pipes and logs; at 80 columns, text in tables would be cut off.
 PIPED = 140
 out = Console(width=None if sys.stdout.isatty() else PIPED)
 err = Console(stderr=True, width=None if sys.stderr.isatty() else PIPED)
 
-# Which extra brings a library that a command may lack in the base install.
+# {library that the base install lacks: extras that install it}.
 EXTRAS = {
     "dagster": "lake,models,dagster",
     "pyiceberg": "lake",
@@ -51,7 +52,7 @@ EXTRAS = {
     "sklearn": "models",
     "requests": "http",
 }
-_BROKEN = 72  # a line of source this long was broken, a shorter one ended
+_BROKEN = 72  # a paragraph goes on after a docstring line that is longer than this
 STYLES = {
     "PASS": "green",
     "WARN": "yellow",
@@ -67,7 +68,7 @@ def verdict(name: str) -> Text:
 
 
 def marked(row: Mapping[str, Any]) -> Text:
-    """The `ref` of a release or a model, and whether it is tainted."""
+    """Return the `ref` of a release or model, marked if it is tainted."""
     taint = (" TAINTED", "bold red") if row["tainted"] else ""
     return Text.assemble(str(row["ref"]), taint)
 
@@ -79,12 +80,12 @@ def tell_taints(rows: Iterable[Mapping[str, Any]]) -> None:
             out.print(Text(f"{row['ref']} is tainted by {why}", "red"), soft_wrap=True)
 
 
-# Ids of table snapshots, which are beyond 2^53; under the latter only where they are no counts.
+# Keys with ids of table snapshots, which exceed 2^53; a plain number under `_IDS` is a count.
 _ID, _IDS = "snapshot_id", ("snapshots", "frontier", "forgotten")
 
 
 def emit_json(value: object) -> None:
-    """One document; ids of snapshots are text, since JavaScript and jq round great numbers."""
+    """Print one document; snapshot ids become text, since JavaScript and jq would round them."""
     json.dump(_with_text_ids(value), sys.stdout, indent=2, default=str)
     sys.stdout.write("\n")
 
@@ -103,7 +104,7 @@ def _with_text_ids(value: object, *, ids: bool = False) -> object:
 
 
 def grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table; columns whose name ends in `#` are numbers and stand to the right."""
+    """Print a table; columns whose name ends in `#` are numbers, aligned to the right."""
     table = Grid(title=title, title_justify="left", header_style="bold", title_style="bold")
     for column in columns:
         table.add_column(
@@ -117,7 +118,7 @@ def grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
 
 
 def _cell(value: object) -> Text:
-    """Text as it is: what comes from data may contain square brackets, which are not markup."""
+    """Return a value as text without markup, since data may contain square brackets."""
     if isinstance(value, Text):
         return value
     if isinstance(value, bool) or value is None:
@@ -128,7 +129,7 @@ def _cell(value: object) -> Text:
 
 
 def fail(error: HeadraceError) -> typer.Exit:
-    """Print what, where and how to fix it; the exit that goes with it."""
+    """Print an error with its place and fix; return the exit to raise."""
     err.print(Text.assemble(("error: ", "bold red"), error.what), soft_wrap=True)
     for name, text in (("where", error.where), ("fix", error.fix)):
         if text:
@@ -147,13 +148,13 @@ _CREATING: set[Callable[..., Any]] = set()
 
 
 def creating(command: Callable[P, R]) -> Callable[P, R]:
-    """A command that may create the home or the store; to be written below `explained`."""
+    """Mark a command that may create the home or the store; apply it below `explained`."""
     _CREATING.add(command)
     return command
 
 
 def explained(command: Callable[P, R]) -> Callable[P, R]:
-    """A command whose known errors end in a sentence, not a traceback."""
+    """Print known errors of a command as messages, not as tracebacks."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -175,7 +176,7 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def _flowing(doc: str) -> str:
-    """Help whose paragraphs fill any width: lines that were only broken to fit the source go on."""
+    """Return help text with the lines of each paragraph joined, so that it fills any width."""
     lines: list[str] = []
     full = False
     for line in cleandoc(doc).split("\n"):
@@ -189,7 +190,7 @@ def _flowing(doc: str) -> str:
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[None]:
-    """Bars for whatever reports progress within the block, on stderr."""
+    """Show progress bars on stderr for all progress reports within the block."""
     if quiet:
         yield
         return
@@ -204,10 +205,10 @@ def progress(*, quiet: bool) -> Iterator[None]:
     )
 
     def show(tick: Tick) -> None:
-        bars.start()  # only now: bars that show nothing would leave an empty line
+        bars.start()  # only now: without a bar, it would print an empty line
         if tick.stage not in tasks:
             tasks[tick.stage] = bars.add_task(tick.stage, total=tick.total, note="")
-        # A stage may report again for a few stragglers; its bar stays as full as it was.
+        # If a stage starts again with fewer steps, its bar stays as it is.
         bar = bars.tasks[tasks[tick.stage]]
         if tick.total >= (bar.total or 0):
             bars.update(bar.id, completed=tick.finished, total=tick.total, note=tick.note)

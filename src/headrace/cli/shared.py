@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def pipelines(name: str | None) -> "list[Pipeline]":
-    """Return the project's pipelines, or the one of this name."""
+    """Return the project's pipelines, or only the one with this name."""
     from headrace.core.errors import DeclarationError
     from headrace.pipeline import project_pipelines
 
@@ -40,7 +40,7 @@ def _names(pipelines: "Sequence[Pipeline]") -> str:
 
 
 def stopped_by_signals() -> threading.Event:
-    """Set by SIGTERM and Ctrl-C."""
+    """Return an event that SIGTERM and Ctrl-C set."""
     stop = threading.Event()
 
     def ask(_signal: int, _frame: FrameType | None) -> None:
@@ -54,7 +54,7 @@ def stopped_by_signals() -> threading.Event:
 def show_in_dagster(
     home: "Home", pipelines: "Sequence[Pipeline]"
 ) -> Callable[[str, Mapping[str, Any]], None]:
-    """Listener that shows decisions in Dagster, which is imported only if its home is there."""
+    """Return a listener that reports decisions to Dagster, if the home was used with Dagster."""
 
     def show(table: str, outcome: Mapping[str, Any]) -> None:
         if (home.dagster / "dagster.yaml").exists():

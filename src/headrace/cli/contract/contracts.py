@@ -1,4 +1,4 @@
-"""`headrace contract`: what a change of a contract does, and to whom."""
+"""`headrace contract`: changes of contracts, and the consumers that they break."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -127,7 +127,7 @@ def lint(
 
 @contextmanager
 def _file(address: str) -> Iterator[Path]:
-    """A path, or `REVISION:path from the project's folder`."""
+    """Yield the file at a path, or at `REVISION:path from the project's folder`."""
     from headrace.core.errors import DeclarationError
     from headrace.pipeline.earlier_revision import unpacked
 

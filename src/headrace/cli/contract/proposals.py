@@ -1,4 +1,4 @@
-"""`headrace contract propose`: a contract from data, for a person to decide on."""
+"""`headrace contract propose`: draft of a contract from data, for a person to complete."""
 
 from collections.abc import Iterator, Sequence
 from difflib import unified_diff
@@ -109,7 +109,7 @@ def _revise(
 
     proposal = _revised(table, data, before)
     if proposal.after is not None and to is not None:
-        parse_contract(proposal.text, to.absolute())  # what it looks up is found from there as well
+        parse_contract(proposal.text, to.absolute())  # it must also be valid at its new path
         _write(to, proposal.text)
     if as_json:
         emit_json({**proposal.as_json(), "path": to if proposal.after is not None else None})
@@ -188,7 +188,7 @@ def _show_undecided(marks: "Sequence[Undecided]") -> None:
 
 
 def _show_notes(notes: Sequence[str]) -> None:
-    """Print what is odd about the data on stderr, beside any JSON."""
+    """Print notes about the data on stderr, since stdout may be a JSON document."""
     for note in notes:
         err.print(Text(f"note: {note}"), soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""`headrace dataset card`: what a release is, for people and for machines."""
+"""`headrace dataset card`: dataset card of a release, for people and for machines."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`headrace dataset coverage`: what training has not seen of what a model would be asked."""
+"""`headrace dataset coverage`: recent rows outside the range of the training rows."""
 
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""`headrace dataset`: what was released; each other command has a module of its own."""
+"""`headrace dataset ls`: all releases; each other command has its own module."""
 
 from dataclasses import asdict
 

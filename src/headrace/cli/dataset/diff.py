@@ -1,4 +1,4 @@
-"""`headrace dataset diff`: what differs between two releases."""
+"""`headrace dataset diff`: differences between two releases."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document (docs/reference/dataset-diff.md).")
 ]
-_LISTED, _APART = 20, 0.01  # columns that are listed: no more, nor those that hardly moved
+_LISTED, _APART = 20, 0.01  # number of columns to list, and their least distance
 
 
 @explained

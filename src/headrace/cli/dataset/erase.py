@@ -1,4 +1,4 @@
-"""`headrace dataset erase` and `retire`: rows, and releases, that must be gone."""
+"""`headrace dataset erase` and `retire`: erasure of rows, and deletion of releases."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -89,7 +89,7 @@ def erase(
         emit_json(erased)
     else:
         _print_erasure(erased)
-    # If nothing could be searched, the column is probably misspelt: that must not pass as done.
+    # If nothing could be searched, the column is probably misspelt: that must not count as success.
     if erased["unsearched"] and not erased["searched"]:
         raise typer.Exit(BLOCKED)
     if not dry_run and (erased["remains"] or any(proof["problem"] for proof in erased["proofs"])):
@@ -101,8 +101,8 @@ def _print_erasure(erased: Mapping[str, Any]) -> None:
     for ref in erased["unsearched"]:
         columns = ", ".join(erased["columns"])
         _warn(
-            f"{ref} has no {columns} as text, whole numbers, or pseudonyms of a key that is given:"
-            " not searched"
+            f"not searched: {ref} has no {columns} as text, whole numbers, or pseudonyms of a known"
+            " key"
         )
     for model in erased["models"]:
         note = ", the champion" if model["champion"] else ""

@@ -1,4 +1,4 @@
-"""`headrace dataset lineage`: the source columns of the columns of a release."""
+"""`headrace dataset lineage`: the source columns of a release's columns."""
 
 from typing import Annotated, Any
 
@@ -57,7 +57,7 @@ def lineage(
         [_row(name, columns[name]) for name in names],
     )
     if not column:
-        out.print("--json adds what tables derive from deliveries, and every rule")
+        out.print("--json also shows how table columns derive from deliveries, and all rules")
 
 
 def _row(name: str, column: dict[str, Any]) -> list[str]:

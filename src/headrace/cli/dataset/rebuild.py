@@ -1,4 +1,4 @@
-"""`headrace dataset rebuild`: make a release again from what it pins, and compare."""
+"""`headrace dataset rebuild`: rebuild a release from its pinned inputs, and compare."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""`headrace dataset release`: a release of what is published now, and why it has its version."""
+"""`headrace dataset release`: release of the published tables, with the reason for its version."""
 
 from typing import TYPE_CHECKING
 

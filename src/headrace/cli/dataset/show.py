@@ -1,4 +1,4 @@
-"""`headrace dataset show`: what a release is made of, and what happened to it since."""
+"""`headrace dataset show`: contents of a release, and its history."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -49,12 +49,12 @@ def _since(store: "Store", manifest: "Manifest") -> dict[str, Any]:
         "created_at": store.created(manifest.name, manifest.version)["created_at"],
         "tainted": [str(taint) for taint in taints(store, manifest)],
         "openings": [dict(line) for line in openings_of(store, manifest)],
-        "looks": _looks(store, manifest),
+        "looks": _accesses(store, manifest),
     }
 
 
-def _looks(store: "Store", manifest: "Manifest") -> list[dict[str, Any]]:
-    """Each look at the evaluation split, oldest first."""
+def _accesses(store: "Store", manifest: "Manifest") -> list[dict[str, Any]]:
+    """Return the accesses to the evaluation split, oldest first."""
     from headrace.datasets.evaluation_access import looks
     from headrace.datasets.vocabulary import EVALUATION
 
@@ -91,8 +91,8 @@ def _head(manifest: "Manifest", since: Mapping[str, Any]) -> None:
         accesses = len(since["looks"])
         style = "red" if accesses > declared else ""
         out.print(Text(f"evaluation   {accesses} of {declared} declared accesses", style))
-    for look in since["looks"]:
-        details = f"{look['principal']} at {iso(look['at'])}: {look['purpose']}"
+    for access in since["looks"]:
+        details = f"{access['principal']} at {iso(access['at'])}: {access['purpose']}"
         out.print(Text(f"             {details}"), soft_wrap=True)
 
 

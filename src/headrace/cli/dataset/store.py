@@ -1,4 +1,4 @@
-"""`headrace dataset pull`, `verify`, `gc`: releases as they lie in a store."""
+"""`headrace dataset pull`, `verify`, `gc`: copies, checks and cleanup of releases."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,6 +1,6 @@
 """`headrace gate approve` and the other actions on batches.
 
-Those on one batch are built from their declarations in `headrace.core.batch_actions`.
+Commands for one batch are built from the declarations in `headrace.core.batch_actions`.
 """
 
 import csv
@@ -198,7 +198,7 @@ def log(
 
 
 def _logged(action: dict[str, Any]) -> list[object]:
-    """One line of the trail, as cells."""
+    """Return the table cells of one entry of the audit trail."""
     from headrace.lake.overrides.audit_trail import scope_words
 
     outcome = (
@@ -217,7 +217,7 @@ def _short(moment: str | None) -> str:
     return (moment or "")[:16].replace("T", " ")
 
 
-# what they share
+# Helpers
 
 
 def _home() -> Any:  # noqa: ANN401 - a Home, imported when it is needed
@@ -315,7 +315,7 @@ def _csv(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _grid_of_rows(title: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Of each row the key, and the values that its reasons are about."""
+    """Print the key of each row, and the values that its reasons are about."""
     cells = [
         [
             row["line"],
@@ -339,7 +339,7 @@ def _concerned(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _versions(row: dict[str, Any]) -> str:
-    """The values that a row's reasons are about, and those of the earlier row in conflict."""
+    """Return the values that a row's reasons are about, and those of a conflicting earlier row."""
     now = _as_text(_concerned(row))
     return f"{now}; earlier {_as_text(row['earlier']['values'])}" if "earlier" in row else now
 

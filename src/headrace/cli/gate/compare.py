@@ -1,4 +1,4 @@
-"""`headrace gate compare` and `gate export`: one batch against another, or for other tools."""
+"""`headrace gate compare` and `gate export`: comparison of two batches, and export of a verdict."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -69,7 +69,7 @@ def compare(
 
 
 def _rows(column: "ColumnComparison") -> list[list[object]]:
-    """Two lines a column: this batch's, and the other's."""
+    """Return two rows per column: one for this batch, one for the other."""
     usual = "" if column.usual is None else _percent(column.usual)
     return [
         [column.name, _percent(column.distance), usual, "this", *_stats(column.this)],

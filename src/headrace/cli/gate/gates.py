@@ -1,4 +1,4 @@
-"""`headrace gate`: what the gate decided, and why."""
+"""`headrace gate`: verdicts of the gate, and their reasons."""
 
 import json
 from collections.abc import Iterable
@@ -22,12 +22,12 @@ app = CommandGroup(
 
 
 def command_of(action: str) -> str:
-    """Return the command of an action: the audit trail and policies say `release` for `approve`."""
+    """Return the command of an action: `approve` for `release`, the name in the audit trail."""
     return "approve" if action == "release" else action
 
 
 def tables(name: str | None) -> "list[Table]":
-    """The project's tables, or the one of this name."""
+    """Return the project's tables, or only the one with this name."""
     from headrace.core.errors import DeclarationError
     from headrace.pipeline import project_pipelines
 
@@ -148,7 +148,7 @@ def show(
         raise typer.Exit(BLOCKED)
 
 
-# Of a pending batch: what each action is for.
+# Purpose of each action on a pending batch.
 _OFFERS = {
     "release": "publish it, with your reason on record",
     "rerun": "validate it again",
@@ -158,7 +158,7 @@ _OFFERS = {
 
 
 def _name_unmatched(home: "Home", table: str, partition: str) -> None:
-    """Name the files that no source reads, for a partition without a batch.
+    """Raise an error if a partition has no batch, but files that no source reads.
 
     Raises:
         DeclarationError: there is no batch, and there are such files.
@@ -186,7 +186,7 @@ def _name_unmatched(home: "Home", table: str, partition: str) -> None:
 
 
 def _print_offers(row: dict[str, Any]) -> None:
-    """The actions that would be accepted, and the reason why an approval would not be."""
+    """Print the actions that are possible, and the reason if approval is not."""
     address = f"{row['table']} {str(row['batch'])[:12]}"
     lines = [f"  headrace gate rows {address}: see its failing rows"]
     lines += [
@@ -202,7 +202,7 @@ def _print_offers(row: dict[str, Any]) -> None:
 
 
 def _tell_twice(row: dict[str, object]) -> None:
-    """Say that the table holds rows of a batch in two versions, from before conflicts were held."""
+    """Warn that the table has two versions of rows, from before conflicts were quarantined."""
     if count := row["held_twice"]:
         address = f"{row['table']} {row['slot']} batch {str(row['batch'])[:12]}"
         out.print(
@@ -215,7 +215,7 @@ def _tell_twice(row: dict[str, object]) -> None:
 
 
 def name_broken_suites(selected: "Iterable[Table]") -> None:
-    """Warn of suites that cannot be run: the verdicts on record are older than that."""
+    """Warn of suites that cannot be run; the recorded verdicts are from earlier suites."""
     for table in selected:
         if table.suite.broken:
             fault = table.suite.faults[0]

@@ -1,4 +1,4 @@
-"""`headrace gate recall` and `headrace gate restore`: a published batch that was found bad."""
+"""`headrace gate recall` and `headrace gate restore`: recall of a bad batch."""
 
 from collections.abc import Mapping
 from typing import Any

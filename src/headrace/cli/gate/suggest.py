@@ -1,4 +1,4 @@
-"""`headrace gate suggest`: a suite drafted from what a table has published."""
+"""`headrace gate suggest`: draft of a suite from a table's published rows."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ def suggest(
     table: TableName,
     *,
     days: Annotated[
-        int | None, typer.Option(min=1, help="Use only the last partitions, this many.")
+        int | None, typer.Option(min=1, help="Use only this many of the latest partitions.")
     ] = None,
     to: Annotated[
         Path | None, typer.Option("--out", help="New file for the suite; default: print.")

@@ -1,4 +1,4 @@
-"""`headrace impact`: which releases and models hold anything of a batch."""
+"""`headrace impact`: the releases and models that contain data of a batch."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""`headrace lineage`: OpenLineage events of what was published, released and trained."""
+"""`headrace lineage`: OpenLineage events of published tables, releases and models."""
 
 import sys
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`headrace trace`: one row of a release, back to the lines it is made of."""
+"""`headrace trace`: the delivered lines from which a row of a release was computed."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -97,7 +97,7 @@ def trace(
 
 
 def parsed_key(words: Sequence[str], manifest: "Manifest") -> dict[str, str]:
-    """`column=value` words, or the one value of a key of one column."""
+    """Parse `column=value` words, or only the value if the key has one column."""
     if (
         len(manifest.key) == 1
         and len(words) == 1
@@ -122,7 +122,7 @@ def _selected(traced_row: "Trace", columns: Sequence[str]) -> list[str]:
     selected = [
         n for n in names if any(n == column or n.startswith(f"{column}__") for column in columns)
     ]
-    # What a transform is made of are its inputs' rows.
+    # The source rows of a transform are those of its inputs.
     selected += [
         feature
         for name in selected
@@ -196,7 +196,7 @@ def _show_column(
     out.print(
         f"    {column['table']}: {counts}{within}", style="dim", highlight=False, soft_wrap=True
     )
-    # Those that decide first, and of each role the latest.
+    # The most important roles first, and within a role the latest rows first.
     picked = [
         (role, number)
         for role, numbers in rows.items()

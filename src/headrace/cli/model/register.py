@@ -1,4 +1,4 @@
-"""`headrace model register`: keep a model that was trained elsewhere."""
+"""`headrace model register`: registration of a model that was trained elsewhere."""
 
 import json
 from pathlib import Path

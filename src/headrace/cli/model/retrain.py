@@ -1,4 +1,4 @@
-"""`headrace retrain`: train a challenger on newer rows, and let it stand against the champion."""
+"""`headrace retrain`: train a challenger on newer rows, and compare it with the champion."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,14 +67,14 @@ def retrain(
 
 
 def _refuse_beside_trigger(**options: str | None) -> None:
-    """Refuse options beside a trigger: its record says why, as of when and who asks."""
+    """Refuse options beside a trigger: its record has the reason, time and principal."""
     from headrace.core.errors import DeclarationError
 
     names = [name for name, value in options.items() if value]
     if names:
         raise DeclarationError(
-            f"--trigger cannot be combined with {', '.join(names)}: its record already says what"
-            " is asked for",
+            f"--trigger cannot be combined with {', '.join(names)}: its record already has"
+            " these values",
             where="headrace retrain",
             fix=f"leave out {' and '.join(names)}, or --trigger to ask for another retraining",
         )

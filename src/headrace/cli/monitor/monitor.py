@@ -1,4 +1,4 @@
-"""`headrace monitor …`: what is watched, what was decided and why, what another policy would do."""
+"""`headrace monitor …`: monitors, their decisions and reasons, and replays of policies."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -269,7 +269,8 @@ def ack(
     """Acknowledge a window; stop paging about its findings.
 
     A fault stays a fault: it is investigated as long as it lasts and never triggers a retraining.
-    If data and relation moved together, the policy may retrain once that has lasted.
+    If both the data and their relation to the label changed, the policy may retrain when the
+    change has lasted.
 
     For example:
 
@@ -395,7 +396,7 @@ def report(
         typer.launch(path.as_uri())
 
 
-# what they share
+# Helpers
 
 
 def _home() -> "Home":

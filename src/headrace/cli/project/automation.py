@@ -67,13 +67,13 @@ def _switch(names: "list[str] | tuple[str, ...]", *, on: bool, as_json: bool) ->
 
 
 def _places() -> "tuple[Home, Path]":
-    """The project's home, made ready for Dagster if it was never opened, and its folder."""
+    """Return the project's home, prepared for Dagster if it was never opened, and its folder."""
     from headrace.core.home import Home, project_root
     from headrace.dagster.instance import prepare
     from headrace.pipeline.load import make_importable, pipeline_modules
 
     root = project_root()
-    pipeline_modules(root)  # outside a project nothing is made
+    pipeline_modules(root)  # outside a project, this raises an error before anything is created
     make_importable(root)
     home = Home.find()
     prepare(home, root)

@@ -1,4 +1,4 @@
-"""`headrace maintain`: what nothing needs any more, and away with it."""
+"""`headrace maintain`: deletion of unneeded snapshots and files."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated

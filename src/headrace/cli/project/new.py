@@ -1,4 +1,4 @@
-"""`headrace new`: a project, a pipeline or a source of one's own, drafted from a CSV file."""
+"""`headrace new`: draft of a project, pipeline or source from a CSV file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,7 +246,7 @@ def source(
 
 
 def _is_csv(data: str) -> bool:
-    """A local file, or what was meant to be one: it is split into deliveries."""
+    """Return True for the path of a local CSV file, which is split into deliveries."""
     return "://" not in data and data.endswith(".csv") and "*" not in data
 
 

@@ -108,7 +108,7 @@ def _problems(
     first: str,
     last: str,
 ) -> list[dict[str, str]]:
-    """Return why the days are not up to date: batches that wait, or no delivery at all."""
+    """Return why the days are not up to date: unpublished batches, or no delivery at all."""
     from headrace.lake.ledger.batch_listing import held_batches
     from headrace.lake.ledger.ledger import Ledger
 

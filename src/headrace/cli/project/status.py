@@ -1,4 +1,4 @@
-"""`headrace status`: every delivered row accounted for, every release and model."""
+"""`headrace status`: counts of all delivered rows, and all releases and models."""
 
 import os
 from typing import Any
@@ -114,14 +114,14 @@ def show(report: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def _short(path: str) -> str:
-    """Return a path from the project's folder on, so that the name of the file is not cut off."""
+    """Return a path relative to the project's folder, so that the file name is not cut off."""
     from headrace.core.home import project_root
 
     return path.removeprefix(f"{project_root()}{os.sep}")
 
 
 def _of_model(row: dict[str, Any], measure: str) -> object:
-    """On the test split; nothing of a model from elsewhere, which nobody here judged."""
+    """Return a measure on the test split; None for external models, which were not evaluated."""
     test = row["test"] or {}
     return (test.get("model") or {}).get(measure)
 

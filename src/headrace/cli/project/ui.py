@@ -20,8 +20,8 @@ from headrace.cli.output import creating, err, explained
 from headrace.cli.shared import stopped_by_signals
 
 LOOPBACK = "127.0.0.1"
-ATTEMPTS = 20  # ports after the usual one, before it gives up
-PATIENCE = 20  # seconds for children to end by themselves
+ATTEMPTS = 20  # ports to try, from the usual one on
+PATIENCE = 20  # seconds until child processes that do not end are killed
 _REPORTS = "from headrace.cli.app import main; main()"
 
 
@@ -89,7 +89,7 @@ def ui(
 
 
 def _need_project(root: Path) -> None:
-    """Refuse before anything is made."""
+    """Raise an error outside a valid project, before anything is created."""
     from headrace.dagster.workspace import check_workspace
     from headrace.pipeline.load import pipeline_modules
 
@@ -98,7 +98,7 @@ def _need_project(root: Path) -> None:
 
 
 def _need_one_home(root: Path, home: Path) -> None:
-    """Refuse to show another home than the one that is named: Dagster reads `.env` last."""
+    """Raise an error if `.env`, which Dagster reads last, names another home."""
     from dotenv import dotenv_values
 
     from headrace.core.errors import DeclarationError
@@ -113,10 +113,10 @@ def _need_one_home(root: Path, home: Path) -> None:
 
 
 def _port(service: LocalServer, requested: int | None, before: str | None) -> int:
-    """The port that is asked for; else the one of last time, so that links go on, or a free one.
+    """Return the requested port; else the last used one, so that links stay valid, or a free one.
 
     Raises:
-        DeclarationError: the port that is asked for is taken, or there is none.
+        DeclarationError: the requested port is taken, or none is free.
     """
     from headrace.core.errors import DeclarationError
 
@@ -162,7 +162,7 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def _say(local: dict[str, str]) -> None:
-    """Print every address, and the switch for what runs by itself."""
+    """Print all addresses, and the command that turns automation on."""
     for line in (
         f"Dagster       {local['dagster']}",
         f"report pages  {local['reports']}   batches to approve, reject, acknowledge",
@@ -172,10 +172,10 @@ def _say(local: dict[str, str]) -> None:
 
 
 def _run(commands: Sequence[Sequence[str]], root: Path, environment: dict[str, str]) -> int:
-    """Run the children until a signal comes or Dagster ends; then nothing of them is left."""
+    """Run the child processes until a signal comes or Dagster ends; then end all of them."""
     stop = stopped_by_signals()
     with contextlib.ExitStack() as ending:
-        # A session of their own: Ctrl-C reaches this process alone, which then ends them in order.
+        # Sessions of their own: Ctrl-C reaches this process only, which then ends them in order.
         children = [
             ending.enter_context(
                 _ended(subprocess.Popen(command, cwd=root, env=environment, start_new_session=True))
@@ -187,7 +187,7 @@ def _run(commands: Sequence[Sequence[str]], root: Path, environment: dict[str, s
 
 @contextlib.contextmanager
 def _ended(child: "subprocess.Popen[bytes]") -> "Iterator[subprocess.Popen[bytes]]":
-    """Yield the child; afterwards end it, or kill it, so that nothing of it is left."""
+    """Yield the child; afterwards end its process group, or kill it after `PATIENCE`."""
     try:
         yield child
     finally:
@@ -212,7 +212,7 @@ def _watch(children: "Sequence[subprocess.Popen[bytes]]", stop: threading.Event)
 
 
 def _lives(child: "subprocess.Popen[bytes]") -> bool:
-    """Return True while a process of its group runs; Dagster starts servers of its own."""
+    """Return True while a process of the child's group runs; Dagster starts further servers."""
     child.poll()
     try:
         os.killpg(child.pid, 0)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from headrace.pipeline.serving.endpoint import From
     from headrace.serving.http.asgi import App
 
-# How the options reach the workers, which are processes of their own. It holds no key.
+# Environment variable that passes the options to worker processes. It contains no API key.
 VARIABLE = "HEADRACE_SERVE"
-STOP_WITHIN = 30  # seconds for the requests under way
+STOP_WITHIN = 30  # seconds to answer open requests
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def serve(
 
 
 def application() -> "App":
-    """The application of one worker, from the options in the environment."""
+    """Return the application of one worker, with the options from the environment."""
     from headrace.core.home import Home
     from headrace.pipeline.serving.endpoint import endpoint
     from headrace.serving.http import create_app, read_keys
@@ -102,7 +102,7 @@ def application() -> "App":
 
 
 def _run(options: Options, listener: socket.socket, workers: int) -> None:
-    """Serve until a signal."""
+    """Serve until a signal comes."""
     import uvicorn
 
     from headrace.serving.http.metrics import SHARED
@@ -114,14 +114,14 @@ def _run(options: Options, listener: socket.socket, workers: int) -> None:
         "server_header": False,
         "timeout_graceful_shutdown": STOP_WITHIN,
     }
-    # The server raises the signal that stopped it once more when it is done, which is no failure.
+    # When it has stopped, the server raises the signal again; that must not end this process.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     if workers == 1:
         uvicorn.Server(uvicorn.Config(application(), **quiet)).run(sockets=[listener])
         return
     host, port = listener.getsockname()[:2]
-    listener.close()  # the workers' parent opens its own
+    listener.close()  # uvicorn opens its own
     with TemporaryDirectory(prefix="headrace-metrics-") as shared:
         os.environ[SHARED] = shared
         name = "headrace.cli.serving.serve:application"
@@ -150,7 +150,7 @@ def _require_extra() -> None:
 
 
 def _require_key(options: Options, host: str, *, anonymous: bool) -> None:
-    """Refuse to be open to a network unless that is meant."""
+    """Raise an error for a public address without API keys, unless that is requested."""
     from headrace.report_server.actions import is_loopback
     from headrace.serving.http import read_keys
 

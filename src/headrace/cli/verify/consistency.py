@@ -1,4 +1,4 @@
-"""`headrace verify parity`, `leaks`, `skew` and `self-test`: training and serving agree."""
+"""`headrace verify parity`, `leaks`, `skew`, `self-test`: consistency of training and serving."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`headrace verify faults`: what the gate detects of faults injected into the project's batches."""
+"""`headrace verify faults`: faults injected into batches, and the share that the gate detects."""
 
 from collections import defaultdict
 from typing import Annotated, Any

@@ -19,7 +19,7 @@ def simulate(
     pipeline: OnePipeline = None,
     *,
     days: Annotated[
-        int, typer.Option(min=1, help="Number of days, the last ones that the pipeline has.")
+        int, typer.Option(min=1, help="Number of days, up to the last one that the pipeline has.")
     ] = 30,
     daemon: Annotated[
         bool, typer.Option("--daemon", help="Use Dagster's daemon, with real runs; slower.")
@@ -34,7 +34,7 @@ def simulate(
     home: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for it, empty or of an earlier simulation, removed at the end;"
+            help="Folder of the simulation, empty or of an earlier one; removed at the end;"
             " default: a temporary one."
         ),
     ] = None,
@@ -44,7 +44,7 @@ def simulate(
     """Simulate a pipeline's days while sources, files and machines fail.
 
     Deliveries arrive on time, late, twice, partial, broken or changed; sources go down, the machine
-    is killed. What was delivered before is there from the start. A simulated on-call person does
+    is killed. Deliveries of earlier days exist from the start. A simulated on-call person does
     what only a person can. In the end everything published is compared with a run on the repaired
     deliveries.
 
@@ -65,7 +65,7 @@ def simulate(
     module = module_of(pipeline or "")
     root = (home or Path(mkdtemp(prefix="headrace-simulation-"))).absolute()
     count = days if incidents is None else incidents
-    # Told to stop, it stops the daemon and the code server that it has started, too.
+    # A stop signal must also stop the daemon and the code server that this command started.
     signal.signal(signal.SIGTERM, _stop)
     ask = SimulationRequest(
         module, root, days, count, seed, daemon=daemon, build_every=build_interval
