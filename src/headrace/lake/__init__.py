@@ -1,7 +1,8 @@
-"""The lake: from a delivery's bytes to published, versioned tables, exactly once.
+"""Ingestion and storage: from delivered bytes to published, versioned tables, exactly once.
 
-`ingest.ingest(table, slots, home)` is the write-audit-publish protocol, `ingest.outstanding` says
-where it has work. `tables.Lake` is the port to the published tables, `history.history` reads one
-with its commit times, `status.table_status` accounts for every row. `landing.read_landed` gives
-back the bytes of any batch. pyiceberg is loaded only by `iceberg` and `fileio`.
+`ingest.protocol.ingest` is the write-audit-publish protocol, and `outstanding` beside it lists
+partitions that need an ingest. `tables.lake.Lake` reads and commits the published tables,
+`tables.history.history` reads a table with its commit times, and `ledger.conservation.table_status`
+accounts for every row. `ingest.landing.read_landed` returns the delivered bytes of a batch. Only
+`tables.iceberg` and `tables.fileio` import pyiceberg.
 """

@@ -1,7 +1,7 @@
 """Comparison of a batch with an earlier batch of its table, and the stored result.
 
-A blocked batch has no staged file, so its rows are read from the delivered bytes again. Files may
-be deleted; the stored comparison remains, and contains no rows.
+A blocked batch has no staged file, so its rows are read again from the delivered bytes. The stored
+comparison contains no rows, and remains after the files are deleted.
 """
 
 import json
@@ -31,8 +31,8 @@ from headrace.sources.base import Delivery
 from headrace.sources.parse import read_rows
 
 FORMAT = 1
-USUAL = 8  # good batches from which the usual movement of each column is measured
-MOST_ROWS = 2_000_000  # in all of them; with more, the usual movement is not measured
+USUAL = 8  # number of good batches used to measure how far each column usually moves
+MOST_ROWS = 2_000_000  # total of these batches; above it, the usual movement is not measured
 
 
 BatchVerdict = tuple[Batch, JudgementRow]
@@ -40,13 +40,13 @@ BatchVerdict = tuple[Batch, JudgementRow]
 
 @dataclass(frozen=True)
 class JudgedBatches:
-    """All batches of a table, and the current verdict of each one that was validated."""
+    """All batches of a table, and the current verdict of each validated batch."""
 
     batches: Mapping[str, Batch]
     verdicts: Mapping[str, JudgementRow]
 
     def of(self, batch_id: str) -> BatchVerdict:
-        """Return the batch and its verdict; raise StateError if it was not validated yet."""
+        """Return the batch and its verdict; raise StateError if it was never validated."""
         if batch_id not in self.verdicts:
             raise StateError(
                 f"batch {batch_id} was not judged yet", fix="headrace run --stage ingest"
@@ -54,7 +54,7 @@ class JudgedBatches:
         return self.batches[batch_id], self.verdicts[batch_id]
 
     def until(self, batch: Batch) -> list[BatchVerdict]:
-        """Return the validated batches up to `batch`, by partition and order of arrival."""
+        """Return the validated batches up to and with `batch`, sorted by partition and arrival."""
         place = (batch.slot, *batch.order)
         pairs = (self.of(key) for key in self.batches if key in self.verdicts)
         earlier = [pair for pair in pairs if (pair[0].slot, *pair[0].order) <= place]
@@ -72,7 +72,7 @@ class JudgedBatches:
 
 
 def judged_batches(home: Home, table: str, ledger: Ledger | None = None) -> JudgedBatches:
-    """Read the batches of a table from its ledger, which is opened if none is given."""
+    """Read a table's batches and verdicts from `ledger`, or from the home's ledger by default."""
     if ledger is None:
         with Ledger(home) as opened:
             return judged_batches(home, table, opened)
@@ -81,7 +81,7 @@ def judged_batches(home: Home, table: str, ledger: Ledger | None = None) -> Judg
 
 
 class ParquetRows:
-    """Rows of Parquet files, read one column at a time, as a comparison needs them."""
+    """Rows of Parquet files, read one column at a time."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.files = [pq.ParquetFile(path) for path in paths]
@@ -95,11 +95,11 @@ class ParquetRows:
 
 
 def batch_rows_of(home: Home, contract: Contract, batch: Batch, judgement: JudgementRow) -> Any:  # noqa: ANN401 - a table, or `Rows`, which reads as one
-    """Return every row of a batch, including the rows in quarantine.
+    """Return every row of a batch, including quarantined rows.
 
     Raises:
-        StateError: neither its files nor its delivered bytes are there, or its rows cannot be
-            typed under the contract.
+        StateError: its files and its delivered bytes are gone, or its rows do not fit the types of
+            the contract.
     """
     paths = [Path(path) for path in _paths(judgement)]
     if paths and all(path.exists() for path in paths):
@@ -116,7 +116,7 @@ def batch_rows_of(home: Home, contract: Contract, batch: Batch, judgement: Judge
 
 
 def _rows_in_place(contract: Contract, delivery: Delivery) -> ParquetRows:
-    """Rows of an object that is read in place, out of core, from a temporary file kept open."""
+    """Return the rows of an object batch from a temporary Parquet file, which stays open."""
     scratch = Path(tempfile.gettempdir()) / f"headrace-{delivery.batch_id}.parquet"
     with conformed_file(contract, delivery, scratch) as (conformed, path):
         if conformed.violation_count:
@@ -145,9 +145,9 @@ def compare_batches(
     other: BatchVerdict,
     before: Sequence[BatchVerdict] = (),
 ) -> Comparison:
-    """Compare the batch `current` with `other`; `before` are good batches.
+    """Compare the batch `current` with `other`.
 
-    How far columns usually move is measured on the batches `before`.
+    How far each column usually moves is measured on the good batches `before`.
 
     Raises:
         StateError: see `batch_rows_of`.
@@ -193,7 +193,7 @@ def comparison_path(home: Home, table: str, batch_id: str, rule: str) -> Path:
 
 
 def store_comparison(path: Path, other: str, comparison: Comparison) -> None:
-    """Write the result of a comparison with batch `other`; it outlives the rows."""
+    """Write the result of a comparison with batch `other`."""
     write_json(path, {"format": FORMAT, "other": other, "comparison": comparison.to_json()})
 
 

@@ -17,7 +17,7 @@ from headrace.core.home import Home
 from headrace.core.sqlite import open_database, transaction
 from headrace.lake.ledger.ledger import Ledger
 
-# A profile is of use where its batch is good: published, or about to be.
+# States of good batches. Only profiles of good batches become part of a baseline.
 _GOOD = ("judged", "published")
 
 MIGRATIONS = (
@@ -31,7 +31,7 @@ MIGRATIONS = (
 
 
 def place_of(slot: str, arrived_at: int) -> str:
-    """Return the sort key of a profile: the day, or the arrival for a table without partitions."""
+    """Return the sort key of a profile: its partition, with the arrival if the table has none."""
     return f"{slot} {arrived_at:020d}" if slot == "snapshot" else slot
 
 
@@ -79,7 +79,7 @@ def load_profiles(home: Home, table: str, batches: Collection[str]) -> dict[str,
 
 
 def earlier(home: Home, contract: Contract, place: str, good: Sequence[str]) -> list[BatchProfile]:
-    """Return the last profiles before a place, oldest first, of good batches of this contract."""
+    """Return up to WINDOW profiles of `good` batches that sort before `place`, oldest first."""
     with closing(open_database(home.batch_profiles, MIGRATIONS)) as db:
         rows = db.execute(
             "SELECT batch_id, profile FROM profiles WHERE tbl = ? AND meaning = ? AND place < ?"
@@ -101,7 +101,7 @@ class Baselines:
     """Baselines for successive batches of one table, in the order of their places.
 
     Batches of one day are not compared with each other: a corrected delivery repeats rows of the
-    one that it corrects, which does not make them stale.
+    delivery that it corrects, and they would look stale.
     """
 
     home: Home
@@ -130,7 +130,7 @@ class Baselines:
         return self.reference
 
     def keep(self, stored: StoredProfile, *, good: bool) -> None:
-        """Remember a profile; a good one counts for later batches."""
+        """Queue a profile to be saved; if `good`, add it to the baseline of later batches."""
         self.unsaved.append(stored)
         if good:
             self.waiting.append(stored)

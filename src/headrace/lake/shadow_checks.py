@@ -1,4 +1,4 @@
-"""Effects that shadow checks would have had on a table's batches, recorded or rehearsed."""
+"""Verdicts that a table's shadow checks would have given, from the ledger or a rehearsal."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,9 +23,9 @@ class Shadow:
     """Results of one shadow check over the batches it ran on.
 
     Attributes:
-        batches: their number; `first` and `last` are their partitions.
-        would: by verdict, the partitions that would have had it, each with the reason.
-        rows: failing rows of all batches.
+        batches: number of batches; `first` and `last` are the first and the last partition.
+        would: {verdict: {partition: reason}} of the batches on which the check failed.
+        rows: number of failing rows, in all batches.
     """
 
     id: str
@@ -63,7 +63,7 @@ class Shadow:
 
 
 def recorded(home: Home, table: Table) -> list[Shadow]:
-    """Return the results of shadow checks in the ledger, including checks no longer in shadow."""
+    """Return the recorded results of shadow checks, including past shadow checks."""
     with Ledger(home) as ledger:
         batches = ledger.batches(table.name)
         latest = {
@@ -86,11 +86,11 @@ def rehearsed(home: Home, table: Table, slots: tuple[str, str] | None = None) ->
 
     Args:
         home: where the deliveries are stored.
-        table: its suite is applied as it is now.
+        table: its present suite is applied.
         slots: the first and the last partition; None for all.
 
     Raises:
-        DeclarationError: there is no batch in these slots.
+        DeclarationError: these partitions have no batch.
     """
     with Ledger(home) as ledger:
         batches = [

@@ -1,4 +1,4 @@
-"""The draft of a suite from what a table has published."""
+"""Draft of a suite from a table's published history."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from headrace.lake.table import Table
 from headrace.lake.tables.lake import Lake
 
 MEMORY = "512MB"
-_AT_ONCE = 16  # deliveries that are measured in one query
+_AT_ONCE = 16  # batches measured in one query
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Suggestion:
     """A drafted suite.
 
     Attributes:
-        checks: checks that every later delivery passes, without those in the suite already.
-        existing: checks of the same type on the same columns that the suite has already.
+        checks: new checks that every later delivery passes.
+        existing: drafted checks that the suite has already (same type, same columns).
         dropped: checks that some later delivery would have failed.
     """
 
@@ -103,13 +103,13 @@ def _why(draft: CheckDraft, slots: tuple[str, ...]) -> str:
 def suggest(
     home: Home, table: Table, *, last: int | None = None, shadow: bool = True
 ) -> Suggestion:
-    """Draft a suite from a table's published history; reads file by file, out of core.
+    """Draft a suite from a table's published history, which need not fit in memory.
 
     Args:
         home: where the state lives.
-        table: what it has published; its suite says which checks there are already.
-        last: only the last so many slots.
-        shadow: True to start the checks in shadow.
+        table: its published batches are measured; its suite has the existing checks.
+        last: number of newest partitions to use; None for all.
+        shadow: True to draft the checks as shadow checks.
 
     Raises:
         DeclarationError: nothing is published.

@@ -15,11 +15,11 @@ class Table:
     """A published table.
 
     Attributes:
-        name: as in the contract and the suite.
-        source: asked for the deliveries of each slot.
+        name: the same as in the contract and the suite.
+        source: returns the deliveries of each partition.
         contract: types, keys, times, coverage.
         suite: the gate.
-        partitioned: slots are ISO days; else there is the single slot "snapshot".
+        partitioned: True if partitions are ISO days; otherwise the only one is "snapshot".
     """
 
     name: str
@@ -29,7 +29,7 @@ class Table:
     partitioned: bool = True
 
     def __post_init__(self) -> None:
-        # Hashes and checks are of stored units, whoever read the suite.
+        # Convert limits to stored units, which hashes and checks use.
         object.__setattr__(self, "suite", self.suite.stored(self.contract))
 
     def expects(self, slot: str) -> bool:

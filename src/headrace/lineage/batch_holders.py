@@ -16,9 +16,9 @@ from headrace.models.registry import pointer
 
 @dataclass(frozen=True)
 class HeldBy:
-    """Release made from a snapshot in which the batch was live, with the tables concerned.
+    """Release built from snapshots that contain the batch, with the tables of these snapshots.
 
-    `tainted` is True if this batch, or another one that it holds, is recalled already.
+    `tainted` is True if this batch, or another batch of the release, is recalled.
     """
 
     ref: str
@@ -31,7 +31,7 @@ class HeldBy:
 class Impact:
     """Releases and models that hold a batch; `champions` are the current champions of `models`.
 
-    Registered models that were trained elsewhere are among them.
+    `models` includes registered models that were trained outside Headrace.
     """
 
     batch_id: str
@@ -53,14 +53,14 @@ def batches_of(manifest: Manifest, home: Home) -> dict[str, list[str]]:
 
 
 def impact(home: Home, batch_id: str, table: str | None = None) -> Impact:
-    """Return the releases and models that hold a batch; none for a batch that was not used.
+    """Return the releases and models that hold a batch.
 
-    A release holds a batch if the batch was live in a snapshot that it read, even if no window of a
-    feature reached it. With `table`, only this table of a delivery to several tables counts.
+    A release holds a batch if it read a snapshot that contains the batch, even if no feature used
+    its rows. With `table`, only snapshots of this table count.
     """
     holders = tuple(_held_by(home, batch_id, table))
     refs = {holder.ref for holder in holders}
-    # A model that was trained before an erasure holds the batch still.
+    # A model that was trained before an erasure still holds the batch.
     refs |= behind(Store.find(home.store), refs)
     reached = [record for record in list_models(home) if record.dataset in refs]
     champions = [

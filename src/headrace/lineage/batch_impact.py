@@ -34,10 +34,11 @@ class Reached:
 
     Attributes:
         rows: all rows of the release.
-        used: rows with a feature, a label or a spine row to which the batch contributes.
-        features, label, spine: rows by the dependent part; a row may count in each.
+        used: rows whose features, label or spine row depend on the batch.
+        features, label, spine: rows in which this part depends on the batch; a row may count in
+            several.
         by_split: `used` by split.
-        by_feature: rows by feature, the largest number first; without features that do not depend.
+        by_feature: dependent rows by feature, the largest number first; only features with any.
     """
 
     rows: int
@@ -65,7 +66,7 @@ def find_batch(home: Home, id_prefix: str, table: str | None = None) -> tuple[st
 
     Args:
         home: its ledger is searched.
-        id_prefix: the id, or its start.
+        id_prefix: the start of the id, or all of it.
         table: search this table only.
 
     Raises:
@@ -96,10 +97,10 @@ def find_batch(home: Home, id_prefix: str, table: str | None = None) -> tuple[st
 def reached_rows(
     home: Home, impact: Impact, pipelines: Iterable[Pipeline], tables: Iterable[str]
 ) -> dict[str, Reached | str]:
-    """Return for each release that holds the batch the counts of rows that depend on it.
+    """Return, for each release that holds the batch, how many of its rows depend on the batch.
 
-    If the declaration of a release is no longer here, or the release hides the source of its rows,
-    the value is the reason instead.
+    The value is a reason instead if the release's declaration is no longer here, or if the release
+    hides the columns that identify its rows.
     """
     store, declared = Store.find(home.store), list(pipelines)
     answers: dict[str, Reached | str] = {}

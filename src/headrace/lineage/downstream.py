@@ -11,7 +11,7 @@ from headrace.pipeline.definition import Pipeline
 
 
 def readers(pipelines: Iterable[Pipeline], table: str) -> list[dict[str, Any]]:
-    """Return for each pipeline with the table the parts that read it, as plain JSON values."""
+    """Return the parts of each pipeline that read the table, as plain JSON values."""
     return [_reading(pipeline, table) for pipeline in pipelines if table in pipeline.contracts]
 
 
@@ -29,7 +29,7 @@ def _reading(pipeline: Pipeline, table: str) -> dict[str, Any]:
 
 
 def _features(pipeline: Pipeline, views: list[FeatureView | Lookup]) -> Iterator[str]:
-    """Yield the features of these views and of the transforms that read them, in order."""
+    """Yield the features of these views, then those of the transforms that read them."""
     reached = {name for view in views for name in view.outputs}
     yield from (name for view in views for name in view.outputs)
     for view in pipeline.views:  # a transform comes after the views it reads

@@ -11,10 +11,10 @@ from headrace.pipeline.feature_catalog import feature_rows
 
 
 def feature_catalogue(pipelines: Sequence[Pipeline], home: Home) -> list[dict[str, Any]]:
-    """Return the features of all pipelines, as `feature_rows` has them, with their usage.
+    """Return the `feature_rows` of all pipelines, with the releases and models that use them.
 
-    `releases` and `models` are the refs that hold the feature with its present definition;
-    `outdated` are those that hold a column of this name with another definition.
+    `releases` and `models` are refs that have the feature with its present definition; `outdated`
+    are refs that have a feature of this name with another definition.
     """
     releases, models = list(_releases(home)), list(_models(home))
     return [
@@ -46,7 +46,7 @@ def _releases(home: Home) -> Iterator[tuple[str, set[str], dict[str, str]]]:
             try:
                 manifest = store.manifest(name, version)
             except StateError:
-                continue  # `headrace dataset verify` says what is wrong with it
+                continue  # `headrace dataset verify` reports the damage
             yield manifest.ref, set(manifest.features), dict(manifest.definitions)
 
 

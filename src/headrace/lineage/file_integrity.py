@@ -1,6 +1,6 @@
-"""Integrity of published files: cells that differ from the delivery, so that a rebuild differs.
+"""Comparison of published files with their deliveries, to find the cells that changed.
 
-Delivered bytes are kept, so the expected content of a file can be derived again and compared.
+Delivered bytes are kept, so the expected content of a file can be derived from them again.
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,8 +31,8 @@ MOST_LISTED = 50
 class AlteredCell:
     """Cell of a published file that differs from the delivery, or a problem of the whole file.
 
-    `line` is that of the delivery. For a problem of the whole file, `line` is 0, `column` is "" and
-    `published` describes the problem.
+    `line` is the line in the delivery. For a problem of the whole file, `line` is 0, `column` is ""
+    and `published` describes the problem.
     """
 
     table: str
@@ -101,7 +101,7 @@ def _in(home: Home, contract: Contract, batch: Batch, file: LiveFile) -> Iterato
 
 
 def _delivered(home: Home, contract: Contract, batch: Batch) -> pa.Table | None:
-    """Return the delivery's rows in published types, including those in quarantine."""
+    """Return the delivery's rows in published types, including quarantined rows."""
     delivery = landed_delivery(home, batch)
     if batch.format == "objects":
         scratch = home.staged / contract.table / f"{batch.batch_id}-compared.parquet"

@@ -1,7 +1,7 @@
-"""Rebuild of a release from its pins in another place, to prove that it is reproducible.
+"""Rebuild of a release from its pinned snapshots, to prove that it is reproducible.
 
-Only the pinned snapshots are read, and no cached view is used. The content hashes are compared; if
-they differ, the differing cells are located.
+The rebuild runs in a separate folder, reads only the pinned snapshots and uses no cached view. If
+its content hash differs from the release's, the differing cells are located.
 """
 
 import tempfile
@@ -37,18 +37,18 @@ class Rebuilt:
     """Result of a rebuild.
 
     Attributes:
-        content_hash: of the rebuilt content.
-        released: content hash of the release, from its manifest.
-        fits: names of fitted transforms that differ.
-        stored: the present content of the store, and problems of its objects; None if it was not
+        content_hash: hash of the rebuilt content.
+        released: hash of the released content, from the manifest.
+        fits: names of fitted transforms that differ from the release's.
+        stored: the content that the store holds now, and damage to its objects; None if it was not
             checked.
         same_bytes: True if the objects are the same files, byte for byte. Another version of the
-            Parquet writer may lay out the same content differently.
+            Parquet writer may write the same content as other bytes.
         differences: the differing cells, if the content differs.
         altered_cells: if the content differs, cells of published files that differ from their
             delivery.
         snapshots: the snapshots that were read, by table.
-        tainted: recalls that the release holds.
+        tainted: recalls of batches that the release holds.
         store: path of the rebuilt store; "" if it was deleted.
     """
 
@@ -120,10 +120,10 @@ def rebuild(
         ref: as in `headrace.open`.
         pipelines: of the project; one of them made the release.
         home: whose tables hold the pinned snapshots.
-        check: read the content of the store as well, and locate the cells that differ.
-        to: a folder, which becomes a store with this release if the content is equal; without it
-            the rebuilt release is deleted.
-        threads: number of threads; the result is the same.
+        check: True to read the content of the store as well, and to locate the cells that differ.
+        to: folder that becomes a store with the rebuilt release if the content is equal; None to
+            delete the rebuilt release.
+        threads: number of threads; it does not change the result.
         store: the store of the release; the home's by default.
 
     Raises:
@@ -198,7 +198,7 @@ def _keep_out(source: Store, work: Path, manifest: Manifest) -> None:
 
 @contextmanager
 def _folder(to: Path | None) -> Iterator[Path]:
-    """Create a temporary work folder, beside the result so that moving is renaming."""
+    """Create a temporary work folder; inside `to`, if given, so that results can be renamed."""
     if to is not None:
         to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".headrace-rebuild-", dir=to) as work:

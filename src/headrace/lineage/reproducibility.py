@@ -1,7 +1,7 @@
-"""Check that a release is reproducible here, with the pipeline as it was declared for it.
+"""Check that a release can be rebuilt here, with the declarations it was made with.
 
-A release pins everything its content depends on. Differences are reported and nothing is computed:
-a rebuild with other definitions would only show that the definitions differ.
+A release records everything its content depends on. If the declarations differ by now, they are
+reported and nothing is rebuilt.
 """
 
 import re
@@ -28,11 +28,11 @@ _PROJECT = re.compile(r"project ([0-9a-f]{7,40})(\+changes)?")
 
 
 def as_released(pipelines: Iterable[Pipeline], manifest: Manifest) -> Pipeline:
-    """Return the pipeline that made the release, with the mode, cutoff, splits and views of then.
+    """Return the pipeline that made the release, with the release's mode, cutoff, splits and views.
 
     Raises:
         DeclarationError: no pipeline made it, or the declaration of that pipeline has changed; the
-            message has the changes and the revision of the project to use.
+            message lists the changes and the project revision to use.
     """
     pipeline = _maker(list(pipelines), manifest)
     views = tuple(view for view in pipeline.views if view.name in manifest.definitions)
@@ -60,7 +60,7 @@ def _maker(pipelines: list[Pipeline], manifest: Manifest) -> Pipeline:
             fix="only the author of that frame can build it again; `headrace dataset verify`"
             " checks that the stored content is what was released",
         )
-    for pipeline in pipelines:  # format 1 did not say which
+    for pipeline in pipelines:  # format 1 does not name the pipeline
         matches = pipeline.name == manifest.pipeline or not manifest.pipeline
         if matches and pipeline.dataset.name == manifest.name:
             return pipeline
@@ -74,7 +74,7 @@ def _maker(pipelines: list[Pipeline], manifest: Manifest) -> Pipeline:
 
 
 def _definitions(pipeline: Pipeline, manifest: Manifest) -> Iterator[str]:
-    """Yield the views that changed or disappeared; later ones do not matter to the release."""
+    """Yield the views that changed or disappeared since the release; added views do not matter."""
     now = definition_hashes(pipeline.spine, pipeline.views, pipeline.contracts)
     for name, then in sorted(manifest.definitions.items()):
         if name not in now:
@@ -96,7 +96,7 @@ def _contracts(pipeline: Pipeline, manifest: Manifest) -> Iterator[str]:
 
 
 def _spec(spec: DatasetSpec, manifest: Manifest) -> DatasetSpec:
-    """Return the dataset with the values of the manifest, which later releases may have moved."""
+    """Return the dataset spec with the values in the manifest; later releases may differ."""
     splits, apart = as_bounded_in(manifest.split_rule, spec.splits, spec.evaluation)
     return replace(
         spec,
@@ -133,7 +133,7 @@ def _at_revision(manifest: Manifest) -> str:
 
 
 def has_ended(store: Store, manifest: Manifest) -> bool:
-    """Return True if an erasure produced the release, so that it is not reproducible."""
+    """Return True if an erasure produced the release, which therefore cannot be rebuilt."""
     for erasure in manifest.erasures:
         name, _, version = str(erasure.get("from", "")).partition("@")
         stone = tombstone(store, name, version) if version else None
@@ -163,7 +163,7 @@ def check_pins(lake: Lake, manifest: Manifest) -> dict[str, int]:
     """Return the pinned snapshots by table.
 
     Raises:
-        StateError: one is gone, or a file of it.
+        StateError: a snapshot, or one of its files, is gone.
     """
     pins = {}
     for table, input_table in manifest.inputs.items():

@@ -1,4 +1,4 @@
-"""Permission for an action: refusals are recorded, and what would be refused is not offered."""
+"""Permission checks for actions; refusals are recorded."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from headrace.lake.overrides.batch_case import BatchCase
 
 
 def permit(ledger: Ledger, draft: Action, policy: PermissionPolicy | None = None) -> None:
-    """Record and raise RefusedError if the policy (default: the project's) forbids the action."""
+    """Record the refusal and raise RefusedError if the policy (or the project's) forbids it."""
     try:
         (policy or load_policy()).check(draft.principal, draft.action, draft.table)
     except RefusedError as refused:
@@ -20,9 +20,9 @@ def permit(ledger: Ledger, draft: Action, policy: PermissionPolicy | None = None
 
 
 def permitted_actions(case: BatchCase, principal: str) -> dict[str, Availability]:
-    """Return `available_actions` for a principal, under the project's policy.
+    """Return, for each action on a batch, if the project's policy lets the principal take it.
 
-    A policy that cannot be read grants nothing; its error is the reason.
+    If the policy cannot be read, no action is allowed, and the error is the reason.
     """
     try:
         policy = load_policy()

@@ -1,9 +1,9 @@
 """Actions of people on batches. Commands, Dagster jobs and report pages call only these functions.
 
-Each action is one line of the audit trail: who, why, on which rows, until when. The policy may
-refuse the principal and the state of the batch may refuse the action; refusals are recorded too.
-The line is the decision. Its effects (files, one snapshot) follow at once; if this process dies, a
-later run completes them.
+Each action is one line of the audit trail: who acts, why, on which rows, until when. An action is
+refused if the policy forbids it to the principal, or if the batch's state does not allow it;
+refusals are recorded too. The line is written first and its effects (files, one snapshot) follow at
+once; if the process dies in between, a later run completes them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -55,25 +55,26 @@ def release(
     expires: int | None = None,
     policy: PermissionPolicy | None = None,
 ) -> dict[str, Any]:
-    """Publish a blocked batch, or rows of a published one that are in quarantine.
+    """Approve and publish a blocked batch, or quarantined rows of a published batch.
 
-    Of a blocked batch, the rows that fail no row check are published; the others stay in quarantine
-    unless `scope` selects them. The rows are usable from this commit on. The approval applies to
-    this batch under the current rules; when the rules change, it is discarded.
+    In a blocked batch, rows that fail no row check are published; the other rows stay in quarantine
+    unless `scope` selects them. Features can use the rows from this commit on. The approval applies
+    to this batch under the current rules; when the rules change, it is discarded.
 
     Args:
         home: where the state lives.
         table: as the pipeline declares it.
-        batch: its slot, or the start of its id.
-        principal: who; see `headrace.core.permissions.acting`.
+        batch: its partition, or the start of its id.
+        principal: who acts; see `headrace.core.permissions.acting`.
         reason: why, for the record.
-        scope: {"checks": [ids]} and {"lines": [numbers]}; empty is all that can be released.
-        expires: int64 microseconds UTC; then the rows leave again. None is never.
+        scope: {"checks": [ids]} and {"lines": [numbers]}; empty selects all rows that can be
+            approved.
+        expires: microseconds UTC at which the rows are removed again; None for never.
         policy: by default the project's.
 
     Raises:
         DeclarationError: no such batch, no reason, an expiry in the past, an unknown scope.
-        RefusedError: the policy or the state of the batch does not admit it.
+        RefusedError: the policy or the batch's state does not allow it.
     """
     case = open_case(home, table, batch, ("pending", "judged", "published"))
     selection = _selection(scope, ("checks", "lines"))
@@ -96,21 +97,21 @@ def quarantine(
     scope: Scope,
     policy: PermissionPolicy | None = None,
 ) -> dict[str, Any]:
-    """Move published rows of a batch to quarantine, whatever the rules are later.
+    """Move published rows of a batch to quarantine; they stay there when the rules change.
 
     Args:
         home: where the state lives.
         table: as the pipeline declares it.
-        batch: its slot, or the start of its id.
-        principal: who.
+        batch: its partition, or the start of its id.
+        principal: who acts.
         reason: why, for the record.
-        scope: which rows: {"lines": [numbers]}, {"checks": [ids]} (those that fail these, also if
-            the checks only warn), {"where": {column: text}} (those that have these values).
+        scope: rows to move: {"lines": [numbers]}, {"checks": [ids]} (rows that fail these checks,
+            even if the checks only warn), {"where": {column: text}} (rows with these values).
         policy: by default the project's.
 
     Raises:
         DeclarationError: no such batch, no reason, an empty or unknown scope.
-        RefusedError: the policy or the state of the batch does not admit it.
+        RefusedError: the policy or the batch's state does not allow it.
     """
     case = open_case(home, table, batch, ("published",))
     selection = _selection(scope, ("checks", "lines", "where"))
@@ -133,21 +134,21 @@ def reject(
     scope: Scope | None = None,
     policy: PermissionPolicy | None = None,
 ) -> dict[str, Any]:
-    """Reject a pending batch permanently, or quarantined rows of a published one.
+    """Permanently reject a pending batch, or quarantined rows of a published batch.
 
     Args:
         home: where the state lives.
         table: as the pipeline declares it.
-        batch: its slot, or the start of its id.
-        principal: who.
+        batch: its partition, or the start of its id.
+        principal: who acts.
         reason: why, for the record.
-        scope: of a published batch, {"checks": [ids]} and {"lines": [numbers]}; empty is all rows
-            in quarantine.
+        scope: for a published batch, {"checks": [ids]} and {"lines": [numbers]}; empty selects all
+            rows in quarantine.
         policy: by default the project's.
 
     Raises:
         DeclarationError: no such batch, no reason, an unknown scope.
-        RefusedError: the policy or the state of the batch does not admit it.
+        RefusedError: the policy or the batch's state does not allow it.
     """
     case = open_case(home, table, batch, ("pending", "published"))
     draft = case.action("reject", principal, reason, scope=_selection(scope, ("checks", "lines")))
@@ -163,11 +164,12 @@ def rerun(
     reason: str,
     policy: PermissionPolicy | None = None,
 ) -> dict[str, Any]:
-    """Validate a batch again from its raw file, by the current checks and mutes.
+    """Validate a batch again from its raw file, with the current checks and mutes.
 
     Raises:
         DeclarationError: no such batch, or no reason.
-        RefusedError: the policy does not admit it, or the batch was superseded, rejected, recalled.
+        RefusedError: the policy does not allow it, or the batch was superseded, rejected or
+            recalled.
     """
     case = open_case(home, table, batch, ("received", "pending", "judged", "published"))
     draft = case.action("rerun", principal, reason)
@@ -186,13 +188,13 @@ def mute(
     expires: int,
     policy: PermissionPolicy | None = None,
 ) -> dict[str, Any]:
-    """Let checks of a table report without deciding, for batches validated until `expires`.
+    """Mute checks of a table until `expires`: they still run but do not affect verdicts.
 
-    Batches that were validated earlier keep their verdict; `rerun` validates one again.
+    Batches validated earlier keep their verdict; `rerun` validates a batch again.
 
     Raises:
         DeclarationError: no such check, no reason, or an end in the past.
-        RefusedError: the policy does not admit it.
+        RefusedError: the policy does not allow it.
     """
     for check in checks:
         mutable(table.suite, check)
@@ -213,11 +215,11 @@ def unmute(
     reason: str,
     policy: PermissionPolicy | None = None,
 ) -> dict[str, Any]:
-    """Let muted checks decide again, for batches validated from now on.
+    """Unmute checks: they affect the verdicts of batches validated from now on.
 
     Raises:
         DeclarationError: no reason.
-        RefusedError: the policy does not admit it, or a check is not muted.
+        RefusedError: the policy does not allow it, or a check is not muted.
     """
     return _record_check_action(
         home, _check_action("unmute", table, checks, principal, reason), policy
@@ -237,7 +239,7 @@ def ack(
 
     Raises:
         DeclarationError: no such batch, or no reason.
-        RefusedError: the policy does not admit it.
+        RefusedError: the policy does not allow it.
     """
     case = open_case(home, table, batch, ("pending", "published", "judged", "received"))
     with AlertStore(home) as store:
@@ -268,20 +270,21 @@ def perform(
     expires: str | None = None,
     **selected: Any,  # noqa: ANN401 - checks, lines, where
 ) -> dict[str, Any]:
-    """Take an action by its name, with parameters as people write them.
+    """Take the action with this name; parameters have the form in which users type them.
 
     Args:
         action: a name of `headrace.core.batch_actions.BATCH_ACTIONS`.
         home: where the state lives.
         table: as the pipeline declares it.
         batch: its slot, or the start of its id; unused for checks of a table.
-        principal: who.
+        principal: who acts.
         reason: why, for the record.
-        expires: when it ends: `7d`, a day (to its end) or a moment; None is never.
-        selected: what of the batch, by the action's own `rows`; empty ones select nothing.
+        expires: when the action ends: `7d`, a day (the end of it) or a time; None for never.
+        selected: rows of the batch, by the action's selectors `checks`, `lines` and `where`; empty
+            selectors are ignored.
 
     Raises:
-        DeclarationError: what the action raises, or a parameter that it has not.
+        DeclarationError: the action raises it, or does not take one of the selectors.
     """
     declared = BATCH_ACTIONS[action]
     rows = {name: selection for name, selection in selected.items() if selection}
@@ -309,7 +312,7 @@ def _decide(
     policy: PermissionPolicy | None,
     admit: Callable[[BatchCase, Action], Action | None],
 ) -> Action | None:
-    """Record the action if policy and state admit it; return None if it is recorded already."""
+    """Record the action if policy and state allow it; return None if it was recorded before."""
     with Ledger(case.home) as ledger:
         permit(ledger, draft, policy)
         try:

@@ -1,9 +1,9 @@
-"""Erasure of a person from all releases, with a report of the places that still have the person.
+"""Erasure of a person's rows from all releases, and a report of the places that still hold them.
 
-Erased are rows in every release of the store, with their objects, and everything that a release
-learnt from its rows. Not erased but listed are models that were trained on such a release, and
-files of the home: raw deliveries, published tables, quarantine, online stores. The source, which
-owns these data, has to request their deletion; until then, no new release includes the rows.
+The rows are erased from every release of the store, together with their objects and with everything
+that was fitted on them. Models trained on such a release are only listed, as are files of the home:
+raw deliveries, published tables, quarantine, online stores. The owner of the source has to request
+their deletion; until then, new releases exclude the rows.
 """
 
 import json
@@ -50,16 +50,16 @@ def erase(
     Args:
         home: its store and models are searched.
         entity: column -> value as text.
-        principal: who.
-        reason: why; it is kept for good and must not name the person.
-        datasets: only these; all by default.
+        principal: who acts.
+        reason: why; it is stored permanently, so it must not name the person.
+        datasets: names of the datasets to erase from; all by default.
         dry_run: report what would be erased, and change nothing.
         scan: search the files of store and home for the value afterwards.
         policy: by default the project's.
 
     Raises:
-        RefusedError: the policy does not allow the erasure from one of `datasets`, or of all in the
-            store; nothing was done.
+        RefusedError: the policy does not allow the erasure from one of these datasets; nothing was
+            changed.
         DeclarationError: the entity or the reason is empty, or there is no such dataset.
         StateError: there is no privacy key, or a proof fails.
     """
@@ -118,7 +118,7 @@ def erase(
 
 
 def finish_all(home: Home) -> dict[str, Any]:
-    """Complete every recorded erasure, without knowing the person."""
+    """Complete every recorded erasure; the person's values are not needed."""
     store = Store.find(home.store)
     replaced = [
         {"old": replacement.old, "new": replacement.new, "erased": replacement.erased}
@@ -129,7 +129,7 @@ def finish_all(home: Home) -> dict[str, Any]:
 
 
 def listed(home: Home) -> list[dict[str, Any]]:
-    """Return every recorded erasure, with the check of its proofs and the models concerned."""
+    """Return every recorded erasure, its checked proofs, and the models trained on erased rows."""
     store = Store.find(home.store)
     stones = tombstones(store)
     rows = []
@@ -184,7 +184,7 @@ def _models(home: Home, refs: set[str], entity: Mapping[str, str]) -> list[dict[
 
 
 def _scanned(home: Home, store: Store, entity: Mapping[str, str], *, scan: bool) -> dict[str, Any]:
-    """Return the files with the value: in the store, where none may be, and in the home."""
+    """Return the files that hold the value: `remains` in the store, `elsewhere` in the home."""
     if not scan:
         return {"remains": None, "elsewhere": None}
     place = store.storage.local_path("objects")
@@ -210,7 +210,7 @@ def _by_area(matches: list[ResidueMatch]) -> list[dict[str, Any]]:
 
 
 def _keep(home: Home, request: ErasureRequest, document: Mapping[str, Any]) -> None:
-    """Append a line to the home's ledger for the first run and each run that changed something."""
+    """Append a line to the home's ledger if this run is the first or changed something."""
     path = home.root / LEDGER
     lines = path.read_text().splitlines() if path.exists() else []
     is_recorded = any(json.loads(line)["id"] == request.id for line in lines if line.endswith("}"))

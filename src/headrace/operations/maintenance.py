@@ -1,4 +1,4 @@
-"""Maintenance of the lake: pin the snapshots of releases, then remove what nothing needs."""
+"""Maintenance of the lake: pin the releases' snapshots, remove unused snapshots and files."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,20 +15,20 @@ from headrace.lake.tables.maintenance import KEEP_SNAPSHOTS, YOUNG, Upkeep, main
 from headrace.lineage.reproducibility import has_ended
 from headrace.pipeline.pins import gone_tags, held_since, is_pinned, let_go, pin
 
-# Holds older than this are removed: the build that made them was killed.
+# Holds older than this are removed, because the build that made them must have been killed.
 MAX_HOLD = 7 * DAY
 
 
 @dataclass(frozen=True)
 class MaintenanceReport:
-    """Result of maintenance that was done, or would be.
+    """Result of a maintenance run, or of a dry run.
 
     Attributes:
-        applied: True if it was done.
+        applied: False for a dry run.
         tables: results by table; the last one is for the landed bytes.
-        pinned: refs of releases that were not pinned, as after a crash, and are now.
+        pinned: refs of releases that this run pinned because a crash had left them without pins.
         unreproducible: refs of releases that cannot be rebuilt because a snapshot is gone.
-        let_go: removed tags that kept a snapshot without need, by table.
+        let_go: removed tags of snapshots that nothing needs, by table.
     """
 
     applied: bool
@@ -67,7 +67,7 @@ def look_after(
         young: files written within this many microseconds stay.
 
     Raises:
-        StateError: an ingest was at work all the while.
+        StateError: an ingest was running all the time.
     """
     names = list(tables)
     lake, store = Lake(home), Store.find(home.store)

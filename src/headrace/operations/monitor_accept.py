@@ -28,14 +28,14 @@ def accept(
     withdraw: bool = False,
     policy: PermissionPolicy | None = None,
 ) -> tuple[Acceptance, bool]:
-    """Accept the data of the window that holds a day, as they are known now, or withdraw that.
+    """Accept the present data of the window that contains a day, or withdraw the acceptance.
 
-    The next run of the monitor takes it into account. Return the record, and True if it is new.
+    The next run of the monitor takes this into account. Return the record, and True if it is new.
 
     Raises:
-        DeclarationError: no such window, nothing in its data that can be accepted (or was), or the
+        DeclarationError: there is no such window, it has nothing to accept or to withdraw, or the
             principal or reason is empty.
-        RefusedError: the policy does not allow it; that is on the record.
+        RefusedError: the policy does not allow it; the refusal is recorded.
     """
     name, ledger = pipeline.monitor.name, DecisionLedger(home)
     entry = newest_entries(ledger.entries(name))[window_of(pipeline, home, window_day).window.end]
@@ -65,7 +65,7 @@ def accept(
         permit(batches, draft, policy)
         new = _recorded_acceptance(ledger, acceptance) is None
         if new:
-            record(batches, draft)  # first, so that every active acceptance is on the trail
+            record(batches, draft)  # first, so that the audit trail has every acceptance
             ledger.accept(acceptance)
     tell_owner(pipeline, home)
     recorded = _recorded_acceptance(ledger, acceptance)
@@ -74,7 +74,7 @@ def accept(
 
 
 def _recorded_acceptance(ledger: DecisionLedger, request: Acceptance) -> Acceptance | None:
-    """Return the same acceptance from the record, unless the opposite was recorded since."""
+    """Return the recorded acceptance equal to `request`, unless its opposite was recorded later."""
     recorded = None
     for acceptance in ledger.acceptances(request.pipeline):
         if (
@@ -90,7 +90,7 @@ def _recorded_acceptance(ledger: DecisionLedger, request: Acceptance) -> Accepta
 def _topics_to_accept(
     name: str, entry: Entry, acceptances: Sequence[Acceptance]
 ) -> tuple[str, ...]:
-    """Return the topics to accept: those accepted before, and those that are open now."""
+    """Return the topics to accept: topics accepted before, and topics that are open now."""
     accepted = in_force(acceptances).get(entry.window.end, {})
     topics = {*accepted, *open_topics(entry.evidence)}
     if topics:
@@ -114,7 +114,7 @@ def _topics_to_accept(
 def _topics_to_withdraw(
     name: str, entry: Entry, acceptances: Sequence[Acceptance]
 ) -> tuple[str, ...]:
-    """Return the accepted topics of the window, or those of its last withdrawal."""
+    """Return the accepted topics of the window, or the topics of its last withdrawal."""
     if not acceptances:
         raise DeclarationError(
             f"nothing of {entry.window.text} was accepted",

@@ -1,4 +1,4 @@
-"""Acknowledgement of a window: it is recorded for good, and the window sends no more pages."""
+"""Acknowledgement of a window: it is recorded permanently, and the window sends no more pages."""
 
 from headrace.core.clock import now_us, parse_day
 from headrace.core.errors import DeclarationError
@@ -17,10 +17,10 @@ LATEST = "last"
 
 
 def window_of(pipeline: Pipeline, home: Home, window_day: str) -> Entry:
-    """Return the decided window that holds the ISO day `window_day`, or the newest for `last`.
+    """Return the decided window that contains the ISO day `window_day`; for `last`, the newest.
 
     Raises:
-        DeclarationError: it is not a day, or no decided window holds it.
+        DeclarationError: `window_day` is not a day, or no decided window contains it.
     """
     name = pipeline.monitor.name
     entries = first_entries(DecisionLedger(home).entries(name))
@@ -53,11 +53,12 @@ def acknowledge(
     reason: str,
     policy: PermissionPolicy | None = None,
 ) -> tuple[Ack, bool]:
-    """Acknowledge the window that holds a day; return the record, and True if it is new.
+    """Acknowledge the window that contains a day; return the record, and True if it is new.
 
     Raises:
-        DeclarationError: no such window, it was quiet, or the principal or reason is empty.
-        RefusedError: the policy does not allow it; that is on the record.
+        DeclarationError: there is no such window, it has no findings, or the principal or reason is
+            empty.
+        RefusedError: the policy does not allow it; the refusal is recorded.
     """
     entry, name = window_of(pipeline, home, window_day), pipeline.monitor.name
     if entry.decision.action == "none":
@@ -80,7 +81,7 @@ def acknowledge(
         permit(batches, draft, policy)
         new = _recorded_ack(ledger, name, acknowledgement) is None
         if new:
-            record(batches, draft)  # first, so that every acknowledgement is on the trail
+            record(batches, draft)  # first, so that the audit trail has every acknowledgement
             ledger.acknowledge(name, *acknowledgement, now_us())
     tell_owner(pipeline, home)
     ack = _recorded_ack(ledger, name, acknowledgement)

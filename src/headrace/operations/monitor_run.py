@@ -1,6 +1,6 @@
 """A run of a pipeline's monitor: score, judge, watch promotions, alert, render. Safe to run again.
 
-Each is a step below; `run_monitors` is the list of them.
+`run_monitors` calls a function for each step.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,8 @@ def run_monitors(
 ) -> Built:
     """Judge every closed window over all rows, released or not, and record the decisions.
 
-    `now` (us, UTC) is the moment to judge by, instead of the clock's: windows that end later wait.
+    `now` (us, UTC) is the evaluation time, by default the clock's; windows that end later wait for
+    a later run.
     """
     from headrace.reports.monitor.facts import tell_owner
     from headrace.retraining.service import watch_promotions
@@ -54,12 +55,12 @@ def run_monitors(
 
 
 def score(context: BuildContext, moment: int) -> ScoredRows:
-    """Score every row predicted before `moment` (us) by the champion of its time."""
+    """Score every row with `t` before `moment` (us), with the champion at its `t`."""
     return score_rows(context, before(feature_frame(context), moment), moment)
 
 
 def judge(context: BuildContext, scored: ScoredRows, moment: int) -> "MonitorRun":
-    """Judge the windows closed by `moment` (us), record the decisions and what they rest on."""
+    """Judge the windows closed by `moment` (us); record the decisions and their evidence."""
     from headrace.datasets import open_release
     from headrace.monitoring.run import monitor
     from headrace.monitoring.run_details import write_details
@@ -85,7 +86,7 @@ def judge(context: BuildContext, scored: ScoredRows, moment: int) -> "MonitorRun
 
 
 def render(context: BuildContext, run: "MonitorRun", watched: "Sequence[Watched]") -> Built:
-    """Return the run for people: actions, plots, promotions, tables of the latest window."""
+    """Return the results for display: actions, plots, promotions, tables of the latest window."""
     from headrace.pipeline.table_profiles import tables_told
     from headrace.reports.monitor import markdown
 

@@ -37,8 +37,8 @@ LATENESS = 7 * DAY
 def fill(pipeline: Pipeline, home: Home, *, anew: bool = False) -> dict[str, Any]:
     """Bring the store up to the published tables; return plain JSON values.
 
-    `missing` are tables that views read and that were never published: requests are not answered
-    until they are.
+    `missing` lists tables that views read but that were never published; until all are published,
+    requests are refused.
     """
     update = materialise_online(pipeline, home, anew=anew)
     layout = _layout(pipeline)
@@ -66,19 +66,20 @@ def thin(
     before: str | None = None,
     lateness: str | None = None,
 ) -> dict[str, Any]:
-    """Prune the history that only requests before a moment need; return plain JSON values.
+    """Prune history that only requests for earlier times need; return plain JSON values.
 
     Args:
-        pipeline: whose store.
+        pipeline: its store is pruned.
         home: where it is.
-        keep: how far back from now answers must reach, such as "7d".
-        before: or the moment itself, RFC 3339 or a day.
+        keep: how far back from now requests must remain answerable, such as "7d".
+        before: instead of `keep`, the earliest time that requests may ask for, RFC 3339 or a day.
         lateness: how late a correction may still arrive; by default unchanged, 7 days at first.
 
     Raises:
-        DeclarationError: not exactly one of `keep` and `before`, or a moment to come.
-        StateError: nothing is in the store.
-        HeadraceError: the moment is before an earlier one, or lateness grows.
+        DeclarationError: not exactly one of `keep` and `before` is given, or `before` is in the
+            future.
+        StateError: the store is empty.
+        HeadraceError: the history before this time was pruned already, or lateness grows.
     """
     from headrace.serving.online import retain, store_metadata
 
@@ -114,8 +115,8 @@ def online_status(pipeline: Pipeline, home: Home, *, count: bool = False) -> dic
         count: True to count keys and entities as well, which reads the whole store.
 
     Returns:
-        One mapping. `state` is `not filled`, `filling` or `filled`; `problems` are sentences about
-        what needs attention, empty if nothing does.
+        One mapping. `state` is `not filled`, `filling` or `filled`; `problems` lists what needs
+        attention, as sentences.
     """
     from headrace.serving.online import LmdbStore
 
@@ -295,14 +296,14 @@ def _not_filled(pipeline: Pipeline) -> StateError:
 
 
 def _place(pipeline: Pipeline, home: Home, layout: "Layout") -> str:
-    """Return the folder, or the name on the server; its address may hold a password."""
+    """Return the store's folder or Redis key prefix; the server's address may hold a password."""
     if os.environ.get(ONLINE):
         return f"redis: headrace:online:{pipeline.name}:{layout.name}"
     return str(store_folder(pipeline, home, layout))
 
 
 def _older(folder: Path) -> list[dict[str, Any]]:
-    """Return the stores of the pipeline that the present views do not use."""
+    """Return the pipeline's old stores, which the present views do not use."""
     files = sorted(folder.parent.glob("*/data.mdb"))
     return [
         {"store": str(other.parent), "bytes": _size(other.parent)}
@@ -312,5 +313,5 @@ def _older(folder: Path) -> list[dict[str, Any]]:
 
 
 def _size(folder: Path) -> int:
-    """Return the disk usage of the store, whose file is sparse."""
+    """Return the disk usage of the store's file, which is sparse, in bytes."""
     return (folder / "data.mdb").stat().st_blocks * 512

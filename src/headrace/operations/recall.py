@@ -1,8 +1,8 @@
 """Recall of a batch in tables, online stores, releases and models, and its restoration.
 
-The order fails closed. A recall taints releases first, then the ledger records it, then the table
-and the online stores follow; a restoration has the reverse order. Each step may be repeated, so the
-same call completes an interrupted one.
+The order of the steps fails closed. A recall first taints the releases, then records itself in the
+ledger, then changes the table and the online stores; a restoration does the reverse. Every step can
+be repeated, so calling the function again completes an interrupted call.
 """
 
 from collections.abc import Sequence
@@ -40,10 +40,10 @@ def reach(
     """Return what a recall would affect, as plain JSON values; nothing is changed.
 
     Args:
-        home: where the state is.
+        home: where the state lives.
         table: as the pipeline declares it.
-        batch: its slot, or the start of its id.
-        pipelines: their views and stores are checked; by default the project's.
+        batch: its partition, or the start of its id.
+        pipelines: pipelines whose views and stores are checked; by default the project's.
     """
     return _reach(open_case(home, table, batch, _STATES), _readers(pipelines, table))
 
@@ -60,20 +60,19 @@ def recall(
 ) -> dict[str, Any]:
     """Recall a published batch; return what it affects and what was done, as plain JSON values.
 
-    `incomplete` are sentences about what has yet to be done, empty if nothing. Running it again
-    changes nothing, or does the rest.
+    `incomplete` lists the steps still to be done, as sentences. Running it again completes them.
 
     Args:
-        home: where the state is.
+        home: where the state lives.
         table: as the pipeline declares it.
-        batch: its slot, or the start of its id.
-        principal: who.
+        batch: its partition, or the start of its id.
+        principal: who acts.
         reason: why, for the record.
         policy: by default the project's.
         pipelines: as in `reach`.
 
     Raises:
-        DeclarationError: no batch, or more than one, is meant; or no reason.
+        DeclarationError: no batch or several batches match, or the reason is empty.
         RefusedError: the policy does not allow it, or the batch is not published.
     """
     case = open_case(home, table, batch, _STATES)
@@ -105,14 +104,14 @@ def restore(
     policy: PermissionPolicy | None = None,
     pipelines: Sequence[Pipeline] | None = None,
 ) -> dict[str, Any]:
-    """Withdraw a recall: the batch is published again, and the releases it tainted can be opened.
+    """Withdraw a recall: the batch is published again, and releases are no longer tainted by it.
 
     Arguments and result are as for `recall`.
 
     Raises:
-        DeclarationError: no batch, or more than one, is meant; or no reason.
+        DeclarationError: no batch or several batches match, or the reason is empty.
         RefusedError: the policy does not allow it, or the batch is not recalled.
-        StateError: its file is gone.
+        StateError: the batch's file is gone.
     """
     store = Store.find(home.store)
     case = open_case(home, table, batch, ("recalled", "judged", "pending", "published"))

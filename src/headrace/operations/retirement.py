@@ -1,4 +1,4 @@
-"""Retirement of a release: delete it for good, and unpin its snapshots in the lake."""
+"""Retirement of a release: delete it permanently, and unpin its snapshots in the lake."""
 
 from typing import Any
 
@@ -22,19 +22,19 @@ def retire(
     expired: bool = False,
     policy: PermissionPolicy | None = None,
 ) -> list[dict[str, Any]]:
-    """Retire one release, or all that are past their retention; return those retired now.
+    """Retire one release, or every release past its retention; return the retired releases.
 
     Args:
         home: its store has the release.
         ref: `name@version`; an alias is refused, because it may move to another release.
-        principal: who.
-        reason: why; by default the contract's words for releases past their retention.
-        expired: all that are past their retention, instead of one.
+        principal: who acts.
+        reason: why; for releases past their retention, the retention period by default.
+        expired: True to retire every release past its retention, instead of one.
         policy: by default the project's.
 
     Raises:
-        RefusedError: the policy does not allow the retirement of one of the datasets; nothing was
-            done.
+        RefusedError: the policy does not allow a retirement from one of the datasets; nothing was
+            retired.
         DeclarationError: neither or both of `ref` and `expired` are given, or there is no reason.
         StateError: there is no such release.
     """

@@ -1,4 +1,4 @@
-"""Check what a run is about to publish for conflicts, and record the verdicts that hold rows."""
+"""Conflict check of the rows that a run is about to publish, and the resulting verdicts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,10 +25,10 @@ from headrace.lake.tables.lake import Lake
 
 
 def hold_conflicts(run: Run, slots: Sequence[str]) -> bool:
-    """Record new verdicts for batches of these slots whose rows are in conflict.
+    """Record new verdicts for batches of these partitions with rows in conflict.
 
     Returns:
-        False if there were none: what the run is about to publish holds no conflict.
+        False if there are no conflicts.
     """
     picks = [run.pick(slot) for slot in slots]
     rows = staged_rows(picks)
@@ -52,7 +52,7 @@ def hold_conflicts(run: Run, slots: Sequence[str]) -> bool:
 
 
 def staged_rows(picks: Iterable[Pick]) -> list[JudgementRow]:
-    """Return the verdicts of these picks whose rows come into the table."""
+    """Return the verdicts of these picks whose rows enter the table."""
     return [row for pick in picks for row in (*pick.add, *pick.replace) if row.staged_path]
 
 
@@ -63,9 +63,9 @@ def leaving(picks: Iterable[Pick]) -> set[str]:
 
 
 def find_conflicts(run: Run, picks: Sequence[Pick]) -> dict[str, list[Loser]]:
-    """Return the rows to hold, by batch, if these picks were published into the present table.
+    """Return the rows to hold, by batch, for publishing these picks into the present table.
 
-    The run's `compared` becomes the files that they were compared with.
+    Sets the run's `compared` to the published files that were compared.
     """
     contract, rows = run.table.contract, staged_rows(picks)
     if not rows or not contract.identity:
@@ -102,7 +102,7 @@ def find_conflicts(run: Run, picks: Sequence[Pick]) -> dict[str, list[Loser]]:
 
 
 def rows_in_conflict(home: Home, contract: Contract, rows: pa.Table) -> dict[int, Place]:
-    """Return by line the published row that a typed row of one batch contradicts."""
+    """Return {line: published row in conflict} for the typed rows of one batch."""
     if not rows.num_rows:
         return {}
     with TemporaryDirectory() as folder:
@@ -112,13 +112,13 @@ def rows_in_conflict(home: Home, contract: Contract, rows: pa.Table) -> dict[int
 
 
 def file_in_conflict(home: Home, contract: Contract, batch_id: str, path: Path) -> dict[int, Place]:
-    """Return by line the published row that a row of a batch's file contradicts.
+    """Return {line: published row in conflict} for the rows in a batch's file.
 
     Args:
         home: where the state lives.
-        contract: of the table.
+        contract: contract of the table.
         batch_id: its own published rows are not compared.
-        path: rows of the batch that are to be published.
+        path: file with the rows that are to be published.
     """
     if not contract.identity:
         return {}
@@ -146,10 +146,10 @@ def _hold(run: Run, batch_id: str) -> ConflictHold:
 def _verdict(
     run: Run, row: JudgementRow, losers: Sequence[Loser], paths: Mapping[str, Path]
 ) -> tuple[JudgementRow | None, list[Conflict]]:
-    """Return the verdict on a batch with these conflicts and those that its gate verdict has."""
+    """Return the verdict on a batch with these new conflicts and its recorded ones."""
     standing = run.standings[row.batch_id]
     if row.rule_hash not in {standing.gate.rule_hash, standing.rule}:
-        run.barred.add(row.batch_id)  # its last good file is in conflict by now: it stays out
+        run.barred.add(row.batch_id)  # its last good file is in conflict now
         return None, []
     after = max((action.id for action in standing.actions), default=0)
     by_line = conflicts_of(run.ledger, run.name, row.batch_id, standing.gate.rule_hash)

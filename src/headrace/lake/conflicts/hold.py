@@ -1,6 +1,6 @@
-"""The verdict on a batch with its conflicts: rows are quarantined, or the batch is blocked.
+"""Verdict on a batch with conflicts: rows are quarantined, or the batch is blocked.
 
-It is a verdict of the gate under a rule hash of its own, beside the verdict on the batch alone.
+It has its own rule hash and is stored beside the gate's verdict on the batch alone.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ Rows = Mapping[int, Mapping[str, Any]]  # by line
 
 @dataclass(frozen=True)
 class ConflictHold:
-    """Verdict of the gate on a batch, to which conflicts are added.
+    """Gate verdict on a batch, to which conflicts are added.
 
     Attributes:
         gate: the verdict so far.
@@ -52,7 +52,7 @@ class ConflictHold:
 
     @property
     def does(self) -> str:
-        """Action of a conflict. Events are independent, so one never blocks the others."""
+        """Action on a conflict. Events are independent, so a conflict never blocks other events."""
         return "quarantine" if self.delivery.format == "events" else self.contract.conflicts
 
     def blocked_by(self, count: int) -> bool:
@@ -70,8 +70,8 @@ class ConflictHold:
         """Write the files of the verdict with these conflicts, and return its row; idempotent.
 
         Args:
-            conflicts: all rows to hold, those that `gate` holds already included.
-            source: the staged file in which new ones were found.
+            conflicts: all rows to hold, including rows that `gate` holds already.
+            source: the staged file in which new conflicts were found.
             earlier: the file of each batch that has an earlier row.
         """
         gate, name = self.gate, self.contract.table
@@ -107,7 +107,7 @@ class ConflictHold:
         )
 
     def _quarantine_rows(self, rows: pa.Table, lines: Collection[int]) -> pa.Table:
-        """Return the rows that the gate quarantined and the held rows, each with its reasons."""
+        """Return the rows quarantined by the gate and the held rows, each with its reasons."""
         path = self.gate.quarantine_path
         before = read_rows(path) if path else None
         quarantined_lines = set() if before is None else set(before["_line"].to_pylist())
@@ -135,7 +135,7 @@ def _rule(gate: JudgementRow, conflicts: Sequence[Conflict]) -> str:
 
 
 def _rows(path: Path, lines: Collection[int]) -> pa.Table:
-    """Rows of a file by line, read piece by piece."""
+    """Return the rows of a file on these lines, reading it piece by piece."""
     selected = np.array(sorted(lines), np.int64)
     with pq.ParquetFile(path) as file:
         pieces = [
@@ -153,7 +153,7 @@ def _quarantined(gate: JudgementRow) -> set[int]:
 
 
 def _passing(gate: JudgementRow, lines: Collection[int]) -> int:
-    """Count the lines that pass the gate without conflicts."""
+    """Count the lines that are in the gate's staged file."""
     return 0 if not gate.staged_path else _rows(Path(gate.staged_path), lines).num_rows
 
 
@@ -195,7 +195,7 @@ def _result(
 
 
 def _first(sample: Sequence[Mapping[str, Any]]) -> str:
-    """The first difference, for the sentence."""
+    """Return the first difference, as a part of a sentence."""
     for example in sample:
         for name, value in example["values"].items():
             before = example["earlier"]["values"].get(name)
@@ -207,7 +207,7 @@ def samples(
     contract: Contract, conflicts: Sequence[Conflict], rows: Rows, earlier: Mapping[str, Path]
 ) -> Iterator[dict[str, Any]]:
     """Yield both versions of each row: {"line", "key", "values", "earlier": {"batch", "line",
-    "values"}}; `values` are those of the columns that differ, in the contract's units.
+    "values"}}; `values` has only the columns that differ, in the contract's units.
     """
     scales = scales_of(contract)
     before: dict[tuple[str, int], Mapping[str, Any]] = {}
@@ -234,7 +234,7 @@ def samples(
 def earlier_paths(
     ledger: Ledger, home: Home, table: str, conflicts: Iterable[Conflict]
 ) -> dict[str, Path]:
-    """Return a file of each batch that has the earlier row: the published one, or its last one."""
+    """Return, by batch, the file with the earlier row: the published file, or the last one."""
     batch_ids = {conflict.earlier_batch for conflict in conflicts}
     paths = {
         row.batch_id: Path(row.staged_path)

@@ -1,7 +1,6 @@
-"""Conflicts in the ledger: which rows of a batch were held, under which verdict, and for which row.
+"""Records of conflicts in the ledger: held row, verdict that holds it, and earlier row.
 
-They are recorded with the verdict that holds them, so that the same verdict is derived again after
-a kill, and by any process.
+They are stored with the verdict, so that any process, even after a crash, derives it again.
 """
 
 from collections.abc import Iterable
@@ -14,13 +13,13 @@ CONFLICT = "conflict"
 
 @dataclass(frozen=True)
 class Conflict:
-    """A row that has the identity of a row of an earlier delivery, and other values.
+    """Row with the identity of an earlier row, and other values.
 
     Attributes:
-        line: of the held row, in its own delivery.
+        line: line of the held row in its delivery.
         earlier_batch, earlier_line: the row that stays in the table.
-        after: id of the batch's latest action when the conflict was found; a later release of the
-            row lets it in, if the earlier row has left the table by then.
+        after: id of the batch's latest action when the conflict was found. A later approval of the
+            row publishes it if the earlier row has left the table by then.
     """
 
     line: int
@@ -39,7 +38,7 @@ class Conflict:
 def record_conflicts(
     ledger: Ledger, table: str, row: JudgementRow, conflicts: Iterable[Conflict]
 ) -> None:
-    """Note what the verdict `row` holds; the same again changes nothing."""
+    """Record the conflicts that the verdict `row` holds; idempotent."""
     ledger.connection.executemany(
         "INSERT OR IGNORE INTO conflicts VALUES (?,?,?,?,?,?,?)",
         [
@@ -50,7 +49,7 @@ def record_conflicts(
 
 
 def conflicts_of(ledger: Ledger, table: str, batch_id: str, rule_hash: str) -> dict[int, Conflict]:
-    """Return what the gate's verdict under `rule_hash` holds, by line."""
+    """Return the conflicts that the gate's verdict under `rule_hash` holds, by line."""
     rows = ledger.connection.execute(
         "SELECT line, earlier_batch, earlier_line, after_action FROM conflicts"
         " WHERE tbl = ? AND batch_id = ? AND rule_hash = ? ORDER BY line",

@@ -1,4 +1,4 @@
-"""The decision which of several versions of a row stays: a pure function of the rows."""
+"""Choice of the version that stays, among rows in conflict: a pure function of the rows."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Place = tuple[str, int]  # batch and line of a row
 class RowVersion(NamedTuple):
     """A row that shares its key, known-at and sequence with a row of other content.
 
-    `group` numbers the key, known-at and sequence; `content` numbers the values within it.
+    `group` numbers the identities; `content` numbers the different contents within a group.
     """
 
     group: int
@@ -21,7 +21,7 @@ class RowVersion(NamedTuple):
 
 @dataclass(frozen=True)
 class Loser:
-    """A row that is held, and the place of the row that stays."""
+    """Held row, and the place of the row that stays."""
 
     line: int
     earlier: Place
@@ -36,10 +36,11 @@ def resolve(
     """Return the rows to hold, by batch and in order of line.
 
     Args:
-        versions: rows whose key, known-at and sequence several contents claim.
-        arriving: batches to be published, the earlier delivery first; all others are published.
-        published: rows of `arriving` that the table shows already; nothing takes these out.
-        blocks: says if a batch with so many held rows is blocked: then none of its rows counts.
+        versions: rows whose identity occurs with several contents.
+        arriving: batches to be published, in order of delivery; all other batches are published.
+        published: rows of `arriving` that the table holds already; they stay.
+        blocks: function of a batch and its number of held rows; True if the batch is blocked, so
+            that none of its rows counts.
     """
     groups: dict[int, dict[int, Place]] = {}  # the places that stay, by group and content
     waiting: dict[str, list[RowVersion]] = {batch: [] for batch in arriving}

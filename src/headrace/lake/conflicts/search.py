@@ -1,7 +1,7 @@
-"""The search for rows of one key, known-at and sequence with different values, in DuckDB.
+"""DuckDB search for rows with the same key, known-at and sequence but different values.
 
-Keys alone are read first, and only of published files whose range of known-at overlaps that of the
-arriving files; values are read of the rows that share a key. Both run out of core.
+Keys are read first, of published files only if their range of known-at overlaps that of the
+arriving files; then the values of rows that share a key. Neither has to fit in memory.
 """
 
 from bisect import bisect_left
@@ -37,11 +37,11 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Arriving:
-    """A staged file that is to be published.
+    """Staged file that is to be published.
 
     Attributes:
-        live_path: the file of its batch in the table.
-        by_row: its own rows may be in conflict, as those of a stream.
+        live_path: the present file of its batch in the table, if there is one.
+        by_row: True if its rows may conflict with each other, as in a stream.
     """
 
     batch_id: str
@@ -56,7 +56,7 @@ def versions(
     arriving: Sequence[Arriving],
     published: Sequence[LiveFile],
 ) -> list[RowVersion]:
-    """Return all rows that share their identity with a row of other content.
+    """Return all rows that share their identity with a row of different content.
 
     Args:
         contract: its `identity` columns identify a row.
@@ -80,7 +80,7 @@ def versions(
 
 
 def published_lines(arriving: Sequence[Arriving]) -> set[Place]:
-    """Return the places of the rows that the table shows of these batches already."""
+    """Return the places of the rows of these batches that the table holds already."""
     return {
         (file.batch_id, line)
         for file in arriving
@@ -92,7 +92,7 @@ def published_lines(arriving: Sequence[Arriving]) -> set[Place]:
 def held_twice(
     contract: "Contract", plan: SnapshotPlan, files: Sequence[LiveFile] | None = None
 ) -> list[RowVersion]:
-    """Return the published rows whose identity several contents claim, from before the rule."""
+    """Return published rows in conflict, from before conflicts were checked."""
     import duckdb
 
     columns = _columns(contract, plan)
@@ -106,7 +106,7 @@ def held_twice(
 
 
 def _columns(contract: "Contract", plan: SnapshotPlan | None) -> dict[str, SnapshotColumn]:
-    """Return the contract's columns by name, each with the type that the table's files have."""
+    """Return the contract's columns by name, with their types in the table's files."""
     before = {} if plan is None else {column.field_id: column.type for column in plan.columns}
     columns = {}
     for field in contract.arrow_schema():
@@ -131,7 +131,7 @@ def _hash(contract: "Contract") -> str:
 
 
 def _suspects(db: "duckdb.DuckDBPyConnection", contract: "Contract", new: str, old: str) -> int:
-    """Store the hashes of keys that occur more than once and at least once in `new`; count them."""
+    """Store the hashes of keys in `new` that occur more than once in total; count them."""
     key = _hash(contract)
     db.execute(
         f"CREATE TEMP TABLE suspects AS WITH new AS (SELECT {key} AS h FROM {new}),"  # noqa: S608
@@ -163,7 +163,7 @@ def _clashing(
 
 
 def known_range(path: Path) -> tuple[int, int] | None:
-    """Return the least and the greatest known-at of a staged file, from its footer."""
+    """Return the least and the greatest known-at (us) of a staged file, from its footer."""
     metadata = pq.read_metadata(path)
     place = metadata.schema.to_arrow_schema().names.index("known_at")
     statistics = [
@@ -183,8 +183,8 @@ def contested(
 ) -> tuple[list[Arriving], list[LiveFile]]:
     """Return the arriving files that may hold conflicts, and the published files to compare with.
 
-    Files whose ranges of known-at do not meet have no row of one known-at. A file whose range is
-    not known meets all.
+    Files can conflict only if their ranges of known-at overlap. A file whose range is unknown
+    counts as overlapping with all.
     """
     ranges = [known_range(file.path) for file in arriving]
     if any(range_ is None for range_ in ranges):
@@ -228,13 +228,13 @@ def _merged(ranges: Iterable[_Range]) -> list[_Range]:
 
 
 def _meets(range_: _Range, spans: Sequence[_Range]) -> bool:
-    """Return True if a range meets one of `spans`, which are merged."""
+    """Return True if a range overlaps one of the merged `spans`."""
     place = bisect_left(spans, range_.low, key=lambda span: span.high)
     return place < len(spans) and spans[place].low <= range_.high
 
 
 def _meeting(ranges: Sequence[_Range]) -> list[bool]:
-    """Return for each range True if it overlaps another one."""
+    """Return, for each range, True if it overlaps another one."""
     order = sorted(range(len(ranges)), key=ranges.__getitem__)
     overlapping = [False] * len(ranges)
     reach = -(2**63)

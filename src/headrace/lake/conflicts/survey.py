@@ -1,7 +1,7 @@
-"""The survey of a table for rows that it holds twice since before conflicts were checked.
+"""One-time survey for conflicting rows that were published before conflicts were checked.
 
-Since then nothing is published that contradicts a published row, so one survey of all files is
-enough: afterwards only the batches that it names are read again. Nothing is taken out for it.
+Conflicting rows can no longer be published, so one survey of all files is enough: later, only the
+batches that it found are read again. The survey removes no rows.
 """
 
 import json
@@ -25,7 +25,7 @@ def note_survey(ledger: Ledger, contract: Contract, plan: SnapshotPlan | None) -
 
 
 def keys_held_twice(home: Home, ledger: Ledger, contract: Contract) -> dict[int, list[str]]:
-    """Return, by number of a key and known-at with several published contents, their batches."""
+    """Return the batches with conflicting published rows, by the number of the identity."""
     surveyed = _surveyed(ledger, contract.table) if contract.identity else []
     if surveyed == []:
         return {}
@@ -40,7 +40,7 @@ def keys_held_twice(home: Home, ledger: Ledger, contract: Contract) -> dict[int,
 
 
 def twice_by_batch(home: Home, ledger: Ledger, contract: Contract) -> dict[str, int]:
-    """Return the number of such keys by batch that holds a row of them."""
+    """Return, by batch, the number of identities of which it holds a row in conflict."""
     counts: dict[str, int] = {}
     for batches in keys_held_twice(home, ledger, contract).values():
         for batch in set(batches):
@@ -49,7 +49,7 @@ def twice_by_batch(home: Home, ledger: Ledger, contract: Contract) -> dict[str, 
 
 
 def _surveyed(ledger: Ledger, table: str) -> list[str] | None:
-    """The batches that the survey named; None before it."""
+    """Return the batches that the survey found; None before the survey."""
     row = ledger.connection.execute(
         "SELECT batches FROM surveys WHERE tbl = ?", (table,)
     ).fetchone()

@@ -1,8 +1,8 @@
-"""Detection of redeliveries: the same rows in other bytes are not published twice.
+"""Detection of redeliveries, so that the same rows in different bytes are not published twice.
 
-A producer who sends a file again may sort it differently or use other line ends. Its bytes make
-another batch; if that were published, every row would be in the table twice. A batch is compared
-only with the one before it: a delivery that reverts a correction is new data.
+A producer that sends a file again may sort it differently or use other line ends, which makes it
+another batch with the same rows. A batch is compared only with the batch before it, because a
+delivery that reverts a correction is new data.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,14 +23,14 @@ def without_repeats(
 
     Args:
         pick: the decision for one partition.
-        batches: those of the partition, in order of arrival.
+        batches: batches of the partition, in order of arrival.
         live: path of each published batch.
         contract: its columns are compared.
     """
     adding = {row.batch_id: row for row in pick.add}
     if not any(batch.batch_id in adding and batch.format not in STANDALONE for batch in batches):
         return pick
-    previous: tuple[str, str] | None = None  # id and path of the one before
+    previous: tuple[str, str] | None = None  # id and path of the batch before
     repeats: list[tuple[str, str]] = []
     for batch in batches:
         if batch.format in STANDALONE:

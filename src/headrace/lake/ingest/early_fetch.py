@@ -1,4 +1,4 @@
-"""Ask a source for slots ahead of their turn, and keep what it delivers."""
+"""Fetch of partitions from a source ahead of their validation."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -11,14 +11,13 @@ from headrace.lake.ingest.landing import land
 from headrace.lake.ingest.source_position import deliveries_of
 from headrace.sources.base import Delivery, IncompleteError, Source
 
-# Number of slots to fetch before the gate validates the first of them: a source waits for the
-# network, the gate does not.
+# Number of partitions that are fetched ahead, so that validation does not wait for the network.
 AHEAD = 24
 
 
 @dataclass(frozen=True)
 class Landed:
-    """A delivery whose bytes are safe under `raw_path`."""
+    """Delivery whose bytes are stored under `raw_path`."""
 
     delivery: Delivery
     raw_path: str
@@ -26,7 +25,7 @@ class Landed:
 
 @dataclass(frozen=True)
 class Fetched:
-    """Deliveries of one slot, and the error if not all of them could be read, or none."""
+    """Deliveries of one partition, and the error if some or all of them could not be read."""
 
     slot: str
     landed: tuple[Landed, ...] = ()

@@ -29,8 +29,8 @@ class Run:
     """State of one running ingest of one table.
 
     Attributes:
-        compared: the published files with which the rows to publish were compared for conflicts.
-        barred: batches whose last good file must not come back: its rows are in conflict by now.
+        compared: the published files that the new rows were compared with for conflicts.
+        barred: batches whose last good file must not return, because its rows are in conflict now.
     """
 
     table: Table
@@ -72,13 +72,13 @@ class Run:
         self.verdicts = {
             key: standing.row or standing.gate for key, standing in self.standings.items()
         }
-        # What could not be derived stays as it is, and is shown as an error.
+        # A batch whose verdict could not be derived is not changed, and is shown as an error.
         self.verdicts |= self.stuck
         blocked = any(row.verdict in BLOCKED for row in self.verdicts.values())
         broken = self.table.suite.broken
         rows = self.ledger.judgements(self.name) if blocked or broken else {}
         if broken:
-            # A suite that cannot be read says nothing against what was published before it broke.
+            # If the suite cannot be read, batches that were published before stay as they are.
             before = current_verdicts(rows, self.live)
             self.verdicts |= {key: row for key, row in before.items() if is_shown(row, self.live)}
         self.lapsed = lapsed(rows.values(), self.verdicts, self.live)
@@ -91,7 +91,7 @@ class Run:
         return without_repeats(picked, batches, self.live, self.table.contract)
 
     def due(self, slot: str) -> list[Standing]:
-        """Return the standings of a partition's batches whose verdict is still to be derived."""
+        """Return the partition's standings whose verdict with overrides is not derived yet."""
         open_ones = [b for b in self.batches.get(slot, []) if b.state not in SETTLED_STATES]
         open_standings = [
             self.standings[b.batch_id] for b in open_ones if b.batch_id in self.standings
@@ -99,7 +99,7 @@ class Run:
         return [standing for standing in open_standings if standing.row is None]
 
     def moved_on(self, files: Sequence[StagedFile]) -> set[str]:
-        """Return the batches whose expected file is no longer the one given here."""
+        """Return the batches that should no longer be published with these files."""
         if not actions(self.ledger, self.name):
             return set()
         now = standings(self.ledger, self.name, self.rule, now_us())

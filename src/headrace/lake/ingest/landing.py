@@ -1,4 +1,4 @@
-"""Delivered bytes as they came, kept by content hash, so that any batch can be parsed again."""
+"""Storage of delivered bytes by content hash, so that any batch can be parsed again."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from headrace.sources.base import Delivery
 
 
 def land(home: Home, delivery: Delivery) -> str:
-    """Keep the payload, once; returns its path below `home.landing`."""
+    """Store the payload once; return its path below `home.landing`."""
     content = delivery.content_sha
     relative = f"{content[:2]}/{content}.zst"
     path = home.landing / relative
@@ -23,7 +23,7 @@ def land(home: Home, delivery: Delivery) -> str:
 
 
 def read_landed(home: Home, batch_id: str) -> Delivery:
-    """The delivery of this batch, byte for byte as it came.
+    """Return the delivery of a batch, with its original bytes.
 
     Raises:
         StateError: the batch is unknown, or its bytes are gone or damaged.
@@ -34,7 +34,7 @@ def read_landed(home: Home, batch_id: str) -> Delivery:
 
 
 def landed_delivery(home: Home, batch: Batch) -> Delivery:
-    """`read_landed` for a caller that holds the ledger's row already."""
+    """Return the delivery of a batch, as `read_landed` does, from its ledger row."""
     return Delivery(
         source=batch.source,
         slot=batch.slot,

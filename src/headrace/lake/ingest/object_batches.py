@@ -1,7 +1,7 @@
-"""Objects judged where they lie: some rows at a time, staged by rewriting, never all in memory.
+"""Validation and staging of objects that stay in their bucket, some rows at a time.
 
-A published row needs its batch, its line, its moments, and numbers in stored units; no foreign file
-has them, so an object cannot be published as it is. Only its raw copy is spared.
+An object is never held in memory as a whole, and no raw copy of it is kept. It is not published as
+it is but rewritten, because published rows need a batch, a line, times and stored units.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,10 +36,10 @@ MEMORY_MB = 256
 
 @contextmanager
 def conformed_file(contract: Contract, delivery: Delivery, beside: Path) -> Iterator[Any]:
-    """Conform an object into a temporary file; give `Conformed` without a table, and the path.
+    """Conform an object into a temporary file; yield `Conformed` without a table, and the path.
 
     Raises:
-        StateError: the object is gone, or holds other bytes than were registered.
+        StateError: the object is gone, or its bytes changed since it was registered.
     """
     path = temporary_beside(beside)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,13 +65,13 @@ def judged_file(
 def stage_file(
     contract: Contract, path: Path, quarantined: Path | None, staged: Path, rows: int
 ) -> None:
-    """Put the `rows` rows of `path` that are not among `quarantined` into place; idempotent.
+    """Move the `rows` rows of `path` that are not `quarantined` to `staged`; idempotent.
 
     Raises:
-        StateError: it would be more or fewer rows.
+        StateError: the number of these rows is not `rows`.
     """
     if staged.exists() and _count(staged) == rows:
-        return  # maybe published already; same bytes, same rules, same content
+        return  # it may be published already; the same bytes and rules give the same content
     if quarantined is not None:
         lines = pq.read_table(quarantined, columns=["_line"])["_line"].to_numpy()
         passing_path = temporary_beside(path.with_name(f"{path.name}-kept"))
@@ -87,7 +87,7 @@ def stage_file(
 
 
 def keep_file(contract: Contract, quarantined: Path) -> None:
-    """Give a file of quarantined rows the types in which such rows are kept; idempotent."""
+    """Convert a file of quarantined rows to the types of quarantine files; idempotent."""
     schema = pq.read_schema(quarantined)
     rewritten_as(quarantined, quarantine_schema(schema, contract))
 
@@ -105,7 +105,7 @@ def rewritten(path: Path, to: Path, without: "np.typing.NDArray[np.int64]") -> N
 
 
 def _written(contract: Contract, delivery: Delivery, path: Path) -> Conformed:
-    """Conform the object piece by piece; after a violation, pieces are only counted and listed."""
+    """Conform the object piece by piece into the file `path`, and sum up the results."""
     parts: list[Conformed] = []
     with referred(delivery) as handle, writer_of(path, contract.arrow_schema()) as writer:
         for rows in pieces(handle):
@@ -119,7 +119,7 @@ def _written(contract: Contract, delivery: Delivery, path: Path) -> Conformed:
 def _summed(parts: Sequence[Conformed]) -> Conformed:
     return Conformed(
         table=None,
-        # What is wrong with a column as a whole is wrong with it in every piece.
+        # A violation of a whole column occurs in every piece; it is listed once.
         violations=tuple(dict.fromkeys(v for p in parts for v in p.violations))[:MOST_LISTED],
         violation_count=sum(part.violation_count for part in parts),
         bad_rows=tuple(problem for part in parts for problem in part.bad_rows),
@@ -146,7 +146,7 @@ def _rounded(parts: Sequence[Conformed]) -> tuple[Rounded, ...]:
 
 
 def _without_repeats(contract: Contract, conformed: Conformed, path: Path) -> Conformed:
-    """Rows that repeat one of an earlier piece are dropped; contradictions are violations."""
+    """Drop rows that repeat a row of an earlier piece; report contradictions as violations."""
     suspects = _suspects(contract, path)
     if not suspects.num_rows:
         return conformed

@@ -1,6 +1,6 @@
-"""The write-audit-publish protocol over many slots: deliver, land, judge, stage, commit once, mark.
+"""The write-audit-publish protocol: fetch, land, validate, stage, commit once, mark.
 
-Every step may be repeated: after a crash at any moment, the same call ends in the same state.
+Every step can be repeated: after a crash, the same call ends in the same state.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,9 +44,9 @@ from headrace.lake.table import Table
 from headrace.lake.tables.lake import Lake
 from headrace.sources.base import Delivery, NoFiles
 
-# Slots whose ledger rows share a transaction: a year costs few syncs, a crash repeats few slots.
+# Number of partitions whose ledger rows share a transaction: few syncs, and little lost in a crash.
 _CHUNK = 16
-# Each turn holds more rows or meets another commit.
+# Each turn holds more rows in conflict, or another run has committed meanwhile.
 _MOST_TURNS = 100
 
 
@@ -57,20 +57,20 @@ def ingest(
     *,
     on_slot: Callable[[SlotProgress], None] | None = None,
 ) -> list[SlotResult]:
-    """Bring `slots` up to date: what their source shows now is judged, and published if it may be.
+    """Validate the deliveries that the source has for `slots`, and publish those that pass.
 
-    One snapshot at most is committed. A slot whose source fails, or whose batch is blocked, does
-    not hold up the others. Running it again changes nothing.
+    At most one snapshot is committed. A partition whose source fails, or whose batch is blocked,
+    does not hold up the others. Running it again changes nothing.
 
     Args:
         table: source, contract and gate.
         slots: ISO days, or "snapshot"; results come in this order.
         home: where the state lives.
-        on_slot: called when a slot was judged, before the commit.
+        on_slot: called after each partition is validated, before the commit.
 
     Raises:
-        DeclarationError: the contract is only proposed.
-        StateError: the table's schema cannot follow the contract, or stored state is damaged.
+        DeclarationError: the contract's status is `proposed`.
+        StateError: the table's schema cannot be changed to the contract's, or state is damaged.
     """
     must_be_decided(table.contract)
     with staging_lock(home), Ledger(home) as ledger:
@@ -85,9 +85,9 @@ def ingest(
 
 
 def settle(table: Table, slots: Sequence[str], home: Home) -> list[SlotResult]:
-    """Bring the table up to what the ledger holds of these slots; no source is asked.
+    """Publish what the ledger has for these partitions, including the effects of people's actions.
 
-    What people did about batches is taken into account, and published.
+    No source is read.
 
     Raises:
         StateError: as `ingest`.
@@ -102,9 +102,9 @@ def settle(table: Table, slots: Sequence[str], home: Home) -> list[SlotResult]:
 
 
 def rejudge(table: Table, batch: Batch, home: Home) -> list[SlotResult]:
-    """Judge a batch again from its delivered bytes, whatever was found before, and settle its slot.
+    """Validate a batch again from its delivered bytes, and settle its partition.
 
-    The source is not asked. Its checks are those of now, and muted are those that are muted now.
+    The present checks and mutes are used. The source is not read.
 
     Raises:
         StateError: as `ingest`.
@@ -144,16 +144,15 @@ def _settle(run: Run, slots: Sequence[str]) -> list[SlotResult]:
 def outstanding(table: Table, slots: Sequence[str], home: Home, *, patience: int = 0) -> list[str]:
     """Return the partitions with a delivery that is not settled under the present rules.
 
-    It only reads and hashes.
-
-    A slot whose source cannot be read counts as outstanding: ingesting it will say why.
+    Nothing is changed. A partition whose source cannot be read is outstanding: its ingest will
+    report why.
 
     Args:
-        table: whose source is asked.
-        slots: which ones.
+        table: its source is read.
+        slots: partitions to check.
         home: where the state lives.
-        patience: after so many slots in a row that cannot be read, the source is down, and is not
-            asked for the others; 0 asks for all of them.
+        patience: number of unreadable partitions in a row after which the source counts as down and
+            the rest is skipped; 0 to check all.
     """
     with Ledger(home) as ledger:
         run = Run(table, home, ledger, Lake(home), table_rule(table), len(slots), None)
@@ -173,7 +172,7 @@ def outstanding(table: Table, slots: Sequence[str], home: Home, *, patience: int
 
 
 def _visible(run: Run, slot: str) -> list[Delivery] | None:
-    """Return the deliveries that the source shows; None if it cannot be read."""
+    """Return the deliveries that the source has; None if it cannot be read."""
     try:
         return deliveries_of(run.table.source, slot, run.home, run.name)
     except SourceError:
@@ -208,7 +207,7 @@ def _judge_all(run: Run, slots: Sequence[str]) -> None:
                 rows = _judge_chunk(run, chunk, judges, validator, past)
                 while writes:
                     writes.pop().result()
-                # First, so that a verdict on record has its profile.
+                # Before the verdicts, so that a recorded verdict always has its profile.
                 past.save()
                 with run.ledger.transaction():
                     for row in rows:
@@ -268,7 +267,7 @@ def _weighed(
 ) -> JudgementRow:
     """Return the verdict after a comparison with earlier batches.
 
-    Batches that are not compared, such as events, keep their own verdict.
+    Batches that are not compared, such as events, keep the verdict that they have.
     """
     if validated.glance is None:
         return validated.row
@@ -280,7 +279,7 @@ def _weighed(
 
 
 def _unjudged(run: Run, fetched: Fetched) -> list[Delivery]:
-    """Deliveries without a verdict under these rules, also those the source no longer shows."""
+    """Return the deliveries without a verdict under these rules, even if the source lost them."""
     batches = run.batches_by_id(fetched.slot)
     visible = {landed.delivery.batch_id: landed.delivery for landed in fetched.landed}
     todo = [d for key, d in visible.items() if key not in batches]
@@ -308,11 +307,11 @@ def _report(run: Run, fetched: Fetched, rows: Iterable[JudgementRow]) -> None:
     run.on_slot(SlotProgress(run.name, fetched.slot, most_severe, run.finished_slots, run.total))
 
 
-# Between: what people did about batches
+# Overrides: people's actions on batches
 
 
 def _derive_all(run: Run, slots: Sequence[str]) -> None:
-    """Derive the verdicts with overrides that do not exist yet under the present rules."""
+    """Derive the missing verdicts with overrides under the present rules."""
     rows = [(slot, _derived(run, slot, standing)) for slot in slots for standing in run.due(slot)]
     with run.ledger.transaction():
         for slot, row in rows:
@@ -343,9 +342,9 @@ def _derived(run: Run, slot: str, standing: Standing) -> JudgementRow:
 
 
 def _refuse_other_home(run: Run) -> None:
-    """Commit nothing to a table whose batches are all unknown here, also after this delivery.
+    """Refuse to commit to a table that holds no batch of this home's ledger.
 
-    A ledger that was lost is filled again by the deliveries of before; another home's is not.
+    If a ledger was lost, ingesting the earlier deliveries again fills it with their batches.
     """
     if not run.live or run.live.keys() & run.ledger.batches(run.name).keys():
         return
@@ -359,7 +358,10 @@ def _refuse_other_home(run: Run) -> None:
 
 
 def _publish(run: Run, slots: Sequence[str]) -> tuple[int | None, bool]:
-    """Commit what the slots should show; False if other runs published rows in conflict with it."""
+    """Commit the picks of these partitions; return the snapshot id, and True if they are complete.
+
+    It is False if another run has published rows in conflict with them.
+    """
     picks = {slot: run.pick(slot) for slot in slots}
     run.changed.update(slot for slot, p in picks.items() if p != Pick())
     add = [_file(run, row) for p in picks.values() for row in p.add if row.staged_path]
@@ -398,7 +400,7 @@ def _publish(run: Run, slots: Sequence[str]) -> tuple[int | None, bool]:
 
 
 def _late_conflicts(run: Run, picks: Mapping[str, Pick]) -> set[str]:
-    """Return the batches in conflict with rows that another run published since the comparison."""
+    """Return the batches in conflict with rows that another run published meanwhile."""
     if frozenset(run.lake.live(run.name).values()) == run.compared:
         return set()
     return set(find_conflicts(run, list(picks.values())))

@@ -1,4 +1,4 @@
-"""Bring the ledger in line with the table: the table says what is published."""
+"""Reconciliation of the ledger with the table, which decides what is published."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,9 +12,9 @@ from headrace.lake.tables.snapshot_files import LiveFile
 
 
 def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
-    """Mark what a crashed run had committed, unmark what the table lost; return the live paths.
+    """Mark batches that the table shows as published, unmark others; return the live paths.
 
-    Batches with all rows in quarantine have no file, so only the ledger knows them.
+    Only the ledger knows batches whose rows are all in quarantine, since they have no file.
     """
     plan = lake.plan(table)
     files = plan.files if plan else ()
@@ -24,7 +24,7 @@ def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
         rename_files(ledger, table, renamed)
         verdicts = ledger.judgements(table).values()
     by_path = {row.staged_path: row for row in verdicts if row.staged_path}
-    # Commits are dated in milliseconds, rounded down: nothing was usable before it was judged.
+    # Commit times are rounded down to milliseconds; a file is never usable before its validation.
     unmarked = [
         (f.batch_id, f.path, max(times.get(f.snapshot_id, now_us()), row.judged_at), f.snapshot_id)
         for f in files
@@ -52,15 +52,15 @@ def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
 
 
 def _readmit(ledger: Ledger, table: str, rows: Iterable[tuple[JudgementRow, int, int]]) -> None:
-    """Note that the table shows files that were withdrawn.
+    """Record that the table shows files that the ledger has as withdrawn.
 
-    A commit after the withdrawal has brought the file back: its batch was away in between. Without
-    one, the run that withdrew it was killed before its commit, and the file has never left.
+    If the file was committed after the withdrawal, its batch was absent in between. Otherwise the
+    run that withdrew it was killed before its commit, and the file never left the table.
 
     Args:
-        ledger: to note it in.
-        table: that shows the files.
-        rows: verdict, snapshot and time of the commit of each.
+        ledger: ledger to record it in.
+        table: name of the table with the files.
+        rows: verdict, snapshot id and commit time (us) of each file.
     """
     for row, snapshot_id, at in rows:
         key = (table, row.batch_id, relocation.below(row.staged_path) or row.staged_path)
@@ -76,14 +76,14 @@ def _readmit(ledger: Ledger, table: str, rows: Iterable[tuple[JudgementRow, int,
 
 
 def rename_files(ledger: Ledger, table: str, names: Mapping[str, str]) -> None:
-    """Change the file names in verdicts to other files with the same rows.
+    """Replace file names in verdicts by those of rewritten files with the same rows.
 
-    The times of publication do not change.
+    Publication times do not change.
 
     Args:
-        ledger: of the home that the files are in.
+        ledger: ledger of the files' home.
         table: the table of the verdicts.
-        names: the new path of each staged file by its present one.
+        names: {present path: new path} of the staged files.
     """
     pairs = [
         (relocation.below(new) or new, table, relocation.below(old) or old)
@@ -99,7 +99,7 @@ def rename_files(ledger: Ledger, table: str, names: Mapping[str, str]) -> None:
 
 
 def _renamed(files: Iterable[LiveFile], ledger_paths: set[str]) -> dict[str, str]:
-    """Return by old name the files of a rewrite that was killed right after it published them."""
+    """Return {old path: new path} of files whose rewrite was killed right after its commit."""
     before = {
         before_rewrite(file.path): file.path for file in files if file.path not in ledger_paths
     }
@@ -113,7 +113,7 @@ def _returned(
     verdicts: Iterable[JudgementRow],
     times: Mapping[int, int],
 ) -> list[tuple[str, str, int]]:
-    """Return the files that are published again after other files of their batch, with the time."""
+    """Return (batch, path, time) of files published again after another file of their batch."""
     published = Counter(row.batch_id for row in verdicts if row.published_at is not None)
     several = [file for file in files if published[file.batch_id] > 1]
     showings = ledger.showings(table) if several else {}
@@ -125,7 +125,7 @@ def _returned(
 
 
 def _shown_since(file: LiveFile, showings: Sequence[tuple[int, str]]) -> int | None:
-    """Return when another file of the batch was last published after this one; else None."""
+    """Return when another file of the batch was last published after this one, or None."""
     moments = [at for at, path in showings if path == file.path]
     other_moments = [
         at for at, path in showings if path != file.path and moments and at > moments[-1]

@@ -1,4 +1,4 @@
-"""Deliveries of a source: all that it shows, or only new ones if the source resumes."""
+"""Deliveries of a source: all of them, or only new ones if the source can resume."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from headrace.sources.base import Delivery, Resuming, Source
 
 
 def deliveries_of(source: Source | Resuming, slot: str, home: Home, table: str) -> list[Delivery]:
-    """Return the deliveries of a partition; of a resuming source, those new to `table`.
+    """Return the deliveries of a partition; from a resuming source, only those new to `table`.
 
     Raises:
-        SourceError: it could not be read.
+        SourceError: the source could not be read.
     """
     if not isinstance(source, Resuming):
         return source.deliveries(slot)
@@ -25,7 +25,7 @@ def deliveries_of(source: Source | Resuming, slot: str, home: Home, table: str) 
 
 @dataclass(frozen=True)
 class SourceHistory:
-    """Deliveries of one source that one table has already, from which the source resumes."""
+    """Earlier deliveries of one source to one table, after which the source resumes."""
 
     ledger: Ledger
     home: Home

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StagedFile:
-    """A Parquet file that may be published: all rows of one batch that passed its gate."""
+    """Parquet file to publish: all rows of one batch that passed the gate."""
 
     path: Path
     batch_id: str
@@ -46,8 +46,8 @@ def stage(home: Home, contract: "Contract", batch_id: str, rule: str, rows: pa.T
     Args:
         home: where the state lives.
         contract: gives the table's name, columns, dtypes and field ids.
-        batch_id: constant `_batch` of every row.
-        rule: the rule hash the rows were judged under.
+        batch_id: value of `_batch` in every row.
+        rule: the rule hash under which the rows were validated.
         rows: at least the contract's and the reserved columns.
     """
     path = staged_path(home, contract.table, batch_id, rule)
@@ -62,29 +62,29 @@ def stage(home: Home, contract: "Contract", batch_id: str, rule: str, rows: pa.T
 def fitting(
     files: Sequence[StagedFile], contract: "Contract", schema: pa.Schema
 ) -> list[StagedFile]:
-    """Files of the same rows that have scaled columns in the types of a table, `schema`."""
+    """Return files with the same rows, with scaled columns in the types of the table's `schema`."""
     if contract.table_schema() == contract.arrow_schema():
         return list(files)
     return [replace(f, path=fitted(f.path, schema)) if f.rows else f for f in files]
 
 
 def quarantine(home: Home, contract: "Contract", batch_id: str, rule: str, rows: pa.Table) -> Path:
-    """Keep the failing rows with the reasons they failed for (`_reasons`, list of strings)."""
+    """Write the failing rows with their reasons (`_reasons`, list of strings); idempotent."""
     path = quarantine_path(home, contract.table, batch_id, rule)
     _write(path, to_decimals(rows, quarantine_schema(rows.schema, contract)))
     return path
 
 
 def quarantine_schema(schema: pa.Schema, contract: "Contract") -> pa.Schema:
-    """Scaled numbers as DECIMAL in which every int64 has a place."""
+    """Return the schema with scaled numbers as DECIMAL, wide enough for every int64."""
     scales = {field.name: field.scale for field in contract.fields if field.scale}
     wide = {name: pa.decimal128(DIGITS, scale) for name, scale in scales.items()}
     return pa.schema([field.with_type(wide.get(field.name, field.type)) for field in schema])
 
 
 def _write(path: Path, rows: pa.Table) -> None:
-    # A file with its final name is complete. If another run wrote it meanwhile it may be published
-    # already, so a file with as many rows is left alone: same bytes, same rules, same content.
+    # A file with its final name is complete, and another run may have published it. A file with as
+    # many rows is not replaced: the same bytes and rules give the same content.
     if path.exists() and pq.read_metadata(path).num_rows == rows.num_rows:
         return
     write_rows(rows, path)

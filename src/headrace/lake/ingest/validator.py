@@ -1,4 +1,4 @@
-"""One delivery through parser, contract and gate, to staged files and a row for the ledger."""
+"""Validation of a delivery by parser, contract and gate, with staged files and a ledger row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from headrace.sources.delivery_reference import Reference as ObjectReference
 from headrace.sources.parse import read_rows
 from headrace.sources.rows import RawRows
 
-# Raise it when the parser or `conform` reads the same bytes differently: all batches are then
+# Increment when the parser or `conform` reads the same bytes differently: then all batches are
 # validated again.
 PARSER_VERSION = 1
 
@@ -38,7 +38,7 @@ def table_rule(table: Table) -> str:
 
 
 def delivered_rows(contract: Contract, delivery: Delivery) -> RawRows:
-    """Return the delivery's rows as text, read as the contract requires."""
+    """Return the delivery's rows as text, parsed with the contract's columns and null tokens."""
     column_names = [name for field in contract.delivered for name in (field.name, *field.aliases)]
     return read_rows(delivery, null_tokens=contract.null_tokens, known=column_names)
 
@@ -55,7 +55,7 @@ Write = Callable[[Callable[[], Any]], Any]
 
 @dataclass(frozen=True)
 class ValidatedBatch:
-    """Verdict on one batch alone; `glance` is its summary for comparison with earlier batches."""
+    """Verdict on one batch alone; `glance` is the summary to compare with earlier batches."""
 
     row: JudgementRow
     glance: BatchSummary | None = None
@@ -77,7 +77,7 @@ class BatchValidator:
         rule: hash of the rules in use: the contract, and the suite with its mutes.
         base: hash of the table's present contract and suite; empty if it is `rule`.
         mutes: the checks that people muted; `suite` is the suite with them.
-        write: runs a function, at once or in another thread; a verdict may be recorded once
+        write: runs a function, at once or in another thread. A verdict must be recorded only after
             all these functions have returned.
     """
 
@@ -95,7 +95,7 @@ class BatchValidator:
         return self.contract.table
 
     def judge(self, delivery: Delivery) -> ValidatedBatch:
-        """Validate a delivery and write its rows. A crash gives an ERROR, never a pass."""
+        """Validate a delivery and write its rows. A crash gives the verdict ERROR."""
         glance = None
         if delivery.format == "objects":
             return ValidatedBatch(self._judge_in_place(delivery))
@@ -106,16 +106,16 @@ class BatchValidator:
             else:
                 conformed = conform(self.contract, rows, delivery.batch_id)
                 judgement = judge(self.suite, self.contract, conformed)
-                if delivery.format not in STANDALONE:  # some of the rows, never like those before
+                if delivery.format not in STANDALONE:  # others hold only some rows
                     glance, judgement = self._glance(delivery, rows, conformed, judgement)
-        except Exception as error:  # noqa: BLE001  # fails closed: stays pending, others go on
+        except Exception as error:  # noqa: BLE001  # fails closed: the batch stays pending, others continue
             return ValidatedBatch(self._row(delivery, self._crashed(delivery, error)))
         return ValidatedBatch(self._staged(delivery, _accounted(self.mutes.of(judgement))), glance)
 
     def _glance(
         self, delivery: Delivery, rows: RawRows, conformed: Conformed, judgement: Judgement
     ) -> tuple[BatchSummary | None, Judgement]:
-        """Summary that compares the batch with earlier ones; None, and a note, if that fails."""
+        """Return the summary to compare with earlier batches; None, and a note, if it fails."""
         try:
             return glance_at(self.contract, rows, conformed, delivery.slot), judgement
         except Exception as error:  # noqa: BLE001  # detection failed, not the data
@@ -124,7 +124,7 @@ class BatchValidator:
     def weigh(
         self, row: JudgementRow, glance: BatchSummary, reference: Baseline
     ) -> VerdictWithHistory:
-        """Return the verdict with the semantic changes since earlier batches, and the profile."""
+        """Return the verdict with semantic changes since earlier batches, and the profile."""
         look = glance.look(self.contract)
         profile = glance.profile
         try:
@@ -167,7 +167,7 @@ class BatchValidator:
                     stage_file(self.contract, path, failed, staged, passing)
                 if failed:
                     keep_file(self.contract, failed)
-        except Exception as error:  # noqa: BLE001  # fails closed: stays pending, others go on
+        except Exception as error:  # noqa: BLE001  # fails closed: the batch stays pending, others continue
             return self._row(delivery, self._crashed(delivery, error))
         files = str(staged) if publishes else "", str(failed) if failed else ""
         return replace(self._row(delivery, judgement, *files), passing=passing)
@@ -224,7 +224,7 @@ def _count(rows: pa.Table | None) -> int:
 
 
 def _accounted(judgement: Judgement) -> Judgement:
-    """Return the verdict, or an ERROR if rows are unaccounted for: then nothing is published."""
+    """Return the verdict, or an ERROR if rows are unaccounted for."""
     unique = judgement.delivered - judgement.repeated
     accounted = _count(judgement.passing) + _count(judgement.quarantined)
     if judgement.verdict.value not in PUBLISHABLE or unique == accounted:
@@ -246,5 +246,5 @@ def _countable(delivery: Delivery) -> int:
         return ObjectReference.of(delivery.payload).rows
     try:
         return read_rows(delivery).delivered
-    except Exception:  # noqa: BLE001  # the parser itself crashed; lines are all there is to count
+    except Exception:  # noqa: BLE001  # the parser itself crashed, so count lines
         return delivery.payload.count(b"\n")

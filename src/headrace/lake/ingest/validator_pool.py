@@ -1,7 +1,7 @@
 """Validation of many deliveries: in this process and, if a core is free, in a second one.
 
-Validation runs as much Python as arrow kernels, so threads do not help; a second interpreter does.
-It is optional: without it, or if it dies, all deliveries are validated in this process.
+Validation runs much Python code, so threads do not help but a second interpreter does. It is
+optional: without it, or if it dies, all deliveries are validated in this process.
 """
 
 import atexit
@@ -21,7 +21,7 @@ from typing import Self
 from headrace.lake.ingest.validator import BatchValidator, ValidatedBatch, Write
 from headrace.sources.base import Delivery
 
-# A second process takes about a second to start: fewer deliveries are faster without it.
+# Deliveries from which a second process is worth its start, which takes about a second.
 WORTH_IT = 64
 
 Placed = tuple[int, ValidatedBatch]
@@ -44,7 +44,8 @@ class Helper:
         self.stop()
         self._ready = False
         with suppress(OSError):
-            # A session of its own: Ctrl-C is for its parent, and the end of the pipe ends it.
+            # Its own session, so that Ctrl-C reaches only the parent; the process ends with the
+            # pipe.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "headrace.lake.ingest.validator_worker"],
                 stdin=subprocess.PIPE,
@@ -76,7 +77,7 @@ class Helper:
         process.kill()
         process.wait()
         for pipe in (process.stdin, process.stdout):
-            with suppress(OSError):  # a request that was not sent cannot be sent any more
+            with suppress(OSError):  # the last request cannot be flushed to a dead process
                 if pipe is not None:
                     pipe.close()
 
@@ -95,15 +96,15 @@ atexit.register(_HELPER.stop)
 
 
 class Judges:
-    """Context that validates deliveries; only one at a time in a process uses the helper."""
+    """Context manager that validates deliveries; one at a time in a process uses the helper."""
 
     def __init__(self, validator: BatchValidator, write: Write, expected: int) -> None:
         """Set up the pool.
 
         Args:
-            validator: of the table.
-            write: as that of a validator, for what is validated in this process.
-            expected: number of deliveries that may come.
+            validator: validator of the table.
+            write: the `write` of the validator for deliveries validated in this process.
+            expected: expected number of deliveries.
         """
         self._remote, self._local = validator, replace(validator, write=write)
         self._helped = expected >= WORTH_IT and _cores() > 1 and _BUSY.acquire(blocking=False)

@@ -1,7 +1,7 @@
 """Worker process (`python -m headrace.lake.ingest.validator_worker`) that validates deliveries.
 
-It reads requests from a pipe until the pipe ends, and answers each before it reads the next one.
-`validator_pool.Helper` starts it; it has no use of its own.
+It reads requests from a pipe until the pipe ends, and answers each before it reads the next. Only
+`validator_pool.Helper` starts it.
 """
 
 import os
@@ -13,13 +13,13 @@ from typing import BinaryIO
 from headrace.lake.ingest.validator import BatchValidator
 from headrace.sources.base import Delivery
 
-IDLE = 5.0  # seconds after which nothing more is expected
+IDLE = 5.0  # seconds without a request after which the process exits
 
 
 def main() -> None:
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever prints must not answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # prints must not go into the answers' pipe
     _answer(answers, "ready")
     validators: dict[str, BatchValidator] = {}
     while select.select([requests], [], [], IDLE)[0]:
@@ -28,7 +28,7 @@ def main() -> None:
         except EOFError:
             return
         validator, delivery = request
-        # The same objects each time, as what is compiled for them is found by them.
+        # Reuse the first validator of a table and rule, for which checks are compiled already.
         validator = validators.setdefault(
             f"{validator.home.root} {validator.name} {validator.rule}", validator
         )

@@ -1,8 +1,7 @@
 """Lock between runs that stage files and maintenance that deletes unknown files.
 
-An ingest stages a file before it records it in the ledger, or uses a file that a killed run left.
-Until the record is written, only this lock protects the file. The kernel holds the lock and
-releases it when the process is killed.
+An ingest stages a file, or reuses a file of a killed run, before the ledger has a record of it.
+Until then, only this lock protects the file. The kernel releases the lock when the process dies.
 """
 
 import fcntl
@@ -55,4 +54,4 @@ def _open(home: Home) -> Iterator[int]:
     try:
         yield handle
     finally:
-        os.close(handle)  # and the lock with it
+        os.close(handle)  # releases the lock as well

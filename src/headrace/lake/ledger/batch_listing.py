@@ -50,7 +50,7 @@ def batch_rows(home: Home, table: Table) -> list[dict[str, Any]]:
 def _conflicts(
     conflict_counts: Mapping[tuple[str, str], int], judgement: JudgementRow | None
 ) -> int:
-    """Count the rows held for a conflict, without those that people have released."""
+    """Count the rows held for conflicts, without rows approved since."""
     if judgement is None:
         return 0
     count = conflict_counts.get(
@@ -86,12 +86,12 @@ def _row(table: Table, batch: Batch, judgement: JudgementRow | None) -> dict[str
 
 
 def find_batches(home: Home, table: Table, slot_or_id: str) -> list[dict[str, Any]]:
-    """Return the batches of a partition, or whose id starts with `slot_or_id`.
+    """Return the batches of a partition, or the batches whose id starts with `slot_or_id`.
 
-    Each has its full `judgement`.
+    Each row also has the full report as `judgement`.
 
     Raises:
-        DeclarationError: there is none.
+        DeclarationError: there is no such batch.
     """
     rows = [
         row
@@ -119,16 +119,16 @@ def _readable(report: str, table: Table) -> dict[str, Any]:
 
 
 def held_batches(home: Home, table: Table, first: str = "", last: str = "") -> list[dict[str, Any]]:
-    """Return the batches that wait: blocked, in ERROR, or delivered and not settled yet.
+    """Return the open batches under the present rules: blocked, in ERROR, or not settled yet.
 
-    Under the present rules, whether found now or in an earlier run. A batch that was published
-    under earlier rules and is blocked by those of now is among them.
+    This includes batches that were published under earlier rules and are blocked by the present
+    ones.
 
     Args:
         home: where the state lives.
         table: as the pipeline declares it.
-        first: the first day to look at; a table with a single slot is always looked at.
-        last: the last day to look at, included; "" is the newest.
+        first: the first day; a table without partitions is always included.
+        last: the last day, inclusive; "" for the newest.
     """
     with Ledger(home) as ledger:
         batches = ledger.batches(table.name).values()

@@ -1,4 +1,4 @@
-"""Conservation: every row of every delivery, counted from the table and the ledger."""
+"""Conservation of rows: the table and the ledger account for every delivered row."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -30,11 +30,10 @@ class _Tally:
 def table_status(home: Home, table: Table) -> dict[str, Any]:
     """Count rows by fate and batches by verdict, and list the missing partitions.
 
-    Published rows are counted from the table's live files, not from what the ledger believes.
-    `held_twice` are keys that the table has with two contents of one known-at, from before
-    conflicts were checked. Raw rows of all deliveries = delivered + repeated + redelivered +
-    superseded rows. Rows of a recalled batch are among the rejected, all of them; `recalled` says
-    how many.
+    Published rows are counted in the table's live files, not from the ledger. All rows of all
+    deliveries = delivered + repeated + redelivered + superseded rows. All rows of recalled batches
+    count as rejected; `recalled` has their number. `held_twice` is the number of identities with
+    conflicting published rows, from before conflicts were checked.
     """
     files = {file.batch_id: file for file in Lake(home).files(table.name)}
     with Ledger(home) as ledger:

@@ -1,4 +1,4 @@
-"""The ingest ledger: what arrived, how it was judged, what became of it; writes are idempotent."""
+"""The ingest ledger: deliveries, verdicts and batch states; writes are idempotent."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -51,12 +51,12 @@ class Ledger:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """Connection in autocommit mode, for what is stored beside the batches, such as actions."""
+        """Connection in autocommit mode, for other records such as actions."""
         return self._connection
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Group writes: a year of slots costs a few syncs, not thousands."""
+        """Group writes into one transaction, which costs a single sync."""
         with transaction(self._connection):
             yield
 
@@ -70,7 +70,7 @@ class Ledger:
     # Deliveries
 
     def deliver(self, table: str, owner: str, delivery: Delivery, raw_path: str) -> None:
-        """Record a delivery. Seen bytes under a new origin count as a redelivery; else a no-op.
+        """Record a delivery; idempotent. Known bytes from a new origin count as a redelivery.
 
         Raises:
             StateError: another consumer has read these events of the stream already.
@@ -189,9 +189,9 @@ class Ledger:
         return origins
 
     def repeated_events(self, table: str, stream: str) -> int:
-        """Count the events of micro-batches that repeat earlier ones byte for byte.
+        """Count the events in micro-batches that repeat earlier ones byte for byte.
 
-        They made no rows.
+        These events add no rows.
         """
         row = self._connection.execute(
             "SELECT coalesce(sum(again), 0) FROM (SELECT sum(events) - max(events) AS again"
@@ -203,9 +203,9 @@ class Ledger:
     # Verdicts
 
     def judge(self, table: str, row: JudgementRow, *, overwrite: bool = False) -> None:
-        """Record a verdict; the first one stays, unless a check had crashed, or with `overwrite`.
+        """Record a verdict; one under the same rules stays unless it is ERROR, or with `overwrite`.
 
-        A batch that is already published stays `published`: its last good file keeps serving.
+        A batch that is already published stays `published`: its last good file stays in the table.
         """
         columns = _VERDICT_COLUMNS
         values = [
@@ -234,7 +234,7 @@ class Ledger:
     ) -> dict[tuple[str, str], JudgementRow]:
         """Return the verdicts by (batch, rule hash), oldest first, without their reports.
 
-        With `base_hash`, only those under these rules of the table.
+        With `base_hash`, only verdicts under these rules of the table.
         """
         where, values = ("tbl = ?", [table])
         if base_hash is not None:
@@ -247,7 +247,7 @@ class Ledger:
         return {(row[0], row[1]): self._resolved(JudgementRow(*row)) for row in rows}
 
     def _resolved(self, row: JudgementRow) -> JudgementRow:
-        """Return the row with the paths of its files in this home, which may have been moved."""
+        """Return the row with absolute paths in this home, which may have been moved."""
         staged, quarantined = self._path(row.staged_path), self._path(row.quarantine_path)
         return replace(row, staged_path=staged, quarantine_path=quarantined)
 
@@ -258,7 +258,7 @@ class Ledger:
         """Return the JSON report on a batch validated under these rules.
 
         Raises:
-            StateError: it was not validated under them.
+            StateError: the batch was not validated under these rules.
         """
         row = self._connection.execute(
             "SELECT judgement FROM judgements WHERE tbl = ? AND batch_id = ? AND rule_hash = ?",
@@ -273,12 +273,12 @@ class Ledger:
         return str(row[0])
 
     def showings(self, table: str) -> dict[str, list[tuple[int, str]]]:
-        """Return for each batch the times (int64 microseconds UTC) and published paths, in order.
+        """Return {batch: [(time in microseconds UTC, published path)]}, in order of time.
 
         An empty path means that none of its rows was published from that time on.
         """
         showings: dict[str, list[tuple[int, str]]] = {}
-        # Two verdicts may share a file: what people reject out of quarantine moves no other row.
+        # Two verdicts may share a file: rejecting quarantined rows changes no published row.
         rows = self._connection.execute(
             "SELECT batch_id, min(published_at) AS at, staged_path FROM judgements"
             " WHERE tbl = ? AND published_at IS NOT NULL GROUP BY batch_id, staged_path"
@@ -329,7 +329,7 @@ class Ledger:
         )
 
     def mark_unpublished(self, table: str, batch_ids: Iterable[str]) -> None:
-        """Mark batches that the table does not show (rolled back, or lost) as waiting for a commit.
+        """Mark batches that the table lost, as by a rollback, as waiting for a commit.
 
         Recalled batches stay recalled.
         """
@@ -360,7 +360,7 @@ class Ledger:
             self._set_state(table, batch_id, "pending", "")
 
     def mark_superseded(self, table: str, pairs: Iterable[tuple[str, str]]) -> None:
-        """Record pairs of a batch that was never published and the batch that replaces it."""
+        """Record pairs of an unpublished batch and the batch that supersedes it."""
         for batch_id, successor in pairs:
             self._connection.execute(
                 "UPDATE batches SET state = 'superseded', note = ?"
@@ -369,7 +369,7 @@ class Ledger:
             )
 
     def reject(self, table: str, batch_id: str, reason: str) -> None:
-        """Set a pending batch aside for good: its rows count as rejected."""
+        """Reject a pending batch permanently: all its rows count as rejected."""
         batch = self.batches(table).get(batch_id)
         if batch is None or batch.state not in ("pending", "rejected"):
             raise StateError(
@@ -381,7 +381,7 @@ class Ledger:
         self._set_state(table, batch_id, "rejected", reason)
 
     def mark_released(self, table: str, batch_id: str) -> None:
-        """Let a pending batch wait for a commit: no later delivery supersedes it any more."""
+        """Mark a pending batch as approved: it waits for a commit and cannot be superseded."""
         self._connection.execute(
             "UPDATE batches SET state = 'judged' WHERE tbl = ? AND batch_id = ?"
             " AND state = 'pending'",
@@ -389,7 +389,7 @@ class Ledger:
         )
 
     def recalled(self, table: str) -> frozenset[str]:
-        """Return the batches that must not be published, whatever the table shows."""
+        """Return the recalled batches, which must not be published."""
         rows = self._connection.execute(
             "SELECT batch_id FROM batches WHERE tbl = ? AND state = 'recalled'", (table,)
         )
@@ -399,7 +399,7 @@ class Ledger:
         self._set_state(table, batch_id, "recalled", note)
 
     def mark_restored(self, table: str, batch_id: str) -> None:
-        """Let a recalled batch wait for a commit; it is usable from then on."""
+        """Mark a recalled batch as waiting for a commit, from which on it is usable."""
         self._set_state(table, batch_id, "judged", "")
         self.mark_unpublished(table, [batch_id])
 

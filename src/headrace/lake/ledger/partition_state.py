@@ -24,21 +24,21 @@ class SlotResult:
 
     Attributes:
         table: name of the table.
-        slot: the slot, such as an ISO day.
-        state: "published"; "pending" (a delivery is blocked, what was published before stays);
-            "missing" (expected, not delivered); "failed" (the source could not be read);
-            "not_expected" (neither expected nor delivered).
+        slot: the partition, such as an ISO day.
+        state: "published"; "pending" (a delivery is blocked; rows published before stay); "missing"
+            (expected, not delivered); "failed" (the source could not be read); "not_expected"
+            (neither expected nor delivered).
         verdict: the most severe one of its batches: PASS, WARN, QUARANTINE, BLOCK, ERROR, or
             MISSING.
-        delivered: rows, = published + quarantined + pending; without superseded, rejected and
-            recalled ones.
-        published, quarantined, pending: rows.
-        repeated: exact repeats inside a delivery, not in `delivered`.
-        batches: ids of the slot's batches, in order of arrival.
-        batch: id of the one that gave the verdict; "" if none did.
+        delivered: number of rows, = published + quarantined + pending; without superseded, rejected
+            and recalled rows.
+        published, quarantined, pending: number of rows.
+        repeated: number of exact repeats within a delivery, not in `delivered`.
+        batches: ids of the partition's batches, in order of arrival.
+        batch: id of the batch that gave the verdict; "" if there is none.
         reasons: sentences for people.
         judgement: the gate's report on the batch that gave the verdict.
-        changed: whether this run changed anything.
+        changed: True if this run changed anything.
         snapshot_id: the table's snapshot after the run.
     """
 
@@ -61,7 +61,7 @@ class SlotResult:
 
 @dataclass(frozen=True)
 class SlotProgress:
-    """Progress of a run after one partition was validated: `finished` of `total`; not committed."""
+    """Progress of a run after a partition was validated: `finished` of `total`."""
 
     table: str
     slot: str
@@ -76,9 +76,9 @@ class Pick:
 
     Attributes:
         add: verdicts whose rows should become visible.
-        replace: verdicts whose file takes the place of their batch's present one.
+        replace: verdicts whose file replaces their batch's present file.
         withdrawn: ids of batches whose file leaves the table because their override has ended.
-        superseded: (batch never published, the batch that is shown in its stead: a later one that
+        superseded: (id of an unpublished batch, id of the batch that supersedes it: one that
             passed, or one with the same rows).
     """
 
@@ -100,8 +100,8 @@ def is_settled(batch: Batch, judgement: JudgementRow | None, live: Mapping[str, 
 def is_shown(judgement: JudgementRow, live: Mapping[str, str]) -> bool:
     """Return True if the file that this verdict staged is in the table now.
 
-    A verdict that was published once may not be: under other rules its file may have been replaced.
-    A batch without passing rows has no file, and counts as shown once it was published.
+    The file of a verdict that was published may have been replaced since, under other rules. A
+    batch without passing rows has no file, and counts as shown once it is published.
     """
     return (
         judgement.published_at is not None
@@ -116,12 +116,12 @@ def pick(
     visible: Sequence[str] = (),
     lapsed: Mapping[str, JudgementRow | None] = NONE_LAPSED,
 ) -> Pick:
-    """Decide about one partition's batches, given in order of arrival.
+    """Decide which of a partition's batches to add, replace, withdraw or supersede.
 
-    Every batch that passed is live: a correction adds rows with its own known-at. A blocked batch
-    that was never published may be superseded; `visible` are the batches that its source shows
-    now. Rows that only an override had admitted leave when the override has `lapsed`; the last good
-    file of that batch, if there is one, takes their place.
+    `batches` are in order of arrival. Every batch that passed is published: a correction adds rows
+    with its own known-at. A blocked batch that was never published may be superseded; `visible` are
+    the batches that the source has now. When an override has `lapsed`, the rows that only it
+    admitted are removed; the batch's last good file, if there is one, replaces them.
     """
     open_ones = [b for b in batches if b.state not in SETTLED_STATES and b.batch_id in verdicts]
     passed = [b for b in open_ones if verdicts[b.batch_id].verdict in PUBLISHABLE]
@@ -149,8 +149,7 @@ def decisive_batch(
 ) -> tuple[Batch, JudgementRow] | None:
     """Return the batch that gives the partition its verdict: the most severe, then the latest.
 
-    A table whose source resumes has a single partition: of its published batches only the latest
-    counts.
+    Of the published batches of a source that resumes (format `changes`), only the latest counts.
     """
     open_ones = [b for b in batches if b.state not in SETTLED_STATES and b.batch_id in verdicts]
     read_on = [b for b in open_ones if b.format == "changes" and b.state == "published"]

@@ -1,7 +1,7 @@
-"""Publication history from the ledger: which file showed each batch of a table, and since when.
+"""Publication history from the ledger: the published files of each batch over time.
 
-The ledger changes later: a batch that is recalled and restored is shown from its restoration. A
-dataset release pins the history at the moment it is made, so that it can be rebuilt.
+Each dataset release stores the history as it is then, so that it can be rebuilt. The ledger's own
+history may change: a batch that is recalled and restored counts as published from the restoration.
 """
 
 import json
@@ -15,12 +15,12 @@ from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.tables import relocation
 from headrace.lake.tables.snapshot_files import LiveFile
 
-_SLACK = 2_000  # commits are dated in milliseconds, and never before what they show was judged
+_SLACK = 2_000  # microseconds; commit times are rounded to milliseconds
 
 
 @dataclass(frozen=True)
 class EarlierPath:
-    """Earlier published file of a batch: its path, since when, and how many such files ago."""
+    """Earlier published file of a batch: path, start (us), and its number counted back from 1."""
 
     path: str
     since: int
@@ -44,7 +44,7 @@ class Showings:
     withdrawals: Mapping[str, int]
 
     def since(self, file: LiveFile, committed_at: int | None) -> int | None:
-        """Return the start of the publication of `file` to which a commit at this time belongs."""
+        """Return since when `file` was published, as of a commit at this time (us)."""
         moments = [at for at, path in self.by_batch.get(file.batch_id, ()) if path == file.path]
         until = committed_at + _SLACK if committed_at is not None else None
         before = [at for at in moments if until is None or at <= until]
@@ -53,7 +53,7 @@ class Showings:
     def spans(self, batch_id: str) -> Iterator[PublicationSpan]:
         """Yield each interval in which one path of the batch was published before another or none.
 
-        A path that follows itself was absent in between, from a moment that is not recorded.
+        An interval is left out if the same path follows, because its end is not recorded.
         """
         showings = self.by_batch.get(batch_id, ())
         withdrawn_at = self.withdrawals.get(batch_id)
@@ -65,7 +65,9 @@ class Showings:
                 )
 
     def before(self, batch_id: str, moment: int) -> Iterator[EarlierPath]:
-        """Yield the paths published before `moment`, latest first, until the batch was absent."""
+        """Yield the paths published before `moment`, latest first, back to the batch's last
+        absence.
+        """
         ago = 0
         for at, path in reversed(self.by_batch.get(batch_id, ())):
             if at >= moment:

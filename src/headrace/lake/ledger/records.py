@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 
-# A batch is `received` until judged; `judged` when it may be published and is not yet; `pending`
-# when the gate blocked it; `superseded` when a later delivery of its slot passed in its stead;
-# `recalled` when it was published and found bad: it never comes back by itself.
+# `received`: not validated yet; `judged`: to be published by the next commit; `pending`: blocked by
+# the gate; `superseded`: replaced by another delivery of its partition; `recalled`: removed after
+# its publication, until it is restored.
 STATES = ("received", "judged", "pending", "published", "rejected", "superseded", "recalled")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One delivery's bytes. Times are int64 microseconds UTC."""
+    """One delivery to a table, and its state. Times are int64 microseconds UTC."""
 
     batch_id: str
     slot: str
@@ -41,18 +41,18 @@ class JudgementRow:
     """Verdict on one batch under one set of rules, and the files it staged.
 
     Attributes:
-        rule_hash: of all that decided it: the table's rules, muted checks, overrides.
-        delivered: rows of the delivery without exact repeats; those are in `repeated`.
-        passing, quarantined: rows by the verdict's split; with `rejected` they are together
-            `delivered` unless blocked.
-        staged_path, quarantine_path: empty when there was no row to keep.
+        rule_hash: hash of the table's rules, the muted checks and the overrides.
+        delivered: number of rows, without exact repeats, which are in `repeated`.
+        passing, quarantined: number of rows; passing + quarantined + rejected = delivered unless
+            the batch is blocked.
+        staged_path, quarantine_path: files of these rows; empty if there are none.
         summary: sentences for people, one a line.
         judgement: the whole report as JSON; empty if it was not read.
-        base_hash: of the table's rules only; see `validator.table_rule`.
-        derived_from: the `rule_hash` of the gate's own verdict, where people did something about
-            the batch and this is the verdict with it; else empty.
-        action_ids: JSON list of the actions that it takes into account, mutes included.
-        rejected: rows that people rejected out of quarantine.
+        base_hash: hash of the table's rules only; see `validator.table_rule`.
+        derived_from: for a verdict with overrides, the `rule_hash` of the gate's own verdict;
+            otherwise empty.
+        action_ids: JSON list of the ids of all overrides and mutes that affect the verdict.
+        rejected: number of quarantined rows that people rejected.
         forced: 1 if nothing of the batch would be published without those actions.
         published_at: commit time of `staged_path`, microseconds UTC.
         withdrawn_at: when `staged_path` left the table because the override ended.

@@ -1,4 +1,4 @@
-"""Row counts of a batch by where the rows are: the single rule for partitions and tables."""
+"""Row counts of a batch by fate, for the totals of partitions and tables."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
@@ -22,11 +22,11 @@ class Account:
 
 
 def account(batch: Batch, judgement: JudgementRow, file: LiveFile | None) -> Account:
-    """Count one batch. `file` is its published file, `judgement` the verdict it came from."""
+    """Count the rows of a batch; `judgement` is the verdict that staged its published `file`."""
     if batch.state == "superseded":
         return Account(superseded=judgement.delivered + judgement.repeated)
     counts = {"delivered": judgement.delivered, "repeated": judgement.repeated}
-    # What was recalled is rejected as a whole, with the rows of it that were quarantined.
+    # All rows of a recalled batch count as rejected, including quarantined rows.
     if batch.state in ("rejected", "recalled"):
         return Account(**counts, rejected=judgement.delivered)
     empty = (
@@ -47,8 +47,8 @@ def current_verdicts(
 ) -> dict[str, JudgementRow]:
     """Return the current verdict of each batch.
 
-    That is the verdict its live file came from, or that published it without a file, or else the
-    gate's latest one.
+    This is the verdict that staged its live file, else the verdict that published it without a
+    file, else the gate's latest verdict.
     """
     rows: dict[str, list[JudgementRow]] = {}
     for (batch_id, _), judgement in judgements.items():
@@ -57,10 +57,10 @@ def current_verdicts(
 
 
 def _current(rows: list[JudgementRow], path: str | None) -> JudgementRow:
-    """Return the current one of a batch's verdicts, which are given in order of time."""
+    """Return the current verdict of a batch; `rows` are its verdicts in order of time."""
     if path is not None:
         published = [row for row in rows if row.staged_path == path]
-        # Two share a file where people rejected rows out of quarantine; the later one counts them.
+        # After a rejection of quarantined rows, two verdicts share the file: the later one counts.
         return published[-1] if published else rows[-1]
     empty = [r for r in rows if r.published_at and not r.staged_path and r.withdrawn_at is None]
     if empty:

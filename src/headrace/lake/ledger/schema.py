@@ -1,4 +1,4 @@
-"""The ledger's tables, and how each version of them came from the one before."""
+"""Schema of the ledger, as a sequence of migrations."""
 
 MIGRATIONS = (
     """
@@ -34,7 +34,7 @@ MIGRATIONS = (
         UNIQUE (tbl, stream, lane, after_));
     CREATE INDEX offsets_by_lane ON offsets (tbl, stream, lane, id)
     """,
-    # What people did about batches; what was refused to them, too (allowed = 0).
+    # Actions of people on batches, including refused ones (allowed = 0).
     """
     CREATE TABLE actions (
         id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, principal TEXT NOT NULL,
@@ -47,7 +47,7 @@ MIGRATIONS = (
     CREATE TRIGGER actions_remain BEFORE DELETE ON actions
         BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END
     """,
-    # A verdict may be the gate's own, or the gate's with what people did about the batch.
+    # Verdicts with overrides, beside the gate's own verdicts.
     """
     ALTER TABLE judgements ADD COLUMN base_hash TEXT NOT NULL DEFAULT '';
     ALTER TABLE judgements ADD COLUMN derived_from TEXT NOT NULL DEFAULT '';
@@ -58,7 +58,7 @@ MIGRATIONS = (
     UPDATE judgements SET base_hash = rule_hash;
     CREATE INDEX judgements_by_base ON judgements (tbl, base_hash)
     """,
-    # A file that is published again, after others of its batch (or none) were shown in between.
+    # Files that were published again after other files of their batch, or after an absence.
     """
     CREATE TABLE returns (
         tbl TEXT NOT NULL, batch_id TEXT NOT NULL, staged_path TEXT NOT NULL, at INTEGER NOT NULL,
@@ -76,15 +76,15 @@ MIGRATIONS = (
         staged_path, rtrim(staged_path, replace(staged_path, '/', '')), '')
         WHERE staged_path LIKE '%/staged/' || tbl || '/%'
     """,
-    # What the ledger told of a snapshot when a release pinned it; see
+    # Publication history of a table at the time when a release pinned a snapshot; see
     # `headrace.lake.ledger.publication_history`.
     """
     CREATE TABLE pinned (
         tbl TEXT NOT NULL, snapshot_id INTEGER NOT NULL, document TEXT NOT NULL,
         PRIMARY KEY (tbl, snapshot_id)) WITHOUT ROWID
     """,
-    # Rows that a verdict holds because an earlier delivery has other values at the same known-at.
-    # `surveys` has, of each table, the rows that were published twice so before there was a rule.
+    # Rows that a verdict holds because of a conflict with an earlier row. `surveys` has, by table,
+    # the batches with conflicting published rows from before conflicts were checked.
     """
     CREATE TABLE conflicts (
         tbl TEXT NOT NULL, batch_id TEXT NOT NULL, rule_hash TEXT NOT NULL, line INTEGER NOT NULL,

@@ -1,4 +1,4 @@
-"""Supersession: the batch that takes the place of a blocked one of the same partition."""
+"""Supersession: the batch that replaces a blocked batch of the same partition."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from headrace.sources.base import STANDALONE
 def successor(blocked: Batch, passed: Sequence[Batch], visible: Sequence[str]) -> Batch | None:
     """Return the batch that supersedes a blocked one, or None.
 
-    That is the last of the `passed` batches, in order of arrival, if it came later; or an earlier
-    one that the source shows again in place of the blocked one. `visible` are the ids of the
-    batches that the source shows now.
+    This is the latest of the `passed` batches if it arrived after the blocked batch, or else an
+    earlier one that the source now has instead of the blocked batch. `visible` are the ids of the
+    batches that the source has now.
     """
     rivals = _rivals(blocked, passed)
     if rivals and blocked.order < rivals[-1].order:
@@ -22,7 +22,7 @@ def successor(blocked: Batch, passed: Sequence[Batch], visible: Sequence[str]) -
 
 
 def _rivals(blocked: Batch, passed: Sequence[Batch]) -> list[Batch]:
-    """Return those of `passed` that can take the place of a blocked batch.
+    """Return the `passed` batches that can supersede a blocked batch.
 
     An independent batch (events, changes of a table, objects) is never a correction of an
     earlier one, except for an object under the same name.

@@ -24,17 +24,17 @@ class Action:
     """One line of the audit trail. Times are int64 microseconds UTC.
 
     Attributes:
-        principal: who; what the policy was asked about.
+        principal: who acts; the name that the policy is checked for.
         action: one of `ACTIONS`.
-        batch_id, slot: empty for what is about a whole table, such as a mute.
-        rule_hash, suite_hash: what the batch was judged under when it was done; an override holds
-            for these only.
+        batch_id, slot: empty for an action on a whole table, such as a mute.
+        rule_hash, suite_hash: rules of the batch's verdict at the time of the action; an approval
+            holds only under these rules.
         scope: {} is the whole batch; else {"checks": [ids]} and {"lines": [numbers]} narrow it.
         reason: why, in the principal's words.
-        expires_at: when it ends by itself; None is never.
-        allowed: False if it was refused; then `note` says why, and nothing was changed.
-        note: what came of it, or why it was refused.
-        id, at: given when it is recorded.
+        expires_at: when the action ends; None for never.
+        allowed: False if the action was refused; then `note` says why, and nothing was changed.
+        note: the result, or why the action was refused.
+        id, at: assigned when the action is recorded.
     """
 
     principal: str
@@ -100,7 +100,7 @@ def record(ledger: Ledger, action: Action) -> Action:
     """Append an action, at the present time unless it has one; return it with its `id` and `at`.
 
     Raises:
-        DeclarationError: it has no principal or no reason, there is no such action, or its end is
+        DeclarationError: principal or reason is empty, there is no such action, or `expires_at` is
             not a valid time.
     """
     if action.action not in ACTIONS:

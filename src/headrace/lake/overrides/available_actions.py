@@ -1,4 +1,4 @@
-"""Actions that a batch admits in its present state, by the very rules that refuse the others."""
+"""Actions that are possible on a batch now, by the rules that decide when they are taken."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from headrace.lake.overrides.scopes import (
     rows_scope,
 )
 
-# As people meet them: what decides about a held batch first.
+# In the order in which they are shown: actions that decide about a held batch come first.
 BATCH_ACTIONS = (
     "release",
     "reject",
@@ -39,8 +39,8 @@ class Availability:
         action: one of `BATCH_ACTIONS`.
         allowed: True if the action is accepted now and changes something.
         reason: why it is refused or changes nothing; "" if it is allowed.
-        fix: the way out, where the rule names one.
-        checks: of an allowed mute, the failed checks that can be muted.
+        fix: what to do instead, if the rule says so.
+        checks: for an allowed mute, the failed checks that can be muted.
     """
 
     action: str
@@ -53,15 +53,15 @@ class Availability:
 def available_actions(
     case: BatchCase, *, principal: str = "", policy: PermissionPolicy | None = None
 ) -> dict[str, Availability]:
-    """Return each of `BATCH_ACTIONS` with its answer; nothing is changed or recorded.
+    """Return the availability of each of `BATCH_ACTIONS`; nothing is changed or recorded.
 
-    The delivered bytes are read only where the answer depends on single rows: of a blocked batch
-    whose rows are typed, and of a published one that has rows in quarantine.
+    The delivered bytes are read only if single rows matter: for a blocked batch with typed rows,
+    and for a published batch with quarantined rows.
 
     Args:
         case: the batch, from `open_case` or `find_case`.
-        principal: who would act; with a policy, what the policy refuses them is not allowed.
-        policy: the project's, where grants matter as well as the state of the batch.
+        principal: who would act; needed with `policy`.
+        policy: also check the permissions of `principal`; None to check only the batch's state.
     """
     return {action: _answer(case, action, principal, policy) for action in BATCH_ACTIONS}
 
@@ -80,7 +80,7 @@ def _answer(
 
 
 def _by(rule: Callable[[BatchCase, Action], Action | None]) -> "_Rule":
-    """The answer of a rule that gives the action to record, or None if it was done before."""
+    """Make a rule from a scope function; None from it means that the action was done before."""
 
     def answer(case: BatchCase, draft: Action) -> Availability:
         if rule(case, draft) is None:
@@ -106,7 +106,7 @@ def _release_or_reject(
 
 
 def _nothing_in_quarantine(case: BatchCase) -> bool:
-    """Return True if the ledger is enough: the batch is published with all its rows."""
+    """Return True if the ledger shows that the batch is published with all its rows."""
     row = case.standing.row if case.standing else None
     return (
         case.batch.state == "published"
@@ -117,7 +117,7 @@ def _nothing_in_quarantine(case: BatchCase) -> bool:
 
 
 def _quarantine(case: BatchCase, draft: Action) -> Availability:
-    """Any published row will do: which rows are meant is said with the action."""
+    """Allow a quarantine if any row is published; the action itself selects the rows."""
     row = case.standing.row if case.standing else None
     if row is not None and case.is_live and not case.blocked and row.passing:
         return Availability(draft.action, allowed=True)

@@ -1,4 +1,4 @@
-"""Batch as on-call sees it: its state, its effective verdict, and each of its rows."""
+"""Batch with its state, its effective verdict and its rows, as actions need it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -66,7 +66,7 @@ class BatchCase:
 
     @cached_property
     def report(self) -> Judgement:
-        """Report of the gate itself."""
+        """The gate's report, without overrides."""
         gate = self.required_standing.gate
         with Ledger(self.home) as ledger:
             return Judgement.from_json(
@@ -75,7 +75,7 @@ class BatchCase:
 
     @cached_property
     def checked(self) -> CheckedDelivery:
-        """Delivery, read again from its bytes, with all its failing rows."""
+        """The delivery, read again from its bytes, with all its failing rows."""
         with Ledger(self.home) as ledger:
             gate = self.required_standing.gate
             suite = mutes_of(ledger, gate).suite(self.table.suite)
@@ -85,7 +85,7 @@ class BatchCase:
         )
 
     def fates(self, *drafts: Action) -> Fates:
-        """Return the fate of each row, now or after the actions `drafts` as well."""
+        """Return the fate of each row; with `drafts`, after these further actions."""
         standing = self.required_standing
         return fates(
             self.checked, standing.gate, applicable(standing.gate, (*standing.actions, *drafts))
@@ -116,12 +116,12 @@ class BatchCase:
 
 
 def open_case(home: Home, table: Table, slot_or_id: str, states: Sequence[str] = ()) -> BatchCase:
-    """Return the batch of a partition, or whose id starts with `slot_or_id`.
+    """Return the batch of a partition, or the batch whose id starts with `slot_or_id`.
 
-    If there are several, `states` are tried in order: the first state that any of them has decides.
+    If several match, only those in the first of `states` that occurs among them count.
 
     Raises:
-        DeclarationError: there is none, or more than one.
+        DeclarationError: no batch or several batches match.
     """
     with Ledger(home) as ledger:
         live = reconcile(ledger, Lake(home), table.name)

@@ -1,7 +1,7 @@
 """Effective verdict of a batch: the gate's latest verdict, combined with actions of people.
 
-An approval holds for the rules it was given under, and until it expires. A removal (quarantine,
-reject) holds under any rules: without it, bad rows would be published again.
+An approval holds only under the rules at its time, and until it expires. A removal (quarantine,
+reject) holds under all rules; otherwise bad rows would be published again.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -21,8 +21,8 @@ class Standing:
 
     Attributes:
         gate: the gate's own latest verdict.
-        actions: what people did that changes which of its rows are published, in order.
-        row: the verdict with those; None if it is still to be derived.
+        actions: people's actions that change which of its rows are published, in order.
+        row: the verdict with these actions; None if it is not derived yet.
     """
 
     gate: JudgementRow
@@ -41,7 +41,7 @@ def variant(rule: str, applied: Iterable[Action]) -> str:
 
 
 def releases_batch(action: Action) -> bool:
-    """Return True if an action releases a blocked batch, and not rows in quarantine."""
+    """Return True if an action approves a blocked batch, not quarantined rows."""
     return action.action == "release" and (not action.scope or bool(action.scope.get("batch")))
 
 
@@ -94,7 +94,7 @@ def _standing(
     if not applied:
         return Standing(gate, row=gate)
     derived = rows.get((gate.batch_id, variant(gate.rule_hash, applied)))
-    # The gate may have judged again since.
+    # A derived verdict is outdated if the gate has validated the batch again.
     return Standing(
         gate, applied, derived if derived and derived.judged_at > gate.judged_at else None
     )
@@ -105,7 +105,7 @@ def lapsed(
 ) -> dict[str, JudgementRow | None]:
     """Return the batches that are published only because of an override that no longer applies.
 
-    Each has the last verdict that published rows of it without an override, if its file exists.
+    The value is the last verdict that published the batch without an override, if its file exists.
     """
     last_good: dict[str, JudgementRow | None] = {}
     for batch_id, row in effective.items():

@@ -28,7 +28,7 @@ _CONTRACT = "contract"
 
 
 def failing_rows(case: BatchCase, checks: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Return all failing rows, in the delivery's order; with `checks`, those that fail one of them.
+    """Return the failing rows in the delivery's order; with `checks`, rows failing one of these.
 
     Rows that earlier rules quarantined are included if the table still shows the batch under those
     rules. For a batch that breaks its contract, problems of the delivery as a whole come first,
@@ -37,9 +37,9 @@ def failing_rows(case: BatchCase, checks: Sequence[str] = ()) -> list[dict[str, 
     Returns:
         {"line", "fate": published | quarantined | pending | rejected | superseded | recalled,
         "key": {column: value}, "values": {column: value}, "reasons": [{"check", "does", "why",
-        "columns"}]}, and of a row in conflict "earlier": {"batch", "line", "values"}, the columns
-        of the earlier row that differ; values as JSON; "raw", the text as it came, where the row
-        has no typed values.
+        "columns"}]} with values as JSON. A row in conflict also has "earlier": {"batch", "line",
+        "values"}, the earlier row's values where they differ. A row without typed values has "raw",
+        its delivered text.
     """
     published = _published_verdict(case)
     rows_by_key: dict[Any, dict[str, Any]] = {}
@@ -66,7 +66,7 @@ def failing_rows(case: BatchCase, checks: Sequence[str] = ()) -> list[dict[str, 
 
 
 def _gate_failures(case: BatchCase) -> Iterator[dict[str, Any]]:
-    """Yield the rows that fail the gate now, and those that people removed."""
+    """Yield the rows that fail the gate now, and the rows that people removed."""
     checked, state = case.checked, case.fates()
     failing = checked.failing
     lines = failing.lines
@@ -120,7 +120,7 @@ def _malformed(rows: RawRows) -> Iterator[dict[str, Any]]:
 
 
 def _contract_failures(case: BatchCase) -> Iterator[dict[str, Any]]:
-    """Yield the bad rows of a batch that breaks its contract, not only the first hundred."""
+    """Yield all bad rows of a batch that breaks its contract; its report has only a hundred."""
     contract = case.table.contract
     delivery = landed_delivery(case.home, case.batch)
     rows = delivered_rows(contract, delivery)
@@ -195,7 +195,7 @@ def _fate(
     lines: set[int],
     reasons: Sequence[dict[str, Any]],
 ) -> str:
-    """Return where a failing row is, according to the table."""
+    """Return the fate of a failing row."""
     if case.batch.state in SETTLED_STATES:
         return case.batch.state
     if line in lines:

@@ -1,9 +1,8 @@
 """Verdict on a batch with overrides: a pure function of the delivered bytes and the actions.
 
-A batch has one published file. An action that releases or removes rows makes another verdict on the
-same batch with another file, which replaces the present one in one snapshot. So `_batch` and
-`_line` of a released row lead to its delivery, rows are counted as for any verdict, and `history`
-has the time since when each row is published.
+A batch has one published file. An action that approves or removes rows makes a new verdict on the
+batch, with a new file that replaces the present one in one snapshot. So `_batch` and `_line` of an
+approved row still name its place in the delivery, and `history` has its time of publication.
 """
 
 import json
@@ -40,10 +39,11 @@ class Fates:
 
     Attributes:
         fate: by line, one of the constants above.
-        reasons: by line, ids of what keeps it from being published; "contract:" ones for good.
-        forced: True if a blocked batch was released.
+        reasons: by line, ids of the checks and actions that keep the row from being published; a
+            "contract:" reason cannot be overridden.
+        forced: True if a blocked batch was approved.
         effective: the actions that changed which rows pass.
-        conflicts: by line, the conflicts on record.
+        conflicts: by line, the recorded conflicts.
     """
 
     fate: dict[int, int]
@@ -78,7 +78,7 @@ def check_delivery(
     delivery: Delivery,
     conflicts: Mapping[int, Conflict] = NO_CONFLICTS,
 ) -> CheckedDelivery:
-    """Read a delivery again and find all its failing rows; `conflicts` are those on record."""
+    """Read a delivery again and find all its failing rows, with the recorded `conflicts`."""
     events = delivery.format == "events"
     rows = delivered_rows(contract, delivery)
     conformed = conform(contract, rows, delivery.batch_id, by_row=events)
@@ -100,7 +100,7 @@ def fates(checked: CheckedDelivery, gate: JudgementRow, actions: Iterable[Action
         actions: actions on the batch, oldest first.
 
     Raises:
-        StateError: the rows read from the delivered bytes are not those that the gate counted.
+        StateError: the numbers of rows and of failing rows differ from the gate's.
     """
     failures, untyped = checked.failing, checked.untyped
     lines = failures.lines
@@ -131,9 +131,9 @@ def fates(checked: CheckedDelivery, gate: JudgementRow, actions: Iterable[Action
 
 
 def _same_rows(checked: CheckedDelivery, gate: JudgementRow, state: Fates) -> None:
-    """Refuse to go on if the failing rows are not those that the gate counted.
+    """Raise StateError if the numbers of rows and of failing rows differ from the gate's.
 
-    Otherwise a check that crashes now would admit its failing rows.
+    Otherwise a check that crashes now would let its failing rows pass.
     """
     now = (len(state.fate), len(state.lines(QUARANTINED)))
     if now != (gate.delivered, gate.quarantined):
@@ -146,7 +146,7 @@ def _same_rows(checked: CheckedDelivery, gate: JudgementRow, state: Fates) -> No
 
 
 def _hold(state: Fates, failing_block: Mapping[int, Sequence[str]]) -> None:
-    """Quarantine the rows for which a released batch was blocked, unless the action names them."""
+    """Quarantine the rows for which an approved batch was blocked."""
     for line, why in failing_block.items():
         state.reasons.setdefault(line, []).extend(why)
         state.fate[line] = QUARANTINED
@@ -206,9 +206,9 @@ class Case:
     """Input of a verdict with overrides.
 
     Attributes:
-        suite: as the gate judged the batch, its mutes of then in shadow.
+        suite: the suite of the gate's verdict, with the checks that were muted then in shadow.
         report: the gate's own report on the batch, as JSON.
-        conflicts: by line, those that the gate's verdict holds.
+        conflicts: by line, the conflicts of the gate's verdict.
     """
 
     home: Home
@@ -228,7 +228,7 @@ def derive(case: Case) -> JudgementRow:
     """Write the files of the verdict with overrides, and return its row; idempotent.
 
     Raises:
-        StateError: the rows read from the delivered bytes are not those the gate counted.
+        StateError: the numbers of rows and of failing rows differ from the gate's.
     """
     checked = check_delivery(case.suite, case.contract, case.delivery, case.conflicts)
     state = fates(checked, case.gate, case.standing.actions)
@@ -236,7 +236,7 @@ def derive(case: Case) -> JudgementRow:
 
 
 def _stage(case: Case, failures: Failing, state: Fates) -> str:
-    """Write the file of the passing rows, and return its path; the gate's own if unchanged."""
+    """Write the file of the passing rows, and return its path; the gate's own file if unchanged."""
     if not state.effective:
         return case.gate.staged_path
     passing = _rows_on(failures, set(state.lines(PASSING)))
@@ -299,7 +299,7 @@ def _row(case: Case, state: Fates, staged: str, quarantine_file: str) -> Judgeme
 
 
 def _result(action: Action) -> Result:
-    """Return an action as a result among those of the checks."""
+    """Return an action in the form of a check result."""
     past_tense = {"release": "released", "quarantine": "quarantined", "reject": "rejected"}
     until = f", until {iso(action.expires_at)}" if action.expires_at else ""
     return Result(

@@ -11,16 +11,16 @@ from headrace.lake.overrides.audit_trail import Action, actions, scope_words
 
 
 def overrides_in(ledger: Ledger, table: str, live: Mapping[str, str]) -> tuple[str, ...]:
-    """Return each action that the published rows depend on, as canonical JSON, with mutes.
+    """Return the actions and mutes that the snapshot's rows depend on, as canonical JSON.
 
     Args:
         ledger: the ingest ledger.
         table: name of the table.
-        live: by batch the path that the snapshot shows.
+        live: {batch: path} of the snapshot.
 
     Returns:
         {"action", "at", "batches", "expires_at", "principal", "reason", "rules", "scope", "slot",
-        "suite_hash", "table"} each, sorted; `batches` are the shown ones that it bears on.
+        "suite_hash", "table"} each, sorted; `batches` are those of the snapshot that it affects.
     """
     verdicts = current_verdicts(ledger.judgements(table), live)
     bears_on: dict[int, list[str]] = {}

@@ -38,18 +38,18 @@ class Withdrawal:
 
 
 def recall(home: Home, action: Action) -> Withdrawal:
-    """Take the batch that `action` names out of its table, and keep it from coming back by itself.
+    """Remove the batch that `action` names from its table, until it is restored.
 
     Its state becomes `recalled`, and all its rows count as rejected. One snapshot removes its file
     and no other. Running it again changes nothing.
 
     Raises:
-        RefusedError: it is not published.
+        RefusedError: the batch is not published.
         StateError: there is no such batch.
     """
     lake = Lake(home)
     with Ledger(home) as ledger:
-        live = reconcile(ledger, lake, action.table)  # what a crashed ingest had committed, too
+        live = reconcile(ledger, lake, action.table)  # includes a commit of a crashed ingest
         with ledger.transaction():
             batch = _batch(ledger, action)
             decided = batch.state != "recalled"
@@ -77,14 +77,13 @@ def _recalled_now(ledger: Ledger, action: Action, batch: Batch, live: dict[str, 
 
 
 def restore(home: Home, table: Table, action: Action) -> Withdrawal:
-    """Show a recalled batch again as it was shown last; its rows are usable from this commit on.
+    """Publish a recalled batch again with its last file; its rows are usable from this commit on.
 
-    Where the rules have changed meanwhile, or other versions of its rows were published, the next
-    ingest judges it again, as any other batch.
-    Running it again changes nothing.
+    If conflicting rows were published meanwhile, the next ingest decides instead. It also validates
+    the batch again if the rules have changed. Running it again changes nothing.
 
     Raises:
-        RefusedError: it is not recalled.
+        RefusedError: the batch is not recalled.
         StateError: there is no such batch, or its file is gone.
     """
     lake = Lake(home)
@@ -92,7 +91,7 @@ def restore(home: Home, table: Table, action: Action) -> Withdrawal:
         live = reconcile(ledger, lake, table.name)
         with ledger.transaction():
             entry, decided = _restored_now(ledger, action)
-        state = _batch(ledger, action).state  # another run may have judged it meanwhile
+        state = _batch(ledger, action).state  # another run may have validated it meanwhile
         verdict = _judged_by(ledger, action, entry)
         committed = verdict is not None and state == "judged" and action.batch_id not in live
         if verdict is not None and committed:
@@ -156,10 +155,10 @@ def _batch(ledger: Ledger, action: Action) -> Batch:
 
 
 def shown_before_recall(ledger: Ledger, action: Action) -> JudgementRow | None:
-    """Return the verdict by which a restoration would show the batch again.
+    """Return the verdict with which a restoration would publish the batch.
 
     Raises:
-        StateError: the file it staged is gone.
+        StateError: the verdict's staged file is gone.
     """
     return _judged_by(ledger, action, last_action(ledger, action.table, action.batch_id))
 
@@ -168,7 +167,7 @@ def _judged_by(ledger: Ledger, action: Action, last: Action | None) -> Judgement
     """Return the verdict under which the batch was published when it was recalled.
 
     Raises:
-        StateError: the file it staged is gone.
+        StateError: the verdict's staged file is gone.
     """
     rules = last.rule_hash if last else ""
     verdict = ledger.judgements(action.table).get((action.batch_id, rules))

@@ -1,7 +1,7 @@
 """Scopes of actions: the rows that an action applies to, if the batch's state allows it.
 
-Each function returns the action with its full scope, or None if it would change nothing because
-the same was done before. It raises RefusedError if the action is not possible.
+Each function returns the action with its full scope, or None if the same action was taken before.
+It raises RefusedError if the action is not possible.
 """
 
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ _SETTLED_FIXES = {
 
 
 def release_scope(case: BatchCase, draft: Action) -> Action | None:
-    """Scope of a release: a blocked batch, or rows in quarantine of a published one."""
+    """Scope of an approval: a blocked batch, or quarantined rows of a published batch."""
     _open(case)
     gate = case.required_standing.gate
     if gate.verdict == "ERROR":
@@ -40,7 +40,7 @@ def release_scope(case: BatchCase, draft: Action) -> Action | None:
             + _rerun(case),
         )
     scope = {"batch": True, **draft.scope} if draft.scope else {}
-    # The same command twice must not go on to the rows that the first one left in quarantine.
+    # A repeated command must not release the rows that the first one left in quarantine.
     if any(
         releases_batch(action) and dict(action.scope) == scope
         for action in case.required_standing.actions
@@ -69,10 +69,7 @@ def _release_batch(case: BatchCase, draft: Action) -> Action:
 
 
 def _require_all_blocking(case: BatchCase, checks: set[str]) -> None:
-    """Raise RefusedError unless `checks` names every check that blocks the batch.
-
-    A check that is not named was not reviewed.
-    """
+    """Raise RefusedError unless `checks` names every check that blocks the batch."""
     failed = {r.id: r for r in case.report.failed}
     unknown = sorted(checks - set(failed))
     if unknown:
@@ -104,9 +101,9 @@ def _release_rows(case: BatchCase, draft: Action) -> Action | None:
 
 
 def _no_conflict(case: BatchCase, draft: Action, lines: set[int]) -> None:
-    """Raise RefusedError if rows that are named contradict published ones, or if all rows do.
+    """Raise RefusedError if a named row, or every row, is in conflict with a published row.
 
-    If only some do, and none of them is named, they stay in quarantine and the others are released.
+    Rows in conflict that are not named stay in quarantine, and the other rows are released.
     """
     table = case.checked.failing.table
     assert table is not None  # a batch without typed rows is refused before
@@ -202,7 +199,7 @@ def _with_values(case: BatchCase, where: dict[str, str]) -> set[int]:
 
 
 def reject_scope(case: BatchCase, draft: Action) -> Action | None:
-    """Scope of a rejection: a whole pending batch, or rows in quarantine of a published one."""
+    """Scope of a rejection: a whole pending batch, or quarantined rows of a published batch."""
     if case.batch.state == "rejected":
         return None
     _open(case)
@@ -260,7 +257,7 @@ def recall_scope(case: BatchCase, draft: Action) -> Action | None:
 
 
 def _same_before(case: BatchCase, action: Action, before: Fates) -> None:
-    """Raise RefusedError if an action has no rows, unless the same action was done before."""
+    """Raise RefusedError if an action selects no rows, unless it was taken before."""
     verb = action.action
     repeats = [
         a

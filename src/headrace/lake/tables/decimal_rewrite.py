@@ -1,8 +1,8 @@
-"""Rewrite of a table of 0.1.0 so that its scaled columns are DECIMAL, in one snapshot.
+"""Rewrite of a table made by Headrace 0.1.0 in one snapshot, with DECIMAL scaled columns.
 
-Rows, batches and lines stay, and so do the moments since when rows are usable: those are dated by
-the ledger, which learns the new names of the files. Earlier snapshots keep their files and their
-schema, so that a release that pins one of them can be rebuilt.
+Rows, batches, lines and publication times do not change: the times are in the ledger, which gets
+the new file names. Earlier snapshots keep their files and schema, so that releases that pin them
+can be rebuilt.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ WAIT = 30.0
 
 @dataclass(frozen=True)
 class Rewritten:
-    """Scaled columns of a table that were BIGINT, its live files, and the new snapshot."""
+    """Result of a rewrite: the columns that were BIGINT, the number of files, the snapshot."""
 
     table: str
     columns: tuple[str, ...]
@@ -46,13 +46,13 @@ def rewrite(home: Home, contract: Contract, *, wait: float = WAIT) -> Rewritten:
     """Make the scaled columns of a published table DECIMAL; running it again changes nothing.
 
     Raises:
-        StateError: an ingest was at work all the while.
+        StateError: an ingest was running all the time.
     """
     with deletion_lock(home, wait), Ledger(home) as ledger:
         lake, name = Lake(home), contract.table
         reconcile(ledger, lake, name)
         outcome = pending(home, contract)
-        # Files that only the ledger names may be published again, and must fit the table then.
+        # Files that only the ledger names are rewritten too: they may be published again.
         staged = _staged(ledger, name) if lake.snapshot_id(name) is not None else []
         new = {path: fitted(Path(path), contract.table_schema()) for path in staged}
         if outcome.columns:

@@ -1,8 +1,8 @@
-"""Scaled columns in files: DECIMAL for other engines, and int64 to everything that computes.
+"""Scaled columns in files: DECIMAL for other engines, int64 for Headrace.
 
 A column of scale 2 is DECIMAL(18, 2) in staged, quarantined and published files, so that Spark,
-Trino and DuckDB read 23.62. Parquet holds the int64 2362 for it, which is what Headrace computes
-with. Tables made by 0.1.0 have BIGINT instead; files say themselves which of both they hold.
+Trino and DuckDB read 23.62. Parquet stores it as the int64 2362, with which Headrace computes.
+Tables made by Headrace 0.1.0 have BIGINT instead; the schema of each file says which.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 from headrace.core.files import move_into_place, temporary_beside
 from headrace.core.sql import ident, literal
 
-DECIMAL = "-decimal"  # ends the name of a file of which 0.1.0 wrote the form with BIGINT
-DIGITS = 19  # of any int64: rows in quarantine may be beyond the greatest value of their contract
+DECIMAL = "-decimal"  # suffix of the rewritten copy of a BIGINT file
+DIGITS = 19  # fits any int64: quarantined values may exceed the contract's maximum
 
 
 def to_decimals(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The rows with int64 columns as DECIMAL where `schema` says so."""
+    """Return the rows with int64 columns as DECIMAL if they are DECIMAL in `schema`."""
     for place, column in enumerate(rows.schema):
         at = schema.get_field_index(column.name)
         kind = schema.field(at).type if at >= 0 else column.type
@@ -33,7 +33,7 @@ def to_decimals(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def to_integers(rows: pa.Table) -> pa.Table:
-    """The rows with DECIMAL columns as the int64 that they are."""
+    """Return the rows with DECIMAL columns as unscaled int64."""
     for place, column in enumerate(rows.schema):
         if pa.types.is_decimal(column.type):
             values = integers(rows.column(place))
@@ -42,21 +42,21 @@ def to_integers(rows: pa.Table) -> pa.Table:
 
 
 def integer_schema(schema: pa.Schema) -> pa.Schema:
-    """The schema with int64 for DECIMAL."""
+    """Return the schema with int64 instead of DECIMAL."""
     return pa.schema(
         [f.with_type(pa.int64()) if pa.types.is_decimal(f.type) else f for f in schema]
     )
 
 
 def integers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A DECIMAL column as the int64 that it is; any other column as it is."""
+    """Return a DECIMAL column as unscaled int64; any other column unchanged."""
     if not pa.types.is_decimal(column.type):
         return column
     return pa.chunked_array([_integers(chunk) for chunk in column.chunks], pa.int64())
 
 
 def read_rows(path: Path | str, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of a staged, quarantined or published file, scaled numbers as int64."""
+    """Return the rows of a staged, quarantined or published file, scaled numbers as int64."""
     return to_integers(pq.read_table(path, columns=columns))
 
 
@@ -70,8 +70,8 @@ def write_rows(rows: pa.Table, path: Path) -> None:
 
 
 def writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """A writer of a file of rows."""
-    # Dictionaries pay for text only: numbers are smaller, and written faster, without one.
+    """Return a Parquet writer with the settings of row files."""
+    # Dictionaries help text only; numbers are smaller and written faster without them.
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
     return pq.ParquetWriter(
         path,
@@ -84,9 +84,10 @@ def writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 
 
 def fitted(path: Path, schema: pa.Schema) -> Path:
-    """The file, or another of the same rows, with scaled columns in the types of `schema`.
+    """Return a file with the same rows, and with scaled columns in the types of `schema`.
 
-    A file with BIGINT may be part of an earlier snapshot: it stays, beside the one with DECIMAL.
+    This is `path`, or a copy if the types differ. A BIGINT file is kept beside its DECIMAL copy,
+    because it may be part of an earlier snapshot.
     """
     decimal = any(pa.types.is_decimal(kind) for kind in schema.types)
     to = path.with_name(f"{path.stem}{DECIMAL}{path.suffix}") if decimal else path
@@ -94,18 +95,18 @@ def fitted(path: Path, schema: pa.Schema) -> Path:
 
 
 def before_rewrite(path: str) -> str:
-    """The path of a file before its scaled columns were rewritten as DECIMAL."""
+    """Return the path that a file had before its scaled columns were rewritten as DECIMAL."""
     ending = f"{DECIMAL}.parquet"
     return f"{path.removesuffix(ending)}.parquet" if path.endswith(ending) else path
 
 
 def rewritten(path: Path, schema: pa.Schema) -> bool:
-    """Give a file the types of `schema`, row group by row group; False if it has them."""
+    """Convert a file in place to the types of `schema`; return False if it has them already."""
     return rewritten_to(path, schema, path)
 
 
 def rewritten_to(path: Path, schema: pa.Schema, to: Path) -> bool:
-    """Write a file with the types of `schema` to another place; False if it has them already."""
+    """Copy a file to `to` with the types of `schema`; return False if it has them already."""
     with pq.ParquetFile(path) as file:
         current = file.schema_arrow
         target = pa.schema([_typed(field, schema) for field in current])
@@ -120,30 +121,30 @@ def rewritten_to(path: Path, schema: pa.Schema, to: Path) -> bool:
 
 
 def integer_sql(name: str, kind: str) -> str:
-    """A column of a file as SQL that gives the int64 of a scaled number; `kind` is DuckDB's."""
+    """Return SQL for a column, with scaled numbers as int64; `kind` is its DuckDB type."""
     if not kind.startswith("DECIMAL"):
         return ident(name)
     scale = int(kind.rstrip(")").rpartition(",")[2])
-    wide = f"CAST({ident(name)} AS DECIMAL({DIGITS}, {scale}))"  # with 18 digits it overflows
+    wide = f"CAST({ident(name)} AS DECIMAL({DIGITS}, {scale}))"  # 18 digits would overflow
     power = f"CAST({10**scale} AS DECIMAL({scale + 1}, 0))"
     return f"CAST({wide} * {power} AS BIGINT) AS {ident(name)}"
 
 
 def file_sql(path: Path | str, names: Sequence[str]) -> str:
-    """A SELECT of columns of a file for DuckDB, scaled numbers as int64."""
+    """Return a DuckDB SELECT of columns of a file, scaled numbers as int64."""
     types = {field.name: field.type for field in pq.read_schema(path)}
     columns = ", ".join(integer_sql(name, duckdb_type(types.get(name))) for name in names)
     return f"SELECT {columns} FROM read_parquet({literal(str(path))})"  # noqa: S608
 
 
 def duckdb_type(kind: pa.DataType | None) -> str:
-    """DuckDB's name of a DECIMAL; empty for every other type."""
+    """Return DuckDB's name of a DECIMAL type; "" for other types."""
     decimal = kind is not None and pa.types.is_decimal(kind)
     return f"DECIMAL({kind.precision},{kind.scale})" if kind is not None and decimal else ""
 
 
 def _typed(field: pa.Field, schema: pa.Schema) -> pa.Field:
-    """A field of a file with the type that `schema` has for it, where both are the same number."""
+    """Return the field with its type in `schema`, if both types are DECIMAL or int64."""
     at = schema.get_field_index(field.name)
     target = schema.field(at).type if at >= 0 else field.type
     both = {pa.types.is_decimal(kind) or pa.types.is_int64(kind) for kind in (field.type, target)}
@@ -155,7 +156,7 @@ def _as(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _decimals(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    """int64 as DECIMAL: 128 bits each, the upper 64 being the sign."""
+    """Return int64 values as DECIMAL: 128 bits each, of which the upper 64 are the sign."""
     numbers = np.asarray(array.fill_null(0))
     words = np.empty((len(numbers), 2), "<i8")
     words[:, 0], words[:, 1] = numbers, numbers >> 63

@@ -1,4 +1,4 @@
-"""The files of a snapshot as a SELECT for DuckDB, which reads them out of core."""
+"""DuckDB SELECT over the files of a snapshot, which need not fit in memory."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def select_files(
     plan: SnapshotPlan, columns: Sequence[str] | None, files: Sequence[str] | None
 ) -> str:
-    """Return a parenthesised SELECT of `columns` (or all) over `files` (or those of the plan).
+    """Return a parenthesised SELECT of `columns` (default: all) over `files` (default: the plan's).
 
     Raises:
         StateError: a column is unknown.
@@ -49,7 +49,7 @@ def _read(
 def _by_types(
     plan: SnapshotPlan, files: Sequence[str]
 ) -> Iterator[tuple[tuple[SnapshotColumn, ...], list[str]]]:
-    """Group files by their columns: those of the plan, or those that another file has."""
+    """Group files by their columns; a file of another snapshot may have other types."""
     plan_files = {file.path for file in plan.files}
     groups: dict[tuple[SnapshotColumn, ...], list[str]] = {}
     for path in files:
@@ -59,7 +59,7 @@ def _by_types(
 
 
 def _columns_of(plan: SnapshotPlan, path: str) -> tuple[SnapshotColumn, ...]:
-    """The plan's columns as a file of another snapshot has them."""
+    """Return the plan's columns with their types in a file of another snapshot."""
     import pyarrow.parquet as pq
 
     kinds = {
@@ -71,7 +71,7 @@ def _columns_of(plan: SnapshotPlan, path: str) -> tuple[SnapshotColumn, ...]:
 
 
 def _as_in(column: SnapshotColumn, kind: "pa.DataType | None") -> SnapshotColumn:
-    """A column with the type that a file has, where it is DECIMAL in the one and not the other."""
+    """Return the column, with the file's type if only one of both types is DECIMAL."""
     decimal = duckdb_type(kind)
     if kind is None or bool(decimal) == column.type.startswith("DECIMAL"):
         return column

@@ -1,9 +1,8 @@
-"""Local Iceberg metadata that survives a power cut, and a move of its home.
+"""File access for local Iceberg metadata: durable writes, in a home that may be moved.
 
-The catalog syncs each commit; unless every file is synced before its name is used, it could point
-at a metadata file that never reached the disk. Names stay as they were written; what is opened or
-deleted is the file of this home. Imported by pyiceberg by name, so the import of pyiceberg at the
-top costs nobody else.
+The catalog syncs each commit. So each metadata file is synced before its name is used; otherwise
+the catalog could point at a file that never reached the disk. Stored paths are not changed, but the
+file of this home is opened or deleted. Only pyiceberg imports this module, by its name.
 """
 
 import io
@@ -20,7 +19,7 @@ HOME = "headrace.home"
 
 
 class SyncedFileIO(PyArrowFileIO):  # type: ignore[misc]
-    """pyiceberg's own file layer, with durable writes on local paths."""
+    """The file layer of pyiceberg, with durable writes on local paths."""
 
     @staticmethod
     def parse_location(
@@ -48,7 +47,7 @@ class _SyncedFile(PyArrowFile):  # type: ignore[misc]
 
 
 class _SyncedStream(io.BytesIO):
-    """Metadata files are small: gather the bytes, then write, sync and rename at once."""
+    """Buffer of a small metadata file, which is written, synced and renamed on close."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The history of a table: its published rows with the commit time each became visible at."""
+"""History of a table: its published rows with the commit time at which each became usable."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -18,14 +18,13 @@ from headrace.lake.ledger.publication_history import EarlierPath, Showings, show
 from headrace.lake.tables.lake import Lake
 
 PROVENANCE = ("event_time", "known_at", "_batch", "_line")
-# When rows were shown before they were taken out and approved again, see
-# `headrace.features.kernel.republication`.
+# Column with earlier intervals of publication; see `headrace.features.kernel.republication`.
 SHOWN_BEFORE = "_shown_before"
 _SPANS = pa.list_(pa.struct([("since", pa.int64()), ("until", pa.int64())]))
-DELETED = "_deleted"  # published where a contract says which rows delete
+DELETED = "_deleted"  # column of tables whose contract has deletes
 _COMMITS = pa.schema([("_batch", pa.string()), ("at", pa.int64())])
-# Since when a row is published: the first of the files that held it without a gap up to the present
-# one. A row that was removed and released again is usable from its release.
+# Start of a row's publication: that of the first in the unbroken series of files with the row up to
+# the present file. A row that was removed and approved again is usable from its approval.
 _FIRST = """
     SELECT _batch, _line, min(turns.since) AS at FROM (
         SELECT _batch, _line, shown.since, shown.ago,
@@ -42,22 +41,21 @@ def history(
     snapshot_id: int | None = None,
     pinned: bool = False,
 ) -> pa.Table:
-    """Published rows with everything that decides what was usable when.
+    """Return published rows with all times that decide when each was usable.
 
     Args:
         home: where the state lives.
         table_name: a published table.
-        columns: contract columns wanted, besides the ones that always come.
-        snapshot_id: a state of the table; the current one by default.
-        pinned: take the moments of publication as they were known when that state was pinned.
+        columns: contract columns to read, besides the columns that are always returned.
+        snapshot_id: snapshot of the table; the current one by default.
+        pinned: use the publication history that was stored when the snapshot was pinned.
 
     Returns:
         `columns` in their contract dtypes, then `event_time`, `known_at` (timestamp[us, UTC]),
-        `_batch` (string), `_line` (int64), `_deleted` (bool, null being false) where the contract
-        says which rows delete, and `committed_at` (int64 microseconds UTC: since when the row has
-        been shown without a gap). Where rows were taken out and approved again, `_shown_before`
-        (list of since and until) says when they were shown before. Rows in order of batch id, then
-        line.
+        `_batch` (string), `_line` (int64), `_deleted` (bool, null means false) if the contract has
+        deletes, and `committed_at` (int64 microseconds UTC, since when the row is published without
+        a gap). If rows were removed and approved again, `_shown_before` (list of since and until)
+        has their earlier intervals of publication. Rows are in order of batch id, then line.
 
     Raises:
         StateError: nothing was published, or a column or the snapshot is unknown.
@@ -97,16 +95,16 @@ def history_batches(
     rows: int = 100_000,
     pinned: bool = False,
 ) -> Iterator[pa.Table]:
-    """Yield the rows of `history` in any order, out of core, at most `rows` at a time, maybe none.
+    """Yield the rows of `history` in any order, at most `rows` at a time, in bounded memory.
 
     Args:
         home: where the state lives.
         table_name: a published table.
-        columns: contract columns wanted, besides the ones that always come.
-        snapshot_id: a state of the table.
-        files: read only these published paths of it.
-        keys: read only rows that agree with one of these, by columns of the same names.
-        rows: the most rows of a batch.
+        columns: contract columns to read, besides the columns that are always returned.
+        snapshot_id: snapshot of the table.
+        files: read only these files of the snapshot.
+        keys: read only rows that match one of these keys, in columns of the same names.
+        rows: maximum number of rows in a yielded table.
         pinned: as in `history`.
 
     Raises:
@@ -176,10 +174,10 @@ Spans: TypeAlias = dict[tuple[str, int], list[tuple[int, int]]]
 
 
 def _spans(showings: Showings, batches: Iterable[str]) -> Spans:
-    """Return by batch and line the intervals in which earlier files published a row.
+    """Return, by batch and line, the earlier intervals in which a row was published.
 
-    Only batches that were published three times have any: with all rows, without some, and with
-    them again.
+    Only batches that were published at least three times have any: with a row, without it, and with
+    it again.
     """
     spans = [
         span for b in batches if len(showings.by_batch.get(b, ())) > 2 for span in showings.spans(b)

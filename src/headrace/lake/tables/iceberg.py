@@ -1,4 +1,4 @@
-"""Access to pyiceberg, only from here: catalog, table creation, data files, commits.
+"""All use of pyiceberg: catalog, table creation, data files, commits.
 
 Imported lazily, because pyiceberg takes seconds to load.
 """
@@ -53,13 +53,13 @@ KNOWN_AT_FIELD = 4
 KEEP_SNAPSHOTS = 50
 
 PROPERTIES = {
-    # Our own loop reads the live batches again; a blind retry could add them twice.
+    # `retrying` reads the live batches again; pyiceberg's own retry could add them twice.
     "commit.retry.num-retries": "0",
     "commit.manifest-merge.enabled": "true",
     "commit.manifest.min-count-to-merge": "20",
     "write.metadata.previous-versions-max": "50",
     "write.metadata.delete-after-commit.enabled": "true",
-    # The table says what is published, so the batch must be whole in the statistics.
+    # Batch ids are read from the statistics, so they must not be truncated there.
     "write.metadata.metrics.default": "counts",
     "write.metadata.metrics.column._batch": "full",
     "write.metadata.metrics.column.event_time": "full",
@@ -68,7 +68,7 @@ PROPERTIES = {
 
 
 def open_catalog(home: Home) -> SqlCatalog:
-    """The catalog, with its namespace; creating it is safe when several processes start at once."""
+    """Return the catalog with its namespace; several processes may create them at once."""
     check_catalog(home)
     places = (catalog_uri(home), warehouse_root(home), str(home.root))
     try:
@@ -82,7 +82,7 @@ def open_catalog(home: Home) -> SqlCatalog:
 
 @lru_cache(maxsize=64)
 def _catalog(uri: str, warehouse: str, root: str) -> SqlCatalog:
-    """Open a catalog once in a process: each engine compiles its statements for itself."""
+    """Open a catalog once in a process, because each engine compiles its own statements."""
     options = {
         "uri": uri,
         "warehouse": warehouse,
@@ -92,7 +92,7 @@ def _catalog(uri: str, warehouse: str, root: str) -> SqlCatalog:
     try:
         catalog = SqlCatalog("headrace", **options)
     except (OperationalError, ProgrammingError, IntegrityError):
-        # Another process created the catalog's tables between the library's look and its own.
+        # Another process created the catalog's tables after pyiceberg had looked for them.
         catalog = SqlCatalog("headrace", **options)
     # Close connections after use: a pool would keep one open, and with it its lock, for as long as
     # the catalog is referenced.
@@ -107,10 +107,10 @@ def _create_namespace(catalog: SqlCatalog) -> None:
 
 
 def load(catalog: SqlCatalog, name: str) -> Table | None:
-    """The table; None if there is none.
+    """Return the table; None if there is none.
 
     Raises:
-        StateError: the catalog names files that are not here, or another program made the table.
+        StateError: the catalog names files that are missing, or another program made the table.
     """
     try:
         table = catalog.load_table((NAMESPACE, name))
@@ -133,10 +133,10 @@ def load(catalog: SqlCatalog, name: str) -> Table | None:
 
 
 def load_or_create(catalog: SqlCatalog, name: str, arrow: pa.Schema, warehouse: str) -> Table:
-    """Return the table; create it with the contract's own field ids if there is none.
+    """Return the table; create it with the contract's field ids if there is none.
 
-    `create_table` of the library would renumber the fields, so the first metadata file is written
-    here and registered.
+    pyiceberg's `create_table` would renumber the fields, so the first metadata file is written here
+    and registered.
     """
     table = load(catalog, name)
     if table is not None:
@@ -165,12 +165,12 @@ def load_or_create(catalog: SqlCatalog, name: str, arrow: pa.Schema, warehouse: 
 
 
 def grown_schema(table: Table, arrow: pa.Schema) -> Schema | None:
-    """The schema after new fields and renames of the contract; None if nothing changed.
+    """Return the table's schema with the contract's new and renamed fields; None if unchanged.
 
-    A field the contract dropped stays, empty in new files, unless its name is taken.
+    A field that the contract dropped stays, null in new files, unless its name is used again.
 
     Raises:
-        StateError: a field changed its type, which old files cannot follow.
+        StateError: a field changed its type, so that old files cannot be read.
     """
     current = table.schema()
     before = {field.field_id: field for field in current.fields}
@@ -198,9 +198,9 @@ def _field_keys(fields: Iterable[NestedField]) -> set[tuple[int, str, str]]:
 
 
 def with_types_of(table: Table, arrow: pa.Schema) -> pa.Schema:
-    """The contract's schema with the types that the table keeps for scaled columns.
+    """Return the contract's schema, with scaled columns in the table's own types.
 
-    Those stay BIGINT where 0.1.0 made the column, and a DECIMAL gets no fewer digits.
+    A column that Headrace 0.1.0 made stays BIGINT, and a DECIMAL never loses digits.
     """
     current_types = {field.field_id: field.field_type for field in table.schema().fields}
     fields = list(arrow)
@@ -227,7 +227,7 @@ def _may_follow(old: IcebergType, new: IcebergType) -> bool:
 
 
 def data_files(table: Table, schema: Schema, paths: Iterable[Path]) -> list[DataFile]:
-    """Manifest entries from Parquet footers; `add_files` refuses files that have field ids."""
+    """Return manifest entries from Parquet footers; `add_files` refuses files with field ids."""
     plan = compute_statistics_plan(schema, table.metadata.properties)
     ids = {field.name: field.field_id for field in schema.fields}
     files = []
@@ -253,7 +253,7 @@ def data_files(table: Table, schema: Schema, paths: Iterable[Path]) -> list[Data
 class _CommitTransaction(Transaction):  # type: ignore[misc]
     """Transaction that derives the table's metadata once for each set of updates.
 
-    The library derives them, as a deep copy, whenever they are read: a dozen times in a commit.
+    pyiceberg derives them, as a deep copy, at every read: a dozen times in a commit.
     """
 
     def __init__(self, table: Table) -> None:
@@ -276,7 +276,7 @@ def commit(
     remove: Iterable[str],
     summary: Mapping[str, str],
 ) -> tuple[int, list[DataFile]]:
-    """Commit one snapshot that adds and removes these files, on the state `table` was loaded at.
+    """Commit one snapshot that adds and removes these files, on the loaded state of `table`.
 
     `arrow` is the contract's schema, to which the table's schema is extended; None leaves it as it
     is. Returns the snapshot id and the added files.
@@ -294,8 +294,8 @@ def commit(
     update = transaction.update_snapshot(snapshot_properties=dict(summary))
     producer = update.overwrite() if removed else update.merge_append()
     if removed:
-        # Without a predicate no manifest of an unpartitioned table is looked into. It only selects
-        # manifests; what is removed are exactly the files named below.
+        # Without a predicate, pyiceberg searches no manifest of an unpartitioned table. The
+        # predicate only selects manifests: exactly the files named below are removed.
         producer.delete_by_predicate(AlwaysTrue())
     for file in old:
         producer.delete_data_file(file)
@@ -310,8 +310,9 @@ def commit(
 
 
 def _expire(table: Table, transaction: Transaction) -> None:
-    """Forget old snapshots, so that the new one is one of `KEEP_SNAPSHOTS`; files are not deleted:
-    that is maintenance.
+    """Remove old snapshots, so that `KEEP_SNAPSHOTS` remain with the new one.
+
+    Their files are deleted later, by maintenance.
     """
     if old := beyond(table, KEEP_SNAPSHOTS - 1):
         ExpireSnapshots(transaction).by_ids(old).commit()
@@ -325,13 +326,13 @@ def beyond(table: Table, keep: int) -> list[int]:
 
 
 def expire(table: Table, snapshot_ids: Iterable[int]) -> None:
-    """Forget snapshots in a commit of its own."""
+    """Remove snapshots, in a separate commit."""
     with table.transaction() as transaction:
         ExpireSnapshots(transaction).by_ids(list(snapshot_ids)).commit()
 
 
 def leads_to(table: Table, snapshot_ids: Collection[int]) -> set[str]:
-    """Return the data and metadata files of the current table and of these snapshots."""
+    """Return the data and metadata files that the table and these snapshots refer to."""
     log = table.metadata.metadata_log
     metadata = {table.metadata_location, *(entry.metadata_file for entry in log)}
     manifests: dict[str, ManifestFile] = {}
@@ -360,7 +361,7 @@ def retag(table: Table, add: Mapping[str, int], remove: Iterable[str]) -> None:
 
 
 def manifest_entries(table: Table, snapshot_id: int | None) -> list[tuple[DataFile, int]]:
-    """Live files of a snapshot (default: the current one) with the snapshot that added each."""
+    """Return (file, id of the snapshot that added it) for a snapshot, by default the current."""
     snapshot = (
         table.current_snapshot() if snapshot_id is None else table.snapshot_by_id(snapshot_id)
     )
@@ -374,7 +375,7 @@ def manifest_entries(table: Table, snapshot_id: int | None) -> list[tuple[DataFi
 
 
 def batch_of(file: DataFile) -> str:
-    """The batch a file holds, read from its statistics.
+    """Return the batch that a file holds, from its statistics.
 
     Raises:
         StateError: the statistics do not name exactly one batch.
@@ -390,13 +391,13 @@ def batch_of(file: DataFile) -> str:
 
 
 def moment_of(bounds: Mapping[int, bytes] | None) -> int | None:
-    """A bound of known-at in the statistics of a file, in microseconds UTC; None without one."""
+    """Return a bound of known-at in a file's statistics, microseconds UTC; None if absent."""
     bound = (bounds or {}).get(KNOWN_AT_FIELD)
     return None if bound is None else int.from_bytes(bound, "little", signed=True)
 
 
 def retrying(attempt: Callable[[], T], what: str) -> T:
-    """Run `attempt` until no other commit came in between; it must load the table itself."""
+    """Run `attempt` until no other commit interferes; it must load the table itself."""
     for turn in range(200):
         try:
             return attempt()

@@ -1,6 +1,6 @@
-"""The table port: publish files in one transaction, and read what is published.
+"""Published tables: commit files in one transaction, and read published rows.
 
-Iceberg is the transaction layer, DuckDB reads the files. Nothing else in the lake knows either.
+Iceberg manages the transactions, and DuckDB reads the files.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -39,14 +39,14 @@ _NAMESPACE = "headrace"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A state of a table after a publish.
+    """State of a table after a commit.
 
     Attributes:
-        snapshot_id: of the commit, or of the state that held everything already.
+        snapshot_id: id of the new snapshot, or of the current one if nothing had to change.
         committed_at: its commit time, int64 microseconds UTC.
-        added: batches that this publish made visible.
-        replaced: batches whose file this publish exchanged.
-        withdrawn: batches whose file left, because they are recalled.
+        added: batches that this commit published.
+        replaced: batches whose file this commit replaced.
+        withdrawn: recalled batches whose file this commit removed.
     """
 
     snapshot_id: int | None
@@ -76,16 +76,18 @@ class Lake:
         outdated: Callable[[], Collection[str]] = tuple,
         decimals: bool = False,
     ) -> Snapshot:
-        """Make the files visible in exactly one snapshot; files that are live already are skipped.
+        """Publish files in exactly one snapshot; files that are published already are skipped.
 
         Args:
             contract: the table's name and schema; new fields are added in the same commit.
-            add: files of batches that should be live.
-            replace: files that take the place of their batch's present file; one without rows only
-                removes it.
-            recalled: the batches that must not be live, asked after the state to commit upon was
-                read: a recall that comes later meets that commit, and this one comes again.
-            outdated: asked likewise: batches whose present file stays, as another is wanted by now.
+            add: files of batches to publish.
+            replace: files that replace their batch's present file; a file without rows only removes
+                it.
+            recalled: function that returns the batches that must not be published. It is called
+                after the table's state is read: a later recall makes the commit fail, and it is
+                tried again.
+            outdated: function, called like `recalled`, that returns the batches whose files given
+                here are outdated; their present files stay.
             decimals: make scaled columns DECIMAL; `replace` then holds every published batch.
 
         Raises:
@@ -141,10 +143,10 @@ class Lake:
         )
 
     def withdraw(self, table: str, recalled: Callable[[], Collection[str]]) -> Snapshot:
-        """Take the files of recalled batches out in one snapshot; a no-op where none is live.
+        """Remove the files of recalled batches in one snapshot; a no-op if none is published.
 
         Args:
-            table: it may never have been published.
+            table: name of the table, which may never have been published.
             recalled: as in `publish`.
         """
         from headrace.lake.tables import iceberg
@@ -162,7 +164,7 @@ class Lake:
         return iceberg.retrying(attempt, f"taking batches out of {table}")
 
     def _live_at(self, loaded: "IcebergTable") -> dict[str, LiveFile]:
-        """Published files by batch, of the state that `loaded` was loaded at."""
+        """Return the published files by batch, in the loaded state of the table."""
         current = loaded.current_snapshot()
         plan = self.plan(loaded.name()[-1], current.snapshot_id) if current else None
         return {file.batch_id: file for file in plan.files} if plan else {}
@@ -196,9 +198,9 @@ class Lake:
         return self._keep_plan(loaded, snapshot_id, [*remaining, *added])
 
     def pin(self, table: str, snapshot_id: int, tag: str, *, instead_of: str = "") -> None:
-        """Keep a snapshot for as long as the tag is there; pinning it again is a no-op.
+        """Keep a snapshot by a tag, until the tag is removed; pinning it again is a no-op.
 
-        The tag `instead_of` goes in the same commit, if it is there.
+        The tag `instead_of`, if there is one, is removed in the same commit.
 
         Raises:
             StateError: the snapshot is gone, or the tag names another one.
@@ -223,7 +225,7 @@ class Lake:
         iceberg.retrying(attempt, f"pinning {table}")
 
     def unpin(self, table: str, *tags: str) -> None:
-        """Let snapshots go that these tags keep; an unknown tag or table is a no-op."""
+        """Remove these tags, so that their snapshots may expire; unknown tags are ignored."""
         from headrace.lake.tables import iceberg
 
         def attempt() -> None:
@@ -235,7 +237,7 @@ class Lake:
         iceberg.retrying(attempt, f"unpinning {table}")
 
     def tags(self, table: str) -> dict[str, int]:
-        """Snapshot id by tag: what keeps snapshots from expiry."""
+        """Return {tag: snapshot id}; tagged snapshots do not expire."""
         metadata = metadata_without_iceberg(self.home, _NAMESPACE, table)
         if metadata is not None:
             refs = metadata.get("refs", {}).items()
@@ -247,7 +249,7 @@ class Lake:
     # Reading
 
     def snapshot_id(self, table: str) -> int | None:
-        """The current snapshot; None if nothing was ever published."""
+        """Return the id of the current snapshot; None if nothing was ever published."""
         metadata = metadata_without_iceberg(self.home, _NAMESPACE, table)
         if metadata is not None:
             current_id = metadata.get("current-snapshot-id")
@@ -257,7 +259,9 @@ class Lake:
         return int(current.snapshot_id) if current else None
 
     def plan(self, table: str, snapshot_id: int | None = None) -> SnapshotPlan | None:
-        """Files and columns of a snapshot (default: the current one); None for an empty table.
+        """Return the files and columns of a snapshot; None if nothing was ever published.
+
+        By default, this is the current snapshot.
 
         Raises:
             StateError: that snapshot is unknown or expired.
@@ -273,22 +277,22 @@ class Lake:
         return self._plans[key]
 
     def ranged_plan(self, table: str) -> SnapshotPlan | None:
-        """The plan of the current snapshot, each file with its range of known-at."""
+        """Return the plan of the current snapshot, with the range of known-at of each file."""
         plan = self.plan(table)
         if plan is None or all(file.known_from is not None for file in plan.files):
             return plan
         return self._make_plan(table, plan.snapshot_id)
 
     def files(self, table: str, snapshot_id: int | None = None) -> tuple[LiveFile, ...]:
-        """The published files of a snapshot, in order of batch id."""
+        """Return the published files of a snapshot, in order of batch id."""
         return plan.files if (plan := self.plan(table, snapshot_id)) else ()
 
     def live(self, table: str, snapshot_id: int | None = None) -> dict[str, str]:
-        """Path of each published batch: what the table says, whatever any ledger says."""
+        """Return the path of each published batch, from the table itself."""
         return {file.batch_id: file.path for file in self.files(table, snapshot_id)}
 
     def schema(self, table: str, snapshot_id: int | None = None) -> tuple[SnapshotColumn, ...]:
-        """Columns of the table with field ids and DuckDB types."""
+        """Return the table's columns with field ids and DuckDB types."""
         return self._required_plan(table, snapshot_id).columns
 
     def relation(
@@ -299,19 +303,19 @@ class Lake:
         *,
         files: Sequence[str] | None = None,
     ) -> str:
-        """A parenthesised SELECT over the published files, for DuckDB to read out of core.
+        """Return a parenthesised DuckDB SELECT over the published files.
 
-        Columns are matched by field id, so a rename or an added column reads old files as well.
-        With `files`, it reads those paths only, which may be files of another snapshot.
+        Columns are matched by field id, so old files work after a column is renamed or added. With
+        `files`, only these paths are read, which may be files of another snapshot.
         """
         return select_files(self._required_plan(table, snapshot_id), columns, files)
 
     def scan(
         self, table: str, columns: Sequence[str] | None = None, snapshot_id: int | None = None
     ) -> pa.Table:
-        """The published rows, as the contract types them (int64, float64, string, timestamp, bool).
+        """Return published rows in the contract's types (int64, float64, string, timestamp, bool).
 
-        Rows come in order of batch id, then of the delivery's lines.
+        Rows are in order of batch id, then of the delivery's lines.
 
         Raises:
             StateError: nothing was published, or the snapshot or a column is unknown.
@@ -335,9 +339,7 @@ class Lake:
         return self._opened
 
     def iceberg_table(self, table: str) -> "IcebergTable | None":
-        """The library's own table, for `headrace.lake.tables.snapshot_retention`; None if nothing
-        was published.
-        """
+        """Return pyiceberg's table object; None if nothing was published."""
         from headrace.lake.tables import iceberg
 
         return iceberg.load(self._catalog(), table)

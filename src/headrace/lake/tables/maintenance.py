@@ -1,13 +1,12 @@
 """Maintenance of a lake: remove old snapshots, their files, and files that crashes left.
 
 A file is needed if a retained snapshot refers to it, if the ledger names it (staged, pending, in
-quarantine, published before), or if it is young: a run may be about to record it. All other files
-are deleted. Snapshots that a release pins are always retained, so the input of a release stays as
-it is.
+quarantine, published before), or if it is so new that a run may be about to record it. All other
+files are deleted. Snapshots that a release pins are always retained, so the input of a release
+stays as it is.
 
-A batch is one file from the start, so within a batch there is nothing to compact; files of several
-batches are never merged, because the batch is what a table is judged, recalled and traced by.
-Manifests are merged by the commits themselves.
+Data files are not compacted: a batch is a single file, and files of several batches are never
+merged, because validation, recall and lineage work by batch. Commits merge manifests.
 """
 
 import re
@@ -27,7 +26,7 @@ from headrace.lake.tables.snapshot_files import plan_path
 from headrace.lake.tables.snapshot_retention import RetainedSnapshots, retained_snapshots
 
 KEEP_SNAPSHOTS = 50
-# Longer than any ingest, commit or read of a snapshot takes.
+# Microseconds; longer than any ingest, commit or read of a snapshot takes.
 YOUNG = DAY
 WAIT = 60.0
 _SCRATCH = re.compile(r"\..*\.tmp")
@@ -35,7 +34,7 @@ _SCRATCH = re.compile(r"\..*\.tmp")
 
 @dataclass(frozen=True)
 class Leftover:
-    """File that nothing needs, and its origin."""
+    """Unneeded file, and why it exists."""
 
     path: Path
     bytes: int
@@ -47,14 +46,14 @@ class Leftover:
 
 @dataclass(frozen=True)
 class Upkeep:
-    """Maintenance of a table that was done, or would be.
+    """Result of the maintenance of one table, or of its dry run.
 
     Attributes:
         table: its name; "" for the landed bytes, which belong to no single table.
-        snapshots: number retained; `pinned` of them by tags.
+        snapshots: number of retained snapshots, of which `pinned` have tags.
         forgotten: ids of the snapshots that were removed.
         removed: the files that were removed.
-        spared: number of files that nothing needs, and that are young.
+        spared: number of unneeded files that were kept because they are young.
     """
 
     table: str
@@ -89,21 +88,21 @@ def maintain(
     young: int = YOUNG,
     wait: float = WAIT,
 ) -> list[Upkeep]:
-    """Forget old snapshots of these tables, and delete what nothing needs; safe to run again.
+    """Remove old snapshots of these tables, and unneeded files; safe to run again.
 
     Args:
         home: where the state lives.
-        tables: names; one that was never published is passed over.
-        dry: change nothing, and say what would be done.
-        keep: how many snapshots a table keeps besides those that are tagged.
-        young: a file that was written within so many microseconds is needed.
-        wait: seconds to wait for an ingest at work.
+        tables: names of tables; tables that were never published are skipped.
+        dry: True to change nothing and report what would be done.
+        keep: number of snapshots that a table keeps besides tagged ones.
+        young: files written within this many microseconds are kept.
+        wait: seconds to wait for a running ingest.
 
     Returns:
-        One for each table, then one for the landed bytes.
+        One result for each table, then one for the landed bytes.
 
     Raises:
-        StateError: an ingest was at work all the while.
+        StateError: an ingest was running all the time.
     """
     lake, names = Lake(home), list(tables)
     if dry:
@@ -113,7 +112,7 @@ def maintain(
         name: retained_snapshots(lake, name, keep, forget=True).forgotten for name in names
     }
     with deletion_lock(home, wait):
-        # Read once more: what was published or pinned while this one waited is needed, too.
+        # Read again, because more may have been published or pinned while this run waited.
         now = {name: retained_snapshots(lake, name, sys.maxsize, forget=False) for name in names}
         stay = {
             name: replace(retained, forgotten=forgotten[name]) for name, retained in now.items()
@@ -201,7 +200,7 @@ class _Sweep:
     spared: int = 0
 
     def look(self, folder: Path, why: str) -> None:
-        """Collect unneeded plain files of this folder, without those in folders below it."""
+        """Collect the unneeded plain files of this folder, without its subfolders."""
         for path, size, written in _files(folder):
             scratch = _SCRATCH.fullmatch(path.name) is not None
             if path.name in self.needed:
@@ -214,11 +213,11 @@ class _Sweep:
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, int, int]]:
-    """Path, size and time of writing (int64 microseconds UTC) of plain files, by name."""
+    """Yield (path, size, time of writing in microseconds UTC) of plain files, by name."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         try:
             stat = path.lstat()
-        except FileNotFoundError:  # a run that ends moves its scratch into place
+        except FileNotFoundError:  # a run has just renamed its temporary file
             continue
         if path.is_file() and not path.is_symlink():
             yield path, stat.st_size, stat.st_mtime_ns // 1000

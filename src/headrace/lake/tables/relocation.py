@@ -1,4 +1,4 @@
-"""Paths of a home that may be moved or copied, although Iceberg stores absolute paths.
+"""Resolution of stored absolute paths, so that a home may be moved or copied.
 
 A stored path is resolved by its end: `/there/staged/meter/x.parquet` is `staged/meter/x.parquet` in
 the home that reads it. So a copy never reads, writes or deletes a file of its original.
@@ -12,7 +12,7 @@ _WAREHOUSE = "warehouse"
 
 
 def below(location: str) -> str:
-    """Return the path relative to its home; "" if it is in no home, such as an object store."""
+    """Return the path relative to its home; "" for a path outside a home, as in an object store."""
     if "://" in location:
         return ""
     parts = PurePosixPath(location).parts
@@ -25,6 +25,6 @@ def below(location: str) -> str:
 
 
 def home_path(root: Path | str, location: str) -> str:
-    """Return the location as a path of the home at `root`; unchanged if it is in no home."""
+    """Return the location as a path of the home at `root`; unchanged for a path outside a home."""
     relative = below(location)
     return f"{root}/{relative}" if relative else location

@@ -1,7 +1,7 @@
 """Files of a snapshot, stored as JSON beside the tables.
 
-A snapshot never changes, so its list is computed once. With a SQLite catalog the current snapshot
-is found without pyiceberg, whose import would cost more than most reads.
+A snapshot never changes, so its list is computed once. In a SQLite catalog, the current snapshot is
+found without pyiceberg, whose import takes longer than most reads.
 """
 
 import json
@@ -34,7 +34,7 @@ DUCKDB_TYPES = {
 
 
 def duckdb_name(kind: str) -> str:
-    """DuckDB's name of a type of Iceberg: `decimal(18, 2)` is DECIMAL(18,2)."""
+    """Return DuckDB's name of an Iceberg type: DECIMAL(18,2) for `decimal(18, 2)`."""
     if kind.startswith("decimal("):
         return kind.upper().replace(" ", "")
     return DUCKDB_TYPES[kind]
@@ -44,8 +44,8 @@ def duckdb_name(kind: str) -> str:
 class LiveFile:
     """One published Parquet file: all passing rows of one batch.
 
-    `known_from` and `known_to` are its least and greatest known-at in microseconds UTC; None in a
-    list of files that was written before they were kept.
+    `known_from` and `known_to` are its least and greatest known-at in microseconds UTC; None in
+    file lists that were written before these bounds were stored.
     """
 
     path: str
@@ -61,7 +61,7 @@ class LiveFile:
 class SnapshotColumn:
     """A column of the table; `type` is DuckDB's name of it in the files.
 
-    Rows that are read have BIGINT for a DECIMAL.
+    A DECIMAL column is read as BIGINT.
     """
 
     field_id: int
@@ -73,7 +73,7 @@ class SnapshotColumn:
 class SnapshotPlan:
     """Everything needed to read one snapshot of one table.
 
-    `committed_at` gives the commit time (int64 microseconds UTC) of the snapshots still known.
+    `committed_at` is {id of a snapshot that still exists: commit time in microseconds UTC}.
     """
 
     table: str
@@ -84,17 +84,17 @@ class SnapshotPlan:
 
 
 def catalog_uri(home: Home) -> str:
-    """`HEADRACE_CATALOG` (any SQLAlchemy address), or SQLite beside the tables."""
+    """Return `HEADRACE_CATALOG` (any SQLAlchemy address), or a SQLite file beside the tables."""
     return os.environ.get("HEADRACE_CATALOG") or f"sqlite:///{home.warehouse / 'catalog.sqlite'}"
 
 
 def warehouse_root(home: Home) -> str:
-    """`HEADRACE_WAREHOUSE` (a folder or an object-store address), or a folder of the home."""
+    """Return `HEADRACE_WAREHOUSE` (folder or object-store address), or a folder of the home."""
     return (os.environ.get("HEADRACE_WAREHOUSE") or str(home.warehouse)).rstrip("/")
 
 
 def metadata_without_iceberg(home: Home, namespace: str, table: str) -> dict[str, Any] | None:
-    """The table's current metadata; {} if there is no table, None if it is not readable so."""
+    """Return a table's metadata; {} if there is no table, None if pyiceberg must read it."""
     uri = catalog_uri(home)
     path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
     if not uri.startswith("sqlite:///"):
@@ -109,15 +109,15 @@ def metadata_without_iceberg(home: Home, namespace: str, table: str) -> dict[str
         return None
     try:
         return dict(json.loads(Path(home_path(home.root, location)).read_text()))
-    except FileNotFoundError:  # expired between the two reads; the slow way reads it again
+    except FileNotFoundError:  # expired between the two reads; pyiceberg reads it again
         return None
 
 
 def check_catalog(home: Home) -> None:
-    """Do nothing if the catalog is missing, empty or an Iceberg catalog, or is not SQLite.
+    """Check that a SQLite catalog file is missing, empty or an Iceberg catalog.
 
     Raises:
-        StateError: the file is something else, which must not be written to.
+        StateError: the file is something else; it must not be written to.
     """
     uri = catalog_uri(home)
     path = Path(uri.removeprefix("sqlite:///").partition("?")[0])

@@ -17,9 +17,9 @@ class RetainedSnapshots:
 
     Attributes:
         snapshot_ids: ids of the retained snapshots.
-        pinned: number of them with a tag.
-        forgotten: ids of those that were removed, or would be.
-        needed: names of data and metadata files; each name is used once.
+        pinned: number of retained snapshots with a tag.
+        forgotten: ids of the snapshots that were removed, or would be.
+        needed: names of data and metadata files, which are unique.
         metadata: the folder of the metadata; "" if it is not local.
     """
 

@@ -1,7 +1,7 @@
 """Append-only NDJSON file of lineage events, with each run once.
 
-If a crash truncated the last line, the next line starts after a line break. A truncated line is not
-an event, and its run is written again. One writer at a time holds the file's lock.
+A line that a crash truncated is ignored, and its run is written again on a new line. One writer at
+a time holds the file's lock.
 """
 
 import fcntl
@@ -39,7 +39,7 @@ def read_events(path: Path) -> Iterator[Event]:
 
 
 def ended_runs(path: Path) -> set[str]:
-    """Return the ids of the runs whose last event is in the file."""
+    """Return the ids of the runs whose final event is in the file."""
     return {
         str(event["run"]["runId"]) for event in read_events(path) if event.get("eventType") in _ENDS
     }

@@ -20,7 +20,7 @@ Event: TypeAlias = dict[str, Any]
 
 _BASE = "https://openlineage.io/spec"
 SCHEMA_URL = f"{_BASE}/2-0-2/OpenLineage.json#/$defs/RunEvent"
-# Facet -> (version of its schema, its definition there).
+# Facet -> (version of its schema, name of its definition in the schema).
 FACETS = {
     "columnLineage": ("1-2-0", "ColumnLineageDatasetFacet"),
     "dataQualityAssertions": ("1-1-0", "DataQualityAssertionsDatasetFacet"),
@@ -69,7 +69,7 @@ def dataset(
     input_facets: Facets | None = None,
     output_facets: Facets | None = None,
 ) -> dict[str, Any]:
-    """Return a dataset of an event, as an input or output if it has facets of that kind."""
+    """Return the JSON of a dataset; it may have facets as an input or output."""
     document: dict[str, Any] = {"namespace": namespace(), "name": name, "facets": facets or {}}
     if input_facets is not None:
         document["inputFacets"] = input_facets
@@ -83,11 +83,11 @@ class LineageRun:
     """Run with its inputs, outputs and times in int64 microseconds UTC.
 
     Attributes:
-        job: its name within the namespace.
+        job: name of the job within the namespace.
         kind: word for the job's type, such as PUBLISH.
         identity: the values that identify the run.
         error: why it failed; "" if it did not.
-        revision: of the code, as releases have it.
+        revision: code revision, in the form that releases store.
     """
 
     job: str
@@ -103,7 +103,7 @@ class LineageRun:
 
     @property
     def id(self) -> str:
-        """UUID of the run, which is always the same."""
+        """UUID of the run, derived from job and identity."""
         return str(uuid.uuid5(_RUN_NAMESPACE, "\0".join((namespace(), self.job, *self.identity))))
 
     def events(self) -> list[Event]:
@@ -163,7 +163,7 @@ def column_facet(
 ) -> Facets:
     """Return the column lineage facet of a lineage document's columns.
 
-    `names` has the dataset of each table.
+    `names` is {table: dataset}.
     """
     selected = set(only) or set(columns)
     fields = {

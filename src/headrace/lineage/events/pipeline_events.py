@@ -1,7 +1,7 @@
-"""Lineage events of a pipeline's work, made afterwards from the stored state.
+"""OpenLineage events of a pipeline, derived from the stored state.
 
-A commit of a table is a run of `publish`, with its deliveries and the gate's verdict on each; a
-blocked delivery is a failed run. A release, each view that it used, and a trained model are runs.
+These are runs: each commit of a table (`publish`), with its deliveries and their verdicts; each
+blocked delivery, as a failed run; each release; each view that a release used; each model training.
 """
 
 import logging
@@ -44,13 +44,13 @@ def record(pipeline: Pipeline, home: Home) -> int:
     """Append the events that are not in the file yet; return their number.
 
     Raises:
-        StateError: what is stored cannot be read, or the file cannot be written.
+        StateError: the stored state cannot be read, or the file cannot be written.
     """
     return append(home, runs_of(pipeline, home))
 
 
 def record_quietly(pipeline: Pipeline, home: Home) -> str:
-    """Record at the end of a run without ever failing it; return the error message or ""."""
+    """Record events at the end of a run; an error is returned as text instead of raised."""
     try:
         record(pipeline, home)
     except Exception as error:  # noqa: BLE001 - the run itself has succeeded
@@ -140,7 +140,7 @@ def _commit(
     moments = [row.published_at for row in rows if row.published_at is not None]
     recorded = [row for row in rows if row.batch_id in batches]
     inputs = [_delivery(table, batches[row.batch_id], row) for row in recorded]
-    # A file may keep an earlier first commit: the run ended with the latest.
+    # Files may have earlier first commits; the run ended with the latest one.
     return LineageRun(
         job=f"{pipeline.name}.publish.{table.name}",
         kind="PUBLISH",
@@ -173,10 +173,10 @@ def _delivery(table: Table, batch: Batch, row: JudgementRow) -> dict[str, Any]:
 
 
 def _summary(table: Table, row: JudgementRow) -> str:
-    """Return the gate's summary in a form that may go to other systems.
+    """Return the gate's summary in a form that may be sent to other systems.
 
-    The summary may contain a value as an example, so a table with personal or sensitive columns
-    gets row counts only.
+    A summary may contain example values, so a table with personal or sensitive columns gets row
+    counts only.
     """
     if any(map(needs_treatment, table_classes(table.contract).values())):
         return f"{row.verdict}: {row.passing} of {row.delivered} rows passed"
@@ -330,7 +330,7 @@ def _models(home: Home) -> Iterator[ModelRecord | ExternalModel]:
 
 
 def training(model: ModelRecord | ExternalModel, store: Store) -> LineageRun:
-    """Return the run that trained a model, or that registered one trained elsewhere."""
+    """Return the run that trained a model, or that registered an external model."""
     name, _, version = model.dataset.partition("@")
     external = isinstance(model, ExternalModel)
     made_at = model.registered_at if isinstance(model, ExternalModel) else model.trained_at

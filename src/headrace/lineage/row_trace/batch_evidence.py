@@ -19,11 +19,11 @@ from headrace.lake.overrides.audit_trail import actions
 
 @dataclass(frozen=True)
 class BatchEvidence:
-    """Evidence about one batch of a table from the ledger.
+    """Evidence from the ledger about one batch of a table.
 
     Attributes:
-        batch_id: of the delivery.
-        delivery: the ledger's row; None for a batch that this home's ledger does not know.
+        batch_id: id of the batch.
+        delivery: the batch's ledger row; None if this home's ledger does not have it.
         verdict: the verdict under which its rows were published.
         overrides: the actions that the verdict takes into account, as JSON documents.
     """
@@ -46,13 +46,15 @@ class BatchEvidence:
             return None
         try:
             payload = landed_delivery(self.home, self.delivery).payload
-        except StateError:  # the bytes are gone: the record's number is all there is to say
+        except StateError:  # the bytes are gone, so only the record's number is known
             return None
         pages = [json.loads(line) for line in payload.split(b"\n") if line.strip()]
         return np.cumsum([len(page["records"]) for page in pages])
 
     def place(self, line: int) -> dict[str, int]:
-        """Return the position of a row in the delivery: its line, or page and record of an API."""
+        """Return a row's position in the delivery: its line, and page and record of an API
+        response.
+        """
         if self._ends is None:
             return {"line": line}
         page = int(np.searchsorted(self._ends, line))

@@ -1,9 +1,8 @@
-"""Rows of a release that depend on a batch, found for all rows at once.
+"""Rows of a release that depend on a batch, computed for all rows at once.
 
-A version in the batch counts for the rows whose prediction time is in its interval, by the same
-arithmetic as in the kernel, so rows are not traced one after another. In a window with too many
-events every version counts, even if the filter excludes it. Rows removed by the batch, with a
-tombstone or a correction, are in no row and so not counted.
+A row depends on a version in the batch if its prediction time is in the version's interval, which
+is computed as in the kernel. In a window with too many events, filtered versions count as well.
+Rows removed by the batch (deletes, or corrections that moved a row) are not counted.
 """
 
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ from headrace.lineage.row_trace.feature_trace import LABEL, SPINE, Parts
 class Used:
     """Masks of the rows that depend on the batch, by output column, spine and label.
 
-    `any` is the mask of the rows that depend on it in any way.
+    `any` is the mask of the rows with any such dependence.
     """
 
     size: int
@@ -53,11 +52,11 @@ class Used:
 def used(
     parts: Parts, history: History, rows: pa.Table, cuts: Ints, batch: tuple[str, str]
 ) -> Used:
-    """Return for each column the mask of `rows` to which a batch of a table contributes.
+    """Return, for each column, the mask of the `rows` whose value depends on a batch.
 
     Args:
-        parts: the declarations of the rows.
-        history: of the snapshots from which the rows were made, with `_batch`.
+        parts: the declarations that make the rows.
+        history: reads the snapshots from which the rows were made, with `_batch`.
         rows: spine columns and `t` (int64 microseconds UTC).
         cuts: the time at which the label of each row was read.
         batch: table and batch id.

@@ -4,15 +4,13 @@ For a feature, a key is *looked at* if a version of it that is usable by t has t
 is in the feature's window. All versions of such a key that were usable by t are traced:
 
     decides     the rows that determine the value: all rows that are counted or added up, those with
-                the least or greatest value, the first or the last; all rows of a window with too
-                many events
+    the least or greatest value, the first or the last; all rows of a window with too many events
     counts      in the window and accepted by the filter, but the value is the same without it
-    filtered    in the window, and rejected by the filter
-    superseded  a version that is older than the current one at t
-    deleted     the tombstone that is current at t
-    moved       the version that is current at t, but of another entity or outside the window; of a
-                state, one that comes before it in event order at the same moment
-    witness     shows that an entity without a row in the window has a history
+    filtered    in the window, and rejected by the filter superseded  a version that is older than
+    the current one at t deleted     the tombstone that is current at t moved       the version that
+    is current at t, but of another entity or outside the window; of a state, one that comes before
+    it in event order at the same moment witness     a row outside the window, which shows that the
+    entity has a history
 
 No value depends on rows that are not traced.
 """
@@ -55,7 +53,7 @@ _ADDED = frozenset({"count", "sum", "mean", "std", "distinct"})
 
 @dataclass(frozen=True)
 class Roles:
-    """Rows of a table of versions by their role, ascending."""
+    """Numbers of rows in a table of versions, by role, ascending."""
 
     rows: dict[Role, Ints] = field(default_factory=dict)
 
@@ -73,7 +71,7 @@ def _union(parts: Iterable[Ints]) -> Ints:
 
 
 class UsableVersions:
-    """Versions of some keys that were usable by the moment of a look."""
+    """Versions of keys that were usable by the time of a look."""
 
     def __init__(self, shape: TableShape, rows: pa.Table, look: RowLookup, mode: Mode) -> None:
         known_at = times(rows, "known_at", f"table {shape.name}")
@@ -133,7 +131,7 @@ class UsableVersions:
     def witness(self, latest: int) -> Ints:
         """Return all versions of the key of the entity's last row before `latest`.
 
-        If there is none before, those of its first row; empty if the entity has no row.
+        If there is no such row, return those of its first row; empty if the entity has no row.
         """
         positions = np.flatnonzero(self.of_entity[self.holding.rows])
         before = positions[self.holding.e[positions] < latest]
@@ -142,11 +140,11 @@ class UsableVersions:
 
 
 def of_feature(feature: Aggregate, versions: UsableVersions) -> Roles:
-    """Return the roles of the rows that one feature looks at."""
+    """Return the roles of the rows that one feature depends on."""
     first, end = versions.look.at + feature.window.a, versions.look.at + feature.window.b
     inside = versions.within(first, end)
     limit = versions.shape.max_events
-    if limit is not None and len(inside) > limit:  # their number decides, whatever they hold
+    if limit is not None and len(inside) > limit:  # the number of rows decides, not their content
         return versions.roles(first, end, inside, inside, inside)
     passing = versions.through(feature.where, inside)
     return versions.roles(first, end, inside, passing, deciding(feature, versions.holding, passing))
@@ -171,7 +169,7 @@ def deciding(feature: Aggregate, versions: Versions, passing: Ints) -> Ints:
 
 
 def of_lookup(versions: UsableVersions) -> Roles:
-    """Return the roles of the current state, and of rows that would be current without it."""
+    """Return the roles of the current state, and of the other rows that decide which is current."""
     states = versions.within(versions.look.first, versions.look.end)
     if not states.size:
         return versions.roles(versions.look.first, versions.look.end, states, states, states)

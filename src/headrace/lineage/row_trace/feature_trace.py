@@ -1,7 +1,7 @@
 """Trace of one row: the source rows of its features, spine and label, and the recomputed row.
 
-The traced rows are sufficient: `recomputed` builds spine, features and label from them and nothing
-else, with the same kernel, and gives the same bits.
+The traced rows are sufficient: from them alone, `recomputed` builds spine, features and label with
+the same kernel, and gives the same bits.
 """
 
 from collections.abc import Iterator, Mapping
@@ -74,7 +74,7 @@ class Traced:
     """Source of one column of a row.
 
     `rows` are row numbers of `RowTrace.tables[table]` by role. `inputs` are the columns that a row
-    transform reads; their rows are its rows. `window` is [first, end) in event time, and `at` is
+    transform reads; it has no rows of its own. `window` is [first, end) in event time, and `at` is
     the time of the read, both in int64 microseconds UTC.
     """
 
@@ -94,8 +94,8 @@ class Traced:
 class RowTrace:
     """Sources of one row.
 
-    `tables` have each traced row once, even if several columns use it; `columns` have the sources
-    of each column, and of the `spine` and the `label`.
+    `tables` has each traced row once, even if several columns use it; `columns` has the sources of
+    each column, of the `spine` and of the `label`.
     """
 
     row: Row
@@ -104,13 +104,13 @@ class RowTrace:
     columns: dict[str, Traced]
 
     def history(self, table: str, columns: list[str]) -> pa.Table:
-        """Return the traced rows as a history, as of a lake with no other rows."""
+        """Return the traced rows in the form of a table's history."""
         rows = self.tables[table]
         names = [name for name in _ALWAYS if name in rows.column_names and name not in columns]
         return rows.select([*columns, *names])
 
     def recomputed(self, parts: Parts) -> pa.Table:
-        """Return the row recomputed from the traced rows only; no row if they do not give one.
+        """Return the row, recomputed from the traced rows only; empty if they do not give a row.
 
         It has spine, features, label, and `<feature>__reason` for each feature of a view or lookup.
         """
@@ -202,7 +202,7 @@ def _add_view(collected: "_Collected", view: FeatureView | Lookup, row: Row) -> 
 def _windows(
     view: FeatureView | Lookup, t: int, versions: UsableVersions, roles: Mapping[str, Roles]
 ) -> dict[str, tuple[int, int]]:
-    """Return by output the interval of event times; that of a lookup starts at its state."""
+    """Return the event-time window of each output; a lookup's window starts at its state."""
     if isinstance(view, Lookup):
         state = roles[view.outputs[0]].rows.get("decides")
         first = versions.look.first if state is None else int(versions.e[state[0]])
@@ -235,7 +235,7 @@ class _Collected:
         versions = UsableVersions(
             self._shapes[look.table], self.facts.rows(look), look, self.parts.mode
         )
-        self._versions.append(versions)  # kept, so that its id stays its own
+        self._versions.append(versions)  # kept alive, so that its `id` is not reused
         self._row_numbers[id(versions)] = np.full(versions.table.num_rows, -1, dtype=np.int64)
         return versions
 

@@ -1,8 +1,8 @@
-"""Lookups of one row of a dataset: an entity of a table in an interval, as of a moment.
+"""Selections of source rows for one dataset row, and readers of the selected rows.
 
-A look selects rows by table, entity, event time and the time by which they were usable. `Facts`
-return for it every version of every key that has a version there, because a key is resolved before
-anything else (rule 5).
+A `Look` selects rows by table, entity, event time and the time by which they were usable. `Facts`
+return all versions of every key with a version in that selection, because versions are resolved
+before anything else (rule 5).
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,12 +42,12 @@ class RowLookup:
         return None in self.values
 
     def anywhen(self) -> "RowLookup":
-        """Return the look at the same entity at any event time."""
+        """Return the same look without limits on event time."""
         return replace(self, first=ALWAYS, end=FOREVER)
 
 
 def look_of_view(view: FeatureView | Lookup, row: Mapping[str, Any]) -> RowLookup:
-    """Return the look of a view for one row, which has spine columns and `t` (int microseconds)."""
+    """Return the look of a view for a row with spine columns and `t` (int microseconds)."""
     first, end = reach(view, row["t"])
     values = tuple(row[name] for name in view.spine_entity)
     return RowLookup(view.table, view.entity, values, first, end, row["t"])
@@ -70,7 +70,7 @@ class TraceFacts(Protocol):
     """Source of rows for a trace."""
 
     def rows(self, look: RowLookup) -> pa.Table:
-        """Return all versions of the keys with a version of that entity in that interval.
+        """Return all versions of every key with a version in the look.
 
         Columns are those of the contract, `event_time`, `known_at`, `_batch`, `_line`, and
         `committed_at` and `_deleted` if the table has them.

@@ -42,10 +42,10 @@ def cut_of(pipeline: Pipeline, manifest: Manifest, t: int) -> int:
 
 
 def released_row(store: Store, manifest: Manifest, key: Mapping[str, Any]) -> pa.Table:
-    """Return the row of a release with this key; text is read as the column's type.
+    """Return the row of a release with this key; text values are parsed as the column's type.
 
     Raises:
-        DeclarationError: the columns are not those of the key, or a value is of another type.
+        DeclarationError: these are not the key's columns, or a value has another type.
         StateError: there is no such row.
     """
     if set(key) != set(manifest.key):
@@ -59,7 +59,7 @@ def released_row(store: Store, manifest: Manifest, key: Mapping[str, Any]) -> pa
         f"{ident(name)} = {_value(name, value, types[name])}" for name, value in key.items()
     )
     names = tuple(column.name for column in manifest.columns)
-    # A tainted release is traced as well: a trace shows what is in it.
+    # Tainted releases can be traced too, to see what they contain.
     release = Dataset(store, manifest, tuple(manifest.splits), names)
     matches = release.sql(f"SELECT * FROM dataset WHERE {tests}")  # noqa: S608 - quoted above
     if matches.num_rows == 0:
@@ -74,7 +74,7 @@ def released_row(store: Store, manifest: Manifest, key: Mapping[str, Any]) -> pa
 
 
 def _example(manifest: Manifest) -> str:
-    """Return an example of a key: that of the first row if no column of it is personal."""
+    """Return an example of a key: the first row's key unless it has a personal column."""
     facts = [manifest.privacy.get(name, {}).get("class", PUBLIC) for name in manifest.key]
     firsts = [part.first for entry in manifest.splits.values() for part in entry.parts]
     if not firsts or any(needs_treatment(fact) for fact in facts):
@@ -107,8 +107,8 @@ def spine_row(
 ) -> dict[str, Any]:
     """Return the row of the spine of a released row, with times as int64 microseconds UTC.
 
-    A key that was released as a pseudonym is found among the rows of its moment after the same
-    treatment, which needs the privacy key.
+    For a pseudonymised key, the spine rows with the same time are pseudonymised and compared, which
+    needs the privacy key.
 
     Raises:
         StateError: the spine's table has no such row.

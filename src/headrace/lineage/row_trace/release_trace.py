@@ -1,4 +1,4 @@
-"""Trace of one row of a release to the lines of deliveries that it is made of."""
+"""Trace of one row of a release back to lines of deliveries."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping
@@ -41,8 +41,8 @@ class Trace:
     """Trace of one row of a release.
 
     Attributes:
-        manifest: of the release.
-        pipeline: the pipeline that made it; its declaration is the same today.
+        manifest: manifest of the release.
+        pipeline: the pipeline that made it, with an unchanged declaration.
         released: the row as it was released, one row.
         rows: the source rows of each column.
         home: where the tables and the ledger are.
@@ -140,7 +140,7 @@ class Trace:
             }
 
     def columns(self, only: Collection[str] = ()) -> Iterator[dict[str, Any]]:
-        """Yield all or some features: value, reason of a null, definition, and rows by role."""
+        """Yield the features (default: all): value, reason of a null, definition, rows by role."""
         catalog = {
             feature_row["feature"]: feature_row for feature_row in feature_rows(self.pipeline)
         }
@@ -255,8 +255,8 @@ def trace(
         store: the store of the release; by default that of the home.
 
     Raises:
-        DeclarationError: the key is not the release's, no pipeline of the project made it, or its
-            declaration has changed since.
+        DeclarationError: these are not the release's key columns, no pipeline of the project made
+            it, or the pipeline's declaration has changed since.
         StateError: there is no such row, or a snapshot is gone.
     """
     place = home or Home.find()

@@ -1,7 +1,7 @@
-"""Rows of looks, read from pinned snapshots; no other rows are read.
+"""Reader of the rows that looks select, from pinned snapshots.
 
-Each table is scanned twice, for any number of looks: once over keys, entities and times to find the
-keys with a version in a look; once for all versions of those keys.
+Each table is scanned twice, for any number of looks: first keys, entities and times are scanned to
+find the keys with a version in a look; then all versions of these keys are read.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,12 +25,12 @@ _ORDER = [("_batch", "ascending"), ("_line", "ascending")]
 
 @dataclass
 class PinnedFacts:
-    """Facts of the snapshots that a release pinned.
+    """Source rows in the snapshots that a release pinned.
 
     Attributes:
         home: where the tables are.
         shapes: of every table that is used.
-        snapshots: of each table, as the manifest has it.
+        snapshots: {table: snapshot id} in the manifest.
     """
 
     home: Home
