@@ -40,7 +40,7 @@ def test_a_missing_part_is_named_with_the_command(monkeypatch, module):
 
 @pytest.mark.parametrize("address", ["sc://127.0.0.1:9", "http://127.0.0.1:9", "sc://"])
 def test_an_address_where_nobody_is(address):
-    with pytest.raises(HeadraceError, match=r"nobody answers at 127\.0\.0\.1:9|not an address"):
+    with pytest.raises(HeadraceError, match=r"nobody answers at 127\.0\.0\.1:9|not the address"):
         connect(address)
 
 
@@ -111,7 +111,7 @@ def test_a_tie_that_comes_up_while_the_job_runs_is_refused(monkeypatch, on_sail)
     log = replace(LOG, rows=(row, {**row, "amount": 7}))
     history, _ = typed_history(on_sail, log)
     views = [FeatureView("few", "facts", ("who",), (Rows(Window("-10us")),))]
-    with pytest.raises(HeadraceError, match="came up while the job ran"):
+    with pytest.raises(HeadraceError, match="appeared while the job ran"):
         training_frame(on_sail, log.spine_table, views, history, SHAPES).table()
 
 

@@ -206,14 +206,14 @@ def test_the_record_names_nobody_and_needs_the_key_of_then(store, monkeypatch, t
     erased(store)
     assert ANN not in "".join(map(repr, bytes_of(store).values()))
     monkeypatch.setenv(TEXT, OTHER)
-    with pytest.raises(StateError, match="which is not given") as caught:
+    with pytest.raises(StateError, match="which is not set here") as caught:
         made(store, with_people())
     assert "further line" in caught.value.fix
     (tmp_path / "keys").write_text(f"{OTHER}\n{SECRET}\n")
     monkeypatch.setenv(FILE, str(tmp_path / "keys"))
     assert made(store, with_people()).version == "1.0.1"
     for reason in ("", f"because {ANN} asked"):
-        with pytest.raises(DeclarationError, match="reason is empty, or says whom"):
+        with pytest.raises(DeclarationError, match="reason is empty, or contains"):
             request_of({"who": ANN}, PrivacyKey.find("x"), principal="p", reason=reason)
     with pytest.raises(DeclarationError, match="nobody"):
         request_of({}, PrivacyKey.find("x"), principal="p", reason="r")

@@ -190,16 +190,16 @@ def test_fits_of_format_1_are_read_and_still_written_where_they_suffice():
     "make, says",
     [
         (lambda: TargetMean(("carrier",)), "leaks each row's own answer"),
-        (lambda: Impute(("x",), "constant"), "a value belongs to"),
-        (lambda: Impute(("x",), "mean", 3.0), "a value belongs to"),
+        (lambda: Impute(("x",), "constant"), "set value together with"),
+        (lambda: Impute(("x",), "mean", 3.0), "set value together with"),
         (lambda: Impute(("x",), "magic"), "there is no 'magic'"),
         (lambda: Scale(("x",), bins=1), "bins is 1"),
         (lambda: Vocabulary(("x",), 0), "min_count is 0"),
         (lambda: Vocabulary("x"), "columns"),
-        (lambda: fitted(Scale(("nothing*",))), r"no column fits 'nothing\*'"),
+        (lambda: fitted(Scale(("nothing*",))), r"no column matches 'nothing\*'"),
         (lambda: fitted(Scale(("calendar__carrier",))), "a string cannot be fitted so"),
         (lambda: fitted(Vocabulary(("weather__wind",))), "a float64 cannot be fitted so"),
-        (lambda: fitted(Scale(("late",))), "no column fits 'late'"),
+        (lambda: fitted(Scale(("late",))), "no column matches 'late'"),
         (lambda: fitted(Scale(("*__wind",)), Scale(("*__wind",), "minmax")), "fitted twice"),
         (
             lambda: fit_column(pa.chunked_array([[None]], pa.float64()), (Scale(("x",)),)),
@@ -313,7 +313,7 @@ def test_fits_are_objects_of_the_store(tmp_path):
 @pytest.mark.parametrize("by", ["standard", "minmax", "robust"])
 def test_what_no_float_can_scale_is_refused_by_name(by):
     apart = pa.chunked_array([[-1.7e308, 1.7e308] * 8])
-    with pytest.raises(DeclarationError, match="further apart than a float can say"):
+    with pytest.raises(DeclarationError, match="exceeds the largest float"):
         fit_column(apart, [Scale(("x",), by)])
     with pytest.raises(DeclarationError, match="value=nan is not a finite number"):
         Impute(("x",), "constant", value=float("nan"))

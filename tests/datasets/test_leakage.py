@@ -153,7 +153,7 @@ def test_what_is_rounded_or_left_aside_is_found_as_well(tmp_path):
     assert released(tmp_path, other).leakage["twins"]["test"] == 0
     with pytest.raises(DeclarationError, match="all 3 features"):
         released(tmp_path, other, leakage=Leakage(ignore=("calendar__h*",)))
-    with pytest.raises(DeclarationError, match="no feature fits 'nothing'"):
+    with pytest.raises(DeclarationError, match="no feature matches 'nothing'"):
         released(tmp_path, other, leakage=Leakage(ignore=("nothing",)))
 
 

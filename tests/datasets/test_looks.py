@@ -76,7 +76,7 @@ def test_each_look_is_counted_and_says_what_for(opened):
     last = looks(store, manifest)[-1]
     assert (last.principal, last.ref) == ("ann", "delays@1.0.0")
     assert str(last).startswith("ann at 20")
-    with pytest.warns(UserWarning, match="was looked at 4 times, 3 are declared"):
+    with pytest.warns(UserWarning, match="was accessed 4 times, but only 3 accesses are allowed"):
         record(store, manifest, "one more")
     later = released(store.root, description="other words")
     assert later.version == "1.0.1"

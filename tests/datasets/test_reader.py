@@ -140,7 +140,7 @@ def test_a_cut_swapped_linked_or_missing_object_is_refused(store):
     path.unlink()
     assert not headrace.open("delays", store).verify().ok
     path.symlink_to("/etc/hostname")
-    with pytest.raises(StateError, match="is a link"):
+    with pytest.raises(StateError, match="is a symbolic link"):
         _ = headrace.open("delays", store).arrow
 
 

@@ -285,7 +285,7 @@ def test_a_time_that_is_none_is_refused(store, wrong):
         "nulls": pa.array([None, *ROWS["t"].to_pylist()[1:]], pa.int64()),
         "text": pa.array(["noon"] * ROWS.num_rows),
     }[wrong]
-    with pytest.raises(DeclarationError, match="t is not a time of prediction"):
+    with pytest.raises(DeclarationError, match="t is not a prediction time"):
         made(store, put(ROWS, "t", t))
 
 

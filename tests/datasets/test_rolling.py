@@ -45,7 +45,7 @@ def test_bounds_of_other_splits_move_where_they_are_set():
     assert moved.splits.until == "2013-04-20T00:00:00Z"
     assert moved.evaluation == Evaluation(0.1, "2013-04-13T00:00:00Z")
     unbounded = replace(SPEC, splits=GroupSplits(("origin",)))
-    with pytest.raises(DeclarationError, match="no bound in time"):
+    with pytest.raises(DeclarationError, match="no time bound"):
         rolled(unbounded, APRIL, "14d", "7d")
 
 

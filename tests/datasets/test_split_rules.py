@@ -283,7 +283,7 @@ def test_row_hashes_are_those_of_the_specification():
         (lambda: GroupSplits(("a",), 0.5, 0.2, 0.2), "do not add up"),
         (lambda: GroupSplits(()), "by"),
         (lambda: GroupSplits(("a",), after="2013-02-01", until="2013-01-01"), "after 2013-02-01"),
-        (lambda: GroupSplits(("a",), embargo="1d"), "without a bound"),
+        (lambda: GroupSplits(("a",), embargo="1d"), "no effect without a time bound"),
         (lambda: GroupSplits(("a",), "x", 0.1, 0.1), "is not a share"),
         (lambda: StratifiedSplits(("a",), after="2013-02-01"), "time decides"),
         (lambda: StratifiedSplits(("a",), 0, 0.5, 0.5), "time decides"),
@@ -304,9 +304,9 @@ def test_declarations_that_make_no_sense(make, says):
 
 def test_a_row_without_a_group_is_refused():
     rows = [{"id": 1, "who": None, "kind": "x", "t": START, "why": None}]
-    with pytest.raises(DeclarationError, match="1 rows have no who, and so no group"):
+    with pytest.raises(DeclarationError, match="1 rows have a null who, so they have no group"):
         places(spec_of(GROUPS), rows)
-    with pytest.raises(DeclarationError, match="none are given"):
+    with pytest.raises(DeclarationError, match="no rows are given"):
         assign(
             spec_of(GROUPS), np.array([START]), pa.chunked_array([pa.array([None], pa.string())])
         )

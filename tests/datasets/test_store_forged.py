@@ -114,12 +114,12 @@ def test_text_that_would_fill_the_memory_is_refused(store):
                             dictionary_pagesize_limit=1 << 26))  # fmt: skip
     assert sum(one.stat().st_size for one in (store.root / "objects").iterdir()) < 1 << 20
     found = verify_ref(store, "delays", "1.0.0")
-    assert "unfolds to" in found.problems[0]
+    assert "decodes to" in found.problems[0]
 
 
 def test_a_limit_that_is_reached_is_told(store, monkeypatch):
     monkeypatch.setattr(object_files, "MOST_UNFOLDED", 100)
-    assert "unfolds to" in verify_ref(store, "delays", "1.0.0").problems[0]
+    assert "decodes to" in verify_ref(store, "delays", "1.0.0").problems[0]
 
 
 @settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -148,7 +148,7 @@ def test_an_object_that_goes_while_a_release_is_made_stops_it(folder, monkeypatc
         return real(self, value)
 
     monkeypatch.setattr(Store, "put_json", clearing)
-    with pytest.raises(StateError, match="has gone while"):
+    with pytest.raises(StateError, match="disappeared while"):
         made(folder.root)
     assert list_releases(folder.root) == []
 
@@ -161,7 +161,7 @@ def test_nor_is_a_release_seen_that_lost_a_document(folder, monkeypatch):
         return store_splits(*given)
 
     monkeypatch.setattr("headrace.datasets.release_writer.store_splits", retiring)
-    with pytest.raises(StateError, match="has gone while"):
+    with pytest.raises(StateError, match="disappeared while"):
         made(folder.root, lineage=lineage)
     assert list_releases(folder.root) == []
 

@@ -166,8 +166,8 @@ def test_an_altered_bundle_is_refused(record, home):
 @pytest.mark.parametrize(
     "changes, says",
     [
-        ({"baseline": ("nothing*",)}, r"baseline: no column fits 'nothing\*'"),
-        ({"features": ("late",)}, "features: no column fits 'late'"),
+        ({"baseline": ("nothing*",)}, r"baseline: no column matches 'nothing\*'"),
+        ({"features": ("late",)}, "features: no column matches 'late'"),
         ({"dataset": "other"}, "declared on other"),
     ],
 )

@@ -134,7 +134,7 @@ def test_retention_of_a_contract_runs_out(world):
         document = {"document": sla}
         return governed(world, classes={}, contracts={"plan": document}, name=f"kept{value}")
 
-    with pytest.raises(DeclarationError, match="may be kept no longer: plan may be kept for 5"):
+    with pytest.raises(DeclarationError, match="may no longer be kept: plan may be kept for 5"):
         build_release(kept_for(5), world.home)
     ref = build_release(kept_for(60), world.home).metadata["release"]
     with pytest.raises(ExpiredError, match="plan may be kept for 60 days"):

@@ -1,6 +1,6 @@
-"""The same definitions on a cluster, over Spark Connect: the same kernel, the same bits.
+"""Training sets on a cluster over Spark Connect: same definitions, same kernel, same bits.
 
-The functions here need the extra `headrace[cluster]`; importing them does not.
+Calling these functions needs the extra `headrace[cluster]`; importing them does not.
 """
 
 from headrace.cluster.frame import ClusterFrame, training_frame

@@ -1,4 +1,4 @@
-"""Last on the cluster: the spine's rows with the columns of all joins, and the row transforms."""
+"""Step 3 on the cluster: add the columns of all joins and the row transforms to the spine rows."""
 
 from collections.abc import Iterator
 
@@ -14,21 +14,21 @@ from headrace.features.kernel.arrays import Ints
 
 
 def send_whole_spine(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """All columns of the spine, to the shards of the rows."""
+    """Send all columns of the spine to the row shards."""
     for rows in chunks(batches):
         spine = as_spine(job, rows)
         yield letters(spine, np.asarray(spine[ROW]) % job.shards, SPINE)
 
 
 def assemble_group(job: Job, messages: pa.Table) -> pa.Table:
-    """Rows of the frame, by number."""
+    """Rows of the training set for one row shard, ordered by row number."""
     spine = of_kind(messages, SPINE)
     if spine is None:
         raise _unstable("the spine was not the same when it was read again")
     order = np.argsort(np.asarray(spine[ROW]), kind="stable")
     numbers = np.asarray(spine[ROW])[order]
     if np.any(numbers[1:] == numbers[:-1]):
-        raise _unstable("a number of a spine row occurs twice")
+        raise _unstable("two spine rows have the same number")
     frame = spine.take(pa.array(order))
     for number in range(len(job.joins)):
         columns = _of_rows(of_kind(messages, OUTPUTS + number), numbers)
@@ -38,7 +38,7 @@ def assemble_group(job: Job, messages: pa.Table) -> pa.Table:
 
 
 def _of_rows(columns: pa.Table | None, numbers: Ints) -> pa.Table:
-    """The columns of a join, in the order of the rows; each row exactly once."""
+    """Columns of a join, ordered as `numbers`; each row must occur exactly once."""
     rows = np.zeros(0, dtype=np.int64) if columns is None else np.asarray(columns[ROW])
     order = np.argsort(rows, kind="stable")
     if columns is None or not np.array_equal(rows[order], numbers):

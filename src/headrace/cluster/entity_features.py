@@ -1,4 +1,4 @@
-"""Second on the cluster: the kernel, where the spine's rows and the versions of an entity meet."""
+"""Step 2 on the cluster: run the kernel on the spine rows and row versions of each entity."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from headrace.features.kernel.visibility import Versions
 
 
 def send_spine(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Send the columns of the spine that each join needs to the shards of the entities."""
+    """Send the spine columns that each join needs to the entity shards."""
     for rows in chunks(batches):
         spine = as_spine(job, rows)
         for number, join in enumerate(job.joins):
@@ -27,20 +27,20 @@ def send_spine(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Recor
 
 
 def as_spine(job: Job, rows: pa.Table) -> pa.Table:
-    """The spine's own types, whichever the engine has for the same values."""
+    """Cast the spine from the engine's types back to its own types."""
     schema = job.spine.insert(0, pa.field(ROW, pa.int64()))
     return rows.select(schema.names).cast(schema)
 
 
 def spine_shards(spine: pa.Table, join: Join, count: int) -> Ints:
-    """Rows without an entity find nothing anywhere; they are spread, not heaped on one shard."""
+    """Entity shard of each spine row; rows with a null entity are spread over all shards."""
     shards = shards_of([spine[name] for name in join.spine_entity], count)
     return np.where(shards < 0, np.asarray(spine[ROW]) % count, shards)
 
 
 @dataclass
 class Gathered(Host):
-    """A frame over the versions that were gathered on this worker."""
+    """Kernel host that reads the row versions gathered on this worker."""
 
     gathered: Versions | None = None
 
@@ -51,10 +51,10 @@ class Gathered(Host):
 
 
 def join_group(job: Job, messages: pa.Table) -> pa.Table:
-    """The columns of one join for the spine's rows of one shard, to the shards of the rows."""
+    """Compute the columns of one join for one entity shard; address them to the row shards."""
     number = messages["to"][0].as_py() // job.shards
     spine = of_kind(messages, SPINE)
-    if spine is None:  # versions that nobody asks for
+    if spine is None:  # no spine row needs these versions
         return MESSAGE.empty_table()
     join = job.joins[number]
     host = Gathered.over(spine, join.views, _not_read, job.shapes, job.mode)
@@ -67,4 +67,4 @@ def join_group(job: Job, messages: pa.Table) -> pa.Table:
 
 
 def _not_read(table: str, columns: list[str]) -> pa.Table:
-    raise HeadraceError(f"{', '.join(columns)} of {table} are not at hand on this worker")
+    raise HeadraceError(f"{', '.join(columns)} of {table} are not available on this worker")

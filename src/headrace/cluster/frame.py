@@ -1,7 +1,8 @@
-"""Training frames on a cluster: three exchanges, whatever the number of views.
+"""Training sets on a cluster, with three shuffles for any number of views.
 
-Rows of the tables meet by primary key, versions and the spine by entity, columns and the spine by
-row. See `docs/how-to/compute-on-spark.md`.
+The first shuffle groups table rows by primary key, the second groups row versions and spine rows by
+entity, the third groups feature columns and spine rows by row number. See
+`docs/how-to/compute-on-spark.md`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,7 @@ from headrace.features.frames.training_frame import training_frame as embedded_f
 from headrace.features.spec import Mode, View
 from headrace.features.table_shapes import Contracts, TableShape, shape_for, shapes_of
 
-# As `headrace.features.History`, with rows on the cluster (or here, to be sent there).
+# Like `headrace.features.History`, but rows may be on the cluster; local rows are sent to it.
 ClusterHistory: TypeAlias = Callable[[str, list[str]], DataFrame | pa.Table]
 Batches: TypeAlias = Iterator[pa.RecordBatch]
 
@@ -31,9 +32,9 @@ Batches: TypeAlias = Iterator[pa.RecordBatch]
 class ClusterFrame:
     """A training set that the cluster computes when it is read.
 
-    `data` is a DataFrame of `schema`, after a first column `spine_row` (int64), by which the rows
-    are in the spine's order; they come in any order. `sent` are temporary views of the session,
-    in which the cluster holds what was sent from here.
+    `data` is a DataFrame with a first column `spine_row` (int64) and then the columns of `schema`.
+    Its rows come in any order; sorting by `spine_row` gives the order of the spine. `sent` names
+    the temporary views of the session that hold local tables sent to the cluster.
     """
 
     data: DataFrame
@@ -41,10 +42,11 @@ class ClusterFrame:
     sent: tuple[str, ...] = ()
 
     def table(self) -> pa.Table:
-        """The frame here, in the spine's order: what `headrace.features.training_frame` gives.
+        """Collect the rows in spine order, as `headrace.features.training_frame` returns them.
 
         Raises:
-            HeadraceError: what the embedded host raises too; or the spine was not stable.
+            HeadraceError: as in `headrace.features.training_frame`; or the spine changed
+                between reads.
         """
         with remote_errors():
             rows = self.data.toArrow()
@@ -52,7 +54,7 @@ class ClusterFrame:
         return rows.take(pa.array(order)).select(self.schema.names).cast(self.schema)
 
     def forget(self) -> None:
-        """Let the cluster drop what was sent to it; the frame cannot be computed after that."""
+        """Drop the temporary views on the cluster; the frame cannot be computed afterwards."""
         with remote_errors():
             for name in self.sent:
                 self.data.sparkSession.catalog.dropTempView(name)
@@ -70,21 +72,23 @@ def training_frame(
     reasons: bool = False,
     shards: int = 64,
 ) -> ClusterFrame:
-    """Return the spine with the columns of `views` added, each row as of its own `t`; on a cluster.
+    """Join the columns of `views` to the spine on a cluster, each row as of its own `t`.
 
     Args:
-        session: of Spark Connect, see `headrace.cluster.connect`.
-        spine: as for `headrace.features.training_frame`, on the cluster or here.
-        views: as there.
-        history: as there, but the rows it gives may be DataFrames.
-        contracts: as there.
-        mode: as there.
-        order: of a spine that is a DataFrame: its int64 column that numbers the rows, each once.
-        reasons: as there.
-        shards: how many groups keys, entities and rows are dealt out to; one must fit a worker.
+        session: Spark Connect session; see `headrace.cluster.connect`.
+        spine: as for `headrace.features.training_frame`; a DataFrame on the cluster or a local
+            table.
+        views: as for `headrace.features.training_frame`.
+        history: as for `headrace.features.training_frame`, but it may return DataFrames.
+        contracts: as for `headrace.features.training_frame`.
+        mode: as for `headrace.features.training_frame`.
+        order: int64 column with a unique number for each row; required if `spine` is a DataFrame.
+        reasons: as for `headrace.features.training_frame`.
+        shards: number of shards for keys, entities and rows; one shard must fit into a worker.
 
     Raises:
-        HeadraceError: the spine lacks a column, or its order; more comes when the frame is read.
+        HeadraceError: the spine lacks a column, or `order` is missing. Other errors occur when the
+            frame is read.
     """
     shapes = shapes_of(contracts)
     joins = joins_of(views)
@@ -107,13 +111,13 @@ def training_frame(
 def _spine(
     session: Session, spine: DataFrame | pa.Table, order: str | None, sent: list[str]
 ) -> tuple[DataFrame, pa.Schema]:
-    """The spine on the cluster with its rows numbered, and its columns apart from the number."""
+    """Spine on the cluster with row numbers, and its schema without the number."""
     names = spine.schema.names
     if ROW in names and order != ROW:
         raise DeclarationError(
             f"the spine has a column {ROW!r} of its own",
             where="a training frame on a cluster",
-            fix="give it another name; that one numbers the rows",
+            fix="rename it; Headrace numbers the rows in this column",
         )
     if isinstance(spine, pa.Table):
         numbers = pa.array(np.arange(spine.num_rows))
@@ -142,7 +146,7 @@ def _output(
     *,
     reasons: bool,
 ) -> pa.Schema:
-    """The columns of the frame, as the embedded host makes them of nothing."""
+    """Schema of the training set: that of the embedded host for an empty spine."""
 
     def empty_table(table: str, columns: list[str]) -> pa.Table:
         fields = [(name, shapes[table].columns[name].type) for name in columns]
@@ -154,7 +158,7 @@ def _output(
 
 
 def _engine_types(schema: pa.Schema) -> pa.Schema:
-    """The types in which the engine hands columns in and out."""
+    """Types with which the engine passes these columns to and from workers."""
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
     return to_arrow_schema(from_arrow_schema(schema), timezone="UTC")
@@ -163,7 +167,7 @@ def _engine_types(schema: pa.Schema) -> pa.Schema:
 def _rows(
     session: Session, history: ClusterHistory, job: Job, table: str, sent: list[str]
 ) -> tuple[DataFrame, bool]:
-    """Rows of a table, and whether all columns are read; they are if content must settle a tie."""
+    """Rows of a table, and True if all columns are read, as resolving ties by content requires."""
     shape = job.shapes[table]
     rows = history(table, job.needed(table))
     complete = set(shape.columns) <= set(rows.schema.names)
@@ -209,10 +213,10 @@ def _plan(job: Job, spine: DataFrame, tables: dict[str, DataFrame]) -> DataFrame
 def _exchange(
     sent: list[DataFrame], work: Callable[[pa.Table], pa.Table], schema: object
 ) -> DataFrame:
-    """Messages to their groups, and what the groups make of them.
+    """Shuffle messages to their groups and apply `work` to each group.
 
-    One group of many sides is what `cogroup` is for; but it takes two sides, and fails on Sail 0.7
-    where a column holds a null.
+    `cogroup` would fit, but it takes only two sides, and fails on Sail 0.7 if a column holds a
+    null.
     """
     together = sent[0]
     for table in sent[1:]:

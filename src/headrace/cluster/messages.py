@@ -1,8 +1,7 @@
-"""Rows on their way between workers: Arrow tables as bytes, each addressed to one group.
+"""Messages between workers: rows as serialised Arrow tables, each addressed to one group.
 
-The engine moves bytes that it does not look into. So no engine's idea of a time zone, of null, NaN
-or -0 can touch a value, any number of different tables can meet in one group, and Sail and Spark
-run one plan.
+The engine only moves these bytes. So its handling of time zones, null, NaN and -0 cannot change a
+value, one group can receive any number of different tables, and Sail and Spark run the same plan.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,17 +11,17 @@ import pyarrow as pa
 
 from headrace.features.kernel.arrays import Ints, stable_order
 
-# `to` is the group that the rows are for, `kind` says what they are there.
+# `to` is the receiving group, `kind` the kind of rows (see `worker_context`).
 MESSAGE = pa.schema([("to", pa.int64()), ("kind", pa.int64()), ("data", pa.binary())])
 MESSAGE_DDL = "to long, kind long, data binary"
 PACKED = pa.schema([("packed", pa.binary())])
 PACKED_DDL = "packed binary"
-# So many rows are taken in at once before they are dealt out; bounds a sender's memory.
+# Rows that a sender buffers before distributing them to groups, which bounds its memory.
 CHUNK = 2**17
 
 
 def pack(rows: pa.Table) -> bytes:
-    """A table as an Arrow stream."""
+    """Serialise a table as an Arrow stream."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema) as stream:
         stream.write_table(rows.combine_chunks())
@@ -30,18 +29,18 @@ def pack(rows: pa.Table) -> bytes:
 
 
 def unpack(data: pa.ChunkedArray | pa.Array) -> list[pa.Table]:
-    """The tables of a column of Arrow streams."""
+    """Tables of a column of Arrow streams."""
     return [pa.ipc.open_stream(value.as_buffer()).read_all() for value in data]
 
 
 def of_kind(messages: pa.Table, kind: int) -> pa.Table | None:
-    """The rows of all messages of that kind; None if there are none."""
+    """Rows of all messages of `kind`; None if there are none."""
     selected = messages.filter(pa.array(np.asarray(messages["kind"]) == kind))
     return pa.concat_tables(unpack(selected["data"])) if selected.num_rows else None
 
 
 def letters(rows: pa.Table, groups: Ints, kind: int) -> pa.RecordBatch:
-    """One message for each group that has rows; rows whose group is -1 go nowhere."""
+    """One message for each group that has rows; rows with group -1 are dropped."""
     size = int(groups.max(initial=-1)) + 1
     order = stable_order(groups + 1, size + 1)
     ends = np.cumsum(np.bincount(groups + 1, minlength=size + 1))
@@ -69,6 +68,6 @@ def chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 
 def packed(rows: pa.Table) -> pa.Table:
-    """A table as one packed value, opened again by `chunks`; none if it has no rows."""
+    """A table as one packed value, which `chunks` unpacks; an empty table has no value."""
     data = [pack(rows)] if rows.num_rows else []
     return pa.table([pa.array(data, pa.binary())], schema=PACKED)

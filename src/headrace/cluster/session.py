@@ -1,4 +1,4 @@
-"""Sessions with a Spark cluster, and its errors as the `HeadraceError` that a worker raised."""
+"""Sessions with a Spark cluster, and conversion of its errors to `HeadraceError`."""
 
 import re
 import socket
@@ -26,12 +26,12 @@ _RAISED = re.compile(
 
 
 def connect(url: str) -> Session:
-    """Return a session with the Spark Connect server at `url`, as in `sc://host:15002`.
+    """Open a session with the Spark Connect server at `url`, as in `sc://host:15002`.
 
-    Its workers need Headrace itself, and the modules that row transforms live in.
+    The workers need Headrace and the modules that define row transforms.
 
     Raises:
-        HeadraceError: the client is not installed, or nobody answers.
+        HeadraceError: the client is not installed, or the server does not answer.
     """
     with quiet(), as_a_program(), needs("pyspark.sql.connect.session", "pyspark-client"):
         from pyspark.sql.connect.session import SparkSession
@@ -41,12 +41,12 @@ def connect(url: str) -> Session:
 
 
 def _expect_someone(url: str) -> None:
-    """Fail at once where nobody listens; the client itself would try again for minutes."""
+    """Raise HeadraceError at once if no server listens; the client would retry for minutes."""
     parts = urlsplit(url)
     host, port = parts.hostname, parts.port or DEFAULT_PORT
     if parts.scheme != "sc" or not host:
         raise HeadraceError(
-            "this is not an address of a Spark Connect server",
+            "this is not the address of a Spark Connect server",
             where="a session with a cluster",
             fix="sc://host:15002, with parameters as in sc://host:443/;use_ssl=true",
         )
@@ -62,7 +62,7 @@ def _expect_someone(url: str) -> None:
 
 @contextmanager
 def sail() -> Iterator[Session]:
-    """Return a session with a Sail server in this process: a cluster of one machine, without Java.
+    """Open a session with a Sail server in this process: a one-machine cluster without Java.
 
     Raises:
         HeadraceError: Sail or the client is not installed.
@@ -84,7 +84,7 @@ def sail() -> Iterator[Session]:
 
 @contextmanager
 def needs(module: str, package: str) -> Iterator[None]:
-    """Say how to install what an import did not find."""
+    """Turn an ImportError into a HeadraceError that says which package to install."""
     try:
         yield
     except ImportError as error:
@@ -97,7 +97,7 @@ def needs(module: str, package: str) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress the frequent warning of PySpark 4.2 about pandas 3, which is not used here."""
+    """Suppress PySpark 4.2's frequent warning about pandas 3, which Headrace does not use."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
         yield
@@ -105,7 +105,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def remote_errors() -> Iterator[None]:
-    """Raise the error of a worker with its own type; a cluster reports it as text."""
+    """Re-raise a worker's error with its original type, parsed from the text that Spark reports."""
     try:
         with quiet():
             yield

@@ -1,4 +1,4 @@
-"""Tables of this process, sent to the cluster in pieces that its protocol can carry."""
+"""Upload of local tables to the cluster, in pieces below the protocol's size limit."""
 
 import uuid
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pyarrow as pa
 from headrace.cluster.messages import CHUNK, PACKED_DDL, packed
 from headrace.cluster.session import DataFrame, Session, remote_errors
 
-# A request holds at most 128 MB; a plan that holds the data holds it once for every use.
+# A request holds at most 128 MB, and a plan contains inline data once for every use.
 PIECE = 16 * 2**20
 IN_PLAN = 2**20
 
@@ -17,8 +17,8 @@ IN_PLAN = 2**20
 def send(session: Session, rows: pa.Table, view_names: list[str]) -> DataFrame:
     """Send the table to the cluster as packed bytes, which keep its types.
 
-    A small table is part of the plan. Each piece of a larger one becomes a temporary view of the
-    session, whose name is added to `view_names`.
+    A small table becomes part of the plan. Each piece of a larger table becomes a temporary view of
+    the session, whose name is added to `view_names`.
     """
     pieces = [packed(piece) for piece in _pieces(rows)]
     with remote_errors():
@@ -29,7 +29,7 @@ def send(session: Session, rows: pa.Table, view_names: list[str]) -> DataFrame:
 
 
 def _pieces(rows: pa.Table) -> Iterator[pa.Table]:
-    """Runs of rows of about `PIECE` bytes; one at least."""
+    """Yield slices of about `PIECE` bytes, at least one."""
     width = max(1, rows.nbytes // max(1, rows.num_rows))
     step = max(1, min(CHUNK, PIECE // width))
     for start in range(0, max(1, rows.num_rows), step):

@@ -1,13 +1,13 @@
-"""Ties: versions of one key that only their content can order."""
+"""Ties: row versions of one key that can be ordered only by their content."""
 
 from headrace.cluster.session import DataFrame
 from headrace.features.table_shapes import TableShape
 
 
 def has_ties(shape: TableShape, rows: DataFrame) -> bool:
-    """Return True if rows share primary key, known_at and sequence; this runs on the cluster.
+    """Return True if two rows share primary key, known_at and sequence; this runs on the cluster.
 
-    Only then are all columns of the table needed (rule 6).
+    Only then are all columns of the table needed (rule 6 of the feature semantics).
     """
     from pyspark.sql import functions
 

@@ -1,7 +1,7 @@
-"""First on the cluster: which versions of a key are visible when, over all rows of that key.
+"""Step 1 on the cluster: find when each row version is visible, from all rows of its key.
 
-Rows meet by primary key, because a correction may move a row to another entity: only what comes
-out of here is dealt out by entity.
+Rows are grouped by primary key first, because a correction may move a row to another entity. The
+resulting versions are then distributed by entity.
 """
 
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ from headrace.features.kernel.visibility import (
 )
 from headrace.features.table_shapes import TIMESTAMP, TableShape
 
-# When a version happened, from when it is visible, and when it is superseded.
+# Columns of a version: event time, start and end of its visibility, int64 microseconds UTC.
 MOMENTS = (":e", ":k", ":x")
 _ALWAYS = ("event_time", "known_at", "committed_at", "_deleted", SHOWN_BEFORE)
 
 
 def send_rows(job: Job, table: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Rows of a table to the shards of their primary keys."""
+    """Send the rows of a table to the shards of their primary keys."""
     shape = job.shapes[table]
     first = job.tables.index(table) * job.shards
     for rows in chunks(batches):
@@ -40,12 +40,12 @@ def send_rows(job: Job, table: str, batches: Iterator[pa.RecordBatch]) -> Iterat
 
 
 def key_shards(shape: TableShape, rows: pa.Table, count: int) -> Ints:
-    """Return the shard of each key's versions; null keys go to one that refuses them."""
+    """Return the shard of each row's primary key; null keys go to shard 0, which refuses them."""
     return np.maximum(shards_of([rows[name] for name in shape.primary_key], count), 0)
 
 
 def as_declared(shape: TableShape, rows: pa.Table, columns: list[str]) -> pa.Table:
-    """Those of the columns that are there, of the types that the contract declares."""
+    """Those of `columns` that `rows` has, cast to the types that the contract declares."""
 
     def declared(name: str) -> pa.Array:
         array = whole(rows[name])
@@ -59,7 +59,7 @@ def as_declared(shape: TableShape, rows: pa.Table, columns: list[str]) -> pa.Tab
 
 
 def resolve_group(job: Job, messages: pa.Table) -> pa.Table:
-    """Versions of one shard of keys, to the shards of their entities, for every join."""
+    """Resolve the versions of one key shard; address them to the entity shards of every join."""
     table = job.tables[messages["to"][0].as_py() // job.shards]
     rows = of_kind(messages, VERSIONS)
     assert rows is not None
@@ -79,9 +79,9 @@ def _resolved(job: Job, table: str, rows: pa.Table) -> Versions:
         return resolve(shape, rows, job.mode, complete=table in job.complete)
     except _NeedsContent as error:
         raise HeadraceError(
-            "two rows equal in primary key, known_at and sequence came up while the job ran",
+            "two rows with equal primary key, known_at and sequence appeared while the job ran",
             where=f"table {table}",
-            fix="read one snapshot of the table, not its moving end",
+            fix="read a fixed snapshot of the table, not its latest state",
         ) from error
 
 
@@ -97,7 +97,7 @@ def _entity_groups(job: Job, number: int, flat: pa.Table) -> Ints:
 
 
 def flatten(versions: Versions, columns: list[str]) -> pa.Table:
-    """Visible versions as rows: the columns, then `MOMENTS`."""
+    """Visible versions as a table: `columns`, then `MOMENTS`."""
     moments = (versions.e, versions.k, versions.x)
     picked = versions.table.select(columns).take(pa.array(versions.rows))
     for name, values in zip(MOMENTS, moments, strict=True):
@@ -106,7 +106,7 @@ def flatten(versions: Versions, columns: list[str]) -> pa.Table:
 
 
 def gather(job: Job, join: Join, flat: pa.Table | None) -> Versions:
-    """Versions that came from many shards of keys, in event order again (rule 7)."""
+    """Merge versions from many key shards into event order (rule 7 of the feature semantics)."""
     shape = job.shapes[join.table]
     rows = empty_table(job, join.table) if flat is None else flat
     e, k, x = (np.asarray(values_of(rows[name]).data, dtype=np.int64) for name in MOMENTS)
@@ -116,7 +116,7 @@ def gather(job: Job, join: Join, flat: pa.Table | None) -> Versions:
 
 
 def empty_table(job: Job, table: str) -> pa.Table:
-    """No versions, with the types of versions."""
+    """Empty table with the column types of versions."""
     columns = job.shapes[table].columns
     fields = [(name, columns[name].type) for name in job.needed(table)]
     return pa.schema(fields + [(name, pa.int64()) for name in MOMENTS]).empty_table()

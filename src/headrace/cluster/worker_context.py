@@ -1,4 +1,4 @@
-"""Context of every worker of a job: definitions, shapes of tables, shards."""
+"""Context that all workers of a job share: definitions, table shapes, shards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ OUTPUTS = 2  # and above, kind of message: columns of one join
 
 @dataclass(frozen=True)
 class Join:
-    """The views that look at the same table by the same entity; they share sorting and search."""
+    """Views that read the same table by the same entity, so that they share sorting and search."""
 
     table: str
     entity: tuple[str, ...]
@@ -27,10 +27,10 @@ class Join:
 
 @dataclass(frozen=True)
 class Job:
-    """One frame in the making.
+    """Computation of one training set.
 
-    `output` are the frame's columns, `engine` the same with their number, in the types that the
-    engine has for them; `complete` are the tables whose columns are all read.
+    `output` is the schema of the training set; `engine` is the same schema after the row number, in
+    the types of the engine. `complete` names the tables of which all columns are read.
     """
 
     views: tuple[View, ...]
@@ -49,7 +49,7 @@ class Job:
         return list(dict.fromkeys(join.table for join in self.joins))
 
     def needed(self, table: str) -> list[str]:
-        """Columns of the table that some view looks at, and those that order its versions."""
+        """Columns of the table that views use, and columns that order its versions."""
         shape = self.shapes[table]
         used = [
             name
@@ -62,7 +62,7 @@ class Job:
         return list(dict.fromkeys([*shape.primary_key, *sequence, *used]))
 
     def read(self, table: str) -> list[str]:
-        """Columns that decide which version counts: all of them where content settles ties."""
+        """Columns to read: the needed ones, or all if ties are resolved by content."""
         return list(self.shapes[table].columns) if table in self.complete else self.needed(table)
 
 

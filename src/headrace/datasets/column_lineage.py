@@ -1,9 +1,9 @@
-"""Column lineage: the table columns that each released column comes from, by declarations alone.
+"""Column lineage: the table columns behind each released column, derived from declarations alone.
 
 An input is *direct* if its values flow into the released column (identity, transformation,
 aggregation). It is *indirect* if it decides which values flow: the entity (join), the event time
 (window), known-at and filters (filter), an excluded status (conditional). The terms are those of
-OpenLineage, and so are the events that Headrace sends.
+OpenLineage, as in the lineage events that Headrace sends.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,13 +26,13 @@ FORMAT = 1
 Kind: TypeAlias = Literal["DIRECT", "INDIRECT"]
 DIRECT: Kind = "DIRECT"
 INDIRECT: Kind = "INDIRECT"
-# Operations that pick one of the column's own values.
+# Operations whose result is one of the column's own values.
 _PICKED = frozenset({"first", "last", "last_row", "min", "max"})
 
 
 @dataclass(frozen=True, order=True)
 class Input:
-    """One column that a released column comes from: `kind` and `subtype` as in OpenLineage."""
+    """An input column of a released column; `kind` and `subtype` as in OpenLineage."""
 
     table: str
     column: str
@@ -43,7 +43,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Declared:
-    """Declarations that the lineage follows from; `privacy` is the manifest's entry on it."""
+    """Declarations from which lineage is derived; `privacy` is the entry of the manifest."""
 
     spine: Spine
     views: tuple[View, ...]
@@ -53,13 +53,13 @@ class Declared:
 
 
 def column_lineage(declared: Declared) -> dict[str, Any]:
-    """The document that a manifest names by its digest.
+    """Lineage document of a release; the manifest stores its digest.
 
     Returns:
         {"format", "columns": {released column: {"inputs": [{"table", "column", "kind", "subtype",
         "what"}], "from": [columns of the release it is computed from], "treatment"}}, "tables":
         {table: {column: {"inputs": [delivered columns], "rule"}}}}. Columns that a table takes
-        from its deliveries unchanged have no entry.
+        unchanged from its batches have no entry.
     """
     inputs, computed = _inputs(declared)
     columns: dict[str, Any] = {}
@@ -119,7 +119,7 @@ def _passed(source: Input) -> str:
 def _placed(
     table: str, entity: Iterable[str], spine_entity: Iterable[str], spine: Spine
 ) -> Iterator[Input]:
-    """Indirect inputs that select rows of a table: the entity, the event time and known-at."""
+    """Indirect inputs that select rows of a table: entity, event time and known-at."""
     yield from (Input(table, name, INDIRECT, "JOIN") for name in entity)
     yield from (Input(spine.table, name, INDIRECT, "JOIN") for name in spine_entity)
     yield Input(table, "event_time", INDIRECT, "WINDOW")
@@ -169,11 +169,11 @@ def _of_label(label: Label, spine: Spine) -> Iterator[tuple[str, list[Input]]]:
         yield name, [value_input, *placed, *status]
 
 
-# From a delivery to a table
+# From a batch to a table
 
 
 def table_lineage(contract: Contract) -> dict[str, dict[str, Any]]:
-    """{column: {"inputs": [columns of the delivery], "rule"}} of the columns a contract derives."""
+    """{column: {"inputs": [columns of the batch], "rule"}} of the columns a contract derives."""
     derived = {name: (sorted(_read(rule)), _rule(rule)) for name, rule in contract.derivations}
     times = {"event_time": contract.event_time, "known_at": contract.known_at}
     if contract.deleted is not None:
@@ -194,7 +194,7 @@ def table_lineage(contract: Contract) -> dict[str, dict[str, Any]]:
 def _delivered(
     name: str, derived: Mapping[str, tuple[list[str], str]], delivered: set[str]
 ) -> set[str]:
-    """Delivered columns behind a column, through derived and hidden columns."""
+    """Columns of the batch that a column is derived from, through derived and hidden columns."""
     if name not in derived:
         return {name} & delivered
     inputs, _ = derived[name]

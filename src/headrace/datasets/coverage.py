@@ -20,11 +20,11 @@ from headrace.datasets.hashing.row_hash import row_hashes
 from headrace.datasets.manifest import ManifestColumn
 
 FORMAT = 1
-# Quantiles that numbers rarely exceed, and the rows below which a category is rare.
+# Quantiles that bound the tails of numbers; categories with fewer training rows than RARE are rare.
 TAILS = (0.001, 0.999)
 RARE = 10
-# A column that is outside in more than this share of the rows has shifted as a whole, such as the
-# number of the month.
+# A column that is outside in more than this share of the rows, such as a month number, is reported
+# as shifted as a whole.
 SHIFTED_SHARE = 0.5
 _SEGMENTS, _PAIRED, _CATEGORIES, _EXAMPLES = 32, 8, 1_000, 5
 
@@ -33,7 +33,7 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class _ColumnCoverage:
-    """One column of the recent rows: the rows outside, and its entry in the report."""
+    """One recent column: flags of the rows outside the training values, and its report entry."""
 
     outside: Flags
     form: dict[str, Any]
@@ -47,21 +47,21 @@ def coverage(
     *,
     allowed_texts: Mapping[str, pa.Array] | None = None,
 ) -> dict[str, Any]:
-    """The report as JSON values.
+    """Coverage report as JSON values.
 
     Args:
         train: the training rows.
         recent: the rows to report on; labels are not used.
         columns: columns of both tables; keys, spine columns and features are compared.
-        segments: columns to break the shares down by; by default texts with few values.
-        allowed_texts: column -> the only texts that the report may show; of other columns it may
-            show any.
+        segments: columns to break the shares down by; by default texts of at most 32 categories.
+        allowed_texts: column -> texts that the report may show; for other columns it may show any
+            text.
 
-    Shares are of the recent rows, from 0 to 1. A number is `outside` below the minimum or above the
-    maximum of training, and `beyond` outside its 0.1% and 99.9% quantiles. A category is `outside`
-    if training never has it, and `rare` if fewer than 10 training rows have it. A null is `outside`
-    if training has no nulls. `moved` lists the columns that are outside in more than half of the
-    rows; `rows` is the share of rows that are outside in any other column.
+    Shares are fractions of the recent rows, from 0 to 1. A number is `outside` below the minimum or
+    above the maximum of training, and `beyond` outside the 0.1% and 99.9% quantiles of training. A
+    category is `outside` if training never has it, and `rare` if fewer than 10 training rows have
+    it. A null is `outside` if training has no nulls. `moved` lists the columns that are outside in
+    more than half of the rows; `rows` is the share of rows that are outside in any other column.
     """
     compared = [column for column in columns if _is_compared(column, train)]
     texts_of = allowed_texts or {}
@@ -132,7 +132,7 @@ def _column(
 ) -> _ColumnCoverage:
     if pa.types.is_string(train.type) or pa.types.is_boolean(train.type):
         return _category(train.cast(pa.string()), recent.cast(pa.string()), allowed_texts)
-    # Pseudonyms fill all of int64. Rounding those beyond 2**53 changes no share.
+    # Pseudonyms fill all of int64. The cast rounds those beyond 2**53, which changes no share.
     return _number(*(column.cast(pa.float64(), safe=False) for column in (train, recent)))
 
 
@@ -214,7 +214,7 @@ def _most_often(values: pa.ChunkedArray) -> list[dict[str, Any]]:
 def _pairs(
     train: pa.Table, recent: pa.Table, texts: Sequence[str], by_column: dict[str, _ColumnCoverage]
 ) -> list[dict[str, Any]]:
-    """Shares of pairs of categories that training has separately, but never together."""
+    """By column pair: share of recent rows whose categories never occur together in training."""
     counted = {name: by_column[name].form["categories"] for name in texts}
     usable = sorted((n for n in texts if 1 < counted[n] <= _CATEGORIES), key=lambda n: -counted[n])
     pairs = []
@@ -232,7 +232,7 @@ def _by_segment(
     staying: dict[str, Flags],
     allowed_texts: pa.Array | None,
 ) -> list[dict[str, Any]]:
-    """One line for each value, null last, with the column that is most often outside in it."""
+    """One entry for each value of `column`, null last, with the column most often outside in it."""
     encoded = pc.dictionary_encode(column.combine_chunks(), null_encoding="encode")
     values = encoded.dictionary.to_pylist()
     codes = encoded.indices.to_numpy(zero_copy_only=False)

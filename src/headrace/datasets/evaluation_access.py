@@ -2,9 +2,9 @@
 
     datasets/<name>/<version>/looks/<n>.json   who read it, when and for what purpose
 
-Every access that influences a decision makes the split less independent. An access is therefore
-recorded before the rows are handed out: as a document of its own, written once, under the next free
-number. A crash leaves a whole document or none, and simultaneous accesses are recorded separately.
+Every access that influences a decision makes the split less independent. Each access is therefore
+recorded before the rows are returned, as an immutable document under the next free number. A crash
+leaves a complete document or none, and simultaneous accesses are recorded separately.
 """
 
 import re
@@ -40,13 +40,13 @@ class EvaluationAccess:
 def record(
     store: Store, manifest: Manifest, purpose: str | None, principal: str | None = None
 ) -> EvaluationAccess:
-    """Record an access to the evaluation split; warn if there are more than declared.
+    """Record an access to the evaluation split; warn if there are more accesses than declared.
 
     `principal` is by default the acting user: HEADRACE_PRINCIPAL, or the system's user.
 
     Raises:
         DeclarationError: the purpose is missing, or the release has no evaluation split.
-        StateError: the access cannot be recorded, and so is refused.
+        StateError: the access cannot be recorded, so it is refused.
     """
     from headrace.core.permissions import acting
 
@@ -56,7 +56,9 @@ def record(
             fix="declare DatasetSpec(evaluation=Evaluation(share=0.1, after=...))",
         )
     if not purpose or not purpose.strip():
-        raise DeclarationError("a look has no purpose", where=manifest.ref, fix="say what for")
+        raise DeclarationError(
+            "an evaluation access needs a purpose", where=manifest.ref, fix="say what for"
+        )
     look = EvaluationAccess(manifest.ref, now_us(), principal or acting(), purpose)
     form = {"format": FORMAT, "at": look.at, "principal": look.principal, "purpose": purpose}
     folder = _folder(store, manifest)
@@ -68,16 +70,16 @@ def record(
             pass  # another access took this number at the same moment
     except StateError as error:
         raise StateError(
-            f"a look at the evaluation split cannot be recorded: {error.what}",
+            f"an access to the evaluation split cannot be recorded: {error.what}",
             where=f"{store.storage.address}/{folder}",
-            fix="look in a copy of the store that you may write to",
+            fix="use a copy of the store that you may write to",
         ) from error
     _warn(store, manifest)
     return look
 
 
 def looks(store: Store, manifest: Manifest) -> list[EvaluationAccess]:
-    """Accesses to the evaluation split of this release, first to last."""
+    """Accesses to the evaluation split of this release, oldest first."""
     folder = _folder(store, manifest)
     return [_look(store, manifest.ref, f"{folder}/{n}.json") for n in _numbers(store, folder)]
 
@@ -88,7 +90,7 @@ def count(store: Store, manifest: Manifest) -> int:
 
 
 def count_all(store: Store, name: str) -> int:
-    """Number of accesses to all versions of a dataset: their evaluation splits share most rows.
+    """Number of accesses to all versions of a dataset, whose evaluation splits share most rows.
 
     Removed versions count as well, since their successors have most of the same rows.
     """
@@ -99,7 +101,7 @@ def count_all(store: Store, name: str) -> int:
 
 
 def allowed(manifest: Manifest) -> int | None:
-    """Number of accesses that the dataset declares; None if it has no evaluation split."""
+    """Number of accesses that the dataset allows; None if it has no evaluation split."""
     limit = manifest.split_rule.get("evaluation_looks")
     return None if limit is None else int(limit)
 
@@ -119,8 +121,9 @@ def _warn(store: Store, manifest: Manifest) -> None:
     limit, accesses = allowed(manifest), count_all(store, manifest.name)
     if limit is not None and accesses > limit:
         warnings.warn(
-            f"the evaluation split of {manifest.name} was looked at {accesses} times, {limit} are"
-            " declared: what is chosen by it is fitted to it; declare a later one",
+            f"the evaluation split of {manifest.name} was accessed {accesses} times, but only"
+            f" {limit} accesses are allowed: models chosen on it are fitted to it; declare a"
+            " later split",
             UserWarning,
             stacklevel=4,
         )
@@ -144,7 +147,7 @@ def _look(store: Store, ref: str, path: str) -> EvaluationAccess:
     form = store.document(path)
     if form["format"] > FORMAT:
         raise StateError(
-            f"a look has format {form['format']}, this Headrace reads up to {FORMAT}",
+            f"an evaluation access has format {form['format']}, this Headrace reads up to {FORMAT}",
             where=f"{store.storage.address}/{path}",
             fix="upgrade headrace",
         )

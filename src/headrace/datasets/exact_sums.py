@@ -15,12 +15,12 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_HALF = 27  # bits of a limb: products of two are below 2^54, sums of 2^31 of their halves fit
+_HALF = 27  # bits of half a mantissa: products are below 2^54; 2^31 halves add up without overflow
 _LOW = (1 << _HALF) - 1
 
 
 def sums(values: npt.NDArray[Any]) -> tuple[Fraction, Fraction]:
-    """The sum of `values` (finite float64, or int64) and of their squares, exactly."""
+    """Exact sum of `values` (finite float64, or int64), and exact sum of their squares."""
     if values.dtype == np.int64:
         if len(values) and np.abs(values.astype(np.float64)).max() > 2**53:
             integers = values.tolist()
@@ -35,7 +35,7 @@ def sums(values: npt.NDArray[Any]) -> tuple[Fraction, Fraction]:
 
 
 def _by_exponent(values: Floats) -> Iterator[tuple[int, Ints]]:
-    """(e, m) so that the values are m x 2^e, m whole and below 2^53."""
+    """Yield (e, m): the values that equal m x 2^e, with integers m below 2^53."""
     fractions, exponents = np.frexp(values)
     mantissas = np.ldexp(fractions, 53).astype(np.int64)
     order = np.argsort(exponents, kind="stable")
@@ -74,7 +74,7 @@ def deviation(values: npt.NDArray[Any]) -> float:
 
 
 def quantile(ordered: npt.NDArray[Any], share: Fraction) -> float:
-    """The smallest value such that at least `share` of all values are not above it.
+    """The smallest value v such that at least `share` of all values are at most v.
 
     The result is one of the values. `ordered` is sorted and not empty; the median of an even number
     of values is the lower of the middle two.

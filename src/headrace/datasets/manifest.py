@@ -1,6 +1,6 @@
-"""Manifest of a release: one JSON document, whose sha256 is the identity of the release.
+"""Manifest of a release: a JSON document whose sha256 identifies the release.
 
-The current format is 2. A document of format 1 keeps its format, and so its identity.
+The current format is 2. A document of format 1 keeps its format, and so its sha256.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class InputTable:
-    """A published table that a release was made from.
+    """A published input table of a release.
 
-    `batches` are the ids of the batches in the snapshot. In a manifest they are replaced by their
-    number and the digest of an object that lists them, which keeps the manifest small.
+    `batches` are the ids of the batches in the snapshot. To keep the manifest small, it
+    holds only their number and the digest of an object that lists them.
     """
 
     snapshot_id: int | str | None
@@ -62,9 +62,9 @@ class Part:
         object: sha256 of the Parquet file, its name in the store.
         bytes: size of the file.
         rows: number of rows; 0 only if the whole split is empty.
-        row_sum: sum of the row digests, 64 hex digits; that of a split is the sum of its parts.
+        row_sum: sum of the row digests, 64 hex digits; the sums of its parts add up to a split's.
         first, last: (t in microseconds UTC, *key) of the first and the last row as JSON values;
-            empty if there are no rows, and in releases from before splits had parts.
+            empty if there are no rows, and in releases of format 1.
     """
 
     object: str
@@ -81,7 +81,7 @@ class Part:
 
 @dataclass(frozen=True)
 class SplitEntry:
-    """One split: its parts in the order of the rows, its share of the content, and statistics."""
+    """One split: its parts in row order, its row count and row sum, and column statistics."""
 
     parts: tuple[Part, ...]
     rows: int
@@ -100,21 +100,22 @@ class SplitEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Complete description of a release. Equal inputs give equal bytes, so it has no creation time.
+    """Complete description of a release. It has no creation time, so equal inputs give equal bytes.
 
     Attributes:
-        pipeline: pipeline that declares the release; "" for a frame released by hand.
+        pipeline: pipeline that declares the release; "" for a training set released by hand.
         live_since_us: in recorded mode, the moment the pipeline went live; microseconds UTC.
         fits: name -> sha256 of a JSON object of the store.
         privacy: column -> {"class", "treatment", "key_id"}.
         retention: {"until_us", "because"}, or empty.
         lineage, coverage, card: sha256 of a JSON object of the store, or ""; `card` holds the
-            statements of people on the dataset.
-        erasures: erasures applied to the release: {"id", "at_us", "because"}, without the value.
-        terms: obligations from the licences of its sources; see
+            hand-written statements of the dataset card.
+        erasures: erasures applied to the release: {"id", "at_us", "because"}, without the
+            person's value.
+        terms: obligations from the licences of the sources; see
             `headrace.datasets.governance.rules.Terms`.
-        withheld: spans of faulty rows in no split: {"from_us", "until_us", "because"}; in the
-            document only if there are any.
+        withheld: spans of faulty rows that are in no split: {"from_us", "until_us", "because"};
+            absent from the document if empty.
         leakage: {"twins", "groups": {split: rows that another split has as well}, "because"}.
     """
 
@@ -178,7 +179,7 @@ class Manifest:
         return tuple(column.name for column in self.columns if column.role == role)
 
     def to_json(self) -> dict[str, Any]:
-        """The document, in the format that the release has."""
+        """The JSON document, in the format of the release."""
         form = {item.name: getattr(self, item.name) for item in fields(self)}
         document = {
             **form,
@@ -188,7 +189,7 @@ class Manifest:
             "splits": {name: asdict(split) for name, split in self.splits.items()},
             "inputs": {table: source.to_json() for table, source in self.inputs.items()},
         }
-        if not self.withheld:  # as in documents from before the field existed
+        if not self.withheld:  # so that older documents keep their identity
             del document["withheld"]
         return _without_parts(document) if self.format == 1 else document
 
@@ -219,7 +220,7 @@ def _parsed(form: Mapping[str, Any]) -> dict[str, Any]:
         "reasons": tuple(form["reasons"]),
         "licences": tuple(form["licences"]),
         "columns": tuple(ManifestColumn(**column) for column in form["columns"]),
-        # JSON objects have no order, but splits do, and so do the rows of a release.
+        # JSON objects have no order, but splits do: rows of a release are sorted by split.
         "splits": {
             name: SplitEntry.from_json(form["splits"][name])
             for name in split_names
@@ -231,7 +232,7 @@ def _parsed(form: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-# Format 1 had one object a split, and none of the fields below.
+# Format 1 has one object for each split, and none of these fields.
 
 _LATER = (
     "pipeline",
@@ -250,9 +251,9 @@ _OF_OBJECT = ("object", "bytes")
 
 
 def _with_parts(form: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert format 1 to format 2: each split is one part, whose ends are unknown."""
+    """Convert format 1 to format 2: each split becomes one part with unknown ends."""
     if later := sorted(set(form) & set(_LATER)):
-        raise ValueError(f"it has {later}, which came later")
+        raise ValueError(f"it has {later}, which format 1 does not have")
     splits = {}
     for name, old in form["splits"].items():
         part = {key: old[key] for key in (*_OF_OBJECT, "rows", "row_sum")}
@@ -262,7 +263,7 @@ def _with_parts(form: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_parts(form: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert back to format 1, so that the identity of such a release does not change."""
+    """Convert back to format 1, so that the sha256 of the release does not change."""
     splits = {}
     for name, split in form["splits"].items():
         (part,) = split["parts"]

@@ -42,8 +42,9 @@ class Dataset:
 
     Attributes:
         store, manifest: the store, and the manifest of the release.
-        splits, columns: selected splits in the release's order, columns in the requested order.
-        taints: recalled batches that it holds; empty unless it was opened with `allow_tainted`.
+        splits, columns: selected splits in the release's order, selected columns in the requested
+            order.
+        taints: recalled batches in the release; empty unless it was opened with `allow_tainted`.
         where: the condition on rows; without one, all rows are selected.
     """
 
@@ -60,17 +61,17 @@ class Dataset:
 
     @property
     def content_hash(self) -> str:
-        """Content hash of the whole release, whatever is selected."""
+        """Content hash of the whole release, independent of the selection."""
         return self.manifest.content_hash
 
     def __len__(self) -> int:
-        """Rows; with a condition they are counted, which reads the columns that it names."""
+        """Number of rows. A condition is evaluated, which reads the columns that it names."""
         if self.where:
             return sum(batch.num_rows for batch in self.scan.counting().batches(65_536))
         return sum(self.manifest.splits[name].rows for name in self.splits)
 
     def __bool__(self) -> bool:
-        return True  # without it, Python would count the rows
+        return True  # otherwise `if dataset:` would call __len__, which may read data
 
     def __repr__(self) -> str:
         splits_text = ", ".join(
@@ -90,7 +91,7 @@ class Dataset:
     def split(self, name: str, *, purpose: str | None = None) -> "Dataset":
         """Select one split: `train`, `valid`, `test` or `evaluation`.
 
-        The evaluation split is kept apart from all tuning: it needs a `purpose`, and each access is
+        The evaluation split must not be used for tuning: it needs a `purpose`, and each access is
         recorded beside the release.
         """
         if name == EVALUATION and EVALUATION in self.manifest.splits:
@@ -107,11 +108,11 @@ class Dataset:
         """Select columns, splits and rows; only selected data is ever read.
 
         Args:
-            columns: names, in the order wanted.
-            splits: names; the rows keep the release's order.
+            columns: names; the columns come in this order.
+            splits: names; the splits keep the release's order.
             where: a condition on rows, over all columns of the release: `("distance", ">", 500)`, a
-                list of such, `{"origin": "EWR"}`, or an expression of pyarrow. It is added to an
-                existing condition.
+                list of these, `{"origin": "EWR"}`, or a pyarrow expression. If the dataset already
+                has a condition, both must hold.
 
         Raises:
             DeclarationError: there is no such column or split, or the condition is invalid.
@@ -163,25 +164,28 @@ class Dataset:
 
     @property
     def arrow(self) -> pa.Table:
-        """The rows as an Arrow table, by (split, t, key).
+        """The rows as an Arrow table, sorted by (split, t, key).
 
-        The `content_hash` of this table is that of the release if all of it is selected.
+        If all of the release is selected, the table has the content hash of the release.
         """
         return self.scan.table()
 
     @property
     def df(self) -> "pd.DataFrame":
-        """The rows as a pandas frame: moments are datetime64[us, UTC], integers with null float."""
+        """The rows as a pandas DataFrame.
+
+        Timestamps are datetime64[us, UTC]; integers with nulls become floats.
+        """
         table = self.arrow
-        # Columns in several chunks are copied and freed one by one, since the table is not shared.
-        # A column in a single chunk would not be copied, and the frame would be read-only.
+        # If every column has several chunks, pandas copies them one by one and each is freed at
+        # once. A single-chunk column would not be copied, and the frame would be read-only.
         freely = min((column.num_chunks for column in table.columns), default=0) > 1
         frame: pd.DataFrame = table.to_pandas(split_blocks=freely, self_destruct=freely)
         return frame
 
     @property
     def polars(self) -> Any:  # noqa: ANN401 - polars is an extra
-        """The rows as a polars LazyFrame, into whose scan columns and conditions are pushed.
+        """The rows as a polars LazyFrame, with projection and predicate pushdown.
 
         Needs the extra `polars`.
         """
@@ -233,20 +237,20 @@ class Dataset:
     # Inspecting
 
     def verify(self) -> "Verification":
-        """Read everything and compare: bytes of objects, schema, rows, content hash."""
+        """Read the whole release and compare object bytes, schema, rows and content hash."""
         from headrace.datasets.store.verify import verify
 
         return verify(self.store, self.manifest)
 
     @property
     def card(self) -> "Card":
-        """The card of the release: `.to_json()` is Croissant, `.html()` a page."""
+        """The card of the release: `.to_json()` is Croissant, `.html()` an HTML page."""
         from headrace.datasets.card import card
 
         return card(self.store, self.manifest)
 
     def diff(self, other: "Dataset | str") -> "ReleaseDiff":
-        """Compare this release with `other`, a release or its reference."""
+        """Compare this release with `other`, a release or its ref."""
         from headrace.datasets.diff import diff
 
         return diff(self, open_release(other, self.store.root) if isinstance(other, str) else other)
@@ -269,7 +273,7 @@ def look(store: Store, manifest: Manifest, purpose: str | None) -> None:
 
     if not (purpose or "").strip():
         raise DeclarationError(
-            "the evaluation split is kept apart from tuning, and each look at it is recorded",
+            "the evaluation split is kept apart from tuning, and each access to it is recorded",
             where=manifest.ref,
             fix='say what for: split("evaluation", purpose="final test of model 7")',
         )
@@ -307,7 +311,7 @@ def open_release(
         GoneError: its rows were erased, or it was retired; the error names the successor.
         StateError: there is no such release; the error lists the existing ones.
         DeclarationError: the selection names a missing column or split.
-        TaintedError: a batch that the release holds was recalled, and no reason was given.
+        TaintedError: the release holds a recalled batch, and no reason was given.
     """
     target = Store.find(store)
     manifest = target.manifest(*target.resolve(ref))
@@ -326,7 +330,7 @@ def open_release(
 
 
 def _instead(store: Store, manifest: Manifest) -> str:
-    """Advice for a tainted release."""
+    """Fix for the error on a tainted release: a clean version, or the argument that opens it."""
     clean = untainted(store, manifest.name)
     other = f"{manifest.name}@{clean} is clean" if clean else "make a clean one: headrace run"
     call = f'headrace.open("{manifest.ref}", allow_tainted="why")'

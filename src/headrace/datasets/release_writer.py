@@ -24,7 +24,7 @@ from headrace.datasets.store.store import Store, TakenError
 from headrace.datasets.taint import keep_override, recalled_inputs, refuse_tainted, taints
 from headrace.datasets.version import FIRST, next_version, unused
 
-# A release that loses the race for a version computes the next one, at most this often.
+# Attempts to publish when other releases keep taking the version.
 _TRIES = 20
 
 
@@ -50,21 +50,21 @@ def release(
     withheld: Sequence[Withheld] = (),
     dry_run: bool = False,
 ) -> Manifest:
-    """Release `frame` and return its manifest; the latest one, if nothing changed since.
+    """Release `frame` and return its manifest; if nothing changed, return the latest manifest.
 
     `frame` has `t` (int64 microseconds UTC or timestamp), the key columns, features, the label's
-    columns and `label_reason` (string, null where there is a label), labels read as `label_cuts`
-    says. Features are the columns `<view>__<name>`, or `<view>`, of a view in `definitions`
-    (view -> definition hash). `inputs` describes the tables that were read; `cutoff` (microseconds
-    UTC) defaults to the spec's. The arguments after `allow_tainted` go into the manifest unchanged
-    (see there); without `privacy` the treatments that the spec declares are applied here. Rows in
-    `withheld` spans are in no split and are counted under that reason. With `dry_run` nothing is
-    written: the manifest has the version it would get, with the reasons, and no splits.
+    columns and `label_reason` (string, null where there is a label); `label_cuts` says at which
+    moment labels are read. Features are the columns `<view>__<name>`, or `<view>`, of a view in
+    `definitions` (view -> definition hash). `inputs` describes the tables that were read; `cutoff`
+    (microseconds UTC) defaults to the spec's. The arguments from `pipeline` to `retention` go into
+    the manifest unchanged (see there); without `privacy`, the treatments that the spec declares are
+    applied here. Rows in `withheld` spans are in no split and are counted as withheld. With
+    `dry_run` nothing is written: the manifest has the next version and its reasons, but no splits.
 
     Raises DeclarationError if the sources forbid the release, a key leaks between splits, or rows
-    lack a label for an undeclared reason. Raises TaintedError if `inputs` hold a recalled batch, as
-    those of an earlier snapshot may, and `allow_tainted` gives no reason. With a reason, which the
-    manifest records, the release is made and is tainted from the start.
+    lack a label for an undeclared reason. Raises TaintedError if `inputs` hold a recalled batch (as
+    inputs of an earlier snapshot may) and `allow_tainted` gives no reason. With a reason, which the
+    manifest records, the release is published and is tainted from the start.
     """
     target = Store.find(store)
     inputs = _untainted(target, spec.name, inputs, allow_tainted)
@@ -145,7 +145,7 @@ def _published(
             store.publish(manifest)
             return _mended(store, manifest, draft, divided, key)
     raise StateError(
-        f"{_TRIES} other releases of {draft.name} came first, each time",
+        f"{_TRIES} other releases of {draft.name} took the version first",
         where=store.storage.address,
         fix="release again when the others are done",
     )
@@ -156,7 +156,7 @@ def _mended(
 ) -> Manifest:
     """Return a published release after writing missing objects again.
 
-    A concurrent removal of another release may not have seen this one, and deleted shared objects.
+    A concurrent removal of another release may have deleted shared objects before it saw this one.
     """
     try:
         check_there(store, manifest)
@@ -172,7 +172,7 @@ def _mended(
 def _numbered(
     store: Store, draft: Manifest, inputs: Mapping[str, InputTable]
 ) -> tuple[Manifest, Manifest | None]:
-    """The draft with version and reasons, or the latest if nothing changed; and the latest."""
+    """(manifest, latest): the draft with version and reasons, or `latest` if nothing changed."""
     latest = store.latest(draft.name)
     step = next_version(latest, draft)
     if latest is not None and step.change == "NONE":
@@ -180,7 +180,7 @@ def _numbered(
         marks = [taint for taint in taints(store, latest) if taint not in recalled]
         if not marks:
             return latest, latest
-        # The same content without the recalled batches is a clean release of its own.
+        # The latest release is tainted and the draft is not: same content, but a new clean release.
         step = next_version(latest, draft, new_reasons=tuple(f"without {mark}" for mark in marks))
     previous = latest.id if latest else None
     version = unused(step.version, step.change, store.removed_versions(draft.name))
@@ -192,10 +192,10 @@ def _numbered(
 def _untainted(
     store: Store, name: str, inputs: Mapping[str, InputTable], reason: str | None
 ) -> Mapping[str, InputTable]:
-    """The inputs, with an override for each recalled batch that they hold."""
+    """`inputs` with an override for each recalled batch; without `reason`, refuse such batches."""
     marks = recalled_inputs(store, inputs)
     if reason is None:
-        fix = "make it from the tables as they are now; or release(..., allow_tainted='why')"
+        fix = "release from the current tables; or release(..., allow_tainted='why')"
         refuse_tainted(f"a release of {name}", marks, where=store.storage.address, fix=fix)
     updated = dict(inputs)
     for mark in marks:

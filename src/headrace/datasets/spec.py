@@ -19,15 +19,15 @@ from headrace.features.spec import Label
 class DatasetSpec:
     """A dataset: its rows, its label, its splits and its permitted uses.
 
-    `key` names the columns that identify a row. `cutoff` is the moment the release looks back
-    from: nothing later is used. `left_out` lists the label reasons for which a row may be excluded;
-    a frame with any other reason is refused, so that no row is lost unnoticed. `commercial` says
-    whether `purpose` is commercial; a source for non-commercial use requires an explicit False.
-    `privacy` gives each personal or sensitive column its treatment (see
+    `key` names the columns that identify a row. `cutoff` is an RFC 3339 moment; the release uses no
+    later data. `left_out` lists the label reasons for which a row may be excluded; a training set
+    with any other reason is refused, so that no row is lost unnoticed. `commercial` says whether
+    `purpose` is commercial; a source for non-commercial use requires an explicit False. `privacy`
+    gives each personal or sensitive column its treatment (see
     `headrace.datasets.governance.privacy`). `evaluation` reserves rows for a final evaluation;
-    `leakage` defines leaks between splits. `fits` are transforms that are fitted on the training
-    split, by column; models of the dataset include them. `card` holds statements of people on the
-    dataset (`headrace.datasets.card.load_card`).
+    `leakage` defines which rows count as leaks between splits. `fits` are transforms that are
+    fitted on the training split; models trained on the dataset include them. `card` holds the
+    hand-written statements of the dataset card (`headrace.datasets.card.load_card`).
     """
 
     name: str
@@ -64,21 +64,21 @@ class DatasetSpec:
         tuned = self.splits.tuned_until
         if tuned is not None and apart.after_us < tuned:
             raise DeclarationError(
-                f"it begins at {iso(apart.after_us)}, while rows up to {iso(tuned)} choose the"
-                " model",
+                f"it begins at {iso(apart.after_us)}, but rows up to {iso(tuned)} are used to"
+                " choose the model",
                 where=where,
                 fix=f"Evaluation(after={iso(tuned)!r}), or later",
             )
         if isinstance(self.splits, GroupSplits) and apart.group not in {(), self.splits.by}:
             raise DeclarationError(
-                f"splits keep {self.splits.by} together, and it is drawn by {apart.group}",
+                f"the splits are grouped by {self.splits.by}, but it is drawn by {apart.group}",
                 where=where,
-                fix="leave out group: it is drawn by the groups of the splits",
+                fix="leave out group: then the groups of the splits are used",
             )
 
     @property
     def evaluation_group(self) -> tuple[str, ...]:
-        """Columns by which the evaluation split is drawn: groups, or () for rows by their key."""
+        """Columns whose values define the groups of the evaluation split; () without groups."""
         if self.evaluation is None:
             return ()
         by = self.splits.by if isinstance(self.splits, GroupSplits) else ()
@@ -92,7 +92,7 @@ class DatasetSpec:
 
     @property
     def target(self) -> str:
-        """The column to predict: the label's first."""
+        """The column to predict: the first column of the label."""
         return self.label.columns[0]
 
     @property
@@ -100,7 +100,7 @@ class DatasetSpec:
         return parse_iso(self.cutoff)
 
     def label_form(self) -> dict[str, Any]:
-        """The label's meaning and its digest, for the manifest and the version."""
+        """Definition of the label and its digest, for the manifest and the version number."""
         form = {
             "name": self.label.name,
             "table": self.label.table,
@@ -116,5 +116,5 @@ class DatasetSpec:
         return {**form, "hash": digest(form)}
 
     def split_form(self) -> dict[str, Any]:
-        """The split rule for the manifest and the version; moments in microseconds UTC."""
+        """Split rule for the manifest and the version number; moments in microseconds UTC."""
         return dict(rule_form(self.splits, self.evaluation, self.key, self.left_out))

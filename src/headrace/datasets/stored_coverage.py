@@ -1,4 +1,4 @@
-"""Coverage report of a release: the stored one, or a new one for other rows."""
+"""Coverage report of a release: the stored report, or a new report on given rows."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def coverage_of(dataset: Dataset, rows: pa.Table | None = None) -> dict[str, Any
     """Return the stored coverage report of the release, or a new one for the given `rows`.
 
     If an older release has no report, a new one covers all splits except train and evaluation.
-    `rows` has the columns of the release that training may use, and `t`.
+    `rows` needs the key, spine, feature and time columns of the release.
 
     Raises:
         DeclarationError: `rows` lacks columns.

@@ -26,7 +26,7 @@ Places = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell that differs; `stored` and `rebuilt` are JSON values, moments RFC 3339 in UTC."""
+    """A cell that differs; `stored` and `rebuilt` are JSON values, timestamps RFC 3339 in UTC."""
 
     key: dict[str, Any]
     split: str
@@ -46,9 +46,9 @@ class Differences:
     Attributes:
         columns: number of differing cells by column.
         cells: the first differing cells, in the order of the stored rows, then of columns.
-        only_stored, only_rebuilt: numbers of rows that the other side lacks.
+        only_stored, only_rebuilt: number of rows that only this side has.
         rows: keys of the first such rows, with `side` (`stored` or `rebuilt`) and `split`.
-        schema: columns that only one side has, or that have different types.
+        schema: one text for each column that only one side has, or whose types differ.
     """
 
     columns: dict[str, int]
@@ -76,13 +76,13 @@ class Differences:
 def locate(
     stored: pa.Table, rebuilt: pa.Table, key: Sequence[str], limit: int = MOST_LISTED
 ) -> Differences:
-    """Compare two tables of a release.
+    """Compare the stored and the rebuilt table of a release.
 
     Args:
         stored: stored table, with the key columns; its `split` (string), if any, is reported.
         rebuilt: rebuilt table, likewise.
         key: columns that identify rows; rows with the same key are paired in order.
-        limit: greatest number of cells, and of rows, to list.
+        limit: maximum number of cells, and of rows, to list.
     """
     schema, common = _schemas(stored.schema, rebuilt.schema)
     if set(key) - set(common):
@@ -124,7 +124,7 @@ def locate(
 
 
 def _schemas(stored: pa.Schema, rebuilt: pa.Schema) -> tuple[tuple[str, ...], list[str]]:
-    """Differences of the schemas in words, and the columns to compare."""
+    """Differences of the schemas as text, and the columns to compare."""
     differences, common = [], []
     for name in dict.fromkeys((*stored.names, *rebuilt.names)):
         if name not in rebuilt.names:
@@ -143,7 +143,7 @@ def _schemas(stored: pa.Schema, rebuilt: pa.Schema) -> tuple[tuple[str, ...], li
 def _paired(
     stored: pa.Table, rebuilt: pa.Table, key: Sequence[str]
 ) -> tuple[Places, Places, Places, Places]:
-    """Places of paired rows (stored, rebuilt), then of unpaired rows (stored, rebuilt)."""
+    """Row numbers of paired rows (stored, rebuilt), then of unpaired rows (stored, rebuilt)."""
     names = ", ".join(map(ident, key))
     join_condition = " AND ".join(
         f"a.{ident(name)} IS NOT DISTINCT FROM b.{ident(name)}" for name in key

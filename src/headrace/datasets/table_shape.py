@@ -24,7 +24,7 @@ def columns_of(
 ) -> tuple[ManifestColumn, ...]:
     """Columns of a release in their fixed order: key, t, spine, features, label, split.
 
-    Within spine, features and labels the columns are ordered by name, not as in the frame.
+    Within spine, features and labels the columns are ordered by name, not as in the training set.
     """
     needed = {*spec.key, "t", *spec.label.columns, "label_reason"}
     if missing := sorted(needed - set(schema.names)):
@@ -62,7 +62,7 @@ def _role(spec: DatasetSpec, name: str, features: Collection[str]) -> str:
 
 
 def _feature_names(names: Sequence[str], views: Collection[str]) -> set[str]:
-    """Outputs of views: `<view>__<name>`, or `<view>` of a row transform.
+    """Names of feature columns: `<view>__<name>`, or `<view>` for a row transform.
 
     A view may have the name of a spine column, so `dest` beside `dest__late` is not a feature.
     """
@@ -79,7 +79,7 @@ def shaped(
 ) -> pa.Table:
     """`table` with exactly these columns and dtypes, rows sorted by `order`, in one chunk.
 
-    With `places`, only these rows are taken. Each row is copied only once.
+    With `places` (row numbers), take only these rows. Each row is copied only once.
     """
     cast = {column.name: table.column(column.name).cast(TYPES[column.type]) for column in columns}
     fixed = pa.table(cast)
@@ -92,7 +92,7 @@ def shaped(
 
 
 def statistics(table: pa.Table) -> dict[str, dict[str, Any]]:
-    """Rows, nulls, min, max and mean of each column; numbers that do not apply are null."""
+    """Rows, nulls, min, max and mean of each column; statistics that do not apply are null."""
     return {name: _column_statistics(table.column(name)) for name in table.column_names}
 
 

@@ -1,11 +1,11 @@
 """Recalled batches in a store, and the releases that they taint.
 
     recalls/<table>/<batch id>/<n>.json        1: recalled, 2: restored, 3: recalled again, ...
-    datasets/<name>/<version>/opened/<n>.json  who opened the release although tainted, and why
+    datasets/<name>/<version>/opened/<n>.json  who opened the tainted release, and why
 
-Each document is written once, under the next free number. A release is tainted as long as a batch
-in its lists of inputs is recalled. This is derived from recalls and lists each time and not stored,
-so a release that is made at the moment of a recall is tainted like any other.
+Each document is written once, under the next free number. A release is tainted while one of its
+input batches is recalled. Taint is not stored: every check compares the recalls with the input
+batches of the release, so a release that is published during a recall is tainted as well.
 """
 
 import json
@@ -37,7 +37,7 @@ class Recall:
         table, batch_id, slot: the batch.
         at: moment of the event, int64 microseconds UTC.
         principal, reason: who did it, and why.
-        releases: refs of the releases that held the batch at that moment, for people.
+        releases: refs of the releases that held the batch at that moment.
     """
 
     event: Literal["recalled", "restored"]
@@ -60,7 +60,7 @@ class Recall:
 
 
 def note(store: Store, event: Recall) -> Recall:
-    """Append an event, and return it; return the latest event if it is of the same kind.
+    """Append `event` and return it; if the latest event has the same kind, return that one instead.
 
     Restoring a batch that was never recalled does nothing.
     """
@@ -77,7 +77,7 @@ def note(store: Store, event: Recall) -> Recall:
 def active_recalls(
     store: Store, tables: Iterable[str] | None = None
 ) -> dict[tuple[str, str], Recall]:
-    """Recalls that were not followed by a restoration, by (table, batch id); of these tables."""
+    """Recalls without a later restoration, by (table, batch id); by default of all tables."""
     folders = ["recalls"]
     if tables is not None:
         folders = [f"recalls/{table}" for table in sorted(tables) if _PART.fullmatch(table)]
@@ -137,9 +137,9 @@ def recalled_inputs(store: Store, inputs: Mapping[str, InputTable]) -> tuple[Rec
 
 
 def keep_override(recall: Recall, reason: str) -> str:
-    """Override for a manifest: the release holds a recalled batch on purpose.
+    """Override for a manifest, as JSON text: the release holds a recalled batch on purpose.
 
-    Its moment is that of the recall, so that a rebuilt release has the same manifest.
+    `at` is the moment of the recall, so that a rebuilt release has the same manifest.
     """
     from headrace.core.permissions import acting
 
@@ -186,7 +186,11 @@ def record_opening(
 
 
 def opening(recalls: Sequence[Recall], reason: str) -> dict[str, Any]:
-    """Record of an opening. Raises DeclarationError if the reason is empty."""
+    """Record of opening a tainted release, as JSON values.
+
+    Raises:
+        DeclarationError: the reason is empty.
+    """
     from headrace.core.permissions import acting
 
     if not reason.strip():
@@ -202,7 +206,7 @@ def opening(recalls: Sequence[Recall], reason: str) -> dict[str, Any]:
 
 def unrecorded(why: str, where: str) -> StateError:
     return StateError(
-        f"that something tainted is opened cannot be recorded: {why}",
+        f"the opening of tainted data cannot be recorded: {why}",
         where=where,
         fix="open it in a copy of the store that you may write to",
     )
@@ -211,7 +215,7 @@ def unrecorded(why: str, where: str) -> StateError:
 def openings_of(store: Store, manifest: Manifest) -> list[dict[str, Any]]:
     """Openings that `record_opening` has recorded, in order."""
     folder, storage = _opened(store, manifest), store.storage
-    older = f"{folder}.ndjson"  # what earlier versions appended to
+    older = f"{folder}.ndjson"  # to which earlier versions of Headrace appended
     lines = []
     if storage.size(older) is not None:
         lines = _lines(storage.read_bytes(older).decode())
@@ -220,7 +224,7 @@ def openings_of(store: Store, manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def append_opening(path: Path, line: Mapping[str, Any]) -> None:
-    """Append an opening to a file of this machine. Raises StateError if it cannot be."""
+    """Append an opening to a local file. Raises StateError if the file cannot be written."""
     try:
         append_line(path, line)
     except OSError as error:
@@ -241,7 +245,7 @@ def _opened(store: Store, manifest: Manifest) -> str:
 
 
 def untainted(store: Store, name: str) -> str:
-    """The latest clean version of a dataset; "" if there is none that can be read."""
+    """The latest version of a dataset that is readable and not tainted; "" if there is none."""
     for version in reversed(store.versions(name)):
         with suppress(StateError):
             if not taints(store, store.manifest(name, version)):
@@ -252,7 +256,7 @@ def untainted(store: Store, name: str) -> str:
 def _folder(store: Store, table: str, batch_id: str) -> str:
     for part in (table, batch_id):
         if not _PART.fullmatch(part):
-            raise StateError(f"{part!r} names no table and no batch", where=store.storage.address)
+            raise StateError(f"{part!r} is not a table or batch name", where=store.storage.address)
     return f"recalls/{table}/{batch_id}"
 
 

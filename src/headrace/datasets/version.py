@@ -17,8 +17,8 @@ _ROLLING = (
     "evaluation_after_us",
     "evaluation_until_us",
 )
-# Metadata of a release beside its content. Coverage, which follows from the current tables, and
-# lineage, which follows from the definitions, do not make a version on their own.
+# Metadata whose change makes a PATCH version. Coverage (derived from the current tables) and
+# lineage (derived from the definitions) do not make a version on their own.
 _METADATA = (
     "purpose",
     "description",
@@ -133,7 +133,7 @@ def _kept_rule(manifest: Manifest, before: Manifest, after: Manifest) -> dict[st
 def _rolling(before: Manifest, after: Manifest) -> list[str]:
     """Return the bounds that the split rules of both releases set.
 
-    To move such a bound keeps the split rule; to set or remove a bound changes it.
+    Moving such a bound keeps the split rule; setting or removing a bound changes it.
     """
     rules = (before.split_rule, after.split_rule)
     return [name for name in _ROLLING if all(rule.get(name) is not None for rule in rules)]
@@ -145,7 +145,7 @@ def _mode(before: Manifest, after: Manifest) -> Iterator[str]:
 
 
 def _contract_meaning(before: Manifest, after: Manifest) -> Iterator[str]:
-    """Contracts with a new major version, or with other bytes under the same version."""
+    """Contracts with a new major version, or with changed content under the same version."""
     for table, old in sorted(before.inputs.items()):
         new = after.inputs.get(table)
         if new is None:
@@ -161,7 +161,7 @@ def _contract_meaning(before: Manifest, after: Manifest) -> Iterator[str]:
 def _treatments(before: Manifest, after: Manifest) -> Iterator[str]:
     """Changed privacy treatments, or pseudonyms made with another key.
 
-    Values of the two releases can then be neither compared nor joined.
+    Columns of the two releases can then be neither compared nor joined.
     """
     for column in sorted(set(before.privacy) & set(after.privacy)):
         old, new = before.privacy[column], after.privacy[column]

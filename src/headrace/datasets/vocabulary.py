@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable
 
 SPLITS = ("train", "valid", "test")
-# Optional fourth split: rows as in production, kept apart from all tuning.
+# Optional fourth split: rows as in production, never used for tuning.
 EVALUATION = "evaluation"
 PLACES = (*SPLITS, EVALUATION)
-# Names shown from a long list.
+# Maximum number of names shown from a long list.
 _MAX_NAMES = 12
 # Names of datasets and models: valid as a folder name everywhere, and never a path.
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")

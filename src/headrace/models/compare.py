@@ -1,4 +1,4 @@
-"""Challenger against champion on rows that neither learned from, overall and by segment."""
+"""Comparison of challenger and champion on rows that neither learned from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,16 +20,16 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """Log loss of the challenger minus the champion's; below zero the challenger is better.
+    """Difference in log loss, challenger minus champion; negative if the challenger is better.
 
     Attributes:
-        rows, days: number of rows compared, and of their UTC days.
+        rows, days: number of compared rows, and number of UTC days on which they lie.
         challenger, champion: mean log loss.
-        interval: of the difference, resampled by day; with a single day it has no width and proves
-            nothing.
+        interval: bootstrap interval of the difference, resampled by UTC day; with a single day it
+            has no width and proves nothing.
         segments: {column: [{"value", "rows", "challenger", "champion", "difference", "low", "high",
-            "worse"}]}, of segments with enough rows; their intervals are wide enough to hold for
-            all segments together.
+            "worse"}]}, for values with enough rows; the intervals hold simultaneously for all
+            segments (Bonferroni).
     """
 
     rows: int
@@ -41,7 +41,7 @@ class ModelComparison:
 
     @property
     def worse(self) -> list[str]:
-        """Segments that clearly got worse, in words."""
+        """One sentence for each segment that became significantly worse."""
         return [
             f"{column} {row['value']}: {row['difference']:+.4f} [{row['low']:+.4f}, "
             f"{row['high']:+.4f}] over {row['rows']:,} rows"
@@ -79,12 +79,12 @@ def compare(
 ) -> ModelComparison:
     """Compare two models on the rows of `table`, which neither was trained or tuned on.
 
-    A segment is worse when even the better end of its interval is above `segment_margin`. `looks`
-    is the number of times that the comparison is repeated while rows arrive: the interval is
-    widened to hold for all repetitions (Bonferroni).
+    A segment is worse if even the lower end of its interval is above `segment_margin`. `looks` is
+    the number of times that the comparison is repeated as rows arrive; the interval is widened to
+    hold for all repetitions (Bonferroni).
 
     Raises:
-        DeclarationError: there are no rows, or the definition of a model's features has changed.
+        DeclarationError: there are no rows, or a definition behind a model's features changed.
     """
     if not table.num_rows:
         raise DeclarationError("there are no rows to compare on")
@@ -111,8 +111,8 @@ def not_worse(comparison: ModelComparison, margin: float, *, tainted: bool) -> t
     """Return True if the challenger is not worse overall, and a sentence with the numbers.
 
     Not worse means that the upper end of the interval is at most `margin`. If the champion was
-    trained on a recalled batch (`tainted`), the burden of proof is reversed and the lower end
-    counts.
+    trained on a recalled batch (`tainted`), the burden of proof is reversed: the lower end must be
+    at most `margin`.
     """
     reason = f"log loss against the {'tainted ' if tainted else ''}champion {comparison.summary}"
     reason = (
@@ -120,7 +120,7 @@ def not_worse(comparison: ModelComparison, margin: float, *, tainted: bool) -> t
     )
     if comparison.days < 2:
         return False, f"{reason}; a single day does not say how days differ"
-    return comparison.interval["low" if tainted else "high"] <= margin, reason  # nan is no proof
+    return comparison.interval["low" if tainted else "high"] <= margin, reason  # False for NaN
 
 
 def _segments(
@@ -147,7 +147,7 @@ def _segments(
 
 
 def _parts(column: pa.ChunkedArray) -> list[tuple[str, npt.NDArray[np.int64]]]:
-    """Return (value as text, places of its rows) of the values with enough rows to compare."""
+    """Return (value as text, row numbers) for each value with enough rows to compare."""
     encoded = pc.dictionary_encode(column.cast(pa.string()).combine_chunks())
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     values = encoded.dictionary.to_pylist()
@@ -156,7 +156,7 @@ def _parts(column: pa.ChunkedArray) -> list[tuple[str, npt.NDArray[np.int64]]]:
 
 
 def mix_distance(sample: pa.ChunkedArray, population: pa.ChunkedArray) -> float:
-    """Return the total variation distance of the values in two columns: 0 same, 1 disjoint."""
+    """Return the total variation distance of the values in two columns: 0 equal, 1 disjoint."""
     shares: list[dict[Any, float]] = []
     for column in (sample, population):
         counts = pc.value_counts(column.cast(pa.string())).to_pylist()

@@ -24,13 +24,13 @@ from headrace.models.metrics import (
 from headrace.models.record import ModelRecord
 from headrace.models.score import predict, predict_baseline, require_definitions
 
-# A segment of fewer rows is listed, and its numbers are marked as thin.
+# Segments with fewer rows are reported, but marked as thin.
 THIN = 200
 
 
 @dataclass(frozen=True)
 class Forecasts:
-    """Rows of one split with truth, forecasts and segment columns, all of one length."""
+    """Rows of one split: labels, times, forecasts and segment columns, all of the same length."""
 
     y: Floats
     t: npt.NDArray[np.int64]
@@ -49,10 +49,10 @@ def evaluate(
     seed: int = 7,
     purpose: str | None = None,
 ) -> dict[str, Any]:
-    """Return metrics of a stored model on one split of any release with the same definitions.
+    """Return the metrics of a stored model on a split of any release with the same definitions.
 
-    The split `evaluation` needs a `purpose`, and the access is recorded beside the release.
-    Training and the comparison with the champion never read it.
+    The `evaluation` split needs a `purpose`, and the access is recorded beside the release.
+    Training and the comparison with the champion never read this split.
     """
     require_definitions(record, dataset.manifest.definitions)  # before an access is recorded
     table = dataset.split(split, purpose=purpose).arrow
@@ -117,7 +117,7 @@ def scores(y: Floats, p: Floats) -> dict[str, float | None]:
 def compare(
     forecasts: Forecasts, other: Floats, name: str, rounds: int, seed: int
 ) -> dict[str, Any]:
-    """Return the log loss of the model minus that of `other`; below zero the model is better."""
+    """Compare log losses, model minus `other`; a negative difference favours the model."""
     difference = losses(forecasts.y, forecasts.model) - losses(forecasts.y, other)
     interval = day_block_interval(forecasts.t, difference, rounds, seed)
     beats, loses = interval["high"] < 0, interval["low"] > 0
@@ -130,7 +130,7 @@ def compare(
 
 
 def by_segment(forecasts: Forecasts, column: pa.ChunkedArray) -> list[dict[str, Any]]:
-    """Return one entry per value, ordered by value, null last."""
+    """Return the metrics for each value of `column`, ordered by value, null last."""
     encoded = pc.dictionary_encode(column.combine_chunks(), null_encoding="encode")
     values, codes = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
     present = sorted(value for value in values if value is not None)

@@ -1,11 +1,11 @@
-"""Models that were trained elsewhere, registered against the release they were trained on.
+"""Models that were trained outside Headrace, registered with their training release.
 
     models/<name>/external/<id>/model.json     dataset, content hash, framework, metrics, artifacts
     models/<name>/external/<id>/created.json   when, and by whom
-    models/<name>/external/<id>/files/<sha256> the artifacts, as they came
+    models/<name>/external/<id>/files/<sha256> the artifacts, unchanged
 
-They are never loaded, run or unpickled. The record says which files were trained on which release,
-so that a recall, an erasure or a bad batch finds them. The id is the sha256 of model.json.
+Headrace never loads, runs or unpickles them. The record links the files to the training release, so
+that a recall, an erasure or a bad batch leads to the model. The id is the sha256 of model.json.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Artifact:
-    """File of a model: its name, the sha256 of its bytes, and their number."""
+    """File of a model: name, sha256, and size in bytes."""
 
     name: str
     sha256: str
@@ -41,7 +41,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class ExternalModel:
-    """Registered model. `metrics` are stated by its makers; Headrace did not measure them."""
+    """Registered model. Its makers state the `metrics`; Headrace did not measure them."""
 
     name: str
     bundle_id: str
@@ -77,21 +77,21 @@ def register(
     content_hash: str | None = None,
     principal: str | None = None,
 ) -> ExternalModel:
-    """Register a model that was trained on `dataset`; registering the same again changes nothing.
+    """Register a model that was trained on `dataset`; repeating a registration changes nothing.
 
     Args:
         home: Headrace home with the models.
-        name: name of the model; a model of that name may be trained here, too.
-        dataset: an opened release.
+        name: name of the model; Headrace may train a model of the same name.
+        dataset: the training release, opened.
         artifacts: files of the model, with different names; they are copied.
         framework: library that loads the model, as in "torch 2.9".
         metrics: JSON values that its makers state.
-        content_hash: content hash that training recorded; compared with the release.
+        content_hash: content hash that training recorded; it must be that of `dataset`.
         principal: who registers it; by default the current principal.
 
     Raises:
-        DeclarationError: a name, file or metric that cannot be stored, or another content hash.
-        TaintedError: the release has a recalled batch, so a model trained on it is tainted.
+        DeclarationError: a name, file or metric cannot be stored, or the content hash differs.
+        TaintedError: the release holds a recalled batch, so the model would be tainted.
         SourceError: a file cannot be read.
     """
     from headrace.core.permissions import acting
@@ -143,7 +143,7 @@ def _check(
         )
     if content_hash is not None and content_hash != dataset.content_hash:
         raise DeclarationError(
-            f"it was trained on {content_hash[:16]}, and {dataset.ref} is"
+            f"it was trained on {content_hash[:16]}, but {dataset.ref} is"
             f" {dataset.content_hash[:16]}",
             where=where,
             fix="register it against the release that it was trained on: headrace dataset ls",
@@ -163,7 +163,7 @@ def _plain(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _copied(source: Path, folder: Path) -> Artifact:
-    """Copy a file under the sha256 of the bytes that were copied."""
+    """Copy a file into `folder`, named by the sha256 of its bytes."""
     if not source.is_file():  # a folder, a pipe that never ends, or nothing
         raise _not_copied(source, "it is not a file")
     folder.mkdir(parents=True, exist_ok=True)
@@ -192,7 +192,7 @@ def _not_copied(source: Path, why: str) -> SourceError:
 
 
 def _move(temporary: Path, folder: Path) -> None:
-    """Publish the folder by one rename; a folder that exists already has the same content."""
+    """Publish the folder atomically; an existing folder has the same content and is kept."""
     if folder.exists():
         return
     sync_folder(temporary)
@@ -201,9 +201,9 @@ def _move(temporary: Path, folder: Path) -> None:
     except OSError as error:
         if not folder.exists():
             raise StateError(
-                f"the model cannot be kept: {error.strerror}",
+                f"the model cannot be stored: {error.strerror}",
                 where=str(folder),
-                fix="check the rights and the space of the home",
+                fix="check the permissions and the free space of the home",
             ) from error
         return
     sync_folder(folder.parent)
@@ -247,9 +247,9 @@ def _is_there(folder: Path, artifact: Artifact) -> bool:
 
 
 def artifact_path(model: ExternalModel, name: str) -> Path:
-    """Return the path of a model's file after checking that its bytes are the registered ones.
+    """Return the path of a file of the model, after checking that its bytes are unchanged.
 
-    Raises DeclarationError for an unknown name, StateError for other bytes.
+    Raises DeclarationError for an unknown name, StateError for changed bytes.
     """
     for artifact in model.artifacts:
         if artifact.name == name:
@@ -258,7 +258,7 @@ def artifact_path(model: ExternalModel, name: str) -> Path:
                 if hashlib.file_digest(file, "sha256").hexdigest() == artifact.sha256:
                     return path
             raise StateError(
-                f"{name} has other bytes than were registered",
+                f"{name} was altered after registration",
                 where=str(path),
                 fix="restore it, or remove the folder and register it again",
             )
@@ -269,7 +269,7 @@ def artifact_path(model: ExternalModel, name: str) -> Path:
 
 
 def list_external(home: Home) -> list[ExternalModel]:
-    """Return every registered model, by name and time."""
+    """Return all registered models, by name and time of registration."""
     models = [load_external(home, name, identity) for name, identity in _all(home)]
     return sorted(models, key=lambda model: (model.name, model.registered_at, model.bundle_id))
 

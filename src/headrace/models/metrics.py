@@ -1,6 +1,7 @@
-"""Scores of a probability forecast, as few-line exact formulas.
+"""Metrics of a probability forecast.
 
-`y` is 0 or 1 (float64), `p` the forecast probability of 1 (float64), both of one length above zero.
+`y` is 0 or 1 (float64), `p` the forecast probability of 1 (float64); both have the same length,
+which is not 0.
 """
 
 import math
@@ -25,7 +26,7 @@ class Interval(TypedDict):
 
 
 class Bin(TypedDict):
-    """One bin of a reliability curve; means are null where it is empty."""
+    """One bin of a reliability curve; means are None if it is empty."""
 
     low: float
     high: float
@@ -35,7 +36,7 @@ class Bin(TypedDict):
 
 
 def losses(y: Floats, p: Floats) -> Floats:
-    """Log loss of each row, natural logarithm."""
+    """Log loss of each row (natural logarithm), float64."""
     clipped = np.clip(p, _CLIP, 1 - _CLIP)
     row_losses: Floats = -(y * np.log(clipped) + (1 - y) * np.log1p(-clipped))
     return row_losses
@@ -51,7 +52,7 @@ def brier(y: Floats, p: Floats) -> float:
 
 
 def auc(y: Floats, p: Floats) -> float | None:
-    """Area under the ROC curve: Mann-Whitney U over midranks (Hanley and McNeil 1982)."""
+    """Area under the ROC curve, by Mann-Whitney U (Hanley and McNeil 1982); None with one class."""
     positives = float(y.sum())
     negatives = len(y) - positives
     if not positives or not negatives:
@@ -63,7 +64,7 @@ def auc(y: Floats, p: Floats) -> float | None:
 
 
 def average_precision(y: Floats, p: Floats) -> float | None:
-    """Sum over distinct thresholds of (recall step) x precision, without interpolation."""
+    """Average precision: sum of (recall step) x precision over distinct thresholds."""
     positives = float(y.sum())
     if not positives:
         return None
@@ -76,7 +77,7 @@ def average_precision(y: Floats, p: Floats) -> float | None:
 
 
 def calibration(y: Floats, p: Floats, bins: int = 10) -> list[Bin]:
-    """Forecast against observed rate in `bins` equal bins of the forecast; 1.0 is in the last."""
+    """Forecast and observed rate in `bins` forecast bins of equal width; 1.0 is in the last."""
     place = np.minimum((p * bins).astype(np.int64), bins - 1)
     rows = np.bincount(place, minlength=bins)
     forecast, observed = (np.bincount(place, values, minlength=bins) for values in (p, y))
@@ -106,10 +107,9 @@ def calibration_error(bins: list[Bin]) -> float:
 def day_block_interval(
     t: npt.NDArray[np.int64], difference: Floats, rounds: int, seed: int, level: float = 0.95
 ) -> Interval:
-    """Return the mean of `difference` and its interval of `level`, resampling UTC days of `t`.
+    """Return the mean of `difference` and its bootstrap interval, resampling UTC days of `t`.
 
-    Rows of one day share weather and delays, so resampling rows would give far too narrow an
-    interval.
+    Rows of one day are correlated, so resampling single rows would give a far too narrow interval.
     """
     _, day = np.unique(t // DAY, return_inverse=True)
     sums, rows = np.bincount(day, difference), np.bincount(day)

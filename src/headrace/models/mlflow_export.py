@@ -1,7 +1,7 @@
-"""Export of a stored model to MLflow: parameters, metrics, the release it was trained on, files.
+"""Export of a stored model to MLflow: parameters, metrics, training release, files.
 
-The export is one-way: MLflow shows the model and has a version in its registry, but Headrace's own
-pointer still decides which model is the champion. Needs the extra `mlflow` (mlflow-skinny), which
+The export is one-way: MLflow shows the model and registers a version, but Headrace's own pointer
+still decides which model is the champion. Needs the extra `mlflow` (mlflow-skinny), which
 is imported on use. Nothing is pickled: the artifacts are the bundle's own files.
 """
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 BUNDLE = "headrace.bundle_id"
-# MLflow's own bounds: of a parameter's value, and of a dataset's digest.
+# MLflow's maximum lengths of a parameter value and of a dataset digest.
 _PARAM, _DIGEST = 6_000, 36
 
 
 @dataclass(frozen=True)
 class Exported:
-    """Run and version of a model in MLflow. `new` is False if MLflow had both already."""
+    """Run and version of a model in MLflow. `new` is False if MLflow already had both."""
 
     model: str
     tracking_uri: str
@@ -53,14 +53,15 @@ def export(
         record: model to export.
         tracking_uri: a server (`https://...`), a database (`sqlite:///mlflow.db`), or a folder,
             which MLflow 3.17 takes only with MLFLOW_ALLOW_FILE_STORE=true.
-        experiment: created if missing; so is the registered model, which has the model's name.
+        experiment: name of the experiment. It is created if missing, and so is the registered
+            model, which has the name of the model.
 
     Exporting the same bundle again reuses its run and version, and logs only what is missing after
     a crash.
 
     Raises:
         DeclarationError: the extra is missing.
-        StateError: MLflow cannot be reached, or refuses.
+        StateError: MLflow cannot be reached or returns an error.
     """
     _required()
     from mlflow.exceptions import MlflowException
@@ -90,7 +91,7 @@ def _required() -> None:
 def _client(tracking_uri: str) -> "MlflowClient":
     from mlflow import MlflowClient, set_registry_uri
 
-    # a store that makes clients of its own would else ask for a Spark session, where pyspark is
+    # otherwise MLflow's own clients would start a Spark session if pyspark is installed
     set_registry_uri(tracking_uri)
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
@@ -101,7 +102,7 @@ def _experiment(client: "MlflowClient", name: str) -> str:
 
 
 def _run(client: "MlflowClient", record: ModelRecord, experiment: str) -> "tuple[Run, bool]":
-    """Return the bundle's run, and True if it is complete; a run from before a crash is reused."""
+    """Return the run of the bundle, and True if it is complete; reuse a run that crashed."""
     runs = client.search_runs([experiment], f"tags.`{BUNDLE}` = '{record.bundle_id}'")
     for run in runs:
         if run.info.status == "FINISHED":
@@ -144,7 +145,7 @@ def _text(value: object) -> str:
 
 
 def flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the numbers of nested objects by their path; lists, texts and nulls are skipped."""
+    """Yield (dotted path, number) of nested objects; skip lists, texts and nulls."""
     for key, part in value.items():
         if isinstance(part, Mapping):
             yield from flat(part, f"{prefix}{key}.")
@@ -178,7 +179,7 @@ def _log_dataset(client: "MlflowClient", run_id: str, home: Home, record: ModelR
 
 
 def _version(client: "MlflowClient", record: ModelRecord, run: "Run") -> tuple[str, bool]:
-    """Return the version of the registered model with this bundle, and True if it is new."""
+    """Return the registered model version of this bundle, and True if it is new."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -198,7 +199,7 @@ def _version(client: "MlflowClient", record: ModelRecord, run: "Run") -> tuple[s
 
 
 def mark_champion(home: Home, name: str, exported: Exported) -> bool:
-    """Point MLflow's alias `champion` at this version, if the model is the champion here."""
+    """Point MLflow's alias `champion` at this version if Headrace's champion is this model."""
     standing = pointer(home, name)
     if standing is None or not exported.model.startswith(f"{name}@{standing.bundle_id[:12]}"):
         return False

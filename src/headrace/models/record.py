@@ -20,11 +20,11 @@ from headrace.core.home import Home
 from headrace.datasets.fits.fits import Fits
 from headrace.datasets.manifest import ManifestColumn
 
-# 2: fits other than plain vocabularies, which a reader of format 1 would not apply.
+# Format 2 adds fits other than plain vocabularies, which a reader of format 1 would not apply.
 FORMAT = 2
 MODEL, BASELINE, FITS, FORM = "model.txt", "baseline.txt", "fits.json", "model.json"
 METRICS, CREATED = "metrics.json", "created.json"
-# The bundle id covers these files. Metrics follow from them and the dataset; the time is excluded.
+# Files that the bundle id covers. Metrics follow from them and the dataset; time is excluded.
 _IDENTITY = (MODEL, BASELINE, FITS, FORM)
 
 
@@ -32,8 +32,9 @@ _IDENTITY = (MODEL, BASELINE, FITS, FORM)
 class ModelRecord:
     """Stored model: its training data, its inputs and its metrics.
 
-    `features` are its inputs in order; `definitions` the hashes of the views they come from, which
-    a vector must share. `metrics` is the result of `evaluate` on the held-out test split.
+    `features` are its input columns in order. `definitions` are the hashes of their views; a
+    feature vector must be computed with the same definitions. `metrics` is the result of `evaluate`
+    on the test split.
     """
 
     name: str
@@ -70,7 +71,7 @@ def model_folder(home: Home, name: str) -> Path:
 
 
 def form_of(record: ModelRecord, fits: Fits) -> dict[str, Any]:
-    """Return the content of model.json: all that serving needs besides trees and fits."""
+    """Return the content of model.json: everything that serving needs besides trees and fits."""
     return {
         "format": fits.format,
         "name": record.name,
@@ -96,7 +97,7 @@ def bundle_id(files: Mapping[str, bytes]) -> str:
 def write_bundle(
     home: Home, name: str, files: Mapping[str, bytes], created: Mapping[str, Any]
 ) -> str:
-    """Write the files under their id, published by one rename; an existing bundle stays."""
+    """Write the files under their bundle id, atomically; keep an existing bundle."""
     identity = bundle_id(files)
     folder = model_folder(home, name) / identity
     if folder.exists():
@@ -112,7 +113,7 @@ def write_bundle(
 
 
 def load_record(home: Home, name: str, identity: str) -> ModelRecord:
-    """Return a stored model; StateError if the bundle is missing or its bytes have another hash."""
+    """Load a stored model. Raises StateError if the bundle is missing or was altered."""
     folder = model_folder(home, name) / identity
     if not (folder / FORM).exists():
         raise StateError(

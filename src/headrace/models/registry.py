@@ -1,4 +1,4 @@
-"""Pointer to the champion: one small file, replaced atomically, with a history of all changes."""
+"""Pointer to the champion: a small file, replaced atomically, with a history of changes."""
 
 import json
 import os
@@ -21,7 +21,10 @@ from headrace.models.taint import allow_model, model_taints
 
 @dataclass(frozen=True)
 class Champion:
-    """Pointer to the champion: its bundle, since when and why. `sequence` counts changes."""
+    """Pointer to the champion: its bundle, and when and why it was promoted.
+
+    `sequence` counts the changes of the pointer.
+    """
 
     name: str
     bundle_id: str
@@ -34,7 +37,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class Challenge:
-    """Outcome of comparing a model with the champion; `interval` is null without a comparison."""
+    """Outcome of comparing a model with the champion; `interval` is None without a comparison."""
 
     promoted: bool
     reason: str
@@ -51,15 +54,15 @@ def pointer(home: Home, name: str) -> Champion | None:
 def champion(home: Home, name: str) -> ModelRecord | None:
     """Return the champion, or None before the first promotion.
 
-    It may be tainted, as serving must not stop because of a recall: callers check `model_taints`
-    and report the taint.
+    It may be tainted, because a recall must not stop serving: callers check `model_taints` and
+    report the taint.
     """
     current = pointer(home, name)
     return load_record(home, name, current.bundle_id) if current else None
 
 
 def open_model(home: Home, ref: str, *, allow_tainted: str | None = None) -> ModelRecord:
-    """Open `name@bundle id` (or the start of one), `name@champion` or `name`.
+    """Open `name@<bundle id>` (or a prefix of the id), `name@champion` or `name` (the champion).
 
     Args:
         home: Headrace home with the models.
@@ -70,7 +73,7 @@ def open_model(home: Home, ref: str, *, allow_tainted: str | None = None) -> Mod
     Raises:
         DeclarationError: `ref` is not a reference, or more than one bundle matches it.
         StateError: there is no such model.
-        TaintedError: a batch that it was trained on was recalled, and no reason was given.
+        TaintedError: the model was trained on a recalled batch, and no reason was given.
     """
     record = find_model(home, ref)
     allow_model(home, record, allow_tainted)
@@ -78,7 +81,7 @@ def open_model(home: Home, ref: str, *, allow_tainted: str | None = None) -> Mod
 
 
 def find_model(home: Home, ref: str) -> ModelRecord:
-    """Return the model that `open_model` opens, also a tainted one: for inspection only."""
+    """Return the model that `open_model` opens, even if tainted; for inspection only."""
     name, _, selector = ref.partition("@")
     if not NAME.fullmatch(name):
         raise DeclarationError(f"{ref!r} is not a model", fix="as in flights_late@0123abcd")
@@ -100,38 +103,38 @@ def _bundle(home: Home, name: str, selector: str) -> str:
         model.name == name and model.bundle_id.startswith(selector) for model in list_external(home)
     ):
         raise DeclarationError(
-            f"{name}@{selector} was trained elsewhere: it is registered, and cannot answer here",
+            f"{name}@{selector} was trained elsewhere: it is registered, but cannot predict here",
             where=str(home.models),
             fix="headrace.models.external.artifact_path gives its files",
         )
     if len(matches) > 1:
         raise DeclarationError(
-            f"{name}@{selector} may be {len(matches)} models", fix="give more of the bundle id"
+            f"{name}@{selector} matches {len(matches)} models", fix="give more of the bundle id"
         )
     return matches[0] if matches else selector
 
 
 def history(home: Home, name: str) -> list[Champion]:
-    """Return every champion so far, first to last."""
+    """Return all champions so far, oldest first."""
     path = model_folder(home, name) / "history.ndjson"
     lines = path.read_text().splitlines() if path.exists() else []
     entries = [Champion(**json.loads(line)) for line in lines]
     now = pointer(home, name)
-    # After a crash between swap and append the last line is missing; the pointer is right.
+    # If a crash hits after the pointer is replaced, the last line is missing: add the pointer.
     return [*entries, now] if now and len(entries) < now.sequence else entries
 
 
 def promote(
     home: Home, record: ModelRecord, reason: str, *, allow_tainted: str | None = None
 ) -> Champion:
-    """Make `record` the champion, and point its dataset's `@champion` at its training release.
+    """Make `record` the champion, and point the alias `@champion` of its dataset at its release.
 
     Promoting the champion again changes nothing. Raises TaintedError for a model that was trained
     on a recalled batch, unless `allow_tainted` gives a reason, which is recorded.
     """
     before = pointer(home, record.name)
     if before and before.bundle_id == record.bundle_id:
-        _follow(home, before)  # completes a promotion that crashed after the swap
+        _follow(home, before)  # completes a promotion that crashed after replacing the pointer
         return before
     allow_model(home, record, allow_tainted)
     _append_missing(home, record.name)
@@ -179,8 +182,8 @@ def challenge(
 ) -> Challenge:
     """Promote `record` if there is no champion, or if it is not worse than the champion.
 
-    They are compared on the test split of `dataset`, which neither may have been trained on; see
-    `not_worse`.
+    The models are compared on the test split of `dataset`, on which neither may have been trained;
+    see `not_worse`.
     """
     standing = pointer(home, record.name)
     if standing is None:

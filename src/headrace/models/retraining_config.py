@@ -1,7 +1,7 @@
 """Settings of a pipeline's retraining: rolling splits, candidates and promotion.
 
-They belong to the pipeline, not to the monitor, because they move the dataset's splits and state
-what a new model must prove. The monitor's policy decides when to retrain; these settings decide
+They belong to the pipeline, not to the monitor, because they move the splits of the dataset and set
+the conditions for promotion. The monitor's policy decides when to retrain; these settings decide
 how.
 """
 
@@ -16,14 +16,14 @@ class Retraining:
     """Settings of a retraining. Durations are text ("14d").
 
     Attributes:
-        valid: length of the part before `test`, on which rounds and candidates are chosen.
-        test: length of the newest part of a release, on which challenger and champion are compared.
-        history: rows older than this, as of the retraining, are not trained on; None for no limit.
-        recent: one candidate is trained on rows up to this age only; None for no such candidate.
-        segment_margin: log loss that a segment may lose at the better end of its interval.
-        watch: windows of the monitor for which a promoted challenger is watched.
-        watch_margin: log loss that it may lose to the old champion meanwhile, at the better end.
-        attempts: attempts at a retraining before it counts as failed and a person is notified.
+        valid: duration of the valid split, before `test`, which chooses rounds and candidates.
+        test: duration of the test split, the newest rows, which compares challenger and champion.
+        history: maximum age of training rows at the retraining; None for no limit.
+        recent: maximum age of training rows for one extra candidate; None for no such candidate.
+        segment_margin: log loss that a segment may lose at the lower end of its interval.
+        watch: number of monitor windows for which a promoted challenger is watched.
+        watch_margin: log loss that it may lose to the old champion meanwhile, at the lower end.
+        attempts: number of attempts before a retraining counts as failed and a person is notified.
     """
 
     valid: str = "7d"

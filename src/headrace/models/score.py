@@ -1,4 +1,4 @@
-"""Scores of stored models: the trees as text, the fits as JSON, the columns as declared."""
+"""Predictions of stored models, from their trees (text), fits (JSON) and declared columns."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 def predict(record: ModelRecord, table: pa.Table, *, definitions: Mapping[str, str]) -> Floats:
     """Return the probability of the target for each row of `table`, float64.
 
-    `definitions` (view -> definition hash) says how the table's features were computed. Raises
+    `definitions` (view -> definition hash) are those that computed the features of `table`. Raises
     DeclarationError as `require_definitions` does.
     """
     require_definitions(record, definitions)
@@ -42,14 +42,14 @@ def require_definitions(record: ModelRecord, definitions: Mapping[str, str]) -> 
 
 
 def predict_baseline(record: ModelRecord, table: pa.Table) -> Floats:
-    """Return the probabilities of the model without history for the same rows."""
+    """Return the probability of the target by the baseline model, for each row of `table`."""
     return score(record.text(BASELINE), record.baseline, record.fits(), table)
 
 
 def used_views(record: ModelRecord) -> set[str]:
     """Return the views and transforms of the model's features, and the spine.
 
-    A row transform (a feature without `__`) may read any other, so if there is one, all count.
+    If there is a row transform (a feature without `__`), it may read any view, so all are returned.
     """
     names = [column.name for column in record.features if column.role == "feature"]
     if any("__" not in name for name in names):
@@ -58,7 +58,7 @@ def used_views(record: ModelRecord) -> set[str]:
 
 
 def score(trees: str, columns: Sequence[ManifestColumn], fits: Fits, table: pa.Table) -> Floats:
-    """Run LightGBM's text format on the encoded columns."""
+    """Predict with a LightGBM model in text format on the encoded `columns` of `table`."""
     import lightgbm
 
     matrix = encode(table, columns, fits)

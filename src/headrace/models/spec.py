@@ -9,8 +9,8 @@ from headrace.core.errors import DeclarationError
 from headrace.datasets.manifest import Manifest, ManifestColumn
 from headrace.datasets.vocabulary import NAME
 
-# Parameters that make the trees the same in every process and on every machine: a fixed thread
-# count, since it is written into the model text, and no choice of algorithm by measured speed.
+# Parameters that make the trees reproducible in every process and on every machine. The thread
+# count is fixed because it is part of the model text; LightGBM must not choose algorithms by speed.
 FIXED = {
     "objective": "binary",
     "deterministic": True,
@@ -26,11 +26,12 @@ class ModelSpec:
     """A gradient-boosted classifier on one dataset.
 
     `features`, `context`, `baseline` and `segments` choose columns of the release by name or
-    pattern (`calendar__*`). `features=None` means all of them; `context` adds columns of the row to
-    predict, such as its carrier. `baseline` are the inputs of a model without history: the same
-    learner is trained on them, to show what history adds. Text columns are categorical;
-    `categorical` names others. `params` are LightGBM's. `margin` is the log loss that a challenger
-    may lose to the champion, at the worse end of the bootstrap interval.
+    pattern (`calendar__*`). `features=None` means all features; `context` adds columns of the row
+    to predict, such as its carrier. `baseline` selects the inputs of a baseline model without
+    history; the same learner is trained on them, to show what history adds. Text columns are
+    categorical; `categorical` adds other columns. `params` are LightGBM parameters. `margin` is the
+    maximum log loss that a challenger may lose to the champion, at the upper end of the bootstrap
+    interval.
     """
 
     name: str
@@ -76,7 +77,7 @@ class ModelSpec:
         return self._select(self.segments, manifest, "segments")
 
     def categorical_columns(self, columns: Iterable[ManifestColumn]) -> tuple[str, ...]:
-        """Return the text columns and those in `categorical`, in order of the columns."""
+        """Return the names of text columns and of `categorical` columns, in the given order."""
         return tuple(
             c.name
             for c in columns
@@ -86,12 +87,12 @@ class ModelSpec:
     def _select(
         self, patterns: tuple[str, ...], manifest: Manifest, what: str
     ) -> tuple[ManifestColumn, ...]:
-        """Return the columns that match, in the release's order; each pattern must match one."""
+        """Return the matching columns in release order; each pattern must match a column."""
         eligible = [c for c in manifest.columns if c.role in {"key", "spine", "feature"}]
         for pattern in patterns:
             if not any(fnmatchcase(column.name, pattern) for column in eligible):
                 raise DeclarationError(
-                    f"{what}: no column fits {pattern!r}",
+                    f"{what}: no column matches {pattern!r}",
                     where=f"model {self.name} on {manifest.ref}",
                     fix=f"choose from {', '.join(column.name for column in eligible)}",
                 )

@@ -1,4 +1,4 @@
-"""Plots and the report of a model's metrics: SVG text without a plotting library."""
+"""Plots and report of a model's metrics, as SVG text without a plotting library."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -10,9 +10,9 @@ _SIDE, _MARGIN_LEFT, _TOP = 240, 44, 34
 
 
 def reliability_svg(bins: Sequence[Mapping[str, Any]], title: str = "Reliability") -> str:
-    """Plot the observed rate over the forecast.
+    """Plot the observed rate against the forecast probability.
 
-    The dashed diagonal is a perfect forecast; the area of a dot is its number of rows.
+    The dashed diagonal is a perfect forecast. Larger dots have more rows.
     """
     filled = [bin_ for bin_ in bins if bin_["rows"]]
     max_rows = max((bin_["rows"] for bin_ in filled), default=1)
@@ -38,7 +38,7 @@ def reliability_svg(bins: Sequence[Mapping[str, Any]], title: str = "Reliability
 
 
 def segments_svg(segments: Sequence[Mapping[str, Any]], title: str) -> str:
-    """Plot the log loss of the model (bar) and the baseline (mark) by value of a segment."""
+    """Plot the log loss of the model (bar) and the baseline (mark) for each value of a segment."""
     wide, step, margin = 420, 20, 90
     max_loss = (
         max((max(s["log_loss"], s["baseline_log_loss"]) for s in segments), default=1.0) or 1.0

@@ -16,15 +16,15 @@ from headrace.models.record import ModelRecord, model_folder
 
 
 def model_taints(home: Home, record: ModelRecord | ExternalModel) -> tuple[Recall, ...]:
-    """Return the recalls, in force now, of batches in the release that the model was trained on."""
+    """Return the active recalls of batches in the release on which the model was trained."""
     return taints_of(Store.find(home.store), record.dataset)
 
 
 def allow_model(home: Home, record: ModelRecord, reason: str | None) -> None:
-    """Allow a clean model, or a tainted one with a reason, which is recorded beside the bundles.
+    """Allow a clean model; allow a tainted one only with a reason, which is recorded.
 
     Raises:
-        TaintedError: it was trained on a recalled batch, and no reason was given.
+        TaintedError: the model was trained on a recalled batch, and no reason was given.
     """
     marks = model_taints(home, record)
     if marks and reason is not None:
@@ -40,7 +40,7 @@ def allow_model(home: Home, record: ModelRecord, reason: str | None) -> None:
 
 
 def trained_on_erased(home: Home, dataset: str) -> list[str]:
-    """Return a sentence if the release that a model was trained on was erased; else nothing."""
+    """Return a sentence if the release `dataset` was erased or retired; otherwise an empty list."""
     name, _, version = dataset.partition("@")
     return [
         f"rows that are gone: {dataset} was {stone}"

@@ -1,4 +1,4 @@
-"""Training: the same release, declaration and library give the same bytes in any process."""
+"""Training; the same release, declaration and library give the same bytes in any process."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -51,7 +51,7 @@ class _Material:
 
 @dataclass(frozen=True)
 class _Grown:
-    """Trained learner: its text, and the gain of each column."""
+    """Trained learner: its model text, and the gain of each column."""
 
     columns: tuple[ManifestColumn, ...]
     text: str
@@ -59,17 +59,17 @@ class _Grown:
     gain: dict[str, float]
 
     def forecast(self, fits: Fits, table: pa.Table) -> Floats:
-        """Predict with the stored text, not with the learner in memory."""
+        """Predict from the model text, as the stored model does, not with the learner in memory."""
         return score(self.text, self.columns, fits, table)
 
 
 def train(
     dataset: Dataset, spec: ModelSpec, home: Home, recipe: Recipe | None = None
 ) -> ModelRecord:
-    """Train on train, stop by valid, evaluate on test; store the bundle.
+    """Train on train, stop early on valid, evaluate on test, and store the bundle.
 
-    A `recipe` selects some training rows; without one, all are used. The same inputs again return
-    the stored record without training. Needs the extra `models`.
+    A `recipe` selects training rows; without one, all rows are used. If the same inputs were
+    trained before, return the stored record without training. Needs the extra `models`.
     """
     inputs = _inputs(dataset, spec, recipe)
     identity = remembered(home, spec.name, inputs)
@@ -81,7 +81,7 @@ def train(
 
 @dataclass(frozen=True)
 class Candidate:
-    """Recipe with the number of rounds chosen on the valid split, and its log loss there."""
+    """Recipe with the number of rounds chosen on the valid split; `loss` is the log loss there."""
 
     recipe: Recipe
     rows: int
@@ -89,11 +89,11 @@ class Candidate:
 
 
 def choose(dataset: Dataset, spec: ModelSpec, recipes: Sequence[Recipe]) -> list[Candidate]:
-    """Train with every recipe and return them by their loss on the valid split, best first.
+    """Train with every recipe and return the candidates by loss on the valid split, best first.
 
-    Of equals the earlier recipe comes first. Recipes without training rows, with rows of one
-    outcome only, or with the same rows as an earlier recipe are skipped. Nothing is stored. The
-    rounds of a recipe are meant for training on train and valid together.
+    Ties keep the order of `recipes`. Recipes without training rows, with only one outcome, or with
+    the same rows as an earlier recipe are skipped. Nothing is stored. The returned recipes, with
+    their rounds, are for training on train and valid together.
     """
     manifest = dataset.manifest
     columns = spec.feature_columns(manifest)

@@ -1,4 +1,4 @@
-"""Selection of training rows: all of them, or without those from before a change."""
+"""Selection of training rows: all rows, or without rows from before a change."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,21 +10,21 @@ from headrace.core.clock import iso
 
 Segment = tuple[tuple[str, str], ...]
 
-OTHER = "other"  # name in evidence of all levels of a text without a segment of their own
+OTHER = "other"  # name in evidence of all categories that have no segment of their own
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Rows and rounds of a retraining. Moments are microseconds UTC.
+    """Training rows and rounds of a retraining. Moments are microseconds UTC.
 
     Attributes:
-        name: name of the recipe for people.
-        after: rows predicted before this are excluded.
-        since: rows of the `segment` predicted before this are excluded, as the relation between
-            features and label was another one.
-        segment: (column, value as text) pairs that all hold; () is every row.
-        rounds: trees to grow; None to stop by the valid split.
-        with_valid: train on the valid rows too, after they were used to choose recipe and rounds.
+        name: display name of the recipe.
+        after: rows with an earlier prediction time are excluded.
+        since: rows of `segment` with an earlier prediction time are excluded, because the relation
+            between features and label was different then.
+        segment: (column, value as text) pairs that must all match; () matches every row.
+        rounds: number of trees; None for early stopping on the valid split.
+        with_valid: also train on the valid rows, after they chose the recipe and the rounds.
     """
 
     name: str
@@ -64,15 +64,15 @@ class Recipe:
 
 
 def in_segment(table: pa.Table, segment: Segment) -> "np.typing.NDArray[np.bool_]":
-    """Return a mask of the rows with all values of the segment, as evidence writes them.
+    """Return a mask of the rows that match all values of `segment`, written as in evidence.
 
-    Values are compared as text. For numbers, `below 3`, `3 to 5` (without 5) and `from 5` are
-    ranges, to the six digits that are written, and `missing` is null or NaN.
+    Values are compared as text. For numbers, `below 3`, `3 to 5` (5 excluded) and `from 5` are
+    ranges with bounds of six digits, and `missing` is null or NaN.
     """
     mask = np.ones(table.num_rows, np.bool_)
     for column, value in segment:
         values = table.column(column)
-        if pa.types.is_boolean(values.type):  # a segment of numbers, too
+        if pa.types.is_boolean(values.type):  # segments treat booleans as numbers
             values = values.cast(pa.int8())
         if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
             mask &= _in_range(values.cast(pa.float64(), safe=False).to_numpy(), value)
@@ -99,7 +99,7 @@ def _in_range(values: "np.typing.NDArray[np.float64]", text: str) -> "np.typing.
     else:
         try:
             mask = values == float(text)
-        except ValueError:  # a level of text, of a column that has numbers now
+        except ValueError:  # a text category of a column that now holds numbers
             mask = np.zeros(len(values), np.bool_)
     return mask
 
@@ -112,11 +112,12 @@ def candidates(
     history: int | None = None,
     recent: int | None = None,
 ) -> list[Recipe]:
-    """Return the recipes to try in a retraining as of a moment, the simplest first.
+    """Return the recipes to try in a retraining as of `as_of` (microseconds UTC), simplest first.
 
-    `onset` and `segment` are the moment and the segment in which the relation changed; `history`
-    and `recent` are durations in microseconds. A segment `other` gets no recipe of its own, because
-    its rows cannot be selected: the frequent levels that it excludes are not known here.
+    `onset` and `segment` are the moment and the segment of the change in the relation between
+    features and label; `history` and `recent` are durations in microseconds. A segment `other` gets
+    no recipe of its own, because its rows cannot be selected: the frequent categories that it
+    excludes are not known here.
     """
     after = None if history is None else as_of - history
     recipes = [Recipe("all", after)]

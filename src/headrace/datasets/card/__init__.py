@@ -1,9 +1,9 @@
-"""The card of a release: what it is, where it comes from, what may be done with it.
+"""Dataset card of a release: content, origin and permitted uses.
 
 `card(store, manifest)` collects the content; `Card.to_json()` renders it as Croissant JSON-LD and
-`Card.html()` as one page. All of it is derived from the manifest, its objects and the records
-beside it, except for facts that only a person can know: a named person states them in `card.yaml`,
-or they read `not_stated`.
+`Card.html()` as one page. All content is derived from the manifest, its objects and the records
+beside it, except for facts that only a person can know: a named person states these in
+`card.yaml`; without a statement the card shows `not_stated`.
 """
 
 from headrace.datasets.card.build import Card, card

@@ -22,9 +22,9 @@ class Card:
     Attributes:
         store, manifest: the release, and the store that holds it.
         created_at: when the release was made, RFC 3339.
-        stated: statements of people, by field.
-        tainted: sentences that say why the release must not be used as it is.
-        coverage: the coverage report, or empty.
+        stated: statements by people, by field of the card.
+        tainted: one sentence for each recalled batch that taints the release.
+        coverage: the coverage report; empty if there is none.
         looks: number of accesses to the evaluation splits of the dataset; None if the release has
             no evaluation split.
         made_at: when the card was made, int64 microseconds UTC.
@@ -46,15 +46,15 @@ class Card:
     def to_json(self, folder: Path | str | None = None) -> dict[str, Any]:
         """Croissant 1.1 JSON-LD.
 
-        `folder` is the folder in which the document will lie, so that its links lead to the
-        objects; by default the store's own folder.
+        Links to objects are relative to `folder`, where the document will be saved; by default
+        the root of the store.
         """
         from headrace.datasets.card.croissant import croissant
 
         return croissant(self, folder)
 
     def html(self) -> str:
-        """One self-contained page: light and dark, wide and on a phone, without a network."""
+        """The card as one self-contained HTML page that needs no network."""
         return str(provided("card_page")(self))
 
     def _repr_html_(self) -> str:

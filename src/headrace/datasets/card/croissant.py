@@ -82,7 +82,7 @@ _SPDX = "https://spdx.org/licenses/"
 
 
 def croissant(card: "Card", folder: Path | str | None = None) -> dict[str, Any]:
-    """The document, to be put into `folder` (see `Card.to_json`)."""
+    """Croissant document of `card`, with links relative to `folder` (see `Card.to_json`)."""
     manifest = card.manifest
     return {
         "@context": _CONTEXT,

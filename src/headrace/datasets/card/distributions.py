@@ -15,9 +15,9 @@ _NUMBERS = ("int64", "float64", "bool", "timestamp", "local_timestamp", "date")
 
 @dataclass(frozen=True)
 class DistributionShape:
-    """Shares of the rows with a value, for the training split and for all other rows.
+    """Histogram of a column, as shares of its non-null rows: training rows and all other rows.
 
-    `labels` are the most frequent values of a text column, or both ends of a number's range.
+    `labels` are the most frequent values of a text column, or both ends of a numeric range.
     `distinct` counts the values of all rows; -1 if they were not counted.
     """
 
@@ -29,7 +29,7 @@ class DistributionShape:
 
 
 def shape(train: pa.ChunkedArray, other: pa.ChunkedArray, kind: str) -> DistributionShape | None:
-    """The shape of a column of canonical type `kind`; None if there is nothing to draw."""
+    """Histogram of a column of canonical type `kind`; None if there is nothing to draw."""
     if kind == "string":
         return _levels(train, other)
     if kind not in _NUMBERS:

@@ -1,4 +1,4 @@
-"""Statements about a dataset that only a person can make: a file beside the pipeline.
+"""Statements of people about a dataset, read from a file beside the pipeline.
 
     version: 1
     statements:
@@ -7,7 +7,7 @@
         by: Ana Ruiz, data steward
         on: "2026-03-01"
 
-A field without a statement reads `not_stated` on the card; nothing is filled in.
+For a field without a statement the card shows `not_stated`.
 """
 
 import re
@@ -21,7 +21,7 @@ from headrace.core.errors import DeclarationError
 NOT_STATED = "not_stated"
 FORMAT = 1
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
-# field -> what the card asks.
+# field -> question that the card asks.
 FIELDS = {
     "collection": "How the data came to be in the world, before anybody delivered it",
     "annotation": "Who or what judged the cases that became labels",
@@ -50,7 +50,7 @@ STATEMENT = Keys((
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement by the person `by`; `on` is the ISO day, or "" if it does not matter."""
+    """A statement by the person `by`; `on` is the ISO day, or "" if none is given."""
 
     field: str
     text: str
@@ -60,7 +60,7 @@ class Statement:
     def __post_init__(self) -> None:
         if self.field not in FIELDS:
             raise DeclarationError(
-                f"the card asks for no {self.field!r}",
+                f"{self.field!r} is not a field of the card",
                 where="a statement of a card",
                 fix=f"one of {', '.join(FIELDS)}",
             )
@@ -77,7 +77,7 @@ class Statement:
 
 
 def load_card(path: Path | str) -> tuple[Statement, ...]:
-    """The statements in a `card.yaml`; a DeclarationError names the place of an error in it."""
+    """Read a `card.yaml`. Raises DeclarationError with the place of the first error."""
     top = read_document(Path(path)).entries(CARD)
     top["version"].choose((FORMAT,))
     statements = []
@@ -104,7 +104,7 @@ def to_json(statements: Sequence[Statement]) -> dict[str, object]:
 
 
 def from_json(form: dict[str, object]) -> dict[str, Statement]:
-    """{field: statement} of an object that `to_json` made."""
+    """{field: statement}, from the output of `to_json`."""
     from typing import Any, cast
 
     listed = cast("list[dict[str, Any]]", form["statements"])

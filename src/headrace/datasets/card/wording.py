@@ -1,4 +1,4 @@
-"""Facts of a manifest as sentences, for both forms of the card."""
+"""Facts of a manifest as sentences, for the JSON and HTML forms of the card."""
 
 from headrace.core.clock import duration_text, iso
 from headrace.datasets.governance.retention import retention_text

@@ -1,7 +1,7 @@
-"""Comparison of parts with the same keys, which reads only the columns whose bytes differ.
+"""Comparison of parts with the same keys, reading only the columns whose bytes differ.
 
-A correction of some cells leaves the keys of a part and the bytes of most columns as they are. The
-same holds if a column is added or removed.
+Correcting some cells, or adding or removing a column, does not change the keys of a part or the
+bytes of most columns.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from headrace.datasets.diff.sample import Sampler
 from headrace.datasets.loaders.scan import Scan
 from headrace.datasets.manifest import Part
 
-# Properties that, beside the bytes, decide how a column of a row group is read.
+# Properties that, besides the bytes, determine how a column of a row group is decoded.
 _CHUNK_PROPERTIES = (
     "physical_type",
     "compression",
@@ -31,7 +31,7 @@ _CHUNK_PROPERTIES = (
 def compare_twins(
     scans: tuple[Scan, Scan], parts: tuple[Part, Part], tally: Tally, sampler: Sampler | None
 ) -> bool:
-    """Compare two parts; return False, without comparing, if the bytes of their keys differ."""
+    """Compare two parts; if the bytes of their keys differ, return False without comparing."""
     with ExitStack() as stack:
         sides = [_Side.of(scan, part, stack) for scan, part in zip(scans, parts, strict=True)]
         before, after = sides
@@ -48,7 +48,7 @@ def compare_twins(
 
 @dataclass(frozen=True)
 class _Side:
-    """An open part: its file, bytes, column positions, and number of rows of each row group."""
+    """An open part: its file, bytes, column positions, and the row count of each row group."""
 
     file: pq.ParquetFile
     data: Any

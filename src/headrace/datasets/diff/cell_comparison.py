@@ -1,4 +1,4 @@
-"""Comparison of the cells of two columns, with the equality of the content hash."""
+"""Comparison of two columns cell by cell; cells are equal as in the content hash."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +11,12 @@ Marks = npt.NDArray[np.bool_]
 
 
 def differing(a: pa.ChunkedArray, b: pa.ChunkedArray, kind: str, name: str) -> Marks | None:
-    """Marks of the rows whose cells differ; None if no cell differs.
+    """Mask of the rows whose cells differ; None if no cell differs.
 
     `a` and `b` have equal length and the canonical type `kind`; `name` is for errors. Null equals
     null, NaN equals NaN and -0 equals 0.
     """
-    # Fast path over whole buffers. It takes NaN for unequal; the comparison below decides then.
+    # Fast path over whole buffers. NaN is unequal here; the comparison below then decides.
     if a.equals(b):
         return None
     first, second = (_combined(column) for column in (a, b))

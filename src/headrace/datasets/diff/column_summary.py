@@ -1,4 +1,4 @@
-"""A column's numbers over all splits, from the statistics of a manifest."""
+"""Statistics of a column over all splits, from a manifest."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ _INSTANTS = {"timestamp": pa.timestamp("us", "UTC"), "local_timestamp": pa.times
 
 
 def summary(manifest: Manifest, column: str, kind: str) -> Summary:
-    """Nulls, minimum, maximum and mean of a column; None if the manifest lacks a number."""
+    """Nulls, minimum, maximum and mean of a column; None for missing statistics."""
     statistics = [
         split.statistics[column] for split in manifest.splits.values() if column in split.statistics
     ]
@@ -27,12 +27,12 @@ def summary(manifest: Manifest, column: str, kind: str) -> Summary:
 
 
 def _order(value: Cell, kind: str) -> Any:  # noqa: ANN401 - what sorts
-    """Value to sort by: a manifest stores infinity as text."""
+    """Sort key of a bound. A manifest stores infinity as text."""
     return float(value) if kind == "float64" else value
 
 
 def _json_bound(value: Cell, kind: str) -> Cell:
-    """A bound as a JSON value: a manifest stores moments in microseconds."""
+    """A bound as a JSON value. A manifest stores timestamps in microseconds."""
     if kind in _INSTANTS and value is not None:
         return json_value(pa.scalar(value, pa.int64()).cast(_INSTANTS[kind]).as_py())
     return value

@@ -19,24 +19,24 @@ from headrace.datasets.version import next_version, parse_version
 def diff(a: Dataset, b: Dataset, *, rows: int = 5, distributions: bool = True) -> ReleaseDiff:
     """Compare two releases of one dataset, in one store or in two.
 
-    Whole releases are compared, whatever is selected. Parts that both releases have are not read;
-    the others are read once, a bounded number of rows at a time.
+    Whole releases are compared; selections are ignored. Parts that both releases have are not
+    read; other parts are read once, a bounded number of rows at a time.
 
     Args:
         a: the first release; a row that only `a` has was removed.
         b: the second release.
         rows: number of examples of each kind.
-        distributions: also measure, on samples, how far the values of each column moved.
+        distributions: also measure, on samples, how far the distribution of each column moved.
 
     Raises:
-        DeclarationError: the releases are of two datasets.
-        StateError: an object is missing or is not what was released.
+        DeclarationError: the releases belong to different datasets.
+        StateError: an object is missing or does not match the manifest.
     """
     before, after = a.manifest, b.manifest
     if before.name != after.name:
         raise DeclarationError(
-            f"{before.ref} and {after.ref} are releases of two datasets",
-            fix=f"compare releases of one, as {before.name}@1.0.0 and {before.name}@latest",
+            f"{before.ref} and {after.ref} are releases of different datasets",
+            fix=f"compare releases of one dataset: {before.name}@1.0.0 and {before.name}@latest",
         )
     a, b = _unfiltered(a), _unfiltered(b)
     parts, types = pairing(before, after), _comparable(before, after)
@@ -61,7 +61,7 @@ def _keys(manifest: Manifest) -> set[str]:
 
 
 def _comparable(a: Manifest, b: Manifest) -> dict[str, str]:
-    """Columns that have the same canonical type in both, in the order of the second release."""
+    """{column: type} with the same canonical type in both, in the order of the second release."""
     old = {column.name: column.type for column in a.columns}
     return {c.name: c.type for c in b.columns if old.get(c.name) == c.type}
 

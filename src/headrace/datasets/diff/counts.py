@@ -21,7 +21,7 @@ class Tally:
     """Totals of a comparison: `matched` adds row pairs, `add_unmatched` rows of one release."""
 
     def __init__(self, key: Sequence[str], types: Mapping[str, str], keep: int) -> None:
-        """Start at zero: `types` are the canonical types to compare, `keep` limits the examples."""
+        """Start at zero. `types` maps columns to canonical types, `keep` limits the examples."""
         self.key, self.types, self._keep = tuple(key), dict(types), keep
         self.rows: Counter[str] = Counter()
         self.cells: Counter[str] = Counter()
@@ -64,7 +64,7 @@ class Tally:
         self.examples[kind] += [row(rows, place, self.key) for place in places]
 
     def _pick_examples(self, places: Places, examples: list[Any], *tables: pa.Table) -> list[int]:
-        """Places for as many examples as there is room for, never from the evaluation split."""
+        """Row numbers of further examples, up to the limit, never from the evaluation split."""
         picked: list[int] = []
         for place in places:
             if len(examples) + len(picked) >= self._keep:

@@ -16,33 +16,33 @@ Floats = npt.NDArray[np.float64]
 
 _TEXT = ("string", "binary")
 _BARS, _LEVELS, _BINS = 24, 6, 10
-_FLOOR = 1e-4  # zero has no logarithm
-_EDGES = (0.005, 0.995)  # bars leave out the far tails
+_FLOOR = 1e-4  # minimum share in the PSI, since log(0) is undefined
+_EDGES = (0.005, 0.995)  # quantiles that limit the range of the bars
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """Sampled cells, NaN as null, and the number of rows that each of them represents."""
+    """Sampled cells (NaN as null), and the number of rows that each cell represents."""
 
     cells: pa.Array
     weights: Floats
 
     @property
     def nulls(self) -> float:
-        """The share of rows without a value."""
+        """Share of rows without a value."""
         total = float(self.weights.sum())
         missing = self.cells.is_null().to_numpy(zero_copy_only=False)
         return float(self.weights[missing].sum()) / total if total else 0.0
 
     def values(self) -> tuple[pa.Array, Floats]:
-        """Cells with a value, and their weights, which sum to one."""
+        """Non-null cells, and their weights, which sum to one."""
         valid = self.cells.is_valid().to_numpy(zero_copy_only=False)
         weights = self.weights[valid]
         return self.cells.drop_null(), weights / max(float(weights.sum()), 1e-300)
 
 
 def weighted(parts: Sequence[tuple[pa.ChunkedArray, float]]) -> Weighted:
-    """Join samples of one column; each comes with the rows that one of its cells represents."""
+    """Join samples of one column; each is (cells, number of rows that one cell represents)."""
     columns = [column for column, _ in parts]
     chunks = [chunk for column in columns for chunk in column.chunks]
     cells = pa.chunked_array(chunks, type=columns[0].type).combine_chunks()
@@ -53,7 +53,7 @@ def weighted(parts: Sequence[tuple[pa.ChunkedArray, float]]) -> Weighted:
 
 
 def distribution(before: Weighted, after: Weighted, kind: str, name: str) -> Distribution | None:
-    """Distance of two samples of the column `name`; None if neither has a value.
+    """Distribution of column `name` in two samples; None if neither has a value.
 
     `kind` is the column's canonical type.
     """
@@ -78,7 +78,7 @@ def _floats(cells: pa.Array, kind: str, name: str) -> Floats:
 
 @dataclass(frozen=True)
 class _WeightedNumbers:
-    """Numbers, and the share of the rows that each represents."""
+    """Numbers, and the share of rows that each number represents."""
 
     values: Floats
     shares: Floats
@@ -99,7 +99,7 @@ def _of_numbers(
         )
     )
     distance = float(np.abs(before - after).max())
-    # Ten bins of equal share in the first release; equal values stay in one.
+    # Ten bins of equal share in the first release; equal values share a bin.
     places = np.searchsorted(before, np.linspace(0, 1, _BINS + 1)[1:-1] - 1e-12)
     cuts = np.unique(np.minimum(places, len(before) - 1))
     shares = [np.diff(np.r_[0.0, below[cuts], 1.0]) for below in (before, after)]
@@ -145,7 +145,7 @@ def _of_levels(a: pa.Array, of_a: Floats, b: pa.Array, of_b: Floats, nulls: floa
     size = len(encoded.dictionary)
     before = np.bincount(codes[: len(a)], of_a, size)
     after = np.bincount(codes[len(a) :], of_b, size)
-    # With many values, those that moved most are more telling than the most frequent.
+    # With many categories, show those whose share changed most, not the most frequent.
     weight = np.maximum(before, after) if size <= _LEVELS else np.abs(before - after)
     heaviest = _heaviest(encoded.dictionary, weight.round(9))
     rest = np.setdiff1d(np.arange(size), heaviest)
@@ -157,7 +157,7 @@ def _of_levels(a: pa.Array, of_a: Floats, b: pa.Array, of_b: Floats, nulls: floa
         ]
     return Distribution(
         round(max(nulls, float(np.abs(before - after).sum()) / 2), 6),
-        # Rare values are noise to an index that takes logarithms, so the rest is one bar.
+        # Logarithms amplify noise of rare values, so the PSI pools the rest in one bar.
         _psi(*(np.array(row) for row in bars)),
         _rounded(bars[0]),
         _rounded(bars[1]),
@@ -166,7 +166,7 @@ def _of_levels(a: pa.Array, of_a: Floats, b: pa.Array, of_b: Floats, nulls: floa
 
 
 def _heaviest(levels: pa.Array, weights: Floats) -> list[int]:
-    """Places of the few levels with the largest weights, ties ordered by name."""
+    """Indices of the categories with the largest weights, ties ordered by name."""
     threshold = np.sort(weights)[-_LEVELS:][0]
     places = np.flatnonzero(weights >= threshold)
     candidates = pa.table({"weight": weights[places], "name": levels.take(pa.array(places))})

@@ -1,4 +1,4 @@
-"""Pairing of the parts of two releases: equal parts need not be read."""
+"""Pairing of the parts of two releases, so that equal parts are not read."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from headrace.datasets.manifest import Manifest, Part
 
 @dataclass(frozen=True)
 class Pairing:
-    """Parts to compare on either side, and parts that both releases have.
+    """Parts that only one release has, and parts that both have.
 
-    `twins` are pairs of parts with the same number of rows and the same first and last row.
+    `twins` are pairs of different parts with the same row count and the same first and last key.
     """
 
     only_a: tuple[Part, ...]
@@ -21,7 +21,7 @@ class Pairing:
 
     @property
     def rows(self) -> int:
-        """Rows to compare, on the side that has more of them."""
+        """Number of rows to compare, on the side that has more of them."""
         sides = (self.only_a, self.only_b)
         larger = max(sum(part.rows for part in side) for side in sides)
         return larger + sum(part.rows for part, _ in self.twins)
@@ -30,7 +30,7 @@ class Pairing:
 def pairing(a: Manifest, b: Manifest) -> Pairing:
     """Pair parts by object, and, if the columns are the same, by row sum.
 
-    Row sums do not depend on column names, so they prove nothing if the names differ.
+    Row sums do not cover column names, so they cannot be compared if names differ.
     """
     left_a, left_b, pairs = _paired(_parts(a), _parts(b), lambda part: part.object)
     if _schema(a) == _schema(b):
@@ -42,7 +42,7 @@ def pairing(a: Manifest, b: Manifest) -> Pairing:
 
 
 def _ends(part: Part) -> object:
-    """Number of rows and both ends of a part; unique if the manifest does not state the ends."""
+    """Row count, first and last row of a part; a unique object if the manifest lacks them."""
     return (part.rows, part.first, part.last) if part.first else object()
 
 
@@ -57,7 +57,7 @@ def _schema(manifest: Manifest) -> set[tuple[str, str]]:
 def _paired(
     a: list[Part], b: list[Part], identity: Callable[[Part], object]
 ) -> tuple[list[Part], list[Part], list[tuple[Part, Part]]]:
-    """Parts of `a` only, parts of `b` only, and pairs; each part is in at most one pair."""
+    """(Parts only in `a`, parts only in `b`, pairs); each part is in at most one pair."""
     waiting: dict[object, list[Part]] = defaultdict(list)
     for part in a:
         waiting[identity(part)].append(part)

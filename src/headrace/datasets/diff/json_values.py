@@ -1,4 +1,4 @@
-"""Cells as JSON values."""
+"""Conversion of cells and rows to JSON values."""
 
 import datetime as dt
 from collections.abc import Sequence

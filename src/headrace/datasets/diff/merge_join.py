@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from headrace.datasets.loaders.scan import Scan
 from headrace.datasets.manifest import Part
 
-# Rows of a window (both sides together), cells of a window, and the most windows held at once
-# when rows share one `t`.
+# Minimum and maximum rows of a window (both sides together), its cells, and the maximum number of
+# windows held at once if many rows share one `t`.
 _MIN_WINDOW, _MAX_WINDOW, _CELLS, _MAX_WINDOWS_HELD = 65_536, 262_144, 8_000_000, 8
 _OPEN_FILES = 8
 _END = np.iinfo(np.int64).max
@@ -25,7 +25,7 @@ Moments = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class _Group:
-    """A row group of a part, and the moment of its earliest row in microseconds."""
+    """A row group of a part; `first` is its earliest `t`, microseconds UTC."""
 
     first: int
     part: Part
@@ -33,15 +33,15 @@ class _Group:
 
 
 def opened(scan: Scan, part: Part) -> pq.ParquetFile:
-    """Open the file of a part. Raises StateError if it is missing or is not what was released."""
+    """Open the file of a part. Raises StateError if it is missing or not as in the manifest."""
     return scan.file(part)
 
 
 class Side:
-    """Row groups of the parts of one release, the earliest first."""
+    """Rows of one release, read row group by row group, earliest first."""
 
     def __init__(self, scan: Scan, parts: Sequence[Part]) -> None:
-        """Read the columns of `scan`, which include `t`, from `parts`."""
+        """Prepare to read the columns of `scan`, which include `t`, from `parts`."""
         self._scan, self._columns = scan, list(scan.columns)
         self._files: dict[str, pq.ParquetFile] = {}
         self._parts = parts
@@ -60,18 +60,18 @@ class Side:
             self._files.popitem()[1].close()
 
     def tables(self) -> Iterator[pa.Table]:
-        """All rows, group by group."""
+        """Yield all rows, row group by row group."""
         while self._pending:
             self.read()
             yield self.take(_END)
 
     def window(self) -> int:
-        """Number of rows to hold at once: fewer if there are many columns."""
+        """Number of rows to hold at once; fewer if there are many columns."""
         return max(_MIN_WINDOW, min(_MAX_WINDOW, _CELLS // len(self._columns)))
 
     @property
     def next_moment(self) -> int:
-        """Lower bound of the moments of all rows that are still to be read."""
+        """Lower bound of `t` of all unread rows, microseconds UTC."""
         return self._pending[-1].first if self._pending else _END
 
     def read(self) -> None:
@@ -82,7 +82,7 @@ class Side:
         self.rows_held += table.num_rows
 
     def take(self, before: int) -> pa.Table:
-        """Hand out the rows in memory that are earlier than `before`."""
+        """Remove and return the rows in memory that are earlier than `before`."""
         ready, late_tables = [], []
         for table in self._tables:
             early, late = _parted(table, before)
@@ -106,7 +106,7 @@ class Side:
             else:
                 column = file.read_row_group(number, columns=["t"]).column("t")
                 first = pc.min(column.cast(pa.int64())).as_py()
-            if first is not None:  # a group without rows has no moment
+            if first is not None:  # None for a row group without rows
                 yield _Group(first, part, number)
 
     def _file(self, part: Part) -> pq.ParquetFile:
@@ -118,9 +118,9 @@ class Side:
 
 
 def windows(a: Side, b: Side) -> Iterator[tuple[pa.Table, pa.Table]]:
-    """Yield all rows of both sides in pairs of tables, in time order.
+    """Yield all rows as pairs of tables (rows of `a`, rows of `b`), in time order.
 
-    Rows with the same `t` are in one pair, unless there are too many of them to hold.
+    Rows with the same `t` are in one pair, unless they are too many to hold in memory.
     """
     window = min(a.window(), b.window())
     while a.next_moment < _END or b.next_moment < _END:
@@ -136,7 +136,7 @@ def windows(a: Side, b: Side) -> Iterator[tuple[pa.Table, pa.Table]]:
 
 
 def _parted(table: pa.Table, before: int) -> tuple[pa.Table, pa.Table]:
-    """Split a table into rows earlier than `before` and all others."""
+    """Split a table into (rows earlier than `before`, all other rows)."""
     if before == _END:
         return table, table.slice(0, 0)
     moments = _moments(table)

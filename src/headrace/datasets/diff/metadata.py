@@ -1,4 +1,4 @@
-"""Differences of two manifests apart from rows, as pure functions of the manifests."""
+"""Differences of two manifests other than rows, as pure functions of the manifests."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -28,7 +28,7 @@ def schema_changes(a: Manifest, b: Manifest) -> tuple[SchemaChange, ...]:
 
 
 def meaning(a: Manifest, b: Manifest) -> tuple[MetadataChange, ...]:
-    """Changes of meaning: definitions, contracts, label, split rule, mode, parameters, fits."""
+    """Semantic changes: definitions, contracts, label, split rule, mode, parameters, fits."""
     return (
         *_changed("definition", a.definitions, b.definitions),
         *_inputs("contract", a, b, ("contract_version", "contract_hash")),
@@ -41,7 +41,7 @@ def meaning(a: Manifest, b: Manifest) -> tuple[MetadataChange, ...]:
 
 
 def governance(a: Manifest, b: Manifest) -> tuple[MetadataChange, ...]:
-    """Changes of governance: purposes, licences, privacy, retention, erasures and overrides."""
+    """Governance changes: purposes, licences, privacy, retention, erasures and overrides."""
     names = ("purpose", "description", "licences", "terms", "card", "erasures")
     allowed = [{"leakage that is allowed": m.leakage.get("because", "")} for m in (a, b)]
     return (
@@ -56,7 +56,7 @@ def governance(a: Manifest, b: Manifest) -> tuple[MetadataChange, ...]:
 def origin(
     a: Manifest, b: Manifest, batches_of_a: Batches, batches_of_b: Batches
 ) -> tuple[MetadataChange, ...]:
-    """Changes of origin (snapshots, batches, cutoff, code), which alone make no difference."""
+    """Changes of origin: snapshots, batches, cutoff, code. They alone do not make a difference."""
     names = (
         "pipeline", "cutoff_us", "live_since_us", "code_revision", "left_out", "lineage", "coverage"
     )  # fmt: skip

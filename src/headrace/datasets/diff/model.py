@@ -12,7 +12,10 @@ Cell = Any
 
 @dataclass(frozen=True)
 class Row:
-    """A row by its key. `t` is RFC 3339, from the second release if both have the row."""
+    """A row, identified by its key.
+
+    If both releases have the row, `t` (RFC 3339) is from the second release.
+    """
 
     key: Mapping[str, Cell]
     t: Cell
@@ -30,7 +33,7 @@ class CellChange:
 
 @dataclass(frozen=True)
 class RowChange:
-    """The cells of one row that changed: column -> (before, after)."""
+    """Changed cells of one row: column -> (before, after)."""
 
     row: Row
     cells: Mapping[str, tuple[Cell, Cell]]
@@ -38,18 +41,18 @@ class RowChange:
 
 @dataclass(frozen=True)
 class RowCounts:
-    """Counts of rows by key, and some of them.
+    """Counts of rows, matched by key, and examples.
 
     Attributes:
-        before, after: rows of the two releases.
-        added, removed: rows whose key only the second, only the first release has.
+        before, after: number of rows of the two releases.
+        added, removed: rows whose key is only in the second release, or only in the first.
         changed: rows in both releases in which a cell other than the split differs.
         moved: rows in both releases that are in another split; their cells may differ as well.
         same: rows in both releases that neither changed nor moved.
-        skipped: rows of `same` in equal parts, which were not read.
+        skipped: rows in equal parts, which were not read; `same` includes them.
         added_by_split, removed_by_split: counts by split.
-        moves: (from, to, rows).
-        examples_*: a few such rows, in the order in which they were read.
+        moves: (split before, split after, rows).
+        examples_*: a few rows of each kind, in the order in which they were read.
     """
 
     before: int
@@ -71,7 +74,7 @@ class RowCounts:
 
 @dataclass(frozen=True)
 class Summary:
-    """Numbers of a column from the manifest; None if the manifest lacks a number."""
+    """Statistics of a column from the manifest; None if the manifest lacks one."""
 
     nulls: int
     low: Cell
@@ -84,12 +87,12 @@ class Distribution:
     """Distance between the distributions of a column.
 
     Attributes:
-        distance: from 0 (alike) to 1 (nothing in common). Numbers and moments: the Kolmogorov-
-            Smirnov distance. Text: the total variation distance. If the share of nulls moved
-            further, that difference.
+        distance: from 0 (equal) to 1 (disjoint). Numbers and timestamps: Kolmogorov-Smirnov
+            distance. Text: total variation distance. If the share of nulls changed by more than
+            that, the change of this share.
         psi: population stability index over ten bins of equal share in the first release, or over
-            the values of a text; below 0.1 is commonly called stable, above 0.25 a shift.
-        before, after: shares of the rows with a value, one for each bar.
+            the values of a text column; below 0.1 is commonly called stable, above 0.25 a shift.
+        before, after: shares of the non-null rows, one for each bar of the chart.
         names: names of the bars of a text column.
         low, high: start of the first and end of the last bar of a numeric column.
     """
@@ -108,10 +111,10 @@ class ColumnDiff:
     """A column that both releases have.
 
     Attributes:
-        changed: cells that differ in rows with the same key; None if the column was retyped, since
-            cells of two types are not compared.
+        changed: number of cells that differ in rows with the same key; None if the column changed
+            its type, since cells of different types are not compared.
         examples: a few of these cells.
-        before, after: numbers from the manifests.
+        before, after: statistics from the manifests.
         distribution: None if no cell changed and no row was added or removed, or if distributions
             were not requested.
     """
@@ -128,7 +131,7 @@ class ColumnDiff:
 
 @dataclass(frozen=True)
 class SchemaChange:
-    """A column that was `added`, `removed`, `retyped`, or has another `role`."""
+    """A column that was added, removed or retyped, or whose role changed; `what` says which."""
 
     column: str
     what: str
@@ -138,7 +141,7 @@ class SchemaChange:
 
 @dataclass(frozen=True)
 class MetadataChange:
-    """A change of other metadata: `before` or `after` is None if that manifest lacks the entry."""
+    """A change of other metadata; `before` or `after` is None if that manifest lacks the entry."""
 
     group: str
     name: str
@@ -148,7 +151,7 @@ class MetadataChange:
 
 @dataclass(frozen=True)
 class VersionChange:
-    """A version after the first release up to the second: its change and the reasons."""
+    """A version after the first release, up to the second: its change and the reasons."""
 
     version: str
     change: str
@@ -164,14 +167,14 @@ class ReleaseDiff:
         equal: True if only the origin differs: rows, cells, splits, schema, definitions,
             contracts, label, split rule, parameters, fits and governance are the same.
         content_equal: True if the content hashes are the same.
-        change, reasons: version step if the second were released after the first.
+        change, reasons: version step that releasing the second after the first would make.
         keys: the key columns; None if they differ, so that rows could not be matched.
         columns: columns of both releases, most changed first.
         meaning: definitions, contracts, label, split rule, mode, parameters, fits.
         governance: purposes, licences, owners, privacy, retention, erasures, overrides.
-        origin: snapshots, batches, cutoff and code revision, which alone make no difference.
-        steps: the versions in between, if the second came after the first in one store.
-        parts: numbers of parts: (of the first, of the second, in both and not read).
+        origin: snapshots, batches, cutoff and code revision; they do not affect `equal`.
+        steps: versions after the first up to the second, if both are in the same store.
+        parts: numbers of parts: (first release, second release, in both and so not read).
     """
 
     before: str
@@ -197,5 +200,5 @@ class ReleaseDiff:
         return asdict(self)
 
     def html(self) -> str:
-        """One self-contained page."""
+        """The diff as one self-contained HTML page."""
         return str(provided("diff_page")(self))

@@ -14,9 +14,9 @@ Places = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Match:
-    """Matched places: row `a[n]` of one table is row `b[n]` of the other.
+    """Matched row numbers: row `a[n]` of one table matches row `b[n]` of the other.
 
-    `a` and `b` are None if every row matches the row at the same place.
+    `a` and `b` are None if each row matches the row with the same number.
     """
 
     a: Places | None
@@ -49,7 +49,7 @@ def match(a: pa.Table, b: pa.Table, key: Sequence[str]) -> Match:
 
 
 def _codes(a: pa.Table, b: pa.Table, key: Sequence[str]) -> Places:
-    """Dense number of each row's key, from 0, equal for equal keys; rows of `a` come first."""
+    """Key number of each row, from 0, equal for equal keys; first the rows of `a`, then of `b`."""
     codes: Places = np.zeros(a.num_rows + b.num_rows, dtype=np.int64)
     for name in key:
         column = pa.chunked_array([*a.column(name).chunks, *b.column(name).chunks])
@@ -59,7 +59,7 @@ def _codes(a: pa.Table, b: pa.Table, key: Sequence[str]) -> Places:
 
 
 def _canonical(column: pa.Array, name: str) -> pa.Array:
-    """Floats as the bits of their canonical form; other types unchanged."""
+    """Floats as int64 bits in canonical form; other types unchanged."""
     if not pa.types.is_floating(column.type):
         return column
     missing = column.is_null().to_numpy(zero_copy_only=False)
@@ -73,7 +73,7 @@ def _dense(column: pa.Array) -> tuple[Places, int]:
 
 
 def _unique_codes(codes: Places, cut: int) -> tuple[Places, int]:
-    """Key numbers made unique within each table, by occurrence; `cut` starts the second table."""
+    """Make key numbers unique within each table by occurrence; `b` starts at `cut`."""
     sides = codes[:cut], codes[cut:]
     size = int(codes.max()) + 1 if len(codes) else 0
     if all(not len(side) or int(np.bincount(side).max()) == 1 for side in sides):
@@ -83,7 +83,7 @@ def _unique_codes(codes: Places, cut: int) -> tuple[Places, int]:
 
 
 def _occurrences(codes: Places) -> Places:
-    """Occurrence of each number: 0 for the first, 1 for the second, and so on."""
+    """Occurrence index of each code: 0 for its first occurrence, 1 for its second, and so on."""
     order = np.argsort(codes, kind="stable")
     ordered = codes[order]
     begins = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(codes)])

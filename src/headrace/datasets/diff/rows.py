@@ -1,4 +1,4 @@
-"""Comparison of the rows and cells of two releases by key, out of core."""
+"""Comparison of rows and cells of two releases, matched by key, out of core."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from headrace.datasets.reader import Dataset
 
 @dataclass(frozen=True)
 class RowComparison:
-    """Differing rows and cells, and distances of the columns if they were requested."""
+    """Counts of differing rows and cells, and distributions if they were requested."""
 
     tally: Tally
     distributions: Mapping[str, Distribution]
@@ -34,12 +34,12 @@ def compare_rows(
 
     Args:
         a: a whole release.
-        b: another one.
+        b: another whole release.
         parts: pairing of their parts.
-        key: the key of both; None if the keys differ: then every row was added or removed.
+        key: the key of both; None if the keys differ, so that every row is added or removed.
         types: column -> canonical type of the columns to compare, `t` and `split` among them.
         keep: number of examples of each kind.
-        distributions: sample values as well.
+        distributions: also sample values to compare distributions.
     """
     tally = Tally(key or (), types, keep)
     sampler = Sampler(list(types), parts.rows) if distributions and parts.rows else None
@@ -82,7 +82,7 @@ def _join(tally: Tally, sampler: Sampler | None, a: Side, b: Side) -> None:
 def _match(
     tally: Tally, sampler: Sampler | None, a: pa.Table, b: pa.Table, leftovers: Leftovers | None
 ) -> None:
-    """Compare rows with equal keys; others go to `leftovers`, or are unmatched if it is None."""
+    """Compare rows with equal keys; add others to `leftovers`, or count them if it is None."""
     matches = match(a, b, tally.key)
     unmatched = (a.take(pa.array(matches.only_a)), b.take(pa.array(matches.only_b)))
     if matches.a is not None:

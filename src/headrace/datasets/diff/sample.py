@@ -1,8 +1,7 @@
-"""Samples of both releases that differ only where the releases do.
+"""Samples of two releases that differ only where the releases differ.
 
-Rows of parts that both releases have are sampled once and weigh the same on both sides; other rows
-are sampled in pairs with the same key. The distance of two samples is therefore not dominated by
-chance.
+Rows of equal parts are sampled once and have the same weight on both sides; other rows are sampled
+in pairs with the same key. So the distance of the samples is not dominated by sampling noise.
 """
 
 from collections import Counter
@@ -23,7 +22,7 @@ class Sampler:
     """Sample of every n-th row of each side."""
 
     def __init__(self, columns: Sequence[str], rows: int) -> None:
-        """Sample rows of `columns`; about `rows` rows are expected on either side."""
+        """Prepare to sample `columns`; each side has about `rows` rows."""
         self.stride = max(1, -(-rows // ROWS))
         self._columns = list(columns)
         self._row_counts = [0, 0, 0]
@@ -31,7 +30,7 @@ class Sampler:
         self.tables: tuple[list[pa.Table], list[pa.Table]] = ([], [])
 
     def pairs(self, a: pa.Table, b: pa.Table, names: Sequence[str] | None = None) -> None:
-        """Sample rows with equal keys, the same rows of both tables; `names` limits the columns."""
+        """Sample the same rows of two tables with equal keys; `names` limits the columns."""
         places = self._places(2, a.num_rows)
         for side, table in enumerate((a, b)):
             self._keep(side, table.select(list(names or self._columns)), places)
@@ -41,7 +40,7 @@ class Sampler:
         self._keep(side, rows.select(self._columns), self._places(side, rows.num_rows))
 
     def common(self, names: Sequence[str], rows: int) -> None:
-        """Count rows that were not read because these columns are the same on both sides."""
+        """Count rows whose columns `names` were not read, since they are equal on both sides."""
         for name in names:
             self.unread[name] += rows
 

@@ -1,4 +1,4 @@
-"""Rows without a match at their moment, kept until the end, on disk if there are many."""
+"""Rows without a match at the same `t`, kept until the end, on disk if there are many."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ import pyarrow as pa
 from headrace.datasets.hashing.cell_encoding import words_of
 from headrace.datasets.store.parts import numbers_of
 
-# Bytes kept in memory, and the intended size of a bucket in rows.
+# Maximum bytes in memory, and the intended rows of a bucket.
 IN_MEMORY, OF_A_BUCKET = 256 << 20, 500_000
 _MOST_BUCKETS = 256
 
@@ -49,7 +49,7 @@ class Leftovers:
             self._spill()
 
     def buckets(self) -> Iterator[tuple[pa.Table, pa.Table]]:
-        """Yield all rows, bucket by bucket."""
+        """Yield (rows of side 0, rows of side 1) for each bucket."""
         if self._folder is None:
             yield self._concatenated(0, self._tables[0]), self._concatenated(1, self._tables[1])
             return
@@ -99,11 +99,11 @@ class Leftovers:
 
 
 def bucket_numbers(table: pa.Table, key: Sequence[str], buckets: int) -> npt.NDArray[np.int64]:
-    """Number of the bucket of each row, below `buckets`; rows with equal keys share a bucket."""
+    """Bucket of each row, from 0 to `buckets` - 1; rows with equal keys share a bucket."""
     columns = {}
     for name in key:
         column = table.column(name)
-        if pa.types.is_floating(column.type):  # -0 is 0, and one NaN another
+        if pa.types.is_floating(column.type):  # -0 equals 0, and all NaNs are equal
             column = pa.chunked_array([words_of(column.combine_chunks(), "float64", name)])
         columns[name] = column
     numbers = numbers_of(pa.table(columns), key) % np.uint64(buckets)

@@ -50,7 +50,7 @@ PROOF_FORMAT = 1
 
 @dataclass(frozen=True)
 class AffectedRelease:
-    """A release that holds rows to be erased, with their number by split."""
+    """A release that holds rows to erase; `rows` counts them by split."""
 
     manifest: Manifest
     rows: Mapping[str, int]
@@ -72,7 +72,7 @@ class Replaced:
 
 @dataclass(frozen=True)
 class Searched:
-    """Result of a search: `affected` releases hold such rows, `unsearched` ones may.
+    """Result of a search: `affected` releases hold matching rows; `unsearched` ones may hold some.
 
     A release is unsearched if a column of the request is missing, generalised, pseudonymised with
     a key that is not configured, or of a type other than text and numbers.
@@ -105,7 +105,7 @@ def search(store: Store, request: ErasureRequest) -> Searched:
 
 
 def _tellable(manifest: Manifest, keys: Collection[str]) -> set[str]:
-    """Columns that identify a person: not generalised, and no pseudonym of an unknown key."""
+    """Columns that can be searched: not generalised, and not pseudonymised with an unknown key."""
     facts = {column.name: manifest.privacy.get(column.name, {}) for column in manifest.columns}
     return {
         column.name
@@ -120,11 +120,12 @@ def carry_out(store: Store, request: ErasureRequest) -> list[Replaced]:
     """Replace every release that holds rows of `request`; return those replaced, oldest first.
 
     Raises:
-        StateError: an object is damaged, or a proof fails; releases replaced before stay replaced.
+        StateError: an object is damaged, or a proof fails. Releases that were already
+            replaced stay replaced.
     """
     for stone in tombstones(store):
         if stone.erasure == request.id:
-            bury(store, stone)  # a crash may have left some of it
+            bury(store, stone)  # completes a removal that a crash interrupted
     affected = search(store, request).affected
     numbers = _numbers(store, [release.manifest for release in affected])
     replaced = []
@@ -143,9 +144,9 @@ def finish(store: Store) -> list[Replaced]:
 def without_late(store: Store, manifest: Manifest, known_ids: Collection[str]) -> Manifest:
     """Apply the erasures that were recorded while the release was made; return the final release.
 
-    `known_ids` are the erasures that were known when the release began. An erasure is recorded
-    before it searches for releases, and this release is visible now, so the later of the two sees
-    the other.
+    `known_ids` are the erasures that were known when the release began. No erasure is missed: it is
+    recorded before it searches for releases, and this release is already published, so the later
+    of the two sees the other.
     """
     late = [
         request
@@ -201,10 +202,10 @@ def _replace(store: Store, request: ErasureRequest, old: Manifest, version: str)
 def _successor(
     store: Store, request: ErasureRequest, old: Manifest, version: str
 ) -> tuple[Manifest, ContentSum]:
-    """Publish the release without the rows; return it and the content of the erased rows."""
+    """Publish the successor without the rows; return it and the content sum of the erased rows."""
     key = key_of(request)
     mark = {**request.entry(), "from": old.ref}
-    for before in releases(store, old.name):  # of a run that was killed before the burial
+    for before in releases(store, old.name):  # made by a run that was killed before `bury`
         if before.previous == old.id and mark in before.erasures:
             return before, _content(store, old) - _content(store, before)
     splits, splits_cut, erased_sums = {}, {}, []
@@ -227,7 +228,7 @@ def _successor(
         splits=splits,
         erasures=(*old.erasures, mark),
         fits=_fits(store, old, splits_cut["train"].table),
-        # Measured with the erased rows, and it may name the person.
+        # The old report was computed with the erased rows and may name the person.
         coverage="",
     )
     store.publish(manifest)
@@ -235,20 +236,23 @@ def _successor(
 
 
 def _fits(store: Store, old: Manifest, train: pa.Table) -> dict[str, str]:
-    """The fits on the remaining rows; none if they were not made by Headrace."""
+    """Transforms refitted on the remaining rows; none if Headrace did not make the old ones."""
     try:
         return refitted(store, old, train)
-    except (KeyError, TypeError):  # no document of ours
+    except (KeyError, TypeError):  # not a document of Headrace
         return {}
 
 
 def _proof(
     store: Store, request: ErasureRequest, old: Manifest, new: Manifest, erased: ContentSum
 ) -> dict[str, Any]:
-    """Proof by subtraction of row sums as read back. Raises StateError if it does not hold.
+    """Proof that the old content minus the erased rows is the new content, both read back.
 
-    A sum adds up digests of whole rows, so only a person who knows every cell of a row can
-    recognise it in the sum of a single row.
+    A sum adds up digests of whole rows. Even if only one row was erased, its sum can be recognised
+    only by a person who knows every cell of that row.
+
+    Raises:
+        StateError: the proof fails.
     """
     before = _content(store, old)
     after = _content(store, new)
@@ -264,13 +268,13 @@ def _proof(
         raise StateError(
             f"the erasure of {old.ref} is not proven: {problem}",
             where=store.storage.address,
-            fix="headrace dataset verify both; the old release stays until the proof comes out",
+            fix="run headrace dataset verify on both; the old release stays until a proof succeeds",
         )
     return proof
 
 
 def disproof(proof: Mapping[str, Any]) -> str:
-    """Error in a proof; "" if it holds: old - erased = new, and the hashes match the sums.
+    """Error in a proof; "" if old - erased = new and the hashes match the sums.
 
     The check needs only the document, no data.
     """
@@ -321,5 +325,5 @@ def _content(store: Store, manifest: Manifest) -> ContentSum:
 
 
 def _columns(store: Store, manifest: Manifest, split: str, columns: tuple[str, ...]) -> pa.Table:
-    """Rows of a split, also of tainted releases, which are erased like others."""
+    """Rows of a split; tainted releases can be read too, because erasures apply to them."""
     return Dataset(store, manifest, (split,), columns).arrow

@@ -1,11 +1,11 @@
 """Erasure requests, kept for good without naming the person.
 
     erasures/<id>/request.json        columns, keyed digests of the value, who, why, when
-    erasures/<id>/<manifest id>.json  the proof that one release became another without the rows
+    erasures/<id>/<manifest id>.json  proof that the successor is the old release without the rows
 
-A request holds HMACs of the value under the privacy key. They identify the person's rows, also in
-later releases whose tables still hold the person, but not the person. Every release excludes the
-rows of all requests, so it cannot be made without the key.
+A request holds HMACs of the value under the privacy key. They find the person's rows, also in
+later releases whose tables still hold the person, but do not reveal the person. Every release
+excludes the rows of all requests, so a release cannot be made without the key.
 """
 
 import json
@@ -30,7 +30,7 @@ FORMAT = 1
 FOLDER = "erasures"
 ALL = "all"
 Mask = npt.NDArray[np.bool_]
-# Types of columns that may name a person; in columns of other types a person is not found.
+# Column types that are searched for a person; columns of other types are not searched.
 TELLABLE = ("int64", "string", "float64")
 _INT64 = range(-(2**63), 2**63)
 
@@ -44,9 +44,9 @@ class ErasureRequest:
         columns: column -> digests of the value in all forms: plain and pseudonymised, as text and
             as number. A row matches if every column has one of its digests.
         key_id: id of the privacy key that the digests were made with.
-        datasets: names, or `all`.
+        datasets: names of the datasets to search, or `all`.
         at: moment of the request, int64 microseconds UTC.
-        principal, reason: who asked, and why.
+        principal, reason: who made the request, and why.
     """
 
     id: str
@@ -87,7 +87,7 @@ def request_of(
     Args:
         entity: column -> value as text, also for columns of whole numbers.
         key: privacy key for the digests.
-        principal: person who asks.
+        principal: person who makes the request.
         reason: reason for the record. It must not name the person.
         datasets: datasets to search; by default all.
         earlier: former keys that releases were pseudonymised with.
@@ -96,10 +96,10 @@ def request_of(
         DeclarationError: the entity is empty, the reason is missing, or the reason holds the value.
     """
     if not entity or not all(name and value for name, value in entity.items()):
-        raise DeclarationError("an erasure of nobody", fix="--entity customer_id=4711")
+        raise DeclarationError("the erasure names no person", fix="--entity customer_id=4711")
     if not reason.strip() or any(value in reason.split() for value in entity.values()):
         raise DeclarationError(
-            "the reason is empty, or says whom: it is kept for good",
+            "the reason is empty, or contains the person's value: it is kept for good",
             fix="the number of the case, and on whose request",
         )
     columns = {name: _digests(name, value, key, earlier) for name, value in sorted(entity.items())}
@@ -153,7 +153,7 @@ def _read(store: Store, path: str) -> ErasureRequest:
 
 
 def rows_meant(table: pa.Table, request: ErasureRequest, key: PrivacyKey) -> Mask:
-    """Mask of the rows that `request` names, bool [rows]; all False if a column is missing."""
+    """Mask of the rows that match `request`, bool [rows]; all False if a column is missing."""
     if not set(request.columns) <= set(table.column_names) or not table.num_rows:
         return np.zeros(table.num_rows, np.bool_)
     mask = np.ones(table.num_rows, np.bool_)
@@ -180,18 +180,18 @@ def _cells_meant(
 
 
 def _as_integer(value: float) -> str | int:
-    """Whole number of a float, as pandas makes of integers with nulls; "" for any other float."""
+    """A whole float as an int, as pandas stores integers with nulls; "" for other floats."""
     return int(value) if value.is_integer() and abs(value) < 2**63 else ""
 
 
 def key_of(request: ErasureRequest) -> PrivacyKey:
     """The privacy key of `request`. Raises StateError if it is not configured."""
-    keys = {key.id: key for key in PrivacyKey.find_all(f"{request}, which rows it means,")}
+    keys = {key.id: key for key in PrivacyKey.find_all(f"finding the rows of {request}")}
     if request.key_id not in keys:
         raise StateError(
-            f"{request} was recorded with the privacy key {request.key_id}, which is not given",
+            f"{request} was recorded with the privacy key {request.key_id}, which is not set here",
             where=FOLDER,
-            fix="add the key of then as a further line of the file of keys",
+            fix="add that key as another line of the key file",
         )
     return keys[request.key_id]
 
@@ -214,7 +214,7 @@ def without_erased(
 def together(
     latest: Manifest | None, erased: tuple[dict[str, Any], ...]
 ) -> tuple[Mapping[str, Any], ...]:
-    """Erasures of the next release: those of the latest, and those that removed rows now."""
+    """Erasures for the next manifest: those of the latest release, then new ones in `erased`."""
     earlier = latest.erasures if latest else ()
     ids = {entry["id"] for entry in earlier}
     return (*earlier, *(entry for entry in erased if entry["id"] not in ids))

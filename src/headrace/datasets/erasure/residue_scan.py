@@ -2,8 +2,8 @@
 
 All files are searched, and Parquet is decoded. A text is searched everywhere, also as part of other
 texts. A whole number is searched in columns of its name, and elsewhere only if it is long, since
-short numbers occur everywhere. The values of a key of several columns must occur together: in one
-row, or on one line.
+short numbers occur everywhere. If the entity has several columns, their values must occur together:
+in one row of a Parquet file, or on one line of another file.
 """
 
 import re
@@ -30,7 +30,10 @@ Opened = Callable[[], Any]
 
 @dataclass(frozen=True)
 class ResidueMatch:
-    """A file that holds a value; `path` is relative to the folder, `column` is "" in raw bytes."""
+    """A file that holds a value; `path` is relative to the folder.
+
+    `column` is the name of the Parquet column, or "" for a match in raw bytes.
+    """
 
     path: str
     column: str = ""
@@ -41,8 +44,9 @@ def where_named(
 ) -> list[ResidueMatch]:
     """Files below `root` that hold a value of `entity` (column -> value as text).
 
-    The columns of Parquet files are decoded and searched. The bytes of all other files are
-    searched, and those of Parquet files without a match, whose metadata hold minima and maxima.
+    The columns of Parquet files are decoded and searched. If no column matches, the raw bytes are
+    searched too, because the metadata hold minima and maxima. Of other files, the raw bytes are
+    searched.
     """
     matches: list[ResidueMatch] = []
     for path in sorted(root.rglob("*")):
@@ -54,7 +58,7 @@ def where_named(
 
 
 def where_stored(storage: Storage, entity: Mapping[str, str]) -> list[ResidueMatch]:
-    """Files of a store that hold a value of `entity`, leftovers of crashes included."""
+    """Files of a store that hold a value of `entity`, including files that a crash left behind."""
     place = storage.local_path("objects")
     if place is not None:
         return where_named(place.parent, entity)

@@ -27,7 +27,7 @@ Kind = Literal["erased", "retired"]
 
 
 class GoneError(StateError):
-    """The release was replaced after an erasure, or retired; it does not come back."""
+    """The release was retired, or replaced after an erasure; it cannot be restored."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def tombstones(store: Store, name: str | None = None) -> list[Tombstone]:
 def behind(store: Store, refs: Collection[str]) -> set[str]:
     """Refs of removed releases whose direct or indirect successors are among `refs`.
 
-    The successors hold all their other rows, from the same batches.
+    A successor holds the rows that were not erased, from the same batches.
     """
     covered, stones = set(refs), [stone for stone in tombstones(store) if stone.successor]
     while new := {stone.ref for stone in stones if stone.successor in covered} - covered:
@@ -108,9 +108,9 @@ def behind(store: Store, refs: Collection[str]) -> set[str]:
 
 
 def refuse_gone(store: Store, name: str, version: str) -> None:
-    """Raises GoneError if there is a tombstone."""
+    """Raise GoneError if the release has a tombstone."""
     if stone := tombstone(store, name, version):
-        forget(stone.objects)  # it was buried from another machine
+        forget(stone.objects)  # if the release was removed from another machine
         raise GoneError(
             f"{stone.ref} was {stone}",
             where=f"{store.storage.address}/{store.folder(name, version)}",
@@ -133,8 +133,8 @@ def bury(store: Store, stone: Tombstone) -> None:
         path = f"objects/{name}"
         if name in shared or (now := store.storage.stat(path)) is None:
             continue
-        # An object touched since then belongs to a release that is being written. Objects that
-        # such a release needs and finds missing, it writes again (`release_writer.py`).
+        # An object modified since then belongs to a release that is being written. If that
+        # release finds an object missing, it writes the object again (`release_writer.py`).
         if now.modified == written.get(path):
             store.storage.delete(path)
     forget(stone.objects)

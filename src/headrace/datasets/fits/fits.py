@@ -1,8 +1,8 @@
-"""Fitted transforms of a dataset or a model: fitted once, stored exactly (rule 22).
+"""Fitted transforms of a dataset or a model: fitted once, stored exactly.
 
-Transforms are fitted on the training split alone, as known at the training cut. A fit is a JSON
-object of the store that the manifest lists, and part of a model's bundle. Training and serving
-apply it with the same function, and it is never fitted again.
+Transforms are fitted only on the training split, as known at the training cut. A fit is a JSON
+object that the manifest lists; a model's bundle contains it too. Training and serving apply it with
+the same function and never refit it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,7 +46,7 @@ class Fits:
 
     @property
     def vocabularies(self) -> dict[str, tuple[Value, ...]]:
-        """Vocabularies of the columns whose values are encoded as positions."""
+        """Vocabularies by column, for columns whose values are encoded as positions."""
         return {
             name: tuple(steps[-1]["values"])
             for name, steps in self.steps.items()
@@ -54,7 +54,7 @@ class Fits:
         }
 
     def indicators(self, columns: Sequence[ManifestColumn]) -> list[str]:
-        """Columns among these that have an indicator: a column of 1 for null and 0 for values."""
+        """Those of `columns` that get an indicator column, which is 1 for null and 0 otherwise."""
         return [
             column.name
             for column in columns
@@ -87,7 +87,7 @@ class Fits:
 
     @classmethod
     def from_json(cls, form: Mapping[str, Any], where: str = "fits") -> "Fits":
-        """Raises StateError for a newer format."""
+        """Parse the output of `to_json`. Raises StateError for a newer format."""
         if form["format"] == 1:
             return cls({name: (_plain(values),) for name, values in form["vocabularies"].items()})
         if form["format"] > FORMAT:
@@ -122,8 +122,8 @@ def filled(column: pa.ChunkedArray, steps: Sequence[Step]) -> pa.ChunkedArray:
 def encode(table: pa.Table, columns: Sequence[ManifestColumn], fits: Fits) -> Matrix:
     """Encode a table as float64 [rows, outputs]; nulls and values not in a vocabulary become NaN.
 
-    The columns come in order, then the indicator columns. Raises DeclarationError for a column that
-    is missing or has another type than in training.
+    The outputs are `columns` in order, then the indicator columns. Raises DeclarationError for a
+    column that is missing or has another type than in training.
     """
     marked = fits.indicators(columns)
     matrix = np.empty((table.num_rows, len(columns) + len(marked)))
@@ -137,7 +137,7 @@ def encode(table: pa.Table, columns: Sequence[ManifestColumn], fits: Fits) -> Ma
 
 
 def apply_steps(column: pa.ChunkedArray, steps: Sequence[Step]) -> Matrix:
-    """float64 [rows]: the column after its steps; each value depends on its own row alone."""
+    """Apply `steps` to a column: float64 [rows]. Each value depends only on its own row."""
     column = filled(column, steps)
     last: Step = steps[-1] if steps else {"kind": "impute"}
     if last["kind"] == "vocabulary":

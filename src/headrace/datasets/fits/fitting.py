@@ -1,4 +1,4 @@
-"""Fit transforms on the rows of the training split, exactly and for any order of rows."""
+"""Fit transforms on the training split, exactly and independently of the row order."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -16,7 +16,7 @@ from headrace.datasets.fits.transforms import Impute, Scale, Transform, Value, V
 
 
 def fit(train: pa.Table, categorical: Sequence[str], fitted: Fits | None = None) -> Fits:
-    """Add vocabularies to `fitted` for the `categorical` columns that have none in it."""
+    """Add a vocabulary to `fitted` for each `categorical` column that has none."""
     declared = fitted or Fits({})
     steps = dict(declared.steps)
     for name in sorted(set(categorical) - set(declared.vocabularies)):
@@ -60,14 +60,14 @@ def _fit_scale(column: pa.ChunkedArray, declared: Scale) -> Step:
     except OverflowError:
         pass
     raise DeclarationError(
-        "the values lie further apart than a float can say",
+        "the range of the values exceeds the largest float",
         where=f"Scale({declared.columns!r})",
         fix="bound the feature, or scale by='quantile'",
     )
 
 
 def _scaled(values: npt.NDArray[Any], declared: Scale) -> Step:
-    """The step for sorted values."""
+    """Fitted step of `declared` for sorted values."""
     if declared.by == "quantile":
         places = [Fraction(n, declared.bins) for n in range(1, declared.bins + 1)]
         edges = sorted({quantile(values, place) for place in places})
@@ -130,7 +130,7 @@ def _finite(column: pa.ChunkedArray, declared: Transform) -> npt.NDArray[Any]:
     values: npt.NDArray[Any] = cells.cast(number_type).to_numpy() + 0  # -0.0 is 0.0
     if not np.isfinite(values).all():
         raise DeclarationError(
-            "an infinite value has no mean and no distance",
+            "the column has infinite values, so its mean or scale is undefined",
             where=f"{type(declared).__name__}({declared.columns!r})",
             fix="bound the feature, or scale by='quantile' after bounding it",
         )

@@ -1,4 +1,4 @@
-"""Fits of a release: fitted on its training split and stored as objects of the store."""
+"""Fits of a release, fitted on its training split and stored as objects."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -27,19 +27,19 @@ def fit_forms(
 def refitted(store: Store, manifest: Manifest, train: pa.Table) -> dict[str, str]:
     """Fit the declared transforms of a release on the training rows of its successor.
 
-    The fits are stored; returns column -> sha256 of the object, as in a manifest.
+    Store the fits and return column -> sha256 of the object, as in a manifest.
     """
     objects = {}
     for name, form in _forms(store, manifest.fits).items():
         declared = tuple(transform_of(entry, name) for entry in form["declared"])
-        # A fit that cannot be made without the removed rows is dropped.
+        # Drop a transform that cannot be fitted without the removed rows.
         with suppress(DeclarationError):
             objects[name] = store.put_json(_form(train, name, declared))
     return objects
 
 
 def fits_of(store: Store, manifest: Manifest) -> Fits:
-    """Load the fits of a release. Raises StateError for one that is missing, altered or newer."""
+    """Load the fits of a release. Raises StateError for a missing, altered or newer fit."""
     forms = _forms(store, manifest.fits)
     return Fits({name: tuple(form["steps"]) for name, form in forms.items()})
 

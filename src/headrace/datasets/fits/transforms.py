@@ -20,8 +20,8 @@ class Impute:
     """Replace null (and NaN) in `columns`, given as names or patterns.
 
     `by` is the mean, the median (the lower of two) or the mode (the smallest of several) of the
-    training rows, or `constant`: `value`. With `indicator` a column `<name>__missing` of 0 and 1 is
-    added after all others.
+    training rows, or `constant`, which is `value`. With `indicator`, a column `<name>__missing` of
+    0 and 1 is added after all other columns.
     """
 
     kind: ClassVar[str] = "impute"
@@ -38,7 +38,7 @@ class Impute:
             raise DeclarationError(
                 f"by={self.by!r} with value={self.value!r}",
                 where=where,
-                fix="a value belongs to by='constant', and nowhere else",
+                fix="set value together with by='constant', and only then",
             )
         if isinstance(self.value, float) and not isfinite(self.value):
             raise DeclarationError(
@@ -54,11 +54,11 @@ _ANY = ("mode", "constant")
 
 @dataclass(frozen=True)
 class Scale:
-    """(value - center) / scale in `columns`, names or patterns; a scale of zero counts as one.
+    """Scale `columns` (names or patterns) to (value - center) / scale; scale 0 counts as 1.
 
-    `standard`: mean and sample standard deviation. `minmax`: least and greatest. `robust`: median,
-    and the distance of the quartiles. `quantile`: the share of `bins` quantiles that are not above
-    the value, from 0 to 1. All of the training rows; null stays null.
+    `standard`: mean and sample standard deviation. `minmax`: minimum and range. `robust`: median
+    and interquartile range. `quantile`: the share of the `bins` quantiles that are at most the
+    value, from 0 to 1. All are computed on the training rows; null stays null.
     """
 
     kind: ClassVar[str] = "scale"
@@ -81,8 +81,8 @@ class Scale:
 class Vocabulary:
     """Encode a value as its position among the sorted values of the training rows.
 
-    Null stays null. Values that occur in fewer than `min_count` rows are excluded. With `unknown`
-    a value that is not in the vocabulary becomes `null`, or gets its `own` position after the last.
+    Null stays null. Values in fewer than `min_count` training rows are excluded. A value that is
+    not in the vocabulary becomes null, or, with `unknown="own"`, gets the position after the last.
     """
 
     kind: ClassVar[str] = "vocabulary"
@@ -127,14 +127,14 @@ _KINDS: dict[str, type[Impute | Scale | Vocabulary]] = {
 
 
 def form_of(transform: Transform) -> dict[str, Any]:
-    """Declaration of a transform as JSON values, without the columns."""
+    """Declaration of a transform as JSON values, without its columns."""
     form = asdict(transform)
     del form["columns"]
     return {"kind": transform.kind, **form}
 
 
 def transform_of(form: Mapping[str, Any], column: str) -> Transform:
-    """Transform of a form that `form_of` made, for one column."""
+    """Transform for one column, from the output of `form_of`."""
     settings = {name: value for name, value in form.items() if name != "kind"}
     return _KINDS[form["kind"]](columns=(column,), **settings)
 
@@ -154,7 +154,7 @@ def transforms_by_column(
             names = [column for column in eligible if fnmatchcase(column.name, pattern)]
             if not names:
                 raise DeclarationError(
-                    f"no column fits {pattern!r}",
+                    f"no column matches {pattern!r}",
                     where=f"{type(transform).__name__}({transform.columns!r})",
                     fix=f"choose from {', '.join(column.name for column in eligible)}",
                 )

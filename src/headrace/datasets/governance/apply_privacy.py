@@ -15,7 +15,7 @@ from headrace.datasets.spec import DatasetSpec
 def treated(
     spec: DatasetSpec, frame: pa.Table, classes: Mapping[str, str]
 ) -> tuple[pa.Table, dict[str, dict[str, str]]]:
-    """The frame after the declared treatments, and the `privacy` entry for the manifest.
+    """Apply the declared treatments to `frame`; return it and the manifest's `privacy` entry.
 
     `classes` is column -> privacy class, as `headrace.datasets.governance.privacy_classes` derives
     it. Raises DeclarationError and StateError as `headrace.datasets.governance.privacy.treat` does.
@@ -28,7 +28,7 @@ def treated(
 def kept_until(
     spec: DatasetSpec, frame: pa.Table, contracts: Mapping[str, Contract]
 ) -> dict[str, Any]:
-    """`retention` for the manifest: the shortest period that the contracts declare."""
+    """`retention` entry for the manifest, from the shortest period that the contracts declare."""
     periods = {
         name: retention_us(contract.document, str(contract.path))
         for name, contract in contracts.items()

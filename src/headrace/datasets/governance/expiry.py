@@ -9,7 +9,7 @@ from headrace.datasets.taint import record_opening
 
 
 def refuse_expired(store: Store, manifest: Manifest, reason: str | None) -> None:
-    """Refuse an expired release that is opened without a `reason`; record the reason otherwise.
+    """Refuse to open an expired release without a `reason`; record the reason if there is one.
 
     Raises:
         ExpiredError: the release is past its retention, and there is no reason.
@@ -22,7 +22,7 @@ def refuse_expired(store: Store, manifest: Manifest, reason: str | None) -> None
         record_opening(store, manifest, (), reason)
         return
     raise ExpiredError(
-        f"{manifest.ref} may be kept no longer: it was {retention_text(manifest.retention)}",
+        f"{manifest.ref} may no longer be kept: it was {retention_text(manifest.retention)}",
         where=store.storage.address,
         fix=f"retire it: headrace dataset retire {manifest.ref} --reason ...; or"
         f' headrace.open("{manifest.ref}", allow_expired="why"), which is recorded',

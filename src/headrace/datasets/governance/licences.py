@@ -3,10 +3,10 @@
     CC0-1.0                      one licence
     CC-BY-4.0 AND ODbL-1.0       both hold
     (MIT OR GPL-2.0-only)        either may be chosen
-    LicenseRef-Acme-2024         a private agreement: for the allowed purposes, not passed on
+    LicenseRef-Acme-2024         a private agreement: the data must not be passed on
 
-The file `licences.yaml` describes each licence; people read and review it. A licence that is not
-listed there is refused, and so is a `WITH` exception, since none was reviewed.
+The file `licences.yaml` describes each licence; people review it. A licence that is not listed
+there is refused, and so is every `WITH` exception, since no exception was reviewed.
 """
 
 import re
@@ -19,7 +19,7 @@ from pathlib import Path
 from headrace.core.errors import DeclarationError
 
 AGREEMENT = "LicenseRef-"
-# Marks of a draft contract, which does not state the terms of use yet.
+# Placeholders in draft contracts, which do not state a licence yet.
 _NOT_STATED = re.compile(r"not_stated|TODO\b.*", re.DOTALL)
 _TOKEN = re.compile(r"\s*([()]|[^\s()]+)")
 _LICENCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
@@ -30,7 +30,7 @@ _OLD = {
     "gpl-3.0+": "GPL-3.0-or-later",
     "agpl-3.0": "AGPL-3.0-only",
 }
-# Greatest number of alternatives of one expression; a longer one must be simplified.
+# Maximum number of alternatives of an expression; expressions with more are rejected.
 _MAX_ALTERNATIVES = 64
 
 
@@ -55,10 +55,10 @@ Choice = tuple[Licence, ...]
 
 
 def choices(expression: str) -> tuple[Choice, ...]:
-    """Alternatives of `expression`; to comply means to keep to all licences of one alternative.
+    """Alternatives of `expression`; a user must comply with all licences of one alternative.
 
     Raises:
-        DeclarationError: it is not an SPDX expression, or names a licence that is not reviewed.
+        DeclarationError: `expression` is not SPDX, or names a licence that is not reviewed.
     """
     if _NOT_STATED.fullmatch(expression.strip()):
         return ((_not_stated(),),)
@@ -107,7 +107,7 @@ def _primary(tokens: list[str], expression: str) -> Parsed:
 
 
 def licence(name: str) -> Licence:
-    """The licence of an SPDX id, whatever its case. Raises DeclarationError if it is not listed."""
+    """Licence of an SPDX id in any case. Raises DeclarationError if it is not listed."""
     spdx_id = _OLD.get(name.lower(), name)
     if spdx_id.lower().startswith(AGREEMENT.lower()) and _LICENCE_ID.fullmatch(spdx_id):
         return _agreement(spdx_id)

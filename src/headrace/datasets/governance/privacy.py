@@ -1,9 +1,9 @@
 """Privacy treatments of personal and sensitive columns of a release, declared by column.
 
-    public, internal        released as they are
+    public, internal        released unchanged
     personal, sensitive     only with a treatment: `Keep`, `Drop`, `Pseudonymise` or `Generalise`
-    any other word          treated as sensitive, to be on the safe side
-    not_stated, TODO …      a draft contract: recorded as such, and shown on the card
+    any other word          treated as sensitive
+    not_stated, TODO …      a draft contract: released, recorded as not_stated, shown on the card
 
 The class of a column comes from the contract of its table, and columns computed from it inherit it;
 see `headrace.datasets.governance.privacy_classes`. Treatments are applied before the rows are split
@@ -30,7 +30,7 @@ UNDECIDED = ("not_stated", "TODO")
 
 @dataclass(frozen=True)
 class Keep:
-    """Release a column unchanged; `because` says why that is allowed, for manifest and card."""
+    """Release a column unchanged; the manifest and the card show the reason `because`."""
 
     because: str
 
@@ -51,7 +51,7 @@ class Pseudonymise:
     """Replace a value by a keyed digest of the same type: text, whole number or bytes.
 
     Nulls stay null. Equal values have equal pseudonyms, also across columns, datasets and releases
-    with the same key; a pseudonym cannot be reversed without the key. Another key makes other
+    with the same key; a pseudonym cannot be reversed without the key. Another key makes different
     pseudonyms.
     """
 
@@ -72,7 +72,7 @@ Treatment: TypeAlias = Keep | Drop | Pseudonymise | Generalise
 
 @dataclass(frozen=True)
 class Treated:
-    """The frame that may be released, and the manifest's `privacy` entry: column -> facts."""
+    """Frame after the treatments, and the manifest's `privacy` entry: column -> facts."""
 
     frame: pa.Table
     privacy: dict[str, dict[str, str]]
@@ -94,7 +94,7 @@ def strictest(classes: Collection[str]) -> str:
 
 def _rank(privacy_class: str) -> tuple[float, str]:
     if is_undecided(privacy_class):
-        return (1.5, privacy_class)  # stricter than internal, until it is decided
+        return (1.5, privacy_class)  # an undecided class counts as stricter than internal
     is_listed = privacy_class in CLASSES
     return (CLASSES.index(privacy_class) if is_listed else len(CLASSES), privacy_class)
 
@@ -148,27 +148,27 @@ def treat(
 
 
 def key_ids(privacy: Mapping[str, Mapping[str, str]]) -> set[str]:
-    """Ids of the keys that the pseudonyms of a release were made with."""
+    """Ids of the privacy keys that made the pseudonyms of a release."""
     return {facts["key_id"] for facts in privacy.values() if facts.get("key_id")}
 
 
 def require_keys(ref: str, privacy: Mapping[str, Mapping[str, str]]) -> None:
-    """Raises StateError unless this environment's key made the pseudonyms of `ref`."""
+    """Raise StateError unless the privacy key of this environment made the pseudonyms of `ref`."""
     for expected in sorted(key_ids(privacy)):
         actual = PrivacyKey.find(f"making {ref} again").id
         if actual != expected:
             raise StateError(
                 f"the pseudonyms of {ref} were made with the privacy key {expected}, "
-                f"and the one given here is {actual}",
+                f"but this environment has {actual}",
                 where=ref,
-                fix="give the key of then; a rotated key makes a new MAJOR version, not this one",
+                fix="set the key that made them; a rotated key makes a new MAJOR version",
             )
 
 
 def changed_treatments(
     declared: Mapping[str, Treatment], privacy: Mapping[str, Mapping[str, str]]
 ) -> list[str]:
-    """Sentences on treatments of a release that are no longer declared."""
+    """Sentences on columns of a release whose declared treatment has changed."""
     changes = []
     for column, then in sorted(privacy.items()):
         matching = [t for pattern, t in declared.items() if fnmatchcase(column, pattern)]
@@ -212,7 +212,7 @@ def _check_declared(
     ]
     if open_:
         raise DeclarationError(
-            f"nothing is declared for what happens to {', '.join(open_)}",
+            f"no privacy treatment is declared for {', '.join(open_)}",
             where=where,
             fix="in DatasetSpec(privacy={...}) give each a treatment: Keep('why'), Drop(), "
             "Pseudonymise() or Generalise(step); a pattern such as 'view__*' covers many",
@@ -228,7 +228,7 @@ def _check_possible(
 ) -> None:
     if column in fixed and not isinstance(treatment, Keep):
         raise DeclarationError(
-            f"{column!r} is the time or the label: it is released as it is, or there is no release",
+            f"{column!r} is the time or the label: it can only be released unchanged",
             where=where,
             fix="Keep('why')",
         )
@@ -259,7 +259,7 @@ def _treated(
 ) -> pa.ChunkedArray:
     try:
         if isinstance(treatment, Pseudonymise):
-            assert key is not None  # `treat` found it
+            assert key is not None  # set by `treat`
             return pseudonymised(column, key)
         return _generalised(column, treatment)
     except HeadraceError as error:
@@ -269,7 +269,7 @@ def _treated(
 
 
 def pseudonymised(column: pa.ChunkedArray, key: PrivacyKey) -> pa.ChunkedArray:
-    """The column with its values replaced by pseudonyms; nulls and the canonical type stay."""
+    """Replace the values of a column by pseudonyms; nulls and the canonical type do not change."""
     kind = canonical_type(column.type)
     if kind not in ("int64", "string", "binary"):
         raise DeclarationError(

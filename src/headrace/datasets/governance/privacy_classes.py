@@ -1,8 +1,8 @@
-"""Privacy class of each column of a frame, from the contracts of the tables behind it.
+"""Privacy class of each column of a training set, from the contracts of its source tables.
 
 A computed column inherits the strictest class of its inputs: the columns that it aggregates, looks
-up or filters by, through contracts' derivations and row transforms. The entity that selects the
-rows does not count: it has a column of its own.
+up or filters by. Classes pass through contracts' derivations and row transforms. The entity columns
+that select the rows are not inputs: they are columns of the training set with their own class.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,7 +30,7 @@ def frame_classes(
     label: Label,
     contracts: Mapping[str, Contract],
 ) -> Classes:
-    """{column: privacy class} of the labelled frame; that of `t` is the event time's."""
+    """{column: privacy class} of the labelled training set; `t` has the class of the event time."""
     tables = {name: table_classes(contract) for name, contract in contracts.items()}
     of = tables[spine.table]
     classes = {name: of[name] for name in (*contracts[spine.table].primary_key, *spine.columns)}
@@ -86,7 +86,7 @@ def _view_classes(view: FeatureView, of: Classes) -> Classes:
 
 
 def _outputs(feature: Aggregate) -> list[tuple[str, list[str]]]:
-    """Each output with the columns its value comes from, those of its filter included."""
+    """Each output with its input columns, including the columns of its filter."""
     filtered = [condition.column for condition in conditions(feature.where)]
     # `LastRow` has an output for each of its columns, in order; all others have one.
     single = len(feature.names) != len(feature.columns) or len(feature.names) == 1

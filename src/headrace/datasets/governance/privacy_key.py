@@ -1,10 +1,10 @@
 """Secret key of pseudonyms and erasure records. It is read, but never stored or logged.
 
-    HEADRACE_PRIVACY_KEY_FILE   a file that holds it, as secret stores mount one
+    HEADRACE_PRIVACY_KEY_FILE   path of a file with the secret, for mounted secrets
     HEADRACE_PRIVACY_KEY        the secret itself
 
-The first line is the key. Further lines are earlier keys: nothing new is made with them, but
-erasures that were recorded with one of them still need it.
+The first line is the key. Further lines are earlier keys. They make no new pseudonyms, but
+erasures that were recorded with an earlier key still need it.
 
 Manifests name a key by its `id`, which distinguishes keys without revealing them.
 """
@@ -28,7 +28,7 @@ Value = str | int | bytes
 
 @dataclass(frozen=True)
 class PrivacyKey:
-    """A secret whose text is never shown, not even in a traceback."""
+    """A secret that is never shown, not even in a traceback."""
 
     secret: bytes = field(repr=False)
 
@@ -43,7 +43,7 @@ class PrivacyKey:
 
     @classmethod
     def find(cls, what: str) -> "PrivacyKey":
-        """The key of this environment. Raises StateError, which says that `what` needs it.
+        """The key of this environment. Raises StateError, naming `what`, if there is none.
 
         White space around the key is ignored, so that an editor's final newline does not change it.
         """
@@ -83,7 +83,7 @@ class PrivacyKey:
         return int.from_bytes(digest[:8], "little") >> 1 if isinstance(value, int) else digest[:16]
 
     def subject(self, entity: str, value: Value) -> str:
-        """64 hex digits for `value` of column `entity` in the records of erasures."""
+        """Digest (64 hex digits) of `value` in column `entity`, for erasure requests."""
         return self._digest(f"headrace-erasure-1\n{entity}", _bytes(value)).hex()
 
     def _digest(self, domain: str, message: bytes) -> bytes:

@@ -1,13 +1,13 @@
 """Retention of a release, from the contracts of its input tables.
 
-A contract declares it in the form of ODCS, the Open Data Contract Standard:
+A contract declares its retention as in ODCS, the Open Data Contract Standard:
 
     slaProperties:
       - {property: retention, value: 3, unit: y}
 
 The retention period of each table starts at the earliest prediction time in the release; the
-shortest one applies. After its end the release cannot be opened, unless a reason is given, which is
-recorded. `headrace dataset retire` removes the release for good.
+shortest one applies. After its end the release can be opened only with a reason, which is recorded.
+`headrace dataset retire` removes the release for good.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _UNITS = {
     "hour": HOUR,
     "day": DAY,
     "week": 7 * DAY,
-    # A retention is a promise: the shortest month and year keep it in any case.
+    # Retention is an upper limit, so months and years count as their shortest length.
     "month": 28 * DAY,
     "year": 365 * DAY,
 }
@@ -44,8 +44,8 @@ def retention_us(document: Mapping[str, Any], where: str = "") -> int | None:
     """Shortest retention that a contract declares, in microseconds; None without one.
 
     Args:
-        document: the contract as it was read.
-        where: its file, for messages.
+        document: the contract as parsed from YAML.
+        where: the file of the contract, for messages.
 
     Raises:
         DeclarationError: the declared retention is not a period.
@@ -93,7 +93,7 @@ def retention_of(
     because = f"{table} may be kept for {_days(limits[table])}, and the oldest row is of "
     if until <= cutoff:
         raise DeclarationError(
-            f"{name} would hold rows that may be kept no longer: {because}{iso(first_t)}",
+            f"{name} would hold rows that may no longer be kept: {because}{iso(first_t)}",
             where=f"contract of {table}, slaProperties: retention",
             fix=f"begin the spine after {iso(cutoff - limits[table])}, or agree a longer retention",
         )

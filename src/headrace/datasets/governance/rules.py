@@ -1,8 +1,8 @@
-"""Licence and purpose rules: whether the sources of a release allow it.
+"""Licence and purpose rules: check that the sources of a release allow it.
 
 Each source states in its contract its licence (an SPDX expression, see `licences`) and the purposes
-it may be used for. A release is allowed if every source allows its purpose and all licences can be
-kept at once; the resulting obligations are recorded in the manifest.
+it may be used for. A release is allowed if every source allows its purpose and the licences do
+not conflict; the resulting obligations are recorded in the manifest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from headrace.core.errors import DeclarationError
 from headrace.datasets.governance.licences import Choice, Licence, choices
 from headrace.datasets.manifest import InputTable
 
-# Greatest number of combinations of the sources' alternatives that are tried.
+# Maximum number of combinations of licence alternatives to try.
 _MAX_COMBINATIONS = 4096
 
 
@@ -25,9 +25,9 @@ class Terms:
     Attributes:
         obligations: sentences for users of the release, and for those who pass it on, sorted.
         credits: one line for each source that must be credited.
-        under: the licences it may be passed on under; None if any is allowed.
-        pass_on: False if some source does not allow it to leave the organisation.
-        licence_by_table: {table: licence}, if an expression left a choice or named several.
+        under: licences under which the release may be passed on; None if any is allowed.
+        pass_on: False if a source does not allow the release to leave the organisation.
+        licence_by_table: {table: licence} of tables whose expression is not a single licence.
     """
 
     obligations: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class Terms:
 def check_allowed(
     name: str, purpose: str, inputs: Mapping[str, InputTable], *, commercial: bool | None = None
 ) -> Terms:
-    """The terms of a release of `name` for `purpose`.
+    """Terms of a release of `name` for `purpose`.
 
     Args:
         name: name of the dataset.
@@ -59,7 +59,8 @@ def check_allowed(
             source does not accept.
 
     Raises:
-        DeclarationError: a source forbids it; all such sources are named, with reason and owner.
+        DeclarationError: a source forbids the release; the message names all such sources, with
+            reason and owner.
     """
     ways: dict[str, tuple[Choice, ...]] = {}
     refused: dict[str, str] = {}
@@ -109,7 +110,7 @@ def _forbidden(purpose: str, source: InputTable) -> str:
 def _open(
     alternatives: Sequence[Choice], commercial: bool | None
 ) -> tuple[tuple[Choice, ...], str]:
-    """The usable alternatives, and the reason against the last of the others."""
+    """Usable alternatives, and the reason that rules out the last unusable one."""
     usable, why = [], ""
     for alternative in alternatives:
         wrong = next(
@@ -140,7 +141,7 @@ def _together(
     inputs: Mapping[str, InputTable],
     ways: Mapping[str, tuple[Choice, ...]],
 ) -> Terms:
-    """Terms of the combination with the fewest obligations; the first one of equals."""
+    """Terms of the combination of licences with the fewest obligations; the first if tied."""
     best: tuple[tuple[int, int, int], dict[str, Choice], frozenset[str] | None] | None = None
     for combination in islice(product(*ways.values()), _MAX_COMBINATIONS):
         selection = dict(zip(ways, combination, strict=True))
@@ -168,7 +169,7 @@ def _under(licences: Sequence[Licence]) -> frozenset[str] | None:
 
 def _clash(ways: Mapping[str, tuple[Choice, ...]]) -> dict[str, str]:
     return {
-        table: f"its licence {licence.id} wants what is derived from it under "
+        table: f"its licence {licence.id} requires derived works to be under "
         f"{' or '.join(sorted(licence.under))}, which another source does not allow"
         for table, alternatives in ways.items()
         for alternative in alternatives[:1]

@@ -24,12 +24,12 @@ TAGS = {
     "binary": 8,
 }
 DIGESTED = ("string", "binary")
-# Number of texts to inspect in order to decide whether the texts of a column repeat.
+# Number of texts sampled to decide whether a column repeats its texts.
 _LOOK = 1024
 
 Schema = tuple[tuple[str, str], ...]
 Words = npt.NDArray[np.int64]
-# Texts as large binary without nulls to (texts, 2): the two words of each digest.
+# Maps large-binary texts without nulls to (texts, 2): the two words of each digest.
 Digests = Callable[[pa.Array], Words]
 
 
@@ -84,7 +84,7 @@ def words_of(column: pa.Array, kind: str, name: str) -> Words:
 def _float_words(values: npt.NDArray[np.float64]) -> Words:
     with np.errstate(invalid="ignore"):  # signalling NaNs are NaNs like any other
         values = values + 0.0  # -0.0 + 0.0 is +0.0
-        values[np.isnan(values)] = np.nan  # one bit pattern for all of them
+        values[np.isnan(values)] = np.nan  # gives all NaNs the same bit pattern
     words: Words = values.view("<i8")
     return words
 
@@ -107,8 +107,8 @@ def _filled(column: pa.Array, value: float | bytes) -> pa.Array:
 
 
 def _digested(column: pa.Array, kind: str, digests: Digests) -> Words:
-    """(rows, 2): the sixteen value bytes of each cell, nulls as zeros."""
-    import pyarrow.compute as pc  # opening a release does not need it
+    """Value bytes of text or binary cells as (rows, 2) int64; nulls as zeros."""
+    import pyarrow.compute as pc  # imported late: opening a release does not need it
 
     if kind == "string":
         column = column.cast(pa.large_string())
@@ -119,7 +119,7 @@ def _digested(column: pa.Array, kind: str, digests: Digests) -> Words:
         if texts.null_count:
             words[texts.is_null().to_numpy(zero_copy_only=False)] = 0
         return words
-    # Once for each distinct value; the last line of the table is for nulls.
+    # Digest each distinct value once; the last row of `table` is for nulls.
     encoded = texts.dictionary_encode()
     table: Words = np.zeros((len(encoded.dictionary) + 1, 2), dtype=np.int64)
     table[:-1] = digests(encoded.dictionary)

@@ -1,7 +1,7 @@
 """blake2b in machine code, eight messages at a time. Imported only if numba is installed.
 
-The digests equal those of `hashlib`, as the tests prove, without an object for each. The code runs
-without the interpreter's lock, so that threads share the work.
+The digests equal those of `hashlib`, which the tests check, but need no Python object for each
+message. The code releases the GIL, so that threads run in parallel.
 """
 # ruff: noqa: ANN401, C901  # the compiler's objects have no types; a call costs more than a branch
 
@@ -20,7 +20,7 @@ Bytes = npt.NDArray[np.uint8]
 _compiled: Any = njit(cache=True, nogil=True)
 
 _LANES = 8
-_BLOCK = 128  # bytes that blake2b takes in at a time
+_BLOCK = 128  # bytes of a blake2b block
 _START = np.array(
     [
         0x6A09E667F3BCC908, 0xBB67AE8584CAA73B, 0x3C6EF372FE94F82B, 0xA54FF53A5F1D36F1,
@@ -40,7 +40,7 @@ _ORDER = (
     (6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5),
     (10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0),
 )
-_ROUNDS = 12  # the first two orders come again
+_ROUNDS = 12  # the last two rounds use the first two orders again
 # Columns and diagonals of the four by four words of the state.
 _QUARTERS = (
     (0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15),
@@ -56,8 +56,8 @@ _NO_KEY = np.uint64(0x01010000)  # fan-out and depth of one; the size of the dig
 def _compress(typing: Any, state: Any, message: Any, read: Any, last: Any) -> Any:
     """Compress one block into the state.
 
-    `state` is (8, lanes), `message` (16, lanes), `read` and `last` one word for each lane. Written
-    with explicit vectors, since the compiler does not vectorise the loop by itself.
+    `state` is (8, lanes), `message` (16, lanes); `read` and `last` have one word for each lane.
+    The code uses explicit vectors, since the compiler does not vectorise the loop by itself.
     """
     del typing
     return types.void(state, message, read, last), _emit
@@ -119,7 +119,8 @@ def _begin(state: Longs, size: int) -> None:
 def sum_of_rows(tags: Bytes, words: Ints, wide: Bytes) -> Longs:
     """The sum of the row digests, as eight limbs of 32 bits without carries.
 
-    `tags` is (columns, rows), `words` (words of a row, rows): one word for a column, two if `wide`.
+    `tags` is (columns, rows). `words` is (words of a row, rows): a column has one word, or two if
+    it is `wide`.
     """
     columns, rows = tags.shape
     width = columns + 8 * len(words)

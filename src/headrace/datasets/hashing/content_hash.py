@@ -19,7 +19,7 @@ MODULUS = 1 << 256
 
 @dataclass(frozen=True)
 class ContentSum:
-    """Schema, row count and sum of row digests; sums add and subtract like the rows of tables."""
+    """Schema, row count and sum of row digests; sums add and subtract as rows do."""
 
     schema: Schema
     rows: int
@@ -67,7 +67,7 @@ def content_sum(table: pa.Table) -> ContentSum:
 
 
 def canonical_schema(schema: pa.Schema) -> Schema:
-    """(name, canonical type) sorted by name."""
+    """(name, canonical type) of each column, sorted by name."""
     if len(set(schema.names)) < len(schema.names):
         twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
         raise DeclarationError(f"columns {twice} occur twice", fix="rename or drop one of each")

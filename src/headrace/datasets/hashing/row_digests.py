@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from headrace.datasets.hashing.cell_encoding import Cells, Schema, Words, cells
 
-# Rows of all tables of this process after which loading numba, which takes half a second, pays
-# off; and rows of a table below which compiled code is not used.
+# Compiled code is used once this process has seen WORTH_IT rows, because loading numba takes half a
+# second, and only for tables of at least MIN_ROWS rows.
 WORTH_IT, MIN_ROWS = 250_000, 4_096
 _MOST_THREADS = 8
-# Limits of the rows that a thread encodes at a time.
+# Limits of the segments that a thread encodes at a time, in bytes and rows.
 _SEGMENT_BYTES, _LEAST_ROWS, _MOST_ROWS = 32 << 20, 1 << 13, 1 << 18
 # Row bytes assembled at a time, small enough for the processor's cache.
 _BLOCK_BYTES = 256 << 10
@@ -30,10 +30,10 @@ Limbs = npt.NDArray[np.uint64]
 
 
 def sum_of_digests(table: pa.Table, schema: Schema, *, compiled: bool | None = None) -> int:
-    """The sum over all rows, not yet modulo 2^256. `compiled` overrides the choice of the code."""
+    """Sum of the digests of all rows, before modulo 2^256; `compiled` overrides the choice."""
     if compiled is None:
         compiled = _pays(table.num_rows)
-    # hashlib holds the interpreter's lock for messages as short as rows: threads gain nothing.
+    # For messages as short as rows, hashlib holds the GIL, so threads would gain nothing.
     threads = min(_MOST_THREADS, pa.cpu_count()) if compiled else 1
     width = 9 * len(schema) + 9
     share = -(-table.num_rows // threads)
@@ -47,7 +47,7 @@ def sum_of_digests(table: pa.Table, schema: Schema, *, compiled: bool | None = N
 
 
 def _pays(rows: int) -> bool:
-    """True if compiled code pays off, counting the rows of all tables so far."""
+    """True if compiled code pays off for `rows` more rows, given the rows hashed so far."""
     global _rows_seen  # noqa: PLW0603 - affects the speed only, not the result
     _rows_seen += rows
     return rows >= MIN_ROWS and (_rows_seen >= WORTH_IT or "numba" in sys.modules) and _has_numba()

@@ -1,8 +1,8 @@
 """A salted 64-bit number for each row, from the canonical values of some of its columns.
 
 The number depends on the row alone: not on other rows, the order of rows, the engine, chunks, or
-whether an integer has 32 bits or 64. A split rule based on it therefore keeps each row where it
-was, whatever rows are added or removed. It is specified in `docs/explanation/splits.md`.
+whether an integer has 32 bits or 64. A split rule based on it therefore keeps each row in its
+split when other rows are added or removed. It is specified in `docs/explanation/splits.md`.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from headrace.datasets.hashing.content_hash import canonical_type
 
 Hashes = npt.NDArray[np.uint64]
 
-# Rows at a time: memory beside the result stays below a hundred megabytes.
+# Rows hashed at a time, so that temporary memory stays below a hundred megabytes.
 _BLOCK = 1 << 20
 
 
@@ -48,7 +48,7 @@ def row_hashes(table: pa.Table, columns: Sequence[str], salt: str = "") -> Hashe
 
 
 def _mix(hashes: Hashes, words: Hashes) -> None:
-    """Mix one word in, in place: the finaliser of splitmix64 (Steele, Lea and Flood 2014)."""
+    """Mix one word into each hash, in place, as splitmix64 does (Steele, Lea and Flood 2014)."""
     hashes ^= words
     hashes += np.uint64(0x9E3779B97F4A7C15)
     hashes ^= hashes >> np.uint64(30)
@@ -59,7 +59,7 @@ def _mix(hashes: Hashes, words: Hashes) -> None:
 
 
 def _cells(column: pa.ChunkedArray, name: str) -> tuple[Hashes, Hashes]:
-    """The tag of each cell, 0 for null, and its eight bytes, zeros for null."""
+    """Tag and eight value bytes of each cell, both uint64; zeros for null."""
     kind = canonical_type(column.type, name)
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -83,7 +83,7 @@ def _numbers(column: pa.Array, kind: str) -> Hashes:
 
 
 def _text(column: pa.Array, kind: str) -> Hashes:
-    """Eight bytes of blake2b for each text, computed once for each distinct value."""
+    """Eight bytes of blake2b for each text as uint64; each distinct value is hashed once."""
     wide = column.cast(pa.large_string() if kind == "string" else pa.large_binary())
     encoded = pc.dictionary_encode(wide)
     values = encoded.dictionary.cast(pa.large_binary()).to_pylist()

@@ -1,4 +1,4 @@
-"""Columns of a release as numpy arrays for a learner, with rules for nulls and text."""
+"""Columns of a release as numpy arrays for training, with rules for nulls and text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,18 +31,18 @@ class Encoder:
 
     Attributes:
         types: the dtypes of all columns of the release.
-        columns: the columns in the order of the arrays; for `xy` those of the matrix.
-        target: the label's column with `xy`; "" otherwise.
+        columns: columns to encode, in order; with `xy`, the feature columns of the matrix.
+        target: the label column with `xy`; "" otherwise.
         form: `xy` gives `x`, a matrix [rows, columns] of `dtype`, and `y` [rows] in the label's own
-            dtype. `columns` gives an array for each column; moments are int64 microseconds UTC,
-            days int64 days since 1970.
+            dtype. `columns` gives an array for each column; timestamps become int64
+            microseconds UTC, dates int64 days since 1970.
         dtype: floating point type; float32 holds whole numbers up to 2^24 exactly.
-        nulls: replacement of nulls: NaN, a number, or an error. Whole numbers have no NaN: with
-            `columns`, a null among them is an error, unless `nulls` is a number.
-        fits: transforms fitted on training rows. With `xy` each column goes through its steps, as
-            in a model of Headrace, and values that are null or not in a vocabulary become NaN. With
-            `columns` only vocabularies apply, and such values get the length of the vocabulary as
-            their code, so that an embedding of length + 1 holds all codes.
+        nulls: handling of nulls: NaN, a replacement number, or an error. Integers have no NaN: with
+            `columns`, a null in an integer column is an error unless `nulls` is a number.
+        fits: transforms fitted on training rows. With `xy` all steps of a column apply, as in a
+            Headrace model, and values that are null or not in the vocabulary become NaN. With
+            `columns` only vocabularies apply; values that are null or not in the vocabulary get its
+            length as their code, so that an embedding of length + 1 holds all codes.
     """
 
     ref: str
@@ -97,13 +97,13 @@ class Encoder:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the columns of the matrix, in order, or of the dict."""
+        """Names of the output columns: of the matrix, in order, or of the dict."""
         xy = self.form == "xy"
         return tuple(self.fits.outputs(self._columns())) if xy else self.columns
 
     @property
     def read(self) -> tuple[str, ...]:
-        """The columns that must be read."""
+        """Columns that must be read."""
         return tuple(dict.fromkeys((*self.columns, *([self.target] if self.target else []))))
 
     def encode(self, table: pa.Table) -> dict[str, Array]:
@@ -140,7 +140,7 @@ class Encoder:
         return self._plain_array(column, name, None if isinstance(self.nulls, str) else self.nulls)
 
     def _plain_array(self, column: pa.ChunkedArray, name: str, fill: float | None) -> Array:
-        """A column without nulls in its own dtype; moments as int64."""
+        """A column as an array in its own dtype, nulls replaced by `fill`; timestamps as int64."""
         if column.null_count and fill is None:
             raise self._null(name, column.null_count)
         if pa.types.is_date(column.type):
@@ -158,9 +158,9 @@ class Encoder:
 
     def _null(self, name: str, count: int) -> DeclarationError:
         return DeclarationError(
-            f"column {name!r} has {count:,} nulls, and no value is said to stand for them",
+            f"column {name!r} has {count:,} nulls, and no replacement value is set",
             where=self.ref,
-            fix=f'say one: nulls=-1; or leave them out: select(where=("{name}", "is not null"))',
+            fix=f'set one: nulls=-1; or drop the rows: select(where=("{name}", "is not null"))',
         )
 
 
@@ -171,7 +171,7 @@ def fits_for(
     *,
     include_fitted: bool,
 ) -> Fits:
-    """The fits of a release if `include_fitted`, and vocabularies that replace them."""
+    """Fits of a release (if `include_fitted`), with `vocabularies` replacing fitted ones."""
     steps = dict(fits_of(store, manifest).steps) if include_fitted else {}
     for name, values in (vocabularies or {}).items():
         steps[name] = ({"kind": "vocabulary", "values": list(values), "unknown": "null"},)

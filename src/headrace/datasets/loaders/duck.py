@@ -1,4 +1,4 @@
-"""DuckDB over the parts of a release: out of core, with columns and rows pushed into the scan."""
+"""DuckDB over the parts of a release: out of core, with projection and predicate pushdown."""
 
 import tempfile
 from collections.abc import Callable, Iterable
@@ -40,7 +40,7 @@ def query(scans: "dict[str, Scan]", text: str) -> pa.Table:
 
 
 def relation(scan: "Scan", connection: "duckdb.DuckDBPyConnection") -> Any:  # noqa: ANN401
-    """A lazy relation over the rows of `scan`, in a connection of the caller's."""
+    """A lazy relation over the rows of `scan`, in the caller's `connection`."""
     connection.execute("SET TimeZone = 'UTC'")
     return _rows(connection, scan)
 
@@ -54,7 +54,7 @@ def _views(connection: "duckdb.DuckDBPyConnection", scans: "dict[str, Scan]") ->
 def _rows(connection: "duckdb.DuckDBPyConnection", scan: "Scan") -> Any:  # noqa: ANN401
     parts = scan.parts()
     if scan.where.expressions or not parts:
-        # Only pyarrow can compute its expressions, and without parts no file has the schema.
+        # Only pyarrow can evaluate pyarrow expressions; without parts, no file has the schema.
         return connection.from_arrow(scan.table())
     paths = [str(scan.path(part)) for part in parts]
     rows = connection.read_parquet(paths)
@@ -78,7 +78,7 @@ def _of_term(term: FilterTerm, kind: str) -> str:
         condition = f"{column} {term.op.upper()} ({', '.join(values)})"
     else:
         condition = f"{column} {'<>' if term.op == '!=' else term.op} {values[0]}"
-    # DuckDB orders NaN above all numbers and equal to itself; conditions do neither.
+    # DuckDB treats NaN as the largest number and equal to itself; our conditions do neither.
     if kind != "float64":
         return condition
     return (

@@ -1,4 +1,4 @@
-"""Loaders for Polars and Hugging Face's `datasets` (extras), which push columns and rows down."""
+"""Loaders for Polars and Hugging Face's `datasets` (extras), with projection and row pushdown."""
 
 import functools
 from collections.abc import Iterable, Iterator
@@ -26,11 +26,11 @@ def library(module: str, extra: str) -> Any:  # noqa: ANN401 - a module without 
 
 
 def polars_frame(scan: "Scan") -> Any:  # noqa: ANN401 - a polars.LazyFrame
-    """A LazyFrame, into whose scan later selections are pushed as well."""
+    """A polars LazyFrame; polars pushes later selections into its scan as well."""
     pl = library("polars", '"headrace[polars]"')
     parts = scan.parts()
     if scan.where.expressions or not parts:
-        # Only pyarrow can compute its expressions, and without parts no file has the schema.
+        # Only pyarrow can evaluate pyarrow expressions; without parts, no file has the schema.
         return pl.from_arrow(scan.table()).lazy()
     paths = [scan.path(part) for part in parts]
     frame = pl.scan_parquet(paths, glob=False)
@@ -59,7 +59,7 @@ def _polars_term(pl: Any, term: FilterTerm, kind: str) -> Any:  # noqa: ANN401 -
         condition = ~condition & column.is_not_null() if unequal else condition
     else:
         condition = _COMPARE[term.op](column, values[0])
-    # Polars orders NaN above all numbers and equal to itself; conditions do neither.
+    # Polars treats NaN as the largest number and equal to itself; our conditions do neither.
     if kind != "float64":
         return condition
     return condition | column.is_nan() if unequal else condition & column.is_not_nan()
@@ -83,7 +83,7 @@ def _polars_value(value: Any, kind: str) -> Any:  # noqa: ANN401 - of the column
 
 
 def hugging_face(scan: "Scan", *, streaming: bool = False) -> Any:  # noqa: ANN401
-    """A `datasets.Dataset` in memory; or an `IterableDataset`, a part at a time, if `streaming`."""
+    """A `datasets.Dataset` in memory, or, if `streaming`, an `IterableDataset` over batches."""
     hf = library("datasets", '"headrace[hf]"')
     if streaming:
         return hf.IterableDataset.from_generator(

@@ -12,7 +12,7 @@ _MAX_NAMES = 8  # names of columns shown per role
 
 
 def html(data: "Dataset") -> str:
-    """HTML fragment without scripts, page styles or network access."""
+    """HTML fragment that describes `data`, without scripts or network access."""
     manifest = data.manifest
     head = f"<b>{escape(data.ref)}</b>"
     if data.taints:

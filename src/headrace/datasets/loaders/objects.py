@@ -2,8 +2,8 @@
 
 A part is read only after all its bytes have been hashed once on this machine. The result is cached
 under `HEADRACE_CACHE` with the file's inode, size and both modification times in nanoseconds, so
-that a file that is touched, replaced or swapped is hashed again. Only `verify` always hashes. Parts
-of a remote store are fetched whole into the same folder, which may be deleted at any time. See
+that a file that is touched or replaced is hashed again. Only `verify` always hashes. Parts of a
+remote store are downloaded whole into the same folder, which may be deleted at any time. See
 docs/decisions/0027.
 """
 
@@ -54,14 +54,14 @@ def local_part(store: Store, part: Part, ref: str) -> Path:
 
 
 def _fetch(store: Store, name: str, part: Part, to: Path, ref: str) -> None:
-    """Copy an object; the copy becomes visible whole, and only if its bytes are right."""
+    """Download an object atomically to `to`, after checking its size and sha256."""
     where = Path(store.storage.address) / name
     hasher = hashlib.sha256()
     to.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(to)
     try:
         with store.storage.open(name) as source, temporary.open("wb") as copy:
-            # An object that is too large is not fetched to its end.
+            # Stop after one byte too many, so that a larger object is not downloaded to its end.
             remaining = part.bytes + 1
             while remaining > 0 and (block := source.read(min(remaining, _BLOCK))):
                 hasher.update(block)
@@ -77,10 +77,10 @@ def _fetch(store: Store, name: str, part: Part, to: Path, ref: str) -> None:
 
 
 def forget(names: Iterable[str]) -> None:
-    """Remove copies of objects, `<sha256>.parquet`, that were fetched from a remote store.
+    """Remove local copies of objects (`<sha256>.parquet`) that came from a remote store.
 
     Raises:
-        StateError: one cannot be removed.
+        StateError: a copy cannot be removed.
     """
     for name in names:
         cached = cache() / "objects" / name
@@ -88,7 +88,7 @@ def forget(names: Iterable[str]) -> None:
             cached.unlink(missing_ok=True)
         except OSError as error:
             raise StateError(
-                f"a copy of an object that is gone stays here: {error.strerror}",
+                f"the local copy of a removed object cannot be deleted: {error.strerror}",
                 where=str(cached),
                 fix="delete it",
             ) from error
@@ -114,7 +114,7 @@ def checked(path: Path, digest: str, size: int, ref: str) -> Path:
 
 
 def digest_of(path: Path) -> str:
-    """sha256 of a file's bytes, read now."""
+    """sha256 of a file, computed without the cache."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -147,12 +147,12 @@ def _recorded_stamp(path: Path, digest: str) -> Stamp | None:
 
 
 def _remember(path: Path, digest: str, stamp: Stamp) -> None:
-    """Record a checked file for this and later processes, if its times are old enough."""
+    """Record a checked file for this and later processes, unless it changed very recently."""
     if time.time_ns() - stamp[4] < _SETTLED_NS:
         return
     place = _place(path, digest)
     _checked[str(place)] = stamp
-    # Without a writable folder each process checks the file itself.
+    # If the folder is not writable, each process checks the file itself.
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary = temporary_beside(place)

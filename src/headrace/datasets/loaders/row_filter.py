@@ -1,9 +1,9 @@
-"""Conditions on the rows of a release, as data, so that no name or value becomes query text.
+"""Conditions on the rows of a release, as data: names and values never become query text.
 
     ("distance", ">", 500)                                     one condition
     [("t", ">=", "2013-03-01"), ("carrier", "in", ["AA"])]     all of them hold
     {"origin": "EWR", "carrier": ["AA", "UA"]}                 equal to, or one of
-    pc.field("distance") > 2 * pc.field("air_time")            any expression of pyarrow
+    pc.field("distance") > 2 * pc.field("air_time")            any pyarrow expression
 
 A row is kept if the condition is true. A null never satisfies a comparison; NaN satisfies only
 `!=`.
@@ -71,7 +71,7 @@ EVERY_ROW = RowFilter()
 
 @dataclass(frozen=True)
 class Bound:
-    """Known bounds of a column in some rows; None if unknown. NaN is outside `low` to `high`."""
+    """Known bounds of a column in a set of rows; None if unknown. They do not cover NaN."""
 
     rows: int
     nulls: int | None = None
@@ -83,7 +83,7 @@ def parse(condition: object, types: Types, ref: str) -> RowFilter:
     """Parse a condition in any of the forms above, for a release with columns of these `types`.
 
     Raises:
-        DeclarationError: an unknown column, operator or form, or a value of another dtype.
+        DeclarationError: unknown column, operator or form, or a value of a wrong dtype.
     """
     if condition is None:
         return EVERY_ROW
@@ -213,11 +213,11 @@ _EXAMPLES = {
 }
 
 
-# As an expression
+# Conversion to a pyarrow expression
 
 
 def expression(where: RowFilter, types: Types) -> "pc.Expression | None":
-    """The condition for pyarrow; None if every row is kept."""
+    """The condition as a pyarrow expression; None if every row is kept."""
     combined = None
     for condition in (
         *(_of_term(term, types[term.column]) for term in where.terms),
@@ -235,7 +235,7 @@ def _of_term(term: FilterTerm, kind: str) -> "pc.Expression":
         return field.is_null() if term.op == "is null" else field.is_valid()
     values = arrow_values(term, kind)
     if term.op in LISTED:
-        # Arrow finds NaN in a list that contains it; a comparison does not.
+        # `isin` would match NaN in the list, unlike a comparison, so NaN is removed from it.
         is_listed = field.isin(values.filter(pc.equal(values, values)))
         return is_listed if term.op == "in" else ~is_listed & field.is_valid()
     value = pc.scalar(values[0])
@@ -250,17 +250,17 @@ def _of_term(term: FilterTerm, kind: str) -> "pc.Expression":
 
 
 def arrow_values(term: FilterTerm, kind: str) -> pa.Array:
-    """The values in the column's dtype."""
+    """Values of `term` as an Arrow array of the dtype `kind`."""
     if kind in {"timestamp", "local_timestamp"}:
         return pa.array(term.values, pa.int64()).cast(TYPES[kind])
     return pa.array(term.values, TYPES[kind])
 
 
 def fields_of(condition: "pc.Expression", types: Types, ref: str) -> tuple[str, ...]:
-    """The columns that an expression needs, which are those without which it cannot be bound.
+    """Columns that an expression needs: without any one of them it cannot be bound.
 
     Raises:
-        DeclarationError: the expression names other columns, or cannot be computed on these.
+        DeclarationError: the expression uses unknown columns, or cannot be computed.
     """
     empty = pa.schema([(name, TYPES[kind]) for name, kind in types.items()]).empty_table()
     if why := _unbound(condition, empty):
@@ -280,18 +280,18 @@ def _unbound(condition: "pc.Expression", empty: pa.Table) -> str:
 
 
 def needed(where: RowFilter, types: Types, ref: str) -> set[str]:
-    """The columns that the condition reads."""
+    """Columns that the condition reads."""
     of_expressions = {
         name for condition in where.expressions for name in fields_of(condition, types, ref)
     }  # fmt: skip
     return of_expressions | {term.column for term in where.terms}
 
 
-# What need not be read
+# Pruning by bounds
 
 
 def may_match(where: RowFilter, types: Types, bound: Callable[[str], Bound | None]) -> bool:
-    """False only if no row within these bounds can be kept."""
+    """False only if no row within the bounds can match."""
     return all(_may(term, types[term.column], bound(term.column)) for term in where.terms)
 
 
@@ -306,7 +306,7 @@ def _may(term: FilterTerm, kind: str, bound: Bound | None) -> bool:
         return True
     low, high = bound.low, bound.high
     if term.op in {"!=", "not in"}:
-        # A NaN lies outside the bounds of its column, and differs from everything.
+        # Bounds do not cover NaN, and NaN always satisfies these operators.
         return kind == "float64" or low != high or low not in term.values
     return any(_within(term.op, value, low, high) for value in term.values)
 
@@ -325,7 +325,7 @@ def _within(op: str, value: Any, low: Any, high: Any) -> bool:  # noqa: ANN401 -
 
 
 def stated(statistics: Mapping[str, Any] | None, kind: str) -> Bound | None:
-    """A column's statistics in a manifest as a bound."""
+    """Bound of a column from its statistics in a manifest."""
     if not statistics:
         return None
     low, high = (_from_json(statistics.get(end), kind) for end in ("min", "max"))

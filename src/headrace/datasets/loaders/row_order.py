@@ -1,9 +1,9 @@
 """Order of the rows in an epoch, and their distribution over several readers.
 
-The order depends on (seed, epoch) alone, on every machine and with every version of numpy. Parts
-are shuffled, then the rows within each part; the resulting sequence of rows is cut into shards of
-equal length, up to one row. A shard reads its parts in chunks of at least `buffer` rows and
-shuffles each chunk once more. Each row occurs exactly once; at most one chunk is in memory.
+The order depends only on (seed, epoch): it is the same on all machines and numpy versions. Parts
+are shuffled, then the rows within each part; the resulting sequence of rows is cut into shards
+whose lengths differ by at most one row. A shard reads its parts in chunks of at least `buffer` rows
+and shuffles each chunk once more. Each row occurs exactly once; one chunk is in memory at a time.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class PartSegment:
 
 @dataclass(frozen=True)
 class Order:
-    """Order of rows: `sizes` are the rows of the parts, `buffer` the least rows of a shuffle."""
+    """Order of rows; `sizes` are the row counts of the parts, `buffer` the minimum of a chunk."""
 
     sizes: tuple[int, ...]
     seed: int = 0
@@ -66,14 +66,14 @@ class Order:
         return order
 
     def within(self, epoch: int, segment: PartSegment) -> Places:
-        """Places of a segment's rows in its part."""
+        """Row numbers of a segment in its part, in the order of the epoch."""
         if not self.shuffle:
             return np.arange(segment.start, segment.stop)
         part_order = self._shuffled(self.sizes[segment.part], _ROWS, epoch, segment.part)
         return part_order[segment.start : segment.stop]
 
     def mixed(self, rows: int, epoch: int, shard: int, chunk: int) -> Places:
-        """The order of a chunk's `rows`."""
+        """Permutation of the `rows` rows of a chunk."""
         if not self.shuffle:
             return np.arange(rows)
         return self._shuffled(rows, _CHUNK, epoch, shard, chunk)
@@ -85,5 +85,5 @@ class Order:
 
 
 def total(chunks: Sequence[tuple[PartSegment, ...]]) -> int:
-    """Number of rows of some chunks."""
+    """Number of rows in `chunks`."""
     return sum(segment.stop - segment.start for chunk in chunks for segment in chunk)

@@ -1,8 +1,8 @@
 """Read parts with pyarrow: only the selected columns, and only row groups that may match.
 
-Rows that cannot match are skipped in three steps, each cheaper than the next: splits and parts by
-the statistics of the manifest, row groups by the footer of their file, and single rows by the
-condition itself.
+Rows that cannot match are skipped in three steps, the cheapest first: splits and parts by the
+statistics of the manifest, row groups by the footer of their file, and single rows by evaluating
+the condition.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,7 +66,7 @@ class Scan:
 
     @cached_property
     def _read(self) -> list[str]:
-        """The columns to read: the selected ones, followed by those that the condition needs."""
+        """Columns to read: the selected columns, followed by further columns of the condition."""
         extra = needed(self.where, self.types, self.manifest.ref) - set(self.columns)
         return [*self.columns, *sorted(extra)]
 
@@ -75,7 +75,7 @@ class Scan:
         return expression(self.where, self.types)
 
     def parts(self) -> list[Part]:
-        """Parts that may hold matching rows, by the manifest, in the order of the rows."""
+        """Parts that may hold matching rows according to the manifest, in row order."""
         parts = []
         for name in self.splits:
             entry = self.manifest.splits[name]
@@ -97,7 +97,7 @@ class Scan:
         return may_match(self.where, self.types, bound)
 
     def path(self, part: Part) -> Path:
-        """A local file with the bytes of the part. Raises StateError if there is none."""
+        """Local file with the bytes of the part. Raises StateError if it is missing or damaged."""
         return local_part(self.store, part, self.manifest.ref)
 
     def counting(self) -> "Scan":
@@ -106,7 +106,7 @@ class Scan:
         return replace(self, columns=tuple(fewest))
 
     def table(self) -> pa.Table:
-        """All rows."""
+        """All matching rows."""
         tables = list(self.tables())
         return pa.concat_tables(tables) if tables else self.schema.empty_table()
 
@@ -114,7 +114,7 @@ class Scan:
         """Open a part whose bytes, columns, dtypes and number of rows match the manifest.
 
         Raises:
-            StateError: the part is missing, or is not what was released.
+            StateError: the part is missing, or does not match the manifest.
         """
         path = self.path(part)
         with reading(part, f"{self.manifest.ref}, {path}"):
@@ -142,14 +142,14 @@ class Scan:
             yield self._matching(table)
 
     def part(self, part: Part) -> "tuple[pa.Table, npt.NDArray[np.int64] | None]":
-        """Matching rows of a part, and their places in it; None if there is no condition."""
+        """Matching rows of a part and their row numbers in it; None if there is no condition."""
         with self.file(part) as file, reading(part, self.manifest.ref):
             table = file.read(columns=self._read)
         if self._condition is None:
             return table, None
         import numpy as np
 
-        # A column's name is never empty.
+        # "" cannot clash: no released column has an empty name.
         numbered = table.append_column("", pa.array(np.arange(table.num_rows)))
         matching = numbered.filter(self._condition)
         return matching.select(list(self.columns)), matching.column("").to_numpy()
@@ -169,7 +169,7 @@ class Scan:
         return table if table.column_names == list(self.columns) else table.select(self.columns)
 
     def groups(self, file: pq.ParquetFile) -> list[int]:
-        """Row groups of a file that may hold matching rows, by its footer."""
+        """Row groups that may hold matching rows according to the footer of the file."""
         if not self.where:
             return list(range(file.num_row_groups))
         return [
@@ -210,7 +210,7 @@ def _places(names: Sequence[str]) -> dict[str, int]:
 
 
 def _plain(value: Any, kind: str) -> Any:  # noqa: ANN401 - of the column's dtype
-    """A value as conditions hold it: moments are microseconds."""
+    """A footer value in the form that conditions use: timestamps as microseconds."""
     if isinstance(value, datetime):
         return parse_iso(value.isoformat())
     if kind == "date" and not isinstance(value, date):

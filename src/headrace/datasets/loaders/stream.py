@@ -57,7 +57,7 @@ class RowStream:
     def batches(
         self, epoch: int, shard: int = 0, shards: int = 1, at: At | None = None
     ) -> Iterator[tuple[At, Arrays]]:
-        """Yield each batch with the shard's position after it, to be passed as `at` to resume."""
+        """Yield (position, batch). To resume after a batch, pass its position as `at`."""
         chunks = self.order.chunks(epoch, shard, shards)
         start = at or At()
         remaining = self.max_batches(shard, shards) - self._behind(chunks, start)
@@ -79,13 +79,13 @@ class RowStream:
             yield At(len(chunks)), _joined(carried)
 
     def _behind(self, chunks: list[tuple[PartSegment, ...]], at: At) -> int:
-        """Batches before `at`; with a condition on rows, the greatest possible number."""
+        """Number of batches before `at`; an upper bound if rows are filtered."""
         return (total(chunks[: at.chunk]) + at.row) // self.batch
 
     def _chunk(
         self, epoch: int, shard: int, number: int, chunk: tuple[PartSegment, ...]
     ) -> tuple[Arrays, Places]:
-        """The rows of a chunk in the order of their parts, and the order to take them in."""
+        """Encoded rows of a chunk in part order, and the permutation that shuffles them."""
         encoded, order, rows = [], [], 0
         for segment in chunk:
             table, matching = self.scan.part(self.parts[segment.part])

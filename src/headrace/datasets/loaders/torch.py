@@ -1,16 +1,16 @@
-"""Rows for torch in batches: shuffled by seed and epoch, resumable, distributed over readers.
+"""Batches of rows for torch: shuffled by seed and epoch, resumable, distributed over readers.
 
     rows = data.split("train").torch(batch=1024, seed=7)
     for epoch in range(3):
         for x, y in rows:                     # float32 [1024, features], labels in their dtype
             ...
-    state = rows.state_dict()                 # a few numbers; rows.load_state_dict(state) goes on
+    state = rows.state_dict()                 # a few numbers; rows.load_state_dict(state) resumes
 
-Every row comes exactly once in an epoch, over all ranks of a process group and all their workers.
-With workers, use `rows.loader(num_workers=2)`, whose state counts the batches handed out, not those
-that workers have read ahead. A plain `DataLoader(rows, batch_size=None, num_workers=2)` distributes
-the rows as well; with it, call `rows.set_epoch(epoch)` before each epoch, as for a distributed
-sampler.
+Each row is yielded exactly once per epoch, over all ranks of a process group and their workers.
+With workers, use `rows.loader(num_workers=2)`, whose state counts the batches it has yielded, not
+those that workers have read ahead. A plain `DataLoader(rows, batch_size=None, num_workers=2)`
+distributes the rows as well; with it, call `rows.set_epoch(epoch)` before each epoch, as for a
+distributed sampler.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,9 +47,9 @@ class TorchBatch(NamedTuple):
 
 
 class TorchRows(IterableDataset):  # type: ignore[misc]
-    """An iterable dataset of batches; calling it returns one with other options.
+    """An iterable dataset of batches; call it to get a copy with other options.
 
-    Each iteration goes through one epoch, and the next iteration through the next epoch.
+    Each iteration runs through one epoch; the next iteration runs through the next epoch.
     """
 
     def __init__(
@@ -76,14 +76,14 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
             batch: rows of a batch.
             shuffle: shuffle by `seed` and epoch; otherwise keep the order of the release.
             seed: seed of the order.
-            buffer: least number of rows shuffled together: so many, and a part, are in memory.
-            drop_last: drop an incomplete last batch, so that all readers yield as many batches.
+            buffer: minimum number of rows to shuffle together; up to a part more are in memory.
+            drop_last: drop an incomplete last batch, so that all readers yield the same number.
             form: `xy` yields (x, y): the features as a matrix, and the label; `columns` yields a
-                dict of tensors of features and label. If columns are selected, they replace the
-                features, whatever their role.
+                dict of tensors of features and label. Selected columns replace the features,
+                whatever their role.
             dtype: `float32` or `float64`.
             nulls: replacement of nulls: `nan`, a number, or `refuse`. See `Encoder`.
-            fits: apply the transforms that were fitted on the training rows: imputation, scales,
+            fits: apply the transforms that were fitted on the training rows: imputation, scaling,
                 vocabularies.
             vocabularies: values of categorical columns by name, in the order of their codes,
                 instead of the fitted vocabularies.
@@ -128,7 +128,7 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
         return self.stream.encoder.outputs
 
     def __len__(self) -> int:
-        """Batches of an epoch for this rank without workers; a bound if rows are filtered."""
+        """Batches per epoch for this rank without workers; an upper bound if rows are filtered."""
         return self.stream.max_batches(*self.ranks())
 
     @property
@@ -164,11 +164,11 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
         return TorchBatch(by_name[X], by_name[Y]) if self.stream.encoder.form == "xy" else by_name
 
     def set_epoch(self, epoch: int) -> None:
-        """The next iteration goes through `epoch` from its start."""
+        """Start the next iteration at the beginning of `epoch`."""
         self.epoch, self._at, self._next = epoch, At(), None
 
     def state_dict(self) -> dict[str, Any]:
-        """Position of this reader as plain values, to be saved beside a model's weights."""
+        """Position of this reader as plain values, to be saved with the weights of a model."""
         return {**self.order_options(1), "epoch": self.epoch, "at": asdict(self._at)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -182,11 +182,11 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
         self._next = self._at = At(**state["at"])
 
     def loader(self, num_workers: int = 0, **options: Any) -> "Loader":  # noqa: ANN401
-        """A resumable torch `DataLoader` with workers, with its `options`."""
+        """A resumable torch `DataLoader` with workers; it takes `options`."""
         return Loader(self, num_workers, **options)
 
     def order_options(self, readers: int) -> dict[str, Any]:
-        """Everything that determines the order of rows; a state with other values is refused."""
+        """Values that determine the order of rows; a state with other values is refused."""
         stream, (rank, world) = self.stream, self.ranks()
         scan = stream.scan
         return {
@@ -202,17 +202,17 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
                 raise DeclarationError(
                     f"the state was taken with {name} {state.get(name)!r}, here it is {value!r}",
                     where=self._data.ref,
-                    fix=f"go on with the {name} it was taken with, or start the epoch again",
+                    fix=f"use the {name} of the state, or start the epoch again",
                 )
 
 
 class Loader:
-    """A `DataLoader` over `rows` that records which batches were handed out."""
+    """A `DataLoader` over `rows` that records which batches it has yielded."""
 
     def __init__(self, rows: TorchRows, num_workers: int, **options: Any) -> None:  # noqa: ANN401
         self._rows = rows
         self._workers = num_workers
-        # Clients of a remote store have threads, which do not survive in a forked worker.
+        # Clients of a remote store have threads, which do not survive a fork.
         spawned = {"multiprocessing_context": "spawn"} if num_workers and rows.is_remote else {}
         self._options = {**spawned, **options}
         self._readers = max(num_workers, 1)
@@ -224,7 +224,7 @@ class Loader:
         return [At() for _ in range(self._readers)]
 
     def __len__(self) -> int:
-        """Batches of an epoch for this rank; a bound if rows are filtered."""
+        """Batches per epoch for this rank; an upper bound if rows are filtered."""
         rank, world = self._rows.ranks()
         return sum(
             self._rows.stream.max_batches(rank * self._readers + reader, world * self._readers)
@@ -244,18 +244,18 @@ class Loader:
         self.set_epoch(self._rows.epoch + 1)
 
     def set_epoch(self, epoch: int) -> None:
-        """The next iteration goes through `epoch` from its start."""
+        """Start the next iteration at the beginning of `epoch`."""
         self._rows.set_epoch(epoch)
         self._ats, self._turn, self._resumed = self._start(), 0, False
 
     def state_dict(self) -> dict[str, Any]:
-        """Position after the batches handed out, without those that workers have read ahead."""
+        """Position after the last yielded batch, without batches that workers have read ahead."""
         order_options = self._rows.order_options(self._readers)
         ats = [asdict(at) for at in self._ats]
         return {**order_options, "epoch": self._rows.epoch, "turn": self._turn, "at": ats}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Resume at the position of `state` in the next iteration, with as many workers and ranks.
+        """Resume at the position of `state`; the numbers of workers and ranks must be the same.
 
         Raises:
             DeclarationError: the state is of other rows, or of other options.
@@ -267,7 +267,7 @@ class Loader:
 
 
 class _Tagged(IterableDataset):  # type: ignore[misc]
-    """Batches with the reader that yielded them, and its position after them."""
+    """Batches, each with its reader and the position of the reader after it."""
 
     def __init__(self, rows: TorchRows, ats: tuple[At, ...], turn: int) -> None:
         super().__init__()
@@ -277,7 +277,7 @@ class _Tagged(IterableDataset):  # type: ignore[misc]
         info = get_worker_info()
         rank, world = self._rows.ranks()
         readers = len(self._ats)
-        # A loader begins with its first worker, which takes the reader whose turn it is.
+        # DataLoader asks its first worker first, so that worker gets the reader whose turn it is.
         reader = ((info.id if info else 0) + self._turn) % readers
         shard, shards = rank * readers + reader, world * readers
         batches = self._rows.stream.batches(self._rows.epoch, shard, shards, self._ats[reader])
@@ -286,7 +286,7 @@ class _Tagged(IterableDataset):  # type: ignore[misc]
 
 
 def encoder_of(data: "Dataset", form: Form, dtype: str, nulls: Nulls, fits: Fits) -> Encoder:
-    """Encoder of the columns that `form` takes from a selection."""
+    """Encoder for the selected columns that `form` uses."""
     manifest = data.manifest
     target = manifest.target
     columns = data.columns

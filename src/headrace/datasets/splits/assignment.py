@@ -1,4 +1,4 @@
-"""Assignment of rows to splits: the split, the cut of its label, or the reason for exclusion."""
+"""Assignment of rows to splits: split, label cut, or reason for exclusion."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -45,11 +45,11 @@ class Assignment:
 
 
 def label_cuts(spec: DatasetSpec, t: Moments, cutoff: int | None = None) -> Moments:
-    """Cut at which each row's label is read, microseconds UTC.
+    """Moment (cut) at which each row's label is read, microseconds UTC.
 
-    Training rows: the end of the training split. Validation rows, which choose the model: the end
-    of validation, if splits follow each other in time. All other rows, and all rows of splits
-    without a bound in time: the release cutoff. No cut is later than the cutoff.
+    For training rows it is the end of the training split. For validation rows of splits by time it
+    is the end of validation. For all other rows, and for splits without a time bound, it is the
+    cutoff of the release. It is never later than the cutoff.
     """
     end = spec.cutoff_us if cutoff is None else cutoff
     rule = spec.splits
@@ -71,18 +71,19 @@ def assign(
     *,
     withheld: Sequence[Withheld] = (),
 ) -> Assignment:
-    """Assign rows to splits; equal rows are assigned equally, in any order of the rows.
+    """Assign rows to splits, independently of the order of the rows.
 
     Args:
         spec: declaration of the dataset and its splits.
         t: prediction times, int64 microseconds UTC.
-        reasons: strings, the reason why a row has no label; null if it has one.
+        reasons: strings: the reason why a row has no label, or null if it has one.
         cutoff: microseconds UTC, by default the spec's.
-        rows: has the key, and the columns of groups and strata; not needed for splits by time.
-        withheld: spans of `t` whose rows are in no split, as in `headrace.datasets.splits.rolling`.
+        rows: table with the key and the columns of groups and strata; splits by time alone do not
+            need it.
+        withheld: spans of `t` whose rows are in no split; see `headrace.datasets.splits.rolling`.
 
-    A row is mature iff t + horizon + settle <= cut, by the clock: an outcome that arrived early
-    does not make it mature.
+    A row is mature if and only if t + horizon + settle <= cut. An outcome that arrives earlier does
+    not make the row mature earlier.
     """
     end = spec.cutoff_us if cutoff is None else cutoff
     codes, names = _reason_codes(reasons)
@@ -91,7 +92,7 @@ def assign(
     faulty = inside(withheld, t)
     usable = (codes < 0) & (settled <= end) & ~apart & ~reserved & ~faulty
     split = np.where(apart, _APART, _place(spec, t, rows, usable))
-    # In strata an unusable row has no place: it is excluded for its own reason, not as outside.
+    # With strata an unusable row has no place; it is excluded for its own reason, not as outside.
     unplaced = ~usable if isinstance(spec.splits, StratifiedSplits) else np.zeros_like(usable)
     why = np.select(
         [
@@ -112,7 +113,7 @@ def assign(
 
 
 def _bounds(spec: DatasetSpec) -> Moments:
-    """Moment, for each place, by which a label must be settled, before subtracting the embargo."""
+    """Moment by which a label must be settled, by place, before subtracting the embargo."""
     bounds = np.full(len(PLACES) + 1, _NEVER)
     if isinstance(spec.splits, TimeSplits):
         bounds[:2] = spec.splits.bounds[:2]
@@ -122,7 +123,7 @@ def _bounds(spec: DatasetSpec) -> Moments:
 
 
 def _place(spec: DatasetSpec, t: Moments, rows: pa.Table | None, usable: Flags) -> Codes:
-    """Place of each row: an index into PLACES, or the number after the last."""
+    """Place of each row: an index into PLACES, or _NOWHERE."""
     rule = spec.splits
     if isinstance(rule, TimeSplits):
         return np.array([*range(len(SPLITS)), _NOWHERE])[_by_time(rule, t)]
@@ -135,7 +136,7 @@ def _place(spec: DatasetSpec, t: Moments, rows: pa.Table | None, usable: Flags) 
 
 
 def _before_end(spec: DatasetSpec, t: Moments) -> Flags:
-    """True for rows before the end of the dataset, if it has one."""
+    """True for rows before the end of the dataset; for all rows if it has no end."""
     until = None if isinstance(spec.splits, TimeSplits) else spec.splits.until_us
     flags: Flags = t < (_NEVER if until is None else until)
     return flags
@@ -159,7 +160,7 @@ def _by_group(spec: DatasetSpec, rule: GroupSplits, rows: pa.Table) -> Codes:
 def _by_stratum(
     spec: DatasetSpec, rule: StratifiedSplits, t: Moments, rows: pa.Table, usable: Flags
 ) -> Codes:
-    """Place of each row by strata; only usable rows count for the shares, others have no place."""
+    """Place of each row by strata; only usable rows get a place and count for the shares."""
     split = np.full(len(t), _NOWHERE)
     early = np.zeros(len(t), np.bool_) if rule.after_us is None else t < rule.after_us
     split[early] = 0
@@ -176,18 +177,17 @@ def _by_stratum(
     places[rank < np.repeat(_cuts(size, train + valid), size)] = 1
     places[rank < np.repeat(_cuts(size, train), size)] = 0
     split[shared[order]] = places
-    # The place of an excluded row is unknown, since its stratum does not count it.
     return split
 
 
 def _cuts(sizes: Codes, share: Fraction) -> Codes:
-    """The share of each size, rounded exactly to whole rows, halves up."""
+    """`share` of each size, rounded to whole rows exactly, halves up."""
     counts = {int(n): (2 * share * int(n) + 1) // 2 for n in np.unique(sizes)}
     return np.array([counts[n] for n in sizes.tolist()], dtype=np.int64)
 
 
 def below(hashes: Hashes, share: Fraction) -> Flags:
-    """True for hashes in the first `share` of all 2^64."""
+    """True for hashes in the lowest `share` of the 2^64 possible values."""
     bound = ceil(share * 2**64)
     if bound >= 2**64:
         return np.ones(len(hashes), np.bool_)
@@ -196,7 +196,7 @@ def below(hashes: Hashes, share: Fraction) -> Flags:
 
 
 def _kept_apart(spec: DatasetSpec, t: Moments, rows: pa.Table | None) -> tuple[Flags, Flags]:
-    """Rows of the evaluation split, and earlier rows of its groups, which no split may have."""
+    """Masks of the rows of the evaluation split, and of its groups' other rows, in no split."""
     apart, none = spec.evaluation, np.zeros(len(t), np.bool_)
     if apart is None:
         return none, none
@@ -219,7 +219,7 @@ def _recent(apart: Evaluation, t: Moments) -> Flags:
 
 
 def _on_the_wrong_side(spec: DatasetSpec, t: Moments, split: Codes) -> Flags:
-    """Rows on the other side of the time bound than the split of their group."""
+    """Rows whose time is on the wrong side of the bound for the split of their group."""
     rule = spec.splits
     if not isinstance(rule, GroupSplits) or rule.after_us is None:
         return np.zeros(len(t), np.bool_)
@@ -232,9 +232,9 @@ def _group_hashes(spec: DatasetSpec, rows: pa.Table, by: tuple[str, ...], salt: 
     for name in by:
         if name in rows.column_names and (nulls := rows.column(name).null_count):
             raise DeclarationError(
-                f"{nulls} rows have no {name}, and so no group",
+                f"{nulls} rows have a null {name}, so they have no group",
                 where=f"dataset {spec.name}, splits by {', '.join(by)}",
-                fix="leave them out of the spine, or give each a group of its own",
+                fix="leave them out of the spine, or give each row its own group",
             )
     return row_hashes(rows, by, salt)
 
@@ -242,7 +242,7 @@ def _group_hashes(spec: DatasetSpec, rows: pa.Table, by: tuple[str, ...], salt: 
 def _needed(spec: DatasetSpec, rows: pa.Table | None) -> pa.Table:
     if rows is None:
         raise DeclarationError(
-            "the splits depend on columns of the rows, and none are given",
+            "the splits depend on columns of the rows, but no rows are given",
             where=f"dataset {spec.name}",
             fix="assign(spec, t, reasons, cutoff, frame)",
         )
@@ -257,10 +257,10 @@ def _reason_codes(reasons: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list
 
 
 def _check_reasons(spec: DatasetSpec, reasons: set[str]) -> None:
-    """Refuse undeclared reasons, and `immature` of a mature row, which was read at another cut."""
+    """Refuse undeclared reasons, including `immature` for a mature row (read at a wrong cut)."""
     if unknown := sorted(reasons - set(spec.left_out)):
         raise DeclarationError(
-            f"the frame has rows without a label for undeclared reasons {unknown}",
+            f"the training set has rows without a label for undeclared reasons {unknown}",
             where=f"dataset {spec.name}, column label_reason",
             fix="read labels as of label_cuts(spec, t)"
             if IMMATURE in unknown
@@ -284,7 +284,7 @@ def _counts(
 
 
 def check_keys(spec: DatasetSpec, table: pa.Table) -> None:
-    """Refuse a duplicate key: across splits it leaks, within a split the order is not defined.
+    """Refuse duplicate keys: across splits they leak, in one split they have no defined order.
 
     `table` has the key columns, `t` and `split`.
     """

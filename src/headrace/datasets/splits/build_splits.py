@@ -1,4 +1,4 @@
-"""Preparation of a frame for a release: split it, check for leaks, fit the transforms."""
+"""Preparation of a training set for release: split it, check for leaks, fit the transforms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,12 +33,12 @@ class Divided:
     Attributes:
         columns: columns of the release, in order.
         splits: splits by name.
-        excluded: rows in no split, by reason.
+        excluded: rows outside the time range of all splits, by reason.
         leakage: result of the leakage check, for the manifest.
         fits: documents of the transforms fitted on train, by column.
-        recent: rows after training, with a label or without, for the coverage report.
-        guarded: text columns that may name a person. The report shows only texts that occur in a
-            split, so that an erasure, which searches the rows, finds every person named in it.
+        recent: rows after training, labelled or not, for the coverage report.
+        guarded: text columns that may name a person. The coverage report shows only texts that
+            occur in a split, so that an erasure search of the rows also finds these persons.
     """
 
     columns: tuple[ManifestColumn, ...]
@@ -51,7 +51,7 @@ class Divided:
 
     @property
     def fit_ids(self) -> dict[str, str]:
-        """Object names that the fits will have."""
+        """{column: sha256} of the fits, before they are stored."""
         return {name: digest(form) for name, form in self.fits.items()}
 
     @cached_property
@@ -66,7 +66,7 @@ class Divided:
         )
 
     def store_found(self, store: Store) -> str:
-        """Store the fits and the coverage report; return the object of the report."""
+        """Store the fits and the coverage report; return the sha256 of the report."""
         for form in self.fits.values():
             store.put_json(form)
         return store.put_json(self.coverage)
@@ -79,9 +79,9 @@ def divide(
     end: int,
     withheld: Sequence[Withheld] = (),
 ) -> Divided:
-    """Split a frame as `release` takes it; `end` is the cutoff, microseconds UTC.
+    """Split `frame`, which is as for `release`; `end` is the cutoff, microseconds UTC.
 
-    Raises DeclarationError when a key or too many rows leak between splits, or rows lack a label
+    Raises DeclarationError if a key or too many rows leak between splits, or rows lack a label
     for an undeclared reason.
     """
     columns = columns_of(spec, frame.schema, views)
@@ -92,7 +92,7 @@ def divide(
     columned = columned.append_column("t", pa.array(moments, pa.timestamp("us", "UTC")))
     columned = columned.append_column("split", names)
     included = np.flatnonzero(assignment.split >= 0)
-    # The frame may be large: its rows are copied only once, when they are sorted.
+    # The frame may be large, so its rows are copied only once, when they are sorted.
     checked_columns = list(dict.fromkeys([*spec.key, "t", "split", spec.target]))
     head = columned.select(checked_columns).take(pa.array(included))
     check_keys(spec, head)
@@ -117,13 +117,13 @@ def divide(
 
 
 def _may_name(spec: DatasetSpec, column: ManifestColumn) -> bool:
-    """True for texts that may name a person: keys, spine columns and columns with a treatment."""
+    """True for text columns that may name a person: key, spine, or with a privacy treatment."""
     treated = any(fnmatchcase(column.name, pattern) for pattern in spec.privacy)
     return column.type == "string" and (column.role in {"key", "spine"} or treated)
 
 
 def _moments(spec: DatasetSpec, column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """Prediction times as microseconds UTC, whatever unit a timestamp has, as those of pandas."""
+    """Prediction times as microseconds UTC, from int64 or a timestamp of any unit."""
     try:
         if pa.types.is_timestamp(column.type):
             column = column.cast(pa.timestamp("us", column.type.tz))
@@ -132,7 +132,7 @@ def _moments(spec: DatasetSpec, column: pa.ChunkedArray) -> npt.NDArray[np.int64
         moments: npt.NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
     except pa.ArrowException as error:
         raise DeclarationError(
-            f"t is not a time of prediction: {error}",
+            f"t is not a prediction time: {error}",
             where=f"dataset {spec.name}, column t",
             fix="int64 microseconds UTC, or a timestamp without nulls and without nanoseconds",
         ) from error
@@ -153,7 +153,7 @@ def _split_rows(
 ) -> CutSplit:
     places = np.flatnonzero(pc.equal(ordered.column("split"), name))
     first, last = (int(places[0]), int(places[-1])) if len(places) else (0, -1)
-    # Splits that follow each other in time are slices: the table is in the order of time.
+    # The table is sorted by time, so splits by time are contiguous slices.
     sliced = last - first + 1 == len(places)
     table = ordered.slice(first, len(places)) if sliced else ordered.take(pa.array(places))
     return cut_split(table, key, excluded)
@@ -165,5 +165,5 @@ def _check_labelled(spec: DatasetSpec, rows: pa.Table) -> None:
         raise DeclarationError(
             f"{nulls} rows have neither a label nor a reason for lacking it",
             where=f"dataset {spec.name}, column {spec.target}",
-            fix="the frame's label_reason must say why a label is null",
+            fix="label_reason must say why a label is null",
         )

@@ -1,8 +1,8 @@
-"""Leakage between splits: the same entity in two splits, or twins under different keys.
+"""Leakage between splits: the same group in two splits, or twins (duplicate rows across splits).
 
 Twins are rows of different splits that agree in every feature (floats rounded, ignored columns
-excluded): a model may have memorised the answer. Rows are compared by a 64-bit hash of the values,
-which takes eight bytes a row; examples are read from the rows themselves.
+excluded), so that a model may have memorised the label. Rows are compared by a 64-bit hash of their
+values.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Twins:
-    """Leaking rows of one split other than train: `rows` of `of`, with example pairs by key."""
+    """Leaking rows of a split other than train: `rows` out of `of`, with example pairs."""
 
     split: str
     rows: int
@@ -48,7 +48,7 @@ def check_leakage(
 ) -> dict[str, dict[str, int]]:
     """Count leaks for the manifest: `{"twins": {split: rows}, "groups": {split: rows}}`.
 
-    `table` has the columns of the release, `split` among them. Raises DeclarationError if there are
+    `table` has the columns of the release, including `split`. Raises DeclarationError if there are
     more leaks than the spec allows, unless the spec gives a reason.
     """
     rule = spec.leakage
@@ -66,18 +66,18 @@ def check_leakage(
 
 
 def _group(spec: DatasetSpec) -> tuple[str, ...]:
-    """Columns of the group that may be in one split only; by default those of splits by group."""
+    """Columns whose values must not be in two splits; by default the groups of group splits."""
     return spec.leakage.group or (spec.splits.by if isinstance(spec.splits, GroupSplits) else ())
 
 
 def compared_columns(rule: Leakage, columns: Sequence[ManifestColumn]) -> tuple[str, ...]:
-    """Columns to compare; raises DeclarationError for a pattern of `ignore` without a match."""
+    """Columns to compare. Raises DeclarationError if a pattern of `ignore` matches none."""
     roles = {"feature", "label"} if rule.with_label else {"feature"}
     names = [column.name for column in columns if column.role in roles]
     for pattern in rule.ignore:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise DeclarationError(
-                f"ignore: no feature fits {pattern!r}",
+                f"ignore: no feature matches {pattern!r}",
                 where="Leakage",
                 fix=f"choose from {', '.join(names)}",
             )
@@ -89,7 +89,7 @@ def compared_columns(rule: Leakage, columns: Sequence[ManifestColumn]) -> tuple[
 def twins_of(
     table: pa.Table, columns: Sequence[str], key: Sequence[str], rule: Leakage
 ) -> list[Twins]:
-    """Count, for each split but train, the rows that agree in `columns` with a row of train.
+    """Count, for each split except train, the rows that equal a train row in `columns`.
 
     A row that is null in all these columns is never a twin.
     """
@@ -102,7 +102,7 @@ def twins_of(
 
 
 def shared_groups(table: pa.Table, group: Sequence[str], key: Sequence[str]) -> list[Twins]:
-    """Count, for each split but train, the rows whose group is in an earlier split as well."""
+    """Count, for each split except train, the rows whose group is also in an earlier split."""
     everything = np.ones(table.num_rows, np.bool_)
     names = tuple(dict.fromkeys([*key, *group]))
     search = _Search(table, row_hashes(table, group), everything, names)
@@ -110,7 +110,7 @@ def shared_groups(table: pa.Table, group: Sequence[str], key: Sequence[str]) -> 
 
 
 def rounded_hashes(table: pa.Table, columns: Sequence[str], digits: int | None) -> Hashes:
-    """Hash of each row, with floats rounded to so many significant decimal digits; in blocks."""
+    """Hash of each row, uint64, with floats rounded to `digits` significant digits."""
     if digits is None:
         return row_hashes(table, columns)
     parts = [
@@ -132,14 +132,14 @@ def _rounded_column(column: pa.ChunkedArray, digits: int) -> pa.ChunkedArray:
 
 
 def significant(values: npt.NDArray[np.float64], digits: int) -> npt.NDArray[np.float64]:
-    """Round each value to so many significant digits.
+    """Round each value to `digits` significant decimal digits.
 
-    The results are for comparison only: they are equal exactly if the rounded values are equal.
+    Use the results only for comparison: they are equal if and only if the rounded values are.
     """
     fine = np.isfinite(values) & (values != 0)
     size = np.zeros(len(values))
     size[fine] = np.floor(np.log10(np.abs(values[fine])))
-    fine &= np.abs(size) < 290  # powers of ten beyond that overflow: such values stay unrounded
+    fine &= np.abs(size) < 290  # larger powers of ten overflow: such values stay unrounded
     rounded = values + 0.0
     scale = 10.0 ** (digits - 1 - size[fine])
     rounded[fine] = np.rint(values[fine] * scale) / scale
@@ -166,7 +166,7 @@ def _codes(table: pa.Table) -> Rows:
 
 
 def _other_splits(codes: Rows) -> Iterator[tuple[str, Rows, Rows]]:
-    """Yield each split but train that has rows, with its rows and those of all earlier splits."""
+    """Yield (name, its rows, rows of earlier splits) for each split except train with rows."""
     for place, name in enumerate(PLACES[1:], start=1):
         if len(rows := np.flatnonzero(codes == place)):
             yield name, rows, np.flatnonzero((codes >= 0) & (codes < place))
@@ -176,8 +176,8 @@ def _other_splits(codes: Rows) -> Iterator[tuple[str, Rows, Rows]]:
 class _Search:
     """Search for rows of `table` by their hashes.
 
-    Only rows with `has_values` can match, examples show the columns `names`, and hashes that more
-    than `common` rows share are ignored.
+    Only rows with `has_values` can match. Examples show the columns `names`. Hashes that more than
+    `common` rows share are ignored.
     """
 
     table: pa.Table
@@ -187,7 +187,7 @@ class _Search:
     common: int | None = None
 
     def matched(self, split: str, rows: Rows, among: Rows) -> Twins:
-        """Rows of `rows` whose hash is also the hash of a row in `among`."""
+        """Find the rows of `rows` whose hash also occurs in `among`."""
         order = np.argsort(self.hashes[among], kind="stable")
         sorted_hashes = self.hashes[among][order]
         if not len(sorted_hashes):
@@ -218,8 +218,8 @@ def _refuse_groups(spec: DatasetSpec, group: Sequence[str], shared: Sequence[Twi
     raise DeclarationError(
         f"the same {' and '.join(group)} is in more than one split: {counted}",
         where=f"dataset {spec.name}, for example {_example_text(bad[0])}",
-        fix=f"splits=GroupSplits(by={tuple(group)!r}, ...), which keeps each in one; or say why it"
-        " may be: Leakage(..., because='...'), which stays in the manifest",
+        fix=f"splits=GroupSplits(by={tuple(group)!r}, ...), which keeps each group in one split; or"
+        " allow it with a reason: Leakage(..., because='...'), which stays in the manifest",
     )
 
 
@@ -235,7 +235,7 @@ def _refuse_twins(spec: DatasetSpec, compared: Sequence[str], twins: Sequence[Tw
         f"rows agree in all {len(compared)} features with a row of train: {counted};"
         f" {float(allowed):.2%} are allowed",
         where=f"dataset {spec.name}, for example {_example_text(bad[0])}",
-        fix="find out why a row comes twice under two keys; where it is in their nature, declare"
+        fix="find out why rows are duplicated under two keys; if that is expected, declare"
         " Leakage(share=...) or Leakage(because='...'), which stays in the manifest",
     )
 

@@ -1,7 +1,7 @@
 """Roll a dataset forward to a later moment: the same split rule with later bounds.
 
-The meaning of a row does not change, so the next release is a MINOR version. Rows of spans with
-faulty data are withheld from it and counted by reason in the manifest.
+The meaning of a row does not change, so the next release is a MINOR version. Spans with faulty data
+are withheld from it; the manifest lists them with their reasons.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ WITHHELD = "withheld"
 
 @dataclass(frozen=True, order=True)
 class Withheld:
-    """Span [from_us, until_us), microseconds UTC, whose rows are in no split, and the reason."""
+    """Span [from_us, until_us), microseconds UTC, whose rows are in no split; and the reason."""
 
     from_us: int
     until_us: int
@@ -46,11 +46,11 @@ def inside(spans: Iterable[Withheld], t: npt.NDArray[np.int64]) -> npt.NDArray[n
 def rolled(spec: DatasetSpec, as_of: int, valid: str, test: str) -> DatasetSpec:
     """Roll `spec` forward so that its data ends at `as_of` (microseconds UTC).
 
-    The last `test` becomes the test split, and the span `valid` before it the validation split. For
-    splits that are not by time, the bounds in time that are set move. All other rules stay.
+    The last `test` (a duration) becomes the test split, and the duration `valid` before it the
+    validation split. For other splits, the declared time bounds move. All other rules stay.
 
     Raises:
-        DeclarationError: the splits have no bound in time, so no row is newer than training.
+        DeclarationError: the splits have no time bound, so no row is newer than training.
     """
     tested = as_of - duration(test)
     splits = spec.splits
@@ -65,10 +65,10 @@ def rolled(spec: DatasetSpec, as_of: int, valid: str, test: str) -> DatasetSpec:
         rolled_splits = replace(splits, after=iso(tested), until=until)
     else:
         raise DeclarationError(
-            "its splits have no bound in time that could be rolled on",
+            "its splits have no time bound to roll forward",
             where=f"dataset {spec.name}",
-            fix="TimeSplits, or after=... in the splits: what is compared must be newer than"
-            " what was learned",
+            fix="TimeSplits, or after=... in the splits: test rows must be newer than"
+            " training rows",
         )
     apart = spec.evaluation
     if apart is not None:

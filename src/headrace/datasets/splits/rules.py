@@ -16,10 +16,10 @@ Share: TypeAlias = "float | str"
 
 @dataclass(frozen=True)
 class TimeSplits:
-    """Splits by prediction time: train is t < train_until, valid up to valid_until, and so on.
+    """Splits by prediction time `t`: train before `train_until`, valid before `valid_until`, etc.
 
-    Bounds are RFC 3339 moments, excluded; a bare date means its midnight UTC. `embargo` widens the
-    gap before each bound beyond the label's horizon and settle time.
+    Bounds are exclusive RFC 3339 moments; a bare date means midnight UTC. `embargo` is an extra gap
+    before each bound, in addition to the label's horizon and settle time.
     """
 
     train_until: str
@@ -37,7 +37,7 @@ class TimeSplits:
 
     @property
     def bounds(self) -> tuple[int, int, int]:
-        """Ends of train, valid and test; microseconds UTC, excluded."""
+        """Ends of train, valid and test; microseconds UTC, exclusive."""
         return parse_iso(self.train_until), parse_iso(self.valid_until), parse_iso(self.test_until)
 
     @property
@@ -46,7 +46,7 @@ class TimeSplits:
 
     @property
     def training_until(self) -> int:
-        """End of training rows and of all knowledge about them; microseconds UTC."""
+        """End of the training rows, and cut at which their labels are read; microseconds UTC."""
         return self.bounds[0]
 
     @property
@@ -67,7 +67,7 @@ class TimeSplits:
 
 @dataclass(frozen=True)
 class _SharedSplits:
-    """Base of splits by shares; the shares add up to exactly one, as decimals."""
+    """Base of splits by shares; the decimal shares must add up to exactly one."""
 
     by: tuple[str, ...]
     train: Share = 0.8
@@ -97,7 +97,7 @@ class _SharedSplits:
             )
         if self.after is None and self.embargo_us:
             raise DeclarationError(
-                "an embargo without a bound in time keeps nothing apart",
+                "an embargo has no effect without a time bound",
                 where=where,
                 fix="add after=<the end of training>",
             )
@@ -120,7 +120,7 @@ class _SharedSplits:
 
     @property
     def training_until(self) -> int | None:
-        """The end of training; None if train and test are not separated by time."""
+        """End of training, microseconds UTC; None if train and test are not separated by time."""
         return self.after_us
 
     @property
@@ -145,33 +145,33 @@ _KINDS = {"GroupSplits": "group", "StratifiedSplits": "stratified"}
 
 @dataclass(frozen=True)
 class GroupSplits(_SharedSplits):
-    """All rows of a group in one split, chosen by a salted hash of the columns `by` alone.
+    """All rows of a group in one split, chosen by a salted hash of the columns `by`.
 
-    A group never moves, whatever rows or groups are added. Shares are of groups, so the shares of
-    rows are met approximately. `after` also bounds training in time: training rows have labels
-    settled before it (with `embargo` between), valid and test rows are from it on, and a row on the
-    other side than its group is excluded. `until` ends the dataset, excluded. Another `salt` gives
-    another split.
+    Adding rows or groups never moves a group. Shares apply to groups, so row counts match them only
+    approximately. `after` also bounds training in time: training rows have labels settled before
+    `after` (minus `embargo`), valid and test rows have t >= `after`, and a row on the wrong side of
+    `after` for the split of its group is excluded. `until` is the exclusive end of the dataset. A
+    different `salt` gives a different split.
     """
 
 
 @dataclass(frozen=True)
 class StratifiedSplits(_SharedSplits):
-    """The same shares of every stratum, which is all rows with equal values in `by`, null included.
+    """The same shares in every stratum: all rows with equal values in `by`, null included.
 
     The rows of a stratum are ordered by a salted hash of their key and cut by the shares, rounded
-    to whole rows. Adding n rows to a stratum moves at most n rows next to its cuts, typically about
+    to whole rows. Adding n rows to a stratum moves at most n rows near its cuts, typically about
     the square root of n.
 
-    With `after`, rows before it are train (if their label is settled before it, with `embargo`
-    between), and valid and test divide the rows from it on: declare `train=0`.
+    With `after`, rows before it are train (if their label is settled before `after` minus
+    `embargo`), and valid and test share the rows from `after` on: declare `train=0`.
     """
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.after is not None) != (self.shares[0] == 0):
             raise DeclarationError(
-                "with `after`, time decides what is train, and without it a share does",
+                "train must be 0 with `after`, which selects training rows by time, else above 0",
                 where=f"StratifiedSplits(by={self.by!r})",
                 fix="train=0 together with after=..., and valid and test that add up to one",
             )
@@ -182,12 +182,12 @@ Splits: TypeAlias = TimeSplits | GroupSplits | StratifiedSplits
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Rows reserved for a final evaluation: never used for training or tuning; access is counted.
+    """Rows reserved for a final evaluation and never used for training or tuning.
 
-    A uniform sample of `share` of all rows from `after` on (until `until`), drawn by a salted hash
+    They are a uniform sample of `share` of all rows from `after` to `until`, drawn by a salted hash
     of the key, so that segments have the same shares as in production. With `group`, whole groups
-    are drawn, and no row of such a group is in another split, also before `after`. Splits by group
-    draw by their own groups. More than `looks` accesses cause a warning.
+    are drawn, and no row of a drawn group is in another split, not even before `after`. Group
+    splits use their own groups. Accesses are counted; more than `looks` cause a warning.
     """
 
     share: Share
@@ -227,14 +227,14 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Leakage:
-    """Definition of leaks between splits, and the share that is allowed.
+    """Definition of leaks between splits, and the allowed share of leaking rows.
 
     Rows are twins if they agree in all features except `ignore` (names or patterns), with floats
     rounded to `digits` significant digits. The release is blocked if more than `share` of the rows
-    of another split have a twin in train. Values that more than `common` rows of train share do not
-    make twins. No value of `group` may be in two splits, which suits splits by group; splits by
-    time usually allow it. `because` gives a reason to allow all leaks; it is recorded in the
-    manifest.
+    of another split have a twin in train. If more than `common`
+    training rows share the same values, rows with these values are not twins. No value of `group`
+    may be in two splits; this suits splits by group, while splits by time usually allow it.
+    `because` gives a reason to allow all leaks; it is recorded in the manifest.
     """
 
     share: Share = 0.01
@@ -256,7 +256,7 @@ class Leakage:
 
 
 def exact(share: Share) -> Fraction:
-    """The decimal as written, exactly: 0.1 is one tenth."""
+    """The decimal as written, as an exact fraction: 0.1 is one tenth."""
     try:
         return Fraction(str(share))
     except (ValueError, ZeroDivisionError) as error:
@@ -269,7 +269,7 @@ def rule_form(
     key: tuple[str, ...],
     excluded_reasons: tuple[str, ...],
 ) -> Mapping[str, Any]:
-    """The split rule for the manifest and the version; moments in microseconds UTC."""
+    """Split rule for the manifest and the version number; moments in microseconds UTC."""
     apart = evaluation.form() if evaluation else {}
     return {**splits.form(), "key": list(key), "left_out": sorted(excluded_reasons), **apart}
 
@@ -277,7 +277,7 @@ def rule_form(
 def as_bounded_in(
     form: Mapping[str, Any], splits: Splits, evaluation: Evaluation | None
 ) -> tuple[Splits, Evaluation | None]:
-    """The rule with the bounds of a manifest's `form` where both have one: bounds may roll."""
+    """Replace the bounds of a rule by those of a manifest's `form`, where both have them."""
     moments = {
         name.removesuffix("_us"): iso(value)
         for name, value in form.items()

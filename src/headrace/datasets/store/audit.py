@@ -1,4 +1,4 @@
-"""Audit of a stored release: read all objects, also damaged ones, and report the problems."""
+"""Audit of a stored release: read all objects, even damaged ones, and report problems."""
 
 import hashlib
 import io
@@ -16,9 +16,9 @@ from headrace.datasets.store.store import Store
 
 @dataclass(frozen=True)
 class AuditedRows:
-    """The rows that could be read, in order, and the problems of the objects.
+    """Rows that could be read, in order, and problems of the objects.
 
-    `content_hash` is "" unless everything could be read.
+    `content_hash` is "" unless all parts could be read.
     """
 
     table: pa.Table | None

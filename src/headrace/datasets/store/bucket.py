@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
 _TRIES = 5
-# Stores that this process has tested and found to support conditional writes.
+# Stores that this process has found to support conditional writes.
 _KEEPING: set[tuple[str, tuple[str | None, str | None]]] = set()
 
 
@@ -84,12 +84,15 @@ class Bucket:
                     pass
                 else:
                     return True
-            # "Already exists" may answer a retry of a request that succeeded, or one of two
-            # simultaneous requests, neither of which has written yet.
+            # The server may say "already exists" on a retry after our own write succeeded, or to
+            # one of two simultaneous requests before either has written.
             if self.size(path) is not None:
                 return self.read_bytes(path) == data
             time.sleep(0.1 * 2**attempt)
-        raise StateError("the store does not say what is there", where=self._where(path))
+        raise StateError(
+            "the object store says that the file exists, but does not find it",
+            where=self._where(path),
+        )
 
     def put_file(self, path: str, temporary: Path) -> None:
         obstore = self._client_library()
@@ -103,7 +106,7 @@ class Bucket:
             obstore.put(self._writing, self._at(path), data, use_multipart=False)
 
     def refresh(self, path: str, temporary: Path) -> None:
-        self.put_file(path, temporary)  # a bucket has no other way to renew an object's time
+        self.put_file(path, temporary)  # only a new upload renews the time of an object in a bucket
 
     def delete(self, path: str) -> None:
         obstore = self._client_library()
@@ -159,7 +162,7 @@ class Bucket:
         return f"{self.address}/{path}"
 
     def _require_conditions(self) -> None:
-        """Refuse a server that ignores the condition: it would silently overwrite releases."""
+        """Raise StateError if the server ignores If-None-Match and so would overwrite releases."""
         endpoints = (os.environ.get("AWS_ENDPOINT_URL_S3"), os.environ.get("AWS_ENDPOINT_URL"))
         if (self.address, endpoints) in _KEEPING:
             return
@@ -190,7 +193,7 @@ class Bucket:
                 raise StateError(
                     f"cannot write {where}: {str(error)[:300]}",
                     where=where,
-                    fix="check the rights (s3:PutObject, s3:DeleteObject) and AWS_ENDPOINT_URL",
+                    fix="check permissions (s3:PutObject, s3:DeleteObject) and AWS_ENDPOINT_URL",
                 ) from error
             raise
 
@@ -201,7 +204,7 @@ def _scratch_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def _scratch() -> Path:
-    """A folder of this process, deleted at its end."""
+    """Temporary folder of this process, deleted when it ends."""
     return Path(_scratch_folder().name)
 
 
@@ -229,7 +232,7 @@ def _clients(bucket: str, endpoint: str | None, region: str) -> "S3Store":
 
 
 def _keeps_conditions(client: "S3Store", folder: str) -> bool:
-    """True if the second of two creations is refused."""
+    """True if the server refuses to create an object that exists."""
     import obstore
     from obstore.exceptions import AlreadyExistsError
 

@@ -1,8 +1,8 @@
-"""Garbage collection in a store: remove unreferenced leftovers of crashes and lost races.
+"""Garbage collection in a store: remove unreferenced files left by crashes and lost races.
 
-An object is kept if anything in the store refers to it: manifests, recalls, records of erasures, or
-objects that are kept. Tombstones do not count, since they list objects to delete. Young objects are
-kept as well: a release writes its objects before its manifest, and renews the time of those that
+An object is kept if a manifest, a recall, an erasure record or a kept object refers to it.
+Tombstones do not count, since they list objects to delete. Young objects are kept as well, because
+a release writes its objects before its manifest, and renews the modification time of objects that
 exist already. `GRACE` is longer than any release takes.
 """
 
@@ -27,7 +27,7 @@ class Clearing:
 
     Attributes:
         objects, temporaries: paths of unreferenced objects and of temporary files in the store.
-        bytes: size of both.
+        bytes: total size of both.
         referenced: number of objects that something refers to.
         young: number of unreferenced objects that are too new to delete.
         deleted: True if the files were deleted; False if they were only listed.
@@ -63,7 +63,7 @@ def clear(store: Store, *, delete: bool = False, grace: int = GRACE) -> Clearing
     """
     if grace < _LEAST_GRACE:
         raise DeclarationError(
-            "a grace of less than an hour may take objects from under a release at work",
+            "a grace of less than an hour may delete objects of a release that is being written",
             fix="--grace 24h",
         )
     until = now_us() - grace
@@ -86,12 +86,12 @@ def clear(store: Store, *, delete: bool = False, grace: int = GRACE) -> Clearing
 
 
 def _documents(store: Store, entries: list[StoredFile]) -> Iterator[bytes]:
-    """Yield all documents apart from objects. Damaged manifests, which hide names, are refused."""
+    """Yield all documents apart from objects. Raises StateError for a damaged manifest."""
     for name in store.names():
         for version in store.versions(name):
             store.manifest(name, version)
     for entry in entries:
-        # A tombstone names deleted objects, and keeps none.
+        # A tombstone names deleted objects, so it does not keep them.
         tombstone = entry.path.endswith(f"/{TOMBSTONE}")
         if not entry.path.startswith("objects/") and not tombstone:
             yield store.storage.read_bytes(entry.path)
@@ -101,7 +101,7 @@ def _deleted(store: Store, entries: list[StoredFile], until: int) -> list[Stored
     deleted = []
     for number, entry in enumerate(entries):
         report("clear", number, len(entries), entry.path)
-        # A release may have taken it over since it was listed.
+        # A release may have reused the object since it was listed.
         now = store.storage.stat(entry.path)
         if now is not None and now.modified < until:
             store.storage.delete(entry.path)

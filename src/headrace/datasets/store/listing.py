@@ -11,9 +11,9 @@ from headrace.datasets.taint import taints
 
 @dataclass(frozen=True)
 class Release:
-    """One line of the list; `tainted` names recalled batches, with the reasons.
+    """One line of the list; `tainted` describes the recalled batches in the release.
 
-    `kept_until` is RFC 3339, "" if no source limits it; after that the release is `expired`.
+    `kept_until` is the end of retention, RFC 3339; "" if there is no limit.
     """
 
     ref: str

@@ -1,4 +1,4 @@
-"""Consistency check of a manifest: its types, ids and sums, without reading objects."""
+"""Consistency check of a manifest: types, ids and sums, without reading objects."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -16,8 +16,8 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 def check_consistent(manifest: Manifest, where: str) -> None:
     """Raise StateError for a manifest that no release can have written.
 
-    The content hash covers the schema, the rows and the sums of all parts, so that no part can be
-    exchanged without changing it.
+    The content hash covers the schema, the row count and the sums of all parts, so a part cannot
+    be exchanged without changing the hash.
     """
     try:
         problem = next(_problems(manifest), "")
@@ -77,10 +77,10 @@ def _of_split(name: str, split: SplitEntry) -> Iterator[str]:
     for part in split.parts:
         yield from (f"{name}: {problem}" for problem in _of_part(part))
     if sum(part.rows for part in split.parts) != split.rows:
-        yield f"the parts of {name} have other rows than it"
+        yield f"the parts of {name} have a different number of rows"
     total = sum(int(part.row_sum, 16) for part in split.parts) % MODULUS
     if f"{total:064x}" != split.row_sum:
-        yield f"the parts of {name} do not add up to it"
+        yield f"the sums of the parts of {name} do not add up to its sum"
 
 
 def _of_part(part: Part) -> Iterator[str]:

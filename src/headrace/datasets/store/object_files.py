@@ -16,7 +16,7 @@ from headrace.datasets.dtypes import schema_of
 from headrace.datasets.manifest import Manifest, Part
 from headrace.datasets.store.store import Store
 
-# Text of one group of rows (65,536), in bytes: 64 KiB for each cell.
+# Maximum bytes of text in a column of a row group (65,536 rows): 64 KiB for each cell.
 MOST_UNFOLDED = 4 << 30
 _MAX_COLUMNS = 50
 _FIX = "restore it from a copy of the store, or rebuild the release"
@@ -26,8 +26,8 @@ def opened_part(store: Store, manifest: Manifest, part: Part) -> pq.ParquetFile:
     """Open the file of a part, to be closed by the caller.
 
     Raises:
-        StateError: the file is missing, a link, of another size or not Parquet, or its footer has
-            other rows or columns than the manifest.
+        StateError: the file is missing, a link, of a different size or not Parquet, or its footer
+            disagrees with the manifest on rows or columns.
     """
     name = store.object_name(part.object, "parquet")
     where = f"{manifest.ref}, {store.storage.address}/{name}"
@@ -69,7 +69,7 @@ def footer_problem(manifest: Manifest, part: Part, file: pq.ParquetFile) -> str:
         return f"it has {footer.num_rows} rows, not {part.rows}"
     groups = [footer.row_group(n) for n in range(footer.num_row_groups)]
     if sum(group.num_rows for group in groups) != part.rows:
-        return "its row groups have other rows than it"
+        return "its row groups do not add up to its rows"
     expected = schema_of(manifest.columns)
     if not file.schema_arrow.equals(expected):
         columns = (f"{field.name} {field.type}" for field in list(file.schema_arrow)[:_MAX_COLUMNS])
@@ -78,11 +78,11 @@ def footer_problem(manifest: Manifest, part: Part, file: pq.ParquetFile) -> str:
 
 
 def check_unfolding(file: pq.ParquetFile, group: int) -> None:
-    """Refuse a row group whose texts, repeated from a small dictionary, would exhaust memory.
+    """Raise ValueError for a row group whose dictionary-encoded texts would exhaust memory.
 
-    `file` reads text as dictionaries. Raises ValueError.
+    `file` must read text columns as dictionaries.
     """
-    import pyarrow.compute as pc  # opening a release does not need it
+    import pyarrow.compute as pc  # imported late: opening a release does not need it
 
     for name in file.schema_arrow.names:
         column = file.schema_arrow.field(name).type
@@ -95,10 +95,10 @@ def check_unfolding(file: pq.ParquetFile, group: int) -> None:
             size += int(np.dot(counted, lengths.to_numpy(zero_copy_only=False)))
         if size > MOST_UNFOLDED:
             raise ValueError(
-                f"column {name} unfolds to {size / 1e9:,.0f} GB, more than any release has"
+                f"column {name} decodes to {size / 1e9:,.0f} GB, more than any release has"
             )
 
 
 def text_of(manifest: Manifest) -> list[str]:
-    """The columns that a file may store as a dictionary."""
+    """Columns that a Parquet file may store dictionary-encoded."""
     return [column.name for column in manifest.columns if column.type in ("string", "binary")]

@@ -1,10 +1,11 @@
 """Content-defined cuts of a split into parts, so that equal parts of two versions are one object.
 
-A row starts a part depending on its key and the keys around it, not on its position: it is a cut if
-no key within `MIN_ROWS` rows on either side has a smaller number (the first row wins ties). Added
-or removed rows therefore move only nearby cuts. Such cuts are more than `MIN_ROWS` rows apart. A
-gap of more than `MAX_ROWS` rows is cut repeatedly at its smallest number, so that a change inside a
-gap affects this gap alone.
+Whether a row starts a part depends on its key and the keys around it, not on its position. Each key
+is hashed to a number. A row is a cut if no row within `MIN_ROWS` rows on either side has a smaller
+number (the first row wins ties). Added
+or removed rows therefore move only nearby cuts. These cuts are more
+than `MIN_ROWS` rows apart. A gap of more than `MAX_ROWS` rows is cut repeatedly at its smallest
+number, so that a change inside a gap affects only this gap.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,7 @@ def parts_of(
 
 
 def cuts_of(numbers: Numbers, min_rows: int = MIN_ROWS, max_rows: int = MAX_ROWS) -> list[int]:
-    """Places at which new parts start, in order, without 0 and the end."""
+    """Row numbers at which new parts start, in order, without 0 and the end."""
     outer = [0, *_lowest_around(numbers, min_rows), len(numbers)]
     cuts: list[int] = []
     for start, end in pairwise(outer):
@@ -46,7 +47,7 @@ def cuts_of(numbers: Numbers, min_rows: int = MIN_ROWS, max_rows: int = MAX_ROWS
 
 def _lowest_around(numbers: Numbers, min_rows: int) -> Iterator[int]:
     """Rows with `min_rows` rows on either side, none of them with a smaller number."""
-    # Only the smallest number of each block can be one, since the window covers the block.
+    # Only the smallest number of each block can qualify, since the window covers the block.
     block = max(1, min_rows // 16)
     for start in range(0, len(numbers), block):
         place = start + int(numbers[start : start + block].argmin())
@@ -72,7 +73,7 @@ def _cuts_within(
 
 
 def numbers_of(table: pa.Table, key: Sequence[str]) -> Numbers:
-    """A number for each row's key, spread evenly over 64 bits; the same on every machine."""
+    """Hash of each row's key, uint64; the same on every machine."""
     numbers = np.empty(table.num_rows, np.uint64)
     for start in range(0, table.num_rows, _BLOCK):
         block = table.slice(start, _BLOCK)
@@ -93,7 +94,7 @@ def _mixed(words: Numbers) -> Numbers:
 
 
 def _cell_numbers(column: pa.Array) -> Numbers:
-    """Numbers of the cells of a column, of any type that a release has; null is 0."""
+    """Number of each cell of a column, uint64, for all types of a release; 0 for null."""
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
         return _text_numbers(column.fill_null("" if pa.types.is_string(kind) else b""))
@@ -110,7 +111,7 @@ def _cell_numbers(column: pa.Array) -> Numbers:
 
 
 def _text_numbers(column: pa.Array) -> Numbers:
-    """A polynomial in the bytes of each value, modulo 2^64."""
+    """Polynomial hash of the bytes of each value, modulo 2^64."""
     _, places, data = column.buffers()
     offsets = np.frombuffer(places, np.int32)[column.offset :][: len(column) + 1].astype(np.int64)
     first, last = int(offsets[0]), int(offsets[-1])
@@ -145,7 +146,7 @@ def _json(column: pa.ChunkedArray, place: int) -> Any:  # noqa: ANN401 - a JSON 
 
 
 def json_value(value: object) -> Any:  # noqa: ANN401 - a JSON value
-    """A cell of a key as JSON: a date as its ISO text, bytes in hex, NaN and infinity as text."""
+    """A key value as JSON: a date as its ISO text, bytes in hex, NaN and infinity as text."""
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, date) and not isinstance(value, datetime):

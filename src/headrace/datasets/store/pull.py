@@ -20,7 +20,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Pulled:
-    """Result of a pull: `copied` of `objects` (the others were there), and the `bytes` copied."""
+    """Result of a pull: `copied` of `objects` were copied (`bytes`); the others existed already."""
 
     ref: str
     content_hash: str
@@ -36,13 +36,13 @@ class Pulled:
 def pull(ref: str, to: Path | str, store: Path | str | None = None) -> Pulled:
     """Copy a release with all its objects and recalls into the store at `to`.
 
-    Objects come first, each whole or not at all, and the manifest last. An interrupted pull is
-    continued by the same call, and existing objects are not copied again. Aliases are not copied:
+    Objects are copied first, each atomically, and the manifest last. To continue an interrupted
+    pull, call it again; existing objects are not copied again. Aliases are not copied:
     each store has its own.
 
     Raises:
         StateError: there is no such release, an object is missing or does not match its name, or
-            `to` has another release of this name and version, or had it and erased it.
+            `to` has another release of this name and version, or a tombstone for it.
         DeclarationError: `to` is the store itself.
     """
     source, target = Store.find(store), Store.find(to)
@@ -67,7 +67,7 @@ def pull(ref: str, to: Path | str, store: Path | str | None = None) -> Pulled:
             target.storage.create(older, source.storage.read_bytes(older))
     if not target.storage.create(path, document):
         _check_same(target, manifest)
-    # An existing object may have been removed as unreferenced before the manifest named it.
+    # Garbage collection may have removed an existing object before the manifest referred to it.
     missing = [name for name in names if target.storage.size(f"objects/{name}") is None]
     recopied = [_copied(source, target, name) for name in missing]
     copied, size = copied + len(recopied), size + sum(recopied)
@@ -78,7 +78,7 @@ def pull(ref: str, to: Path | str, store: Path | str | None = None) -> Pulled:
 
 
 def _needed(source: Store, manifest: Manifest, document: bytes) -> list[str]:
-    """Names of all objects of a release, including missing ones, which the copy then reports."""
+    """Names of all objects of a release, also of missing ones, so that copying reports them."""
     parts = {f"{part.object}.parquet" for split in manifest.splits.values() for part in split.parts}
     return sorted(parts | reachable(source, [document], object_names(source)))
 
@@ -123,7 +123,7 @@ def _trusted(target: Store, path: str, digest: str) -> bool:
     place = target.storage.local_path(path)
     if place is None:
         return True
-    with suppress(OSError):  # renew its time, so that it is not removed; fails for other owners
+    with suppress(OSError):  # renew its time against garbage collection; fails for other owners
         os.utime(place)
     with place.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest() == digest
@@ -133,5 +133,5 @@ def _refused(digest: str, why: str, source: Store) -> StateError:
     return StateError(
         f"object {digest[:12]} {why}",
         where=source.storage.address,
-        fix="headrace dataset verify says what else is damaged; restore it from a copy",
+        fix="headrace dataset verify lists all damaged objects; restore it from a copy",
     )

@@ -1,7 +1,7 @@
-"""Reachability of the objects of a store: named by a manifest, a record or another object.
+"""Reachability of the objects of a store from manifests, records and other objects.
 
-The name of an object is 64 hexadecimal digits, and every document that contains them refers to the
-object. So there is no list of fields that may hold a name.
+The name of an object is 64 hexadecimal digits. A document refers to an object if it contains these
+digits anywhere, so no list of reference fields is needed.
 """
 
 import re
@@ -13,7 +13,7 @@ _DIGEST = re.compile(rb"[0-9a-f]{64}")
 
 
 def reachable(store: Store, roots: Iterable[bytes], names: Collection[str]) -> set[str]:
-    """Objects among `names` (`<sha256>.json`) that `roots` name, directly or through other objects.
+    """Those of `names` (`<sha256>.<suffix>`) to which `roots` refer, also through other objects.
 
     Raises StateError if the bytes of a reached JSON object do not match its name.
     """

@@ -22,7 +22,7 @@ PartsBySum = Mapping[tuple[str, int], Part]
 
 @dataclass(frozen=True)
 class CutSplit:
-    """A split ready to be stored: its rows, cut into parts, and the content of each part."""
+    """A split ready to be stored: its rows, and its parts with their content sums."""
 
     table: pa.Table
     parts: list[tuple[pa.Table, ContentSum]]
@@ -34,15 +34,16 @@ class CutSplit:
 
 
 def cut_split(table: pa.Table, key: Sequence[str], excluded: Mapping[str, int]) -> CutSplit:
-    """Cut rows, in the order and shape of the release, into parts by their `key`."""
+    """Cut the rows of a split into parts by `key`; `table` is in the release's order and schema."""
     parts = [(part, content_sum(part)) for part in parts_of(table, key)]
     return CutSplit(table, parts, excluded)
 
 
 def known_parts(manifest: Manifest | None, draft: Manifest) -> PartsBySum:
-    """Parts of an earlier release, by sum and rows, that one with the same columns can reuse.
+    """Parts of an earlier release that `draft` can reuse, by row sum and row count.
 
-    Equal sums mean equal rows, and the order of rows is fixed, so such parts need not be written.
+    Equal sums mean equal rows in the fixed order, so a reused part is not written again. Without
+    equal columns there are none.
     """
     if manifest is None or manifest.columns != draft.columns:
         return {}
@@ -53,7 +54,7 @@ def known_parts(manifest: Manifest | None, draft: Manifest) -> PartsBySum:
 def store_splits(
     store: Store, splits: Mapping[str, CutSplit], key: Sequence[str], earlier: PartsBySum
 ) -> dict[str, SplitEntry]:
-    """Store all splits of a release, and report the progress."""
+    """Store all splits of a release and report progress."""
     count, stored = sum(len(split.parts) for split in splits.values()), 0
     entries = {}
 
@@ -75,7 +76,7 @@ def store_split(
     earlier: PartsBySum | None = None,
     report_part: Callable[[], None] = lambda: None,
 ) -> SplitEntry:
-    """Store missing parts and describe all; `report_part` is called after each part."""
+    """Store the parts that do not exist yet; call `report_part` after each part."""
     parts = []
     for table, content in split.parts:
         existing = _existing_part(store, content, earlier or {})
@@ -112,14 +113,14 @@ def check_there(store: Store, manifest: Manifest) -> None:
         actual = store.storage.size(store.object_name(digest, suffix))
         if actual is None or size not in {None, actual}:
             raise StateError(
-                f"object {digest[:12]} has gone while its release was made",
+                f"object {digest[:12]} disappeared while its release was being made",
                 where=store.storage.address,
                 fix="release again",
             )
 
 
 def total(contents: Iterable[ContentSum]) -> ContentSum:
-    """Sum of all contents; there is at least one."""
+    """Sum of `contents`, which must not be empty."""
     first, *rest = contents
     for content in rest:
         first = first + content

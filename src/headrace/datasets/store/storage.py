@@ -1,7 +1,7 @@
 """Storage of a store's files: the only module that reads, writes and lists them.
 
-Paths are relative to the store; their parts are plain names separated by `/`, which cannot leave
-the store and do not start with a dot, unlike temporary files. Documents and objects are created
+Paths are relative to the store and cannot leave it: their parts are plain names separated by `/`.
+Only names of temporary files start with a dot. Documents and objects are created
 once and never changed; only `replace` overwrites, and it does so atomically.
 """
 
@@ -27,7 +27,7 @@ TEMPORARY = re.compile(r"\..+\.tmp")
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file of a store: its path, its size in bytes, when it was written (microseconds UTC)."""
+    """A file of a store: path, size in bytes, modification time (microseconds UTC)."""
 
     path: str
     size: int
@@ -39,7 +39,7 @@ class Storage(Protocol):
 
     @property
     def address(self) -> str:
-        """The place as shown to people."""
+        """The location as shown to people."""
         ...
 
     def read_bytes(self, path: str) -> bytes:
@@ -55,13 +55,13 @@ class Storage(Protocol):
         ...
 
     def stat(self, path: str) -> StoredFile | None:
-        """Entry of a file, which may be a leftover; None if it does not exist."""
+        """Entry of a file, which may be a temporary file; None if it does not exist."""
         ...
 
     def walk(self, folder: str) -> list[StoredFile]:
         """All files in and below a folder, ordered by path; empty if there is no such folder.
 
-        "" is the whole store. Leftovers are not included.
+        "" is the whole store. Temporary files are not included.
         """
         ...
 
@@ -78,7 +78,7 @@ class Storage(Protocol):
         ...
 
     def refresh(self, path: str, temporary: Path) -> None:
-        """As `put_file`, for an object that exists with the same bytes.
+        """As `put_file`, if the object exists with the same bytes.
 
         Its modification time is renewed, so that garbage collection does not remove it.
         """
@@ -93,7 +93,7 @@ class Storage(Protocol):
         ...
 
     def leftovers(self) -> list[StoredFile]:
-        """Temporary files, of running writers and of killed ones."""
+        """Temporary files of running and killed writers."""
         ...
 
     def local_path(self, path: str) -> Path | None:
@@ -186,7 +186,7 @@ class Folder:
         try:
             os.utime(place)
             temporary.unlink()
-        except OSError:  # deleted meanwhile, or owned by another user
+        except OSError:  # deleted in the meantime, or owned by another user
             self.put_file(path, temporary)
 
     def delete(self, path: str) -> None:
@@ -211,14 +211,14 @@ class Folder:
             place /= part
             if place.is_symlink():
                 raise StateError(
-                    f"{path} is a link, and may lead anywhere",
+                    f"{path} is a symbolic link, which a store must not contain",
                     where=str(place),
                     fix="restore it from a copy of the store",
                 )
         return place
 
     def _place(self, path: str) -> Path:
-        """As `local_path`, also for leftovers."""
+        """As `local_path`, but also for temporary files."""
         folder, _, name = path.rpartition("/")
         if not TEMPORARY.fullmatch(name):
             return self.local_path(path)
@@ -227,7 +227,7 @@ class Folder:
     def _entry(self, place: Path) -> StoredFile:
         try:
             status = place.stat(follow_symlinks=False)
-        except FileNotFoundError:  # a temporary that was moved meanwhile
+        except FileNotFoundError:  # a temporary file that was moved in the meantime
             return StoredFile(place.relative_to(self.root).as_posix(), 0, now_us())
         modified = status.st_mtime_ns // 1000
         return StoredFile(place.relative_to(self.root).as_posix(), status.st_size, modified)
@@ -263,7 +263,7 @@ class Folder:
             raise StateError(
                 f"{place.name} cannot be used: {error.strerror or error}",
                 where=str(place),
-                fix="check the rights and the space of the store",
+                fix="check the permissions and the free space of the store",
             ) from error
 
 
@@ -273,7 +273,7 @@ def missing(where: str) -> StateError:
 
 def too_large(where: str) -> StateError:
     return StateError(
-        f"a document is larger than {MOST_BYTES >> 20} MiB: none of a store is",
+        f"a document is larger than {MOST_BYTES >> 20} MiB, the limit for documents of a store",
         where=where,
         fix="restore it from a copy of the store",
     )

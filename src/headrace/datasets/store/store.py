@@ -4,13 +4,13 @@
     datasets/<name>/<version>/manifest.json  a release, with its creation time and id
     datasets/<name>/<version>/opened/        see `headrace.datasets.taint`
     datasets/<name>/aliases/<alias>.json     {"version": "1.0.0"}
-    datasets/<name>/<version>/tombstone.json instead of a manifest, of an erased or retired release
+    datasets/<name>/<version>/tombstone.json replaces the manifest of an erased or retired release
     recalls/<table>/<batch id>/              recalled batches; see `headrace.datasets.taint`
     erasures/<id>/                           requests for erasure and their proofs
 
 The store is a folder or a bucket; `storage` reads and writes it. Objects are written first and the
-manifest last, and only if it does not exist yet: a release is complete or absent, and no version is
-used twice.
+manifest last, and only if it does not exist yet. So a release is complete or absent, and no version
+is used twice.
 """
 
 import hashlib
@@ -35,14 +35,14 @@ from headrace.datasets.vocabulary import NAME
 _VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
 _OBJECT = re.compile(r"[0-9a-f]{64}")
 _SUFFIXES = ("parquet", "json")
-# In the folder of a release that is gone; see `headrace.datasets.erasure.tombstone`.
+# File in the folder of a removed release; see `headrace.datasets.erasure.tombstone`.
 TOMBSTONE = "tombstone.json"
-# Fields of the document of a release beside its manifest; not part of its identity.
+# Fields that manifest.json has in addition to the manifest; not part of the release's identity.
 _OF_MAKING = ("created_at", "manifest_id")
 
 
 class TakenError(StateError):
-    """The version of a release was taken meanwhile by another release."""
+    """Another release took the version in the meantime."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,13 @@ class Store:
     # Objects
 
     def object_name(self, digest: str, suffix: str) -> str:
-        """The path of an object in the store; refuses an invalid digest."""
+        """Path of an object in the store. Raises StateError for an invalid digest or suffix."""
         if not _OBJECT.fullmatch(digest) or suffix not in _SUFFIXES:
             raise StateError(f"{digest!r} is not an object id", where=self.storage.address)
         return f"objects/{digest}.{suffix}"
 
     def object_path(self, digest: str, suffix: str) -> Path:
-        """Path of an object on this machine; refuses links and remote stores."""
+        """Local path of an object. Raises StateError for a symbolic link or a remote store."""
         place = self.storage.local_path(self.object_name(digest, suffix))
         if place is None:
             raise StateError(
@@ -86,7 +86,7 @@ class Store:
         name = self.object_name(digest, suffix)
         present = self.storage.size(name) == temporary.stat().st_size
         place = self.storage.local_path(name)
-        # An object with other bytes was damaged on disk, and is written again.
+        # Rewrite an object whose bytes on disk are damaged.
         if present and (place is None or _sha256_of(place) == digest):
             self.storage.refresh(name, temporary)
         else:
@@ -115,7 +115,7 @@ class Store:
         return data
 
     def temporary(self, name: str) -> Path:
-        """A local file to write, for `adopt` to take."""
+        """Path of a local temporary file, for `adopt` to move into the store."""
         return self.storage.temporary(name)
 
     # Releases
@@ -140,7 +140,7 @@ class Store:
         return sorted(self._released(self.dataset(name)).get(name, []), key=parse_version)
 
     def _released(self, folder: str) -> dict[str, list[str]]:
-        """{name: versions} that have a manifest and no tombstone."""
+        """{name: versions} of releases that have a manifest and no tombstone."""
         entries = self.storage.walk(folder)
         released, removed = (_with(entries, file) for file in ("manifest.json", TOMBSTONE))
         remaining = {
@@ -192,7 +192,7 @@ class Store:
         return self._of_making(name, version, form)
 
     def _of_making(self, name: str, version: str, form: dict[str, Any]) -> dict[str, Any]:
-        if "manifest_id" not in form:  # releases of format 1 had a document of their own for it
+        if "manifest_id" not in form:  # releases of format 1 keep it in a separate document
             form = self.document(f"{self.folder(name, version)}/created.json")
         try:
             return {key: str(form[key]) for key in _OF_MAKING}
@@ -229,7 +229,7 @@ class Store:
             raise TakenError(
                 f"{manifest.ref} exists and is never overwritten",
                 where=f"{self.storage.address}/{path}",
-                fix="release again: the next version is computed from what exists",
+                fix="release again: the next version is computed from the existing ones",
             )
 
     # Aliases
@@ -257,7 +257,7 @@ class Store:
         self.storage.replace(path, pretty_json({"version": version}))
 
     def resolve(self, ref: str) -> tuple[str, str]:
-        """`name@version`, `name@alias` or `name` (the latest) as name and version."""
+        """(name, version) of `name@version`, `name@alias` or `name` (the latest)."""
         name, _, label = ref.partition("@")
         if not NAME.fullmatch(name):
             raise DeclarationError(f"{ref!r} is not a reference", fix="as in flights_delay@1.0.0")
@@ -293,7 +293,7 @@ def _sha256_of(path: Path) -> str:
 
 
 def _with(entries: Iterable[StoredFile], file: str) -> dict[str, set[str]]:
-    """{name: versions} that have this file."""
+    """{name: versions} of the release folders that contain `file`."""
     versions: dict[str, set[str]] = {}
     for entry in entries:
         _, name, version, *rest = [*entry.path.split("/"), "", "", ""]
@@ -307,7 +307,7 @@ def _without_making(form: dict[str, Any]) -> dict[str, Any]:
 
 
 def _id_of(manifest: Manifest) -> str:
-    """The id; "" for a document without canonical form, such as one that contains infinity."""
+    """Id of a manifest; "" if it has no canonical JSON, for example if it contains infinity."""
     try:
         return manifest.id
     except (TypeError, ValueError, RecursionError):

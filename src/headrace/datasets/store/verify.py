@@ -23,7 +23,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Verification:
-    """Result of `verify`; `ok` if `problems` is empty. `rows` and `bytes` were read."""
+    """Result of `verify`. `rows` and `bytes` count what was read."""
 
     ref: str
     content_hash: str
@@ -51,8 +51,8 @@ class Verification:
 def verify(store: Store, manifest: Manifest) -> Verification:
     """Read every object of a release and compare it with the manifest, one part at a time.
 
-    Checks the bytes of objects, footers, columns, the order of the rows and their split, their
-    sums, the content hash, and the JSON objects that the manifest names.
+    Checks object bytes, footers, columns, row order, splits, row sums, the content hash, and the
+    JSON objects that the manifest names.
     """
     problems: list[str] = []
     total = ContentSum(_schema(manifest), 0, 0)
@@ -83,7 +83,7 @@ def verify_ref(store: Store, name: str, version: str) -> Verification:
 def _of_part(
     store: Store, manifest: Manifest, split: str, part: Part
 ) -> tuple[ContentSum | None, list[str]]:
-    """The content of a part, and its problems."""
+    """Content sum of a part, and its problems; None if the part cannot be read."""
     name = store.object_name(part.object, "parquet")
     try:
         if store.storage.size(name) == part.bytes and _sha256(store, name) != part.object:
@@ -148,7 +148,7 @@ def _ordered(rows: pa.Table) -> bool:
 
 
 def _of_documents(store: Store, manifest: Manifest) -> list[str]:
-    """The JSON objects that a manifest names: lists of batches, lineage, coverage, fits."""
+    """Problems of the JSON objects that a manifest names."""
     problems = []
     for what, digest in documents_of(manifest).items():
         try:
@@ -159,7 +159,7 @@ def _of_documents(store: Store, manifest: Manifest) -> list[str]:
 
 
 def documents_of(manifest: Manifest) -> Mapping[str, str]:
-    """{what it is: sha256} of every JSON object that a manifest names."""
+    """{description: sha256} of every JSON object that a manifest names."""
     digests = {
         **{f"batches of {name}": source.batch_list for name, source in manifest.inputs.items()},
         **{f"fit {name}": digest for name, digest in manifest.fits.items()},
