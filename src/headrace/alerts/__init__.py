@@ -1,4 +1,4 @@
-"""Alerts: the contract's owner is notified once per batch and cause, and of its resolution."""
+"""Alerts notify a contract's owner once per batch and cause, and again when it is resolved."""
 
 from headrace.alerts.config import Config, load_config
 from headrace.alerts.model import Alert, Condition

@@ -55,7 +55,7 @@ def blocked_batches(ledger: Ledger, table: Table, now: int) -> list[Condition]:
 
 
 def _blocked(ledger: Ledger, table: Table, row: LatestVerdict, now: int) -> Condition:
-    """Return the condition; an expired override is the cause, since readers lost rows by it."""
+    """Return the condition; an expired override is its cause, since readers lost the rows."""
     condition = _condition(ledger, table, row)
     ended = [
         action

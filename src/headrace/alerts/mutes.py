@@ -1,4 +1,4 @@
-"""Mutes: periods in which messages wait, between two moments or at some hours of the day."""
+"""Mutes: periods in which messages wait, between two times or at certain hours of the day."""
 
 import re
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ class AlertMute:
 
 
 def read_mute(node: Node) -> AlertMute:
-    """Read one entry of `mute`; without `until` or `daily` it would not end, and is refused."""
+    """Read one entry of `mute`, which must have `until` or `daily`, so that it ends."""
     entry = node.entries(MUTE)
     if "daily" not in entry and "until" not in entry:
         raise node.error("this mute has no end", fix="write until: a moment, or daily: 22:00-07:00")

@@ -44,7 +44,7 @@ MIGRATIONS = (
     CREATE INDEX messages_waiting ON messages (state, due_at);
     CREATE TABLE looked (tbl TEXT PRIMARY KEY, judged_at INTEGER NOT NULL) WITHOUT ROWID
     """,
-    # Each older alert is an incident of its own: its fault stays empty, which no new fault is.
+    # Each older alert is an incident of its own: its fault is empty, and no new fault is.
     """
     ALTER TABLE alerts ADD COLUMN fault TEXT NOT NULL DEFAULT '';
     ALTER TABLE alerts ADD COLUMN incident TEXT NOT NULL DEFAULT '';
@@ -102,7 +102,7 @@ class AlertStore:
         new alert joins its incident and sends no message.
 
         Args:
-            condition: what its owner should know.
+            condition: the condition that the owner is alerted to.
             targets: variables with the addresses of the recipients.
             now: int64 microseconds UTC.
             wait: microseconds before the message is sent; if the alert is closed before, none is.

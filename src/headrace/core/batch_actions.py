@@ -1,4 +1,4 @@
-"""Manual actions: the policy, command, job and page of an action use one declaration of it.
+"""Manual actions: one declaration per action, used by its policy, command, job and page.
 
 `headrace.operations.batch_actions.perform` runs an action on a batch by its name and parameters.
 """
@@ -18,7 +18,7 @@ class BatchAction:
         summary: description of the job for on-call, in one sentence; "" if there is no job.
         command: `headrace gate <command>`; "" if the command has the action's name.
         rows: parameters that select rows: `checks`, `lines`, `where`.
-        expires: never, or an optional or a required time at which the action ends.
+        expires: the action has no end ("never"), may have one, or must have one ("required").
         form: fields of the job's launchpad besides principal and reason, with their defaults.
         of_table: True if it acts on checks of a table, not on a batch.
         button: True if it needs only a reason, so that pages offer it as a button.

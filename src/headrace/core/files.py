@@ -83,7 +83,7 @@ def append_line(path: Path, value: object) -> None:
 
 @contextmanager
 def exclusive_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, as one process of this machine at a time; a crash releases it."""
+    """Hold the lock file `path`: only one process of this machine can; a crash releases it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:

@@ -44,7 +44,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def numbers(column: pa.Array) -> tuple[Numbers, Mask]:
-    """Return the values (int64 or float64) and the mask of non-null rows; nulls have any value.
+    """Return the values (int64 or float64; arbitrary for nulls) and the mask of non-null rows.
 
     NaN counts as null; -0.0 becomes +0.0.
     """

@@ -135,7 +135,7 @@ def _words(kind: Kind, array: pa.Array) -> Words:
 def of_counts(
     kind: Kind, values: Numbers, counts: Ints, nulls: int, names: Mapping[int, str]
 ) -> Sketches:
-    """Return the sketch of one partition from its distinct int64, float64 or string tokens."""
+    """Return the sketch of one partition from its distinct numbers or tokens, with their counts."""
     rows = np.array([int(counts.sum()) + nulls])
     part = np.zeros(len(values), np.int64)
     if kind == "level":

@@ -1,4 +1,4 @@
-"""Sketches of a table that is read in pieces, a few of which are in memory."""
+"""Sketches of a table that is read in pieces, so that only a few pieces are in memory."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor

@@ -180,7 +180,7 @@ def coarsened(sketches: Sketches) -> Sketches:
 
 
 def settled(sketches: Sketches, label: Ints, cells: Ints, counts: Ints) -> Sketches:
-    """Return `sketches` with these cells, sorted and merged; too many levels become coarse."""
+    """Return `sketches` with these cells, sorted and merged; coarse if there are too many."""
     ordered_, ordered_cells, counts = _together(label, cells, counts)
     sizes = np.bincount(ordered_, minlength=len(sketches))
     coarse = sketches.coarse | (sizes > LEVELS) if sketches.kind == "level" else sketches.coarse

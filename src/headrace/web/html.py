@@ -39,7 +39,7 @@ def element(tag: str, *children: Child, **attributes: str | int | bool | None) -
     """Return one element; `class_` becomes `class`, and `data_label` becomes `data-label`.
 
     Args:
-        tag: not escaped, as attribute names are not, so it must be trusted.
+        tag: must be trusted, like attribute names, since they are not escaped.
         children: `Html`, or anything that is shown as text; None shows nothing.
         attributes: escaped. None and False omit the attribute, and so does a `href` that is not a
             web, mail or page address.

@@ -74,8 +74,8 @@ def import_(
 
     What the standard does not cover (known-at, field ids, licence, purposes) is marked TODO. What
     Headrace does not read is preserved word for word and restored on export. Quality rules become a
-    suite, or are listed as not enforced. Exit code 1: a contract will not load even after all
-    decisions, for the reason shown.
+    suite, or are listed as not enforced. Exit code 1: a contract could not be loaded
+    even with all TODOs resolved; the reason is shown.
 
     For example:
 

@@ -41,8 +41,8 @@ def diff(
 ) -> None:
     """Compare two releases: rows and cells by key, columns, splits, meaning and governance.
 
-    Parts that both releases share are not read, so a small change is found quickly. Exit codes as
-    of `diff`: 0, they are equal; 1, they differ; 2 and more, the comparison failed.
+    Parts that both releases share are not read, so a small change is found quickly. Exit codes are
+    those of `diff`: 0, the releases are equal; 1, they differ; 2 or more, the comparison failed.
 
     For example:
 

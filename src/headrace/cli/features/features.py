@@ -23,8 +23,8 @@ app = CommandGroup(
 def ls(*, pipeline: AnyPipeline = None, as_json: AsJson = False) -> None:
     """List all features: what they are, their table and columns, and what uses them.
 
-    A release or model uses a feature if it contains it by its current definition; with --json those
-    that contain an earlier definition are listed as outdated.
+    A release or model uses a feature if it contains its current definition; --json lists those with
+    an earlier definition as outdated.
     """
     from headrace.core.home import Home
     from headrace.lineage.feature_usage import feature_catalogue

@@ -106,7 +106,7 @@ def mute(
     principal: Principal = None,
     as_json: AsJson = False,
 ) -> None:
-    """Mute checks until a day: they still run and report, but do not affect the verdict.
+    """Mute checks until a date: they still run and report, but do not affect the verdict.
 
     Batches validated earlier keep their verdict; `headrace gate rerun` validates one again. A check
     that crashes still gives ERROR.

@@ -33,8 +33,8 @@ def compare(
 
     `distance` is 0% for identical distributions and 100% for disjoint ones: for numbers the largest
     difference between the cumulative distributions, for text the share of rows that would have to
-    change. `usual` is the largest distance between consecutive good batches. A blocked batch is
-    read from its raw file.
+    change to make them equal. `usual` is the largest distance between consecutive good batches. A
+    blocked batch is read from its raw file.
 
     For example:
 

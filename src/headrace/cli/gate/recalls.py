@@ -24,7 +24,7 @@ def recall(
 ) -> None:
     """Recall a published batch: remove it from tables and online stores, taint releases and models.
 
-    A new snapshot removes its file from the table, and no other; its rows count as rejected. Online
+    A new snapshot removes only its file from the table; its rows count as rejected. Online
     stores that contain it are updated at once; feature views are recomputed by the next run.
     Releases that contain it, and models trained on them, are tainted and refuse to open unless the
     caller gives a reason. A tainted champion keeps answering, marked, until it is replaced.
@@ -70,7 +70,7 @@ def restore(
     principal: Principal = None,
     as_json: AsJson = False,
 ) -> None:
-    """Withdraw a recall, on the record: the batch is published again as it was.
+    """Withdraw a recall: the batch is published again as it was.
 
     Its rows are available from now on, not from their first publication, since nobody saw them in
     between. Releases and models that it had tainted open again.

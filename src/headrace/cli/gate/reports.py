@@ -25,10 +25,10 @@ def reports(
     """Serve the report pages: pending and failed batches, one page per batch, and the monitors.
 
     /batch/TABLE/BATCH is one batch, /table/TABLE/PARTITION one partition, /monitor/NAME a monitor,
-    and /health answers when the server is up. On this machine alone a page takes decisions
-    (approve, reject, acknowledge) in the name of its user; on any other address, and behind a
-    proxy, it is read-only. Alerts and Dagster link to HEADRACE_REPORTS_URL. The pages show rows of
-    data and have no login: put an authenticating proxy in front of a public address.
+    and /health answers when the server is up. On a local address the pages accept decisions
+    (approve, reject, acknowledge) in the name of this machine's user; on other addresses, and
+    behind a proxy, they are read-only. Alerts and Dagster link to HEADRACE_REPORTS_URL. The pages
+    show rows of data and have no login: put an authenticating proxy in front of a public address.
     """
     from headrace.core.errors import DeclarationError
     from headrace.core.home import Home
@@ -68,7 +68,7 @@ def report(
 ) -> None:
     """Write the report on a batch as one self-contained HTML file.
 
-    If a partition has several batches, it is the one that determines the verdict of the partition.
+    If a partition has several batches, the report is on the one that determines its verdict.
     The comparison of its columns is stored in the home, so that the report can be rendered again
     without the rows.
 

@@ -57,7 +57,7 @@ def trace(
 ) -> None:
     r"""Trace a row of a release back to the delivered lines it was computed from.
 
-    For the spine, the label and each feature it shows the source rows that count, where they were
+    For the spine, the label and each feature it shows the source rows used, where they were
     delivered (file or page, line, batch), when they happened, were known and were available, the
     verdict and the overrides under which they were published, and why a value is null.
 

@@ -33,9 +33,10 @@ def retrain(
 ) -> None:
     """Release the dataset, train a challenger on it, and promote it if it is not worse.
 
-    Rows of windows with faults are excluded. The newest rows decide: no segment may get clearly
-    worse. A promoted model is watched, and rolled back automatically. All steps are recorded with
-    who asked and why; the same trigger again continues where it stopped and repeats nothing.
+    Rows of windows with faults are excluded. Both models are compared on the newest rows: no
+    segment may get clearly worse. A promoted model is watched, and rolled back automatically. All
+    steps are recorded with who asked and why; the same trigger again continues where it stopped and
+    repeats nothing.
 
     For example:
 

@@ -120,7 +120,7 @@ def explain(
     entry = window_of(declared, home, window)
     report = monitor_report(declared, home)
     view = report.window(entry.window.end)
-    if view is None:  # decided between the two readings
+    if view is None:  # a run has changed the window since `entry` was read
         raise typer.Exit(BLOCKED)
     if as_json:
         emit_json(window_json(report, view))

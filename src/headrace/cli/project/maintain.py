@@ -40,7 +40,7 @@ def maintain(
     """Expire old table snapshots and delete unneeded files.
 
     Snapshots of releases are kept, so that these can be rebuilt, and so are all files in the
-    ledger. Deleted are the metadata of expired snapshots and leftovers of interrupted runs. Without
+    ledger. Metadata of expired snapshots and leftovers of interrupted runs are deleted. Without
     --apply nothing is changed. Running it again is safe.
 
     For example:

@@ -56,7 +56,7 @@ def run(
 ) -> None:
     """Bring everything up to date: ingest deliveries, compute features, release, train, monitor.
 
-    Only what is outstanding is done. Exit code 0: everything is up to date. 1: a batch is blocked,
+    Only outstanding steps are run. Exit code 0: everything is up to date. 1: a batch is blocked,
     pending or in ERROR, now or since an earlier run, or a step failed, or nothing was delivered;
     the rest was published. 2: invalid input, such as a range in which no delivery is expected.
 

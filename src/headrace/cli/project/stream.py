@@ -40,7 +40,7 @@ def run(
 ) -> None:
     """Consume events into their table, each exactly once, until interrupted.
 
-    SIGTERM and Ctrl-C end it after the current micro-batch. Killing it loses nothing either.
+    SIGTERM and Ctrl-C end it after the current micro-batch. If it is killed, no event is lost.
 
     For example:
 
@@ -87,8 +87,8 @@ def status(
 ) -> None:
     """Show how far each stream is behind, and account for every event.
 
-    Each consumed event is published, quarantined, pending, rejected or a duplicate. The lag is what
-    waits in the broker: how many events, and how old the oldest is. Exit code 1: there is a
+    Each consumed event is published, quarantined, pending, rejected or a duplicate. The lag is the
+    number of events that wait in the broker, and the age of the oldest. Exit code 1: there is a
     problem.
     """
     from headrace.core.home import Home

@@ -94,7 +94,7 @@ def prune(
 ) -> None:
     """Prune history that is not needed to answer requests after a given time.
 
-    Everything that the views' windows reach from that time stays. Requests for earlier times are
+    All data in the views' windows at that time or later is kept. Requests for earlier times are
     refused; the published tables still answer them (`headrace serve --backend tables`), and
     `headrace online sync --full-refresh` restores the history. The file does not shrink: its free
     space is reused.
@@ -139,9 +139,9 @@ def status(
 ) -> None:
     """Show which commit of each table the online store contains, and how far it is behind.
 
-    `synced` is the time since it contained everything published; the `max_staleness` of a view is
-    compared with it. Exit code 1: there is a problem, such as a view staler than its pipeline
-    allows.
+    `synced` is the time since the store last contained all published rows; it is compared with the
+    `max_staleness` of each view. Exit code 1: there is a problem, such as a view staler than its
+    pipeline allows.
     """
     from headrace.core.home import Home
     from headrace.operations.online_store import online_status

@@ -106,7 +106,7 @@ def skew(*, pipeline: OnePipeline = None, as_json: AsJson = False) -> None:
 
 @explained
 def self_test(*, seed: Seed = 0, as_json: AsJson = False) -> None:
-    """Test the proofs themselves on faults injected into a synthetic system.
+    """Test the verification itself, on faults injected into a synthetic system.
 
     Each fault must be detected and identified. The detectors do not know what was injected; systems
     without a fault are examined as well. Needs no project. Exit code 1: a fault was missed or

@@ -83,11 +83,11 @@ class Node:
         return DeclarationError(what, where=f"{self.file}: {place}", fix=fix)
 
     def entries(self, keys: Keys) -> "dict[str, Node]":
-        """Return the entries of a mapping; raise an error if they do not match `keys`."""
+        """Return the entries of a mapping, which must match `keys`."""
         return self.mapping(keys.required, keys.optional)
 
     def custom(self, keys: Keys) -> "dict[str, Node]":
-        """Return the entries of an ODCS customProperties list; raise an error unless they match."""
+        """Return the entries of an ODCS customProperties list, which must match `keys`."""
         return self.properties(keys.required, keys.optional)
 
     def mapping(
