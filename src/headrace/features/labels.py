@@ -1,4 +1,4 @@
-"""Labels: read as of a cut, mature by the clock (rule 21)."""
+"""Labels of spine rows, read as of a cut; a label is mature after a fixed time (rule 21)."""
 
 import numpy as np
 import pyarrow as pa
@@ -23,19 +23,19 @@ def attach_label(  # noqa: PLR0917
     cut: int | Ints,
     mode: Mode = "declared",
 ) -> pa.Table:
-    """Return the frame with the label's columns and `label_reason` added.
+    """Add the label's columns and `label_reason` to a frame.
+
+    `label_reason` (string) is null for rows with a label. Otherwise it is `immature`,
+    `null entity`, `no outcome`, an excluded status, or `all null` if a label column is null.
 
     Args:
-        frame: has `t` (int64 microseconds UTC) and the label's key.
+        frame: table with `t` (int64 microseconds UTC) and the label's key.
         label: label to read.
         history: as for `training_frame`.
-        contracts: contracts by table; must have the label's table.
-        cut: moment at which labels are read, microseconds UTC: one for all rows, or one for each
-            (training rows at the training cut, test rows at the release).
+        contracts: contracts by table name; must include the label's table.
+        cut: time as of which labels are read, microseconds UTC; one for all rows or one for each
+            row (training rows at the training cut, test rows at the release).
         mode: `declared` or `recorded`.
-
-    `label_reason` (string) is null for rows with a label; else `immature`, `null entity`,
-    `no outcome`, an excluded status, or `all null` if a label column is null in the outcome.
     """
     shape = shape_for(shapes_of(contracts), label.table, f"label {label.name}")
     columns = [*label.key, *label.columns, *([label.status] if label.status else [])]
@@ -54,7 +54,7 @@ def attach_label(  # noqa: PLR0917
 
 
 def versions_at(versions: Versions, cut: int) -> Versions:
-    """The versions visible at the cut; their k and x are not used afterwards."""
+    """Return the versions that are visible at the cut; their k and x have no meaning any more."""
     rows = np.flatnonzero((versions.k <= cut) & (cut < versions.x))
     return Versions(
         versions.shape,
@@ -67,17 +67,17 @@ def versions_at(versions: Versions, cut: int) -> Versions:
 
 
 def is_mature(t: Ints, matures_after: int, cut: int) -> Bools:
-    """True for rows whose label is mature by the clock, whether or not there is an outcome."""
+    """Return True for rows whose label is mature at the cut, whether or not it has an outcome."""
     return t + matures_after <= cut
 
 
 def label_start(e: Ints, horizon: int) -> Ints:
-    """The first t with e in [t, t + horizon)."""
+    """Return the first t for which e is in [t, t + horizon)."""
     return e - horizon + 1
 
 
 def label_end(e: Ints) -> Ints:
-    """The first t after e."""
+    """Return the first t after e."""
     return e + 1
 
 
@@ -111,7 +111,7 @@ def _read(frame: pa.Table, label: Label, versions: Versions, cut: int) -> pa.Tab
 
 
 def _outcome(joined: Joined, horizon: int) -> Output:
-    """The last row of [t, t + horizon) at each place (rule 11)."""
+    """Find the last event in [t, t + horizon) for each spine row (rule 11)."""
     lo = joined.places.at(joined.codes, label_start(joined.e, horizon))
     hi = joined.places.at(joined.codes, label_end(joined.e))
     ok = covered_count(lo, hi, joined.places.size) > 0

@@ -1,7 +1,8 @@
-"""The specification in code: plain Python, slow, obvious. Every engine equals it bit for bit.
+"""Specification of features in plain Python: slow but obvious; every engine equals it bit for bit.
 
-Rows are dicts of a table's columns, `event_time`, `known_at`, `_deleted`, in recorded mode
-`committed_at` and `_shown_before`; times are int microseconds. A result is (value, reason or None).
+Rows are dicts with a table's columns, `event_time`, `known_at`, `_deleted`, and in recorded mode
+`committed_at` and `_shown_before`. Times are int microseconds. A result is (value, reason); the
+reason is None unless the value is null.
 """
 
 import math
@@ -23,7 +24,7 @@ Result: TypeAlias = tuple[Any, str | None]
 
 
 def usable_at(row: Row, mode: Mode) -> int:
-    """Moment from which a row is usable (rules 2 and 3)."""
+    """Return the time from which a row is usable (rules 2 and 3)."""
     return int(row["known_at"] if mode == "declared" else max(row["known_at"], row["committed_at"]))
 
 
@@ -42,7 +43,10 @@ def content(row: Row, shape: TableShape) -> bytes:
 
 
 def resolve(rows: Rows, shape: TableShape, t: int, mode: Mode) -> list[Row]:
-    """Versions visible at t: the greatest usable one per key, without tombstones (rules 5 to 8)."""
+    """Return the versions visible at t: each key's greatest usable one (rules 5 to 8).
+
+    A key whose greatest version is a tombstone has none.
+    """
     best: dict[tuple[Any, ...], Row] = {}
     for row in rows:
         spans = () if mode == "declared" else row.get("_shown_before") or ()
@@ -60,7 +64,7 @@ def supersedes(row: Row, other: Row, shape: TableShape) -> bool:
 
 
 def passes_filter(where: Filter, row: Row, shape: TableShape) -> bool:
-    """True if a row satisfies all conditions (rule 12)."""
+    """Return True if a row satisfies all conditions (rule 12)."""
     for condition in conditions_of(where):
         column = shape.columns[condition.column]
         value, operand = plain(row[condition.column]), condition.value
@@ -81,19 +85,19 @@ TESTS: dict[str, Callable[[Any, Any], bool]] = {
 def matching(
     rows: Rows, entity: Sequence[str], values: Sequence[Any], shape: TableShape
 ) -> list[Row]:
-    """The rows of an entity in event order (rule 7)."""
+    """Return the rows of an entity in event order (rule 7)."""
     hits = [row for row in rows if tuple(row[name] for name in entity) == tuple(values)]
     return sorted(hits, key=lambda r: (r["event_time"], sequence(r, shape), primary_key(r, shape)))
 
 
 def in_unit(value: Cell, column: str, shape: TableShape) -> Cell:
-    """A value in its unit: scaled integers as fl(q) / fl(10^d), others unchanged (rules 14, 15)."""
+    """Convert a scaled integer to its unit, fl(q) / fl(10^d); keep other values (rules 14, 15)."""
     scale = shape.columns[column].scale
     return value if scale is None or value is None else float(value) / float(10**scale)
 
 
 def aggregate(feature: Aggregate, rows: Rows, shape: TableShape) -> list[Result]:
-    """One result for each output, over a window's rows in event order (rules 11 and 13 to 15)."""
+    """Return one result per output, for a window's rows in event order (rules 11, 13 to 15)."""
     if feature.op == "last_row" and rows:
         return [_cell(rows[-1], name, shape) for name in feature.columns]
     values = [plain(row[name]) for name in feature.columns for row in rows]
@@ -128,7 +132,7 @@ PICK: dict[str, Callable[[list[Any]], Any]] = {
 def view_row(
     view: FeatureView, rows: Rows, shape: TableShape, spine: Row, mode: Mode = "declared"
 ) -> dict[str, Result]:
-    """Results of a view for one spine row (rules 9, 12, 13 and 16)."""
+    """Compute a view for one spine row: result by output name (rules 9, 12, 13 and 16)."""
     values, t = [spine[name] for name in view.spine_entity], spine["t"]
     if None in values:
         return dict.fromkeys(view.outputs, (None, "null entity"))
@@ -148,7 +152,7 @@ def view_row(
 def lookup_row(
     lookup: Lookup, rows: Rows, shape: TableShape, spine: Row, mode: Mode = "declared"
 ) -> dict[str, Result]:
-    """Results of a lookup for one spine row (rules 10 and 13)."""
+    """Compute a lookup for one spine row: result by output name (rules 10 and 13)."""
     values, t = [spine[name] for name in lookup.spine_entity], spine["t"]
     if None in values:
         return dict.fromkeys(lookup.outputs, (None, "null entity"))
@@ -168,7 +172,7 @@ def _cell(row: Row, column: str, shape: TableShape) -> Result:
 
 
 def spine_rows(spec: Spine, rows: Rows, shape: TableShape, mode: Mode = "declared") -> list[Row]:
-    """Spine rows: each is its key's version at its own event_time + offset (rule 20)."""
+    """Build the spine: each version that is visible at its own event_time + offset (rule 20)."""
     names = tuple(dict.fromkeys((*shape.primary_key, *spec.columns)))
     spines: list[Row] = []
     for t in sorted({row["event_time"] + spec.offset for row in rows}):
@@ -181,7 +185,7 @@ def spine_rows(spec: Spine, rows: Rows, shape: TableShape, mode: Mode = "declare
 def label_row(
     label: Label, rows: Rows, shape: TableShape, spine: Row, cut: int, *, mode: Mode = "declared"
 ) -> dict[str, Any]:
-    """Label of one spine row, read at the cut and mature by the clock (rule 21)."""
+    """Return the label columns and `label_reason` of one spine row, as of the cut (rule 21)."""
     values, t = [spine[name] for name in label.spine_key], spine["t"]
     nulls = dict.fromkeys(label.columns)
     if t + label.matures_after > cut:

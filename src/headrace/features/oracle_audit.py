@@ -1,7 +1,7 @@
-"""Compare rows of a frame with the oracle, on data of any size.
+"""Comparison of sampled rows of a frame with the oracle, on data of any size.
 
-The oracle is slow, so it gets only the versions that can matter to a row: all versions of every key
-with some version of the row's entity within the view's reach. It would filter out all others.
+The oracle is slow, so for each row it gets only the versions that can affect the result: all
+versions of every key that has a version of the row's entity within the view's time range.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _ALWAYS = -(2**62)
 
 @dataclass(frozen=True)
 class CellDifference:
-    """Cell of the frame that differs from the oracle: row number, column and both values."""
+    """Cell of the frame that differs from the oracle; `expected` is the oracle's value."""
 
     row: int
     column: str
@@ -41,9 +41,9 @@ def audit(
     *,
     mode: Mode = "declared",
 ) -> list[CellDifference]:
-    """Compare the views' values in `rows` of the frame with the oracle, to the bit.
+    """Compare the views' values in some rows of a frame with the oracle, bit for bit.
 
-    A row transform is compared with its own result on the single row.
+    `rows` are row numbers. A row transform is compared with its own result on the single row.
     """
     part = frame.take(pa.array(rows, type=pa.int64()))
     shapes = shapes_of(contracts)
@@ -72,7 +72,7 @@ def audit_label(
     cuts: Sequence[int],
     mode: Mode = "declared",
 ) -> list[CellDifference]:
-    """Compare a label with the oracle; `cuts` are the cuts of `rows` in microseconds."""
+    """Compare a label in some rows with the oracle; `cuts` has each row's cut in microseconds."""
     part = frame.take(pa.array(rows, type=pa.int64()))
     shape = shape_for(shapes_of(contracts), label.table, f"label {label.name}")
     columns = [*label.columns, *([label.status] if label.status else [])]
@@ -90,13 +90,13 @@ def audit_label(
 
 
 class Near:
-    """A table's rows by entity and event time, and by primary key; as dicts, for the oracle."""
+    """Index of a table's rows by entity and event time, which returns rows as dicts."""
 
     def __init__(
         self, history: History, shape: TableShape, entity: Sequence[str], columns: Sequence[str]
     ) -> None:
         self.shape = shape
-        # In one chunk: taking rows from hundreds of chunks costs more than the oracle does.
+        # Taking rows from hundreds of chunks would take longer than the oracle.
         self.table = _with_all_columns(history, shape, [*entity, *columns]).combine_chunks()
         self.e = times(self.table, "event_time", f"table {shape.name}")
         self.numbering = Numbering([self.table[name] for name in entity])
@@ -112,7 +112,7 @@ class Near:
         return int(self.table.num_rows)
 
     def all(self) -> list[dict[str, Any]]:
-        """Every row, in the order of arrival."""
+        """Return every row, in the order of the table."""
         return _dicts(self.table, np.arange(self.size))
 
     def keys(self, part: pa.Table, names: Sequence[str]) -> list[int]:
@@ -125,11 +125,15 @@ class Near:
         return list(zip(spine_rows(part, names), self.keys(part, names), strict=True))
 
     def rows(self, code: int, first: int, end: int) -> list[dict[str, Any]]:
-        """All versions of the keys with a version of the entity in first <= event_time < end."""
+        """Return the rows that can affect an entity between two event times.
+
+        These are all versions of each key that has a version of the entity with
+        first <= event_time < end.
+        """
         return _dicts(self.table, self.row_numbers(code, first, end)) if code >= 0 else []
 
     def row_numbers(self, code: int, first: int, end: int) -> Ints:
-        """Row numbers in `table` of the versions that `rows` returns."""
+        """Return the numbers of the rows in `table` that `rows` returns."""
         if code < 0:
             return np.zeros(0, dtype=np.int64)
         lo, hi = np.searchsorted(self.codes, [code, code + 1])
@@ -145,9 +149,9 @@ class Near:
 
 
 def _with_all_columns(history: History, shape: TableShape, columns: Sequence[str]) -> pa.Table:
-    """A table with the needed columns, and nulls in all others, which only break ties.
+    """Read the needed columns of a table; the others, which only break ties, are null.
 
-    If there are ties, all columns are read.
+    If rows tie, all columns are read.
     """
     sequence = [shape.sequence] if shape.sequence else []
     table = history(shape.name, list(dict.fromkeys([*shape.primary_key, *sequence, *columns])))
@@ -174,7 +178,7 @@ def _by_oracle(
 
 
 def reach(view: FeatureView | Lookup, t: int) -> tuple[int, int]:
-    """Range of event times that can matter at t."""
+    """Return the range [first, end) of event times that can affect a view at t."""
     if isinstance(view, Lookup):
         first = _ALWAYS if view.max_age is None else t - duration(view.max_age)
         return first, t + 1
@@ -204,7 +208,7 @@ def _dicts(table: pa.Table, rows: Ints) -> list[dict[str, Any]]:
 
 
 def plain_values(column: pa.ChunkedArray | pa.Array) -> list[Any]:
-    """Python values; timestamps as microseconds."""
+    """Return a column as Python values; timestamps become int microseconds."""
     array = whole(column)
     if pa.types.is_timestamp(array.type):
         array = array.view(pa.int64())

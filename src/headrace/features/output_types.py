@@ -1,4 +1,4 @@
-"""Types and declared defaults of the outputs of a feature."""
+"""Arrow types and default values of a feature's outputs."""
 
 import pyarrow as pa
 
@@ -18,7 +18,7 @@ _FIXED = {
 
 
 def output_types(feature: Aggregate, shape: TableShape, where: str) -> tuple[pa.DataType, ...]:
-    """Arrow type of each of `feature.names`."""
+    """Return the Arrow type of each output of `feature`, in the order of `feature.names`."""
     kinds = tuple(shape.column(name, where).output_type for name in feature.columns)
     return (_FIXED[feature.op],) if feature.op in _FIXED else kinds
 
@@ -26,12 +26,13 @@ def output_types(feature: Aggregate, shape: TableShape, where: str) -> tuple[pa.
 def default_values(
     feature: Aggregate | Lookup, shape: TableShape, where: str = ""
 ) -> tuple[Scalar | None, ...]:
-    """The declared default of each output of `feature`, in the output's unit; None for null.
+    """Return the declared default of each output in the output's unit; None if it has none.
 
-    Timestamps are int microseconds; a scaled number is converted like stored ones, fl(q)/fl(10^d).
+    Timestamps become int microseconds. A scaled number is converted like stored values,
+    fl(q) / fl(10^d).
 
     Raises:
-        DeclarationError: a default has another type, or is finer than the column's scale.
+        DeclarationError: a default has another type, or more digits than the column's scale.
     """
     if all(default is None for default in feature.defaults):
         return feature.defaults
@@ -52,11 +53,11 @@ def _default(op: str, default: Scalar, name: str, shape: TableShape, where: str)
 
 
 def request_defaults(spine: Spine, shape: TableShape) -> dict[str, Scalar | None]:
-    """The spine's defaults as the table stores them: scaled integers, int microseconds.
+    """Return the spine's defaults as the table stores them: scaled integers, int microseconds.
 
     Raises:
-        DeclarationError: a default has another type, is finer than the column's scale, exceeds its
-            greatest value, or is of the primary key.
+        DeclarationError: a default has another type, has more digits than the column's scale,
+            exceeds the column's `max_abs`, or is for a column of the primary key.
     """
     stored_defaults: dict[str, Scalar | None] = {}
     for name, default in spine.defaults.items():

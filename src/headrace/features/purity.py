@@ -1,4 +1,4 @@
-"""Find impure calls (clocks, random numbers, I/O) in a row transform without running it."""
+"""Detection of impure calls (clocks, random numbers, I/O) in a row transform's bytecode."""
 
 import builtins
 import datetime as dt
@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-_CLOCKS = {"now", "utcnow", "today"}  # of date, datetime and their subclasses, as in pandas
-_MOMENTS = {"now", "today"}  # numpy.datetime64("now")
-# Modules whose functions are impure, with their pure exceptions.
+_CLOCKS = {"now", "utcnow", "today"}  # methods of date, datetime and subclasses such as pandas'
+_MOMENTS = {"now", "today"}  # arguments of numpy.datetime64 that read the clock
+# Modules with impure functions, and the functions of each that are pure.
 _MODULES = {
     "random": set(), "secrets": set(), "numpy.random": set(), "socket": set(), "subprocess": set(),
     "time": {"gmtime", "strftime", "strptime"}, "uuid": {"uuid3", "uuid5"},
@@ -26,7 +26,7 @@ _UNKNOWN = object()
 
 
 def outside_reads(fn: Callable[..., Any]) -> list[str]:
-    """Names of impure functions that `fn` and the functions it calls use.
+    """Return the names of the impure functions that `fn` uses, directly or through its calls.
 
     Functions of installed packages are not inspected.
     """
@@ -68,12 +68,12 @@ def _scan(
 def _values_in(  # noqa: C901  # one branch for each kind of instruction
     code: CodeType, names: dict[str, Any], local: dict[str, Any]
 ) -> Iterator[Any]:
-    """Return the objects behind global names, imports and attributes in the code.
+    """Yield the objects that global names, imports and attributes in the code refer to.
 
-    Into `local` go the modules and classes that local variables hold.
+    Modules and classes that are assigned to local variables are added to `local`.
     """
-    value: Any = _UNKNOWN  # on top of the stack, as far as it is a module or a class
-    parent: Any = _UNKNOWN  # below it, while names are imported from it
+    value: Any = _UNKNOWN  # object on top of the stack, if it is known
+    parent: Any = _UNKNOWN  # module of the last import statement
     names_asked: object = None
     for step in dis.get_instructions(code):
         name, op = str(step.argval), step.opname
@@ -115,7 +115,7 @@ def _judge(value: object, reads: dict[str, None], met: set[CodeType]) -> None:
 
 
 def _outside(value: object) -> str | None:
-    """The name of a function that is impure; None for others."""
+    """Return the name of an impure function or object; None for everything else."""
     if value is os.environ:
         return "os.environ"
     if isinstance(value, ModuleType | type) or not callable(value):

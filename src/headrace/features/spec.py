@@ -1,9 +1,8 @@
-"""Declarations of features, as data.
+"""Declarations of features.
 
-`docs/reference/feature-semantics.md` specifies their meaning; other modules here compute them.
-
-A declaration is checked in two steps: by itself when it is made (here), and against the tables'
-contracts when a pipeline loads (`validate.py`).
+`docs/reference/feature-semantics.md` specifies their meaning; other modules of this package compute
+them. A declaration is checked on its own when it is created (here), and against the contracts of
+its tables when the pipeline loads (`validate.py`).
 """
 
 import re
@@ -20,8 +19,7 @@ from headrace.features.declaration_checks import (
     spine_names,
 )
 
-# Part of every definition hash. Changing a rule of the semantics needs a new number and a decision
-# record.
+# Part of every definition hash. A change of the semantics needs a new number and a decision record.
 SEMANTICS_VERSION = 1
 
 Op: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">=", "in", "not in"]
@@ -39,18 +37,18 @@ _OP_WORDS = {
     ">": "gt_",
 }
 _OPS = (*_OP_WORDS, ">=")
-# Operations whose result is a count: never null, 0 without rows.
+# Operations that count: the result is never null, and 0 if there are no rows.
 COUNTS = frozenset({"rows", "count", "distinct"})
-# Operations that add numbers up: of integers with declared bounds only.
+# Operations that sum: only for integer columns whose absolute value is bounded by the contract.
 SUMMED = frozenset({"sum", "mean", "std"})
 
 
 @dataclass(frozen=True)
 class Window:
-    """Events with `t + start <= event_time < t + end`; durations are fixed ("1d" is 24 hours).
+    """Time window around t: events with `t + start <= event_time < t + end`.
 
-    A trailing window ends at "0s" and so excludes an event at exactly t. A window that ends after t
-    needs a table of kind `planned`.
+    Durations are fixed ("1d" is 24 hours). A trailing window ends at "0s", so it excludes an event
+    at exactly t. A window that ends after t needs a table of kind `planned`.
     """
 
     start: str
@@ -75,17 +73,17 @@ class Window:
 
     @property
     def a(self) -> int:
-        """Start relative to t, microseconds."""
+        """Start relative to t, in microseconds."""
         return duration(self.start)
 
     @property
     def b(self) -> int:
-        """End relative to t, microseconds, excluded."""
+        """End relative to t, in microseconds, excluded."""
         return duration(self.end)
 
     @property
     def label(self) -> str:
-        """Form in names: `7d`, `3h_ago_to_1h_ago`, `in_1h_to_3h`."""
+        """Text for feature names: `7d`, `3h_ago_to_1h_ago`, `in_1h_to_3h`."""
         if self.b == 0:
             return duration_text(-self.a)
         prefix = "in_" if self.a >= 0 else ""
@@ -100,10 +98,10 @@ def _bound_text(us: int) -> str:
 
 @dataclass(frozen=True)
 class Where:
-    """Condition on one stored `column` that a row has to satisfy; null never does.
+    """Condition on one column of the table; a row in which the column is null never satisfies it.
 
-    `value` is in the column's unit: for a column of scale 2, `Where("precip", ">=", 0.05)`.
-    Timestamps are compared with an RFC 3339 text.
+    `value` is in the column's unit: for a column of scale 2, `Where("precip", ">=", 0.05)`. For a
+    timestamp column it is an RFC 3339 text.
     """
 
     column: str
@@ -147,7 +145,7 @@ class Where:
 
 
 def _word(value: Scalar) -> str:
-    """A filter's value as part of a name; empty if it has no letters or digits."""
+    """Convert a filter's value to a part of a feature name; empty without letters or digits."""
     word = re.sub(r"[^A-Za-z0-9]+", "_", str(value)).strip("_")
     return f"minus_{word}" if isinstance(value, int | float) and value < 0 else word
 
@@ -156,14 +154,14 @@ Filter: TypeAlias = Where | tuple[Where, ...] | None
 
 
 def conditions(where: Filter) -> tuple[Where, ...]:
-    """The conditions of a filter, which must all hold."""
+    """Return the conditions of a filter, all of which must hold."""
     if where is None:
         return ()
     return (where,) if isinstance(where, Where) else where
 
 
 def _check_parts(window: object, where: object, columns: tuple[object, ...], op: str) -> None:
-    """Check the parts of a feature, before its name is made from them."""
+    """Check the types of a feature's arguments, before its name is built from them."""
     parts = where if isinstance(where, tuple) else () if where is None else (where,)
     wrong = [
         f"{value!r} is no {what}"
@@ -185,7 +183,7 @@ def _check_parts(window: object, where: object, columns: tuple[object, ...], op:
 
 @dataclass(frozen=True)
 class Rows:
-    """int64: number of rows in the window; 0 when empty."""
+    """Number of rows in the window: int64, 0 if it is empty."""
 
     window: Window
     where: Filter = None
@@ -223,8 +221,9 @@ class Rows:
 class _OfColumn:
     """Aggregate of one column.
 
-    `default`, in the column's unit, replaces a null result: of an empty window, of no values, of
-    one value for `Std`, and without history. A null entity stays null.
+    `default`, in the column's unit, replaces a null result: the entity has no history, the window
+    is empty, all values are null, or `Std` has a single value. If the entity is null, the result
+    stays null.
     """
 
     column: str
@@ -263,66 +262,69 @@ class _OfColumn:
 
 
 class Count(_OfColumn):
-    """int64: number of values that are not null; 0 when empty."""
+    """Number of non-null values: int64, 0 if the window is empty."""
 
     op: ClassVar[str] = "count"
 
 
 class Sum(_OfColumn):
-    """Exact sum; int64 for an integer column, float64 in the column's unit for a scaled one."""
+    """Exact sum: int64 for an integer column, float64 in the column's unit for a scaled one."""
 
     op: ClassVar[str] = "sum"
 
 
 class Mean(_OfColumn):
-    """float64, one rounding each of sum and of count times scale, then one division."""
+    """Mean as float64: the exact sum and the exact divisor are each rounded once, then divided."""
 
     op: ClassVar[str] = "mean"
 
 
 class Std(_OfColumn):
-    """float64 sample standard deviation, exact up to the last three roundings; null below two."""
+    """Sample standard deviation as float64; null for fewer than two values.
+
+    It is computed exactly up to the last four roundings.
+    """
 
     op: ClassVar[str] = "std"
 
 
 class Min(_OfColumn):
-    """The least value; any number or timestamp."""
+    """Smallest value of a number or timestamp column."""
 
     op: ClassVar[str] = "min"
 
 
 class Max(_OfColumn):
-    """The greatest value; any number or timestamp."""
+    """Greatest value of a number or timestamp column."""
 
     op: ClassVar[str] = "max"
 
 
 class First(_OfColumn):
-    """The first value that is not null, by (event_time, sequence, primary key); any type."""
+    """First non-null value in the order (event_time, sequence, primary key); of any type."""
 
     op: ClassVar[str] = "first"
 
 
 class Last(_OfColumn):
-    """The last value that is not null, by (event_time, sequence, primary key); any type."""
+    """Last non-null value in the order (event_time, sequence, primary key); of any type."""
 
     op: ClassVar[str] = "last"
 
 
 class Distinct(_OfColumn):
-    """int64: number of different values that are not null; any type, -0 is +0; 0 when empty."""
+    """Number of distinct non-null values of any type: int64, 0 if empty; -0 and +0 are equal."""
 
     op: ClassVar[str] = "distinct"
 
 
 @dataclass(frozen=True)
 class LastRow:
-    """The whole last row of the window, by (event_time, sequence, primary key); any types.
+    """Columns of the window's last row in the order (event_time, sequence, primary key).
 
-    A null in that row stays null, whereas `Last` would use an earlier row. Outputs:
-    `<name>_<column>` for each column. `default` gives one value per column (None for null), used
-    if the window has no row.
+    A null in that row stays null, whereas `Last` would use an earlier row. The outputs are
+    `<name>_<column>`. `default` has one value per column (None for null), used if the window is
+    empty.
     """
 
     columns: tuple[str, ...]
@@ -342,7 +344,7 @@ class LastRow:
 
     @property
     def column(self) -> str | None:
-        """None: it has no single column; see `columns`."""
+        """Always None; see `columns`."""
         return None
 
     @property
@@ -383,9 +385,9 @@ EntityMap: TypeAlias = Mapping[str, str]
 class FeatureView:
     """Windowed aggregates of one table's rows for one entity.
 
-    `entity` names columns of the table. The spine columns of the same names hold the entity to look
-    for, unless `entity_map` (table column -> spine column) names others. A null in the entity makes
-    all features of that row null. Output columns: `<view>__<feature>`.
+    `entity` are columns of the table. They are joined to the spine columns of the same names, or to
+    those that `entity_map` (table column -> spine column) gives. If the entity of a spine row is
+    null, all its features are null. Output columns: `<view>__<feature>`.
     """
 
     name: str
@@ -428,11 +430,11 @@ class FeatureView:
 
 @dataclass(frozen=True)
 class Lookup:
-    """The state that holds at t: the row with the greatest (event_time, sequence, key) up to t.
+    """State at t: columns of the row with the greatest (event_time, sequence, key) up to t.
 
     A null in that row stays null. A row older than `max_age` (t - event_time > max_age) counts as
-    absent; with `max_age=None` the state never expires. Output: `<lookup>__<column>`.
-    `default` gives one value per column (None for null), used if there is no such row.
+    absent; with `max_age=None` the state never expires. `default` has one value per column (None
+    for null), used if there is no such row. Output columns: `<lookup>__<column>`.
     """
 
     name: str
@@ -472,11 +474,11 @@ class Lookup:
 
 @dataclass(frozen=True)
 class RowTransform:
-    """A column computed from other columns of the same row.
+    """Column computed from other columns of the same row.
 
-    `inputs` are spine columns, outputs of views and lookups, or transforms declared before it.
-    `fn` takes one Arrow array per input and returns an Arrow array of `dtype` and equal length. It
-    must be elementwise, which is tested when a pipeline loads. Output column: `name`.
+    `inputs` are spine columns, or outputs of views, lookups and transforms declared before it. `fn`
+    takes one Arrow array per input and returns an Arrow array of `dtype` and equal length. It must
+    be elementwise, which is tested when the pipeline loads. The output column is `name`.
     """
 
     name: str
@@ -507,13 +509,13 @@ View: TypeAlias = FeatureView | Lookup | RowTransform
 
 @dataclass(frozen=True)
 class Spine:
-    """Prediction times: each row of `table`, at its own event_time + `at_offset`.
+    """Rows to predict for: each row of `table`, at t = its event_time + `at_offset`.
 
-    Only versions visible at exactly that moment count, so a spine column never holds later
-    knowledge. The spine holds the primary key, `columns`, and `t` (int64 microseconds, UTC).
+    Each row has the version that is visible at t, so no column includes later knowledge. The spine
+    has the primary key, `columns`, and `t` (int64 microseconds, UTC).
 
-    `defaults` replace columns that a request omits, in the column's unit; without a default a
-    missing column is an error. A None in the request or in the table stays null.
+    `defaults`, in the column's unit, are used for columns that a request omits; omitting a column
+    without a default is an error. A None in the request or in the table stays null.
     """
 
     table: str
@@ -541,9 +543,10 @@ class Spine:
 class Label:
     """Target to predict: the last row of `key` with event_time in [t, t + horizon).
 
-    It is mature at a cut C iff t + horizon + settle <= C, whether or not a row is there. A row
-    whose `status` is one of `excluded` has no label and carries that status as its reason.
-    `key` names columns of the table; `entity_map` maps them to spine columns of other names.
+    It is mature at a cut C exactly if t + horizon + settle <= C, whether or not there is such a
+    row. If the row's `status` is one of `excluded`, there is no label, and the status is its
+    reason. `key` are columns of the table; `entity_map` maps them to spine columns with other
+    names.
     """
 
     name: str
@@ -588,12 +591,12 @@ class Label:
 
     @property
     def matures_after(self) -> int:
-        """Microseconds from t until the label is mature; the least embargo between splits."""
+        """Microseconds from t until the label is mature; the smallest embargo between splits."""
         return duration(self.horizon) + duration(self.settle)
 
 
 def check_mode(mode: str) -> None:
-    """Refuse a mode other than `declared` and `recorded`."""
+    """Raise DeclarationError unless the mode is `declared` or `recorded`."""
     if mode not in MODES:
         raise DeclarationError(
             f"{mode!r} is not a mode of availability",

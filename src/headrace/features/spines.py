@@ -1,4 +1,4 @@
-"""Spines: the rows to predict for, built under the same visibility as features (rule 20)."""
+"""Building of spines, the rows to predict for, with the same visibility as features (rule 20)."""
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +12,10 @@ from headrace.features.table_shapes import Contracts, shape_for, shapes_of
 def build_spine(
     spec: Spine, history: History, contracts: Contracts, mode: Mode = "declared"
 ) -> pa.Table:
-    """Return one row for each version that its key shows at its own event_time + offset.
+    """Build a spine: one row for each version that is visible at t = its event_time + offset.
 
-    Columns: the primary key, `spec.columns`, and `t` (int64 microseconds UTC); ordered by
-    (t, primary key). Scaled columns stay stored integers; -0 is +0 and NaN null.
+    Columns are the primary key, `spec.columns`, and `t` (int64 microseconds UTC). Rows are ordered
+    by (t, primary key). Scaled columns stay integers; -0 becomes +0, NaN becomes null.
     """
     shape = shape_for(shapes_of(contracts), spec.table, "spine")
     names = list(dict.fromkeys((*shape.primary_key, *spec.columns)))
@@ -31,5 +31,5 @@ def build_spine(
 
 
 def is_visible(versions: Versions, t: Ints) -> Bools:
-    """True for versions that are visible, each at its own moment `t`."""
+    """Return True for each version that is visible at its own `t`."""
     return (versions.k <= t) & (t < versions.x)

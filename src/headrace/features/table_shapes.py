@@ -1,4 +1,4 @@
-"""Shape of a table for features: the part of its contract that gives values their meaning."""
+"""Shape of a table: the part of its contract that features depend on."""
 
 import math
 from collections.abc import Mapping
@@ -15,9 +15,11 @@ from headrace.core.errors import DeclarationError
 
 @dataclass(frozen=True)
 class Column:
-    """Type of one column. `scale` and `max_abs` are those of the stored integer (rule 14, 16).
+    """Type and limits of one column.
 
-    `meaning` is a digest of the contract's description of its values, such as unit and nulls.
+    `scale` is the number of decimal digits of a scaled column (rule 14), `max_abs` the greatest
+    absolute value of the stored integer (rule 16). `meaning` is a digest of what the contract
+    states about the values, such as unit and nulls.
     """
 
     type: pa.DataType
@@ -31,14 +33,14 @@ class Column:
 
     @property
     def is_ordered(self) -> bool:
-        """True if minimum and maximum are defined: for numbers and timestamps."""
+        """True for numbers and timestamps, which have a minimum and a maximum."""
         return self.is_integer or bool(
             pa.types.is_float64(self.type) or pa.types.is_timestamp(self.type)
         )
 
     @property
     def output_type(self) -> pa.DataType:
-        """Type of a single value in a frame: scaled integers become float64 in their unit."""
+        """Type of the column's values in a frame; scaled integers become float64 in their unit."""
         return self.type if self.scale is None else pa.float64()
 
     def canonical(self) -> dict[str, Any]:
@@ -49,9 +51,8 @@ class Column:
 class TableShape:
     """Columns and limits of a table.
 
-    `kind` is event, planned or state; `max_events` bounds the rows that one window can hold.
-
-    `times` is a digest of the definitions of event time and known-at.
+    `kind` is event, planned or state; `max_events` is the greatest number of rows in one window.
+    `times` is a digest of the contract's definitions of event time and known-at.
     """
 
     name: str
@@ -73,7 +74,7 @@ class TableShape:
 
 
 Shapes: TypeAlias = Mapping[str, TableShape]
-# By table name; functions that take contracts take shapes as well.
+# Contracts or shapes by table name; functions that take contracts accept both.
 Contracts: TypeAlias = Mapping[str, Contract] | Mapping[str, TableShape]
 
 __all__ = [
@@ -89,7 +90,7 @@ __all__ = [
 
 
 def shape_of(contract: Contract | TableShape) -> TableShape:
-    """Return the shape of a loaded contract; a shape is returned as it is."""
+    """Return the shape of a contract; a shape is returned unchanged."""
     if isinstance(contract, TableShape):
         return contract
     meanings = column_meanings(contract)

@@ -1,7 +1,4 @@
-"""Row transforms: application to a frame, and the test at load that they use one row only.
-
-See rule 23.
-"""
+"""Application of row transforms, and the test at load that they use one row only (rule 23)."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -24,17 +21,17 @@ TYPES = {
     "timestamp": pa.timestamp("us", tz="UTC"),
 }
 _ROWS = 61
-_MANY = 20_011  # more rows than a transform would plausibly treat as a special case
+_MANY = 20_011  # a row count for which no transform is likely to have a special case
 _EARLY, _LATE = parse_iso("1950-01-01"), parse_iso("2100-01-01")
 
 
 def passed_on(name: str, column: str, dtype: str) -> RowTransform:
-    """A spine column as a feature."""
+    """Declare a spine column as a feature."""
     return RowTransform(name, (column,), _same, dtype)
 
 
 def ratio(name: str, top: str, bottom: str) -> RowTransform:
-    """float64: one count per another; null where the other is 0 or either is null."""
+    """Declare `top` / `bottom` as a float64 feature; null if `bottom` is 0 or either is null."""
     return RowTransform(name, (top, bottom), _ratio, "float64")
 
 
@@ -59,10 +56,10 @@ def output_type(transform: RowTransform) -> pa.DataType:
 
 
 def apply(transform: RowTransform, columns: Sequence[pa.Array]) -> pa.Array:
-    """The transform's column, with NaN as null and -0 as +0.
+    """Compute the transform's column; NaN becomes null, -0 becomes +0.
 
     Raises:
-        HeadraceError: the transform raises, or returns something else than was declared.
+        HeadraceError: the transform raises, or its result has another type or length than declared.
     """
     try:
         return _applied(transform, columns)
@@ -93,11 +90,11 @@ def _applied(transform: RowTransform, columns: Sequence[pa.Array]) -> pa.Array:
 
 
 def prove_row_local(transform: RowTransform, types: Sequence[pa.DataType]) -> None:
-    """Refuse a transform whose value for a row depends on other rows, on order or on batch size.
+    """Raise DeclarationError if a row's value depends on other rows, on order or on batch size.
 
-    The test runs it on random rows of the input types, with nulls and extremes: each row must give
-    the same value alone, among others, and among thousands. Reads beside the inputs, such as
-    today's date, do not show in such a test; they are searched for in the code.
+    The transform is run on random rows of the input types, with nulls and extremes: each row must
+    give the same value alone, among others, and among thousands. Such a test cannot detect other
+    inputs, such as today's date; so the code is searched for impure calls.
     """
     if reads := outside_reads(transform.fn):
         raise DeclarationError(

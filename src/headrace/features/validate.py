@@ -1,4 +1,4 @@
-"""Validation of declarations against the contracts of their tables, when a pipeline loads."""
+"""Validation of feature declarations against their tables' contracts, when a pipeline loads."""
 
 from collections.abc import Sequence
 
@@ -41,10 +41,10 @@ def validate(
     spine: Spine,
     label: Label | None = None,
 ) -> dict[str, pa.DataType]:
-    """Check all definitions together; return the type of each column that views add, in order.
+    """Check all definitions together; return the Arrow types of the views' output columns in order.
 
     Raises:
-        DeclarationError: a definition is invalid; the error says where, and how to fix it.
+        DeclarationError: a definition is invalid.
     """
     shapes = shapes_of(contracts)
     types = spine_types(spine, shapes)
@@ -63,7 +63,7 @@ def validate(
 
 
 def _refuse_views(views: Sequence[View]) -> None:
-    """Refuse values that are not views, and two views of one name, which identifies a view."""
+    """Raise DeclarationError for a value that is not a view, or two views with the same name."""
     if not isinstance(views, Sequence):
         raise DeclarationError(
             f"{views!r} is not a sequence of views", where="the views", fix="write a tuple of them"
@@ -86,7 +86,7 @@ def _refuse_views(views: Sequence[View]) -> None:
 
 
 def spine_types(spine: Spine, shapes: Shapes) -> Types:
-    """Types of the columns that `build_spine` gives."""
+    """Check a spine; return the Arrow types of the columns that `build_spine` returns."""
     shape = _keyed(shapes, spine.table, "spine")
     if spine.offset < 0 and shape.kind != "planned":
         raise DeclarationError(
@@ -198,7 +198,7 @@ def _check_filter(where: Filter, shape: TableShape, place: str) -> None:
 
 
 def _prove_exact(feature: Aggregate, column: Column, shape: TableShape, where: str) -> None:
-    """Refuse sums that are not of integers or could leave int64 in a window (rules 14 and 16)."""
+    """Raise DeclarationError if a sum is not of integers or could overflow int64 (rules 14, 16)."""
     if not column.is_integer:
         is_float = pa.types.is_float64(column.type)
         why = ": float sums depend on the order of rows" if is_float else ", no number"
@@ -219,7 +219,7 @@ def _prove_exact(feature: Aggregate, column: Column, shape: TableShape, where: s
     n, largest, d = shape.max_events, column.max_abs, column.scale or 0
     too_large = _too_large(feature, n, largest, d)
     if too_large:
-        # The stored bound shrinks with the scale, to a tenth for each digit; rounded up.
+        # With one digit less, the bound of the stored integers is a tenth, rounded up.
         smaller = (
             fewer
             for fewer in range(d - 1, -1, -1)
@@ -237,7 +237,7 @@ def _prove_exact(feature: Aggregate, column: Column, shape: TableShape, where: s
 
 
 def _too_large(feature: Aggregate, n: int, largest: int, d: int) -> str:
-    """The first quantity of an aggregate that can leave int64; empty if none can."""
+    """Return the name of the first quantity that can overflow int64; empty if none can."""
     limits = {"|S1|": n * largest, "n 10^d": n * 10**d, "|q|": largest * (_INT64_END // _EXACT)}
     if feature.op == "std" and n * largest * largest >= _INT64_END:
         limits["n, for squares"] = n * (_INT64_END // _LIMBS_END)

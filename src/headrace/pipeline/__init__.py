@@ -1,4 +1,4 @@
-"""A pipeline: one declaration of everything between its sources and its model."""
+"""Pipelines: one declaration of everything from sources to model, and the steps that build it."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever is asked for
-    """Serving and reports are imported when they are used: building needs none of them."""
+    """Import serving only when it is used, because building does not need it."""
     if name in {"feature_service", "served_log"}:
         from headrace.pipeline.serving import services
 

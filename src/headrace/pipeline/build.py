@@ -1,7 +1,7 @@
-"""Stages after the tables: views, release, model. Each is safe to run again.
+"""Build stages after the tables: views, dataset release, model. Each stage can be run again.
 
-A caller that runs several stages passes one build context to all of them, so that each table is
-read once; a stage without one makes its own.
+A caller that runs several stages passes the same build context to all of them, so that each table
+is read once. A stage that gets no context creates its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Built:
-    """Outcome of a stage: values to show (`{"md": text}` is markdown), and if it changed any."""
+    """Outcome of a stage.
+
+    `metadata` are values to show (`{"md": text}` is Markdown); `changed` is False if the stage had
+    nothing to do.
+    """
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
     changed: bool = True
@@ -44,7 +48,7 @@ def build_view(
     home: Home,
     context: BuildContext | None = None,
 ) -> Built:
-    """Bring one view up to date; only rows that new facts can reach are computed."""
+    """Update one materialised view; only rows that new data can affect are computed."""
     context = current_context(pipeline, home, context)
     materialised = context.view(view)
     context.built.add(view.name)
@@ -63,7 +67,7 @@ def build_view(
 
 
 def feature_frame(context: BuildContext) -> pa.Table:
-    """Return spine and all features: one row for each prediction, ordered by (t, key)."""
+    """Return the spine with all features: one row per prediction, ordered by (t, primary key)."""
     frame = context.spine
     for view in context.pipeline.views:
         if not isinstance(view, RowTransform):
@@ -74,7 +78,7 @@ def feature_frame(context: BuildContext) -> pa.Table:
 
 
 def labelled_frame(context: BuildContext) -> pa.Table:
-    """Return the feature frame with the label, each row's as of the cut of its split."""
+    """Return the feature frame with labels; each row's label is read as of the cut of its split."""
     from headrace.datasets import label_cuts
 
     pipeline, frame = context.pipeline, feature_frame(context)
@@ -85,7 +89,7 @@ def labelled_frame(context: BuildContext) -> pa.Table:
 
 
 def build_release(pipeline: Pipeline, home: Home, context: BuildContext | None = None) -> Built:
-    """Release the dataset; the latest release again, if nothing changed."""
+    """Release the dataset; if nothing changed, the latest release stays."""
     from headrace.datasets import list_releases
     from headrace.pipeline.release_metadata import release_report
 
@@ -101,9 +105,10 @@ def pinned_release(
     *,
     dry_run: bool = False,
 ) -> "Manifest":
-    """Release what is published now and pin its snapshots; a dry run only says what it would be.
+    """Release the dataset from the published tables and pin their snapshots.
 
-    The splits end where the last retraining rolled them to.
+    The splits are those of the last retraining, if there was one. A dry run writes nothing and
+    returns the manifest that the release would have.
     """
     rolled, withheld = with_rolled_splits(pipeline, home)
     return pinned(rolled, home, withheld, context, dry_run=dry_run)
@@ -117,7 +122,10 @@ def pinned(
     *,
     dry_run: bool = False,
 ) -> "Manifest":
-    """Release the pipeline's dataset by the splits declared here, without spans of faulty rows."""
+    """Release the dataset with the splits that `pipeline` declares, and pin its snapshots.
+
+    Rows in the `withheld` time spans are excluded.
+    """
     shared = current_context(pipeline, home, shared)
     context = shared.with_dataset(pipeline.dataset)
     report("dataset", 0, 1, pipeline.dataset.name)
@@ -125,9 +133,9 @@ def pinned(
     snapshots = {name: table.snapshot_id for name, table in inputs.items()}
     snapshot_holds = {} if dry_run else hold(context.lake, snapshots)
     manifest = release_from(context, home.store, inputs, withheld, dry_run=dry_run)
-    shared.clear()  # what follows reads the release, not the tables
+    shared.clear()  # later stages read the release, not the tables
     if not dry_run:
-        # Not only when it is new: a crash between release and pin must not leave it to expire.
+        # Also for an existing release: an earlier build may have crashed before pinning it.
         settle(context.lake, snapshot_holds, manifest)
     report("dataset", 1, 1, manifest.ref)
     return manifest
@@ -141,9 +149,9 @@ def release_from(
     *,
     dry_run: bool = False,
 ) -> "Manifest":
-    """Release the dataset of a context, over new snapshots or over pinned ones.
+    """Release the dataset of a context, from current or pinned snapshots.
 
-    Everything that decides the content belongs here, so that a rebuild repeats it.
+    A rebuild calls this function too, so everything that affects the content must be in it.
     """
     from headrace.datasets import release
     from headrace.datasets.governance.apply_privacy import kept_until, treated
@@ -172,9 +180,9 @@ def release_from(
 
 
 def train_model(pipeline: Pipeline, home: Home) -> Built:
-    """Train on the latest release and compare the result with the champion.
+    """Train a model on the latest release, and promote it if it beats the champion.
 
-    If a retraining made that release, it has trained and compared too: nothing is left to do.
+    If a retraining made that release, it has also trained and compared a model, so nothing is done.
     """
     from headrace.datasets import open_release
     from headrace.models import challenge, list_models, train
@@ -238,7 +246,10 @@ def _overrides(context: BuildContext, table: str) -> tuple[str, ...]:
 
 
 def _null_table(table: pa.Table) -> str:
-    """Return the share of nulls per feature, which shows an empty history and a broken join."""
+    """Return a Markdown table of the share of nulls per feature.
+
+    It makes an empty history or a broken join visible.
+    """
     lines = ["| feature | null |", "| --- | ---: |"]
     for name in table.column_names:
         share = table[name].null_count / max(table.num_rows, 1)

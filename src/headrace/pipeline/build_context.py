@@ -1,7 +1,8 @@
-"""Build context: the published state that the stages of one build read, each table once.
+"""Build context: the published tables that the stages of one build share, each read once.
 
-A caller that runs stages makes a context and passes it to each of them; a stage without one makes
-its own. `refresh` before a stage follows what is published, `clear` frees the memory.
+A caller that runs several stages creates a context and passes it to each of them; a stage that gets
+none creates its own. `refresh` drops what was read if the tables have changed; `clear` frees
+memory.
 """
 
 import copy
@@ -29,20 +30,20 @@ from headrace.lake.tables.lake import Lake
 from headrace.lake.tables.snapshot_files import LiveFile
 from headrace.pipeline.definition import Pipeline
 
-# What a context keeps in memory of the published state; `clear` drops it.
+# Cached properties that hold published state; `clear` drops them.
 _CACHED = ("snapshots", "live", "batches", "spine")
 
 
 @dataclass
 class BuildContext:
-    """One pipeline over one published state of its tables.
+    """Pipeline with one published state of its tables.
 
     Attributes:
-        pipeline: the declarations.
-        home: where the state lives.
-        pins: snapshots to read, by table, instead of the current ones; no other table is read.
+        pipeline: the pipeline's declaration.
+        home: home folder with the tables.
+        pins: snapshots to read by table, instead of the current ones; other tables cannot be read.
         cache: folder of the materialised views, instead of the pipeline's.
-        built: names of the views that were built over this state.
+        built: names of the views that were built from this state.
     """
 
     pipeline: Pipeline
@@ -54,12 +55,12 @@ class BuildContext:
     _tables: dict[tuple[str, int | None, tuple[str, ...]], pa.Table] = field(default_factory=dict)
 
     def refresh(self) -> None:
-        """Forget what was read if something has been published since."""
+        """Drop all that was read if any table has been published since."""
         if self.snapshots != self._current_snapshots():
             self.clear()
 
     def clear(self) -> None:
-        """Forget everything that was read, and give its memory back."""
+        """Drop all that was read, to free memory."""
         for name in _CACHED:
             self.__dict__.pop(name, None)
         self.built.clear()
@@ -67,7 +68,7 @@ class BuildContext:
         self._tables.clear()
 
     def with_dataset(self, dataset: DatasetSpec) -> "BuildContext":
-        """Return a context over the same tables, already read, for another dataset of them."""
+        """Return a context for another dataset that shares the tables already read."""
         context = copy.copy(self)
         context.pipeline = replace(self.pipeline, dataset=dataset)
         return context
@@ -78,7 +79,7 @@ class BuildContext:
 
     @cached_property
     def snapshots(self) -> dict[str, int | None]:
-        """{table: snapshot to read}, None where nothing is published."""
+        """Snapshot to read by table; None if nothing is published."""
         return self._current_snapshots()
 
     def _current_snapshots(self) -> dict[str, int | None]:
@@ -88,7 +89,7 @@ class BuildContext:
 
     @cached_property
     def live(self) -> dict[str, tuple[LiveFile, ...]]:
-        """{table: published files} of the pinned snapshots."""
+        """Published files by table, in the snapshots to read."""
         return {
             name: self.lake.files(name, snapshot) if snapshot is not None else ()
             for name, snapshot in self.snapshots.items()
@@ -96,27 +97,27 @@ class BuildContext:
 
     @cached_property
     def batches(self) -> dict[str, dict[str, str]]:
-        """{table: {batch id: published file}} of the pinned snapshots."""
+        """{table: {batch id: path of the published file}} in the snapshots to read."""
         return {
             name: {file.batch_id: file.path for file in files} for name, files in self.live.items()
         }
 
     def files(self, table: str) -> tuple[str, ...]:
-        """Return the cache key of a table's published files, as a view depends on them.
+        """Return the cache keys of a table's published files, on which a view depends.
 
-        In recorded mode it includes the snapshot of each file, because a file that is recalled and
-        published again is usable from another moment.
+        In recorded mode a key includes the file's snapshot, because a file that is recalled and
+        published again becomes usable at another time.
         """
         if self.pipeline.mode == "declared":
             return tuple(sorted(self.batches[table].values()))
         return tuple(sorted(f"{file.snapshot_id}:{file.path}" for file in self.live[table]))
 
     def history(self, table: str, columns: list[str]) -> pa.Table:
-        """Rows of the pinned snapshot; see `headrace.lake.tables.history`."""
+        """Read rows of a table's snapshot; see `headrace.lake.tables.history`."""
         snapshot = self.snapshots.get(table)
         key = (table, snapshot, tuple(sorted(columns)))
         if key not in self._tables:
-            if snapshot is None and self.pins is not None:  # None would be read as the current one
+            if snapshot is None and self.pins is not None:  # None would read the current snapshot
                 raise StateError(
                     f"no snapshot of {table} is pinned",
                     where=f"pipeline {self.pipeline.name}",
@@ -134,12 +135,12 @@ class BuildContext:
 
     @cached_property
     def definitions(self) -> dict[str, str]:
-        """Definition hashes of the views and the spine."""
+        """Definition hashes of the views and the spine, by name."""
         pipeline = self.pipeline
         return definition_hashes(pipeline.spine, pipeline.views, pipeline.contracts)
 
     def view(self, view: FeatureView | Lookup) -> Materialised:
-        """Return the view's columns for every row of the spine, renewed where they can differ."""
+        """Return the view's columns for every spine row; recompute rows that can have changed."""
         meaning = digest([self.definitions[view.name], self.definitions[SPINE], self.pipeline.mode])
         tables = sorted({view.table, self.pipeline.spine.table})
         inputs = Inputs(meaning, {table: self.files(table) for table in tables})
@@ -152,7 +153,7 @@ class BuildContext:
 
     @property
     def content(self) -> str:
-        """Digest that identifies the feature frame: equal digests, equal bytes."""
+        """Digest of the feature frame's inputs: equal digests mean equal frames."""
         files = {name: self.files(name) for name in sorted(self.batches)}
         return digest([self.definitions, files, self.pipeline.mode])
 
@@ -161,7 +162,7 @@ class BuildContext:
         return (self.cache or self.home.root / "features" / self.pipeline.name) / view
 
     def _host(self, rows: pa.Table) -> Host:
-        """Return what views that compute the same rows share."""
+        """Return the state that views share when they compute the same rows of the spine."""
         if rows.num_rows not in self._hosts:
             pipeline = self.pipeline
             views = [view for view in pipeline.views if not isinstance(view, RowTransform)]
@@ -172,7 +173,7 @@ class BuildContext:
 
 
 def usable_from(files: Mapping[str, tuple[str, ...]]) -> int | None:
-    """Return the least known-at (us, UTC) in these files: nothing in them is usable earlier."""
+    """Return the smallest known-at (us, UTC) in these files, before which no row is usable."""
     paths = [re.sub(r"^\d+:", "", file) for names in files.values() for file in names]
     if not paths:
         return None
@@ -184,7 +185,7 @@ def usable_from(files: Mapping[str, tuple[str, ...]]) -> int | None:
 def current_context(
     pipeline: Pipeline, home: Home, context: BuildContext | None = None
 ) -> BuildContext:
-    """Return the caller's context over what is published now, or a new one if it has none."""
+    """Refresh and return the caller's context; create one if there is none for this home."""
     if context is None or context.home != home:
         return BuildContext(pipeline, home)
     context.refresh()

@@ -1,4 +1,4 @@
-"""Revision of the code that makes a release."""
+"""Revision of the code, as recorded in releases."""
 
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -7,7 +7,10 @@ from headrace.core.home import project_root
 
 
 def code_revision() -> str:
-    """Return `headrace <version>`, and the project's commit if it is a git checkout."""
+    """Return `headrace <version>`, and the project's commit if the project is a git checkout.
+
+    `+changes` is added if there are uncommitted changes.
+    """
     try:
         package = f"headrace {version('headrace')}"
     except PackageNotFoundError:

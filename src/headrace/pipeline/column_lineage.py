@@ -1,4 +1,4 @@
-"""The column lineage of a pipeline's releases, as an object of the store."""
+"""Column lineage of a pipeline's releases, stored as an object in the dataset store."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ def lineage_object(
     *,
     keep: bool = True,
 ) -> str:
-    """The digest of the document, which is put into the store unless `keep` is False."""
+    """Return the digest of the lineage document, and store the document unless `keep` is False."""
     document = column_lineage(declared_by(pipeline, privacy))
     return Store.find(store).put_json(document) if keep else digest(document)
 

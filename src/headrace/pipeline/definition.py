@@ -1,4 +1,4 @@
-"""Declaration of a pipeline, checked against the contracts when it is created."""
+"""Declaration of a pipeline; creating one checks it against the contracts of its tables."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,17 +22,18 @@ from headrace.streams.spec import Stream, check_streams
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Sources, contracts, features, dataset, model and monitors that belong together.
+    """Declaration of sources, contracts, features, dataset, model and monitor.
 
-    `first_slot` and `last_slot` are ISO days; tables with daily deliveries are partitioned by them.
-    `mode` is `declared` for history that was imported and `recorded` for what was live.
-    `streams` feed tables with events, besides what their sources deliver.
-    `max_staleness` says how old the online store may be for a view, and what happens when it is
-    older; it is not part of a feature's definition or its hash.
-    `retraining` says how its model is retrained; the monitor's policy says when.
-    `make_deliveries` is for demonstrations only: it fills a folder with what the sources read.
-    `places` is for verification only: where producers of its tables put what they deliver, given
-    such a folder, and the one under the home that the sources read.
+    Attributes:
+        first_slot, last_slot: first and last daily partition, ISO days.
+        mode: `declared` for imported history, `recorded` for data that arrived live.
+        streams: event streams that feed tables, in addition to their sources.
+        max_staleness: limits of the online store's age by view, and what happens beyond them; not
+            part of a feature's definition hash.
+        retraining: how the model is retrained; the monitor's policy decides when.
+        make_deliveries: for demonstrations only: writes sample deliveries to a folder.
+        places: for verification only: given a folder of such deliveries and the folder under the
+            home that the sources read, returns where each table's producer delivers.
     """
 
     name: str
@@ -76,7 +77,7 @@ class Pipeline:
         return days(self.first_slot, self.last_slot)
 
     def slots_of(self, table: Table) -> list[str]:
-        """Return the partitions of `table`: every day, or its one snapshot."""
+        """Return the partitions of `table`: all days, or `snapshot` if it is not partitioned."""
         return self.slots if table.partitioned else ["snapshot"]
 
     def table(self, name: str) -> Table:

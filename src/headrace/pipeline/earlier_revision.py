@@ -1,4 +1,4 @@
-"""The project at another revision, whose feature definitions are compared with the current ones."""
+"""Feature definitions of the project at another git revision, to compare with the current ones."""
 
 import json
 import subprocess
@@ -20,15 +20,15 @@ _FORMS = "from headrace.cli import main; main()"
 
 
 def pipeline_forms(pipeline: Pipeline) -> dict[str, Any]:
-    """The canonical forms of a pipeline's spine and views, as JSON values to keep."""
+    """Return the canonical forms of a pipeline's spine and views as a JSON document."""
     return stored_forms([pipeline.spine, *pipeline.views], pipeline.contracts)
 
 
 def forms_of(reference: str, pipeline: str) -> dict[str, Any]:
-    """Forms from a file that `headrace features forms` wrote, or of a git revision.
+    """Return the canonical forms in a file of `headrace features forms`, or at a git revision.
 
     Raises:
-        DeclarationError: it is neither, or the revision's project does not load.
+        DeclarationError: `reference` is neither, or the project does not load at that revision.
     """
     file = Path(reference)
     if file.is_file():
@@ -39,7 +39,7 @@ def forms_of(reference: str, pipeline: str) -> dict[str, Any]:
 
 @contextmanager
 def unpacked(revision: str, fix: str = "give a git revision such as HEAD~1") -> Iterator[Path]:
-    """The project's folder as it was at a git revision, in a folder that is then removed.
+    """Extract the project at a git revision to a temporary folder; yield the folder's path.
 
     Raises:
         DeclarationError: there is no such revision.
@@ -57,14 +57,14 @@ def unpacked(revision: str, fix: str = "give a git revision such as HEAD~1") -> 
         )
     with tempfile.TemporaryDirectory(prefix="headrace-revision-") as folder:
         with tarfile.open(fileobj=BytesIO(packed.stdout)) as tar:
-            # The filter came with 3.11.4; git made the archive, and of this repository.
+            # Python before 3.11.4 has no filter; the archive is of this repository, so it is safe.
             safe: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
             tar.extractall(folder, **safe)  # noqa: S202
         yield Path(folder)
 
 
 def _of_revision(revision: str, pipeline: str) -> dict[str, Any]:
-    """Load the forms of a revision with this Headrace, in a separate process."""
+    """Compute the forms of a revision in a separate process, with the current Headrace."""
     fix = "give a file of `headrace features forms`, or a git revision such as HEAD~1"
     with unpacked(revision, fix) as folder:
         process = subprocess.run(

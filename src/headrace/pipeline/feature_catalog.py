@@ -1,4 +1,4 @@
-"""Features in words, and frames as files, for `headrace features ls` and `frame`."""
+"""List of a pipeline's features, and training frames as files (`headrace features ls`, `frame`)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,10 +35,11 @@ from headrace.pipeline.definition import Pipeline
 
 
 def feature_rows(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """One dict per feature, with what it is and what it is made of.
+    """Return one dict per feature, with its description and its inputs.
 
-    `feature, pipeline, view, type, unit, table, columns, entity, window, what, definition`; the
-    unit is the contract's, "" where there is none; a transform has inputs for columns.
+    The keys are `feature, pipeline, view, type, unit, table, columns, entity, window, what,
+    definition`. The unit comes from the contract, "" if it has none. The columns of a transform are
+    its inputs.
     """
     hashes = definition_hashes(pipeline.spine, pipeline.views, pipeline.contracts)
     types = _types(pipeline)
@@ -63,7 +64,7 @@ def feature_rows(pipeline: Pipeline) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _OutputText:
-    """An output of a view in words."""
+    """Description of one output of a view."""
 
     name: str
     what: str
@@ -104,7 +105,7 @@ def _output_texts(view: View, contracts: Mapping[str, Contract]) -> list[_Output
     return texts
 
 
-# These count rows or values, whatever the column's unit.
+# These operations count rows or values, so the column's unit does not apply.
 _COUNTS = ("rows", "count", "distinct")
 
 
@@ -113,7 +114,7 @@ def _names(view: FeatureView, feature: Aggregate) -> tuple[str, ...]:
 
 
 def _types(pipeline: Pipeline) -> Mapping[str, pa.DataType]:
-    """Types of the features, from a frame of no rows over tables of no rows."""
+    """Return the Arrow types of the features, by computing a frame from empty tables."""
     empty = {table.name: _no_rows(table.contract.arrow_schema()) for table in pipeline.tables}
 
     def history(table: str, columns: list[str]) -> pa.Table:
@@ -141,20 +142,21 @@ def write_frame(
     reasons: bool = False,
     memory: int = 2**30,
 ) -> dict[str, Any]:
-    """Write the frame of the spine's rows with `t` from day `first` to day `last` as Parquet.
+    """Write the training frame of a range of days to a Parquet file.
 
     Args:
-        pipeline: its spine and views are used.
-        home: where its tables are.
-        to: the file; it is written completely or not at all.
-        first: an ISO day; default: the spine's first.
-        last: an ISO day, included; default: the spine's last.
-        mode: default: the pipeline's.
-        reasons: add why a value is null.
-        memory: bytes to compute with, beside the spine and the columns that are read.
+        pipeline: pipeline with the spine and views.
+        home: home folder with the tables.
+        to: output file, moved into place when it is complete.
+        first: first ISO day of `t`; default: the spine's first.
+        last: last ISO day of `t`, included; default: the spine's last.
+        mode: `declared` or `recorded`; default: the pipeline's.
+        reasons: add columns with the reason why a value is null.
+        memory: memory limit in bytes, without the spine and the columns that are read.
 
     Raises:
-        DeclarationError: a bound is not a day, the range is reversed, or holds no row of the spine.
+        DeclarationError: a bound is not a day, the range is reversed, or the spine has no rows in
+            it.
     """
     begin, end = parse_days(first, last)
     context, effective_mode = BuildContext(pipeline, home), mode or pipeline.mode

@@ -1,4 +1,4 @@
-"""Find the pipelines of a project: `[tool.headrace] pipelines` in its pyproject.toml."""
+"""Loading of a project's pipelines, which `[tool.headrace]` in its pyproject.toml lists."""
 
 import importlib
 import sys
@@ -15,15 +15,15 @@ from headrace.pipeline.definition import Pipeline
 
 SETTINGS = Keys((
     Key("pipelines", "list of modules", "Modules that define a `PIPELINE`.", required=True),
-    Key("tables", "list of modules", "Modules that define `TABLES` alone: tables with a contract "
-        "and a gate, and no model.", default="none"),
+    Key("tables", "list of modules", "Modules that define `TABLES`: tables with a contract and "
+        "a gate, but no model.", default="none"),
     Key("monitor_studies", "list of modules", "Modules with `histories()`: further histories for "
         "`headrace verify monitors`.", default="none"),
 ))  # fmt: skip
 
 
 def load_pipeline(module: str) -> Pipeline:
-    """Return the `PIPELINE` of an importable module."""
+    """Import a module and return its `PIPELINE`."""
     try:
         loaded = importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -45,7 +45,7 @@ def load_pipeline(module: str) -> Pipeline:
 
 
 def project_pipelines(root: Path | None = None) -> list[Pipeline]:
-    """Return all pipelines of the project that `root`, or the current folder, belongs to."""
+    """Load all pipelines of the project that contains `root` (default: the current folder)."""
     folder = project_root(root)
     names = pipeline_modules(folder)
     make_importable(folder)
@@ -53,7 +53,7 @@ def project_pipelines(root: Path | None = None) -> list[Pipeline]:
 
 
 def make_importable(folder: Path) -> None:
-    """A project's own packages can be imported, also by the installed `headrace`."""
+    """Add the project's folder to `sys.path`, so that its packages can be imported."""
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
@@ -77,7 +77,7 @@ def pipeline_modules(folder: Path) -> list[str]:
 
 
 def _declared(folder: Path) -> dict[str, Any]:
-    """`[tool.headrace]` of the project."""
+    """Return the known settings in `[tool.headrace]` of the project's pyproject.toml."""
     file = folder / "pyproject.toml"
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -90,10 +90,9 @@ def _declared(folder: Path) -> dict[str, Any]:
 
 
 def table_groups(root: Path | None = None) -> dict[str, tuple[Table, ...]]:
-    """The tables of each pipeline by its name, and those of modules with `TABLES` alone.
+    """Return the tables of each pipeline, and of each module in `[tool.headrace] tables`, by name.
 
-    The latter are declared as `[tool.headrace] tables`: sources that the gate is measured on, and
-    that no model is made of.
+    The tables of such a module are validated, but no model is trained on them.
     """
     groups = {pipeline.name: pipeline.tables for pipeline in project_pipelines(root)}
     for module in _table_modules(root):
@@ -102,7 +101,7 @@ def table_groups(root: Path | None = None) -> dict[str, tuple[Table, ...]]:
 
 
 def slots_of(group: str, table: Table) -> list[str]:
-    """Return the partitions of a table of a group, in order."""
+    """Return the partitions of a table in a group of `table_groups`, in order."""
     for pipeline in project_pipelines():
         if pipeline.name == group:
             return pipeline.slots_of(table)
@@ -110,21 +109,22 @@ def slots_of(group: str, table: Table) -> list[str]:
 
 
 def other_tables(root: Path | None = None) -> list[Table]:
-    """The tables of modules with `TABLES` alone."""
+    """Return the tables of the modules in `[tool.headrace] tables`."""
     return [table for module in _table_modules(root) for table in module.TABLES]
 
 
 def make_deliveries(root: Path | None = None) -> None:
-    """Fetch what the modules with `TABLES` alone need, where they say how."""
+    """Call `make_deliveries` of each module in `[tool.headrace] tables` that defines it."""
     for module in _table_modules(root):
         if hasattr(module, "make_deliveries"):
             module.make_deliveries()
 
 
 def study_modules(root: Path | None = None) -> list[ModuleType]:
-    """The modules of `[tool.headrace] monitor_studies`: further histories to try monitors on.
+    """Import the modules in `[tool.headrace] monitor_studies`: more histories to test monitors on.
 
-    Each has `histories()`, and `peers(cases)` where it has others to compare with.
+    Each defines `histories()`, and may define `peers(cases)`, which returns other detectors to
+    compare with.
     """
     return _modules("monitor_studies", root)
 

@@ -1,8 +1,8 @@
-"""Inputs of a pipeline's monitor: scored rows, labels as known, and verdicts of the gates.
+"""Inputs of a pipeline's monitor: scored rows, their labels, and the verdicts on batches.
 
-The frame is all rows predicted by the evaluation time, released or not. Each is scored by the
-champion at the time of its prediction, unless that model was trained on it. The label is the one
-known now, null if it is not mature.
+The frame has all rows predicted before the evaluation time, released or not. Each row is scored by
+the model that was champion at its prediction time, unless that model was trained on the row. Labels
+are read as of the evaluation time; a label that is not mature is null.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,13 +34,13 @@ _RESCORED = duration("56d")
 
 
 def judged_at(pipeline: Pipeline, now: int) -> int:
-    """Return `now` (us), or the end of the last slot if it is earlier."""
+    """Return `now` (us), or the end of the pipeline's last partition if that is earlier."""
     end = parse_iso(pipeline.last_slot) + DAY - duration(pipeline.monitor.offset)
     return min(now, end)
 
 
 def before(frame: pa.Table, moment: int) -> pa.Table:
-    """The rows predicted before `moment`; the frame is ordered by t."""
+    """Return the rows with t before `moment` (us); the frame must be ordered by t."""
     return frame.slice(0, int(_moments(frame).searchsorted(moment)))
 
 
@@ -48,13 +48,14 @@ def _moments(frame: pa.Table) -> Any:  # noqa: ANN401 - a numpy array of int64
     return frame["t"].cast(pa.int64()).to_numpy()
 
 
-# What the gates said
+# verdicts on batches
 
 
 def gate_rows(context: BuildContext, moment: int) -> Iterator[Mapping[str, Any]]:
-    """Yield the gates' verdicts on each slot that ended by `moment` (us).
+    """Yield the verdict on each partition that ended by `moment` (us).
 
-    For tables that are delivered whole, also the latest known-at of each published delivery.
+    For tables that are delivered as a whole, the latest known-at of each published delivery is
+    added.
     """
     last = _last_day(context.pipeline, moment)
     for table in context.pipeline.tables:
@@ -73,7 +74,7 @@ def _last_day(pipeline: Pipeline, moment: int) -> str:
 
 
 def editions(context: BuildContext, table: Table) -> Iterator[Mapping[str, Any]]:
-    """The published deliveries of a table that is delivered whole, each with what it knows last."""
+    """Yield the latest known-at of each published delivery of a table that is delivered whole."""
     paths = [file.path for file in context.live[table.name]]
     if not paths:
         return
@@ -91,18 +92,18 @@ def editions(context: BuildContext, table: Table) -> Iterator[Mapping[str, Any]]
             }
 
 
-# What the models answered
+# scores of models
 
 
 @dataclass(frozen=True)
 class ScoredRows:
-    """Rows predicted by a moment, with the scores of the models that were champions then.
+    """Rows predicted before a moment, scored by the models that were champions at the time.
 
     Attributes:
         frame: the feature frame of the rows.
         scores: `t`, `score`, `label`, `model` (bundle id) and the segments; None without a model.
-        trained_at: up to when (us) the current champion was taught.
-        notes: what could not be scored, and why.
+        trained_at: time (us) up to which rows were used to train the current champion.
+        notes: reasons why rows could not be scored.
     """
 
     frame: pa.Table
@@ -112,13 +113,13 @@ class ScoredRows:
 
 
 def score_rows(context: BuildContext, frame: pa.Table, moment: int) -> ScoredRows:
-    """Score rows by the champion of the time of their prediction, labels as known at `moment`.
+    """Score each row by the champion of its prediction time, with labels as of `moment` (us).
 
-    Rows from before the first champion are scored by the first. Of stored scores, only the last
-    `_RESCORED` are recomputed.
+    Rows from before the first champion are scored by the first champion. Of stored scores, only the
+    last days are recomputed, as far back as a label can still change.
 
     Raises:
-        DeclarationError: the frame lacks a segment that the monitor names.
+        DeclarationError: the frame lacks a segment column of the monitor.
     """
     from headrace.models import history, load_record, predict
     from headrace.monitoring.profiles.score_store import kept_answers
@@ -158,7 +159,7 @@ def score_rows(context: BuildContext, frame: pa.Table, moment: int) -> ScoredRow
         rows = known_rows(context, rows, moment)
         try:
             score = predict(record, rows, definitions=context.definitions)
-        except DeclarationError as error:  # its features have since been given another meaning
+        except DeclarationError as error:  # the features' definitions have changed since
             notes.append(f"answers of {record.ref}: {error.what}")
             continue
         parts.append(_score_columns(pipeline, record, rows, pa.array(score)))
@@ -167,14 +168,14 @@ def score_rows(context: BuildContext, frame: pa.Table, moment: int) -> ScoredRow
 
 
 def _alike(profiles: "ScoreProfiles", segments: tuple[str, ...]) -> bool:
-    """Return True if the stored profiles have the same segments, so that days can be added."""
+    """Return True if the stored profiles have the same segments, so that days can be appended."""
     return len(profiles.answer_days) > 0 and tuple(cut.column for cut in profiles.cuts) == tuple(
         segments
     )
 
 
 def segments_of(pipeline: Pipeline, record: "ModelRecord") -> tuple[str, ...]:
-    """The columns in which concept drift is searched for: the monitor's, else the model's."""
+    """Return the segment columns for concept drift: the monitor's, or else the model's."""
     return pipeline.monitor.segments or record.segments
 
 
@@ -193,9 +194,9 @@ def _score_columns(
 
 
 def known_rows(context: BuildContext, frame: pa.Table, as_of: int) -> pa.Table:
-    """Return rows of the feature frame as in a release, with the label as of `as_of` (us).
+    """Return rows of the feature frame in the form of a release, with labels as of `as_of` (us).
 
-    The label is null where it is not mature, or where there will be none; `label_reason` says why.
+    A label is null if it is not mature or if there is none; `label_reason` is the reason.
     """
     from headrace.datasets.governance.apply_privacy import treated
     from headrace.datasets.governance.privacy_classes import frame_classes
@@ -208,9 +209,10 @@ def known_rows(context: BuildContext, frame: pa.Table, as_of: int) -> pa.Table:
 
 
 def taught_until(home: Home, record: "ModelRecord") -> int | None:
-    """Return the time (us) from which rows are new to a model; None if it has no such bound.
+    """Return the time (us) from which rows are new to a model; None if it cannot be determined.
 
-    The rows that chose its number of rounds count as new, unless it learned from them as well.
+    Validation rows, which chose the number of rounds, count as new unless the model was also
+    trained on them.
     """
     learned_from_valid = bool(record.params.get("recipe", {}).get("with_valid", False))
     try:
@@ -219,11 +221,11 @@ def taught_until(home: Home, record: "ModelRecord") -> int | None:
         return None
 
 
-# What follows from the label
+# features derived from the label
 
 
 def label_derived(pipeline: Pipeline) -> tuple[str, ...]:
-    """The features whose values come from the label, or from what it is made of, in its table."""
+    """Return the features that use the label's columns, or the inputs of these columns."""
     document = column_lineage(declared_by(pipeline, {}))
     label = pipeline.label
     derivations = document["tables"].get(label.table, {})

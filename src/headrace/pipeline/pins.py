@@ -1,8 +1,8 @@
-"""Pins of the snapshots that releases were made from, so that releases can be rebuilt.
+"""Pins of the snapshots that releases read, so that releases can be rebuilt.
 
-A release is pinned by a tag on each snapshot it read. Before the release exists, a hold tag keeps
-the snapshot, because a crash between the two must not let it expire. The next build, or the
-maintenance of the lake, replaces the hold by the pin.
+A release is pinned by a tag on each snapshot that it read. While it is being made, a hold tag keeps
+each snapshot from expiring. After a crash, the next build or the lake's maintenance replaces the
+hold by the pin.
 """
 
 import os
@@ -27,7 +27,10 @@ RELEASE = "release-"
 
 @dataclass(frozen=True)
 class Hold:
-    """A snapshot that a release is being made of; `tag` is empty where a release pins it anyway."""
+    """Snapshot that a release in progress reads.
+
+    `tag` is the hold's tag, empty if another release pins the snapshot already.
+    """
 
     snapshot_id: int
     tag: str
@@ -36,22 +39,22 @@ class Hold:
 def tag_of(ref: str, manifest_id: str = "") -> str:
     """Return the tag that pins the snapshots of a release.
 
-    The manifest id distinguishes releases of the same name in two stores. Without it, the tag is
-    the common prefix, which was the whole tag in older versions.
+    The manifest id distinguishes releases with the same name in two stores. Without it, the result
+    is the tag that older versions used.
     """
     name = RELEASE + ref.replace("@", "-").replace(".", "-")
     return f"{name}-{manifest_id[:12]}" if manifest_id else name
 
 
 def is_pinned(lake: Lake, table: str, manifest: "Manifest") -> bool:
-    """Return True if a tag of the release keeps the snapshot of this table that it read."""
+    """Return True if a tag of the release pins the snapshot of this table that it read."""
     tags, snapshot = lake.tags(table), manifest.inputs[table].snapshot_id
     names = (tag_of(manifest.ref, manifest.id), tag_of(manifest.ref))
     return any(tags.get(name) == snapshot for name in names)
 
 
 def hold(lake: Lake, snapshots: Mapping[str, int | str | None]) -> dict[str, Hold]:
-    """Hold the snapshots that a release is about to be made from, by table."""
+    """Hold the snapshots that a release is going to read; return the holds by table."""
     snapshot_holds = {}
     for table, snapshot_id in snapshots.items():
         if snapshot_id is None:
@@ -62,20 +65,20 @@ def hold(lake: Lake, snapshots: Mapping[str, int | str | None]) -> dict[str, Hol
         if any(pinned == snapshot and name.startswith(RELEASE) for name, pinned in tags.items()):
             snapshot_holds[table] = Hold(snapshot, "")
             continue
-        # The hold belongs to this build: another one that ends sooner must not remove it.
+        # The tag is unique to this build, so that another build that ends earlier cannot remove it.
         snapshot_holds[table] = Hold(snapshot, f"{HOLD}{snapshot}-{now_us()}-{os.getpid()}")
         lake.pin(table, snapshot, snapshot_holds[table].tag)
     return snapshot_holds
 
 
 def held_since(tag: str) -> int | None:
-    """Return when a hold was made, int64 microseconds UTC; None if the tag is not a hold."""
+    """Return when a hold was created, in microseconds UTC; None if the tag is not a hold."""
     parts = tag.removeprefix(HOLD).split("-")
     return int(parts[-2]) if tag.startswith(HOLD) and len(parts) > 1 else None
 
 
 def settle(lake: Lake, snapshot_holds: Mapping[str, Hold], manifest: "Manifest") -> None:
-    """Replace the holds by pins of the release; remove holds of snapshots it did not read."""
+    """Replace the holds by pins of the release; remove holds on snapshots that it did not read."""
     for table, snapshot_hold in snapshot_holds.items():
         table_input = manifest.inputs.get(table)
         if table_input is not None and table_input.snapshot_id == snapshot_hold.snapshot_id:
@@ -86,7 +89,7 @@ def settle(lake: Lake, snapshot_holds: Mapping[str, Hold], manifest: "Manifest")
 
 
 def pin(lake: Lake, manifest: "Manifest") -> list[str]:
-    """Pin a release, if it is not; returns the tables whose snapshot is gone already."""
+    """Pin the snapshots of a release; return the tables whose snapshot has already expired."""
     missing, tag = [], tag_of(manifest.ref, manifest.id)
     for table, table_input in manifest.inputs.items():
         if not isinstance(table_input.snapshot_id, int) or is_pinned(lake, table, manifest):
@@ -99,7 +102,7 @@ def pin(lake: Lake, manifest: "Manifest") -> list[str]:
 
 
 def gone_tags(store: "Store") -> set[str]:
-    """Tags of releases that were retired or erased: a tombstone says so, not an empty place."""
+    """Return the tags of releases that were retired or erased, according to their tombstones."""
     from headrace.datasets.erasure.tombstone import tombstones
 
     stones = tombstones(store)
@@ -111,9 +114,9 @@ def gone_tags(store: "Store") -> set[str]:
 
 
 def let_go_of_gone(home: Home, store: "Store") -> None:
-    """Unpin releases that were retired or erased, so that their snapshots may expire.
+    """Unpin releases that were retired or erased, so that their snapshots can expire.
 
-    After a crash before it, the maintenance of the lake does the same.
+    If a crash prevents this call, the lake's maintenance does it later.
     """
     lake, tags_to_drop = Lake(home), gone_tags(store)
     for folder in sorted(home.staged.iterdir()) if tags_to_drop and home.staged.is_dir() else ():
@@ -122,7 +125,7 @@ def let_go_of_gone(home: Home, store: "Store") -> None:
 
 
 def let_go(lake: Lake, table: str, *tags: str) -> None:
-    """Remove tags, and the publication history of snapshots that no tag keeps any more."""
+    """Remove tags, and the publication history of snapshots that no other tag pins."""
     before = lake.tags(table)
     lake.unpin(table, *tags)
     unpinned = {before[tag] for tag in tags if tag in before} - set(lake.tags(table).values())

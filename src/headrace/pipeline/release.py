@@ -1,4 +1,4 @@
-"""Release on demand: the dataset step of the build alone, with a detailed result."""
+"""Release of a dataset on demand, without the other stages of a build."""
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Released:
-    """A release, or what it would be.
+    """Summary of a release or, for a dry run, of the release that would be made.
 
     Attributes:
-        change: FIRST, MAJOR, MINOR, PATCH; NONE when nothing changed since the release `ref`.
-        reasons: why it has this version, in words.
-        previous: manifest id of the release before it, if there is one.
+        change: FIRST, MAJOR, MINOR, PATCH; NONE if nothing changed since the release `ref`.
+        reasons: descriptions of the changes that determine the version.
+        previous: manifest id of the previous release; None if there is none.
         unchanged: True if `ref` existed already and nothing has changed since.
         dry_run: True if nothing was written.
     """
@@ -39,9 +39,9 @@ class Released:
 
 
 def release_now(pipeline: Pipeline, home: Home, *, dry_run: bool = False) -> Released:
-    """Release the dataset of a pipeline from its tables as they are published now.
+    """Release the dataset of a pipeline from its published tables.
 
-    Raises what `headrace.datasets.release_writer` raises.
+    Errors are those of `headrace.datasets.release_writer`.
     """
     before = {release.ref for release in list_releases(home.store)}
     manifest = pinned_release(pipeline, home, dry_run=dry_run)

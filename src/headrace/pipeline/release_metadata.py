@@ -1,4 +1,4 @@
-"""Summary of a release in values and tables, for the page of the run that made it."""
+"""Summary of a release as values and Markdown tables, for the page of its Dagster run."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from headrace.datasets.manifest import Manifest, ManifestColumn, SplitEntry
 
 
 def release_report(manifest: Manifest) -> dict[str, Any]:
-    """Plain values, `{"md": text}` for markdown, `{"columns": [(name, type, meaning)]}`."""
+    """Return the values to show: plain, `{"md": text}`, or `{"columns": [(name, type, text)]}`."""
     splits = {f"rows in {name}": split.rows for name, split in manifest.splits.items()}
     return {
         "release": manifest.ref,
@@ -81,7 +81,7 @@ def _how_to_open(manifest: Manifest) -> str:
 
 
 def _column(manifest: Manifest, column: ManifestColumn) -> tuple[str, str, str]:
-    """Name, dtype, and its role, with the share of nulls in the rows to train on."""
+    """Return the name, type and role of a column, with the share of nulls in the training rows."""
     train: Mapping[str, Any] = manifest.splits["train"].statistics.get(column.name, {})
     rows, nulls = train.get("rows", 0), train.get("nulls", 0)
     share = f", {nulls / rows:.1%} null" if rows and nulls else ""

@@ -1,4 +1,4 @@
-"""Splits of a pipeline's dataset, as the last retraining rolled them forward."""
+"""Dataset splits that the last retraining has rolled forward."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 def split_digest(dataset: "DatasetSpec") -> str:
-    """Return a digest of the split rule and the bounds that a dataset declares."""
+    """Return the digest of a dataset's declared split rule and bounds."""
     return digest([dataset.split_form(), dataset.cutoff_us])
 
 
 def with_rolled_splits(pipeline: Pipeline, home: Home) -> tuple[Pipeline, tuple[Withheld, ...]]:
-    """Return the pipeline with the splits of its last retraining, and the spans that it withheld.
+    """Return the pipeline with the splits of its last retraining, and the spans that it excluded.
 
-    Without this, a daily build would move the splits back to their declared bounds. If the declared
-    bounds have changed since that retraining, they apply again. A changed length of the validation
-    or test split applies from the next retraining.
+    Without this, a daily build would reset the splits to their declared bounds. If the declared
+    bounds have changed since the retraining, they apply again. A changed length of the validation
+    or test split applies from the next retraining on.
     """
     released = [
         step for step in DecisionLedger(home).steps(pipeline.monitor.name)
@@ -44,7 +44,7 @@ def with_rolled_splits(pipeline: Pipeline, home: Home) -> tuple[Pipeline, tuple[
 
 
 def retraining_champion(pipeline: Pipeline, home: Home, dataset: str) -> "ModelRecord | None":
-    """Return the champion if a retraining, ended or running, made this release; else None."""
+    """Return the champion if a retraining made this release, even if it still runs; else None."""
     from headrace.models import champion
 
     steps = DecisionLedger(home).steps(pipeline.monitor.name)
@@ -54,12 +54,12 @@ def retraining_champion(pipeline: Pipeline, home: Home, dataset: str) -> "ModelR
 
 
 def learned_until(home: Home, dataset: str, *, tuned: bool = True) -> int:
-    """Return the time (us, UTC) up to which rows of this release were used to fit a model.
+    """Return the time (us, UTC) up to which rows of this release are used to fit a model.
 
-    Rows that chose the number of rounds count as well, unless `tuned` is off.
+    If `tuned`, validation rows, which choose the number of rounds, are included.
 
     Raises:
-        StateError: the release is gone, or its splits have no bound in time.
+        StateError: the release does not exist any more, or its splits are not by time.
     """
     from headrace.datasets.store.store import Store
 

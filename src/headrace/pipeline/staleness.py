@@ -1,4 +1,4 @@
-"""Check whether the stages after the tables have anything to do."""
+"""Check if the build stages after the tables are up to date."""
 
 import json
 from dataclasses import asdict
@@ -19,7 +19,7 @@ from headrace.pipeline.monitor_inputs import judged_at
 def is_current(pipeline: Pipeline, home: Home) -> bool:
     """Return True if the last complete build used the current tables and declarations.
 
-    Its release and model must still exist.
+    The release and a champion must also exist.
     """
     marker = _marker(pipeline, home)
     if not marker.exists() or json.loads(marker.read_text()) != {"key": build_key(pipeline, home)}:
@@ -29,21 +29,24 @@ def is_current(pipeline: Pipeline, home: Home) -> bool:
 
 
 def _latest(pipeline: Pipeline, home: Home) -> str | None:
-    """Return the id of the latest release; an erasure replaces it, and the model is retrained."""
+    """Return the manifest id of the latest release.
+
+    It is in the key because an erasure replaces the release, and then the model must be retrained.
+    """
     store, name = Store.find(home.store), pipeline.dataset.name
     versions = store.versions(name)
     return store.manifest(*store.resolve(name)).id if versions else None
 
 
 def mark_current(pipeline: Pipeline, home: Home) -> None:
-    """Remember that all was built, up to the monitors; call it after a build that succeeded."""
+    """Record that all stages, including the monitors, are up to date."""
     write_json(_marker(pipeline, home), {"key": build_key(pipeline, home)})
 
 
 def build_key(pipeline: Pipeline, home: Home, *, latest: bool = True) -> str:
-    """Digest of all that decides what a build makes: published files, declarations, the release.
+    """Return the digest of a build's inputs: published files, declarations, the latest release.
 
-    Without `latest` it leaves the release out, which a build itself renews.
+    With `latest=False` the release, which the build itself may replace, is left out.
     """
     dataset, monitor = pipeline.dataset, pipeline.monitor
     return digest(
@@ -65,7 +68,7 @@ def build_key(pipeline: Pipeline, home: Home, *, latest: bool = True) -> str:
 def _closed(pipeline: Pipeline) -> int:
     """Return the number of the monitor's last closed window.
 
-    It belongs to the key because a dead source delivers nothing new that would cause a build.
+    It is in the key so that a window is evaluated even if a dead source delivers nothing new.
     """
     monitor = pipeline.monitor
     day = (judged_at(pipeline, now_us()) + duration(monitor.offset)) // DAY

@@ -1,4 +1,4 @@
-"""Statistics of the tables' published batches, for people; from profiles, not from rows."""
+"""Statistics of the published batches of all tables, computed from stored profiles."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ _HEAD = (
 
 
 def tables_told(context: BuildContext, window: Window) -> str:
-    """The tables of a pipeline in one window, column by column, as a table in markdown."""
+    """Return a Markdown table with the statistics of every column in one window."""
     return "\n".join([_HEAD, *_lines(context, window)])
 
 
@@ -30,7 +30,7 @@ def _lines(context: BuildContext, window: Window) -> Iterator[str]:
 
 
 def published_daily(context: BuildContext, table: Table, window: Window) -> Daily:
-    """The daily profiles of the published batches of a table, of the days of a window."""
+    """Return the daily profiles of a table's published batches in a window."""
     with Ledger(context.home) as ledger:
         ledger_batches = ledger.batches(table.name)
     days = set(window.slots)

@@ -1,4 +1,4 @@
-"""Environment of a retraining: a pipeline's declarations, its releases, rows to evaluate on."""
+"""Environment of a retraining: the pipeline's declarations, releases and evaluation rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class World(Protocol):
-    """Pipeline as a retraining uses it; studies have implementations of their own."""
+    """Operations on a pipeline that a retraining needs; studies have other implementations."""
 
     @property
     def home(self) -> Home: ...
@@ -38,22 +38,25 @@ class World(Protocol):
     def release(
         self, as_of: int, withheld: Sequence[Withheld], *, dry_run: bool = False
     ) -> "Manifest":
-        """Release the dataset with splits rolled to `as_of` (us); a repeat is the same release."""
+        """Release the dataset with splits rolled to `as_of` (us), without the withheld spans.
+
+        A repeated call returns the same release.
+        """
 
     def rows(self, first: int, until: int, labels_at: int) -> tuple[pa.Table, Mapping[str, str]]:
-        """Return the rows predicted in [first, until), us, with labels as of `labels_at`.
+        """Return the rows predicted in [first, until) with labels as of `labels_at`, all in us.
 
-        They have the columns of the release and `label_reason`. Returned beside them are the
-        definition hashes of their views.
+        The rows have the columns of a release and `label_reason`. The second value is the
+        definition hashes of the views.
         """
 
     def declared(self) -> str:
-        """Return a digest of the split rule and the bounds that the dataset declares."""
+        """Return the digest of the dataset's declared split rule and bounds."""
 
 
 @dataclass(frozen=True)
 class PipelineWorld:
-    """Declared pipeline over its published tables; `context` reads each table once."""
+    """Environment of a declared pipeline with its published tables."""
 
     pipeline: Pipeline
     home: Home
@@ -95,14 +98,14 @@ class PipelineWorld:
 
 
 def labelled(frame: pa.Table, target: str, matures_after: int, labels_at: int) -> pa.Table:
-    """Return the rows whose label is mature at `labels_at` (us) and not null."""
+    """Return the rows whose label is mature at `labels_at` and not null; times are in us."""
     t = frame["t"].cast(pa.int64()).to_numpy()
     mature = pa.array(t + matures_after <= labels_at)
     return frame.filter(pa.compute.and_(mature, pa.compute.is_valid(frame[target])))
 
 
 def unseen(frame: pa.Table, spans: Sequence[Withheld]) -> pa.Table:
-    """Return the rows outside of the spans."""
+    """Return the rows whose prediction time is outside the spans."""
     from headrace.datasets.splits.rolling import inside
 
     t = frame["t"].cast(pa.int64()).to_numpy()

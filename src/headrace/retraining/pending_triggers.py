@@ -1,4 +1,4 @@
-"""Decisions that ask for a retraining, as the sensor forwards them."""
+"""Triggers of retrainings that have not ended, for the Dagster sensor."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from headrace.retraining.workflow import ENDS
 
 @dataclass(frozen=True)
 class Trigger:
-    """A row of the decision ledger that asks for a retraining; `sequence` grows with every row."""
+    """Decision that triggers a retraining; `sequence` is its ascending row number in the ledger."""
 
     sequence: int
     trigger_id: str
@@ -18,9 +18,10 @@ class Trigger:
 
 
 def open_triggers(pipeline: Pipeline, home: Home) -> list[Trigger]:
-    """Triggers of this pipeline whose retraining has not ended, in order.
+    """Return the triggers of this pipeline whose retraining has not ended, in order.
 
-    What the ledger knows as done needs no run, also for a Dagster that has forwarded nothing yet.
+    The ledger decides: a retraining that has ended is not run again, even by a new Dagster
+    instance without a cursor.
     """
     ledger, name = DecisionLedger(home), pipeline.monitor.name
     ended = {step.trigger_id for step in ledger.steps(name) if step.step in ENDS}

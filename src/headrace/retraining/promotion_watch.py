@@ -1,8 +1,8 @@
-"""Promotion watch: check that a new champion is as good as the comparison promised.
+"""Promotion watch: check that a new champion is not worse than the old one on new data.
 
-On the rows since the promotion, the champion's loss is compared with the old champion's loss on the
-same rows. This happens after each window of the monitor, in order, with intervals that are valid
-for all of them; faulty windows do not count. A clearly worse champion is rolled back at once.
+After each window of the monitor, the losses of both models on the rows since the promotion are
+compared. The confidence intervals are valid for all of these comparisons together. Faulty windows
+do not count. If the new champion is clearly worse, it is rolled back at once.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Watched:
-    """Result of one check of a watch: `step` is confirmed, rolled_back, or None if it goes on."""
+    """Result of checking a watched promotion.
+
+    `step` is `confirmed`, `rolled_back` or `failed`; None if the watch continues.
+    """
 
     trigger_id: str
     windows: int
@@ -38,10 +41,10 @@ class Watched:
 def watch_over(
     world: World, *, now: int | None = None, clock: Callable[[], int] = now_us
 ) -> list[Watched]:
-    """Check each watched promotion; confirm it, roll it back, or wait.
+    """Check each watched promotion: confirm it, roll it back, or wait.
 
-    The result depends on the windows that are over, not on the number of calls. `now` (us) is the
-    time to evaluate at, instead of the clock's; a result is recorded with the clock's time.
+    The result depends on the windows that have ended, not on the number of calls. `now` (us) is the
+    evaluation time, by default the clock's. Results are recorded with the clock's time.
     """
     ledger = DecisionLedger(world.home)
     if not any(step.step == "watching" for step in ledger.steps(world.monitor.name)):
@@ -65,7 +68,7 @@ def watch_over(
 def _look(
     world: World, ledger: DecisionLedger, trigger_id: str, watch: Mapping[str, Any], now: int
 ) -> tuple[Watched, dict[str, Any]]:
-    """Return the result of one watch now, and the details to record with it."""
+    """Check one watched promotion at `now`; return the result and the details to record."""
     from headrace.models import load_record, pointer
 
     home, name = world.home, world.model.name
@@ -99,7 +102,10 @@ def _judge(
     models: "tuple[ModelRecord, ModelRecord]",
     now: int,
 ) -> tuple[tuple[StepName | None, str], int, dict[str, Any]]:
-    """Compare the models after each window; return the first clear result, or None to go on."""
+    """Compare the models after each window until there is a result.
+
+    Returns (step or None, reason), the number of compared windows, and details to record.
+    """
     from headrace.models.compare import compare
 
     new, old = models
@@ -149,11 +155,11 @@ def _loss_text(comparison: "ModelComparison") -> str:
 
 
 def _over(world: World, since: int, now: int, spans: list[Withheld]) -> list[int]:
-    """Ends (us) of the windows that lie after `since`, are mature by `now`, and not faulty."""
+    """Return the ends (us) of the windows after `since` that are mature at `now` and not faulty."""
     spec = world.monitor
     length, offset = spec.window_days, duration(spec.offset)
     anchor = day_number(spec.anchor)
-    # Rounded up: a window that begins before `since` does not count.
+    # Rounded up, because a window that begins before `since` does not count.
     first = anchor - (anchor * DAY - since - offset) // (length * DAY) * length
     ends = []
     while (end := spec.closes(Window(first, first + length))) + duration(spec.maturity) <= now:
@@ -166,7 +172,7 @@ def _over(world: World, since: int, now: int, spans: list[Withheld]) -> list[int
 def _roll_back(
     world: World, trigger_id: str, old: "ModelRecord", because: str
 ) -> tuple[StepName, str]:
-    """Promote the old champion again, unless it was trained on a recalled batch."""
+    """Promote the old champion again; this fails if it was trained on a recalled batch."""
     from headrace.models import promote
 
     try:

@@ -1,4 +1,4 @@
-"""Requests for a retraining, read from the decision ledger: reasons, time, excluded spans."""
+"""Requests for retrainings: reasons, time and onsets of change from the decision ledger."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,13 +18,14 @@ class Request:
     """Request for a retraining.
 
     Attributes:
-        trigger_id: identifies the retraining, however often it is begun.
-        as_of: its time (us); later rows and labels are not used.
-        why: reasons in sentences.
-        by: `monitor <name>`, or the person.
-        onsets: times (us) at which the relation may have changed, latest first.
-        segment: the segment where it changed; () for everywhere.
-        window: days of the window that triggered it, None for a person.
+        trigger_id: id of the retraining; it stays the same if the retraining is restarted.
+        as_of: time (us) after which rows and labels are not used.
+        why: reasons as sentences.
+        by: `monitor <name>`, or the person who requested it.
+        onsets: times (us) at which the relation of features and label may have changed, latest
+            first.
+        segment: segment in which it changed; () for all rows.
+        window: first and end day number of the window that triggered it; None for a person.
     """
 
     trigger_id: str
@@ -60,14 +61,14 @@ class Request:
 
 
 def requested(spec: MonitorSpec, ledger: DecisionLedger, trigger_id: str) -> Request:
-    """Return the request of the decision with this trigger, or of the person who began it.
+    """Return the request with this trigger id, from a decision or from a person.
 
     Raises:
-        StateError: no decision of this monitor has that trigger.
+        StateError: no decision of this monitor has this trigger id.
     """
     entry = ledger.entry_of(trigger_id)
     begun = [step for step in ledger.steps(spec.name, trigger_id) if step.step == "started"]
-    if entry is None and begun:  # a person asked, and it is carried on
+    if entry is None and begun:  # a person's request, which was started before
         return Request.from_json(trigger_id, begun[0].detail)
     if entry is None or entry.pipeline != spec.name:
         raise StateError(
@@ -90,7 +91,7 @@ def requested(spec: MonitorSpec, ledger: DecisionLedger, trigger_id: str) -> Req
 
 
 def by_hand(spec: MonitorSpec, ledger: DecisionLedger, request: Request) -> Request:
-    """Add onsets and segment from the last window to the request of a person."""
+    """Add the onsets and segment of the last window to a person's request."""
     entries = [
         entry for entry in ledger.entries(spec.name) if spec.closes(entry.window) <= request.as_of
     ]
@@ -105,7 +106,7 @@ def faulty(entry: Entry) -> bool:
 
 
 def faulty_spans(spec: MonitorSpec, entries: Sequence[Entry], until: int) -> list[Withheld]:
-    """Return the prediction times of the faulty windows before `until` (us)."""
+    """Return the spans of prediction time of the faulty windows that begin before `until` (us)."""
     offset = duration(spec.offset)
     spans = []
     for entry in newest_entries(entries).values():
@@ -118,11 +119,12 @@ def faulty_spans(spec: MonitorSpec, entries: Sequence[Entry], until: int) -> lis
 
 
 def onsets(spec: MonitorSpec, entries: Sequence[Entry], trigger_entry: Entry) -> tuple[int, ...]:
-    """Return the times at which the relation may have changed: the first alarm, and earlier.
+    """Return two times (us) at which the relation of features and label may have changed.
 
-    A window is evaluated on predictions made the label's maturity earlier. A change in a small
-    segment shows only after some windows, so two windows before the first alarm are returned as
-    well. () if the triggering window has no alarm about the relation.
+    The first belongs to the earliest window of the unbroken run of alarms; it is shifted back by
+    the label's maturity, because a window is evaluated on predictions made that much earlier. The
+    second is two windows before it, because a change in a small segment shows only after some
+    windows. Returns () if the triggering window has no alarm about the relation.
     """
     if not _about_relation(trigger_entry):
         return ()
@@ -144,7 +146,7 @@ def _about_relation(entry: Entry) -> bool:
 
 
 def segment_of(entry: Entry) -> Segment:
-    """The segment that carries the concept evidence most strongly; () if none is named."""
+    """Return the segment of the alarm that exceeds its threshold most; () if none has a segment."""
     segment_alarms = [
         alarm for alarm in alarms(entry.evidence) if alarm.kind in MODEL and alarm.segment
     ]

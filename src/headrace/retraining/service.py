@@ -1,4 +1,4 @@
-"""Retraining a declared pipeline: by a trigger of the decision ledger, or because a person asks."""
+"""Retraining of a declared pipeline, by a trigger of the decision ledger or by a person."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from headrace.retraining.promotion_watch import Watched
 
 
-_PAGED_WITHIN = duration("7d")  # an alert is opened once; older endings are news to nobody
-# Endings of a retraining that page its owner: the alert's cause, and a text.
+_PAGED_WITHIN = duration("7d")  # older failures and rollbacks do not page any more
+# Results of a retraining that page the owner: the alert's cause and text.
 _BAD = {
     "failed": (FAILED, "retraining failed"),
     "rolled_back": (ROLLED_BACK, "the new champion was rolled back"),
@@ -28,17 +28,17 @@ _BAD = {
 
 
 def retrain_by_trigger(pipeline: Pipeline, home: Home, trigger_id: str) -> RetrainingOutcome:
-    """Carry what a decision asked for to its end; raises as `retrain` does."""
+    """Run or resume the retraining that a decision triggered; raises like `retrain`."""
     return carry(pipeline, home, requested(pipeline.monitor, DecisionLedger(home), trigger_id))
 
 
 def retrain_by_hand(
     pipeline: Pipeline, home: Home, principal: str, reason: str, *, as_of: str = "", key: str = ""
 ) -> RetrainingOutcome:
-    """Retrain because a person asks; `key` names this asking, so that it can be repeated.
+    """Run a retraining that a person requests; a repeated call with the same `key` resumes it.
 
     Raises:
-        DeclarationError: nobody asks, or for no reason.
+        DeclarationError: the principal or the reason is empty.
     """
     return carry(pipeline, home, asked_by(pipeline, home, principal, reason, as_of=as_of, key=key))
 
@@ -46,10 +46,10 @@ def retrain_by_hand(
 def asked_by(
     pipeline: Pipeline, home: Home, principal: str, reason: str, *, as_of: str = "", key: str = ""
 ) -> Request:
-    """The request of a person, as of a moment (RFC 3339) or now.
+    """Build a person's request, as of a time (RFC 3339) or now.
 
     Raises:
-        DeclarationError: nobody asks, for no reason, or as of no moment.
+        DeclarationError: the principal or the reason is empty, or `as_of` is not a time.
     """
     if not principal.strip() or not reason.strip():
         raise DeclarationError(
@@ -64,7 +64,7 @@ def asked_by(
 
 
 def dry_run(pipeline: Pipeline, home: Home, request: Request) -> dict[str, Any]:
-    """Return the plan of a retraining; nothing is written."""
+    """Return the plan of a retraining without writing anything."""
     return plan_of(_environment(pipeline, home), request)
 
 
@@ -75,7 +75,7 @@ def _environment(pipeline: Pipeline, home: Home) -> PipelineWorld:
 def watch_promotions(
     pipeline: Pipeline, home: Home, now: int, context: BuildContext | None = None
 ) -> "list[Watched]":
-    """Confirm promoted models or roll them back, as of `now` (us); a rollback pages once."""
+    """Confirm promoted models or roll them back as of `now` (us); page the owner of a rollback."""
     context = current_context(pipeline, home, context)
     outcomes = watch_over(PipelineWorld(pipeline, home, context), now=now)
     page_endings(pipeline, home)
@@ -83,7 +83,7 @@ def watch_promotions(
 
 
 def carry(pipeline: Pipeline, home: Home, request: Request) -> RetrainingOutcome:
-    """Carry a retraining to its end, or on from where it was; a failed one pages once."""
+    """Run a retraining or resume it; if it fails, page the owner once."""
     try:
         return retrain(_environment(pipeline, home), request)
     finally:
@@ -91,7 +91,10 @@ def carry(pipeline: Pipeline, home: Home, request: Request) -> RetrainingOutcome
 
 
 def page_endings(pipeline: Pipeline, home: Home) -> None:
-    """Page owners of recent bad endings, also if the process that recorded one died before."""
+    """Page the owner once about each recent failure or rollback in the ledger.
+
+    This includes those whose process died before it could page.
+    """
     now = now_us()
     for step in DecisionLedger(home).steps(pipeline.monitor.name):
         if step.step in _BAD and now - step.recorded_at < _PAGED_WITHIN:
@@ -99,7 +102,7 @@ def page_endings(pipeline: Pipeline, home: Home) -> None:
 
 
 def page_failure(pipeline: Pipeline, home: Home, trigger_id: str) -> None:
-    """Page the owner once about a retraining that is recorded as failed."""
+    """Page the owner once if the retraining is recorded as failed."""
     for step in DecisionLedger(home).steps(pipeline.monitor.name, trigger_id):
         if step.step == "failed":
             _page(pipeline, home, step)

@@ -1,8 +1,8 @@
-"""Workflow of a retraining, from its trigger to its end; each step runs and is recorded once.
+"""Workflow of a retraining: release, train, compare, then promote and watch, or keep the champion.
 
-Release, train, compare, promote or keep. The result of a step is in the decision ledger before the
-next begins, and a repeated step does nothing new: a retraining that was killed anywhere and is
-started again with the same trigger continues where it was. Two at once wait for each other.
+The result of each step is recorded in the decision ledger before the next step begins, and a step
+can be repeated without effect. So a retraining that was killed and is restarted with the same
+trigger resumes where it stopped. A lock lets only one retraining of a pipeline run at a time.
 """
 
 import fcntl
@@ -35,7 +35,10 @@ ENDS = SETTLED | {"watching"}
 
 @dataclass(frozen=True)
 class RetrainingOutcome:
-    """Outcome of a retraining; `steps` are {step: its details}."""
+    """Outcome of a retraining.
+
+    `steps` are the recorded details by step; `began` is False if it had already ended.
+    """
 
     trigger_id: str
     steps: Mapping[str, Mapping[str, Any]]
@@ -64,11 +67,12 @@ class RetrainingOutcome:
 def retrain(
     world: World, request: Request, *, clock: Callable[[], int] = now_us
 ) -> RetrainingOutcome:
-    """Carry a retraining to its end, or on from where it was; one that has ended stays as it was.
+    """Run a retraining, or resume it; one that has ended is not changed.
 
     Raises:
-        HeadraceError, or any other error that stopped this attempt; the last attempt that the plan
-        allows is recorded as failed, unless its challenger is the champion, which is watched.
+        HeadraceError, or any other error that stopped this attempt. After the last attempt that the
+        plan allows, the retraining is recorded as failed, unless its challenger was already
+        promoted; then the promotion is watched.
     """
     ledger = DecisionLedger(world.home)
     with retraining_lock(world.home, world.monitor.name):
@@ -82,7 +86,7 @@ def retrain(
         try:
             work.carry()
         except Exception as error:
-            lasting = isinstance(error, DeclarationError)  # another attempt would say the same
+            lasting = isinstance(error, DeclarationError)  # another attempt would fail as well
             if (lasting or attempt == world.plan.attempts) and not work.in_charge:
                 why = error.what if isinstance(error, HeadraceError) else str(error)
                 because = f"attempt {attempt}: {type(error).__name__}: {why}"
@@ -92,7 +96,7 @@ def retrain(
 
 
 def plan_of(world: World, request: Request) -> dict[str, Any]:
-    """Return the plan of a retraining: its release and its candidates. A dry run."""
+    """Return the release and the candidates that a retraining would have, without writing them."""
     ledger = DecisionLedger(world.home)
     spans = faulty_spans(world.monitor, ledger.entries(world.monitor.name), request.as_of)
     manifest = world.release(request.as_of, spans, dry_run=True)
@@ -108,12 +112,12 @@ def plan_of(world: World, request: Request) -> dict[str, Any]:
 
 
 def retraining_lock(home: Home, name: str) -> AbstractContextManager[None]:
-    """Lock for one retraining of a pipeline at a time on this machine; a dead process has none."""
+    """Lock a pipeline's retraining on this machine; the lock of a dead process is released."""
     return files.exclusive_lock(home.root / "retraining" / f"{name}.lock")
 
 
 def at_work(home: Home, name: str) -> bool:
-    """Return True if a living process of this machine is retraining this pipeline."""
+    """Return True if a process on this machine is retraining this pipeline."""
     path = home.root / "retraining" / f"{name}.lock"
     if not path.exists():
         return False
@@ -126,7 +130,7 @@ def at_work(home: Home, name: str) -> bool:
 
 
 class _Work:
-    """One attempt: the steps on record, and those still to do."""
+    """One attempt of a retraining: `recorded` has the completed steps, `carry` runs the others."""
 
     def __init__(
         self, world: World, request: Request, ledger: DecisionLedger, clock: Callable[[], int]
@@ -143,7 +147,7 @@ class _Work:
 
     @property
     def in_charge(self) -> bool:
-        """True if the challenger was promoted, recorded or not: then it has to be watched."""
+        """True if the challenger was promoted, even if that is not recorded yet."""
         from headrace.models import pointer
 
         if "promoted" in self.recorded or not self.recorded.get("compared", {}).get("promote"):
@@ -155,7 +159,7 @@ class _Work:
         return RetrainingOutcome(self.request.trigger_id, dict(self.recorded))
 
     def once(self, step: StepName, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Do a step, or return its details if it was done before."""
+        """Run and record a step; if it is recorded already, return its details."""
         if step not in self.recorded:
             wall, cpu = time.perf_counter(), time.process_time()
             detail = work()
@@ -182,9 +186,9 @@ class _Work:
         self.once("watching", self._watch)
 
     def _void(self) -> bool:
-        """End the retraining if its window has turned out to be faulty: a recall, a correction.
+        """End the retraining if its window is now known to be faulty; return True if so.
 
-        Not once its challenger is the champion: then the watch decides.
+        If the challenger is already the champion, nothing is done: the promotion watch decides.
         """
         if self.request.window is None or self.in_charge:
             return False
@@ -288,7 +292,7 @@ class _Work:
         }
 
     def _mix(self, rows: pa.Table, since: int) -> dict[str, Any]:
-        """Return how the compared rows differ from all predictions of the same time."""
+        """Compare the segment mix of the test rows with that of all predictions since `since`."""
         from headrace.models.compare import mix_distance
 
         frame, _ = self.world.rows(since, self.request.as_of, self.request.as_of)
@@ -374,9 +378,10 @@ def _tainted(home: Home, champion: "ModelRecord") -> bool:
 def verdict(
     comparison: "ModelComparison", margin: float, *, tainted: bool = False
 ) -> tuple[bool, str]:
-    """Return True to promote the challenger, and why: not worse overall, no segment clearly worse.
+    """Return True to promote the challenger, and the reason.
 
-    Against a champion that was trained on a recalled batch, segments do not count.
+    It must not be worse overall nor clearly worse in a segment. If the champion was trained on a
+    recalled batch (`tainted`), segments are ignored.
     """
     from headrace.models.compare import not_worse
 

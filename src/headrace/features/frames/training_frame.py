@@ -195,7 +195,7 @@ Use: TypeAlias = str | tuple[str, ...] | tuple[str, tuple[str, ...], tuple[str, 
 
 
 def _uses(view: FeatureView | Lookup) -> tuple[Use, Use, Use]:
-    """Return keys of the state that a view shares: versions, spine intervals, and their join."""
+    """Return the keys of the state that a view shares: versions, spine places, and their join."""
     return view.table, view.spine_entity, (view.table, view.entity, view.spine_entity)
 
 
@@ -341,7 +341,7 @@ def with_default(joined: Joined, output: Output, array: pa.Array, default: objec
 
 
 def to_arrow(joined: Joined, output: Output, column: str | None, rows: int) -> pa.Array:
-    """Convert an output in interval order to spine order; rows with a null entity are null."""
+    """Convert an output by place to a column in spine order; rows with a null entity are null."""
     ok = np.zeros(rows, dtype=np.bool_)
     ok[joined.places.rows] = output.ok
     if output.index is not None:

@@ -1,8 +1,8 @@
 """Numba loops for steps that would need many numpy passes; imported only if numba is installed.
 
 Rows are grouped by entity: the rows of entity c are `starts[c]` to `starts[c + 1]`, in event order.
-Spine rows are grouped likewise: the places (spine intervals) of entity c are `places[c]` to
-`places[c + 1]`, in the order of `t`. Entities are independent, so most functions take a range of
+A place is the position of a spine row in the order (entity, t); the places of entity c are
+`places[c]` to `places[c + 1]`. Entities are independent, so most functions take a range of
 entities, [first, last), and threads share the work. Except for comparisons of floats, all
 arithmetic is exact int64.
 """

@@ -1,9 +1,9 @@
-"""Number of distinct values at each place (spine interval).
+"""Number of distinct values in the window of each spine row.
 
-Versions with the same value may cover overlapping ranges of places, but a place counts the value
-once. So the ranges of a value are sorted by their start, and each keeps only the part after all
-earlier ranges. The parts are disjoint and their union is unchanged. Then the parts that cover each
-place are counted.
+Spine rows are identified by their places (see `spine_intervals`). Versions with the same value may
+cover overlapping ranges of places, but a place counts the value once. So the ranges of a value are
+sorted by their start, and each keeps only the part after all earlier ranges. The parts are disjoint
+and their union is unchanged. Then the parts that cover each place are counted.
 """
 
 import numpy as np

@@ -1,7 +1,9 @@
-"""The kernel: reduces every aggregate and lookup to the intervals that contain t.
+"""Kernel that computes all aggregates and lookups, from intervals of prediction time.
 
 A version visible in [k, x) with event time e counts for a window [t + a, t + b) exactly when t is
-in [max(k, e - b + 1), min(x, e - a + 1)). All arithmetic is on int64 until `rounding` at the end.
+in [max(k, e - b + 1), min(x, e - a + 1)). These intervals become ranges of places, the positions of
+spine rows in the order (entity, t). All arithmetic is on int64; only `rounding`, the last step,
+converts to float64.
 """
 
 from collections.abc import Callable
@@ -29,33 +31,33 @@ from headrace.features.spec import COUNTS, Aggregate, Filter, Where, Window, con
 
 
 def window_start(k: Ints, e: Ints, b: int) -> Ints:
-    """The first t whose window [.., t + b) reaches past e, once visible."""
+    """Return the first t at which the version is visible and e < t + b, the window's end."""
     return np.maximum(k, e - b + 1)
 
 
 def window_end(x: Ints, e: Ints, a: int) -> Ints:
-    """The first t whose window [t + a, ..) excludes e, or the moment the version is superseded."""
+    """Return the first t at which e < t + a, the window's start, or the version is superseded."""
     return np.minimum(x, e - a + 1)
 
 
 def state_start(k: Ints, e: Ints) -> Ints:
-    """The first t at which a state holds: its own moment, once visible (rule 10)."""
+    """Return the first t at which a state holds: its event time, or k if later (rule 10)."""
     return np.maximum(k, e)
 
 
 def state_end(x: Ints, e: Ints, max_age: int | None) -> Ints:
-    """The first t at which a state has expired (t - e > max_age) or is superseded."""
+    """Return the first t at which a state has expired (t - e > max_age) or is superseded."""
     return x if max_age is None else np.minimum(x, e + max_age + 1)
 
 
 def known_values(valid: Bools | None) -> Bools | None:
-    """Mask of the rows with a value; None if all have one. Null is skipped, never taken as 0."""
+    """Return the mask of the rows to use: null is skipped, never taken as 0; None for all rows."""
     return valid
 
 
 @dataclass
 class Selection:
-    """The versions that a feature uses, and the places [lo, hi) at which each counts."""
+    """Versions that a feature uses, and for each the places [lo, hi) at which it counts."""
 
     index: Ints | None  # rows of the joined versions; None for all
     lo: Ints
@@ -74,7 +76,7 @@ class Selection:
 
     @property
     def rank(self) -> Ints:
-        """Place of each version in event order."""
+        """Position of each version among the joined versions, which are in event order."""
         return np.arange(len(self.lo)) if self.index is None else self.index
 
     @cached_property
@@ -82,21 +84,21 @@ class Selection:
         return covered_sum(self.lo, self.hi, self.values.astype(np.int64, copy=False), self.size)
 
     def summed(self, weights: Ints) -> Ints:
-        """The exact sum of a weight per row."""
+        """Return for each place the exact sum of the weights of the versions that count."""
         return covered_sum(self.lo, self.hi, weights, self.size)
 
     def best(self, values: Numbers, *, minimum: bool) -> Numbers:
         return covered_best(self.lo, self.hi, values, self.size, minimum=minimum)
 
     def extreme(self, *, minimum: bool) -> Numbers:
-        """The maximum or minimum value at each place; valid only where a count is positive."""
+        """Return the extreme value at each place; valid only if `n` is positive there."""
         return self.best(self.values, minimum=minimum)
 
     def edge(self, *, minimum: bool) -> Ints:
-        """The first or last row in event order, as its place in that order."""
+        """Return for each place the first or last version in event order, by its `rank`."""
         return self.best(self.rank, minimum=minimum).astype(np.int64, copy=False)
 
-    def distinct(self, codes: Ints, count: int) -> Ints:  # noqa: ARG002  # the twin needs it
+    def distinct(self, codes: Ints, count: int) -> Ints:  # noqa: ARG002  # as in RangeSelection
         return covered_distinct(self.lo, self.hi, codes, self.size)
 
 
@@ -105,9 +107,9 @@ AnySelection: TypeAlias = Selection | RangeSelection
 
 @dataclass
 class Joined:
-    """The versions of a table for a spine's entities, ordered by (entity, event order).
+    """Versions of a table for the entities of a spine, ordered by (entity, event order).
 
-    Features of the same table and entity share the sorting and searching.
+    Features of the same table and entity share this object and its cached results.
     """
 
     versions: Versions
@@ -123,12 +125,12 @@ class Joined:
 
     @cached_property
     def fast(self) -> bool:
-        """True if compiled code searches ranges of rows instead of intervals of places."""
+        """True if compiled code is used, which searches ranges of rows instead of places."""
         return compute.compiled(len(self.versions.e) + self.places.size)
 
     @cached_property
     def starts(self) -> Ints:
-        """Start of the versions of each entity."""
+        """Start of each entity's versions, and the end of the last."""
         return np.searchsorted(self.codes, np.arange(len(self.places.starts)))
 
     @property
@@ -148,7 +150,7 @@ class Joined:
         return self.versions.x[self.index]
 
     def forget(self) -> None:
-        """Drop cached selections, which refer back to this object, to free memory at once."""
+        """Clear cached selections: they refer back to this object, which delays freeing it."""
         self._selections.clear()
         self._filtered.clear()
 
@@ -158,13 +160,13 @@ class Joined:
         return self._ends[what, key]
 
     def window(self, window: Window) -> tuple[Ints, Ints]:
-        """Places [lo, hi) whose windows contain each version; lo == hi if there are none."""
+        """Return for each version the places [lo, hi) at which it is in the window."""
         lo = self._at("from", window.b, lambda: window_start(self.k, self.e, window.b))
         hi = self._at("until", window.a, lambda: window_end(self.x, self.e, window.a))
         return lo, np.maximum(lo, hi)
 
     def state(self, max_age: int | None) -> tuple[Ints, Ints]:
-        """Places at which each version is the state or an older one."""
+        """Return for each version the places [lo, hi) at which it is the state or older."""
         lo = self._at("state", None, lambda: state_start(self.k, self.e))
         hi = self._at("age", max_age, lambda: state_end(self.x, self.e, max_age))
         return lo, np.maximum(lo, hi)
@@ -179,7 +181,7 @@ class Joined:
     def select(
         self, window: Window, where: Filter = None, column: str | None = None
     ) -> AnySelection:
-        """Select the rows of a window that pass the filter and have a value in `column`."""
+        """Select the versions in a window that pass the filter and are not null in `column`."""
         valid = known_values(self.versions.valid(column)) if column else None
         by_column = column if column and self.versions.is_numeric(column) else None
         key = (window.a, window.b, conditions(where), by_column, valid is None or column)
@@ -198,7 +200,7 @@ class Joined:
         return self._filtered[key]
 
     def latest(self, max_age: int | None) -> AnySelection:
-        """Select versions that are the state or older; the last of them is the state (rule 10)."""
+        """Select versions that are the state or older; the last one is the state (rule 10)."""
         if self.fast:
             a = None if max_age is None else -max_age
             return self._filtered_rows(((), True), None).window(a, 1, None, self.numbers)
@@ -214,13 +216,13 @@ class Joined:
         return Selection(index, lo, hi, self.places.size, lambda: self.numbers(column or ""))
 
     def numbers(self, column: str) -> Numbers:
-        """The column's values, 0 where null, in the order of the joined versions."""
+        """Return the column's values in the order of the joined versions; 0 for null."""
         if column not in self._numbers:
             self._numbers[column] = self.versions.values(column).data[self.index]
         return self._numbers[column]
 
     def value_codes(self, column: str) -> Ints:
-        """The column's values as integers, -1 where null, in the order of the joined versions."""
+        """Return a code for each value in the order of the joined versions; -1 for null."""
         if column not in self._codes:
             self._codes[column] = value_codes(self.versions, column)[self.index]
         return self._codes[column]
@@ -232,14 +234,15 @@ class Joined:
 
     @cached_property
     def _may_overfill(self) -> bool:
-        """True if an entity has more versions than the contract lets a window hold."""
+        """True if an entity has more versions than the contract allows in a window."""
         limit = self._limit
         return len(self.codes) > limit and int(np.bincount(self.codes).max()) > limit
 
     def overfull(self, window: Window) -> Bools | None:
-        """Places whose window holds more events than declared (rule 16); None if there are none.
+        """Return a mask of the places whose window has more events than declared (rule 16).
 
-        All visible rows of the entity count, regardless of a feature's filter and column.
+        None if there are none. All visible rows of the entity count, whatever the feature's filter
+        and column.
         """
         if not self._may_overfill:
             return None
@@ -261,10 +264,11 @@ def _both(first: Bools | None, second: Bools | None) -> Bools | None:
 
 @dataclass
 class Output:
-    """A column by place: `data`, or version rows to take values from (`index`), where `ok`.
+    """Column with one value for each place where `ok` is True.
 
-    `why` gives the reasons for places that are not ok, most general first, each with a mask.
-    `overfull` places stay null despite a default: their window holds too many events.
+    The values are `data`, or are taken from the version rows `index`. `why` returns the reasons for
+    null values, each with a mask of places, in order of precedence. `overfull` marks places whose
+    window has too many events; they stay null even if there is a default.
     """
 
     ok: Bools
@@ -275,14 +279,14 @@ class Output:
 
 
 def join(versions: Versions, places: Places, entity: tuple[str, ...]) -> Joined:
-    """Join a table's versions with the entities of the spine."""
+    """Join a table's versions to the spine's entities; other versions are dropped."""
     codes = places.numbering.of([versions.array(name) for name in entity])
     index, _ = places.numbering.group(codes)
     return Joined(versions, places, index, codes[index])
 
 
 def aggregate(joined: Joined, feature: Aggregate) -> Output:
-    """Compute a windowed feature at every place; for a whole row, the index of its version."""
+    """Compute a windowed feature at every place."""
     selection = joined.select(feature.window, feature.where, feature.column)
     over = selection.overfull = joined.overfull(feature.window)
     output = _COMPUTE[feature.op](joined, selection, feature.column or "")
@@ -335,7 +339,7 @@ def _mean(joined: Joined, selection: AnySelection, column: str) -> Output:
 
 def _std(joined: Joined, selection: AnySelection, column: str) -> Output:
     ok = selection.n > 1
-    if selection.overfull is not None:  # their sums may have wrapped around
+    if selection.overfull is not None:  # with too many events, sums may have overflowed
         ok &= ~selection.overfull
     q = selection.values.astype(np.int64, copy=False)
     limbs = square_limbs(q, fits=_squares_fit(q))
@@ -346,7 +350,7 @@ def _std(joined: Joined, selection: AnySelection, column: str) -> Output:
 
 
 def _squares_fit(q: Ints) -> bool:
-    """True if all squares together stay below 2^63; both ways give the same bits."""
+    """Return True if the sum of all squares must stay below 2^63; both ways give the same bits."""
     largest = int(np.abs(q).max(initial=0))
     return len(q) * largest * largest < 2**63
 
@@ -357,14 +361,14 @@ def _extreme(joined: Joined, selection: AnySelection, column: str, *, minimum: b
 
 
 def _ranked(joined: Joined, selection: AnySelection, *, minimum: bool) -> Output:
-    """First or last: the versions are in event order, so their index is their rank."""
+    """Compute `first` or `last`; versions are in event order, so the index is the rank."""
     best = selection.edge(minimum=minimum)
     ok = selection.n > 0
     return Output(ok, index=versions_at_places(joined, best, ok))
 
 
 def versions_at_places(joined: Joined, best: Numbers, ok: Bools) -> Ints:
-    """Version rows of the selected joined rows; arbitrary rows where not `ok`."""
+    """Return the version rows of the joined rows `best`; arbitrary rows where not `ok`."""
     return joined.index[np.where(ok, best, 0)] if joined.index.size else np.zeros_like(best)
 
 
@@ -384,7 +388,7 @@ _COMPUTE: dict[str, Callable[[Joined, AnySelection, str], Output]] = {
 
 
 def state(joined: Joined, max_age: str | None) -> Output:
-    """The version that is the state at each place (rule 10)."""
+    """Find the version that is the state at each place (rule 10)."""
     selection = joined.latest(None if max_age is None else duration(max_age))
     ok = selection.n > 0
     best = selection.edge(minimum=False)

@@ -1,4 +1,4 @@
-"""Earlier visibility of rows that were removed from a table and published again."""
+"""Visibility of rows that were removed from a table and published again later."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,15 +10,18 @@ import pyarrow.compute as pc
 
 from headrace.features.kernel.arrays import Ints, whole
 
-# Column of a history with such rows: list<struct<since, until>>, int64 microseconds UTC.
-# `committed_at` is the moment the row was published again.
+# Column with a row's earlier periods of visibility: list<struct<since, until>>, int64 microseconds
+# UTC. `committed_at` is the time at which the row was published again.
 SHOWN_BEFORE = "_shown_before"
 # (rank among the versions of the key, row, visible from, visible until)
 Segment: TypeAlias = tuple[int, int, int, int]
 
 
 def shown_before(table: pa.Table, known_at: Ints) -> tuple[Ints, Ints, Ints] | None:
-    """Rows, and the spans in which each was usable before it was removed."""
+    """Return the earlier periods in which rows were usable, as (row numbers, starts, ends).
+
+    None if there are no such periods.
+    """
     if SHOWN_BEFORE not in table.column_names:
         return None
     lists = whole(table[SHOWN_BEFORE])
@@ -33,7 +36,7 @@ def shown_before(table: pa.Table, known_at: Ints) -> tuple[Ints, Ints, Ints] | N
 
 
 def first_usable(table: pa.Table, known_at: Ints, k: Ints) -> Ints:
-    """The first moment at which each row was usable."""
+    """Return the first time at which each row was usable, before or after republication."""
     earlier = shown_before(table, known_at)
     if earlier is not None:
         k = k.copy()
@@ -42,7 +45,7 @@ def first_usable(table: pa.Table, known_at: Ints, k: Ints) -> Ints:
 
 
 def winners(segments: Sequence[Segment]) -> list[tuple[int, int, int]]:
-    """(row, from, until) of the versions of one key, the greatest at each moment (rule 5)."""
+    """Return the periods (row, from, until) in which each version of one key wins (rule 5)."""
     ends = sorted({moment for _, _, since, until in segments for moment in (since, until)})
     spans: list[tuple[int, int, int]] = []
     for since, until in pairwise(ends):

@@ -1,4 +1,4 @@
-"""The bytes of a row's content, which break ties that nothing else does (rule 6)."""
+"""Canonical bytes of a row's content, the last tie-breaker between versions (rule 6)."""
 
 import math
 from collections.abc import Mapping
@@ -9,14 +9,17 @@ Cell = str | int | float | bool | None
 
 
 def plain(value: Cell) -> Cell:
-    """A value as features see it: -0 is +0, NaN is null."""
+    """Normalise a value as all features do: -0 becomes +0, NaN becomes null."""
     if isinstance(value, float):
         return None if math.isnan(value) else value + 0.0
     return value
 
 
 def content_bytes(row: Mapping[str, Cell]) -> bytes:
-    """`row` has all contract columns, `event_time`, `_deleted`; timestamps are int microseconds."""
+    """Return the canonical JSON bytes of a row.
+
+    `row` has all contract columns, `event_time` and `_deleted`; timestamps are int microseconds.
+    """
     return canonical_json({name: _json(plain(value)) for name, value in row.items()})
 
 

@@ -1,9 +1,9 @@
-"""Selections as ranges of neighbouring rows: the compiled counterpart of `kernel.Selection`.
+"""Selections as ranges of adjacent rows: the compiled counterpart of `kernel.Selection`.
 
-Most versions of an entity start and stop to count in event order. Those that count at a moment are
-then a range of rows, whose sum is the difference of two running sums, and whose minimum and maximum
-come from a table. The other, odd versions (superseded, or known later than a later event) are
-handled in general form, as intervals of places.
+Most versions of an entity, the regular ones, start and stop to count in event order. So the regular
+versions that count at a moment are a range of rows: its sum is the difference of two running sums,
+and its minimum and maximum come from a sparse table. The other, odd versions (superseded, or known
+after a later event is known) are handled as ranges of places, as in `kernel.Selection`.
 """
 
 from collections.abc import Callable
@@ -20,12 +20,12 @@ from headrace.features.kernel.arrays import Bools, Ints, Numbers
 from headrace.features.kernel.spine_intervals import Places, worst
 from headrace.features.kernel.visibility import Versions
 
-# Below this, starting threads costs more than it saves.
+# With fewer rows and places, starting threads costs more than it saves.
 _FEW = 200_000
 
 
 class JoinedVersions(Protocol):
-    """The joined versions, ordered by (entity, event order)."""
+    """Joined versions, ordered by (entity, event order)."""
 
     places: Places
 
@@ -39,13 +39,13 @@ class JoinedVersions(Protocol):
     def starts(self) -> Ints: ...
     @property
     def on_time(self) -> bool:
-        """True if every version is known at its event time, and none is ever superseded."""
+        """True if every version is visible from its event time on and none is ever superseded."""
         ...
 
 
 @dataclass
 class FilteredRows:
-    """The joined versions that pass one filter and have a value."""
+    """Joined versions that pass one filter and are not null in one column."""
 
     source: JoinedVersions
     index: Ints | None  # rows of the joined versions; None for all
@@ -72,11 +72,11 @@ class FilteredRows:
     def window(
         self, a: int | None, b: int, column: str | None, numbers: Callable[[str], Numbers]
     ) -> "RangeSelection":
-        """Select rows that count for [t + a, t + b); with `a` None, until they are superseded."""
+        """Select rows that count for [t + a, t + b); with `a=None` they count until superseded."""
         return RangeSelection(self, column or "", a, b, lambda: numbers(column or ""))
 
     def split(self, b: int) -> "Split":
-        """Regular and odd rows of windows that end at t + b."""
+        """Return the regular and odd rows for windows that end at t + b."""
         if b not in self._split:
             self._split[b] = split(self, b)
         return self._split[b]
@@ -84,14 +84,18 @@ class FilteredRows:
 
 @dataclass
 class Split:
-    """Regular and odd rows, as indices into the filtered rows; `rows` is None for all."""
+    """Regular rows and odd rows, as indices into the filtered rows.
+
+    `rows` are the regular ones; None if all are. `e`, `moments` and `starts` are of the regular
+    rows.
+    """
 
     places: Places
     rows: Ints | None
     odd: Ints
     e: Ints
-    moments: Ints  # from when on a regular row counts
-    shift: int  # to be added to t before it is compared with the moments
+    moments: Ints  # time from which each regular row counts
+    shift: int  # added to t before it is compared with `moments`
     starts: Ints
     odd_lo: Ints | None = None  # the first place of each odd row
     _begin: dict[int | None, Ints] = field(default_factory=dict)
@@ -100,24 +104,24 @@ class Split:
     _values: dict[str, Numbers] = field(default_factory=dict)
 
     def regular(self, column: str, values: Numbers) -> Numbers:
-        """Values of a column at the regular rows."""
+        """Return a column's values at the regular rows."""
         if column not in self._values:
             self._values[column] = self.of(values)
         return self._values[column]
 
     def of(self, values: Any) -> Any:  # noqa: ANN401
-        """Entries of the regular rows in an array over the filtered rows."""
+        """Take the elements of the regular rows from an array over the filtered rows."""
         return values if self.rows is None else values[self.rows]
 
     @property
     def end(self) -> Ints:
-        """For each place, the row after the last one that has started to count."""
+        """For each place, the end of the range of regular rows that have started to count."""
         if not self._end:
             self._end.append(self._after(self.moments, self.shift))
         return self._end[0]
 
     def begin(self, a: int | None) -> Ints:
-        """For each place, the first row that still counts; it may lie beyond the end."""
+        """Return for each place the first regular row that still counts; it may be after `end`."""
         if a not in self._begin:
             self._begin[a] = (
                 self.starts[:-1].repeat(np.diff(self.places.starts))
@@ -142,7 +146,7 @@ class Split:
         return spread(self.starts, self.places.starts, work)
 
     def sums(self, key: object, weights: Callable[[], Ints]) -> Ints:
-        """Running sums of the regular rows' weights, cached under `key` unless it is None."""
+        """Return running sums of the regular rows' weights; cached unless `key` is None."""
         from headrace.features.kernel import compiled
 
         if key is None:
@@ -157,7 +161,7 @@ def split(filtered: FilteredRows, b: int) -> Split:
     from headrace.features.kernel import compiled
 
     source, e = filtered.source, filtered.e
-    if source.on_time and b <= 1:  # a window that ends at t starts to count a version after it
+    if source.on_time and b <= 1:  # then every version counts from e - b + 1 on: none is odd
         return Split(source.places, None, np.zeros(0, dtype=np.int64), e, e, b - 1, filtered.starts)
     k, x = source.versions.k, source.versions.x
     index = cast("Ints", filtered.of(source.index))
@@ -174,7 +178,7 @@ def split(filtered: FilteredRows, b: int) -> Split:
 
 
 def spread(starts: Ints, places: Ints, work: Callable[[int, int], object]) -> list[Any]:
-    """Run `work(first, last)` over all entities, in threads if there is enough to do."""
+    """Run `work(first, last)` over ranges of all entities, in threads if there is enough work."""
     count = len(starts) - 1
     weight = starts + places
     parts = threads() if int(weight[-1]) >= _FEW else 1
@@ -189,7 +193,7 @@ def spread(starts: Ints, places: Ints, work: Callable[[int, int], object]) -> li
 
 @dataclass
 class RangeSelection:
-    """The filtered rows that count for [t + a, t + b) at each place."""
+    """Filtered rows that count for the window [t + a, t + b) at each place."""
 
     filtered: FilteredRows
     column: str
@@ -224,7 +228,7 @@ class RangeSelection:
 
     @cached_property
     def odd(self) -> tuple[Ints, Ints]:
-        """Places [lo, hi) at which each odd row counts; empty ones have lo == hi."""
+        """For each odd row, the places [lo, hi) at which it counts; lo == hi if there are none."""
         from headrace.features.kernel import compiled
 
         filtered, source, odd = self.filtered, self.filtered.source, self.split.odd
@@ -253,7 +257,7 @@ class RangeSelection:
         return self._summed(self.column, weights)
 
     def summed(self, weights: Ints) -> Ints:
-        """The exact sum of the filtered rows' weights at each place."""
+        """Return for each place the exact sum of the weights of the rows that count."""
         return self._summed(None, lambda: weights)
 
     def _summed(self, key: object, weights: Callable[[], Ints]) -> Ints:
@@ -272,7 +276,7 @@ class RangeSelection:
         return compiled.cover_sum(*self.odd, weights, self.size)
 
     def extreme(self, *, minimum: bool) -> Numbers:
-        """The maximum or minimum value at each place; valid only where a count is positive."""
+        """Return the extreme value at each place; valid only if `n` is positive there."""
         from headrace.features.kernel import compiled
 
         values = self.values
@@ -290,7 +294,7 @@ class RangeSelection:
         return cast("Numbers", out)
 
     def edge(self, *, minimum: bool) -> Ints:
-        """The first or last joined row at each place, as its index."""
+        """Return for each place the index of the first or last joined row that counts."""
         from headrace.features.kernel import compiled
 
         split = self.split
@@ -309,7 +313,10 @@ class RangeSelection:
         return out
 
     def distinct(self, codes: Ints, count: int) -> Ints:
-        """Number of distinct codes of the filtered rows, each below `count`, at each place."""
+        """Return for each place the number of distinct codes of the rows that count.
+
+        `codes` has one code below `count` for each filtered row.
+        """
         from headrace.features.kernel import compiled
 
         split, at = self.split, self.split.places

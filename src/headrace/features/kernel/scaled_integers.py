@@ -1,4 +1,4 @@
-"""Scaled columns of a history as the integers that a contract declares (rule 14)."""
+"""Conversion of a history's scaled columns to the integers that the contract declares (rule 14)."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,13 @@ _DIGITS = 38  # of a decimal128
 
 
 def quantised(shape: TableShape, table: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """The table with the scaled columns among `columns` as int64 at their declared scale.
+    """Convert the scaled columns among `columns` to int64 at their declared scale.
 
-    Integers are taken as stored, decimals are converted from their own scale.
+    Integers are taken as already scaled; decimals are converted from their own scale.
 
     Raises:
-        HeadraceError: a scaled column holds floats, digits beyond its scale, or too great a value.
+        HeadraceError: a scaled column has floats, more digits than its scale, or a value whose
+            absolute value exceeds the contract's limit.
     """
     for name in columns:
         column = shape.columns.get(name)

@@ -1,8 +1,8 @@
-"""Intervals of prediction time as ranges of places among the spine's rows, and their aggregates.
+"""Intervals of prediction time, as ranges of places in a spine, and aggregates over them.
 
-The spine is ordered by (entity, t); a place is an index in that order. A version of entity E that
-counts for t in [s, x) covers the places [lo, hi): the rows of E with s <= t < x. Sums are computed
-by signed deltas at both ends and a cumulative sum, maxima and minima by a sparse table.
+A place is the position of a spine row in the order (entity, t). A version of entity E that counts
+for t in [s, x) covers the places [lo, hi): the spine rows of E with s <= t < x. Sums are computed
+from signed deltas at both ends of each range and a cumulative sum, extremes from a sparse table.
 """
 
 from functools import cached_property
@@ -17,12 +17,12 @@ _WIDE = 2**62
 
 
 class Places:
-    """The places of one spine for one entity. `rows[p]` is the spine row at place p."""
+    """Places of a spine for one choice of entity columns; `rows[p]` is the spine row at place p."""
 
     def __init__(self, columns: list[pa.ChunkedArray], t: Ints, by_time: Ints) -> None:
-        """Order the spine by entity and t; rows with a null in the entity get no place.
+        """Sort the spine by entity and t; rows with a null in the entity have no place.
 
-        `by_time` orders the spine by t.
+        `columns` are the entity columns; `by_time` are the row numbers sorted by t.
         """
         self.numbering = Numbering(columns)
         order, self.starts = self.numbering.group(self.numbering.codes[by_time])
@@ -32,7 +32,7 @@ class Places:
         self._first = int(self.t.min()) if self.size else 0
         self._span = int(self.t.max()) - self._first + 2 if self.size else 1
         self._ranks: Ints | None = None
-        if self._span * (self.numbering.size + 1) >= _WIDE:  # a packed key has 63 bits
+        if self._span * (self.numbering.size + 1) >= _WIDE:  # a packed key must fit 63 bits
             self._ranks = np.unique(self.t)
             self._span = len(self._ranks) + 1
 
@@ -48,20 +48,21 @@ class Places:
         return codes * self._span + offset
 
     def at(self, codes: Ints, moments: Ints) -> Ints:
-        """For each (entity, moment): the first place of that entity with t >= moment."""
+        """Return for each (entity code, moment) the entity's first place with t >= moment."""
         return np.searchsorted(self._keys, self._pack(codes, moments))
 
 
 def covered_count(lo: Ints, hi: Ints, size: int) -> Ints:
-    """Number of ranges [lo, hi) that cover each place."""
+    """Return for each place the number of ranges [lo, hi) that cover it."""
     delta = np.bincount(lo, minlength=size + 1) - np.bincount(hi, minlength=size + 1)
     return np.cumsum(delta)[:size]
 
 
 def covered_sum(lo: Ints, hi: Ints, weights: Ints, size: int) -> Ints:
-    """The exact sum of the weights of the ranges that cover each place.
+    """Return for each place the exact sum of the weights of the ranges that cover it.
 
-    Partial sums may wrap around; the result is right, since the loader has proved that it fits.
+    Partial sums may overflow. The result is still correct, since `validate` has proved from the
+    contract's limits that it fits int64.
     """
     delta = np.zeros(size + 1, dtype=np.int64)
     np.add.at(delta, lo, weights)
@@ -70,11 +71,11 @@ def covered_sum(lo: Ints, hi: Ints, weights: Ints, size: int) -> Ints:
 
 
 def covered_best(lo: Ints, hi: Ints, values: Numbers, size: int, *, minimum: bool) -> Numbers:
-    """The maximum (or minimum) value of the ranges that cover each place.
+    """Return for each place the extreme value of the ranges that cover it.
 
-    Places that no range covers get an extreme of the type: use the result only where a count is
-    positive. A range is two overlapping blocks of a power of two; blocks are split level by level
-    down to single places.
+    A place that no range covers gets the worst value of the type, so the result is valid only where
+    a count is positive. Each range is split into two overlapping blocks whose size is a power of
+    two, and blocks are halved level by level down to single places.
     """
     pick = np.minimum if minimum else np.maximum
     empty = np.full_like(values, worst(values.dtype, minimum=minimum), shape=(size,))

@@ -1,7 +1,8 @@
-"""Visibility of row versions (rules 2 to 8), which is resolved before anything else.
+"""Visibility of row versions (rules 2 to 8), the first step of every computation.
 
-A version is visible in [k, x): from the moment it is usable to the moment a greater version of the
-same primary key is. Supersession does not depend on entities, windows or filters.
+A version is visible in [k, x): from the time at which it becomes usable to the time at which a
+greater version of the same primary key becomes usable. This does not depend on entities, windows or
+filters.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,16 +35,20 @@ from headrace.features.kernel.scaled_integers import quantised
 from headrace.features.spec import Mode, check_mode
 from headrace.features.table_shapes import TableShape
 
-# A table's rows: its columns, event_time, known_at, for recorded mode committed_at (int64
-# microseconds), and, where there are deletions, _deleted.
+# Function (table, columns) -> rows with these columns, event_time, known_at, in recorded mode
+# committed_at (int64 microseconds), and _deleted if the table has deletions.
 History: TypeAlias = Callable[[str, list[str]], pa.Table]
-# The same, where rows may also come in batches.
+# Like History, but rows may also be a reader of record batches.
 Streamed: TypeAlias = Callable[[str, list[str]], pa.Table | pa.RecordBatchReader]
 
 
 @dataclass
 class Versions:
-    """Visible versions in event order: `e` event time, `k` visible from, `x` superseded at."""
+    """Visible versions in event order.
+
+    `e` is the event time, `k` the time from which a version is visible, `x` the time at which it is
+    superseded; int64 microseconds.
+    """
 
     shape: TableShape
     table: pa.Table
@@ -63,18 +68,18 @@ class Versions:
 
     @property
     def on_time(self) -> bool:
-        """True if every version is usable at its event time, and none is ever superseded."""
+        """True if every version is visible from its event time on and none is ever superseded."""
         if "on_time" not in self._facts:
             plain = np.array_equal(self.k, self.e) and bool(np.all(self.x == NEVER))
             self._facts["on_time"] = plain
         return self._facts["on_time"]
 
     def array(self, column: str) -> pa.Array:
-        """The column as Arrow, in event order, of the type that the contract declares."""
+        """Return a column in event order, as the Arrow type that the contract declares."""
         if column not in self._arrays:
             array = whole(self.table[column])
             declared = self.shape.columns[column].type
-            if array.type != declared:  # another encoding of the same values
+            if array.type != declared:  # such as large_string for string
                 array = array.cast(declared)
             if pa.types.is_float64(array.type):
                 array = plain_floats(array)
@@ -83,17 +88,17 @@ class Versions:
         return self._arrays[column]
 
     def values(self, column: str) -> Values:
-        """The column as numbers, in event order."""
+        """Return a column as numbers, in event order."""
         if column not in self._values:
             self._values[column] = values_of(self.array(column))
         return self._values[column]
 
     def is_numeric(self, column: str) -> bool:
-        """True if the column is int64, float64 or a timestamp."""
+        """Return True if the column is int64, float64 or a timestamp."""
         return self.shape.columns[column].is_ordered
 
     def valid(self, column: str) -> Bools | None:
-        """Mask of the rows with a value; None if all have one."""
+        """Return a mask of the rows with a value; None if all have one."""
         if self.is_numeric(column):
             return self.values(column).valid
         array = self.array(column)
@@ -101,7 +106,10 @@ class Versions:
 
 
 def load_versions(shape: TableShape, columns: list[str], history: History, mode: Mode) -> Versions:
-    """Resolve a table's history; all its columns are read only if content must break a tie."""
+    """Read a table's history and resolve its visible versions.
+
+    All columns are read only if rows tie and their content must decide.
+    """
     needed = [*shape.primary_key, *([shape.sequence] if shape.sequence else []), *columns]
     table = read_rows(shape, needed, history)
     try:
@@ -111,7 +119,7 @@ def load_versions(shape: TableShape, columns: list[str], history: History, mode:
 
 
 def read_rows(shape: TableShape, columns: Sequence[str], history: History) -> pa.Table:
-    """Rows of a history, with scaled columns as the contract stores them."""
+    """Read rows of a history; scaled columns become integers at the contract's scale."""
     columns = list(dict.fromkeys(columns))
     table = history(shape.name, columns)
     expect_table(table, f"the rows of table {shape.name}")
@@ -120,11 +128,14 @@ def read_rows(shape: TableShape, columns: Sequence[str], history: History) -> pa
 
 
 class _NeedsContent(Exception):  # noqa: N818
-    """Two rows are equal in key, known_at and sequence, and not all columns were read."""
+    """Two rows have the same key, known_at and sequence, and their content was not read."""
 
 
 def resolve(shape: TableShape, table: pa.Table, mode: Mode, *, complete: bool = False) -> Versions:
-    """Versions of `table` that are ever visible; `complete` says that it has all columns."""
+    """Return the versions that are visible at any time.
+
+    `complete` is True if `table` has all columns of the contract.
+    """
     _refuse_null_keys(shape, table)
     e = event_times(table, shape.name)
     known_at = times(table, "known_at", f"table {shape.name}")
@@ -141,7 +152,7 @@ def resolve(shape: TableShape, table: pa.Table, mode: Mode, *, complete: bool = 
         rows = np.append(rows, returned[0])
         order = event_order(e[rows], sequence[rows], keys[rows])
         return Versions(shape, table, rows[order], e[rows[order]], k[order], x[order])
-    if visible.all() and np.all(e[1:] > e[:-1]):  # a log that is in order already
+    if visible.all() and np.all(e[1:] > e[:-1]):  # already in event order, as logs often are
         return Versions(shape, table, np.arange(len(e)), e, k, x)
     if visible.all():
         order = event_order(e, sequence, keys)
@@ -157,9 +168,10 @@ def resolve(shape: TableShape, table: pa.Table, mode: Mode, *, complete: bool = 
 def _in_spans(
     shape: TableShape, table: pa.Table, of: tuple[Ints, ...], earlier: tuple[Ints, Ints, Ints]
 ) -> tuple[Ints, Ints, Ints]:
-    """Versions of keys with a republished row: row, from, until.
+    """Return (row, from, until) of each period of visibility, for keys with a republished row.
 
-    `of` holds keys, known-at, sequence, and the moment from which each row is visible now.
+    `of` is keys, known-at, sequence, and the time from which each row is usable after its last
+    publication.
     """
     keys, known_at, sequence, k = of
     earlier_spans: dict[int, list[tuple[int, int]]] = {}
@@ -183,7 +195,7 @@ def _in_spans(
 
 
 def _take_rows(rows: Ints, *columns: Ints) -> list[Ints]:
-    """Take rows of several columns, in parallel if there is much to do."""
+    """Take rows of several columns, in threads if there are many."""
     if not compute.compiled(len(rows)):
         return [column[rows] for column in columns]
     from headrace.features.kernel import compiled
@@ -202,19 +214,19 @@ def committed(table: pa.Table, shape: TableShape, mode: Mode) -> Ints | None:
 
 
 def usable(known_at: Ints, commit: Ints | None) -> Ints:
-    """Moment from which rows are usable: known, and committed in recorded mode (rules 2 and 3)."""
+    """Return when each row is usable: once known and, in recorded mode, committed (rules 2, 3)."""
     return known_at if commit is None else np.maximum(known_at, commit)
 
 
 def alive(table: pa.Table) -> Bools:
-    """True for rows that are not tombstones, which supersede but are never visible."""
+    """Return False for tombstones, which supersede other versions but are never visible."""
     if "_deleted" not in table.column_names:
         return np.ones(table.num_rows, dtype=np.bool_)
     return ~bools(table["_deleted"])
 
 
 def sequences(shape: TableShape, table: pa.Table) -> Ints:
-    """The declared sequence; null is below all numbers."""
+    """Return the declared sequence column, 0 if none is declared; null sorts below all numbers."""
     if shape.sequence is None:
         return np.zeros(table.num_rows, dtype=np.int64)
     values = values_of(table[shape.sequence])
@@ -223,7 +235,7 @@ def sequences(shape: TableShape, table: pa.Table) -> Ints:
 
 
 def event_order(e: Ints, sequence: Ints, keys: Ints) -> Ints:
-    """Rows in event order: event time, sequence, primary key (rule 7)."""
+    """Return row numbers in event order: by event time, sequence, primary key (rule 7)."""
     if np.all(e[1:] > e[:-1]):
         return np.arange(len(e))
     order = time_order(e)
@@ -236,7 +248,10 @@ def event_order(e: Ints, sequence: Ints, keys: Ints) -> Ints:
 
 
 def time_order(e: Ints) -> Ints:
-    """Rows by time, ties in row order. Logs are nearly in order, so only stragglers are sorted."""
+    """Return row numbers sorted by time; equal times keep their order.
+
+    Logs are nearly sorted, so only late rows are sorted and then merged.
+    """
     if np.all(e[1:] >= e[:-1]):
         return np.arange(len(e))
     straggles = e < np.maximum.accumulate(e)
@@ -245,7 +260,7 @@ def time_order(e: Ints) -> Ints:
         return np.argsort(e, kind="stable")
     punctual = np.flatnonzero(~straggles)
     late = late[np.argsort(e[late], kind="stable")]
-    # For equal times a straggler comes after the punctual rows, which have smaller row numbers.
+    # side="right": of rows with the same time, the late row has the greatest row number.
     order: Ints = np.insert(punctual, np.searchsorted(e[punctual], e[late], side="right"), late)
     return order
 
@@ -253,7 +268,7 @@ def time_order(e: Ints) -> Ints:
 def superseded(
     shape: TableShape, table: pa.Table, keys: Ints, known_at: Ints, k: Ints, *, complete: bool
 ) -> Ints:
-    """Moment, for each row, at which a greater version of its key becomes visible (rule 5)."""
+    """Return for each row when a greater version of its key becomes usable (rule 5)."""
     x = np.full(len(keys), NEVER, dtype=np.int64)
     rows = _repeated(keys)
     if not rows.size:
@@ -274,7 +289,7 @@ def superseded(
 
 
 def _repeated(keys: Ints) -> Ints:
-    """Rows whose key occurs more than once."""
+    """Return the rows whose key occurs more than once."""
     if len(keys) < 2 or np.all(keys[1:] > keys[:-1]):
         return np.zeros(0, dtype=np.int64)
     low, span = int(keys.min()), int(keys.max()) - int(keys.min()) + 1
@@ -298,7 +313,10 @@ def _repeated(keys: Ints) -> Ints:
 
 
 def _settle_ties(shape: TableShape, table: pa.Table, rows: Ints, equal: Bools) -> Ints:
-    """Rows equal in (key, known_at, sequence), ordered by their content bytes (rule 6)."""
+    """Sort adjacent rows with the same (key, known_at, sequence) by content bytes (rule 6).
+
+    `equal` is True for each row after the first that equals the previous one.
+    """
     rows = rows.copy()
     edges = np.flatnonzero(np.diff(np.concatenate([[False], equal, [False]]).astype(np.int8)))
     for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
@@ -309,7 +327,7 @@ def _settle_ties(shape: TableShape, table: pa.Table, rows: Ints, equal: Bools) -
 
 
 def contents(shape: TableShape, table: pa.Table, rows: Ints) -> list[bytes]:
-    """Canonical bytes of whole rows: contract columns, event time, tombstone mark."""
+    """Return the canonical bytes of whole rows: contract columns, event time, `_deleted`."""
     picked = table.take(pa.array(rows))
     cells = {name: _plain_list(picked[name]) for name in (*shape.columns, "event_time")}
     marks = (~alive(picked)).tolist()
@@ -327,11 +345,14 @@ def _plain_list(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _next_visible(keys: Ints, k: Ints) -> Ints:
-    """For rows ordered by key and version, the smallest `k` of the key's later versions."""
+    """Return for each row the smallest `k` of the later versions of its key.
+
+    Rows must be ordered by key and version.
+    """
     x = np.full(len(k), NEVER, dtype=np.int64)
     pending = np.flatnonzero(keys[1:] == keys[:-1])
     x[pending] = k[pending + 1]
-    if not np.all(k[pending + 1] >= k[pending]):  # recorded mode: a version may overtake the next
+    if not np.all(k[pending + 1] >= k[pending]):  # recorded mode: a later version came earlier
         for i in pending[::-1].tolist():
             x[i] = min(x[i], x[i + 1])
     return x

@@ -1,4 +1,4 @@
-"""HTTP endpoint of a pipeline: service, model, log and lag."""
+"""HTTP endpoint of a pipeline: feature service, model, served log and lag."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,21 +24,22 @@ SOURCES = get_args(From)
 def endpoint(
     pipeline: Pipeline, home: Home, *, keys: ApiKeys, log_share: float, source: From = "auto"
 ) -> Endpoint:
-    """The endpoint of a pipeline over what lies under `home`.
+    """Build the endpoint of a pipeline.
 
     Args:
-        pipeline: whose spine, views and model are served.
-        home: where the tables, the store, the models and the served log are.
-        keys: that open it; without any it is open to all.
-        log_share: of the entities, 0 to 1, whose answers are logged; at 0 there is no log.
-        source: `tables`, `store`, or whichever is there, the store first.
+        pipeline: pipeline whose spine, views and model are served.
+        home: home folder with the tables, the online store, the models and the served log.
+        keys: API keys; if there are none, every request is accepted.
+        log_share: share of the entities, 0 to 1, whose answers are logged; 0 for no log.
+        source: `tables`, `store`, or `auto`: the online store if it is materialised, else the
+            tables.
     """
     service = chosen_service(pipeline, home, source)
     return Endpoint(
         name=pipeline.name,
         service=service,
         views=pipeline.views,
-        quick=_is_embedded(service),  # it answers from memory
+        quick=_is_embedded(service),  # an embedded store answers from memory
         keys=keys,
         scorer=Scorer(home, pipeline.model.name),
         log=served_log(pipeline, home, share=log_share) if log_share else None,
@@ -47,10 +48,10 @@ def endpoint(
 
 
 def chosen_service(pipeline: Pipeline, home: Home, source: From) -> Service:
-    """The service over the online store, where one is materialised, or over the tables.
+    """Return the service for a source; `auto` prefers the online store if it is materialised.
 
     Raises:
-        DeclarationError: there is no such source.
+        DeclarationError: the source is unknown.
     """
     if source not in SOURCES:
         raise DeclarationError(f"no source {source!r}", fix=f"one of {', '.join(SOURCES)}")
@@ -66,7 +67,7 @@ def _is_embedded(service: Service) -> bool:
 
 
 def _is_filled(pipeline: Pipeline, home: Home) -> bool:
-    """Return True if the online store holds rows of every table."""
+    """Return True if the online store is materialised for every table."""
     if not store_exists(pipeline, home):
         return False
     service = online_service(pipeline, home)
@@ -81,7 +82,7 @@ def _is_filled(pipeline: Pipeline, home: Home) -> bool:
 
 @dataclass(frozen=True)
 class _Lags:
-    """Lag of the service behind the published tables; each call reads it again."""
+    """Function that computes the service's current lag behind each published table."""
 
     home: Home
     service: Service
@@ -90,7 +91,7 @@ class _Lags:
         lake, now = Lake(self.home), now_us()
         try:
             frontier = self.service.frontier()
-        except StateError:  # nothing was published, which readiness says
+        except StateError:  # nothing is published; the readiness check reports that
             return
         for table, snapshot in frontier.items():
             plan = lake.plan(table)

@@ -1,4 +1,4 @@
-"""Serving over what a pipeline has published."""
+"""Feature services, online store and served log of a pipeline."""
 
 import os
 from contextlib import closing
@@ -25,7 +25,7 @@ ONLINE = "HEADRACE_ONLINE"
 
 @dataclass(frozen=True)
 class LakeTables:
-    """The published tables of a home, as a feature service reads them."""
+    """Published tables of a home, with the methods that a feature service needs."""
 
     home: Home
 
@@ -36,7 +36,7 @@ class LakeTables:
         return history(self.home, table, columns, snapshot_id=snapshot_id)
 
     def snapshots_until(self, table: str, moment: int) -> list[int]:
-        """Snapshots that are still known and were committed by `moment`, oldest first."""
+        """Return the existing snapshots that were committed by `moment` (us), oldest first."""
         plan = Lake(self.home).plan(table)
         committed_at = plan.committed_at if plan else {}
         return [
@@ -47,20 +47,21 @@ class LakeTables:
 
 
 def feature_service(pipeline: Pipeline, home: Home) -> FeatureService:
-    """Return a service that answers requests from the published tables of the pipeline."""
+    """Return a service that answers requests from the pipeline's published tables."""
     return FeatureService(
         pipeline.spine, pipeline.views, pipeline.contracts, LakeTables(home), pipeline.mode
     )
 
 
 def online_store(pipeline: Pipeline, home: Home) -> "LmdbStore | RedisStore":
-    """The store of the pipeline's views; views that need other bytes have another.
+    """Open the online store of the pipeline's views.
 
-    It is on the Redis server that `HEADRACE_ONLINE` names, else embedded.
+    It is on the Redis server of the URL `HEADRACE_ONLINE`, or embedded if that is not set. Views
+    that need another layout have a separate store.
 
     Raises:
-        DeclarationError: `HEADRACE_ONLINE` is not a Redis URL, or the library is missing.
-        StateError: it cannot be opened.
+        DeclarationError: `HEADRACE_ONLINE` is not a Redis URL, or the redis library is missing.
+        StateError: the store cannot be opened.
     """
     from headrace.serving.online import LmdbStore, layout_of
 
@@ -71,7 +72,7 @@ def online_store(pipeline: Pipeline, home: Home) -> "LmdbStore | RedisStore":
 
 
 def store_exists(pipeline: Pipeline, home: Home) -> bool:
-    """Return True if there is an online store, filled or not; opening one would create it."""
+    """Return True if an online store exists, materialised or not, without creating it."""
     from headrace.serving.online import layout_of
 
     layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
@@ -109,16 +110,16 @@ def _on_redis(address: str, name: str) -> "RedisStore":
 
 
 def store_folder(pipeline: Pipeline, home: Home, layout: "Layout") -> Path:
-    """Return the folder of the embedded store of a layout, which need not exist yet."""
+    """Return the folder of the embedded store for a layout; it may not exist yet."""
     return home.root / "online" / pipeline.name / layout.name
 
 
 def materialise_online(
     pipeline: Pipeline, home: Home, store: "Store | None" = None, *, anew: bool = False
 ) -> "AppliedCommits":
-    """Bring the online store (default: the pipeline's) up to what is published.
+    """Update an online store (default: the pipeline's) from the published tables.
 
-    A full refresh drops its content first, so that pruned history comes back.
+    A full refresh (`anew`) clears the store first, so that pruned history is loaded again.
     """
     from headrace.serving.online import layout_of, materialise
     from headrace.serving.online.commits import clear
@@ -149,22 +150,22 @@ def online_service(pipeline: Pipeline, home: Home, store: "Store | None" = None)
 
 
 def served_log(pipeline: Pipeline, home: Home, *, share: float = 1.0) -> ServedLog:
-    """Return the pipeline's log of served vectors, for `share` of its entities."""
+    """Open the pipeline's log of served vectors; it logs the share `share` of entities."""
     return ServedLog(log_path(pipeline, home), share=share)
 
 
 def log_path(pipeline: Pipeline, home: Home) -> Path:
-    """Return the file of a pipeline's served log, which need not exist yet."""
+    """Return the file of a pipeline's served log; it may not exist yet."""
     return home.root / "served" / f"{pipeline.name}.sqlite"
 
 
 def audit_served(pipeline: Pipeline, home: Home) -> AuditReport:
-    """Recompute every logged vector over what is published now; see `headrace.serving.audit`.
+    """Recompute every logged vector from the published tables; see `headrace.serving.audit`.
 
-    A pipeline that never served has an empty report.
+    The report is empty if the pipeline has no served log.
 
     Raises:
-        StateError: nothing was published.
+        StateError: nothing is published.
     """
     if not log_path(pipeline, home).exists():
         return AuditReport(0, ())
