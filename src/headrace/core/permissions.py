@@ -90,8 +90,8 @@ class PermissionPolicy:
         able = sorted(name for name, grant in self.grants.items() if action in grant.actions)
         colleagues = f"ask one of {', '.join(able)}, or " if able else ""
         return (
-            f"{colleagues}write who may do what into {FILE} at the project's root; {LOCAL} there is"
-            f" the user who runs Headrace on this machine, now {local_user()}"
+            f"{colleagues}list the allowed actions in {FILE} at the project's root; {LOCAL} there"
+            f" means the user who runs Headrace on this machine, now {local_user()}"
         )
 
 

@@ -79,7 +79,7 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
         version = _version(connection)
         if version > len(migrations):
             raise StateError(
-                f"this ledger has schema {version}, this Headrace reads up to {len(migrations)}",
+                f"this database has schema {version}, this Headrace reads up to {len(migrations)}",
                 where=str(path),
                 fix="upgrade headrace, or point HEADRACE_HOME at another folder",
             )
