@@ -66,7 +66,7 @@ def test_the_local_user_is_whoever_runs_it(tmp_path):
     path.write_text(
         f"version: 1\nprincipals: {{local-user: {{actions: all}}, {local_user()}: {{actions: []}}}}"
     )
-    with pytest.raises(DeclarationError, match="is the local-user, too"):
+    with pytest.raises(DeclarationError, match="listed by name and as local-user"):
         load_policy(path)
 
 
