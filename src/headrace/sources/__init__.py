@@ -1,4 +1,4 @@
-"""Readers: each turns one kind of source into deliveries, and deliveries into rows of text."""
+"""Sources: read deliveries from files, object stores, APIs and databases; parse them as text."""
 
 from headrace.sources.base import Delivery, Format, Source
 

@@ -1,4 +1,4 @@
-"""`Delivery`, the unit that a source delivers, and the protocol that every reader follows."""
+"""`Delivery`, the unit that a source delivers, and the protocols that sources implement."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -10,24 +10,26 @@ from headrace.core.errors import SourceError
 from headrace.core.files import sha256
 
 Format = Literal["csv", "ndjson", "pages", "events", "changes", "parquet", "objects"]
-# Formats whose deliveries hold other rows than those before: none is a correction of another.
+# Formats whose deliveries hold other rows than earlier deliveries, and do not correct those.
 STANDALONE = ("events", "changes", "objects")
 
 
 @dataclass(frozen=True)
 class Offsets:
-    """Part of a stream that a delivery holds; recorded in the same transaction as the delivery.
+    """Section of a stream that a delivery holds; recorded in the delivery's transaction.
 
-    A stream is the events of a broker, or a source that is read on from where reading stopped.
+    A stream is a broker's events, or a source that each read continues from the last position.
 
     Attributes:
         stream: name of the stream.
-        lane: partition of the stream; "" where it has one order only.
-        after: the position that was taken last before these, "" at the start of the lane.
-        first, last: positions of the first and the last event, as the broker writes them.
-        events: how many there are.
-        first_at, last_at: when the broker received them, int64 microseconds UTC.
-        missed: events before these that the broker had deleted unread; the loss was accepted.
+        lane: broker partition; "" if the stream has only one.
+        after: the last position taken before this section; "" at the start of the lane.
+        first, last: positions of the first and the last event, in the broker's notation.
+        events: number of events.
+        first_at, last_at: when the broker received the first and the last event, int64
+            microseconds UTC.
+        missed: events before this section that the broker deleted before they were read; the loss
+            was accepted.
     """
 
     stream: str
@@ -43,24 +45,25 @@ class Offsets:
 
 @dataclass(frozen=True)
 class Delivery:
-    """One delivery of one source for one partition, with its bytes as they came.
+    """One delivery of a source for one partition, with its bytes as received.
 
     Attributes:
         source: name of the source; part of the batch id.
-        slot: the partition that it is for, such as an ISO day; part of the batch id.
-        payload: the bytes. "csv": the file. "ndjson": one JSON object a line.
-            "pages": one API page a line, each a JSON object with a list "records".
-            "events": one event of a stream a line. Events are independent: a bad one is
-            quarantined, while a bad line of a file breaks the whole batch.
-            "parquet": a whole Parquet file. "objects": not the bytes but a reference to a Parquet
-            object, `headrace.sources.delivery_reference`; `origin` is where it lies.
-            "changes": rows that changed since the delivery before, one JSON object a line.
+        slot: the partition, such as an ISO day; part of the batch id.
+        payload: the bytes, depending on `format`:
+            "csv": the file. "ndjson": one JSON object per line. "parquet": the whole file.
+            "pages": one API page per line, each a JSON object with a list "records".
+            "events": one event of a stream per line. Events are independent: a bad event is
+            quarantined, while a bad line of a file blocks the whole batch.
+            "changes": one JSON object per line, for each row that changed since the last delivery.
+            "objects": a reference to the Parquet object at `origin`, instead of its bytes; see
+            `headrace.sources.delivery_reference`.
         format: how `headrace.sources.parse.read_rows` reads the payload.
-        origin: path or address it was read from, for people; not part of the batch id.
-        arrived_at: microseconds since the epoch, UTC; not part of the batch id.
+        origin: path or address that it was read from; not part of the batch id.
+        arrived_at: arrival time, int64 microseconds UTC; not part of the batch id.
         producer: team or system that is responsible for the content.
-        sequence: place among the deliveries now visible for the slot, oldest first.
-        offsets: the events of a stream that this is; None for everything else.
+        sequence: position among the partition's visible deliveries, oldest first, from 0.
+        offsets: section of the stream that it holds; None if it is not from a stream.
     """
 
     source: str
@@ -87,57 +90,54 @@ class Delivery:
 
 
 class Past(Protocol):
-    """Deliveries of a source that a table has recorded so far, from the ledger."""
+    """Protocol of a source's recorded deliveries, as the ledger has them for one table."""
 
     def position(self, lane: str = "") -> str:
-        """Return the position at which the last recorded delivery ends; "" if there is none."""
+        """Return the end position of the last recorded delivery; "" if there is none."""
         ...
 
     def deliveries(self, lane: str = "") -> Iterator[tuple[str, bytes]]:
-        """(position at its end, payload) of each recorded delivery, the latest first."""
+        """Yield (end position, payload) of each recorded delivery, latest first."""
         ...
 
     def positions(self) -> Mapping[str, str]:
-        """The position of every lane."""
+        """Return {lane: end position of its last recorded delivery}."""
         ...
 
     def is_published(self, lane: str = "") -> bool:
-        """Return True if the last recorded delivery is in the table."""
+        """Return True if the last recorded delivery has been published to the table."""
         ...
 
     @property
     def hint(self) -> str:
-        """Hint that was last passed to `remember`; "" if there is none, or it was lost."""
+        """The hint last passed to `remember`; "" if there is none or it was lost."""
         ...
 
     def remember(self, hint: str) -> None:
-        """Store a hint that saves work. It may get lost, so nothing may depend on it."""
+        """Store a hint that speeds up the next read; it may get lost without harm."""
         ...
 
 
 class Source(Protocol):
-    """Protocol of sources: gives the deliveries of a partition, any number of times."""
+    """Protocol of sources that can list a partition's deliveries repeatedly."""
 
     @property
     def name(self) -> str:
-        """Stable name; renaming it makes new batches of all its deliveries."""
+        """Stable name; if it changes, all deliveries become new batches."""
         ...
 
     def deliveries(self, slot: str) -> list[Delivery]:
-        """All deliveries now visible for `slot`, in order of arrival; none is an empty list.
+        """Return all deliveries now visible for the partition `slot`, in order of arrival.
 
         Raises:
-            SourceError: the source could not be read; nothing was recorded.
+            SourceError: if the source could not be read; nothing was recorded.
         """
         ...
 
 
 @dataclass(frozen=True)
 class NoFiles:
-    """A source without deliveries.
-
-    For tables that only streams feed, and for validating bytes that were delivered before.
-    """
+    """Source without deliveries: for tables fed only by streams, and for re-validating batches."""
 
     name: str
 
@@ -146,7 +146,7 @@ class NoFiles:
 
 
 class IncompleteError(SourceError):
-    """A source could deliver only a part of a partition; `deliveries` holds that part."""
+    """Error of a source that could read only some deliveries of a partition: `deliveries`."""
 
     def __init__(
         self, what: str, *, where: str = "", fix: str = "", deliveries: tuple[Delivery, ...] = ()
@@ -157,7 +157,7 @@ class IncompleteError(SourceError):
 
 @runtime_checkable
 class Resuming(Protocol):
-    """A source that reads on from where the ledger says it stopped."""
+    """Protocol of sources that continue reading at the position recorded in the ledger."""
 
     @property
     def name(self) -> str: ...
@@ -166,6 +166,6 @@ class Resuming(Protocol):
         """Return the deliveries of `slot` after `past`; their offsets continue its positions.
 
         Raises:
-            SourceError: the source could not be read; nothing was recorded.
+            SourceError: if the source could not be read; nothing was recorded.
         """
         ...

@@ -1,4 +1,4 @@
-"""Place where a producer puts what a source reads; verification plays the producer there."""
+"""Places where producers put deliveries for a source; verification acts as the producer there."""
 
 import os
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _FORMS: dict[str, Form] = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson
 
 @dataclass(frozen=True)
 class Put:
-    """One delivery to put in a place: bytes, and when, int64 microseconds UTC."""
+    """Delivery to put in a place: its bytes, and its arrival time in int64 microseconds UTC."""
 
     payload: bytes
     at: int
@@ -28,36 +28,37 @@ class Place(Protocol):
 
     @property
     def form(self) -> Form:
-        """Format of payloads: a CSV file with a header, or one JSON object a line."""
+        """Format of payloads: "csv" (with a header) or "ndjson"."""
         ...
 
     @property
     def keeps(self) -> bool:
-        """True if deliveries of a slot are kept side by side; else the last replaces the others."""
+        """True if a partition keeps all its deliveries; otherwise a new one replaces the last."""
         ...
 
     def originals(self, slot: str) -> list[Put]:
-        """Return the deliveries of the slot if nothing goes wrong."""
+        """Return the partition's deliveries without injected faults."""
         ...
 
     def show(self, slot: str, puts: Sequence[Put]) -> None:
-        """Make these, and no others, visible for the slot."""
+        """Make exactly these deliveries visible for the partition."""
         ...
 
     def close(self) -> None:
-        """Take the source down: from now on nothing can be read."""
+        """Simulate an outage: from now on, nothing can be read from the source."""
         ...
 
     def open(self) -> None:
-        """Bring the source up again."""
+        """End the outage."""
         ...
 
 
 def came(slot: str, modified: int) -> int:
     """Return the arrival time of a file, int64 microseconds UTC: its modification time.
 
-    A file that was copied or checked out long after its day counts as arrived six hours after the
-    end of that day. The slot of a table that is delivered whole is not a day.
+    A file modified more than 28 days after its day ended, for example by a copy or checkout, counts
+    as arrived six hours after the end of that day. If the partition is not a day, its modification
+    time counts.
     """
     try:
         end = parse_iso(slot) + DAY
@@ -68,10 +69,10 @@ def came(slot: str, modified: int) -> int:
 
 @dataclass(frozen=True)
 class FilePlace:
-    """Folder of a `DropFolder`: `held` is the producer's folder, `live` the one that is read.
+    """Folder of a `DropFolder`: `held` has the original files, `live` is the folder that is read.
 
     Raises:
-        DeclarationError: files of another form than text, one record a line.
+        DeclarationError: if the files are neither CSV nor NDJSON.
     """
 
     held: DropFolder

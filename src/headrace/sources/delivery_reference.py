@@ -1,4 +1,4 @@
-"""Reference to a delivery that is read in place: only its hash, size and address are kept."""
+"""Reference to an object that is read in place: only its hash, size and row count are stored."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ _PIECE = 4 << 20
 
 @dataclass(frozen=True)
 class Reference:
-    """Payload of a delivery in place; any change of the object's bytes can be detected by it."""
+    """Payload of a delivery that is read in place; its hash shows any change of the object."""
 
     sha256: str
     size: int
@@ -37,7 +37,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Version:
-    """Version of an object from the metadata of its store, without reading the object."""
+    """Version of an object, from its store's metadata (no need to read the object)."""
 
     size: int
     modified: int
@@ -45,10 +45,10 @@ class Version:
 
 
 def version_of(uri: str) -> Version | None:
-    """The object now; None if it is not there.
+    """Return the object's current version; None if it does not exist.
 
     Raises:
-        SourceError: the store does not answer, or refuses.
+        SourceError: if the store does not answer, or refuses access.
     """
     listed = stat(uri)
     if listed is None:
@@ -63,10 +63,10 @@ def version_of(uri: str) -> Version | None:
 
 @lru_cache(maxsize=4096)
 def hash_of(uri: str, version: Version) -> str:
-    """sha256 of the object, streamed; `version` is what it must be before and after.
+    """Return the sha256 of the object, which is streamed and must have this `version`.
 
     Raises:
-        StateError: it changed meanwhile.
+        StateError: if the object has another version after it was read.
     """
     hasher = hashlib.sha256()
     with opened(uri) as handle:
@@ -85,10 +85,10 @@ def require_version(uri: str, version: Version) -> None:
 
 @contextmanager
 def referred(delivery: Delivery) -> Iterator[Any]:
-    """The object of a delivery in place, as a seekable file: the very bytes that were registered.
+    """Open the object of an in-place delivery as a seekable file, with the bytes as registered.
 
     Raises:
-        StateError: it is gone, or holds other bytes, or did so at the end of the block.
+        StateError: if the object is missing or has other bytes, at the start or end of the block.
     """
     reference, uri = Reference.of(delivery.payload), delivery.origin
     version = version_of(uri)

@@ -1,4 +1,4 @@
-"""Files that each hold a whole table: rows that changed from one to the next, and deletions."""
+"""Source of full-table files: delivers the rows that changed from one file to the next."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,21 +22,21 @@ _ANY = "{slot}"
 class FileSnapshots:
     """Full snapshots of one table in a drop folder, in the order of their modification times.
 
-    Each delivery holds the rows of one file that are new or changed since the file before, with an
-    additional column: `noticed_at`, the file's modification time. If deletions are declared, there
-    is also `deleted`: true in a tombstone, which is the row as it was last delivered.
+    Each delivery holds the rows of one file that are new or changed since the previous file, with
+    an additional column `noticed_at`, the file's modification time. With `deletions`, there is also
+    a column `deleted`: it is true in a tombstone, which repeats the row as last delivered.
 
-    A file with an unreadable row, or without too many of the earlier keys, is an error and changes
-    nothing: a truncated file must not delete the rows that it lacks.
+    A file with an unreadable row, or that lacks too many of the earlier keys, is an error and
+    changes nothing: a truncated file must not delete the rows that it lacks.
 
     Attributes:
-        name: name of the source; a renamed source starts again from the first file.
+        name: name of the source; if it changes, reading starts again at the first file.
         folder: the folder, or `"s3://bucket/prefix"`; subfolders are not searched.
         pattern: file name with shell wildcards, such as `"stock_*.csv"`.
         key: columns that identify a row.
-        producer: who writes the files.
-        deletions: True if a key that is missing from a later file was deleted.
-        most_deleted: greatest share of the keys that may be gone at once.
+        producer: team or system that writes the files.
+        deletions: True if a key that is missing from a later file counts as deleted.
+        most_deleted: greatest share of the keys that may be deleted at once.
         null_tokens: unquoted CSV fields that mean null.
     """
 
@@ -58,7 +58,7 @@ class FileSnapshots:
             raise self._misdeclared(f"most_deleted {self.most_deleted}", "write a share, 0 to 1")
 
     def deliveries(self, slot: str) -> list[Delivery]:
-        """Raise an error: new rows depend on earlier deliveries, which only `resume` gets."""
+        """Raise an error: changes depend on earlier deliveries, which only `resume` receives."""
         raise DeclarationError(
             f"source {self.name} can only be asked together with a ledger",
             where=f"slot {slot}",
@@ -66,11 +66,11 @@ class FileSnapshots:
         )
 
     def resume(self, slot: str, past: Past) -> list[Delivery]:
-        """Return the changes of each file after the last one taken, if `slot` is "snapshot".
+        """Return one delivery of changes per file since the last one read; none for other slots.
 
         Raises:
-            SourceError: a file cannot be read completely, two of its rows have the same key, or
-                more rows are gone than `most_deleted` allows.
+            SourceError: if a file cannot be read completely, two of its rows have the same key, or
+                more rows are missing than `most_deleted` allows.
         """
         if slot != SNAPSHOT:
             return []
@@ -95,15 +95,18 @@ class FileSnapshots:
             ) from error
 
     def _after(self, last: Position) -> Iterator[Delivery]:
-        """Yield the files after a position; its `style` is the address of the last file."""
-        # With an empty slot, the pattern of a drop folder is this one.
+        """Yield the files after a position, whose `style` is the address of the last file read."""
+        # With the empty slot, the drop folder's pattern equals `pattern`.
         folder = DropFolder(self.name, self.folder, f"{_ANY}{self.pattern}", self.producer)
         for file in folder.deliveries(""):
             if (file.arrived_at, file.origin) > (last.read_at, last.style):
                 yield file
 
     def _changes(self, file: Delivery, delivered: DeliveredRows, at: str) -> Delivery | None:
-        """Return the rows that `delivered` lacks, and add them to it; None if there are none."""
+        """Return the changes from `delivered` to the file, and apply them to `delivered`.
+
+        None if there are no changes, except for the first file.
+        """
         rows = self._rows(file)
         first = not delivered.rows
         changed = [row for row in rows if delivered.differs(row)]

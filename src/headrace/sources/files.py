@@ -1,4 +1,4 @@
-"""A drop folder: files that a producer writes, one or more for a slot."""
+"""Drop folder: files that a producer writes, one or more per partition."""
 
 import glob
 from contextlib import suppress
@@ -21,19 +21,20 @@ FORMATS: dict[str, Format] = {
 
 @dataclass(frozen=True)
 class DropFolder:
-    """Files of one folder, matched to partitions by name; the oldest is the first delivery.
+    """Files of one folder, matched to partitions by name and delivered oldest first.
 
-    Files whose names start with a dot or end in .part or .tmp are still being written, and are
-    ignored. `arrived_at` is the file's modification time; files of equal time are ordered by name.
+    Files whose names start with a dot or end in .part or .tmp count as unfinished and are ignored.
+    `arrived_at` is the file's modification time; files with equal times are ordered by name.
 
-    A .zip holds one file, which is delivered. `x.csv` also matches `x.csv.gz` and `x.csv.zst`. An
-    archive that cannot be read is delivered as it is, and the gate blocks it.
+    A .zip must contain exactly one file, which is delivered. The pattern `x.csv` also matches
+    `x.csv.gz` and `x.csv.zst`. An unreadable archive is delivered unchanged, and the gate blocks
+    it.
 
     Attributes:
         name: name of the source.
         folder: the folder itself, or `"s3://bucket/prefix"`; subfolders are not searched.
-        pattern: file name with `{slot}` in it and shell wildcards, such as `"sales_{slot}*.csv"`.
-        producer: who writes the files.
+        pattern: file name with `{slot}` and shell wildcards, such as `"sales_{slot}*.csv"`.
+        producer: team or system that writes the files.
     """
 
     name: str
@@ -55,10 +56,10 @@ class DropFolder:
             )
 
     def deliveries(self, slot: str) -> list[Delivery]:
-        """The slot's files by modification time, then name.
+        """Return the partition's files, by modification time, then name.
 
         Raises:
-            SourceError: the folder is missing, or a file changed while it was read.
+            SourceError: if the folder is missing, or a file changed while it was read.
         """
         stored = str(self.folder).startswith(S3)
         read = sorted(self._in_store(slot) if stored else self._in_folder(slot))
@@ -71,7 +72,7 @@ class DropFolder:
         self, slot: str, sequence: int, arrived_at: int, origin: str, payload: bytes
     ) -> Delivery:
         if Path(origin).suffix == ZIP:
-            with suppress(SourceError):  # reading the rows later raises the same error
+            with suppress(SourceError):  # `read_rows` reports the same error later
                 payload, origin = unzipped(payload, origin, tuple(FORMATS))
         return Delivery(
             source=self.name,
@@ -85,9 +86,9 @@ class DropFolder:
         )
 
     def _in_store(self, slot: str) -> list[tuple[int, str, bytes]]:
-        """Read the slot's objects; raise an error if one is replaced while it is read.
+        """Read the partition's objects; raise an error if one is replaced while it is read.
 
-        Objects appear in a store only once they are complete.
+        Stores list objects only when they are complete, so there are no unfinished ones.
         """
         require(str(self.folder))
         objects = []

@@ -1,4 +1,4 @@
-"""A paginated JSON API that is read by following an opaque cursor."""
+"""Source for a paginated JSON API, read by following an opaque cursor."""
 
 import json
 import re
@@ -14,8 +14,8 @@ from headrace.sources.base import Delivery
 if TYPE_CHECKING:
     import requests
 
-# The last member of a page, found without parsing the megabyte before it: what precedes an
-# unescaped quote here cannot be inside a string, so the closing brace is the page's own.
+# Finds "next" as the last member of a page without parsing the whole page. The quotes are not
+# escaped, so the match is not inside a string, and the closing brace is that of the page.
 _NEXT_AT_END = re.compile(rb'(?<!\\)"next"\s*:\s*(null|"[^"\\]*")\s*\}\s*\Z')
 _TAIL = 4096
 _RETRIED = (429, 500, 502, 503, 504)
@@ -23,22 +23,22 @@ _RETRIED = (429, 500, 502, 503, 504)
 
 @dataclass(frozen=True)
 class CursorApi:
-    """Records of an HTTP API that answers `{"records": [...], "next": cursor or null}`.
+    """Records of an HTTP API whose responses are `{"records": [...], "next": cursor or null}`.
 
-    All pages of a slot are one delivery, one page a line. A slot without records has no delivery.
-    Connections are kept open, and requests that failed for a temporary reason are repeated.
+    All pages of a partition form one delivery, one page per line; a partition without records has
+    no delivery. Connections are kept open, and requests that fail temporarily are retried.
 
     Attributes:
         name: name of the source.
         url: scheme, host and port, such as `"http://127.0.0.1:8013"`.
         path: path of the endpoint, such as `"/v1/outcomes"`.
-        slot_params: query parameters that choose a slot; `{slot}` in a value is replaced.
-        producer: who runs the API.
-        page_size: records a page, sent as `limit`. Another size makes other pages, hence
-            another delivery of the same records.
-        headers: sent with every request, such as an authorisation.
-        timeout: seconds to connect, and seconds between bytes.
-        retries: how often a request is repeated before the source counts as unreadable.
+        slot_params: query parameters that select a partition; `{slot}` in a value is replaced.
+        producer: team or system that runs the API.
+        page_size: records per page, sent as `limit`. A different size gives different pages, and
+            so a new delivery of the same records.
+        headers: headers of every request, such as an authorisation.
+        timeout: seconds to wait for a connection, and seconds to wait for data.
+        retries: number of retries of a request before it counts as failed.
     """
 
     name: str
@@ -56,10 +56,11 @@ class CursorApi:
         return self.url.rstrip("/") + "/" + self.path.lstrip("/")
 
     def deliveries(self, slot: str) -> list[Delivery]:
-        """The one delivery that the API now holds for `slot`, or none.
+        """Return the API's current records for the partition `slot` as one delivery, or [].
 
         Raises:
-            SourceError: no answer, an HTTP error, a page without a cursor, or a cursor that loops.
+            SourceError: if the API does not answer, returns an HTTP error or a page without
+                "next", or repeats a cursor.
         """
         pages = list(self._pages(slot))
         if not any(map(_has_records, pages)):
@@ -76,7 +77,7 @@ class CursorApi:
         return [delivery]
 
     def close(self) -> None:
-        """Close the kept connections; the next request opens new ones."""
+        """Close the open connections; the next request opens new ones."""
         session: requests.Session | None = self.__dict__.pop("_session", None)
         if session is not None:
             session.close()
@@ -95,7 +96,7 @@ class CursorApi:
             raise_on_status=False,
         )
         session = requests.Session()
-        session.trust_env = False  # no proxies or passwords taken from the surroundings
+        session.trust_env = False  # ignore proxies from the environment and passwords from .netrc
         session.headers.update(self.headers)
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(max_retries=retry))
@@ -106,7 +107,7 @@ class CursorApi:
         cursor: str | None = ""
         while cursor is not None:
             body = self._get(slot, cursor)
-            # Outside strings a line break is white space, inside it must be escaped: one line.
+            # JSON strings contain no raw line breaks, so all of them can become spaces.
             yield body.strip().replace(b"\r", b" ").replace(b"\n", b" ")
             cursors.add(cursor)
             cursor = self._next(slot, body)
@@ -166,7 +167,7 @@ def _advice(status: int) -> str:
 
 
 def _has_records(page: bytes) -> bool:
-    """False only for a page that says plainly that it is empty."""
+    """Return False only if the page is valid JSON with an empty list "records"."""
     if len(page) > _TAIL:
         return True
     try:

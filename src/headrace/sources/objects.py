@@ -1,4 +1,4 @@
-"""Parquet objects of a store, delivered where they lie: registered, and not copied."""
+"""Source of Parquet objects that are registered and read in place, not copied."""
 
 import json
 from collections.abc import Mapping
@@ -17,30 +17,30 @@ from headrace.sources.sql import SNAPSHOT
 from headrace.sources.storage import Stored, listed, opened, require
 
 _FORMAT = 1
-_FUTURE = duration("5m")  # how far ahead a store's clock may be
+_FUTURE = duration("5m")  # greatest tolerated lead of a store's clock
 
 
 @dataclass(frozen=True)
 class ParquetObjects:
-    """Parquet files in a bucket or a folder, which are read in place and not copied.
+    """Parquet files in a bucket or folder, which are read in place and not copied.
 
-    A batch holds an object's address, size and sha256. An object is delivered once it is settled:
-    there is a marker beside it, or it has not changed for `settle`; and its footer is complete. The
-    objects of a slot are independent: a later one replaces a blocked one only under the same name.
-    A published object that later holds other bytes, or is gone, is an error of its slot; the other
-    objects of the slot are still delivered.
+    A batch records an object's address, size and sha256. An object is delivered once it is settled:
+    its footer is complete, and either there is a marker file beside it or it has not changed for
+    `settle`. The objects of a partition are independent: only an object with the same name replaces
+    a blocked one. If a published object later has other bytes or is missing, that is an error of
+    its partition, but the partition's other objects are still delivered.
 
     Attributes:
         name: name of the source; part of the batch ids.
         place: `s3://bucket/prefix` or a folder.
-        pattern: names below it; `*`, `?`, `**` as in a shell, and `{slot}`, such as
-            `"dt={slot}/*.parquet"`. Without `{slot}` all objects belong to the slot "snapshot".
-        producer: who writes them.
-        settle: for how long size and modification time must not have changed.
-        marker: the name of a file beside the objects that says that all of them are whole, such as
-            "_SUCCESS"; objects in its folder need not wait.
-        stuck_after: an object still without a whole footer after so long is an error.
-        expires: objects older than this may be gone; None: none may.
+        pattern: paths below `place`, with `*`, `?`, `**` as in a shell and with `{slot}`, such as
+            `"dt={slot}/*.parquet"`. Without `{slot}`, all objects belong to partition "snapshot".
+        producer: team or system that writes the objects.
+        settle: how long an object must have been unchanged to be delivered.
+        marker: name of a file, such as "_SUCCESS", that marks all objects in its folder as
+            complete, so that they need not wait for `settle`.
+        stuck_after: an object without a complete footer for this long is an error.
+        expires: objects older than this may disappear; None if no object may.
     """
 
     name: str
@@ -58,7 +58,7 @@ class ParquetObjects:
                 raise DeclarationError(f"source {self.name}: {text!r} is negative", fix="as in 60s")
 
     def deliveries(self, slot: str) -> list[Delivery]:
-        """Raise an error: new objects depend on registered ones, which only `resume` gets."""
+        """Raise an error: new objects depend on registered ones, which only `resume` receives."""
         raise DeclarationError(
             f"source {self.name} can only be asked together with a ledger",
             where=f"slot {slot}",
@@ -66,12 +66,12 @@ class ParquetObjects:
         )
 
     def resume(self, slot: str, past: Past) -> list[Delivery]:
-        """Return the settled objects of the slot that are not registered yet, by name.
+        """Return deliveries of the partition's settled but unregistered objects, by name.
 
         Raises:
-            IncompleteError: some objects changed, are gone, or were never complete; it holds the
-                deliveries of the others.
-            SourceError: the store does not answer, or there is no such place.
+            IncompleteError: if some objects changed, disappeared, or were never completed; it holds
+                the deliveries of the others.
+            SourceError: if the store does not answer, or `place` does not exist.
         """
         if "{slot}" not in self.pattern and slot != SNAPSHOT:
             return []
@@ -107,7 +107,7 @@ class ParquetObjects:
     def _registered(
         self, file: Stored, slot: str, past: Past, now: int, marked: bool
     ) -> Delivery | None:
-        """Return the delivery of an object that is new or replaced; None if there is none."""
+        """Return the delivery of a new or replaced object; None if unchanged or not settled."""
         before = _Registration.read(past.position(file.uri))
         if before and (file.size, file.modified) == (before.version.size, before.version.modified):
             return None
@@ -131,7 +131,7 @@ class ParquetObjects:
         return self._delivery(file, slot, reference, past, _Registration(sha, version, slot, now))
 
     def _rows(self, file: Stored, now: int) -> int | None:
-        """Return the number of rows from the footer; None if it is not written yet."""
+        """Return the number of rows from the footer; None if the footer is not written yet."""
         try:
             with opened(file.uri) as handle:
                 return int(pq.read_metadata(handle).num_rows)
@@ -146,7 +146,7 @@ class ParquetObjects:
     def _missing(self, slot: str, present: set[str], past: Past, now: int) -> list[str]:
         problems = []
         for uri, position in past.positions().items():
-            if uri in present or json.dumps(slot) not in position:  # cheaper than to read them all
+            if uri in present or json.dumps(slot) not in position:  # cheaper than parsing them all
                 continue
             registration = _Registration.read(position)
             if registration is None or registration.slot != slot:
@@ -200,7 +200,7 @@ class ParquetObjects:
 
 @dataclass(frozen=True)
 class _Registration:
-    """Record of an object in the ledger; an unchanged object is recognised without reading it."""
+    """An object's record in the ledger, by which an unchanged object is recognised unread."""
 
     sha256: str
     version: Version

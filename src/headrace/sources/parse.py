@@ -1,4 +1,4 @@
-"""`read_rows`: the bytes of a delivery as rows of text, with the line each came from."""
+"""`read_rows`: parse a delivery into rows of text with their line numbers."""
 
 from collections.abc import Collection, Sequence
 
@@ -20,12 +20,12 @@ NULL_TOKENS = ("", "NA")
 def read_rows(
     delivery: Delivery, *, null_tokens: Sequence[str] = NULL_TOKENS, known: Collection[str] = ()
 ) -> RawRows:
-    """Return the rows of `delivery`; what is not a row is listed in `malformed`, never raised.
+    """Parse the rows of `delivery`; unreadable parts are listed in `malformed`, never raised.
 
     Args:
-        delivery: its `format` decides how the payload is read.
-        null_tokens: unquoted CSV fields that mean null; a quoted one is the text itself.
-        known: fields that a contract declares; the number of other fields in events is limited.
+        delivery: the delivery; its `format` determines how the payload is parsed.
+        null_tokens: CSV fields that mean null if they are not quoted.
+        known: fields that the contract declares; the number of other fields in events is limited.
     """
     if delivery.format == "events":
         return event_rows(delivery.payload, frozenset(known))
@@ -40,7 +40,7 @@ def read_rows(
 
 
 def _file_rows(delivery: Delivery, null_tokens: Sequence[str]) -> RawRows:
-    """Rows of a file, which may be compressed."""
+    """Parse the rows of a file, which may be compressed."""
     try:
         payload = content(delivery.payload, delivery.origin, tuple(FORMATS))
     except SourceError as error:

@@ -1,4 +1,4 @@
-"""`RawRows`: what was delivered, as text, before any contract has looked at it."""
+"""`RawRows`: the rows of a delivery as text, before a contract types them."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-TEXT_SHOWN = 500  # characters of a malformed line that are kept
+TEXT_SHOWN = 500  # most characters stored of a malformed line
 
 
 class Malformed(NamedTuple):
-    """A part of a delivery that is not a row: where it starts, its text (shortened), and why."""
+    """Part of a delivery that is not a row: its first line, its shortened text, and the reason."""
 
     line: int
     text: str
@@ -20,19 +20,19 @@ class Malformed(NamedTuple):
 
 @dataclass(frozen=True)
 class RawRows:
-    """The rows of one delivery.
+    """Rows of one delivery, as text.
 
     Attributes:
-        table: one string column for each delivered column, in delivered order. JSON numbers keep
-            their source text, JSON booleans are "true" and "false". Null where the source has
-            none: JSON null, an absent field, an unquoted null token of a CSV file.
-        lines: int64, one for each row of `table`, ascending. CSV: the physical line of the file
-            on which the row starts, the header being line 1. Pages and NDJSON: the ordinal of
-            the record in the delivery, from 1.
+        table: one string column per delivered column, in delivered order. JSON numbers keep their
+            source text; JSON booleans become "true" and "false". JSON null, an absent field and an
+            unquoted null token of a CSV file become null.
+        lines: line number of each row, int64, ascending. CSV: the physical line on which the row
+            starts; the header is line 1. Pages, NDJSON and Parquet: the number of the record in
+            the delivery, from 1.
         columns: names as delivered, in order.
-        malformed: what could not be read as a row, by line; never silently dropped.
-        delivered: rows delivered, malformed ones included. A header that cannot be read is
-            malformed without being a row; a page that cannot be read counts as one.
+        malformed: parts that could not be read as rows, by line.
+        delivered: number of delivered rows, including malformed ones. A malformed header does not
+            count as a row; an unreadable page counts as one.
     """
 
     table: pa.Table
@@ -43,10 +43,10 @@ class RawRows:
 
 
 def shortened(text: str) -> str:
-    """`text`, cut to what a report can show."""
+    """Return `text`, cut after `TEXT_SHOWN` characters."""
     return text if len(text) <= TEXT_SHOWN else text[:TEXT_SHOWN] + "…"
 
 
 def no_rows(*malformed: Malformed, delivered: int = 0) -> RawRows:
-    """A delivery in which nothing could be read as a row."""
+    """Return the result for a delivery without readable rows."""
     return RawRows(pa.table({}), np.empty(0, np.int64), (), malformed, delivered)

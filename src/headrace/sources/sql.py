@@ -1,4 +1,4 @@
-"""A table of a SQL database, read whole."""
+"""Source of full snapshots of a table in an SQL database."""
 
 from dataclasses import dataclass
 
@@ -8,24 +8,24 @@ from headrace.sources.base import Delivery
 from headrace.sources.relational.connections import reading, safe, table_of
 from headrace.sources.relational.json_values import NotPlainError, Row, Value, ndjson, plain, rank
 
-SNAPSHOT = "snapshot"  # the only slot of a table that is always read whole
+SNAPSHOT = "snapshot"  # the only partition of a table that is not partitioned by day
 
 
 @dataclass(frozen=True)
 class TableSnapshot:
-    """All rows of a table as they are now, from SQLite, Postgres or any other database by URL.
+    """All current rows of a table in SQLite, PostgreSQL or another SQLAlchemy database.
 
-    The payload is NDJSON: rows in order of the key, fields in alphabetical order. The same
-    content gives the same bytes from every database, so an unchanged table is the same batch.
+    The payload is NDJSON with rows in key order and fields in alphabetical order. Equal content
+    gives equal bytes on every database, so an unchanged table is the same batch.
 
     Attributes:
         name: name of the source.
         url: SQLAlchemy URL, such as `"sqlite:///reference.db"` or
             `"postgresql://user@host/database"`; the password is in `HEADRACE_SQL_PASSWORD`.
-        table: name of the table; quoted, so any name will do.
-        key: columns that order the rows.
-        producer: who keeps the table.
-        schema: schema of the table, where the database has schemas.
+        table: name of the table; it is quoted, so any name works.
+        key: columns by which the rows are ordered.
+        producer: team or system that maintains the table.
+        schema: schema of the table, if the database has schemas.
     """
 
     name: str
@@ -36,11 +36,13 @@ class TableSnapshot:
     schema: str | None = None
 
     def deliveries(self, slot: str) -> list[Delivery]:
-        """The table now, if `slot` is "snapshot"; an empty table is a delivery without rows.
+        """Return the current table as one delivery if `slot` is "snapshot", else [].
+
+        An empty table gives a delivery without rows.
 
         Raises:
-            SourceError: no connection, no such table or key column, or a value that is not text,
-                number, boolean or time.
+            SourceError: if the connection fails, the table or a key column is missing, or a value
+                has no exact JSON form.
         """
         if slot != SNAPSHOT:
             return []

@@ -1,4 +1,4 @@
-"""A table of a SQL database, read from where the last read ended: only rows that changed."""
+"""Source of the changed rows of a table in an SQL database, read incrementally."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,35 +33,36 @@ _SECOND = duration("1s")
 class TableChanges:
     """Rows of a table that are new or changed since they were last delivered.
 
-    Each delivery holds the changed rows completely, with an additional column: `noticed_at`, the
-    time from which the row could be read. In the first load that is the row's cursor, later the
-    time of reading. If deletions are declared, there is also `deleted`: true in a tombstone, which
-    is the row as it was last delivered. An unchanged table gives no delivery. The position is in
-    the ledger, beside the delivery itself.
+    Each delivery holds the changed rows with all their columns, and an additional column
+    `noticed_at`, from when the row was readable: the row's cursor in the first load, the time of
+    reading later. With `deletions`, there is also a column `deleted`: it is true in a tombstone,
+    which repeats the row as last delivered. An unchanged table gives no delivery. The ledger
+    records the position in the same transaction as the delivery.
 
-    With a cursor, only rows from a time on are read, and every `full_every` the whole table is
-    compared with the delivered rows. Guarantees:
+    With a cursor, a read covers only rows changed since the last one, and every `full_every` the
+    whole table is compared with the delivered rows. Guarantees:
 
-    - a row is delivered if its transaction commits within `overlap` of the row's cursor;
-    - in PostgreSQL however late it commits, if the cursor is a `timestamptz` that the writing
-      transaction takes from the database's clock (`now()`), this user may see the sessions of
-      others (`pg_read_all_stats`), and the primary is asked;
-    - changes that the cursor misses are found by the next comparison of the whole table.
+    - A row is delivered if its transaction commits within `overlap` of the row's cursor.
+    - In PostgreSQL, it is delivered however late it commits, if writers set the cursor (a
+      `timestamptz`) from the database's clock (`now()`), our user may see other sessions
+      (`pg_read_all_stats`), and we read from the primary.
+    - The next comparison of the whole table finds changes that the cursor misses.
 
     Attributes:
-        name: name of the source; a renamed source starts with a full load.
+        name: name of the source; if it changes, the next read is a full load.
         url: SQLAlchemy URL; the password is in `HEADRACE_SQL_PASSWORD`.
-        table: name of the table; quoted, so any name will do.
+        table: name of the table; it is quoted, so any name works.
         key: columns that identify a row.
-        producer: who keeps the table.
+        producer: team or system that maintains the table.
         cursor: the column with the time of a row's last change; without one, the whole table is
-            read each time. A time without a zone is read as UTC.
-        overlap: how far back is read again; at least ten times the longest transaction.
-        full_every: how often the whole table is compared, such as "1d"; None: only at first.
-        deletions: True if a key that is missing from the whole table was deleted.
-        most_deleted: greatest share of the known keys that may be gone at once; more is an error,
-            since the table was probably emptied or is being reloaded.
-        schema: schema of the table, where the database has schemas.
+            read each time. A time without a time zone is taken as UTC.
+        overlap: how far each read goes back; choose at least ten times the longest transaction.
+        full_every: how often the whole table is compared, such as "1d"; None: only in the first
+            load.
+        deletions: True if a key that is missing from the whole table counts as deleted.
+        most_deleted: greatest share of the known keys that may be deleted at once; more is an
+            error, since the table was probably emptied or is being reloaded.
+        schema: schema of the table, if the database has schemas.
     """
 
     name: str
@@ -90,7 +91,7 @@ class TableChanges:
             raise self._misdeclared("no key", "name the columns that identify a row")
 
     def deliveries(self, slot: str) -> list[Delivery]:
-        """Raise an error: new rows depend on earlier deliveries, which only `resume` gets."""
+        """Raise an error: changes depend on earlier deliveries, which only `resume` receives."""
         raise DeclarationError(
             f"source {self.name} can only be asked together with a ledger",
             where=f"slot {slot}",
@@ -98,11 +99,12 @@ class TableChanges:
         )
 
     def resume(self, slot: str, past: Past) -> list[Delivery]:
-        """The changes since `past`, if `slot` is "snapshot"; at most one delivery.
+        """Return the changes since `past` as one delivery; [] without any, or for other slots.
 
         Raises:
-            SourceError: no connection, no such table or column, a cursor that is not a time, two
-                rows with the same key, or more rows gone than `most_deleted` allows.
+            SourceError: if the connection fails, the table or a column is missing, the cursor is
+                not a time, two rows have the same key, or more rows are missing than
+                `most_deleted` allows.
         """
         if slot != SNAPSHOT:
             return []
@@ -129,7 +131,7 @@ class TableChanges:
         return [self._delivery([*changed, *deleted], at, after)]
 
     def _position(self, at: str, hint: str) -> Position:
-        """Return the position in the ledger, or a later one from the hint, if it continues it."""
+        """Return the position in the ledger, or a later one from a hint that refers to it."""
         try:
             recorded = Position.read(at)
         except (ValueError, TypeError) as error:
@@ -194,7 +196,7 @@ class TableChanges:
     def _moments(
         self, names: Sequence[str], records: Sequence[tuple[Any, ...]], before: Position
     ) -> tuple[list[int | None], str]:
-        """The cursor of each row, and how the database writes it."""
+        """Return each row's cursor in microseconds UTC, and how the database writes cursors."""
         if self.cursor is None:
             return [None] * len(records), ""
         place = list(names).index(self.cursor)
@@ -222,7 +224,7 @@ class TableChanges:
         return moments, next(iter(styles), "")
 
     def _noticed(self, row: Row, moment: int | None, now: int, *, first: bool) -> Row:
-        """Add the time from which the row could be read: the cursor at first, else now."""
+        """Add `noticed_at` to a row: its cursor in the first load, else the time of reading."""
         at = min(moment, now) if first and moment is not None else now
         return {**row, NOTICED: iso(at), **({DELETED: False} if self.deletions else {})}
 
@@ -247,7 +249,7 @@ class TableChanges:
     ) -> Position:
         cursors = [cursor for cursor in (*moments, before.high) if cursor is not None]
         high = max(cursors, default=None)
-        # A clock without a zone cannot be compared with when a transaction began.
+        # Without a time zone, the cursor cannot be compared with a transaction's start.
         low = None if high is None else next_low(high, horizon, duration(self.overlap))
         exact = horizon.exact and style == "zone"
         full_at = now if full else before.full_at

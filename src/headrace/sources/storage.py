@@ -1,7 +1,7 @@
-"""Files wherever they lie: a local path or `s3://bucket/key`; read, never written.
+"""Read-only access to local files and S3 objects (`s3://bucket/key`).
 
-Credentials of an object store come from where its own tools look (AWS_ACCESS_KEY_ID, profiles,
-roles); `AWS_ENDPOINT_URL` points at a store that is not Amazon's.
+Credentials come from the usual AWS places (AWS_ACCESS_KEY_ID, profiles, roles); `AWS_ENDPOINT_URL`
+selects an S3-compatible store other than Amazon's.
 """
 
 import os
@@ -22,7 +22,7 @@ _WILD = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True)
 class Stored:
-    """A file as its store lists it: `modified` is int64 microseconds UTC."""
+    """File or object as listed by its store; `modified` is in int64 microseconds UTC."""
 
     uri: str
     size: int
@@ -34,7 +34,7 @@ class Stored:
 
 
 def require(address: str) -> None:
-    """Raise SourceError if there is no such folder or prefix, which is not the same as empty."""
+    """Raise SourceError if the folder or prefix does not exist; it may be empty."""
     import pyarrow.fs as pafs
 
     prefix, path = _split(address)
@@ -45,13 +45,13 @@ def require(address: str) -> None:
 
 
 def listed(address: str, *, hidden: bool = False, missing_ok: bool = False) -> list[Stored]:
-    """The files of a file, folder or glob (`*`, `?`, `**`), in order of their names.
+    """List the files at an address: one file, a folder or a glob (`*`, `?`, `**`); sorted by URI.
 
-    Names that start with `.` or `_`, or end in .part or .tmp, are not data; `hidden` shows them.
-    With `missing_ok`, a missing address gives an empty list.
+    Names that start with `.` or `_`, or end in .part or .tmp, are omitted unless `hidden`. With
+    `missing_ok`, a missing address gives an empty list.
 
     Raises:
-        SourceError: there is nothing of that name, or the store refuses.
+        SourceError: if the address does not exist, or the store refuses access.
     """
     import pyarrow.fs as pafs
 
@@ -79,7 +79,7 @@ def listed(address: str, *, hidden: bool = False, missing_ok: bool = False) -> l
 
 
 def base_of(address: str) -> str:
-    """The folder that a file lies in, or that a glob starts from; a folder is its own."""
+    """Return the folder of a file, the folder at which a glob starts, or the folder itself."""
     prefix, path = _split(address)
     wild = _WILD.search(path)
     if wild:
@@ -92,7 +92,7 @@ def is_data(name: str) -> bool:
 
 
 def stat(uri: str) -> Stored | None:
-    """The file now; None if it is not there."""
+    """Return the file's current size and modification time; None if it does not exist."""
     import pyarrow.fs as pafs
 
     prefix, path = _split(uri)
@@ -103,7 +103,7 @@ def stat(uri: str) -> Stored | None:
 
 @contextmanager
 def opened(uri: str) -> Iterator[Any]:
-    """The file as a seekable `pyarrow.NativeFile`."""
+    """Open the file as a seekable `pyarrow.NativeFile`."""
     prefix, path = _split(uri)
     with explained(uri):
         handle = filesystem(prefix).open_input_file(path)
@@ -112,7 +112,7 @@ def opened(uri: str) -> Iterator[Any]:
 
 
 def head(uri: str, limit: int) -> bytes:
-    """Return the first `limit` bytes, or all if there are fewer."""
+    """Return the file's first `limit` bytes."""
     with opened(uri) as handle, explained(uri):
         data: bytes = handle.read(limit)
         return data
@@ -120,7 +120,7 @@ def head(uri: str, limit: int) -> bytes:
 
 @lru_cache(maxsize=8)
 def filesystem(prefix: str) -> Any:  # noqa: ANN401 - pyarrow has no types
-    """The store of addresses with this prefix: `s3://`, or "" for local files."""
+    """Return the pyarrow filesystem for a prefix: `s3://`, or "" for local files."""
     import pyarrow.fs as pafs
 
     if prefix != S3:
@@ -138,7 +138,7 @@ def filesystem(prefix: str) -> Any:  # noqa: ANN401 - pyarrow has no types
 
 @contextmanager
 def explained(address: str) -> Iterator[None]:
-    """Convert errors of a store to a SourceError with a fix."""
+    """Convert a store's OSErrors within the block to SourceErrors with a fix."""
     try:
         yield
     except OSError as error:
@@ -186,7 +186,7 @@ def _stored(prefix: str, info: Any) -> Stored:  # noqa: ANN401
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    """A glob over whole paths: `*` stays within a folder, `**` does not."""
+    """Convert a glob to a regex over whole paths; `*` does not match `/`, `**` does."""
     parts = re.split(r"(\*\*/?|\*|\?|\[[^\]]*\])", path)
     meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     return re.compile(

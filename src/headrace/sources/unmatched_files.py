@@ -1,4 +1,4 @@
-"""Files in drop folders that no source reads, each with the likeliest reason."""
+"""Detection of files in drop folders that no source reads, with the likeliest reason for each."""
 
 import difflib
 import re
@@ -18,14 +18,14 @@ _OTHER_DAY = re.compile(r"\d{8}|\d{1,4}[-_.]\d{1,2}[-_.]\d{1,4}")
 
 @dataclass(frozen=True)
 class FolderReader:
-    """A source of a table, and a test of the slots that the table expects."""
+    """Source of a table, and a predicate for the partitions that the table expects."""
 
     table: str
     source: DropFolder
     expects: Callable[[str], bool]
 
     def slots_in(self, name: str) -> list[str]:
-        """The slots that a file of this name would be a delivery of; expected ones or not."""
+        """Return the partitions, expected or not, that a file of this name would belong to."""
         forms = with_codecs(self.source.pattern)
         return [
             slot
@@ -39,12 +39,12 @@ class FolderReader:
 
 @dataclass(frozen=True)
 class Unmatched:
-    """A file that no source reads.
+    """File that no source reads.
 
     Attributes:
-        pattern: the pattern in its folder that comes nearest to its name.
+        pattern: the pattern, among those of its folder, that is most similar to its name.
         table: the table of that pattern.
-        hint: why it is not read, and what to do.
+        hint: why the file is not read, and what to do.
     """
 
     path: str
@@ -56,13 +56,12 @@ class Unmatched:
 
 
 def unmatched_files(folder: str, readers: Sequence[FolderReader]) -> list[Unmatched]:
-    """Return the files in a folder that none of its readers reads, by path.
+    """Return the files in a folder that none of its readers reads, sorted by path.
 
-    Files that are still being written, hidden files and subfolders are ignored. A missing folder
-    has none.
+    Unfinished files, hidden files and subfolders are ignored; a missing folder gives [].
 
     Raises:
-        SourceError: a store refuses.
+        SourceError: if the store refuses access.
     """
     return [
         _unmatched(file, readers)

@@ -1,8 +1,8 @@
-"""Compressed files: what a `.gz`, a `.zst` or a `.zip` of one file holds, or why it cannot be read.
+"""Reading of compressed files: `.gz`, `.zst`, and `.zip` with one member.
 
-A `.gz` or `.zst` is delivered as it lies, so that its batch id is of the bytes that came, and read
-through. Of a `.zip` its one member is what is delivered. One that cannot be read is delivered as it
-lies as well: it becomes a batch that is blocked with the reason, and holds up no other delivery.
+A `.gz` or `.zst` is delivered compressed and unpacked when it is parsed, so its batch id is that of
+the original bytes. Of a `.zip`, its only member is delivered. An unreadable archive is delivered
+unchanged: its batch is blocked with the reason, and other deliveries are not affected.
 """
 
 import io
@@ -20,33 +20,33 @@ _LISTED = 5
 
 
 def plain_name(name: str) -> str:
-    """The name without the suffix of a compression: `a.csv` of `a.csv.gz`."""
+    """Return the name without a compression suffix: `a.csv` for `a.csv.gz`."""
     suffix = PurePath(name).suffix
     return name.removesuffix(suffix) if suffix.lower() in CODECS else name
 
 
 def suffix_of(name: str) -> str:
-    """The suffix of the file inside: `.csv` of `a.csv.gz`; `.zip` stays `.zip`."""
+    """Return the suffix of the uncompressed file: `.csv` for `a.csv.gz`; `.zip` stays `.zip`."""
     return PurePath(plain_name(name)).suffix
 
 
 def with_codecs(pattern: str) -> tuple[str, ...]:
-    """A pattern of file names, and those of the same files compressed."""
+    """Return a file name pattern, and the patterns of the same files compressed."""
     if PurePath(pattern).suffix in {*CODECS, ZIP}:
         return (pattern,)
     return (pattern, *(pattern + suffix for suffix in CODECS))
 
 
 def content(payload: bytes, origin: str, formats: tuple[str, ...]) -> bytes:
-    """Return the bytes that a reader of tables gets of a delivered file.
+    """Return the uncompressed bytes of a delivered file.
 
     Args:
-        payload: the file.
-        origin: its address; the end of it says how it is packed.
-        formats: suffixes of files that are read, for a zip.
+        payload: the file as delivered.
+        origin: its address, whose suffix determines the compression.
+        formats: suffixes that are accepted for the member of a zip.
 
     Raises:
-        SourceError: it cannot be unpacked.
+        SourceError: if the file cannot be unpacked.
     """
     suffix = PurePath(origin).suffix.lower()
     if suffix in CODECS:
@@ -68,17 +68,18 @@ def _decompressed(payload: bytes, origin: str, codec: str) -> bytes:
 
 
 def unzipped(payload: bytes, origin: str, formats: tuple[str, ...]) -> tuple[bytes, str]:
-    """Return the one file of a zip, and its address as `archive.zip!member`.
+    """Return the only member of a zip, and its address as `archive.zip!member`.
 
     Raises:
-        SourceError: the zip cannot be read, or does not hold one file of a format that is read.
+        SourceError: if the zip cannot be read, or does not contain exactly one file with a suffix
+            in `formats`.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(payload)) as archive:
             names = [name for name in archive.namelist() if _is_member(name)]
             if len(names) == 1 and PurePath(names[0]).suffix in formats:
                 return archive.read(names[0]), f"{origin}!{names[0]}"
-    except RuntimeError as error:  # a password, or a method that Python does not have
+    except RuntimeError as error:  # password-protected, or an unsupported compression method
         raise _unreadable(origin, f"the zip cannot be unpacked: {error}") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise _unreadable(origin, _damage(payload, error)) from error
@@ -94,7 +95,7 @@ def unzipped(payload: bytes, origin: str, formats: tuple[str, ...]) -> tuple[byt
 def _damage(payload: bytes, error: Exception) -> str:
     if not payload.startswith(b"PK"):
         return "the file is named .zip and is not a zip"
-    if b"PK\x05\x06" not in payload[-(1 << 16) - 22 :]:  # the directory at the end
+    if b"PK\x05\x06" not in payload[-(1 << 16) - 22 :]:  # the record that ends every zip file
         return "the zip is cut short"
     return f"the zip is damaged: {error}"
 

@@ -1,4 +1,4 @@
-"""CSV (RFC 4180, comma, UTF-8) as rows of text that know their physical line."""
+"""Parser of CSV (RFC 4180, comma, UTF-8) to rows of text with their physical line numbers."""
 
 import csv
 import io
@@ -15,17 +15,20 @@ from headrace.sources.rows import Malformed, RawRows, no_rows, shortened
 
 _BOM = b"\xef\xbb\xbf"
 _LF, _CR = 10, 13
-_BLOCK = 1 << 30  # a delivery below 1 GiB is one block: one chunk a column
-# A quote opens a field only at the field's start; anywhere else it is text.
+_BLOCK = 1 << 30  # deliveries below 1 GiB are parsed as one block: one chunk per column
+# A quote opens a quoted field only at the start of a field; elsewhere it is text.
 _QUOTED = re.compile(rb'(?:(?<=[,\r\n])|\A)"(?:[^"]++|"")*+("?)')
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 Ints = npt.NDArray[np.int64]
-Faults = dict[int, str]  # index of a record -> why it is not a row
+Faults = dict[int, str]  # {index of a record: reason why it is malformed}
 
 
 @dataclass(frozen=True)
 class _Scan:
-    """Positions of a file's records: byte offsets, first physical lines, an unclosed quote."""
+    """Positions of a file's records: byte offsets of start and end, and first physical lines.
+
+    `unclosed` is True if the last quote of the file is never closed.
+    """
 
     starts: Ints
     stops: Ints
@@ -34,7 +37,7 @@ class _Scan:
 
 
 def csv_rows(payload: bytes, null_tokens: Sequence[str]) -> RawRows:
-    """Rows of a CSV file with a header line; blank lines are skipped if it has several columns."""
+    """Parse a CSV file with a header line; with several columns, blank lines are skipped."""
     text, undecodable = _as_utf8(payload.removeprefix(_BOM))
     scan = _scan(text, keep_blank=False)
     if not len(scan.lines):
@@ -42,7 +45,7 @@ def csv_rows(payload: bytes, null_tokens: Sequence[str]) -> RawRows:
     first, body = int(scan.lines[0]), int(scan.stops[0]) + 1
     header = text[int(scan.starts[0]) : body].decode().rstrip("\r\n")
     columns, fault = _columns(header)
-    if len(columns) == 1:  # there, a blank line is a row that holds a null
+    if len(columns) == 1:  # with one column, a blank line is a row with a null
         scan = _scan(text, keep_blank=True)
     scan = _after(scan, first)
     fault = _header_text_fault(scan, undecodable) or fault
@@ -63,7 +66,7 @@ def csv_rows(payload: bytes, null_tokens: Sequence[str]) -> RawRows:
 
 
 def _as_utf8(payload: bytes) -> tuple[bytes, frozenset[int]]:
-    """The payload with undecodable bytes replaced, and the physical lines that held them."""
+    """Return (payload with invalid UTF-8 replaced, physical lines that contain invalid UTF-8)."""
     try:
         payload.decode()
     except UnicodeDecodeError:
@@ -74,7 +77,7 @@ def _as_utf8(payload: bytes) -> tuple[bytes, frozenset[int]]:
 
 
 def _scan(text: bytes, *, keep_blank: bool) -> _Scan:
-    """Find the records: they end at line ends outside quotes."""
+    """Find the records, which end at line ends outside quotes."""
     buffer = np.frombuffer(text, np.uint8)
     is_end = buffer == _LF
     if b"\r" in text:
@@ -96,7 +99,7 @@ def _scan(text: bytes, *, keep_blank: bool) -> _Scan:
 
 
 def _outside_quotes(text: bytes, ends: Ints) -> tuple[npt.NDArray[np.bool_], bool]:
-    """Mark the line ends outside quoted fields; also return True if the last quote is open."""
+    """Return (mask of the line ends outside quoted fields, True if the last quote is unclosed)."""
     spans = (
         [(m.start(), m.end(), m[1] == b"") for m in _QUOTED.finditer(text)] if b'"' in text else []
     )
@@ -113,7 +116,7 @@ def _after(scan: _Scan, line: int) -> _Scan:
 
 
 def _columns(header: str) -> tuple[tuple[str, ...], str]:
-    """Names of the columns, made unique, and what is wrong with the header, if anything is."""
+    """Return (column names, made unique; fault of the header, or "")."""
     names = next(csv.reader(io.StringIO(header, newline="")))
     unique: list[str] = []
     fault = ""
@@ -132,7 +135,7 @@ def _columns(header: str) -> tuple[tuple[str, ...], str]:
 def _parse(
     body: bytes, columns: tuple[str, ...], null_tokens: Sequence[str]
 ) -> tuple[pa.Table, Faults]:
-    """The well-formed rows, and the indexes of the others (blank lines are not counted)."""
+    """Return the well-formed rows, and {index: reason} of the others; blank lines do not count."""
     faults: Faults = {}
 
     def skip(row: pacsv.InvalidRow) -> str:
@@ -143,7 +146,7 @@ def _parse(
     empty = pa.table({name: pa.array([], pa.string()) for name in columns})
     if not body:
         return empty, faults
-    if body.startswith(_BOM):  # a value of the first row: the parser drops one mark, not two
+    if body.startswith(_BOM):  # here it is data, but the parser drops one mark: add another
         body = _BOM + body
     try:
         table = pacsv.read_csv(
@@ -163,13 +166,13 @@ def _parse(
                 quoted_strings_can_be_null=False,
             ),
         )
-    except pa.ArrowInvalid:  # the caller sees that the rows do not add up, and reports the file
+    except pa.ArrowInvalid:  # the caller notices that rows are missing, and reports the file
         return empty, {}
     return table, faults
 
 
 def _header_text_fault(scan: _Scan, undecodable: frozenset[int]) -> str:
-    """Return the fault in the text of a header, if any; `scan` is of the rows after it."""
+    """Return the encoding or quoting fault of the header, or ""; `scan` covers the rows below."""
     if scan.unclosed and not len(scan.lines):
         return "the quote that opens in the header is never closed"
     end = int(scan.lines[0]) if len(scan.lines) else None
@@ -178,7 +181,7 @@ def _header_text_fault(scan: _Scan, undecodable: frozenset[int]) -> str:
 
 
 def _text_faults(scan: _Scan, undecodable: frozenset[int]) -> Faults:
-    """Records that parse and yet cannot be trusted: not UTF-8, or a quote that never closes."""
+    """Return {index: reason} of records with invalid UTF-8 or an unclosed quote."""
     faults: Faults = {}
     for line in undecodable:
         index = int(np.searchsorted(scan.lines, line, side="right")) - 1

@@ -1,4 +1,4 @@
-"""Detect the encoding and the delimiter of text files, and convert them to UTF-8 with commas."""
+"""Detection of a text file's encoding and delimiter, and conversion to UTF-8 with commas."""
 
 import csv
 import io
@@ -16,10 +16,10 @@ _MARKS = (
 
 
 def decoded(data: bytes, where: str) -> tuple[str, str, list[str]]:
-    """Return the text, its encoding, and notes; the last character may be incomplete.
+    """Return (text, encoding, notes); an incomplete last character is dropped.
 
     Raises:
-        SourceError: the bytes are not text.
+        SourceError: if the bytes are not text.
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
@@ -50,10 +50,10 @@ def _other(encoding: str) -> str:
 
 
 def separated(text: str, where: str) -> tuple[str, str, list[str]]:
-    """Return the text with commas, its original delimiter, and notes.
+    """Return (text separated by commas, original delimiter, notes).
 
     Raises:
-        SourceError: it has no two columns, whatever separates them.
+        SourceError: if the text cannot be parsed with its delimiter.
     """
     delimiter = delimiter_of(text)
     if delimiter == ",":
@@ -70,7 +70,7 @@ def separated(text: str, where: str) -> tuple[str, str, list[str]]:
 
 
 def delimiter_of(text: str) -> str:
-    """Return the delimiter that splits the first lines into most fields, the same number each."""
+    """Return the delimiter that splits the first lines into the most, equally many fields."""
     lines = text[: 64 << 10].splitlines()[:_LINES]
 
     def fields(delimiter: str) -> tuple[bool, int]:

@@ -1,4 +1,4 @@
-"""API pages and NDJSON as rows of text; numbers keep the text they were sent as."""
+"""Parser of API pages and NDJSON to rows of text; numbers keep their original text."""
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -11,13 +11,13 @@ import pyarrow as pa
 from headrace.sources.rows import Malformed, RawRows, shortened
 
 _BOM = b"\xef\xbb\xbf"
-# Every field of any event becomes a column of all: one event with very many undeclared fields would
-# use up the memory.
+# Most undeclared fields of all events together. Each field becomes a column for all events, so one
+# event with very many fields could exhaust the memory.
 _STRANGE = 200
 
 Record = dict[str, object]
 Shape = tuple[str, ...]
-Faults = dict[int, str]  # index of a record -> why it is not a row
+Faults = dict[int, str]  # {index of a record: reason why it is malformed}
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,17 @@ class _Unreadable:
 
 
 def page_rows(payload: bytes) -> RawRows:
-    """Rows of API pages, one page a line: the members of each page's list "records"."""
+    """Parse API pages, one page per line: the rows are the items of each page's "records"."""
     return _rows([record for line in _lines(payload) for record in _page(_read(line))])
 
 
 def ndjson_rows(payload: bytes) -> RawRows:
-    """Rows of NDJSON: one object a line; blank lines do not count."""
+    """Parse NDJSON, one object per line; blank lines are skipped and not counted."""
     return _rows([_read(line) for line in _lines(payload)])
 
 
 def event_rows(payload: bytes, declared: Collection[str]) -> RawRows:
-    """Like `ndjson_rows`; events with too many fields beyond `declared` are malformed."""
+    """Parse events as NDJSON; events with too many undeclared fields are malformed."""
     return _rows([_read(line) for line in _lines(payload)], declared)
 
 
@@ -48,7 +48,7 @@ def _lines(payload: bytes) -> Iterator[bytes]:
 
 
 def _object(pairs: list[tuple[str, object]]) -> Record | _Unreadable:
-    """A JSON object, unless a field is repeated: the last one would win silently."""
+    """Return a JSON object; `_Unreadable` if a field is repeated, since one value would be lost."""
     record = dict(pairs)
     if len(record) == len(pairs):
         return record
@@ -64,13 +64,13 @@ _decode = json.JSONDecoder(
 def _read(line: bytes) -> object:
     try:
         return _decode(line.decode())
-    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested without end
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested too deeply
         why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         return _Unreadable(line.decode(errors="replace"), f"not JSON: {why}")
 
 
 def _page(page: object) -> Sequence[object]:
-    """The records of a page, or the one thing that stands for a page that has none to give."""
+    """Return the records of a page, or one `_Unreadable` if it is not a page with "records"."""
     if isinstance(page, _Unreadable):
         return [page]
     records = page.get("records") if isinstance(page, dict) else None
@@ -103,7 +103,7 @@ def _rows(records: list[object], declared: Collection[str] | None = None) -> Raw
 
 
 def _strange(shapes: Iterable[Shape], declared: Collection[str]) -> set[Shape]:
-    """Shapes whose undeclared fields are too many beside those of the shapes before them."""
+    """Return the shapes whose undeclared fields, with those of earlier shapes, exceed the limit."""
     accepted: set[str] = set()
     oversized: set[Shape] = set()
     for shape in shapes:
@@ -120,7 +120,7 @@ def _fault(record: object) -> str:
 
 
 def _transposed(records: list[Record], shapes: list[Shape]) -> tuple[Shape, list[Sequence[object]]]:
-    """Columns in order of first appearance, and their values; None where a field is absent."""
+    """Return (columns in order of first appearance, their values; None for an absent field)."""
     columns = tuple(dict.fromkeys(name for shape in shapes for name in shape))
     if len(shapes) == 1:
         return columns, list(zip(*(record.values() for record in records), strict=True))
@@ -128,7 +128,7 @@ def _transposed(records: list[Record], shapes: list[Shape]) -> tuple[Shape, list
 
 
 def _strings(values: Sequence[object], at: npt.NDArray[np.int64], faults: Faults) -> pa.Array:
-    """One column as text; the records whose value is nested or not Unicode go to `faults`."""
+    """Convert a column to text; add records with a nested or non-Unicode value to `faults`."""
     try:
         return pa.array(values, pa.string())
     except (pa.ArrowTypeError, pa.ArrowInvalid, UnicodeEncodeError):
@@ -146,12 +146,12 @@ def _strings(values: Sequence[object], at: npt.NDArray[np.int64], faults: Faults
 
 
 def _is_text(value: str) -> bool:
-    """Return True if `value` can be encoded as UTF-8: JSON can escape half a surrogate pair."""
+    """Return True if `value` can be encoded as UTF-8; JSON may contain lone surrogate escapes."""
     return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _text(value: object) -> str:
-    """A decoded value for people: as JSON again, its numbers as text."""
+    """Format a decoded value as JSON for messages; its numbers appear as strings."""
     if isinstance(value, _Unreadable):
         return value.text
     try:

@@ -1,4 +1,4 @@
-"""Parquet as rows of text, some at a time: a contract reads them as it reads any other delivery."""
+"""Parser of Parquet to rows of text, in pieces; contracts then type them like other deliveries."""
 
 import io
 from collections.abc import Iterator
@@ -15,14 +15,15 @@ PIECE = 131_072  # rows at a time
 
 
 def parquet_rows(payload: bytes) -> RawRows:
-    """The rows of a Parquet file that fits in memory; rows are lines 1, 2, …"""
+    """Parse a Parquet file that fits in memory; rows are numbered as lines 1, 2, …"""
     return joined(list(pieces(io.BytesIO(payload))))
 
 
 def pieces(handle: Any, size: int = PIECE) -> Iterator[RawRows]:  # noqa: ANN401
-    """The rows of a seekable file, `size` at a time; at least one piece, which may be empty.
+    """Yield the rows of a seekable Parquet file, `size` at a time; at least one, maybe empty piece.
 
-    A column that no text can hold, and a file without a footer, make one malformed piece.
+    A column that cannot be converted to text is reported in `malformed`, as is a file without a
+    footer.
     """
     try:
         file = pq.ParquetFile(handle)
@@ -47,7 +48,7 @@ def _piece(table: pa.Table, first: int) -> RawRows:
 
 
 def joined(parts: list[RawRows]) -> RawRows:
-    """The pieces of one file as one."""
+    """Concatenate the pieces of one file."""
     return RawRows(
         pa.concat_tables([part.table for part in parts]),
         np.concatenate([part.lines for part in parts]),

@@ -1,14 +1,14 @@
-"""Typed columns as the texts that a contract reads: exact, and the same from every file."""
+"""Exact conversion of typed columns to text, from which contracts parse them."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 
 def as_texts(table: pa.Table) -> tuple[pa.Table, dict[str, str]]:
-    """Convert columns to strings; return those that cannot be converted as {column: reason}.
+    """Convert columns to strings; return them and {column that cannot be converted: reason}.
 
-    Times with a zone end in Z, those without keep their wall-clock time. Floats become the shortest
-    text that reads back as the same value.
+    Timestamps with a time zone become UTC text ending in Z; those without keep their local time.
+    Floats become the shortest text that parses to the same value.
     """
     columns: dict[str, pa.ChunkedArray] = {}
     unreadable: dict[str, str] = {}
@@ -24,8 +24,8 @@ def text_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Convert a column to strings.
 
     Raises:
-        pa.ArrowInvalid, pa.ArrowNotImplementedError or pa.ArrowTypeError: it has nested values, or
-            bytes that are not UTF-8.
+        pa.ArrowInvalid, pa.ArrowNotImplementedError or pa.ArrowTypeError: if it has nested values
+            or bytes that are not UTF-8.
     """
     kind = column.type
     if pa.types.is_dictionary(kind):

@@ -1,8 +1,8 @@
-"""Change cursor: a column with the time of a row's last change, and where the next read starts.
+"""Change cursor: a column with the time of each row's last change, and the next read's start.
 
-A slow transaction commits rows with an `updated_at` earlier than rows that were read long ago. So
-each read goes back by an overlap and, where the database lists open transactions, to the start of
-the oldest of them.
+A slow transaction may commit rows whose `updated_at` is earlier than that of rows already read. So
+each read goes back by an overlap and, if the database lists open transactions, to the start of the
+oldest one.
 """
 
 import json
@@ -22,16 +22,16 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Position:
-    """Position in a table, from which the next read continues.
+    """Position in a table at which the next read continues; times are int64 microseconds UTC.
 
     Attributes:
-        low: rows with a cursor from here on are read again, int64 microseconds UTC; None before the
-            first row, or without a cursor.
-        high: the greatest cursor of any delivery so far, microseconds UTC.
+        low: the next read covers rows with a cursor from here on; None before the first row, or
+            without a cursor.
+        high: the greatest cursor of all deliveries so far.
         style: how the database writes the cursor; see `style_of`.
-        read_at: when the table was last read, microseconds UTC by our clock.
-        full_at: when it was last read whole.
-        exact: True if the open transactions were known, so that none can commit below `low`.
+        read_at: time of the last read, by our clock.
+        full_at: time of the last full read, by our clock.
+        exact: True if all open transactions were known, so that none can commit below `low`.
     """
 
     low: int | None = None
@@ -49,7 +49,7 @@ class Position:
         """Parse a position.
 
         Raises:
-            ValueError: the text is not a position.
+            ValueError: if the text is not a position.
         """
         if not text:
             return cls()
@@ -61,7 +61,10 @@ class Position:
 
 @dataclass(frozen=True)
 class Horizon:
-    """Clock of a database, and the start of its oldest open transaction, if it is known."""
+    """Current time of a database, and the start of its oldest open transaction, if known.
+
+    `exact` is True if all open transactions are visible. Times are int64 microseconds UTC.
+    """
 
     now: int
     oldest: int | None
@@ -69,10 +72,10 @@ class Horizon:
 
 
 def horizon_of(connection: "sa.Connection") -> Horizon:
-    """Read the horizon; call it before reading rows.
+    """Read the horizon; must be called before the rows are read.
 
-    Rows of transactions that are open then, or begin later, have a later cursor, if the writing
-    transaction takes the cursor from the database's own clock.
+    If writers set the cursor from the database's clock, all rows that are not yet visible have a
+    cursor at or after the start of the oldest open transaction.
     """
     import sqlalchemy as sa
 
@@ -94,12 +97,19 @@ def horizon_of(connection: "sa.Connection") -> Horizon:
 
 
 def next_low(high: int, horizon: Horizon, overlap: int) -> int:
-    """From where the next read starts; never beyond what the database's clock has reached."""
+    """Return the cursor at which the next read starts, in microseconds UTC.
+
+    That is `overlap` before the least of `high`, the database's clock and the start of its oldest
+    open transaction.
+    """
     return min(high, horizon.now, horizon.oldest or horizon.now) - overlap
 
 
 def style_of(value: Raw) -> str:
-    """`zone` or `clock` for moments with a zone and without; for texts, how they are written."""
+    """Return how a cursor is written: `zone` or `clock` for timestamps with or without a time zone.
+
+    For texts, it is `text`, the separator ("T" or " "), and "Z" if there is a UTC offset.
+    """
     if isinstance(value, datetime):
         return "zone" if value.tzinfo else "clock"
     separator = "T" if "T" in value else " "
@@ -107,18 +117,21 @@ def style_of(value: Raw) -> str:
 
 
 def moment_of(value: Raw) -> int:
-    """int64 microseconds UTC; what has no zone is read as UTC. Raises ValueError for other text."""
+    """Convert a cursor to int64 microseconds UTC; without a time zone, it is taken as UTC.
+
+    Raises ValueError for text that is not an ISO timestamp.
+    """
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     return to_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def bound(us: int, style: str) -> Any:  # noqa: ANN401 - what the driver compares with
-    """`us` as the column's own kind of value, at or before it."""
+    """Return a value of the cursor's type, at or slightly before `us`, for a WHERE condition."""
     moment = from_us(us)
     if style == "zone":
         return moment
     if style == "clock":
         return moment.replace(tzinfo=None)
-    # Whole seconds: as text, they come before the same second with a fraction or an offset.
+    # As text, whole seconds sort before the same second with a fraction or an offset.
     second = moment.replace(microsecond=0, tzinfo=None) - timedelta(seconds=1)
     return second.isoformat(sep=style[4])

@@ -1,4 +1,4 @@
-"""Connections to SQL databases that only read, and errors that say what to do."""
+"""Read-only connections to SQL databases, and their errors with a suggested fix."""
 
 import os
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 PASSWORD = "HEADRACE_SQL_PASSWORD"  # noqa: S105 - the name of a variable
-SECONDS = 60  # that a statement may take while a source is only looked at
-# What an address may begin with, and the driver that is installed for it.
+SECONDS = 60  # statement timeout while a source is sampled
+# Backend names in addresses, and the SQLAlchemy driver that we install for them.
 _DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgres": "postgresql+psycopg",
@@ -21,10 +21,10 @@ _DRIVERS = {
 
 
 def parsed(url: str) -> "sa.URL":
-    """Parse an SQLAlchemy URL; add the password in `HEADRACE_SQL_PASSWORD` if it has none.
+    """Parse an SQLAlchemy URL; add the password from `HEADRACE_SQL_PASSWORD` if it has none.
 
     Raises:
-        SourceError: it is not an SQLAlchemy URL.
+        SourceError: if `url` is not an SQLAlchemy URL.
     """
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
@@ -45,22 +45,22 @@ def parsed(url: str) -> "sa.URL":
 
 
 def safe(url: str) -> str:
-    """The address as it may be shown: never with its password."""
+    """Return the address without its password."""
     text: str = parsed(url).set(password=None).render_as_string(hide_password=True)
     return text
 
 
 @contextmanager
 def reading(url: str, where: str, *, seconds: int | None = None) -> "Iterator[sa.Connection]":
-    """A connection in a transaction that cannot write.
+    """Open a connection with a read-only transaction.
 
     Args:
-        url: the address.
-        where: what is read, for errors.
-        seconds: how long a statement may take; as the database says, if None.
+        url: SQLAlchemy URL.
+        where: description of what is read, for errors.
+        seconds: statement timeout (PostgreSQL only); the database's default if None.
 
     Raises:
-        SourceError: nobody answers, or whatever the database refuses within the block.
+        SourceError: if the database does not answer, or an SQL error occurs within the block.
     """
     import sqlalchemy as sa
 
@@ -87,7 +87,7 @@ def _only_read(connection: "sa.Connection", seconds: int | None) -> None:
 
 
 def table_of(table: str, schema: str | None) -> "sa.TableClause":
-    """The table by its name, quoted, so that any name will do."""
+    """Return the table as a clause with quoted names, so that any name works."""
     import sqlalchemy as sa
 
     quoted = sa.quoted_name(table, quote=True)
@@ -95,7 +95,7 @@ def table_of(table: str, schema: str | None) -> "sa.TableClause":
 
 
 def _require_file(address: "sa.URL", where: str) -> None:
-    """SQLite would create a missing database, and then say that the table is missing."""
+    """Raise if an SQLite file is missing: SQLite would create it and report a missing table."""
     path = address.database if address.get_backend_name() == "sqlite" else None
     if path and path != ":memory:" and not path.startswith("file:") and not Path(path).exists():
         raise SourceError(
@@ -124,7 +124,7 @@ _ADVICE = (
 
 
 def refused(error: Exception, where: str, address: "sa.URL") -> SourceError:
-    """Return the database's error in one line, without a password, and with a fix."""
+    """Convert a database's error to a SourceError: one line, without the password, with a fix."""
     text = str(getattr(error, "orig", None) or error)
     secret = address.password
     text = text.replace(str(secret), "***") if secret else text
@@ -138,10 +138,10 @@ def refused(error: Exception, where: str, address: "sa.URL") -> SourceError:
 
 
 def split_address(address: str) -> tuple[str, str | None, str]:
-    """Split `url#schema.table` into (url, schema, table); table is "" if none is named.
+    """Split `url#schema.table` into (url, schema or None, table or "").
 
     Raises:
-        DeclarationError: the name has more than one dot.
+        DeclarationError: if the name after # has more than one dot.
     """
     url, _, name = address.partition("#")
     parts = name.split(".") if name else [""]

@@ -1,4 +1,4 @@
-"""Values of a database as JSON can hold them exactly."""
+"""Exact conversion of database values to JSON values."""
 
 import math
 import uuid
@@ -13,14 +13,17 @@ Row = dict[str, Value]
 
 
 class NotPlainError(TypeError):
-    """A value of a type that has no exact text; the message is the type's name."""
+    """Error for a value whose type has no exact JSON form; the message is the type's name."""
 
 
 def plain(value: object) -> Value:
-    """Moments in UTC, decimals and ids as their text, JSON documents as JSON text.
+    """Convert a database value to a JSON value.
+
+    Timestamps with a time zone become ISO text in UTC, other dates and times ISO text, decimals
+    and UUIDs their text, JSON documents JSON text.
 
     Raises:
-        NotPlainError: the value is not text, a number, a boolean or a time.
+        NotPlainError: if the value has another type, such as bytes.
     """
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
@@ -38,7 +41,7 @@ def plain(value: object) -> Value:
 
 
 def rank(value: Value) -> tuple[str, Value]:
-    """Order within a type and between types, the same on every database and collation."""
+    """Return a sort key for values of any type, independent of database and collation."""
     return ("", 0) if value is None else (type(value).__name__, value)
 
 

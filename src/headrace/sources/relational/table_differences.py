@@ -1,4 +1,4 @@
-"""Rows of a table that were delivered, by key, and how the table now differs from them."""
+"""Delivered rows of a table by key, and the differences of the current table from them."""
 
 import json
 from collections.abc import Collection, Iterable, Sequence
@@ -10,12 +10,12 @@ from headrace.sources.relational.json_values import Row, Value
 
 _ADDED_COLUMNS = ("noticed_at", "deleted")
 Key = tuple[Value, ...]
-Content = tuple[tuple[str, ...], tuple[Value, ...]]  # names in order, and values
+Content = tuple[tuple[str, ...], tuple[Value, ...]]  # (sorted column names, their values)
 
 
 @dataclass
 class DeliveredRows:
-    """The last delivered content of each key; None where it was deleted."""
+    """Last delivered content of each key; None if the key was deleted."""
 
     key: tuple[str, ...]
     rows: dict[Key, Content | None] = field(default_factory=dict)
@@ -25,12 +25,12 @@ class DeliveredRows:
         return sum(row is not None for row in self.rows.values())
 
     def differs(self, row: Row) -> bool:
-        """Return True if the row is new, or has changed since it was last delivered."""
+        """Return True if the row is new or has changed since it was last delivered."""
         delivered = self.rows.get(key_of(row, self.key))
         return delivered is None or not _is_identical(delivered, _content(row))
 
     def missing(self, rows: Iterable[Row]) -> list[Row]:
-        """Return the rows that were delivered, not deleted, and are missing from `rows`."""
+        """Return the delivered rows, except deleted ones, whose keys are missing from `rows`."""
         keys = {key_of(row, self.key) for row in rows}
         return [
             dict(zip(*row, strict=True))
@@ -39,15 +39,15 @@ class DeliveredRows:
         ]
 
     def update(self, row: Row) -> None:
-        """Store the content that is delivered now."""
+        """Store a row's new content."""
         self.rows[key_of(row, self.key)] = _content(row)
 
     def drop(self, row: Row) -> None:
-        """Mark the key as deleted."""
+        """Mark the row's key as deleted."""
         self.rows[key_of(row, self.key)] = None
 
     def take(self, line: bytes, keys: Collection[Key] | None) -> None:
-        """Store a delivered row, unless a later one of its key is stored or `keys` lacks it."""
+        """Store a row of an earlier delivery, unless its key is already stored or not in `keys`."""
         row = json.loads(line)
         key = key_of(row, self.key)
         if key in self.rows or (keys is not None and key not in keys):
@@ -66,7 +66,7 @@ def _content(row: Row) -> Content:
 
 
 def _is_identical(content: Content, other: Content) -> bool:
-    """Return True if values and types are equal: 1, 1.0 and true are different texts."""
+    """Return True if values and their types are equal: 1, 1.0 and true differ as text."""
     return content == other and all(map(_is_like, content[1], other[1]))
 
 
@@ -77,11 +77,11 @@ def _is_like(value: Value, other: Value) -> bool:
 def delivered_rows(
     past: Past, key: Sequence[str], rows: Iterable[Row], since: int | None
 ) -> DeliveredRows:
-    """Return the last delivered content of the keys of `rows`.
+    """Return the last delivered content of the keys of `rows`, or of all keys if `since` is None.
 
-    With `since=None`, of all keys and from all deliveries. Otherwise only deliveries that may hold
-    a cursor from `since` on are read: high-water marks never fall, so reading stops at the first
-    delivery whose mark is below `since`.
+    With `since` (a cursor, microseconds UTC), only deliveries that may contain later cursors are
+    read: high-water marks never fall, so reading stops at the first one, latest first, whose mark
+    is below `since`.
     """
     delivered = DeliveredRows(tuple(key))
     keys = None if since is None else {key_of(row, delivered.key) for row in rows}

@@ -1,4 +1,4 @@
-"""The first rows of files; format, encoding and delimiter are detected."""
+"""Sampling of files: reads the first rows; format, encoding and delimiter are detected."""
 
 import io
 import json
@@ -29,14 +29,15 @@ SUFFIXES = {
     ".jsonl": "ndjson", ".parquet": "parquet", ".pq": "parquet", ".zip": "zip",
 }  # fmt: skip
 _SLOT = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}")
-# Files of a folder that are looked at: evenly spaced, the first and the last among them.
+# Number of files sampled from a folder of large or small files: evenly spaced, with the first and
+# the last.
 _FEW, _MANY = 3, 100
-_DIFFERENCES_LISTED = 3  # files whose other columns are told
+_DIFFERENCES_LISTED = 3  # files with other columns that are reported
 
 
 @dataclass
 class SampledPart:
-    """Rows read from one file; `complete` if these are all, `total` if the file has the number."""
+    """Rows sampled from one file; `complete` if these are all, `total` its row count if known."""
 
     table: pa.Table
     complete: bool
@@ -48,10 +49,10 @@ class SampledPart:
 
 
 def sample_files(address: str, limits: Limits) -> Sample:
-    """The first rows of a file, or of some files of a folder or a glob; local or in S3.
+    """Sample the first rows of a file, or of some files of a folder or glob; local or in S3.
 
     Raises:
-        SourceError: nothing there, not readable, empty, or of no format that is known.
+        SourceError: if there is no file, or a file is unreadable, empty or of an unknown format.
     """
     files = listed(address)
     readable = [file for file in files if suffix_of(file.name) in SUFFIXES] or files
@@ -66,10 +67,10 @@ def sample_files(address: str, limits: Limits) -> Sample:
 
 
 def read_part(file: Stored, limits: Limits) -> SampledPart:
-    """The first rows of one file.
+    """Sample the first rows of one file.
 
     Raises:
-        SourceError: it is empty, or nothing that is known.
+        SourceError: if the file is empty, unreadable or of an unknown format.
     """
     if file.size == 0:
         raise SourceError(
@@ -87,7 +88,7 @@ def read_part(file: Stored, limits: Limits) -> SampledPart:
 
 
 def _compressed(file: Stored, kind: str, codec: str, limits: Limits) -> SampledPart:
-    """Read the first rows of a .gz or .zst; no more than the limit is unpacked."""
+    """Sample a .gz or .zst file; at most `limits.bytes` are unpacked."""
     with opened(file.uri) as handle:
         try:
             with pa.CompressedInputStream(handle, codec) as stream:
@@ -108,10 +109,10 @@ def _compressed(file: Stored, kind: str, codec: str, limits: Limits) -> SampledP
 
 
 def read_bytes(data: bytes, kind: str, where: str, limits: Limits, *, cut: bool) -> SampledPart:
-    """Rows of the first bytes of a file; `cut`: there are more bytes.
+    """Parse the first bytes of a text file; `cut` is True if the file has more bytes.
 
     Raises:
-        SourceError: they are of no format that is known, or hold no row.
+        SourceError: if the bytes are not text, or contain no row.
     """
     text, encoding, notes = decoded(data, where)
     if kind == "csv" and text.lstrip()[:1] in {"{", "["}:
@@ -128,7 +129,7 @@ def read_bytes(data: bytes, kind: str, where: str, limits: Limits, *, cut: bool)
 def _csv(text: str, where: str, cut: bool) -> SampledPart:
     plain, delimiter, notes = separated(text, where)
     payload = _without_tail(plain).encode() if cut else plain.encode()
-    rows = csv_rows(payload, ("",))  # NA and the like are for whoever types the columns
+    rows = csv_rows(payload, ("",))  # texts such as NA are handled when the columns are typed
     part = _part(rows, where, "csv", cut)
     part.details["delimiter"] = delimiter
     part.notes += notes
@@ -143,7 +144,7 @@ def _ndjson(text: str, where: str, cut: bool) -> SampledPart:
 
 
 def _json(text: str, where: str, cut: bool) -> SampledPart:
-    """A list of objects, an API page, or one object a line."""
+    """Parse a JSON list of objects, an API page, or one object per line."""
     stripped = text.lstrip()
     if stripped.startswith("["):
         records = _elements(stripped[1:])
@@ -173,7 +174,7 @@ _READERS: dict[str, Callable[[str, str, bool], SampledPart]] = {
 
 
 def _elements(text: str) -> list[Any]:
-    """The objects of a JSON list as far as they are whole."""
+    """Return the complete elements of a JSON list that may be cut off; `text` follows the "["."""
     decoder, at = json.JSONDecoder(), 0
     elements: list[Any] = []
     while True:
@@ -191,10 +192,10 @@ def _parquet(file: Stored, limits: Limits) -> SampledPart:
 
 
 def read_parquet_bytes(handle: Any, where: str, limits: Limits) -> SampledPart:  # noqa: ANN401
-    """The first rows of a whole Parquet file: `handle` is a seekable file of bytes.
+    """Sample the first rows of a complete Parquet file; `handle` is a seekable binary file.
 
     Raises:
-        SourceError: its footer is missing or damaged.
+        SourceError: if the footer is missing or damaged.
     """
     try:
         parquet = pq.ParquetFile(handle)
@@ -286,12 +287,15 @@ def _part(rows: RawRows, where: str, kind: str, cut: bool) -> SampledPart:
 
 
 def _without_tail(text: str) -> str:
-    """Without the last line, which may be half; a quoted line break in it leaves a bad row."""
+    """Return the text without its last line, which may be incomplete.
+
+    If that line is within a quoted field, one malformed row remains.
+    """
     return text[: text.rstrip("\n").rfind("\n") + 1]
 
 
 def suffix_of(name: str) -> str:
-    """The suffix in lower case, without that of a compression: `.csv` of `A.CSV.gz`."""
+    """Return the lower-case suffix of the uncompressed file: `.csv` for `A.CSV.gz`."""
     return inner_suffix(name.lower())
 
 
@@ -300,7 +304,7 @@ def _sniffed(start: bytes) -> str:
 
 
 def _evenly_spaced(files: Sequence[Stored], limits: Limits) -> list[Stored]:
-    """Many files if they are small, few if they are not."""
+    """Return evenly spaced files: up to 100 if all together fit the byte limit, otherwise 3."""
     filled = [file for file in files if file.size] or list(files)
     small = sum(file.size for file in filled) <= limits.bytes
     count = min(len(filled), _MANY if small else _FEW)
@@ -356,7 +360,7 @@ def _differences(
 
 
 def _slots(files: Sequence[Stored], base: str) -> str:
-    """A pattern of names below `base` with `{slot}`, where every one of them holds one day."""
+    """Return the files' common path pattern below `base`, with `{slot}` for the day; "" if none."""
     names = [plain_name(file.uri.removeprefix(f"{base}/")) for file in files]
     forms = {_SLOT.sub("{slot}", name, count=1) for name in names}
     folders = {form.rpartition("/")[0] for form in forms}

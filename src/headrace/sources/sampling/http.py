@@ -1,4 +1,4 @@
-"""The first rows of what an HTTP address answers."""
+"""Sampling of HTTP addresses: reads the first rows of a response."""
 
 import io
 import re
@@ -31,10 +31,11 @@ _ADVICE = {
 
 
 def sample_http(address: str, limits: Limits) -> Sample:
-    """Read the answer to one GET, up to the limit.
+    """Sample the response to one GET request, up to `limits.bytes`.
 
     Raises:
-        SourceError: nobody answers, an HTTP error, or nothing that has rows.
+        SourceError: if the server does not answer or returns an HTTP error, or the response has no
+            rows.
     """
     import requests
 
@@ -99,7 +100,7 @@ def _require_ok(answer: "object", safe_address: str) -> None:
 
 
 def _without_secrets(address: str) -> str:
-    """Without user and password, and without values that look like keys."""
+    """Return the address without user and password, and with `***` for values of secret params."""
     bare = re.sub(r"//[^/@]*@", "//", address)
     return re.sub(r"(?i)([?&][^=&]*(?:key|token|secret|password)[^=&]*=)[^&]*", r"\1***", bare)
 

@@ -1,4 +1,4 @@
-"""A bounded look at a source: the first rows as text, and what the source says of itself."""
+"""Sample of a source: its first rows as text, and metadata that the source provides."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ MOST_BYTES = 8 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits on a sample: at most `rows`, from at most `bytes`."""
+    """Limits of a sample: the most rows, and the most bytes to read."""
 
     rows: int = MOST_ROWS
     bytes: int = MOST_BYTES
@@ -19,20 +19,20 @@ class Limits:
 
 @dataclass(frozen=True)
 class Sample:
-    """Sample of a source. Nothing is changed at the source, and no more than the limits is read.
+    """Sample of a source, read within the limits and without changing the source.
 
     Attributes:
         address: address of the source, without passwords.
-        kind: file | sql | http | topic.
+        kind: file, sql, http or topic.
         format: csv, ndjson, json, parquet, table, pages or events.
-        name: suggested name of a table.
-        table: string columns, as the source's reader delivers them.
-        complete: True if these are all rows.
-        total: number of rows, if the source has it; an estimate if `details` say so.
-        details: other properties: delimiter, encoding, files, bytes, row groups, engine.
-        declared: {column: type in the source}.
-        keys: keys that the source declares.
-        notes: problems, and what to do about them.
+        name: suggested table name.
+        table: string columns, as the source would deliver them.
+        complete: True if these are all rows of the source.
+        total: number of rows of the source, if known; an estimate if `details` say so.
+        details: other properties, such as delimiter, encoding, files, bytes, row groups, engine.
+        declared: {column: type that the source declares}.
+        keys: keys that the source declares, as column names.
+        notes: problems and how to fix them.
     """
 
     address: str

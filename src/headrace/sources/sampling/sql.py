@@ -1,4 +1,4 @@
-"""The first rows of a table of a SQL database, and what the database says of it."""
+"""Sampling of database tables: reads some rows and the declared types and keys."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 DUCKDB = "duckdb:///"
-_SAMPLED = 4  # times as many rows as are wanted: then they are taken from all over the table
+_SAMPLED = 4  # tables with more than this multiple of the row limit are sampled at random
 
 
 def sample_sql(address: str, limits: Limits) -> Sample:
-    """Some rows of `url#schema.table`, in a transaction that cannot write.
+    """Sample some rows of `url#schema.table` in a read-only transaction.
 
     Raises:
-        DeclarationError: no table is named.
-        SourceError: nobody answers, there is no such table, or it may not be read.
+        DeclarationError: if no table is named.
+        SourceError: if the database does not answer, or the table is missing or may not be read.
     """
     url, schema, table = split_address(address)
     if url.startswith(DUCKDB):
@@ -104,7 +104,7 @@ def _rows(
 def _size(
     connection: "sa.Connection", schema: str | None, table: str
 ) -> tuple[dict[str, object], int | None]:
-    """Return the number of rows: the database's estimate where there is one, else a count."""
+    """Return (details, row count): PostgreSQL's estimate, else an exact count; None if unknown."""
     import sqlalchemy as sa
 
     if connection.dialect.name != "postgresql":
@@ -123,7 +123,10 @@ def _size(
 def _plain_rows(
     names: Sequence[str], records: Iterable[Sequence[Any]]
 ) -> tuple[list[Row], list[str]]:
-    """Rows as a source delivers them; columns that it could not deliver are null."""
+    """Convert records to rows as a source would deliver them, and return notes.
+
+    Values that a source cannot deliver become null; the notes name their columns.
+    """
     unreadable: dict[str, str] = {}
     rows = []
     for record in records:
@@ -146,7 +149,7 @@ def _empty(names: Sequence[str]) -> pa.Table:
     return pa.table({name: pa.array([], pa.string()) for name in names})
 
 
-# DuckDB has no dialect of SQLAlchemy among ours, and needs none.
+# DuckDB is read directly, since we do not install an SQLAlchemy dialect for it.
 
 
 def _duckdb(url: str, schema: str | None, table: str, limits: Limits) -> Sample:
