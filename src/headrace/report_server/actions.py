@@ -1,9 +1,9 @@
-"""Decisions on a report page: what the commands call, in the name of the user of this machine.
+"""Decisions on a report page: the same calls as the commands, as the user of this machine.
 
-A page acts only where the request can come from nobody else: the server listens on a loopback
-address, the peer is one, no proxy forwarded it, the page was asked for under a loopback name (so
-that no other site can lend its name to this machine), and a form carries the secret of this
-process. Principals are not verified; until they are, everything else is read-only.
+The server does not verify principals. So it accepts an action only if the request must come from
+this machine: the server listens on a loopback address, the peer has one, no proxy forwarded the
+request, the Host header is a loopback name (against DNS rebinding), and the form has the secret of
+this process. Otherwise pages are read-only.
 """
 
 import ipaddress
@@ -22,25 +22,25 @@ from headrace.operations import batch_actions, monitor_accept, monitor_acknowled
 from headrace.pipeline.definition import Pipeline
 from headrace.reports.batch.action_form import BUTTONS, MONITOR_ACTIONS, Form
 
-# A proxy adds at least one of them; who is behind it is unknown.
+# Headers of which a proxy sets at least one; the client behind a proxy is unknown.
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 READ_ONLY = "this page is read-only"
-# Called with the table and what the action returned, once an action was taken.
+# Function that is called after an action, with the table and the return value of the action.
 Listener = Callable[[str, Mapping[str, Any]], None]
 
 
 def nobody(table: str, decision: Mapping[str, Any]) -> None:
-    """Listener of a server beside which nothing else shows decisions."""
+    """Do nothing: the default listener."""
     del table, decision
 
 
 @dataclass(frozen=True)
 class Caller:
-    """The origin of a request, as the server saw it.
+    """Origin of a request.
 
     Attributes:
-        peer: address of the other end of the connection.
-        headers: of the request, by their names in small letters.
+        peer: network address of the client.
+        headers: headers of the request, by lower-case name.
     """
 
     peer: str
@@ -48,17 +48,17 @@ class Caller:
 
     @property
     def name(self) -> str:
-        """The name under which the server was asked; "" if it cannot be read."""
+        """Host name in the Host header; "" if it is malformed."""
         return host_name(self.headers.get("host", ""))
 
 
 @dataclass(frozen=True)
 class Acting:
-    """Permission of a server to act, made once a process.
+    """Permission of a server to accept actions, created once per process.
 
     Attributes:
         listener: called after every action.
-        token: the secret that every form of this process carries.
+        token: secret that every form of this process contains.
     """
 
     listener: Listener = nobody
@@ -69,7 +69,7 @@ class Acting:
 
 
 def objection(caller: Caller) -> str:
-    """The reason why a request may only read; "" if it may act."""
+    """Return the reason why a request may only read; "" if it may act."""
     if not is_loopback(caller.peer):
         return f"{READ_ONLY}: it was asked for from {caller.peer}, not from this machine"
     if any(caller.headers.get(name) for name in _FORWARDED):
@@ -80,7 +80,7 @@ def objection(caller: Caller) -> str:
 
 
 def form_objection(caller: Caller, token: str, form: Mapping[str, str]) -> str:
-    """The reason why a form is refused; "" if it came from a page of this process."""
+    """Return the reason why a form is refused; "" if it comes from a page of this process."""
     if why := objection(caller):
         return why
     host, origin = caller.headers.get("host", ""), caller.headers.get("origin")
@@ -94,7 +94,7 @@ def form_objection(caller: Caller, token: str, form: Mapping[str, str]) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Return True if the name or address can mean this machine alone."""
+    """Return True if the name or address is a loopback one, so that it means this machine."""
     if host == "localhost":
         return True
     try:
@@ -104,7 +104,7 @@ def is_loopback(host: str) -> bool:
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header, without its port; "" if it cannot be read."""
+    """Return the name in a Host header, without the port; "" if it is malformed."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
@@ -114,11 +114,12 @@ def host_name(host: str) -> str:
 def act_on_batch(
     acting: Acting, home: Home, table: Table, batch: str, form: Mapping[str, str]
 ) -> None:
-    """Take the action of a form on a batch, as `headrace gate` would.
+    """Take the action of a form on a batch, like `headrace gate`.
 
     Raises:
-        DeclarationError: no such action, no reason, or no such batch.
-        RefusedError: the policy or the state of the batch does not admit it; that is on record.
+        DeclarationError: there is no such action or batch, or the reason is missing.
+        RefusedError: the policy or the state of the batch does not allow it; the refusal is
+            recorded. Or the action is recorded, but not yet effective everywhere.
     """
     action, reason = _requested_action(form, BUTTONS)
     expires = form.get("expires", "").strip() if BATCH_ACTIONS[action].expires != "never" else ""
@@ -141,7 +142,7 @@ def act_on_batch(
 
 
 def act_on_monitor(home: Home, pipeline: Pipeline, form: Mapping[str, str]) -> None:
-    """Acknowledge a window, or accept its data, as `headrace monitor` would."""
+    """Acknowledge a window, or accept its data, like `headrace monitor`."""
     action, reason = _requested_action(form, MONITOR_ACTIONS)
     act = monitor_acknowledge.acknowledge if action == "ack" else monitor_accept.accept
     act(pipeline, home, form.get(f"{action}-day", ""), principal=local_user(), reason=reason)

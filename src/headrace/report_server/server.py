@@ -1,7 +1,7 @@
-"""The report server: GET and HEAD over the pages of a `Site`, and POST of their forms.
+"""The report server: GET and HEAD for the pages of a `Site`, and POST for their forms.
 
-The standard library's server is enough: one page in a while for one reader, rendered on request;
-an application server would be an extra to install for the person who has none of it at night.
+The standard library's server is enough for the few requests of one reader, and needs no extra
+installation on the machine of the person on call.
 """
 
 import socket
@@ -16,20 +16,20 @@ from headrace.report_server.actions import Caller, host_name, is_loopback
 from headrace.report_server.site import HEADERS, PageAnswer, Site
 from headrace.web.report_address import reports_url
 
-PATIENCE = 30  # seconds for a reader to send its request
-LONGEST = 64 * 1024  # bytes of a form: a reason and some short fields
+PATIENCE = 30  # timeout for a client to send its request, in seconds
+LONGEST = 64 * 1024  # maximum size of a form in bytes: a reason and some short fields
 
 
 class ReportServer(ThreadingHTTPServer):
-    """Listens at once; `serve_forever` answers. Threads end with the process."""
+    """Server that listens once it is constructed; `serve_forever` answers requests."""
 
     daemon_threads = True
-    # A second server on a port that is taken must fail, also where the first is about to end.
+    # A second server on the same port must fail to start.
     allow_reuse_port = False
 
     def __init__(self, site: Site, host: str, port: int) -> None:
         if site.acting and not is_loopback(host):
-            site = replace(site, acting=None)  # its callers are not verified
+            site = replace(site, acting=None)  # callers from other machines are not verified
         self.acts = site.acting is not None
         if ":" in host:
             self.address_family = socket.AF_INET6
@@ -44,9 +44,10 @@ class ReportServer(ThreadingHTTPServer):
 
 
 def _names(host: str) -> frozenset[str] | None:
-    """The names under which a server that only this machine reaches may be asked; None is any.
+    """Return the accepted Host names of a server on a loopback address; None accepts any.
 
-    Otherwise a page from elsewhere could give its own name this machine's address, and read.
+    The restriction prevents DNS rebinding: another site could resolve its own name to this machine
+    and read the pages.
     """
     if not is_loopback(host):
         return None
@@ -63,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def __init__(self, site: Site, names: frozenset[str] | None, *args: object) -> None:
         self.site, self.names = site, names
-        super().__init__(*args)  # type: ignore[arg-type]  # what the server hands to any handler
+        super().__init__(*args)  # type: ignore[arg-type]  # arguments from the server
 
     def do_GET(self) -> None:
         self._send(self._answer())
@@ -88,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._misnamed() or self.site.answer(self.path, self._from)
 
     def _misnamed(self) -> PageAnswer | None:
-        """The refusal of a request for another name than this server's."""
+        """Return the refusal of a request with another Host name; None if the name is accepted."""
         name = host_name(self.headers.get("Host", ""))
         if self.names is None or name in self.names:
             return None
@@ -124,4 +125,4 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(PageAnswer(status, text.encode(errors="replace"), "text/plain; charset=utf-8"))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-        """Log nothing: a server with a login in front can keep a log."""
+        """Log nothing; a reverse proxy can keep an access log."""

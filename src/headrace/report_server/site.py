@@ -1,4 +1,4 @@
-"""The routes of the report server, without the network: pages to read, and forms to act on."""
+"""Routes of the report server, independent of the network: pages, and actions of their forms."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,9 +42,9 @@ from headrace.reports.monitor.facts import monitor_report, open_incidents
 from headrace.web.dagster_links import ACTIONS, action_url
 from headrace.web.style import ACTING, POLICY
 
-LISTED = 50  # batches in the index that need no decision
-REMEMBERED = 64  # comparisons: they cost the most, and never change
-_FORMS = {"batch": 3, "monitor": 2}  # pages with a form, and the parts of their path
+LISTED = 50  # maximum number of batches in the index that need no decision
+REMEMBERED = 64  # number of cached comparisons, which are expensive and never change
+_FORMS = {"batch": 3, "monitor": 2}  # pages with a form -> number of parts of their path
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -66,12 +66,12 @@ class PageAnswer:
 
     @property
     def policy(self) -> str:
-        """Return the content security policy; it permits forms only on a page that has one."""
+        """Content security policy; it allows forms only on a page that has one."""
         return f"{ACTING if self.acting else POLICY}; frame-ancestors 'none'"
 
 
 class Remembered(OrderedDict[tuple[str, ...], Comparison]):
-    """Cache of comparisons; the oldest are dropped."""
+    """Cache of comparisons; the oldest entries are dropped."""
 
     def __setitem__(self, key: tuple[str, ...], comparison: Comparison) -> None:
         super().__setitem__(key, comparison)
@@ -81,7 +81,7 @@ class Remembered(OrderedDict[tuple[str, ...], Comparison]):
 
 @dataclass
 class Site:
-    """The reports of these pipelines under `home`. Without `acting` it writes nothing."""
+    """Pages of these pipelines under `home`; without `acting` the site is read-only."""
 
     pipelines: Sequence[Pipeline]
     home: Home
@@ -94,9 +94,9 @@ class Site:
         return [table.name for pipeline in self.pipelines for table in pipeline.tables]
 
     def answer(self, target: str, caller: Caller | None = None) -> PageAnswer:
-        """The answer to a GET of `target`, a path with its query as it came.
+        """Return the answer to a GET of `target`, the raw path with its query.
 
-        A page has a form if the site takes actions and the caller may.
+        A page has a form if the site accepts actions and the caller may act.
         """
         split = urlsplit(target)
         parts = _parts(split.path)
@@ -109,7 +109,7 @@ class Site:
             return _failed(wrong, parts)
 
     def act(self, target: str, body: Mapping[str, str], caller: Caller) -> PageAnswer:
-        """Take the action of a POST and redirect to its page, or answer why it was not taken."""
+        """Take the action of a POST and redirect to its page, or answer with the refusal."""
         parts = _parts(urlsplit(target).path)
         acting = self.acting
         if len(parts) != _FORMS.get(parts[0]):
@@ -133,7 +133,7 @@ class Site:
                 return replace(self._route(parts, {}, form), status=status)
             except HeadraceError:
                 return _failed(wrong, parts)
-        # A browser would keep the fragment of the form's address; the new state is at the top.
+        # Without a fragment browsers keep the one of the form; the new state is at the top.
         return PageAnswer(HTTPStatus.SEE_OTHER, location=f"./{quote(parts[-1], safe='')}#top")
 
     def _act(self, acting: Acting, parts: list[str], body: Mapping[str, str]) -> None:
@@ -205,7 +205,7 @@ class Site:
         pipeline, batch_id = pipeline_of(self.pipelines, table), self._batch_id(table, prefix)
         slots = [row["slot"] for row in self._rows(table) if row["batch"] == batch_id]
         link = partial(action_link, pipeline.name, table, batch_id, slots[0])
-        # One at a time: a report reads whole columns, and there is one reader or a few.
+        # Build one report at a time: each reads whole columns, and there are few readers.
         with self.busy:
             report = gate_report(
                 pipeline, self.home, table, batch_id, link=link, memory=self.memory
@@ -213,7 +213,7 @@ class Site:
         return _page(render(report, "../../", form), acting=form is not None)
 
     def _watched(self, name: str) -> Pipeline:
-        """The pipeline of a monitor."""
+        """Return the pipeline of a monitor."""
         pipelines = [pipeline for pipeline in self.pipelines if pipeline.monitor.name == name]
         if not pipelines:
             names = ", ".join(pipeline.monitor.name for pipeline in self.pipelines)
@@ -235,7 +235,7 @@ class Site:
 
 
 def _open_of(pipeline: Pipeline, home: Home) -> int:
-    """Incidents of its monitor that nobody has acknowledged yet."""
+    """Count the open incidents of the pipeline's monitor that are not acknowledged."""
     return sum(incident.acknowledged is None for incident in open_incidents(pipeline, home))
 
 
@@ -245,9 +245,9 @@ def action_link(
     batch_id: str,
     slot: str,
     action: str,
-    **fields: Any,  # noqa: ANN401 - handed on
+    **fields: Any,  # noqa: ANN401 - passed on
 ) -> str:
-    """Return a link to the orchestrator's form for an action, filled in except for the reason."""
+    """Return a link to the orchestrator's form for an action, prefilled except for the reason."""
     if action not in ACTIONS:
         return ""
     return action_url(None, action, table, batch_id, location=location, slot=slot, **fields)
@@ -278,7 +278,7 @@ def _parts(path: str) -> list[str]:
 
 
 def _up(parts: list[str]) -> str:
-    """The relative link to the index from a page with these path parts."""
+    """Return the relative link to the index from a page with these path parts."""
     return "../" * (len(parts) - 1) or "./"
 
 

@@ -1,4 +1,4 @@
-"""State of all tables, releases and models, as plain JSON values."""
+"""Status of all tables, releases and models, as plain JSON values."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -36,7 +36,7 @@ def overview(pipelines: Sequence[Pipeline], home: Home) -> dict[str, list[dict[s
 def unmatched_rows(pipelines: Sequence[Pipeline]) -> list[dict[str, Any]]:
     """Return the files in the drop folders of these pipelines that no source reads.
 
-    A store that cannot be listed now is skipped; the next run reports the error.
+    A folder that cannot be listed is skipped; the next run reports the error.
     """
     readers = [
         FolderReader(table.name, table.source, partial(_expects, pipeline, table))

@@ -1,4 +1,4 @@
-"""Trace of a row as one self-contained page without scripts, for phones and desktops."""
+"""Trace of a released row as a self-contained page without scripts, for phones and desktops."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -26,7 +26,10 @@ _ROLE_TEXTS = {
 
 
 def page(trace: Trace, max_rows: int = MAX_ROWS) -> str:
-    """Return the complete document, with up to `max_rows` rows a column, deciding rows first."""
+    """Return the complete document, with up to `max_rows` source rows per column.
+
+    Rows that decide a value come first.
+    """
     sources = {name: list(trace.source_rows(name)) for name in trace.rows.tables}
     columns = list(trace.columns())
     views = [

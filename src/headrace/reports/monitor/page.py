@@ -1,4 +1,4 @@
-"""Page of a monitor: one self-contained document, designed for phones first."""
+"""Page of a monitor: one self-contained HTML document, designed for phones first."""
 
 from headrace.monitoring.evidence.model import day_text
 from headrace.reports.batch.action_form import Form, decide
@@ -18,9 +18,9 @@ def render(report: MonitorReport, home: str = "", form: Form | None = None) -> s
     """Render the report as one HTML document.
 
     Args:
-        report: all facts that are shown.
-        home: address of the reports' index, if any.
-        form: form of a request that may acknowledge or accept; None for no buttons.
+        report: the facts to show.
+        home: URL of the reports' index; "" if there is none.
+        form: data of the form to acknowledge or accept; None for a page without buttons.
     """
     links = [
         ("Timeline", "#timeline"),
@@ -79,7 +79,7 @@ def _top(report: MonitorReport, form: Form | None) -> Html:
 
 
 def _act(report: MonitorReport, form: Form) -> Html:
-    """Show the buttons for the newest incident that nobody has acknowledged."""
+    """Show the buttons for the first open incident that is not acknowledged."""
     open_one = next(incident for incident in report.open if incident.acknowledged is None)
     able = [
         ActionStep(

@@ -1,4 +1,4 @@
-"""Champions and retrainings: releases, training, comparisons, outcomes and reasons."""
+"""Section on champions and retrainings: their steps, comparisons, outcomes and reasons."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -64,7 +64,7 @@ def _step(step: Step) -> Html:
 
 
 def _step_sentences(step: Step) -> Iterator[str]:
-    """Yield sentences on the result of a step; other details are in the ledger's JSON only."""
+    """Yield sentences on the result of a step; the ledger's JSON has more details."""
     detail = step.detail
     if name := detail.get("dataset"):
         rows = detail.get("rows")
@@ -89,7 +89,7 @@ def _step_sentences(step: Step) -> Iterator[str]:
 
 
 def _candidates(candidates: object) -> Html | None:
-    """Show the candidates, and their loss on the part that chooses."""
+    """Show the candidate models and their loss on the validation split."""
     if not isinstance(candidates, Sequence) or isinstance(candidates, str) or len(candidates) < 2:
         return None
     rows = [
@@ -108,7 +108,7 @@ def _candidates(candidates: object) -> Html | None:
 
 
 def _segments(comparison: object) -> Html | None:
-    """Plot challenger minus champion by segment, with simultaneous intervals."""
+    """Plot the loss of challenger minus champion by segment, with simultaneous intervals."""
     segments = comparison.get("segments") if isinstance(comparison, Mapping) else None
     if not isinstance(segments, Mapping) or not any(segments.values()):
         return None

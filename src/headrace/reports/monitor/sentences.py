@@ -1,4 +1,4 @@
-"""Sentences of the report: the state in short, and what to do."""
+"""Sentences of the monitor's report: a short state, and the call to act."""
 
 from collections.abc import Sequence
 
@@ -31,11 +31,11 @@ STEPS = {
     "rolled_back": "rolled back",
 }
 
-_MAX_SLOTS = 3  # slots that a headline names
+_MAX_SLOTS = 3  # partitions that a headline names
 
 
 def headline(report: MonitorReport) -> str:
-    """Return the headline: what is open, and which data the tables lack."""
+    """Return the headline: open incidents, and blocked or missing deliveries."""
     lacking = gap_words(report.gaps)
     if not report.windows:
         return f"Nothing is judged yet{lacking and f'; {lacking}'}"
@@ -45,7 +45,7 @@ def headline(report: MonitorReport) -> str:
 
 
 def _lacking_nothing(report: MonitorReport) -> str:
-    """Return the state of the evaluated windows."""
+    """Return the headline without gaps: the state of the evaluated windows."""
     unknown = [incident for incident in report.open if incident.acknowledged is None]
     if unknown:
         return f"{wording.counted(len(unknown), 'thing')} to look at: {unknown[0].sentence}"
@@ -57,7 +57,7 @@ def _lacking_nothing(report: MonitorReport) -> str:
 
 
 def gap_words(gaps: Sequence[Gap]) -> str:
-    """Return the number of unpublished days with the names of the first; "" without any."""
+    """Return the numbers of blocked and missing deliveries, with the first ones; "" if none."""
     parts = []
     for kind, verb in (("blocked", "held"), ("missing", "missing")):
         slots = [f"{gap.table} {slot}" for gap in gaps for slot in getattr(gap, kind)]
@@ -106,7 +106,7 @@ def next_retraining(report: MonitorReport) -> str:
 
 
 def champion_age(report: MonitorReport) -> str:
-    """Return the time from the champion's training cut to the end of the last window."""
+    """Return the days from the champion's training cutoff to the close of the last window."""
     if report.champion is None:
         return "no champion"
     return f"{max(0, report.state.closes - report.trained_at) // DAY} days"
@@ -133,7 +133,7 @@ def acceptance(report: MonitorReport, incident: Incident) -> str:
 
 
 def accepted(statement: Acceptance) -> str:
-    """Return the person, the topics and the reason of an acceptance or its withdrawal."""
+    """Return a sentence on an acceptance or its withdrawal: person, topics and reason."""
     topics = ", ".join(topic.partition(":")[2] for topic in statement.about)
     what = "withdrew that they are right" if statement.withdrawn else "they are right"
     return f"{statement.principal}: {what} ({topics}): {statement.reason}"
@@ -149,7 +149,7 @@ def incident_words(incident: Incident) -> str:
 
 
 def cause(view: WindowView) -> str:
-    """Return the cause in words: the data, the relation or both changed."""
+    """Return the attributed cause as text, such as "data changed" or "relation changed"."""
     return {
         "none": "no cause named",
         "data": "data changed",

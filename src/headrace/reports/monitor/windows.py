@@ -1,4 +1,4 @@
-"""Windows that were not quiet: reasons, decisions and plots."""
+"""Section on windows with an action: reasons, decisions and plots."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,15 @@ from headrace.web import wording
 from headrace.web.html import Child, Html, element
 from headrace.web.tables import TableRow, table
 
-OPENED = 1  # windows whose details are open when the page is
+OPENED = 1  # number of windows whose details are open initially
 _LISTED = 12
 _PICTURES = 6
 _REASONS = 3
-_COLUMNS = 3  # segment columns that are drawn
+_COLUMNS = 3  # number of segment columns that are plotted
 
 
 def loud_windows(report: MonitorReport) -> Html:
-    """Show the loud windows, the newest first, and the number of quiet ones."""
+    """Show the windows with an action, the newest first, and the number of the others."""
     loud = [view for view in reversed(report.windows) if view.loud]
     quiet = len(report.windows) - len(loud)
     intro = f"The newest first. {wording.counted(quiet, 'window')} had nothing beyond its limits."
@@ -56,7 +56,7 @@ def _window(report: MonitorReport, view: WindowView, *, opened: bool) -> Html:
 
 
 def _first(view: WindowView) -> str:
-    """Return the sentence that names the cause, or the first reason without one."""
+    """Return the sentence on the attributed cause; without a cause the first reason."""
     if view.attribution.cause != "none":
         return view.attribution.sentence
     return view.entry.decision.reasons[0] if view.entry.decision.reasons else ""
@@ -77,7 +77,7 @@ def _why(view: WindowView) -> list[Child]:
 
 
 def _shortened_reasons(reasons: Sequence[str]) -> list[str]:
-    """Return the first reasons, the number omitted, and the last, which is the deciding rule."""
+    """Return the first reasons, the number of omitted ones, and the last: the deciding rule."""
     if len(reasons) <= _REASONS + 2:
         return list(reasons)
     rest = f"and {len(reasons) - _REASONS - 1} more like these"
@@ -85,7 +85,7 @@ def _shortened_reasons(reasons: Sequence[str]) -> list[str]:
 
 
 def _pictures(view: WindowView) -> Html | None:
-    """Plot the columns that the attribution names, before and in this window."""
+    """Plot the distributions of the columns that the attribution names, before and now."""
     shapes = list((view.details.shapes if view.details else {}).items())
     if not shapes:
         return None
@@ -109,7 +109,7 @@ def _legend(first: str, second: str) -> Html:
 
 
 def _segments(view: WindowView) -> Html | None:
-    """Plot observed and scored outcomes by the segments with the largest differences."""
+    """Plot observed and predicted rates of the segments with the largest differences."""
     rates = view.details.rates if view.details else {}
     columns = [column for segment in view.attribution.segments for column, _ in segment]
     by_name = [name for name in dict.fromkeys(columns) if name in rates]
@@ -163,7 +163,7 @@ def _row(finding: Evidence) -> TableRow:
 
 
 def _alternatives(view: WindowView) -> Html | None:
-    """Show the decisions of alternative policies that differ from the one on record."""
+    """Show the decisions of alternative policies that differ from the recorded decision."""
     decisions = [
         f"{name}: {action}" for name, action in view.alternatives.items() if action != view.action
     ]

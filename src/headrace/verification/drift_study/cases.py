@@ -1,4 +1,4 @@
-"""Windows of a study, untouched and with faults, on which other detectors can be tested."""
+"""Windows of a study, with and without injected faults, on which other detectors can be tested."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,15 +12,16 @@ from headrace.verification.drift_study.fault_catalogue import Planted, StudyFaul
 from headrace.verification.drift_study.replayed_history import ReplayedHistory
 from headrace.verification.drift_study.scoring import FaultOutcome
 
-SAMPLE = 2  # of each fault in each history: peers may take seconds a window
+SAMPLE = 2  # cases of each fault in each history: other detectors may take seconds per window
 
 
 @dataclass(frozen=True, eq=False)
 class StudyCase:
-    """Windows with a fault: `rows` has `t`, the watched columns, `score`, `label` and `window`.
+    """Windows with an injected fault, for other detectors.
 
-    `window` (int64) is the position of the row's window in the history; rows without a score have
-    null in `score` and `label`. `monitor_outcome` is the outcome of Headrace's own monitor.
+    `rows` has `t`, the monitored columns, `score`, `label` and `window` (int64, index of the row's
+    window in the history). Rows without a score have null in `score` and `label`. `windows` are the
+    indices of the windows with the fault. `monitor_outcome` is the result of Headrace's monitor.
     """
 
     fault: StudyFault
@@ -32,18 +33,18 @@ class StudyCase:
 
 @dataclass(eq=False)
 class Cases:
-    """Untouched rows of each history, and the first cases of each fault in it."""
+    """Collector of the original histories, and of the first `sample` cases of each fault."""
 
     sample: int = SAMPLE
     prepared: dict[str, Prepared] = field(default_factory=dict)
     cases: list[StudyCase] = field(default_factory=list)
 
     def see(self, prepared: Prepared) -> None:
-        """Add an untouched history."""
+        """Add a history without faults."""
         self.prepared[prepared.history.name] = prepared
 
     def add(self, prepared: Prepared, planted: Planted, monitor_outcome: FaultOutcome) -> None:
-        """Add a case until the sample is full; tuning histories only choose settings."""
+        """Add a case, unless the sample is full or the history is used for tuning only."""
         name = prepared.history.name
         count = sum(case.fault == planted.fault and case.history == name for case in self.cases)
         if count >= self.sample or prepared.history.part == "tuning":
@@ -56,7 +57,7 @@ class Cases:
 def rows_by_window(
     history: ReplayedHistory, laid: list[Window], windows: Iterable[Window]
 ) -> pa.Table:
-    """Return the rows of some windows as in `StudyCase`."""
+    """Return the rows of some windows, in the form of `StudyCase.rows`."""
     parts = []
     for window in windows:
         first, last = np.searchsorted(history.day, [window.first, window.end]).tolist()
@@ -69,7 +70,7 @@ def rows_by_window(
 
 
 def _answers(history: ReplayedHistory, name: str, first: int, last: int) -> pa.ChunkedArray:
-    """Return a column of the scores for these rows of the frame, null before the first score."""
+    """Return a column of the scores for rows [first, last) of the frame; null without a score."""
     skipped = history.first_scored
     column = history.scores[name]
     without = max(0, min(last, skipped) - first)

@@ -1,7 +1,7 @@
-"""Faults of the relation: inputs stay as they are, the labels follow from them differently.
+"""Concept faults: the inputs stay the same, but the relation of labels to inputs changes.
 
-New labels are drawn from the model's probabilities, with as few changes as possible: a label stays
-unless its new probability is below its old one. So the noise of the real labels stays.
+New labels are drawn from the model's probabilities with as few changes as possible: a label is kept
+unless its new probability is below its old one. So the noise of the real labels is preserved.
 """
 
 import numpy as np
@@ -15,9 +15,9 @@ CLIP = 1e-3
 
 
 def flip(share: float) -> Change:
-    """Return a change that flips the labels of a share `size` of a segment's rows.
+    """Return a fault that flips labels in a segment with about `share` of all rows.
 
-    The segment has about `share` of all rows.
+    The fault's `size` is the share of flipped labels in the segment.
     """
 
     def change(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
@@ -47,7 +47,7 @@ def reversed_(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touch
 
 
 def vanished_effect(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
-    """Remove the effect of an important feature: labels are drawn as if its values were random."""
+    """Remove the effect of an important feature: draw labels as if its values were shuffled."""
     name = _important(rows, rng)
     now = _probabilities(rows, rows.table)
     column = rows.table[name].combine_chunks()
@@ -64,7 +64,7 @@ def _probabilities(rows: HistoryRows, table: pa.Table) -> Floats:
 
 
 def _drawn(rows: HistoryRows, now: Floats, other: Floats, rng: np.random.Generator) -> HistoryRows:
-    """Return rows with labels of probabilities `other` instead of `now`, with few changes."""
+    """Redraw labels with probabilities `other` instead of `now`, changing as few as possible."""
     label = labels_of(rows)
     chance = rng.random(len(label))
     up: Mask = (label == 0) & (chance < (other - now) / (1 - now))
@@ -74,7 +74,7 @@ def _drawn(rows: HistoryRows, now: Floats, other: Floats, rng: np.random.Generat
 
 
 def _important(rows: HistoryRows, rng: np.random.Generator) -> str:
-    """Return one of the three inputs with the greatest gain in the trees."""
+    """Return a random one of the three inputs with the highest gain in the model's trees."""
     import lightgbm
 
     scorer = rows.history.scorer

@@ -1,7 +1,7 @@
-"""Faults of data: deliveries, sensors and joins that damage columns and rows; labels stay.
+"""Data faults: deliveries, sensors and joins that damage columns and rows; labels stay the same.
 
-Each fault takes `HistoryRows`, a size and a generator, and returns the changed rows and the
-columns that it touched.
+Each fault takes `HistoryRows`, a size and a random generator, and returns the changed rows and the
+names of the touched columns.
 """
 
 from collections.abc import Callable
@@ -23,18 +23,18 @@ from headrace.verification.drift_study.row_edits import (
 
 Touched = tuple[HistoryRows, tuple[str, ...]]
 Change = Callable[[HistoryRows, float, np.random.Generator], Touched]
-# Minutes for hours, metres for kilometres, feet for metres, kilometres for miles, and back.
+# Unit factors in both directions: minute/hour, metre/km, foot/metre, km/mile, and others.
 FACTORS = (60.0, 1 / 60, 1000.0, 1 / 1000, 3.2808, 1 / 3.2808, 1.6093, 1 / 1.6093, 2.54, 100.0)
-MANY = 8  # distinct values that make a column of numbers a measurement
+MANY = 8  # minimum number of distinct values of a measurement
 SENTINELS = (-999.0, 9999.0, -1e6)
 SHARE_TOLERANCE = (
-    0.35  # a level alone is the segment if its share is off by at most this, relative to it
+    0.35  # relative tolerance within which a single category has the share of a segment
 )
-UNLIKE = 0.5  # Kolmogorov-Smirnov distance from which swapping two columns is a gross fault
+UNLIKE = 0.5  # minimum Kolmogorov-Smirnov distance of two columns that are swapped
 
 
 def measurements(rows: HistoryRows) -> list[str]:
-    """Return columns of measurements: numbers, mostly present, mostly not zero, of many values."""
+    """Return measurement columns: numeric, mostly not null and not zero, with many values."""
     return [name for name in numeric(rows.history) if _measures(rows, name)]
 
 
@@ -61,7 +61,7 @@ def _random_column(names: list[str], rng: np.random.Generator, what: str) -> str
 
 
 def unit(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
-    """Change the unit of one measurement, in a share `size` of the rows: those of some sources."""
+    """Change the unit of one measurement in a segment with a share `size` of the rows."""
     name = _random_column(measurements(rows), rng, "that measures")
     values, valid = numbers_of(rows.table, name)
     other = values * float(rng.choice(FACTORS))
@@ -118,7 +118,7 @@ def missing(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched
 
 
 def unseen(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
-    """Give a share `size` of the rows of a text column codes that never occurred before."""
+    """Replace a share `size` of a text column's values by codes that never occurred before."""
     name = _random_column(textual(rows.history), rng, "of text")
     new = rng.random(rows.table.num_rows) < size
     values = texts_of(rows.table, name)
@@ -127,7 +127,7 @@ def unseen(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
 
 
 def frozen(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
-    """Let a measurement repeat its last value, in a share `size` of the rows."""
+    """Let a measurement repeat its last value in a segment with a share `size` of the rows."""
     name = _random_column(measurements(rows), rng, "that measures")
     values, valid = numbers_of(rows.table, name)
     last = _usual_values(rows, name)[-1]
@@ -173,13 +173,13 @@ def truncated(rows: HistoryRows, size: float, _rng: np.random.Generator) -> Touc
 
 
 def segment_missing(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
-    """Drop all rows of some sources, a share `size` of the total."""
+    """Drop all rows of a segment with a share `size` of the rows."""
     dropped = _affected_rows(rows, size, rng)
     return rows.take(np.flatnonzero(~dropped)), ("rows", *rows.history.segments)
 
 
 def misjoined(rows: HistoryRows, _size: float, rng: np.random.Generator) -> Touched:
-    """Assign one measurement's values to other rows of the window, as a wrong join key does."""
+    """Shuffle one measurement's values between the rows of the window, like a wrong join key."""
     name = _random_column(measurements(rows), rng, "that measures")
     order = rng.permutation(rows.table.num_rows)
     return rows.with_columns({name: rows.table[name].combine_chunks().take(pa.array(order))}), (
@@ -203,7 +203,7 @@ def covariate(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touch
 
 
 def normal_scores(values: Floats) -> Floats:
-    """Return ranks, ties in order, as quantiles of the standard normal (Blom's positions)."""
+    """Convert ranks to quantiles of the standard normal (Blom's positions); ties by position."""
     from statistics import NormalDist
 
     n = len(values)
@@ -215,7 +215,7 @@ def normal_scores(values: Floats) -> Floats:
 
 
 def _affected_rows(rows: HistoryRows, size: float, rng: np.random.Generator) -> Mask:
-    """Return all rows for a size of 1, else the rows of a segment with about that share."""
+    """Return a mask of all rows for a size of 1, else of a segment with about that share."""
     if size >= 1:
         return np.ones(rows.table.num_rows, np.bool_)
     return segment(rows, size, rng)[0]
@@ -224,11 +224,14 @@ def _affected_rows(rows: HistoryRows, size: float, rng: np.random.Generator) -> 
 def segment(
     rows: HistoryRows, share: float, rng: np.random.Generator
 ) -> tuple[Mask, dict[str, tuple[str, ...]]]:
-    """Return about this share of the rows, by levels of one segment column, and those levels.
+    """Select about `share` of the rows, by categories of a segment column.
 
-    One level is taken if it has about that share. Otherwise levels are added in random order while
-    the sum comes nearer to it. If even the rarest level is much larger, a random part of its rows
-    is taken.
+    A single category is used if it has about that share. Otherwise categories are added in random
+    order as long as their total comes closer to it. If even the rarest category is much larger, a
+    random part of its rows is used.
+
+    Returns:
+        The mask of the rows, and {segment column: selected categories}.
     """
     candidates = [_levels(rows, name, share, rng) for name in rows.history.segments]
     if not candidates:
@@ -246,7 +249,7 @@ def segment(
 def _levels(
     rows: HistoryRows, name: str, share: float, rng: np.random.Generator
 ) -> tuple[float, str, tuple[str, ...], float]:
-    """Return how far the chosen levels are from the share, the column, the levels, their share."""
+    """Return (distance from the share, column, selected categories, their total share)."""
     usual = texts_of(rows.before, name).astype(str)
     levels, counts = np.unique(usual, return_counts=True)
     near = np.flatnonzero(np.abs(counts / len(usual) - share) <= share * SHARE_TOLERANCE)
@@ -267,7 +270,7 @@ def _levels(
 
 
 def _set(rows: HistoryRows, name: str, values: Floats, valid: Mask) -> Touched:
-    """Return the rows with these numbers in a column; integers stay integers."""
+    """Set the numbers of a column; integer columns are rounded and clipped to their type."""
     field = rows.table.schema.field(name).type
     limit = 2.0**53
     integral = not pa.types.is_floating(field)

@@ -1,8 +1,8 @@
-"""Repeated runs of the monitor on a history: only the windows that a fault changed are recomputed.
+"""Repeated runs of the monitor on a history: only windows that a fault changed are recomputed.
 
-The untouched history goes through `monitor` itself. A history with a fault shares its bins, and the
-profiles of all days except those of the fault's windows. Its evidence is collected by the same
-function that `monitor` uses, up to the last of those windows.
+`monitor` itself runs once on the original history. A history with a fault reuses the bins, and the
+profiles of all days outside of the fault's windows. Its evidence is collected by the same function
+that `monitor` uses, up to the last of these windows.
 """
 
 import tempfile
@@ -33,9 +33,9 @@ _ARRAYS = ("rows", "nulls", "low", "high", "limbs", "counts")
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Results of the monitor on an untouched history.
+    """Results of the monitor on a history without faults.
 
-    The rows that its model was trained on end at `trained_at` (us).
+    The training rows of its model end at `trained_at` (microseconds UTC).
     """
 
     history: ReplayedHistory
@@ -53,9 +53,9 @@ class Prepared:
 
 
 def prepare(history: ReplayedHistory, policy: Policy, policy_path: Path) -> Prepared:
-    """Run the monitor over the untouched history, in a temporary home.
+    """Run the monitor over the original history, in a temporary home.
 
-    Bins are frozen on the warm-up days of the policy or of the history, whichever are more.
+    The bins are computed from the warm-up days of the policy or of the history, whichever are more.
     """
     warmup = max(policy.detection.warmup_days, history.warmup_days)
     policy = replace(policy, detection=replace(policy.detection, warmup_days=warmup))
@@ -79,7 +79,7 @@ def prepare(history: ReplayedHistory, policy: Policy, policy_path: Path) -> Prep
 
 
 def replay(prepared: Prepared, planted: Planted, *, after: int = 0) -> list[WindowResult]:
-    """Return the monitor's results up to the fault's last window and `after` windows more."""
+    """Return the monitor's results from the start until `after` windows after the fault."""
     at = prepared.windows.index(planted.windows[-1]) + 1 + after
     laid = prepared.windows[:at]
     scores = planted.history.scores
@@ -103,7 +103,7 @@ def replay(prepared: Prepared, planted: Planted, *, after: int = 0) -> list[Wind
 
 
 def profiles_with_fault(prepared: Prepared, planted: Planted) -> Profiles:
-    """Return the profiles of a history with a fault: only the days of its windows are new."""
+    """Return the profiles of a history with a fault; only days of its windows are recomputed."""
     if planted.fault.moves_labels_only:
         return prepared.profiles
     history = planted.history
@@ -133,5 +133,5 @@ def _spliced(old: Profiles, window: Window, new: Profiles) -> Profiles:
 
 
 def quiet(results: Sequence[WindowResult]) -> bool:
-    """Return True if none of these windows has an alarm."""
+    """Return True if none of these windows has an attributed cause."""
     return all(result.attribution.cause == "none" for result in results)

@@ -1,4 +1,4 @@
-"""Catalogue of faults that a study injects: pure functions of a history, windows and a seed."""
+"""Catalogue of faults that a study injects; each depends only on a history, windows and a seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from headrace.verification.drift_study.replayed_history import ReplayedHistory
 from headrace.verification.drift_study.row_edits import HistoryRows, replace_rows, rows_of
 
 Kind = Literal["data", "concept", "both"]
-# A `certain` fault must always be detected in one window, `gross` and `strong` ones nearly always,
-# a `weak` one over several windows. The rate of `faint` ones is only reported.
+# Required detection: `certain` faults always in one window, `gross` and `strong` faults nearly
+# always, `weak` faults over several windows. For `faint` faults the rate is only reported.
 Grade = Literal["certain", "gross", "strong", "weak", "faint"]
-LASTING = 4  # windows that a weak fault lasts; it must be detected within them
+LASTING = 4  # length of a weak fault in windows, within which it must be detected
 
 
 @dataclass(frozen=True)
 class StudyFault:
-    """Kind of fault. `sizes` has one size for each consecutive window that it lasts."""
+    """Fault of the catalogue; `sizes` has its size in each consecutive window."""
 
     name: str
     kind: Kind
@@ -41,7 +41,7 @@ class StudyFault:
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """History with a fault in it. `touched` are columns, or segments as `column=level`."""
+    """History with an injected fault; `touched` are columns, or segments as `column=category`."""
 
     fault: StudyFault
     history: ReplayedHistory
@@ -53,10 +53,10 @@ class Planted:
 def plant(
     fault: StudyFault, history: ReplayedHistory, windows: Sequence[Window], seed: int
 ) -> Planted:
-    """Return `history` with `fault` in consecutive windows, which all have scores.
+    """Inject `fault` in consecutive windows of `history`, which must all have scores.
 
-    A fault of several windows touches the same columns and segments in each: they are chosen with
-    the same seed, from the rows before it began.
+    A fault over several windows touches the same columns and segments in each window: they are
+    chosen with the same seed, from the rows before the first window.
 
     Raises:
         DeclarationError: the history has nothing that the fault could touch.
@@ -97,7 +97,7 @@ def _repeats(grade: Grade, sizes: tuple[float, ...]) -> bool:
 
 
 def _sized(size: float, change: Change) -> Change:
-    """Return a change that always has this size, whatever the fault's size is."""
+    """Return a change with a fixed size, independent of the fault's size."""
     return lambda rows, _, rng: change(rows, size, rng)
 
 
@@ -144,5 +144,5 @@ CATALOGUE: tuple[StudyFault, ...] = (
         (concept.reversed_, data.unit), 1.0,
     ),
 )  # fmt: skip
-# Every fault has its own random numbers, so that they do not all choose the same column.
+# The place is part of each fault's seed, so that not all faults choose the same column.
 CATALOGUE_PLACES = {fault.name: at for at, fault in enumerate(CATALOGUE)}

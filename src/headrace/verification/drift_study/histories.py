@@ -1,4 +1,4 @@
-"""Histories that a project's monitors are studied on: its pipelines' own, and declared ones."""
+"""Histories for the study of a project's monitors: its pipelines' own, and declared ones."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ _PARTS = ("train", "valid", "test")
 
 @dataclass(frozen=True, eq=False)
 class Studied:
-    """History, and the policy that is applied to it."""
+    """History, and the policy under which it is studied."""
 
     history: ReplayedHistory
     policy: Policy
@@ -32,8 +32,8 @@ class Studied:
 def studied(home: Home) -> list[Studied]:
     """Return the histories of the project's pipelines, then those of its `monitor_studies`.
 
-    A study with a pipeline's name replaces the pipeline's own history. Studies use the policy of
-    the first pipeline.
+    A declared history with a pipeline's name replaces the pipeline's own. Declared histories use
+    the policy of the first pipeline.
 
     Raises:
         DeclarationError: the project has no history.
@@ -60,10 +60,10 @@ def studied(home: Home) -> list[Studied]:
 
 
 def own_history(pipeline: Pipeline, home: Home) -> ReplayedHistory | None:
-    """Return a pipeline's released rows, with its champion's scores of rows it was not trained on.
+    """Return a pipeline's released rows, with the champion's scores of later rows.
 
-    None if there is no release yet, no champion for the current definitions of the features, or no
-    row that the champion was certainly not trained on.
+    The scored rows are those after the champion's training cutoff. Return None if there is no
+    release, no champion for the release's feature definitions, or no row after the cutoff.
     """
     from headrace.datasets import list_releases, open_release
     from headrace.models import champion
@@ -116,9 +116,9 @@ def _in_order(rows: pa.Table) -> pa.Table:
 
 
 def bench_monitors(home: Home, plan: StudyPlan, *, peers: bool = False) -> dict[str, Any]:
-    """Return the study of this project's histories as one JSON value; `home` is not changed.
+    """Study this project's histories and return the results as JSON; `home` is not changed.
 
-    With `peers`, the other detectors that `monitor_studies` declare run on the same windows.
+    With `peers`, other detectors that `monitor_studies` declares run on the same windows.
     """
     inputs = [(entry.history, entry.policy, entry.policy_path) for entry in studied(home)]
     peer_modules = [module for module in study_modules() if peers and hasattr(module, "peers")]

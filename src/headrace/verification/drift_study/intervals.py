@@ -2,7 +2,7 @@
 
 from math import sqrt
 
-Z = 1.959963984540054  # of the standard normal, for 95% between both ends
+Z = 1.959963984540054  # two-sided 95% quantile of the standard normal
 
 
 def wilson(hits: int, of: int) -> tuple[float, float]:
@@ -13,5 +13,5 @@ def wilson(hits: int, of: int) -> tuple[float, float]:
     middle = share + spread / 2
     reach = Z * sqrt(share * (1 - share) / of + spread / (4 * of))
     low, high = ((middle + sign * reach) / (1 + spread) for sign in (-1, 1))
-    # exactly, where rounding would leave a last bit
+    # The ends 0 and 1 are exact; rounding could leave a last bit.
     return (0.0 if hits == 0 else low), (1.0 if hits == of else high)

@@ -1,6 +1,6 @@
-"""History that a study replays: the data of a monitor, window by window.
+"""History that a study replays: the input of a monitor, window by window.
 
-Prepared histories are stored as Parquet and JSON, so that the next study reads them in a second:
+Prepared histories are stored as Parquet and JSON, so that later studies load them fast:
 
     from headrace.verification.drift_study import load_histories
     for history in load_histories(folder):           # or bench.monitoring_data.histories()
@@ -27,7 +27,7 @@ from headrace.monitoring.spec import MonitorSpec
 from headrace.verification.drift_study.study_model import StudyScorer
 
 FORMAT = 1
-# Settings are chosen on the tuning histories only; results are reported for the others.
+# `tuning` histories are used to choose settings only; results are reported for the others.
 Part = Literal["tuning", "report", "own"]
 Ints = npt.NDArray[np.int64]
 _TABLES = ("frame", "scores")
@@ -36,21 +36,23 @@ _TUPLES = ("segments", "label_derived", "exclude")
 
 @dataclass(frozen=True, eq=False)
 class ReplayedHistory:
-    """Rows in order of time, with a model's scores of the later ones.
+    """Rows in order of time, with a model's scores of the later rows.
 
     Attributes:
-        name: of the data.
-        frame: `t` (int64 us) and the columns, one row a prediction, ascending in `t`; no label.
-        scores: `t` (int64 us), `score` (float64, probability of 1), `label` (int64, may be null)
-            and the segment columns, for the last rows of `frame`, row by row; out of sample.
-        segments: columns of both tables by which concept drift is detected and injected (text).
+        name: name of the data.
+        frame: `t` (int64 microseconds UTC) and the columns, one row per prediction, ascending in
+            `t`; without the label.
+        scores: `t`, `score` (float64, probability of 1), `label` (int64, may be null) and the
+            segment columns. Its rows match the last rows of `frame`; the scores are out of sample.
+        segments: text columns of both tables by which concept drift is detected and injected.
         window_days, anchor (ISO day), offset, maturity: as in `MonitorSpec`.
-        warmup_days: number of days that bins are frozen from; at least a season of the window.
+        warmup_days: number of days from which bins are computed; at least one season.
         label_derived: columns of the frame that come from the label's own table.
-        exclude: columns of the frame that are not watched, since they are the calendar.
-        known_drift: the data are known to drift; since `drift_from` (us), if that is known.
-        part: `tuning` histories choose settings, results are reported for the others.
-        about: origin of the rows, in a sentence.
+        exclude: columns of the frame that are not monitored, such as calendar columns.
+        known_drift: True if the data are known to drift.
+        drift_from: start of the known drift (microseconds UTC); None if unknown.
+        part: "tuning", "report" or "own"; tuning histories are not reported.
+        about: sentence on the origin of the rows.
         scorer: the model behind `scores`; None if it is not available.
     """
 
@@ -96,18 +98,18 @@ class ReplayedHistory:
 
     @property
     def first_scored(self) -> int:
-        """Row of `frame` that the first row of `scores` belongs to."""
+        """Index of the first row of `frame` that has a score."""
         return int(self.frame.num_rows - self.scores.num_rows)
 
     @property
     def watched(self) -> list[str]:
-        """Columns that a monitor of this history watches."""
+        """Columns that a monitor of this history monitors."""
         hidden = {"t", *self.exclude}
         return [name for name in self.frame.column_names if name not in hidden]
 
     @property
     def until(self) -> int:
-        """Moment (us) at which every complete window is closed and all its labels are known."""
+        """Time (microseconds UTC) at which the last day of the frame ends."""
         last = int(self.day[-1]) + 1 if len(self.day) else 0
         return last * DAY - duration(self.offset)
 
@@ -119,7 +121,7 @@ class ReplayedHistory:
         return windows(day_number(self.anchor), self.window_days, first, last, last + 1)
 
     def spec(self, policy_path: Path) -> MonitorSpec:
-        """Return the specification that `monitor` takes for this history."""
+        """Return the specification of a monitor for this history."""
         return MonitorSpec(
             name=self.name,
             policy_path=policy_path,
@@ -139,13 +141,13 @@ def scores_of(
     label: pa.ChunkedArray | pa.Array,
     segments: Iterable[str],
 ) -> pa.Table:
-    """Return the table `scores` of a history."""
+    """Build the table `scores` of a history."""
     body = {"t": rows["t"], "score": pa.array(score), "label": label.cast(pa.int64())}
     return pa.table(body | {name: rows[name] for name in segments})
 
 
 def save_history(history: ReplayedHistory, folder: Path) -> Path:
-    """Write a history, each file completely or not at all, and return its folder."""
+    """Write a history, each file atomically, and return its folder."""
     target = folder / history.name
     target.mkdir(parents=True, exist_ok=True)
     for name in _TABLES:
@@ -176,5 +178,5 @@ def load_history(folder: Path) -> ReplayedHistory:
 
 
 def load_histories(folder: Path) -> list[ReplayedHistory]:
-    """Read all histories in `folder`, by name."""
+    """Read all histories in `folder`, sorted by name."""
     return [load_history(path.parent) for path in sorted(folder.glob("*/history.json"))]

@@ -1,4 +1,4 @@
-"""Rows of a window that a fault changes, and the history with the changed rows."""
+"""Take the rows of a window out of a history, edit them, and put them back."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,14 +16,15 @@ from headrace.verification.drift_study.replayed_history import ReplayedHistory, 
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-USUAL = 4_000  # rows before a window that are sampled to see what is usual
+USUAL = 4_000  # size of the sample of earlier rows, from which usual values are taken
 
 
 @dataclass(frozen=True, eq=False)
 class HistoryRows:
-    """Consecutive scored rows of a history: `table` as in its frame, `label` (int64), both n rows.
+    """Consecutive scored rows of a history, replaced by edited rows.
 
-    `before` is a sample of at most `USUAL` earlier rows, which shows what is usual.
+    `first` and `count` are the replaced rows of the frame. `table` (columns of the frame) and
+    `label` (int64) are the edited rows. `before` is a sample of at most `USUAL` earlier rows.
     """
 
     history: ReplayedHistory
@@ -34,7 +35,7 @@ class HistoryRows:
     before: pa.Table
 
     def with_columns(self, columns: Mapping[str, pa.Array]) -> "HistoryRows":
-        """Return the same rows with other values in these columns; types stay."""
+        """Replace the values of these columns; their types stay the same."""
         table = self.table
         for name, values in columns.items():
             kind = table.schema.field(name).type
@@ -45,7 +46,7 @@ class HistoryRows:
         return replace(self, label=pa.array(label, pa.int64(), mask=~valid_labels(self.label)))
 
     def take(self, at: Ints) -> "HistoryRows":
-        """Return the rows at these positions, in the order of time; a position may occur twice."""
+        """Return the rows at these indices, in order of time; indices may repeat."""
         order = np.sort(at)
         return replace(self, table=self.table.take(pa.array(order)), label=self.label.take(order))
 
@@ -55,8 +56,8 @@ def rows_of(
 ) -> HistoryRows:
     """Return the rows of a window; with `labels`, the rows whose labels are evaluated in it.
 
-    Labels take time: they are evaluated in the window in which they become known. `before` is the
-    sample of usual rows; None takes it from the rows before this window.
+    A label is evaluated in the window in which it becomes known. `before` is the sample of earlier
+    rows; with None it is taken from the rows before this window.
 
     Raises:
         DeclarationError: some of the rows have no score.
@@ -78,7 +79,7 @@ def rows_of(
 
 
 def replace_rows(changed: HistoryRows) -> ReplayedHistory:
-    """Return the history with these rows in place; changed inputs are scored by the model."""
+    """Put edited rows back into their history; if inputs changed, the model scores them again."""
     history, count = changed.history, changed.count
     skipped = history.first_scored
     frame = _spliced(history.frame, changed.first, count, changed.table)
@@ -100,7 +101,7 @@ def replace_rows(changed: HistoryRows) -> ReplayedHistory:
 
 
 def _spliced(table: pa.Table, first: int, count: int, part: pa.Table) -> pa.Table:
-    """Return `table` with `part` in place of `count` rows."""
+    """Replace `count` rows of `table`, from `first`, by `part`."""
     part = part.cast(table.schema)
     return pa.concat_tables([table.slice(0, first), part, table.slice(first + count)])
 
@@ -111,7 +112,7 @@ def valid_labels(label: pa.Array) -> Mask:
 
 
 def labels_of(rows: HistoryRows) -> Ints:
-    """Return the labels as int64, zero where a label is not known."""
+    """Return the labels as int64; 0 for unknown labels."""
     result: Ints = rows.label.fill_null(0).to_numpy(zero_copy_only=False).copy()
     return result
 
@@ -128,10 +129,10 @@ def texts_of(table: pa.Table, name: str) -> npt.NDArray[np.object_]:
 
 
 def numeric(history: ReplayedHistory) -> list[str]:
-    """Return the watched columns of numbers."""
+    """Return the monitored numeric columns."""
     return [n for n in history.watched if kind_of(history.frame.schema.field(n)) != "level"]
 
 
 def textual(history: ReplayedHistory) -> list[str]:
-    """Return the watched columns of text."""
+    """Return the monitored text columns."""
     return [n for n in history.watched if kind_of(history.frame.schema.field(n)) == "level"]

@@ -1,4 +1,4 @@
-"""Scores of the monitor on histories, untouched and with faults: alarms, detections, causes."""
+"""Results of the monitor on histories with and without faults: alarms, detections, causes."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,15 +22,16 @@ from headrace.verification.drift_study.intervals import wilson
 from headrace.verification.drift_study.replayed_history import Part
 
 YEAR = 365 * DAY
-TRIES = 4  # seeds that are tried if a history has nothing that a fault could touch
+TRIES = 4  # number of seeds to try if a fault finds nothing to touch
 
 
 @dataclass(frozen=True)
 class Natural:
-    """Alarms on an untouched history of `windows` windows; `scored` windows have scores.
+    """Numbers of alarms and retrainings on a history without injected faults.
 
-    `drifted_after` is the number of windows until a known drift raised an alarm of concept drift,
-    this window included; None if no drift is known or no alarm came.
+    `windows` and `scored` count the evaluated windows and those with scores. `drifted_after` is the
+    number of windows until the monitor detected a known concept drift, including the window of the
+    alarm; None if no drift is known or detected.
     """
 
     history: str
@@ -60,9 +61,10 @@ class Natural:
 class FaultOutcome:
     """Outcome of one injected fault.
 
-    `cause` is that of the first window with an alarm, "none" if there was no alarm; `located` is
-    True if the monitor named a column or segment that the fault touched; `retrained` counts the
-    retrainings that the fault's evidence started, not those due to the model's age.
+    `cause` is the attributed cause in the first window with an alarm, "none" without an alarm.
+    `waited` is the number of windows until the alarm, 0 without an alarm. `located` is True if the
+    monitor named a touched column or segment. `retrained` counts the retrainings that the fault
+    caused, not those due to the model's age.
     """
 
     fault: StudyFault
@@ -99,7 +101,7 @@ class FaultOutcome:
 
 
 def natural(prepared: Prepared) -> Natural:
-    """Count the alarms on the untouched history, up to the known drift."""
+    """Count the alarms on the original history; windows after a known drift are not counted."""
     history = prepared.history
     calm = [result for result in evaluated_windows(prepared) if not _drifted(prepared, result)]
     scored = [result for result in calm if result.scored is not None]
@@ -119,7 +121,7 @@ def natural(prepared: Prepared) -> Natural:
 
 
 def evaluated_windows(prepared: Prepared) -> list[WindowResult]:
-    """Return the windows after those that the bins were frozen from."""
+    """Return the results of the windows after the warm-up, from which the bins were computed."""
     first = min((bins.frozen_until for bins in prepared.profiles.whole.bins), default=0)
     return [result for result in prepared.natural if result.window.first >= first]
 
@@ -130,7 +132,7 @@ def _drifted(prepared: Prepared, result: WindowResult) -> bool:
 
 
 def data_alarm(result: WindowResult, prepared: Prepared) -> bool:
-    """Return True if the window has a data cause, or as many notices as the policy counts."""
+    """Return True if the window has a data cause, or enough notices for a population shift."""
     shifted = result.attribution.cause == "none" and bool(shifts(result.evidence, prepared.policy))
     return shifted or result.attribution.cause in {"data", "both"}
 
@@ -145,7 +147,7 @@ def _until_seen(prepared: Prepared) -> int | None:
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """Faults that are injected, and how often in each history; `seed` also decides the windows.
+    """Faults to inject, how often in each history, and the seed of all random choices.
 
     Tuning histories, which are not reported, get a quarter of the repeats.
     """
@@ -159,9 +161,9 @@ class StudyPlan:
 
 
 def plan_of(prepared: Prepared, plan: StudyPlan) -> Iterator[Planted]:
-    """Yield the faults of a plan, injected in windows that have no alarm while untouched.
+    """Yield the faults of a plan, injected in windows that have no alarm without the fault.
 
-    Otherwise an alarm that has another cause would count as a detection.
+    Otherwise an alarm for another reason would count as a detection.
     """
     for place, fault in enumerate(plan.faults):
         starts = [at for at in range(len(prepared.natural)) if _fits(prepared, at, fault.lasts)]
@@ -188,7 +190,7 @@ def _planted(
 
 
 def _fits(prepared: Prepared, start: int, lasts: int) -> bool:
-    """Return True if `lasts` windows from `start` have no alarm and enough scored ones precede."""
+    """Return True if `lasts` windows from `start` have no alarm and follow enough scored ones."""
     history = prepared.history
     required = prepared.policy.detection.min_scored_windows
     settled = start - required
@@ -201,7 +203,7 @@ def _fits(prepared: Prepared, start: int, lasts: int) -> bool:
 
 
 def outcome(prepared: Prepared, planted: Planted) -> FaultOutcome:
-    """Replay an injected fault and compare the monitor's answer with the truth."""
+    """Replay an injected fault, and compare the monitor's result with the fault."""
     results = replay(prepared, planted)
     start = len(results) - len(planted.windows)
     replayed = results[start:]
@@ -219,7 +221,7 @@ def outcome(prepared: Prepared, planted: Planted) -> FaultOutcome:
         cause=first.attribution.cause if first else "none",
         waited=loud + 1 if loud is not None else 0,
         located=first is not None and _is_located(first, planted.touched),
-        # a retraining for age is due anyway, once the windows after a fault have no alarm
+        # Not counted: a retraining due to the model's age, which happens without an alarm.
         retrained=sum(
             result.decision.action == "retrain" and result.attribution.cause != "none"
             for result in replayed
@@ -278,7 +280,7 @@ def _line(fault: StudyFault, trials: Sequence[FaultOutcome]) -> dict[str, Any]:
 
 
 def counted(trials: Sequence[FaultOutcome]) -> dict[str, Any]:
-    """Count injected faults, detected ones, and of these the attributed and the located ones."""
+    """Count the injected and the detected faults, and how many were attributed and located."""
     detected = [trial for trial in trials if trial.detected]
     right = sum(trial.attributed for trial in detected)
     return {

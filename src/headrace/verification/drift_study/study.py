@@ -1,4 +1,4 @@
-"""Complete study: every history untouched, then with every fault, and the resulting counts."""
+"""Complete study: run every history without faults, then with every fault, and count results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,22 +33,22 @@ class Witness(Protocol):
     """Observer of a study, so that other detectors can be tested on the same windows."""
 
     def see(self, prepared: Prepared) -> None:
-        """Take an untouched history."""
+        """Receive a history without faults."""
 
     def add(self, prepared: Prepared, planted: Planted, monitor_outcome: FaultOutcome) -> None:
-        """Take a history with a fault, and the outcome of Headrace's own monitor."""
+        """Receive a history with a fault, and the outcome of Headrace's own monitor."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """Results of a study. Settings may be chosen on `tuning` histories: they count separately."""
+    """Results of a study."""
 
     naturals: tuple[Natural, ...]
     outcomes: tuple[FaultOutcome, ...]
     plan: StudyPlan
 
     def part(self, *, tuning: bool) -> "Study":
-        """Return the part on the tuning histories, or on the others."""
+        """Return the results on the tuning histories, or on the others."""
         naturals = tuple(
             history for history in self.naturals if (history.part == "tuning") == tuning
         )
@@ -57,12 +57,12 @@ class Study:
 
     @property
     def reported(self) -> "Study":
-        """Part that may be reported: all but the tuning histories, if there are others."""
+        """Results without the tuning histories; all results if there are no other histories."""
         rest = self.part(tuning=False)
         return rest if rest.naturals else self
 
     def to_json(self) -> dict[str, Any]:
-        """Return `natural`, `faults`, `groups`, `decisions` as reported, and those of `tuning`."""
+        """Return the reported results as JSON; `tuning` has those of the tuning histories."""
         reported = self.reported
         tuning = self.part(tuning=True)
         extra = {"tuning": tuning.body()} if reported is not self and tuning.naturals else {}
@@ -86,7 +86,7 @@ class Study:
 
 
 def decisions(study: Study) -> dict[str, Any]:
-    """Count retrainings: on data faults (where none is right), and per year without faults."""
+    """Count retrainings on data faults (where each is wrong), and per year without faults."""
     faulty = [trial for trial in study.outcomes if trial.fault.kind == "data"]
     rates = {
         history.history: history.retrainings / history.years
@@ -105,7 +105,7 @@ def decisions(study: Study) -> dict[str, Any]:
 def run_study(
     inputs: Sequence[StudyInput], plan: StudyPlan, witness: Witness | None = None
 ) -> Study:
-    """Study every history, untouched and with the faults of the plan; the result is repeatable."""
+    """Run every history without faults and with those of the plan; the result is reproducible."""
     naturals: list[Natural] = []
     outcomes: list[FaultOutcome] = []
     sizes = [len(plan.faults) * plan.repeats_in(history.part) for history, _, _ in inputs]

@@ -1,4 +1,4 @@
-"""Model for a study: trained on the first part of a history, it scores all later rows."""
+"""Model for a study: it is trained on the first part of a history and scores all later rows."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,7 +22,7 @@ PARAMS = {
     "seed": 7,
 }  # fmt: skip
 ROUNDS, PATIENCE = 300, 20
-VALIDATION_SHARE = 0.2  # last part of the training rows, on which early stopping decides
+VALIDATION_SHARE = 0.2  # share of the training rows, the last ones, for early stopping
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class StudyScorer:
 
 
 def learn(frame: pa.Table, label: npt.NDArray[np.int64], names: Sequence[str]) -> StudyScorer:
-    """Train gradient-boosted trees on the columns `names` of `frame`, in order of time.
+    """Train gradient-boosted trees on the columns `names` of `frame`, whose rows are time-ordered.
 
-    Text columns are categories. The last fifth of the rows decides when to stop. The same rows and
-    the same library give the same bytes.
+    Text columns are categorical. The last fifth of the rows is used for early stopping. The same
+    rows and the same library version give the same bytes.
     """
     import lightgbm
 
@@ -64,7 +64,7 @@ def learn(frame: pa.Table, label: npt.NDArray[np.int64], names: Sequence[str]) -
     cut = int(len(matrix) * (1 - VALIDATION_SHARE))
     places = [at for at, column in enumerate(columns) if column.type == "string"]
     params = {**PARAMS, **FIXED}
-    # LightGBM refuses JSON characters in names; the positions of columns are enough.
+    # Columns are passed by position, because LightGBM refuses JSON characters in names.
     first = lightgbm.Dataset(
         matrix[:cut], label[:cut], categorical_feature=places, params=dict(params)
     )

@@ -1,9 +1,9 @@
 """Faults that a batch of a table can have, derived from its contract.
 
-Magnitudes are fixed: units by their true factors, on a whole column and on the rows of one level;
-0.5% of rows repeated, stale or sentinel; a tenth cut off; clocks one hour off; six hours stuck; a
-new level for 1% of rows; one level under another name; every pair of columns of one type exchanged;
-columns renamed singly and all at once.
+Magnitudes are fixed: unit changes by true factors, in a whole column or in the rows of one
+category; 0.5% of rows duplicated, stale or replaced by a sentinel; the last tenth cut off; clocks
+one hour off; sensors stuck for six hours; a new category in 1% of rows; one category renamed; each
+pair of columns of the same type swapped; columns renamed singly and all at once.
 """
 
 import re
@@ -20,7 +20,7 @@ from headrace.verification.injected_faults import injectors as plant
 from headrace.verification.injected_faults.clean_batch import Day
 
 Plant = Callable[[Day], RawRows | None]
-# Units that a producer may really change to, by declared unit.
+# Declared unit -> units to which a producer might realistically change.
 _LIKELY = {
     "mile": ("kilometre",), "inch": ("millimetre",), "mph": ("knot", "km/h", "m/s"),
     "degF": ("degC",), "minute": ("second", "hour"), "mbar": ("inHg",), "percent": ("fraction",),
@@ -35,11 +35,11 @@ class InjectedFault:
     Attributes:
         kind: the kind that a finding must have.
         label: kind and variant, for people.
-        plant: returns the batch with the fault; None if the fault would change nothing.
-        columns: the columns that a finding must name; empty if any will do.
+        plant: injects the fault in a batch; returns None if it would change nothing.
+        columns: the columns that a finding must name; empty if any columns are accepted.
         keyed: True if a declared explanation, relation or invariant constrains the columns.
-        evidence: the part of a finding's evidence that must match, such as the new unit.
-        accept: other kinds that are equally right.
+        evidence: evidence that a finding must have, such as the new unit.
+        accept: other accepted kinds.
     """
 
     kind: str
@@ -72,7 +72,7 @@ def _words(expression: str) -> set[str]:
 
 
 def _delivered(contract: Contract, names: set[str]) -> set[str]:
-    """Return the delivered columns among these, and those that the derived ones are made of."""
+    """Return the delivered columns among these, and the delivered inputs of derived columns."""
     delivered: set[str] = set()
     by_name = {f.name: f for f in contract.columns}
     todo = [name for name in names if name in by_name]
@@ -181,7 +181,7 @@ def _values(contract: Contract) -> list[InjectedFault]:
 
 
 def _date(f: Field) -> bool:
-    """Return True for a part of a date: its zone is declared and its unit is not a clock's."""
+    """Return True for a part of a date: a field with a zone that is not a clock time."""
     return f.zone is not None and f.unit != "HHMM"
 
 

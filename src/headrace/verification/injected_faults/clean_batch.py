@@ -1,4 +1,4 @@
-"""Clean batch to inject faults in, with the data that the injectors need."""
+"""Clean batch in which faults are injected, with the data that the injectors need."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,10 +15,10 @@ Bools = np.ndarray
 
 @dataclass(frozen=True)
 class Day:
-    """Batch as delivered; `before` are rows of an earlier batch, `number` counts batches.
+    """Batch as delivered; `before` are rows of an earlier batch, `number` is the batch's number.
 
-    `number` also decides what a fault leaves open (which level, which column of several), so that
-    a year covers all of them and the same day always has the same fault.
+    `number` is also the seed of random choices (such as the category), so that a year covers many
+    choices and the same day always has the same fault.
     """
 
     contract: Contract
@@ -30,7 +30,7 @@ class Day:
     before: RawRows | None
 
     def text(self, name: str) -> list[str | None]:
-        """Return the texts of a column; nulls if the delivery lacks an optional column."""
+        """Return a column's values as text; all None if the delivery lacks an optional column."""
         table = self.rows.table
         if name not in table.column_names:
             return [None] * table.num_rows
@@ -38,7 +38,7 @@ class Day:
         return values
 
     def with_columns(self, changed: dict[str, list[str | None]]) -> RawRows | None:
-        """Return the rows with other texts; None if nothing changes or a column is missing."""
+        """Replace columns of the rows; None if nothing changes or a column is missing."""
         table = self.rows.table
         if not changed.keys() <= set(table.column_names):
             return None
@@ -50,21 +50,21 @@ class Day:
         return raw(table, self.rows.lines)
 
     def taking(self, places: np.ndarray) -> RawRows | None:
-        """Return only these rows, in this order; None if they are all rows."""
+        """Return the rows at these indices, in this order; None if they are all rows."""
         if len(places) == self.rows.table.num_rows:
             return None
         table = self.rows.table.take(pa.array(places))
         return raw(table, np.arange(1, len(places) + 1))
 
     def adding(self, extra: pa.Table) -> RawRows:
-        """Return the batch with rows inserted in the middle, at a place that `number` decides."""
+        """Insert rows in the batch, at a position that depends on `number`."""
         table, at = self.rows.table, self.number * 37 % max(self.rows.table.num_rows, 1)
         combined = pa.concat_tables([table.slice(0, at), extra, table.slice(at)])
         return raw(combined, np.arange(1, combined.num_rows + 1))
 
     @cached_property
     def hours(self) -> np.ndarray:
-        """Hour of the slot in which each row's event happens."""
+        """Hour of each row's event, counted from the start of the partition (float64)."""
         moments = self.look.event
         assert moments is not None  # clean batches have times
         return np.floor((moments - (self.look.start or 0)) / HOUR)

@@ -1,4 +1,4 @@
-"""Injectors of faults. Each returns None if it would change nothing."""
+"""Injectors of faults; each returns the faulty rows, or None if it would change nothing."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -19,16 +19,16 @@ from headrace.verification.injected_faults.clean_batch import Day
 
 Plant = Callable[[Day], RawRows | None]
 FEW, TENTH, NEW = 0.005, 0.1, 0.01  # shares of rows
-STUCK = 6  # readings, one an hour
-_MOST_LEVELS = 0.4  # of the rows; a column with more holds names, not levels
-_FEWEST_READINGS = 20  # that a station must have, so that it can be stuck in the middle of them
+STUCK = 6  # number of stuck hourly readings
+_MOST_LEVELS = 0.4  # a column with more distinct values per row is not categorical
+_FEWEST_READINGS = 20  # minimum number of readings of a station that gets stuck
 
 
 def slice_column(contract: Contract) -> str | None:
-    """Return the column whose levels are used as slices, None if there is no text column.
+    """Return the column whose categories are used as slices; None if there is no text column.
 
-    It is the first text column of the key, if the key has further columns besides times; otherwise
-    the first text column that is not in the key.
+    If the primary key has several columns besides timestamps, it is the first text column of the
+    key; otherwise the first text column outside of the key.
     """
     texts = [f.name for f in contract.delivered if f.type == "string"]
     moments = {f.name for f in contract.delivered if f.type == "timestamp"}
@@ -38,7 +38,10 @@ def slice_column(contract: Contract) -> str | None:
 
 
 def _sample_rows(day: Day, share: float, among: list[int] | None = None) -> list[int]:
-    """Return random rows of the batch: a share of it, at least one row."""
+    """Return the sorted indices of random rows, a share of the batch and at least one row.
+
+    `among` restricts the choice.
+    """
     rows = list(range(day.rows.table.num_rows)) if among is None else among
     count = min(len(rows), ceil(share * day.rows.table.num_rows))
     places = np.random.default_rng(day.number).permutation(len(rows))[:count]
@@ -62,20 +65,20 @@ def unit(field: Field, conversion: UnitConversion, by: str | None = None) -> Pla
 
 
 def _level(day: Day, name: str) -> str | None:
-    """Return one of the batch's levels; None if it has none."""
+    """Return one category of a column, chosen by the day's number; None if it has none."""
     levels = _levels(day, name)
     return levels[day.number % len(levels)] if levels else None
 
 
 def _levels(day: Day, name: str) -> list[str]:
-    """Return the levels of a column; none for a column that names each row."""
+    """Return the categories of a column; none if nearly every row has its own value."""
     texts = [text for text in day.text(name) if text is not None]
     levels = sorted(set(texts))
     return levels if len(levels) <= _MOST_LEVELS * len(texts) else []
 
 
 def _converted(field: Field, conversion: UnitConversion, text: str | None) -> str | None:
-    """Convert a text as a producer would: whole numbers stay whole if that keeps their meaning."""
+    """Convert a number as a producer would: integers stay integers if the new unit is finer."""
     if text is None:
         return None
     value = float(text) * conversion.scale + conversion.offset
@@ -102,7 +105,7 @@ def truncation(day: Day) -> RawRows | None:
 
 
 def missing_hours(day: Day) -> RawRows | None:
-    """Drop the three consecutive hours with most rows, not at the edges of the slot."""
+    """Drop the three consecutive hours with most rows, but not near the edges of the partition."""
     hours = day.hours
     if len(hours) != day.rows.table.num_rows:
         return None
@@ -119,7 +122,7 @@ def zone(names: tuple[str, ...]) -> Plant:
         if len(day.look.lines) != day.rows.table.num_rows:
             return None
         changed: dict[str, list[str | None]] = {}
-        delivered = set(day.rows.table.column_names)  # an optional column may be left out
+        delivered = set(day.rows.table.column_names)  # optional columns may be missing
         for name in filter(delivered.__contains__, names):
             values = shifted(day.look, name, 60).to_pylist()
             changed[name] = [
@@ -168,7 +171,7 @@ def sentinel(name: str, value: str) -> Plant:
 
 
 def sensors(contract: Contract) -> tuple[str, ...]:
-    """Return the measured columns of a table with repeated observations."""
+    """Return the measured columns of a state table; none for other kinds of tables."""
     if contract.kind != "state":
         return ()
     keys = set(contract.primary_key)
@@ -180,7 +183,7 @@ def sensors(contract: Contract) -> tuple[str, ...]:
 
 
 def frozen(names: tuple[str, ...]) -> Plant:
-    """Let one station repeat a reading for six hours; the day decides which station, and when."""
+    """Let a station repeat a reading for six hours; the day's number selects station and time."""
 
     def planted(day: Day) -> RawRows | None:
         look = day.look
@@ -236,7 +239,7 @@ def swap(first: str, second: str) -> Plant:
 
 
 def rename(names: tuple[str, ...]) -> Plant:
-    """Rename columns to meaningless names, in a meaningless order."""
+    """Rename columns to meaningless names; if there are several, also reorder the columns."""
 
     def planted(day: Day) -> RawRows | None:
         new = {name: f"field_{n + 1:02d}" for n, name in enumerate(sorted(names, key=_mixed))}
@@ -249,7 +252,7 @@ def rename(names: tuple[str, ...]) -> Plant:
 
 
 def renamed_to(names: tuple[str, ...]) -> dict[str, str]:
-    """Return the names that `rename` gives to these columns."""
+    """Return {column: name that `rename` gives it}."""
     return {name: f"field_{n + 1:02d}" for n, name in enumerate(sorted(names, key=_mixed))}
 
 

@@ -1,4 +1,4 @@
-"""Catalogue of faults over a project's tables, each table in its own process."""
+"""Injection of the fault catalogue in all tables of a project, each table in its own process."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,12 +16,12 @@ from headrace.pipeline.load import make_deliveries, slots_of, table_groups
 from headrace.sources.rows import RawRows
 from headrace.verification.injected_faults.run import measure
 
-_TICKS: list["Queue[tuple[str, str]]"] = []  # of a worker process: the queue it reports to
+_TICKS: list["Queue[tuple[str, str]]"] = []  # progress queue of a worker process
 
 
 @dataclass(frozen=True)
 class Task:
-    """One table's part of the work, as it is sent to a worker process."""
+    """Work on one table, as sent to a worker process."""
 
     group: str
     table: str
@@ -31,7 +31,10 @@ class Task:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """Results of a task: `faults` as JSON values, verdicts on the clean slots in order."""
+    """Results of a task: `faults` as JSON values, and the verdicts on clean batches by partition.
+
+    `evaluable` are the partitions with enough history.
+    """
 
     faults: list[dict[str, Any]]
     verdicts: dict[str, str]
@@ -41,13 +44,13 @@ class TaskResult:
 def run_faults(
     *, table: str | None = None, stride: int = 1, all_variants: bool = False
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return `faults`, counts by fault and table, and `clean`, alarms by source without faults.
+    """Return `faults` (counts by fault and table) and `clean` (alarms by source without faults).
 
     Args:
-        table: only this one; by default all tables with daily slots.
-        stride: inject on every n-th day only.
-        all_variants: inject every variant of every fault on every day; else a day has one of each
-            kind, in turn.
+        table: the only table to test; by default all tables with daily partitions.
+        stride: inject faults on every n-th day only.
+        all_variants: True to inject all variants of all faults on each day; else each day gets one
+            variant of each kind, in turn.
     """
     make_deliveries()
     groups = table_groups()
@@ -70,7 +73,7 @@ def _of(group: str, by_task: dict[Task, TaskResult]) -> list[TaskResult]:
 
 
 def _clean(group: str, by_task: dict[Task, TaskResult]) -> dict[str, Any]:
-    """Count days by verdict on any table of the group; only days with enough history count."""
+    """Count days by the verdicts on any table of the group, among days with enough history."""
     by_day: dict[str, set[str]] = {}
     for measured in _of(group, by_task):
         for slot in list(measured.verdicts)[_skipped(measured) :]:
@@ -105,7 +108,7 @@ def _measured(tasks: Sequence[Task]) -> list[TaskResult]:
 
 
 def _report_to(ticks: "Queue[tuple[str, str]]") -> None:
-    """Initialize a worker process with the queue to which it reports finished slots."""
+    """Initialise a worker process with the queue to which it reports finished partitions."""
     _TICKS.append(ticks)
 
 
@@ -138,7 +141,7 @@ def _measure(task: Task) -> TaskResult:
 
 
 def batches(table: Table, slots: Iterable[str]) -> Iterator[tuple[str, RawRows]]:
-    """Yield the table's delivered rows for each slot; of several deliveries the last."""
+    """Yield (partition, delivered rows); for several deliveries the rows of the last one."""
     for slot in slots:
         deliveries = table.source.deliveries(slot)
         if deliveries:

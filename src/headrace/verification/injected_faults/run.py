@@ -1,7 +1,7 @@
-"""Injection of the catalogue in one table's batches, day by day, and counts of what the gate says.
+"""Injection of the fault catalogue in one table's batches, day by day, and counts of detections.
 
-The functions that judge are those of a run, but without the store: each batch is compared with the
-earlier clean ones, which are profiled on the way.
+Batches are validated by the same functions as in a run, but nothing is stored: each batch is
+compared with the profiles of the earlier clean ones.
 """
 
 from collections import defaultdict
@@ -24,13 +24,13 @@ from headrace.verification.injected_faults.catalogue import InjectedFault, fault
 from headrace.verification.injected_faults.clean_batch import Day
 from headrace.verification.injected_faults.injectors import renamed_to
 
-Batches = Iterable[tuple[str, RawRows]]  # (slot, rows) in the order of slots
+Batches = Iterable[tuple[str, RawRows]]  # (partition, rows), in order of partitions
 SlotCallback = Callable[[str], None]
 
 
 @dataclass
 class FaultCount:
-    """Counts of one fault of one table: days on which it was injected, detected, identified."""
+    """Numbers of days on which one fault of one table was injected, detected and identified."""
 
     fault: InjectedFault
     injected: int = 0
@@ -53,7 +53,10 @@ class FaultCount:
 
 @dataclass
 class Measured:
-    """Results of one table's batches; `verdicts` on the clean ones by slot."""
+    """Results for one table: fault counts, and the verdicts on clean batches by partition.
+
+    `evaluable` are the partitions in which faults were injected.
+    """
 
     counts: list[FaultCount]
     verdicts: dict[str, str] = field(default_factory=dict)
@@ -62,7 +65,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class _GateOutcome:
-    """Results of contract, gate and change detection for one batch."""
+    """Results of contract, suite and semantic change detection for one batch."""
 
     look: BatchView
     judgement: Judgement
@@ -71,7 +74,7 @@ class _GateOutcome:
 
     @property
     def reports(self) -> set[str]:
-        """Failed checks and findings, to compare with those of the clean batch."""
+        """Ids of failed checks and sentences of findings, to compare with the clean batch."""
         return {r.id for r in self.judgement.failed} | {f.sentence for f in self.findings}
 
 
@@ -87,12 +90,13 @@ def measure(
     """Inject faults in every `stride`-th batch that has enough history.
 
     Args:
-        suite: of the table.
-        contract: of the table.
-        batches: clean ones.
-        stride: 1 for all of them.
-        all_variants: every variant of a kind on every day; else each day has one of them, in turn.
-        on_slot: called with each slot that is finished.
+        suite: suite of the table.
+        contract: contract of the table.
+        batches: clean batches.
+        stride: 1 injects faults in all batches.
+        all_variants: True to inject all variants on each day; else one variant of each kind, in
+            turn.
+        on_slot: called with each finished partition.
     """
     faults = faults_of(contract)
     result = Measured([FaultCount(fault) for fault in faults])
@@ -117,16 +121,16 @@ def measure(
 
 
 def declared_names(contract: Contract, rows: RawRows) -> RawRows:
-    """Return the rows with the contract's names for columns that came under an alias."""
+    """Rename columns that were delivered under an alias to the contract's names."""
     names = {alias: field.name for field in contract.delivered for alias in field.aliases}
     columns = tuple(names.get(name, name) for name in rows.table.column_names)
     if len(set(columns)) < len(columns):
-        return rows  # one column came under two names, which the contract refuses
+        return rows  # a column was delivered under two names; the contract refuses this later
     return replace(rows, table=rows.table.rename_columns(list(columns)), columns=columns)
 
 
 def _turns(counts: list[FaultCount]) -> list[Iterator[FaultCount]]:
-    """Return endless cycles through the variants of each kind, keyed and not keyed ones apart."""
+    """Return an endless cycle through the variants of each kind; keyed faults have their own."""
     groups: Mapping[tuple[str, bool], list[FaultCount]] = defaultdict(list)
     for count in counts:
         groups[count.fault.kind, count.fault.keyed].append(count)
