@@ -1,9 +1,9 @@
-"""Leakage test: change the future before the spine is built; no feature of the past may change.
+"""Leakage test: perturb all future data and check that no spine row or feature changes.
 
-For a moment t, every fact not usable by t is changed: values are swapped and shifted, rows are
-removed and added, keys of the past get corrections and deletions that become known after t. The
-spine is rebuilt from that history; its rows at exactly t, with all their features, must have the
-same bytes as before.
+For a time t, all rows that are not usable by t are perturbed: values are shuffled, event times
+shifted, rows removed, and corrections and deletions of past keys added that become known after t.
+The spine is rebuilt from the perturbed history. Its rows at exactly t, with all their features,
+must have the same bytes as before.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ from headrace.features.spines import build_spine
 from headrace.features.table_shapes import TIMESTAMP, Contracts, TableShape, shapes_of
 
 _CORRECTIONS = 500
-# Changed event times lie up to three days off; rows within ten days of the cut are read.
+# Rows are read up to these distances beyond the reach; event times are shifted by at most 3 days.
 _BEYOND, _BEYOND_BACK = 10 * DAY, DAY
 _FILL = {"string": "leak", "int64": 7, "double": 7.5, "bool": True}
 
@@ -35,7 +35,7 @@ Frame: TypeAlias = Callable[[pa.Table, Sequence[View], History, Contracts, Mode]
 
 @dataclass(frozen=True)
 class TimeReach:
-    """Microseconds before and after t; with `back` None any time before."""
+    """Time around t in which rows matter: microseconds `back` (None: unlimited) and `ahead`."""
 
     back: int | None
     ahead: int
@@ -43,7 +43,7 @@ class TimeReach:
 
 @dataclass(frozen=True)
 class LeakReport:
-    """Result of a leakage test: `rows` compared, `moved` of them changed, and where, in words."""
+    """Result of a leakage test: numbers of compared and changed rows; `found` names the changes."""
 
     rows: int
     moved: int
@@ -54,7 +54,7 @@ class LeakReport:
         return document | ({"found": list(self.found)} if self.moved else {})
 
     def __bool__(self) -> bool:
-        """True if some row changed."""
+        """True if any row changed, so that there is a leak."""
         return self.moved > 0
 
 
@@ -72,24 +72,24 @@ def leaks(
     build: Build = build_spine,
     frame: Frame = training_frame,
 ) -> LeakReport:
-    """Compare the rows at each moment of `cuts` (int64 microseconds UTC) with a changed future.
+    """Compare the rows at each time of `cuts` before and after a perturbation of their future.
 
-    Builds one spine and one small frame per cut, over the changed history.
+    Builds one spine and one small frame per cut, over the perturbed history.
 
     Args:
         spine: definition of the rows.
         views: the features.
         history: as for `training_frame`.
-        contracts: of every table that is used.
-        cuts: the moments to test.
+        contracts: contracts of all tables in use.
+        cuts: the times to test, int64 microseconds UTC.
         mode: `declared` or `recorded`.
-        seed: of the changes.
-        near: see `reach_of`; the changed history holds only the rows of each table within reach of
-            the cut. Rows missing from the past cannot matter to a window; rows missing from the
-            future are one more change. Without it, the complete history is changed.
-        known: the spine of the unchanged history, if there is one already.
-        build: builds the spine; pass another function than `build_spine` to test it.
-        frame: builds the training frame; likewise.
+        seed: seed of the perturbations.
+        near: {table: time reach} from `reach_of`. The perturbed history then holds only rows within
+            reach of the cut: omitted past rows cannot affect a feature, and omitted future rows are
+            one more perturbation. By default the complete history is perturbed.
+        known: the spine of the original history, if it was built before.
+        build: function that builds the spine; pass another one to test it.
+        frame: function that builds the training frame; pass another one to test it.
     """
     shapes = shapes_of(contracts)
     tables = _Tables(history, near or {})
@@ -112,7 +112,7 @@ def leaks(
 
 
 def reach_of(views: Sequence[View], spine: Spine | None = None) -> dict[str, TimeReach]:
-    """Return, by table, how far before and after t its rows can matter, in event time."""
+    """Return, by table, how far before and after t the event times of relevant rows can be."""
     reaches: dict[str, TimeReach] = {}
     parts: list[tuple[str, int | None, int]] = []
     for view in views:
@@ -132,7 +132,7 @@ def reach_of(views: Sequence[View], spine: Spine | None = None) -> dict[str, Tim
 
 
 def random_moments(spine: pa.Table, rows: int, *, seed: int = 0) -> list[int]:
-    """Return moments of random rows of a spine, with at least `rows` rows at them together."""
+    """Return times `t` of random spine rows, so that together they have at least `rows` rows."""
     t, counts = np.unique(times(spine, "t", "the spine"), return_counts=True)
     chance = np.random.default_rng(seed)
     order = np.repeat(np.arange(len(t)), counts)[chance.permutation(spine.num_rows)]
@@ -151,14 +151,14 @@ def busy_moments(spine: pa.Table, moments: int, min_rows: int, *, seed: int = 0)
 
 @dataclass
 class _Tables:
-    """Tables of a history, each read once with all its columns."""
+    """Tables of a history, each read once with all columns and sorted by event time."""
 
     history: History
     near: Mapping[str, TimeReach]
     _read: dict[str, tuple[pa.Table, Ints]] = field(default_factory=dict)
 
     def read(self, table: str, columns: list[str], cut: int) -> pa.Table:
-        """Return the rows within reach of `cut`, in event order."""
+        """Return the rows within reach of `cut`, sorted by event time."""
         rows, e = self._ordered(table, columns)
         reach = self.near.get(table)
         if reach is None:
@@ -179,7 +179,7 @@ class _Tables:
 def altered_history(
     tables: _Tables, shapes: dict[str, TableShape], cut: int, mode: Mode, seed: int
 ) -> History:
-    """Return the history with everything changed that is not usable by `cut`."""
+    """Return the history with all rows perturbed that are not usable by `cut`."""
     cache: dict[str, pa.Table] = {}
 
     def read(table: str, columns: list[str]) -> pa.Table:
@@ -198,7 +198,7 @@ def altered_history(
 def alter_future(
     table: pa.Table, shape: TableShape, cut: int, mode: Mode, chance: np.random.Generator
 ) -> pa.Table:
-    """Return `table` with the rows usable after `cut` changed, some removed and new ones added."""
+    """Perturb the rows of `table` usable after `cut`: change, remove and add rows."""
     known_at = times(table, "known_at", shape.name)
     later = usable(known_at, committed(table, shape, mode)) > cut
     past, future = table.filter(pa.array(~later)), table.filter(pa.array(later))
@@ -213,7 +213,7 @@ def alter_future(
 
 
 def _shuffled(rows: pa.Table, shape: TableShape, chance: np.random.Generator) -> pa.Table:
-    """Return the same keys and availability with values of other rows and shifted event times."""
+    """Shuffle the values between rows and shift event times; keys and availability stay."""
     for name in shape.columns:
         if name not in shape.primary_key:
             order = pa.array(chance.permutation(rows.num_rows))
@@ -225,7 +225,7 @@ def _shuffled(rows: pa.Table, shape: TableShape, chance: np.random.Generator) ->
 def _corrections(
     past: pa.Table, shape: TableShape, cut: int, mode: Mode, chance: np.random.Generator
 ) -> pa.Table:
-    """Return rows that correct or delete keys of the past, usable from just after `cut`."""
+    """Return corrections and deletions of past keys that become usable after `cut`."""
     rows = past.take(pa.array(chance.permutation(past.num_rows)[:_CORRECTIONS]))
     count = rows.num_rows
     for name, column in shape.columns.items():

@@ -1,9 +1,9 @@
-"""Parity: history is replayed through a serving path, and every value compared with training's.
+"""Parity (training-serving consistency): replay history through a serving path, compare values.
 
-The path gets the history commit by commit, in the order and at the times of publication. When it
-answers for random entities and moments, it has only what was published by then; the training frame
-is computed from everything. Values must be equal to the bit. For differences, a cause is sought:
-see `parity_diagnosis`.
+The serving path gets the history step by step, in the order of publication. When it answers for
+random entities and times, it has only what was published by then; the training frame is computed
+from the complete history. Values must be equal to the bit. `parity_diagnosis` searches for the
+causes of differences.
 """
 
 from collections import Counter
@@ -41,27 +41,27 @@ from headrace.verification.parity_diagnosis.hypotheses import (
 from headrace.verification.parity_diagnosis.wrong_rules import HYPOTHESES
 
 STEPS = 48
-# Number of differing points that a cause must explain, and of equal ones that must stay equal.
+# Sizes of the samples of differing and of equal points that a cause must reproduce.
 _DIFFERING, _EQUAL = 40, 40
 _SMALL = 2_000
 _MARGIN = 2 * 24 * 3600 * 1_000_000
 
 
 class ServingPath(Protocol):
-    """Serving path that is compared with training."""
+    """Serving implementation that is compared with training."""
 
     def publish(self, until: int) -> None:
         """Make everything that was published by `until` (microseconds UTC) available."""
         ...
 
     def serve(self, points: pa.Table) -> pa.Table:
-        """Return the features of these rows of a spine, in their order."""
+        """Return the features of these spine rows, in the same order."""
         ...
 
 
 @dataclass(frozen=True)
 class ParityReport:
-    """Result of a parity test: points compared and different, features, causes and examples."""
+    """Result of a parity test: numbers of compared and differing points, causes and examples."""
 
     compared: int
     different: int
@@ -70,7 +70,10 @@ class ParityReport:
     examples: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return `{"compared", "different", "causes"}`; with differences, features and examples."""
+        """Return the report as JSON; features, details and examples only if there are differences.
+
+        `causes` maps names of causes to numbers of points.
+        """
         counted: Counter[str] = Counter()
         for cause in self.causes:
             counted[cause.name] += cause.points
@@ -88,7 +91,10 @@ class ParityReport:
 
 @dataclass(frozen=True)
 class Replay:
-    """Both sides of the same points; `frontier` is the publication time that the path had seen."""
+    """Served and trained features of the same points.
+
+    `frontier` is, for each point, the time until which the serving path had the published history.
+    """
 
     points: pa.Table
     served: pa.Table
@@ -97,7 +103,7 @@ class Replay:
 
     @cached_property
     def differing(self) -> dict[str, Bools]:
-        """Mask of the differing points, by feature."""
+        """Feature -> mask of the points at which it differs."""
         names: list[str] = self.served.column_names
         return {name: different(self.served[name], self.trained[name]) for name in names}
 
@@ -121,14 +127,14 @@ def parity(  # noqa: PLR0917
     """Replay history through `path` and compare it with training at every point.
 
     Args:
-        path: the serving path, to which nothing was published yet.
+        path: the serving path, still without data.
         points: rows of the spine with `t` (int64 microseconds UTC), in any order.
-        views: what both sides compute.
-        history: all of it, as for `training_frame`.
-        contracts: of every table that is used.
-        mode: the moment of publication: known_at if `declared`, the commit if `recorded`.
-        steps: number of pieces that the time is cut into; each point is requested at its own `t`,
-            after everything published by the end of its piece.
+        views: the views to compare.
+        history: the complete history, as for `training_frame`.
+        contracts: contracts of all tables in use.
+        mode: decides the time of publication: known_at if `declared`, the commit if `recorded`.
+        steps: number of steps of the replay. In each step the path first gets everything published
+            by the latest `t` of the step's points; then each point is requested at its own `t`.
     """
     trained = training_frame(points, views, history, contracts, mode)
     names = output_columns(list(views))
@@ -146,7 +152,7 @@ def parity(  # noqa: PLR0917
 
 
 def replayed(path: ServingPath, points: pa.Table, trained: pa.Table, *, steps: int) -> Replay:
-    """Request every point in the order of time, each after what was published by then."""
+    """Replay the history in steps, and request all points in the order of their `t`."""
     t = times(points, "t", "the points")
     order = np.argsort(t, kind="stable")
     parts, frontier = [], np.zeros(len(t), dtype=np.int64)
@@ -170,7 +176,7 @@ def different(served: pa.ChunkedArray, trained: pa.ChunkedArray) -> Bools:
     null, other_null = (bools(side.is_null()) for side in (served_array, trained_array))
     if pa.types.is_float64(served_array.type) or pa.types.is_timestamp(served_array.type):
         served_array, trained_array = served_array.view(pa.int64()), trained_array.view(pa.int64())
-    # By Arrow: numpy has no null integers, and would round the integers beside a null.
+    # Compare in Arrow: numpy converts integers with nulls to floats, which rounds them.
     unequal = bools(pc.not_equal(served_array, trained_array))
     differing: Bools = (null != other_null) | unequal
     return differing
@@ -186,7 +192,7 @@ def why(
     hypotheses: Sequence[Hypothesis] = HYPOTHESES,
     extra: History | None = None,
 ) -> list[Cause]:
-    """Return the causes of a replay's differences; each counts the points that it explains."""
+    """Diagnose the differences of a replay: causes, with the number of points each explains."""
     shapes = shapes_of(contracts)
     pairs: list[tuple[Observed, Observed]] = []
     differing: set[int] = set()
@@ -205,7 +211,7 @@ def why(
     return _counted(causes, len(differing))
 
 
-def causes_of(  # noqa: PLR0917 - called by name of the room, with the parts of a replay
+def causes_of(  # noqa: PLR0917 - called through `provided`, with the parts of a replay
     points: pa.Table,
     served: pa.Table,
     trained: pa.Table,
@@ -215,13 +221,13 @@ def causes_of(  # noqa: PLR0917 - called by name of the room, with the parts of 
     contracts: Contracts,
     mode: Mode,
 ) -> list[str]:
-    """Return the names of wrong rules that explain these served values; see `Replay`."""
+    """Return the names of wrong rules that explain the served values; see `Replay`."""
     causes = why(Replay(points, served, trained, frontier), views, history, contracts, mode)
     return list(dict.fromkeys(cause.name for cause in causes))
 
 
 def _counted(causes: list[Cause], points: int) -> list[Cause]:
-    """Count points by cause: a single cause counts all, one of several its own points."""
+    """Set the causes' numbers of points: a single cause gets all differing points."""
     views = [cause for cause in causes if cause.name != "row transform"]
     rest = [cause for cause in causes if cause.name == "row transform"]
     if len(views) == 1:
@@ -232,7 +238,7 @@ def _counted(causes: list[Cause], points: int) -> list[Cause]:
 
 
 def _sample_points(off: Bools) -> list[int]:
-    """Return some points that differ and some that do not, evenly spread."""
+    """Return the indices of some differing and some equal points, evenly spread."""
     picked = []
     for rows, limit in ((np.flatnonzero(off), _DIFFERING), (np.flatnonzero(~off), _EQUAL)):
         spread = np.linspace(0, max(len(rows) - 1, 0), min(limit, len(rows))).astype(int)
@@ -304,14 +310,15 @@ def random_points(
     """Return random entities at random times.
 
     Args:
-        spine: rows that could be requested. Half of the points are such rows; in the other half
-            every column comes from a different row, so that new combinations occur.
-        moments: event times and known-at of the tables. A third of the points lie at an edge: a
-            fact's own time, or where it enters or leaves a window, or a microsecond beside. A third
-            lie anywhere between the first fact and the last, a third at the row's own `t`.
-        views: whose windows have edges.
+        spine: rows that could be requested. Half of the points are such rows; the other half
+            combines columns of different rows.
+        moments: event times and availability times of the tables. A third of the points are at the
+            row's own `t`, a third at random times between the first and the last of these times. A
+            third are at or one microsecond beside a critical time, at which a row appears or enters
+            or leaves a window.
+        views: the views whose windows define these times.
         samples: number of points.
-        seed: of the choice.
+        seed: seed of the random choices.
     """
     chance = np.random.default_rng(seed)
     rows = spine.num_rows
@@ -338,7 +345,7 @@ def _bounds(views: Sequence[View]) -> Ints:
 
 
 def published_order(rows: pa.Table, mode: Mode, table: str) -> tuple[pa.Table, Ints]:
-    """Return rows in the order of publication, and the moment of each."""
+    """Return the rows in the order of publication, and their times of publication."""
     known_at = times(rows, "known_at", table)
     commit = times(rows, "committed_at", table) if mode == "recorded" else None
     moment = known_at if commit is None else commit

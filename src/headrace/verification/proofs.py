@@ -1,4 +1,4 @@
-"""Tests over a pipeline's published data: parity of serving and training, leakage."""
+"""Tests over a pipeline's published data: training-serving parity, and leakage."""
 
 from contextlib import closing
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -33,15 +33,15 @@ def feature_parity(
     seed: int = 0,
     steps: int = STEPS,
 ) -> ParityReport:
-    """Replay what is published under `home` through the serving path, and compare with training.
+    """Replay the published tables of `home` through a serving path, and compare with training.
 
     Args:
-        pipeline: has the views, the spine and the mode.
-        home: of the pipeline's tables.
+        pipeline: the pipeline with its views, spine and mode.
+        home: the home with the published tables.
         samples: number of random (entity, time) points.
-        via: `tables`, the service that reads published tables, or `store`, the online store.
-        seed: of the points.
-        steps: number of commits that the history is cut into.
+        via: serving path: `tables` (service over published tables) or `store` (online store).
+        seed: seed of the points.
+        steps: number of steps of the replay.
 
     Raises:
         StateError: nothing was published.
@@ -56,13 +56,13 @@ def feature_parity(
 
 
 class ClosedPath(ServingPath, Protocol):
-    """Serving path that must be closed."""
+    """Serving path that must be closed after use."""
 
     def close(self) -> None: ...
 
 
 def serving_path(context: BuildContext, types: pa.Schema, via: Via) -> ClosedPath:
-    """Return the pipeline's serving path, empty, ready for a replay."""
+    """Return an empty serving path of the pipeline, ready for a replay."""
     pipeline = context.pipeline
     arguments = (
         pipeline.spine,
@@ -82,7 +82,7 @@ def serving_path(context: BuildContext, types: pa.Schema, via: Via) -> ClosedPat
 
 
 def proof_points(context: BuildContext, samples: int, seed: int) -> pa.Table:
-    """Return random rows of the spine at random times, many at the edges of windows."""
+    """Return random points; see `random_points`."""
     mode, moments = context.pipeline.mode, []
     for name in _tables(context):
         rows = context.history(name, [])
@@ -97,7 +97,7 @@ def proof_points(context: BuildContext, samples: int, seed: int) -> pa.Table:
 
 
 def _span(spine: pa.Table, first_slot: str) -> tuple[int, int]:
-    """Return the first and last moment of points: state tables may have much earlier rows."""
+    """Return the first and last time for points; state tables may have rows from long before."""
     from headrace.core.clock import DAY, parse_iso
 
     t = times(spine, "t", "the spine")
@@ -105,7 +105,7 @@ def _span(spine: pa.Table, first_slot: str) -> tuple[int, int]:
 
 
 def feature_leaks(pipeline: Pipeline, home: Home, *, rows: int = 1000, seed: int = 0) -> LeakReport:
-    """Test for leakage at the moments of at least `rows` random rows of the spine.
+    """Test for leakage at the times of at least `rows` random rows of the spine.
 
     Raises:
         StateError: nothing was published.

@@ -1,4 +1,4 @@
-"""Online store under replay: rows come shuffled, and some of them twice."""
+"""Replay through an online store: rows are applied in random order, and some of them twice."""
 
 import tempfile
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _ROWS = 200_000
 
 @dataclass
 class StorePath:
-    """`OnlineService` over an LMDB store in a temporary folder; a serving path for `parity`."""
+    """Serving path for `parity`: an `OnlineService` over an LMDB store in a temporary folder."""
 
     spine: Spine
     views: tuple[View, ...]

@@ -1,8 +1,8 @@
-"""Causes of differences, by hypothesis: the wrong rule that reproduces the observed values.
+"""Diagnosis of differences: find the wrong rule that reproduces the observed values.
 
-If two sides disagree on a value, the oracle computes it a third time and decides who is right. The
-wrong side is then recomputed under one named wrong rule after the other. A rule that reproduces
-every observed value, where the sides differ and where they agree, is the cause.
+If serving and training disagree on a value, the oracle computes it and decides which side is wrong.
+The values of that side are then recomputed under one named wrong rule after another. A rule that
+reproduces every observed value, where the sides differ and where they agree, is the cause.
 """
 
 import math
@@ -25,15 +25,15 @@ _FAR = 2**62
 
 @dataclass(frozen=True)
 class DiagnosisCase:
-    """One view at one point, with all rows that its values may depend on.
+    """One view at one point, with all rows on which its values may depend.
 
     Attributes:
         view: the requested view.
-        rows: every version, in the order of arrival, of the keys that can matter.
-        shape: of the view's table.
-        spine: the entity's columns and `t` (int microseconds).
-        mode: of the frame.
-        frontier: publication time up to which the serving path had the history; microseconds.
+        rows: all versions of the relevant keys, in the order of arrival.
+        shape: shape of the view's table.
+        spine: the entity's columns and `t` (int microseconds UTC).
+        mode: mode of the frame.
+        frontier: time until which the serving path had the published history; microseconds UTC.
         extra: rows that the gate quarantined.
     """
 
@@ -52,7 +52,7 @@ class DiagnosisCase:
 
 @dataclass(frozen=True)
 class Observed:
-    """Values that one side computed for a case; `differs`: the other side has other values."""
+    """Values that one side computed for a case; `differs` is True if the other side disagrees."""
 
     case: DiagnosisCase
     outputs: Mapping[str, Any]
@@ -65,11 +65,12 @@ class Observed:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """Wrong rule: `answer(case, parameter)` returns the values that it would compute.
+    """Wrong rule: `answer(case, parameter)` returns the values that the rule computes.
 
-    `parameters` proposes values of its unknown (a lag, a tile size) for the given cases. `close`:
-    the rule leaves the order of float operations open, so values are compared with a tolerance.
-    `limit`: the rule keeps the rows for which this is below its unknown, which is searched for.
+    `parameters` proposes values of the rule's parameter (a lag, a tile size) for the given cases.
+    `close`: the rule does not fix the order of float operations, so values are compared with a
+    tolerance. `limit`: the rule keeps only rows for which `limit(case, row)` is below the
+    parameter, which is then found by search.
     """
 
     name: str
@@ -84,7 +85,10 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Cause:
-    """Name of a wrong rule, the `side` that follows it, its parameter, and its number of points."""
+    """Cause of differences: the wrong rule, the `side` that follows it, and number of points.
+
+    `detail` is the parameter of the rule as text.
+    """
 
     name: str
     side: Side
@@ -105,7 +109,7 @@ def answer(case: DiagnosisCase) -> dict[str, Any]:
 def name_cause(
     observed: Sequence[Observed], hypotheses: Sequence[Hypothesis]
 ) -> tuple[str, str] | None:
-    """Return the first hypothesis that reproduces all values, and its parameter; None if none."""
+    """Return (name, parameter text) of the first hypothesis that reproduces all values, or None."""
     ordered = sorted(observed, key=lambda observed: not observed.differs)
     cases = [observation.case for observation in ordered]
     for hypothesis in hypotheses:
@@ -120,9 +124,9 @@ def name_cause(
 
 
 def _limits(hypothesis: Hypothesis, observed: Sequence[Observed]) -> list[int]:
-    """Return values of the unknown that fit the cases, by narrowing its range case by case.
+    """Return parameters that reproduce all cases, by narrowing the range case by case.
 
-    Between two neighbouring values of `limit` over a case's rows the answer does not change.
+    Between two adjacent values of `limit` over a case's rows, the answer does not change.
     """
     assert hypothesis.limit is not None
     ranges = [(-_FAR, _FAR)]
@@ -131,7 +135,7 @@ def _limits(hypothesis: Hypothesis, observed: Sequence[Observed]) -> list[int]:
         narrowed = []
         for low, high in ranges:
             cuts = [low, *(step for step in steps if low < step < high), high]
-            # Rows are kept where limit < unknown: the unknown lies in (cut, next cut].
+            # A row is kept if limit < parameter, so all parameters in (cut, next cut] are equal.
             narrowed += [
                 (a, b) for a, b in pairwise(cuts) if _reproduces(hypothesis, b, observation)
             ]
@@ -144,7 +148,7 @@ def _limits(hypothesis: Hypothesis, observed: Sequence[Observed]) -> list[int]:
 def _reproduces(hypothesis: Hypothesis, parameter: object, observed: Observed) -> bool:
     try:
         computed = hypothesis.answer(observed.case, parameter)
-    except HeadraceError:  # an impossible case: a filter finer than the scale
+    except HeadraceError:  # impossible under this rule, such as a filter finer than the scale
         return False
     matches = close if hypothesis.close else equal
     return all(matches(computed[name], value) for name, value in observed.outputs.items())
@@ -174,9 +178,9 @@ def wrong_side(served: Observed, trained: Observed) -> Side | None:
 def explain(
     pairs: Sequence[tuple[Observed, Observed]], hypotheses: Sequence[Hypothesis]
 ) -> list[Cause]:
-    """Return causes of the differences between (served, trained) pairs, each of the same case.
+    """Return the causes of the differences between (served, trained) values of the same cases.
 
-    One cause for all views is sought first, then one for each view.
+    The search first tries a single cause for all views, then one for each view.
     """
     causes: list[Cause] = []
     sides: dict[Side, list[Observed]] = {"serving": [], "training": []}
@@ -188,8 +192,7 @@ def explain(
             guilty[side] = True
     for side, is_guilty in guilty.items():
         if is_guilty:
-            # A cause must also reproduce this side's right values: a rule gives the observed bytes
-            # everywhere, or it is not the rule.
+            # Pass this side's right values too: a cause must reproduce all of its values.
             causes += _explain_side(side, sides[side], hypotheses)
     return causes
 

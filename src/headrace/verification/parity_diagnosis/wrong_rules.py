@@ -1,7 +1,7 @@
-"""Wrong rules that systems are known to follow, in order of preference.
+"""Wrong rules that real systems are known to follow, in order of preference.
 
-If possible, a rule is the oracle over changed rows, windows or times. Unknowns, such as the lag of
-a store, are tried at the values at which some case would change.
+If possible, a rule is the oracle applied to changed rows, windows or times. For parameters, such as
+the lag of a store, it is enough to try values at which the answer to some case changes.
 """
 
 import math
@@ -57,7 +57,7 @@ def _by_window(
 def _by_feature(
     rows: Callable[[DiagnosisCase, Any, Any], DiagnosisCase],
 ) -> Callable[[DiagnosisCase, Any], Answer]:
-    """Return a rule that computes each feature of a view over its own case."""
+    """Return a rule that computes each feature of a view over a separately changed case."""
 
     def wrong(case: DiagnosisCase, parameter: Any) -> Answer:  # noqa: ANN401
         if isinstance(case.view, Lookup):
@@ -90,14 +90,14 @@ def usable(row: Row, case: DiagnosisCase) -> int:
 
 
 def _arrived(case: DiagnosisCase, rows: Iterable[Row]) -> DiagnosisCase:
-    """Return a case in which every row has its own key, in the order of arrival."""
+    """Return the case with a unique key for each row, numbered in the order of the rows."""
     numbered = [{**row, "_arrival": n} for n, row in enumerate(rows)]
     shape = replace(case.shape, primary_key=("_arrival",), sequence=None)
     return replace(case, rows=numbered, shape=shape)
 
 
 def _final(case: DiagnosisCase, until: int = _NEVER) -> list[Row]:
-    """Return the final versions, as if they had always been known."""
+    """Return the final version of each key, as if it had always been known."""
     return [
         {**row, "known_at": _LONG_AGO, "committed_at": _LONG_AGO}
         for row in oracle.resolve(case.rows, case.shape, until, case.mode)
@@ -113,7 +113,7 @@ def _index_by_entity(case: DiagnosisCase, _: object) -> Answer:
 
 
 def _first_known(case: DiagnosisCase, _: object) -> list[Row]:
-    """Return tables overwritten by corrections, which keep the dates of the corrected rows."""
+    """Return the final version of each key, with the availability dates of its first version."""
     first: dict[tuple[Any, ...], Row] = {}
     for row in case.rows:
         key = oracle.primary_key(row, case.shape)
@@ -136,7 +136,7 @@ def _filtered_first(case: DiagnosisCase, feature: Any, _: object) -> DiagnosisCa
 
 
 def _ties_by_arrival(case: DiagnosisCase, _: object) -> Answer:
-    """Order rows of the same moment by arrival."""
+    """Order rows with the same event time by arrival."""
     return answer(_arrived(case, oracle.resolve(case.rows, case.shape, case.t, case.mode)))
 
 
@@ -145,7 +145,7 @@ def _without_tombstones(case: DiagnosisCase, _: object) -> list[Row]:
 
 
 def _tile_bound(case: DiagnosisCase, feature: Any, tile: int) -> DiagnosisCase:  # noqa: ANN401
-    """Take complete tiles as they are in the store, the rest as known at t."""
+    """Take rows in complete tiles as in the store at the frontier, the other rows as known at t."""
     start = -(-(case.t + feature.window.a) // tile) * tile
     end = (case.t + feature.window.b) // tile * tile
     edges = [
@@ -183,7 +183,7 @@ def _zero(case: DiagnosisCase, name: str) -> float | int | None:
 
 
 def _unscaled(case: DiagnosisCase, _: object) -> Answer:
-    """Take stored integers for values in their unit."""
+    """Use stored (scaled) integers as if they were values in the column's unit."""
     columns = {
         name: replace(column, scale=0 if column.scale is not None else None)
         for name, column in case.shape.columns.items()
@@ -230,7 +230,7 @@ def _population_std(case: DiagnosisCase, _: object) -> Answer:
 
 
 def _in_zone(row: Row, name: str) -> Row:
-    """Read the local clock of zone `name` as if it were UTC."""
+    """Shift the event time as if the local clock of time zone `name` were read as UTC."""
     moment = _EPOCH + timedelta(microseconds=row["event_time"])
     offset = moment.astimezone(ZoneInfo(name)).utcoffset() or timedelta()
     return {**row, "event_time": row["event_time"] + offset // timedelta(microseconds=1)}
@@ -245,7 +245,7 @@ def _cut(*names: str) -> Callable[[Row, int], Row]:
 
 
 def _truncated(case: DiagnosisCase, unit: int) -> Answer:
-    """Truncate every time, including the prediction time."""
+    """Truncate all times to `unit` microseconds, including the prediction time."""
     cut = _cut("event_time", "known_at", "committed_at")
     rows = [cut(row, unit) for row in case.rows]
     return answer(_at(replace(case, rows=rows), case.t // unit * unit))
@@ -266,7 +266,7 @@ def _floored_both(case: DiagnosisCase, window: Window, tile: int) -> Window:
     return _window(a, b) if a < b else window
 
 
-# Unknowns
+# Parameters
 
 
 def _candidates(*values: object) -> Callable[[Sequence[DiagnosisCase]], Iterable[Any]]:
@@ -280,7 +280,7 @@ _TIMES = ("event_time", "known_at", "committed_at")
 def _kept_below(
     name: str, description: str, limit: Callable[[DiagnosisCase, Row], int]
 ) -> Hypothesis:
-    """Return a rule that counts rows only while `limit` is below an unknown bound."""
+    """Return a rule that keeps only rows for which `limit` is below an unknown bound."""
     wrong = _by_rows(lambda case, bound: [row for row in case.rows if limit(case, row) < bound])
     return Hypothesis(name, description, wrong, limit=limit)
 
@@ -456,7 +456,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
 
 
 def oracle_last(case: DiagnosisCase) -> list[Row]:
-    """Return the rows of a table in which each version replaces the earlier, at the frontier."""
+    """Return the rows current at the frontier, as in a table that overwrites earlier versions."""
     current = oracle.resolve(case.rows, case.shape, case.frontier, case.mode)
     numbers = {id(row) for row in current}
     return [row for row in case.rows if id(row) in numbers]

@@ -1,1 +1,1 @@
-"""Simulation of a pipeline: deliveries day by day, incidents, and their outcome."""
+"""Simulation of a pipeline: daily deliveries with incidents, and what becomes of them."""

@@ -1,7 +1,7 @@
-"""Dagster code location of a simulation, and a test whether its daemon is idle.
+"""Dagster code location of a simulation, and a check if its daemon is idle.
 
-`defs` are the project's own definitions over the simulation's sources. The simulation starts a code
-server that loads this module; `HEADRACE_SIMULATED` names the pipeline's module.
+`defs` are the project's definitions, with the sources of the simulation. The simulation starts a
+code server that loads this module; `HEADRACE_SIMULATED` names the pipeline's module.
 """
 
 import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MODULE = "HEADRACE_SIMULATED"
 PROJECT = "HEADRACE_SIMULATED_PROJECT"
-# Each stop of the simulation lasts until these sensors have run and found nothing to do.
+# At each time step the simulation waits until these sensors have run and found nothing to do.
 SENSORS = ("deliveries", "builds", "alerts", "retraining")
 _ENDED = [
     dg.DagsterRunStatus.SUCCESS,
@@ -41,10 +41,9 @@ def load() -> dg.Definitions:
 
 
 def is_idle(instance: dg.DagsterInstance, since: float, sensors: Sequence[str] = SENSORS) -> bool:
-    """Return True if no run is queued or running and each sensor has found nothing to do since.
+    """Return True if no run is queued or running, and no sensor has found anything to do.
 
-    The sensors must have run after `since` (seconds of the epoch) and after the end of the last
-    run.
+    Each sensor must have run after `since` (epoch seconds) and after the end of the last run.
     """
     unfinished = [status for status in dg.DagsterRunStatus if status not in _ENDED]
     if instance.get_runs(filters=dg.RunsFilter(statuses=unfinished), limit=1):
@@ -56,7 +55,7 @@ def is_idle(instance: dg.DagsterInstance, since: float, sensors: Sequence[str] =
 
 
 def _wants_nothing(instance: dg.DagsterInstance, state: "InstigatorState", after: float) -> bool:
-    """Return True if a tick began after `after` and was skipped, even if a later one is running."""
+    """Return True if a tick started after `after` and requested no run."""
     ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=5)
     return any(tick.timestamp >= after and tick.status.value == "SKIPPED" for tick in ticks)
 
@@ -68,7 +67,7 @@ def counted(instance: dg.DagsterInstance) -> dict[str, int]:
 
 
 if CLOCK in os.environ and MODULE in os.environ:
-    # Dagster was started in the simulation's folder, to read the `.env` there. The project's code
-    # expects the project's folder.
+    # Dagster runs in the simulation's folder, so that it reads the `.env` there. The project's code
+    # expects to run in the project's folder.
     os.chdir(os.environ[PROJECT])
     defs = load()

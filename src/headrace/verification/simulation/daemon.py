@@ -1,7 +1,7 @@
-"""Dagster's own daemon and a code server, on a real instance in the simulation's home.
+"""Engine that runs Dagster's daemon and a code server, on an instance in the simulation's home.
 
-Both are processes that may be killed at any moment. The code server survives if only the daemon
-is killed; in a power cut, it dies with all runs.
+The simulation may kill both processes at any time. "daemon killed" kills only the daemon; "power
+lost" also kills the code server with all runs.
 """
 
 import os
@@ -27,27 +27,27 @@ _WORKSPACE = """\
 load_from:
   - grpc_server: {{host: 127.0.0.1, port: {port}, location_name: {name}}}
 """
-# Queued runs are launched at once: a simulated day takes seconds, not half a minute for each run.
+# Launch queued runs at once: a simulated day takes seconds.
 _QUEUE = """\
 run_coordinator:
   module: dagster
   class: QueuedRunCoordinator
   config: {dequeue_interval_seconds: 1}
 """
-# A day passes in seconds: sensors run from the start, as often as they may, and wait less.
+# As a day takes seconds, sensors are on from the start and have short intervals and timeouts.
 _SENSORS = {
     SENSOR_STATUS: "running",
     SENSOR_INTERVAL: "1",
     RUN_STARTS_WITHIN: "45",
 }
 _PAUSE = 1.0
-_START = 300.0  # seconds within which a code server must listen
-_PATIENCE = 1200.0  # seconds that a moment may take; after them something must be broken
+_START = 300.0  # timeout in seconds until a code server listens
+_PATIENCE = 1200.0  # timeout in seconds for the work of one time step
 
 
 @dataclass
 class Daemon:
-    """Waits, at each moment of the simulation, until the daemon has nothing left to do."""
+    """Engine that waits, at each time step, until the daemon has nothing left to do."""
 
     site: SimulationSite
     home: Home
@@ -94,7 +94,7 @@ class Daemon:
         return cls(site, home, pipeline, environment, port, chance, server, daemon)
 
     def step(self, machine: list[SimulatedIncident], *, build: bool) -> None:
-        del build  # the sensor knows when
+        del build  # the build sensor decides
         since = time.time()
         for incident in machine:
             if incident.kind == "disk full":
@@ -134,7 +134,7 @@ class Daemon:
                 time.sleep(_PAUSE)
 
     def _check(self) -> None:
-        """Raise StateError if a process ended by itself: only the simulation kills them."""
+        """Raise StateError if the daemon or the server ended without being killed."""
         for name, process in (("daemon", self.daemon), ("server", self.server)):
             if process.poll() is not None:
                 raise StateError(
@@ -157,7 +157,7 @@ def _start_server(
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     return started
             time.sleep(_PAUSE)
-    except BaseException:  # interrupted while it starts: no one else can stop it yet
+    except BaseException:  # interrupted during the start: nothing else would stop the process
         kill(started)
         raise
     silent = started.poll() is None
@@ -171,7 +171,7 @@ def _start_server(
 
 def _start_daemon(site: SimulationSite, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
     with open_instance(Home(site.root)):
-        pass  # its tables are there before the daemon and this process open them at once
+        pass  # create the tables before the daemon and this process open them at the same time
     workspace = str(site.root / "workspace.yaml")
     command = ["-m", "dagster._daemon", "run", "-w", workspace]
     return _start(site, "daemon", command, environment)
@@ -182,8 +182,8 @@ def _start(
 ) -> "subprocess.Popen[bytes]":
     log: Path = site.root / f"{name}.log"
     with log.open("ab") as out:
-        # A `.env` in Dagster's folder overrides the environment: the project's one names the
-        # project's home and instance, the simulation's one (see `prepare`) those of the simulation.
+        # Dagster's working folder is the simulation's, because a `.env` in it overrides the
+        # environment: that of the project names the project's home, not that of the simulation.
         return subprocess.Popen(
             [sys.executable, *arguments],
             env=environment,

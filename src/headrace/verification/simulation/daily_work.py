@@ -1,7 +1,7 @@
-"""A day's work in one process, by the functions that Dagster's runs call.
+"""A day's work in one process, with the functions that Dagster's runs call.
 
-`python -m headrace.verification.simulation.daily_work MODULE` ingests once, in a process that can
-be killed meanwhile.
+`python -m headrace.verification.simulation.daily_work MODULE` ingests once, in a process that the
+simulation can kill.
 """
 
 import sys
@@ -24,7 +24,7 @@ from headrace.retraining.service import retrain_by_trigger
 
 
 def take_in(pipeline: Pipeline, home: Home, *, full_scan: bool = False) -> list[SlotResult]:
-    """Ingest everything that has arrived and is not settled, then update the alerts."""
+    """Ingest all outstanding deliveries that have arrived, then update the alerts."""
     slot_results: list[SlotResult] = []
     for name, slots in arrived(pipeline, home, now_us(), all_slots=full_scan).items():
         table = pipeline.table(name)
@@ -36,7 +36,7 @@ def take_in(pipeline: Pipeline, home: Home, *, full_scan: bool = False) -> list[
 
 
 def build(pipeline: Pipeline, home: Home) -> str:
-    """Build features, release, model, monitors and due retrainings; return the error, or ""."""
+    """Build features, release, model and monitors, and retrain if due; return an error or ""."""
     from headrace.features.spec import RowTransform
 
     context = BuildContext(pipeline, home)
@@ -53,7 +53,7 @@ def build(pipeline: Pipeline, home: Home) -> str:
     for trigger in open_triggers(pipeline, home):
         try:
             retrain_by_trigger(pipeline, home, trigger.trigger_id)
-        except HeadraceError as error:  # on record; the next build tries again
+        except HeadraceError as error:  # the error is recorded; the next build tries again
             stopped = error.what
     if not stopped:
         mark_current(pipeline, home)
@@ -61,15 +61,15 @@ def build(pipeline: Pipeline, home: Home) -> str:
 
 
 def try_build(pipeline: Pipeline, home: Home) -> str:
-    """Build, and return the error, or "": like a failed run, it stops nothing else."""
+    """Build, and return any error as text, or "": like a failed run, it stops nothing else."""
     try:
         return build(pipeline, home)
-    except Exception as error:  # noqa: BLE001 - as a run of it would
+    except Exception as error:  # noqa: BLE001 - a Dagster run would also only fail
         return f"{type(error).__name__}: {error}"
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Ingest once, in the home of the environment."""
+    """Ingest once, in the home that the environment names."""
     from headrace.verification.simulation.pipeline_override import find_pipeline
 
     home = Home.find()

@@ -1,7 +1,7 @@
-"""Faults in the bytes of a delivery. Each returns other bytes, or None if it does not apply.
+"""Faults in the bytes of a delivery; each returns the faulty bytes, or None if it does not apply.
 
-All magnitudes are gross, as mistakes of producers are: a whole column, half of a file. Smaller
-faults are in the catalogue of `headrace.verification.injected_faults`.
+All faults are gross, such as a whole column or half of a file. Smaller ones are in the catalogue
+of `headrace.verification.injected_faults`.
 """
 
 import csv
@@ -23,7 +23,7 @@ Alter = Callable[["OriginalDelivery"], bytes | None]
 
 
 class OriginalDelivery:
-    """Delivery before a fault is put into it; `before` is the payload of an earlier slot."""
+    """Delivery in which a fault is injected; `before` is the payload of an earlier partition."""
 
     def __init__(
         self, payload: bytes, form: Form, contract: Contract, chance: Random, before: bytes = b""
@@ -49,12 +49,12 @@ class OriginalDelivery:
 
     @property
     def lines(self) -> tuple[bytes, list[bytes]]:
-        """Header, empty if there is none, and the records as they are written."""
+        """Raw header line (empty if there is none) and raw record lines."""
         lines = self.payload.splitlines(keepends=True)
         return (lines[0], lines[1:]) if self.form == "csv" else (b"", lines)
 
     def numbers(self) -> list[Field]:
-        """Return delivered measures: numbers that are not keys, dates or clock times."""
+        """Return the delivered measurements: numbers that are not keys, dates or clock times."""
         keys = set(self.contract.primary_key)
         return [
             f
@@ -67,13 +67,13 @@ class OriginalDelivery:
 
 
 def half(original: OriginalDelivery) -> bytes | None:
-    """Return the first half of the records, as if the file was copied while being written."""
+    """Return the first half of the records, as if the file was copied while it was written."""
     header, lines = original.lines
     return header + b"".join(lines[: len(lines) // 2])
 
 
 def cut(original: OriginalDelivery) -> bytes | None:
-    """Cut the payload in the middle of a record, after four fifths."""
+    """Cut the payload in the middle of a record, at about four fifths of its length."""
     at = len(original.payload) * 4 // 5
     while original.payload[at - 1 : at + 1].find(b"\n") >= 0:
         at -= 1
@@ -81,20 +81,20 @@ def cut(original: OriginalDelivery) -> bytes | None:
 
 
 def corrupt(original: OriginalDelivery) -> bytes | None:
-    """Replace a block of the payload by noise."""
+    """Replace 512 bytes of the payload by random bytes."""
     noise = original.chance.randbytes(512).replace(b"\n", b"?").replace(b"\r", b"?")
     at = len(original.payload) // 2
     return original.payload[:at] + noise + original.payload[at + 512 :]
 
 
 def empty(original: OriginalDelivery) -> bytes | None:
-    """Return a file without records; a feed cannot have this fault."""
+    """Return only the header; None for formats without a header."""
     header, _ = original.lines
     return header or None
 
 
 def renamed(original: OriginalDelivery) -> bytes | None:
-    """Give a column a meaningless name."""
+    """Rename one required column."""
     names = [f.name for f in original.contract.delivered if f.required]
     if not names:
         return None
@@ -104,7 +104,7 @@ def renamed(original: OriginalDelivery) -> bytes | None:
 
 
 def unit(original: OriginalDelivery) -> bytes | None:
-    """Convert all values of a measure to another unit."""
+    """Convert all values of one measurement to another unit."""
     fields = [f for f in original.numbers() if f.unit]
     if not fields:
         return None
@@ -127,7 +127,7 @@ def wider(original: OriginalDelivery) -> bytes | None:
 
 
 def stuck(original: OriginalDelivery) -> bytes | None:
-    """Let every measure repeat its first reading all day."""
+    """Let every measurement repeat its first reading all day."""
     fields, records = original.numbers(), original.records
     for field in fields:
         readings = [r[field.name] for r in records if r.get(field.name) not in {None, "", "NA"}]
@@ -138,7 +138,7 @@ def stuck(original: OriginalDelivery) -> bytes | None:
 
 
 def retyped(original: OriginalDelivery) -> bytes | None:
-    """Write units behind the numbers of a column, which makes them text."""
+    """Append a unit to the numbers of a column, which makes them text."""
     fields = original.numbers()
     if not fields:
         return None
@@ -152,9 +152,10 @@ def wrong_day(original: OriginalDelivery) -> bytes | None:
 
 
 def drifted(original: OriginalDelivery) -> bytes | None:
-    """Drop half of the records of the most frequent level, as if a carrier flew less.
+    """Drop half of the records of the most frequent category, as if a carrier flew less.
 
-    The choice does not depend on any measure. This is a real change, not a fault.
+    The choice does not depend on measurements. This is a real change of the population, not a
+    fault.
     """
     texts = [f.name for f in original.contract.delivered if f.type == "string"]
     records = original.records
@@ -169,6 +170,6 @@ def drifted(original: OriginalDelivery) -> bytes | None:
 
 
 def rewritten(original: OriginalDelivery) -> bytes | None:
-    """Write the same records in another order: other bytes, but no new content."""
+    """Reverse the order of the records: other bytes, same content."""
     header, lines = original.lines
     return header + b"".join(reversed(lines))

@@ -1,4 +1,4 @@
-"""Engines that do the day's work: this process, or (in `daemon`) Dagster's own daemon."""
+"""Engines that do the work of a day: in this process, or (in `daemon`) by Dagster's daemon."""
 
 import os
 import signal
@@ -19,10 +19,10 @@ from headrace.verification.simulation.incidents import SimulatedIncident
 
 
 class Engine(Protocol):
-    """Engine that processes everything that has arrived."""
+    """Interface of an engine, which processes everything that has arrived."""
 
     def step(self, machine: list[SimulatedIncident], *, build: bool) -> None:
-        """Do all due work while these incidents hit the machine; with `build`, build as well."""
+        """Do all due work, with these incidents of the machine; with `build`, also build."""
         ...
 
     def close(self) -> None: ...
@@ -34,7 +34,7 @@ class Engine(Protocol):
 
 @dataclass
 class InProcess:
-    """Engine in this process; work that is to be killed runs in its own process."""
+    """Engine in this process; work that will be killed runs in a separate process."""
 
     pipeline: Pipeline
     home: Home
@@ -50,7 +50,7 @@ class InProcess:
                     self._take_in_if_it_can()
             else:
                 self._die()
-        # All slots are looked at once a week; the daemon's sensor does it every day.
+        # Scan all partitions once a week; the daemon's sensor does it every day.
         full_scan = now_us() >= self._last_full_scan + 7 * DAY
         self._last_full_scan = now_us() if full_scan else self._last_full_scan
         take_in(self.pipeline, self.home, full_scan=full_scan)
@@ -66,7 +66,7 @@ class InProcess:
     def _take_in_if_it_can(self) -> None:
         try:
             take_in(self.pipeline, self.home)
-        except Exception:  # noqa: BLE001 - whatever a full disk makes of it
+        except Exception:  # noqa: BLE001 - a full disk may cause any error
             return
 
     def _die(self) -> None:
@@ -84,7 +84,7 @@ class InProcess:
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a process and all that it started, with SIGKILL."""
+    """Kill a process and its process group with SIGKILL."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -92,7 +92,7 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 
 @contextmanager
 def no_room(home: Home) -> Iterator[None]:
-    """Make the staging folder unwritable, as a full disk would: a file takes its place."""
+    """Simulate a full disk: replace the staging folder by a file, so that writes fail."""
     away = home.staged.with_name("staged.away")
     existed = home.staged.exists()
     if existed:

@@ -1,4 +1,4 @@
-"""Home of a simulation: marked as one, with its own clock and its own alert routes."""
+"""Home of a simulation, with a marker file, its own clock and its own alert routes."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from headrace.core.files import write_atomically, write_json
 from headrace.core.home import Home
 
 PAGER = "HEADRACE_SIMULATED_PAGER"
-SIMULATION = "simulation.json"  # in the root of a simulation's home: all of it is invented
+SIMULATION = "simulation.json"  # marks the folder as the home of a simulation
 ALERTS = """\
 # Of a simulation: everybody has the same pager.
 version: 1
@@ -25,16 +25,16 @@ routes:
 
 @dataclass(frozen=True)
 class SimulationSite:
-    """Folder of a simulation. `begin` creates it and removes what a simulation left there."""
+    """Folder of a simulation; `begin` creates it and removes an earlier simulation."""
 
     root: Path
 
     @classmethod
     def begin(cls, root: Path, settings: Mapping[str, object]) -> "SimulationSite":
-        """Create an empty folder.
+        """Create the folder; the content of an earlier simulation is deleted.
 
         Raises:
-            StateError: the folder has content that is not of a simulation.
+            StateError: the folder has other content than a simulation.
         """
         if root.exists() and any(root.iterdir()) and not (root / SIMULATION).exists():
             raise StateError(
@@ -55,7 +55,7 @@ class SimulationSite:
 
     @property
     def producers(self) -> Path:
-        """Folder of what the producers have not delivered yet."""
+        """Folder with deliveries that the producers have not delivered yet."""
         return self.root / "producers"
 
     def set_clock(self, moment: int) -> None:
@@ -72,7 +72,7 @@ class SimulationSite:
 
     @contextmanager
     def entered(self, pager: str = "") -> Iterator[Home]:
-        """Put this process into the simulation, and into no other home or store."""
+        """Set the environment of this process to the simulation's home and clock, temporarily."""
         variables = self.environment(pager)
         before = {name: os.environ.get(name) for name in (*variables, "HEADRACE_STORE")}
         os.environ.pop("HEADRACE_STORE", None)

@@ -1,4 +1,4 @@
-"""Plan of incidents: pure and seeded, so that a simulation can be repeated."""
+"""Random plan of incidents; it depends only on its arguments, so a simulation can be repeated."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from headrace.core.clock import DAY, HOUR, iso, parse_iso
 from headrace.lake.table import SNAPSHOT_SLOT
 from headrace.verification.simulation import delivery_faults
 
-# Deliveries with a fault, which the producer repairs some time later: kind -> fault.
+# Kinds of faulty deliveries, which the producer repairs later -> function that injects the fault.
 FAULTY: Mapping[str, delivery_faults.Alter] = {
     "partial": delivery_faults.half,
     "truncated": delivery_faults.cut,
@@ -21,17 +21,17 @@ FAULTY: Mapping[str, delivery_faults.Alter] = {
     "wrong day": delivery_faults.wrong_day,
     "extra column": delivery_faults.wider,
 }
-# Unusual deliveries that are nevertheless right.
+# Unusual deliveries with correct content.
 ODD = ("late", "a week late", "twice", "twice, other bytes", "clock went back")
 LATE = ("late", "a week late")
 DRIFT = ("population drift",)
 DOWN = ("down for hours", "down for days")
 MACHINE = ("daemon killed", "power lost", "disk full")
 KINDS = (*FAULTY, *ODD, *DRIFT, *DOWN, *MACHINE)
-# Faults that a table delivered as snapshots may have, too.
+# Faults that snapshot tables can also have.
 _SNAPSHOT_FAULTS = ("renamed column", "type changed")
-_TRIES = 40  # places that are tried for a kind before it is given up
-# Days that an incident of a kind may last.
+_TRIES = 40  # number of attempts to place an incident of a kind
+# Minimum number of days that an incident of a kind occupies its table; default: 1.
 _SPAN = {"a week late": 8, "down for days": 5, "late": 3, "population drift": 6}
 
 
@@ -42,11 +42,11 @@ class SimulatedIncident:
     Attributes:
         name: `i01` and so on, in order of time.
         kind: one of `KINDS`.
-        table: "" if the whole machine is affected.
-        slot: the first affected slot.
-        begins: int64 microseconds UTC; of a faulty or odd delivery its ordinary time.
-        ends: the moment of the repair, the late delivery or the recovery.
-        beside: whether the bad file stays beside the repaired one.
+        table: the affected table; "" if the whole machine is affected.
+        slot: the first affected partition.
+        begins: start, int64 microseconds UTC; for deliveries the ordinary time of delivery.
+        ends: time of the repair, of the late delivery or of the recovery.
+        beside: True if the faulty file stays beside the repaired one.
     """
 
     name: str
@@ -58,7 +58,7 @@ class SimulatedIncident:
     beside: bool = False
 
     def concerns(self, table: str, slot: str) -> bool:
-        """Return True if the incident may affect a slot of a table."""
+        """Return True if the incident may affect a partition of a table."""
         if self.kind in MACHINE:
             return False
         if self.table != table:
@@ -83,10 +83,10 @@ class Chance:
     """Incidents that a table can have.
 
     Attributes:
-        table: its name.
-        slots: slot -> arrival of its only delivery, int64 microseconds UTC, in order.
-        side_by_side: whether several deliveries of a slot stay visible.
-        kinds: those that change something here.
+        table: name of the table.
+        slots: partition -> arrival of its only delivery, int64 microseconds UTC, in order.
+        side_by_side: True if several deliveries of a partition stay visible.
+        kinds: kinds of incidents that are possible here.
     """
 
     table: str
@@ -98,9 +98,9 @@ class Chance:
 def plan(
     chances: Sequence[Chance], first: int, last: int, count: int, seed: int
 ) -> list[SimulatedIncident]:
-    """Plan `count` incidents between two moments, every kind in turn, one at a time per table.
+    """Plan `count` incidents between two times, all kinds in turn, one at a time per table.
 
-    There are fewer if there is no room for more. The same arguments give the same plan.
+    There are fewer incidents if they do not fit. The same arguments give the same plan.
     """
     chance = Random(seed)  # noqa: S311 - a plan, no secret
     kinds = _in_turn(chance)
@@ -150,7 +150,7 @@ def _try(  # noqa: PLR0917
     busy: Mapping[str, list[tuple[int, int]]],
     chance: Random,
 ) -> SimulatedIncident | None:
-    """Return an incident of the kind, or None if there is no room for it."""
+    """Return a random incident of the kind, or None if it does not fit."""
     if kind in MACHINE:
         begins = _any_time(first, last, chance)
         incident = SimulatedIncident("", kind, "", "", begins, begins + 12 * HOUR)
@@ -170,7 +170,10 @@ def _try(  # noqa: PLR0917
 
 
 def _place(option: Chance, first: int, last: int, chance: Random) -> tuple[str, int]:
-    """Return a slot and its time, 0 if there is none; any time for a table of snapshots."""
+    """Return a random partition and its delivery time; the time is 0 if there is none.
+
+    For a snapshot table the time is random.
+    """
     if SNAPSHOT_SLOT in option.slots:
         return SNAPSHOT_SLOT, _any_time(first, last, chance)
     slots = [(slot, at) for slot, at in option.slots.items() if first <= at <= last]
@@ -178,7 +181,7 @@ def _place(option: Chance, first: int, last: int, chance: Random) -> tuple[str, 
 
 
 def _any_time(first: int, last: int, chance: Random) -> int:
-    """Return a whole number of hours after `first`, before `last`; 0 if there is no such time."""
+    """Return a random time before `last`, whole hours after `first`; 0 if there is none."""
     return chance.randrange(first + HOUR, last, HOUR) if first + HOUR < last else 0
 
 
@@ -195,7 +198,7 @@ def _lasting(kind: str, chance: Random) -> int:
 
 
 def _free(incident: SimulatedIncident, busy: Mapping[str, list[tuple[int, int]]]) -> bool:
-    """Return True if other incidents of the table are at least a day away, to keep them apart."""
+    """Return True if the table's other incidents are at least a day away (machine: an hour)."""
     gap = DAY if incident.table else HOUR
     return all(
         _until(incident) + gap < begins or until + gap < incident.begins
@@ -204,7 +207,7 @@ def _free(incident: SimulatedIncident, busy: Mapping[str, list[tuple[int, int]]]
 
 
 def kinds_for(*, side_by_side: bool, snapshot: bool, able: frozenset[str]) -> frozenset[str]:
-    """Return the kinds that can happen at a place; `able` are faults that change its deliveries."""
+    """Return the possible kinds for a table; `able` are the faults that change its deliveries."""
     if snapshot:
         return frozenset({*DOWN, *(kind for kind in _SNAPSHOT_FAULTS if kind in able)})
     odd = {kind for kind in ODD if side_by_side or kind not in {"twice", "clock went back"}}

@@ -1,8 +1,8 @@
-"""Scripted on-call person, who does only what the system pages for and cannot do itself.
+"""Scripted on-call person, who reacts to pages and recalls batches that producers withdraw.
 
-Some hours after a page on-call looks at the batch and asks its producer. If the producer confirms
-it, the gate was wrong, and the batch is released. If not, on-call acknowledges and waits for the
-repaired delivery. A published batch that the producer withdraws is recalled.
+Some hours after a page, on-call asks the producer of the batch. If the producer confirms it, the
+gate was wrong, and on-call approves the batch. Otherwise on-call acknowledges it and waits for the
+repaired delivery. A published batch that the producer has withdrawn is recalled.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ PRINCIPAL = "on-call"
 
 @dataclass
 class OnCall:
-    """Person on duty, and a log of `actions`: at, action, table, slot, batch and outcome each."""
+    """Person on call; `actions` logs (at, action, table, slot, batch, outcome) of each action."""
 
     pipeline: Pipeline
     home: Home
@@ -55,7 +55,7 @@ class OnCall:
             self._do(verb, condition.table, batch, now)
 
     def take_back(self, now: int) -> None:
-        """Recall published batches that their producer does not confirm any more."""
+        """Recall published batches that their producer has replaced by a repaired delivery."""
         for name in self.world.tables:
             with Ledger(self.home) as ledger:
                 batches = list(ledger.batches(name).values())
@@ -64,7 +64,7 @@ class OnCall:
                     self._do("recall", name, batch, now)
 
     def _refuted(self, table: str, batch: Batch) -> bool:
-        """Return True for a faulty delivery whose repaired version is already visible."""
+        """Return True if the batch is faulty and its repaired version is already visible."""
         slot = (table, batch.slot)
         if slot not in self.world.faulty or not self.world.final.get(slot):
             return False
@@ -73,7 +73,7 @@ class OnCall:
         return visible and not self.is_confirmed(batch, table)
 
     def is_confirmed(self, batch: Batch, table: str) -> bool:
-        """Return True if the producer confirms the batch; the first answer is kept."""
+        """Return True if the producer confirms the batch; the answer is cached."""
         key = (table, batch.batch_id)
         if key not in self._confirmed:
             delivery = landed_delivery(self.home, batch)

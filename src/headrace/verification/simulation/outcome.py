@@ -1,4 +1,4 @@
-"""Outcome of a simulation: of each incident, of each page, and of the data in the end."""
+"""Outcome of a simulation: what became of each incident, the pages, and the final data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from headrace.verification.simulation.proof import FinalState
 
 @dataclass(frozen=True)
 class Page:
-    """One message that paged a person; `incident` is "" if none was planned."""
+    """Message that paged a person; `incident` is the incident that caused it, "" if none did."""
 
     at: int
     alert: str
@@ -32,17 +32,18 @@ class SimulationOutcome:
     """Results of a simulation.
 
     Attributes:
-        published_faults: incident -> number of faulty rows that were published for a while.
-        lost_deliveries: (table, slot) of deliveries whose rows are not all published in the end.
-        duplicate_deliveries: (table, slot) with more published rows than were delivered.
+        published_faults: incident -> number of faulty rows that were published temporarily.
+        lost_deliveries: (table, slot) with fewer published rows than in the undisturbed run.
+        duplicate_deliveries: (table, slot) with more published rows than in the undisturbed run.
         unbalanced: tables whose row counts do not add up.
         waiting: (table, slot) of batches that still wait for a decision.
-        triggers: number of decisions that asked for a retraining.
-        retrainings: trigger -> the last step on record.
+        triggers: number of decisions that triggered a retraining.
+        retrainings: trigger -> last recorded step.
         runs: number of the daemon's runs by job and status.
-        builds: the error of each build in this process, "" for none.
-        state, undisturbed: final states of this run and of a run on the repaired deliveries only.
-        seconds: real ones, by part.
+        builds: error of each build in this process; "" for success.
+        state: final state of this run.
+        undisturbed: final state of a run on the producers' final deliveries only.
+        seconds: real time by part of the simulation.
     """
 
     days: int
@@ -136,7 +137,7 @@ class SimulationOutcome:
 
 
 def incident_of(alert: Alert, incidents: Sequence[SimulatedIncident]) -> str:
-    """Return the latest planned incident that an alert may be due to; "" if there is none."""
+    """Return the latest planned incident that may have caused an alert; "" if there is none."""
     condition, at = alert.condition, alert.opened_at
     outage = condition.cause in {SOURCE, MISSING}
     best = ""
@@ -147,7 +148,7 @@ def incident_of(alert: Alert, incidents: Sequence[SimulatedIncident]) -> str:
         ):
             related = related or outage
         if related and incident.begins - DAY <= at <= incident.ends + 3 * DAY:
-            # Of two candidates, the cause decides between outages and faulty data.
+            # Between two candidates, the alert's cause decides: an outage or faulty data.
             if best and outage != (incident.kind in (*DOWN, *MACHINE, *LATE)):
                 continue
             best = incident.name

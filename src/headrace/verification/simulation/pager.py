@@ -1,4 +1,4 @@
-"""Pager of a simulation: a web server that records what alerts send."""
+"""Pager of a simulation: a web server that records the messages of alerts."""
 
 import json
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from headrace.core.clock import now_us
 
 @dataclass
 class Pager:
-    """Server that records messages at `url` while the `with` block runs.
+    """Server that records messages sent to `url` while the `with` block runs.
 
-    `messages` are (moment of the simulation in int64 microseconds UTC, message), in order.
+    `messages` are (simulated time in int64 microseconds UTC, message), in order.
     """
 
     messages: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
@@ -56,5 +56,5 @@ class Pager:
 
     @property
     def pages(self) -> list[tuple[int, dict[str, Any]]]:
-        """Messages that page a person; the note that an alert is over does not."""
+        """Messages that page a person, without those that report the end of an alert."""
         return [(at, message) for at, message in self.messages if message.get("kind") == "opened"]

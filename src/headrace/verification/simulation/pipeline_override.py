@@ -1,4 +1,4 @@
-"""Simulated pipeline: as declared, but its sources read the simulation's folders."""
+"""Simulated pipeline: the declared one, with sources that read the simulation's folders."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,12 +14,12 @@ from headrace.sources.files import DropFolder
 
 
 def find_pipeline(module: str, home: Home) -> Pipeline:
-    """Return a project's pipeline, with the sources of the simulation in `home`."""
+    """Return the pipeline of a module, with the sources of the simulation in `home`."""
     return simulated(load_pipeline(module), home)
 
 
 def module_of(name: str) -> str:
-    """Return the module of the project's pipeline of this name, or of its only one if "".
+    """Return the module of the project's pipeline `name`; "" selects the only pipeline.
 
     Raises:
         DeclarationError: no pipeline matches, or several do.
@@ -39,7 +39,7 @@ def module_of(name: str) -> str:
 def simulated(pipeline: Pipeline, home: Home) -> Pipeline:
     """Return the pipeline with sources under the home.
 
-    A pipeline that declares `places` reads from there already; the source folders of others are
+    A pipeline that declares `places` already reads from there; for others the source folders are
     replaced.
 
     Raises:
@@ -49,7 +49,7 @@ def simulated(pipeline: Pipeline, home: Home) -> Pipeline:
 
 
 def relocated(pipeline: Pipeline, home: Home) -> Pipeline:
-    """Return the pipeline with its sources' folders under a home, a folder for each table.
+    """Replace the source folder of each table by a folder under the home.
 
     Raises:
         DeclarationError: a source is not a folder.
@@ -69,10 +69,10 @@ def _relocated(table: Table, live: Path) -> Table:
 
 
 def places_of(declared: Pipeline, home: Home, producers: Path) -> Mapping[str, Place]:
-    """Return the place where each table's producer delivers.
+    """Return {table: place where its producer delivers}.
 
-    The pipeline's own `places` put deliveries from the folder `producers`; else the places are the
-    folders that the sources now read.
+    If the pipeline declares `places`, these take deliveries from the folder `producers`. Otherwise
+    the places are the folders that the replaced sources read.
     """
     if declared.places is not None:
         return declared.places(producers, home.deliveries / declared.name)

@@ -1,4 +1,4 @@
-"""Simulated producers: deliveries arrive at their places in time, changed by the incidents."""
+"""Simulated producers, whose deliveries arrive over time and are changed by incidents."""
 
 import json
 from collections import Counter
@@ -21,12 +21,12 @@ from headrace.verification.simulation.incidents import (
     kinds_for,
 )
 
-_BACK = 30 * DAY  # how far a clock goes back
+_BACK = 30 * DAY  # shift of a clock that went back
 
 
 @dataclass(frozen=True)
 class ProducerEvent:
-    """Change at a place: a slot shows these deliveries from now on, or the source goes down/up."""
+    """Change at a place: it shows these deliveries of a partition, or goes down or up."""
 
     at: int
     table: str
@@ -42,10 +42,10 @@ class ProducerWorld:
     Attributes:
         tables: the simulated tables by name.
         places: where the deliveries of each table are put.
-        slots: of each table, in order.
-        seed: decides what a fault leaves open.
-        final: (table, slot) -> the deliveries that the producer confirms in the end.
-        visible: (table, slot) -> the deliveries that are visible now.
+        slots: the partitions of each table, in order.
+        seed: seed of the random choices of faults.
+        final: (table, slot) -> the deliveries that the producer finally confirms.
+        visible: (table, slot) -> the currently visible deliveries.
         faulty: (table, slot) with a planned faulty delivery.
         events: all events, in order.
     """
@@ -61,7 +61,7 @@ class ProducerWorld:
     _applied: int = 0
 
     def chances(self) -> list[Chance]:
-        """Return the possible incidents of each table; faults need slots with one delivery."""
+        """Return the possible incidents of each table; faults need partitions with one delivery."""
         return [self._chance(name) for name in self.tables]
 
     def _chance(self, name: str) -> Chance:
@@ -102,7 +102,7 @@ class ProducerWorld:
         )
 
     def prepare(self, incidents: Sequence[SimulatedIncident], first: int) -> None:
-        """Plan all events; deliveries before `first` are there from the start."""
+        """Plan all events; deliveries before `first` are visible from the start."""
         lasting = (*MACHINE, *DOWN, *DRIFT)
         by_slot: dict[tuple[str, str], list[SimulatedIncident]] = {}
         for incident in incidents:
@@ -115,7 +115,7 @@ class ProducerWorld:
                 deliveries = self._drifted(name, slot, drifts)
                 self.final[name, slot] = deliveries
                 disturbing = by_slot.get((name, slot), [])
-                # A table of snapshots has its first delivery, and may be disturbed several times.
+                # A snapshot table always gets its ordinary deliveries, even with incidents.
                 if not disturbing or slot == SNAPSHOT_SLOT:
                     events += self._ordinary(name, slot, deliveries)
                 for incident in disturbing:
@@ -130,7 +130,7 @@ class ProducerWorld:
     def _drifted(
         self, name: str, slot: str, drifts: Sequence[SimulatedIncident]
     ) -> tuple[Put, ...]:
-        """Return what the producer delivers of a slot, after population drift if there is any."""
+        """Return the deliveries of a partition, changed by population drift if one is planned."""
         deliveries = tuple(self.places[name].originals(slot))
         for drift in drifts:
             if (
@@ -205,11 +205,11 @@ class ProducerWorld:
 
     @property
     def until(self) -> int:
-        """Moment of the last event."""
+        """Time of the last event."""
         return max((event.at for event in self.events), default=0)
 
     def truth(self, now: int) -> None:
-        """Show the final deliveries of all producers, and nothing else."""
+        """Make exactly the final deliveries of all producers visible, of those due by `now`."""
         for place in self.places.values():
             place.open()
         for (name, slot), deliveries in self.final.items():
@@ -217,7 +217,7 @@ class ProducerWorld:
                 self.places[name].show(slot, deliveries)
 
     def confirms(self, table: str, slot: str, records: "Counter[str]") -> bool:
-        """Return True if the producer confirms a delivery of these records, in any order."""
+        """Return True if a final delivery of the partition has these records, in any order."""
         form = self.places[table].form
         return any(
             records_of(delivery.payload, form) == records
@@ -226,7 +226,7 @@ class ProducerWorld:
 
 
 def records_of(payload: bytes, form: str) -> "Counter[str]":
-    """Return the records of a payload, however they are ordered and paged."""
+    """Count the records of a payload, independent of their order and paging."""
     lines = payload.decode(errors="replace").splitlines()
     if form == "csv":
         return Counter(lines)

@@ -1,4 +1,4 @@
-"""Final state of a simulation: content hashes, and an account of every delivery."""
+"""Final state of a simulation: content hashes, and row counts of every partition."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _WAITING = {"pending", "received", "judged"}
 
 @dataclass(frozen=True)
 class FinalState:
-    """Final state: hashes and rows by table name, `release` the dataset's content hash."""
+    """Final state: content hash and row count by table; `release` is the dataset's content hash."""
 
     tables: dict[str, str]
     rows: dict[str, int]
@@ -28,7 +28,7 @@ class FinalState:
 
 
 def state_of(pipeline: Pipeline, home: Home) -> FinalState:
-    """Return hashes of the published data, independent of its order, files and batches."""
+    """Hash the published data, independent of row order, files and batches."""
     tables, rows = {}, {}
     lake = Lake(home)
     for table in pipeline.tables:
@@ -38,13 +38,13 @@ def state_of(pipeline: Pipeline, home: Home) -> FinalState:
         names = [field.name for field in table.contract.fields]
         content = content_sum(lake.scan(table.name, names))
         tables[table.name], rows[table.name] = content.hash, content.rows
-    # Hash the release of today's data: a retraining may have released other days meanwhile.
+    # Hash a release of the current data, because a retraining may have released other days.
     release = pinned_release(pipeline, home, dry_run=True).content_hash
     return FinalState(tables, rows, release)
 
 
 def rows_by_slot(pipeline: Pipeline, home: Home) -> dict[tuple[str, str], int]:
-    """Count published rows of each slot of each table, from the table's own files."""
+    """Count the published rows by (table, partition), from the files of the tables."""
     counts: Counter[tuple[str, str]] = Counter()
     lake = Lake(home)
     for table in pipeline.tables:
@@ -57,7 +57,10 @@ def rows_by_slot(pipeline: Pipeline, home: Home) -> dict[tuple[str, str], int]:
 
 
 def unbalanced(pipeline: Pipeline, home: Home) -> list[str]:
-    """Return tables whose delivered rows are not published + quarantined + pending + rejected."""
+    """Return the tables whose row counts do not add up.
+
+    Delivered rows must equal published + quarantined + pending + rejected rows.
+    """
     names = []
     for table in pipeline.tables:
         status = table_status(home, table)

@@ -1,4 +1,4 @@
-"""Simulation from its first day to the comparison with an undisturbed run."""
+"""Run of a simulation, from its first day to the comparison with an undisturbed run."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -27,12 +27,12 @@ from headrace.verification.simulation.pager import Pager
 from headrace.verification.simulation.pipeline_override import places_of, simulated
 from headrace.verification.simulation.producers import ProducerWorld
 
-# The clock stops twice a day (UTC), for work that waits for a time, and after each event.
+# Hours (UTC) of the daily time steps; there is also a time step after each event.
 HOURS = (6, 18)
-# A gate without history cannot detect what is unusual: the first days have no incidents.
+# The first days have no incidents, because the gate needs history to detect unusual data.
 QUIET_DAYS = 28
-_APART = 2 * HOUR  # of two moments that are closer together, only the later one is simulated
-_LONGEST = 12 * DAY  # from the last day until the last incident must be over
+_APART = 2 * HOUR  # minimum distance of time steps; of two closer ones the later is simulated
+_LONGEST = 12 * DAY  # maximum time from the last day to the end of the last incident
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,12 @@ class SimulationRequest:
 
     Attributes:
         module: the pipeline's module.
-        root: the simulation's home.
-        days: number of the pipeline's last days; earlier deliveries are there from the start.
+        root: folder of the simulation's home.
+        days: number of days to simulate, the pipeline's last ones; earlier deliveries are visible
+            from the start.
         incidents: number of incidents.
-        seed: decides which, where and when.
-        daemon: run in Dagster's daemon, instead of in this process.
+        seed: seed of the incidents' kinds, tables and times.
+        daemon: True to run in Dagster's daemon instead of this process.
         build_every: interval at which features, release, model and monitors are built.
     """
 
@@ -62,7 +63,7 @@ def simulate(ask: SimulationRequest) -> SimulationOutcome:
     """Simulate the days, and compare the final state with a run without incidents.
 
     Raises:
-        StateError: the home has content that is not of a simulation.
+        StateError: the home has other content than a simulation.
         DeclarationError: the pipeline cannot be simulated.
     """
     settings = {"pipeline": ask.module, "days": ask.days, "seed": ask.seed}
@@ -169,7 +170,7 @@ class _Stage:
         }
         special = {incident.begins for incident in self.outcome.incidents}
         special |= {incident.ends for incident in self.outcome.incidents}
-        # One more build fits after the end.
+        # Add a last time step after the end, at which one more build is due.
         over = end + duration(self.ask.build_every) + HOUR
         moments = sorted(stops | {at + MINUTE for at in special} | {over})
         return [
@@ -179,10 +180,10 @@ class _Stage:
         ]
 
     def _move(self, moment: int) -> None:
-        """Set the clock to `moment`, or leave it at what it shows if that is later.
+        """Set the clock to `moment`, unless it is already later, and apply due events.
 
-        The clock runs on while work is done, so a long step can pass the next moment; and an
-        incident can be planned before the first day. A home refuses a clock that goes back.
+        The clock runs during the work, so a long step can pass the next time step, and an incident
+        can be planned before the first day. A home refuses a clock that goes back.
         """
         self.now = max(moment, now_us())
         self.site.set_clock(self.now)
@@ -193,7 +194,7 @@ class _Stage:
         return [incident for incident in incidents if after < incident.begins <= until]
 
     def _look_for_faults(self) -> None:
-        """Record published rows that their producer does not confirm."""
+        """Record the published rows of batches that their producer does not confirm."""
         for incident in self.outcome.incidents:
             key = (incident.table, incident.slot)
             if key not in self.world.faulty or incident.begins > self.now:
@@ -209,7 +210,7 @@ class _Stage:
                 self.outcome.published_faults[incident.name] = rows
 
     def close(self, pager: Pager) -> None:
-        """Record the final state, and compare it with a run on the producers' final deliveries."""
+        """Record the final state and that of an undisturbed run, on the final deliveries only."""
         outcome = self.outcome
         with _timed(outcome, "proof"):
             outcome.state = proof.state_of(self.pipeline, self.home)

@@ -1,8 +1,8 @@
 """Detectors of training-serving skew and leakage, run on a system with an injected fault.
 
-The detectors get the system's parts and nothing about the fault. They compare serving with
-training, spine and labels with the oracle, features before and after a change of the future, fits
-before and after a change of test rows, and the definitions of both sides.
+The detectors know the system's parts, but not the fault. They compare serving with training, spine
+and labels with the oracle, features before and after a perturbation of the future, fitted
+transforms before and after a change of test rows, and the definitions of both sides.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +50,7 @@ PathMaker: TypeAlias = Callable[[SampleWorld, pa.Schema], ServingPath]
 
 
 def tables_path(world: SampleWorld, types: pa.Schema) -> ServingPath:
-    """Return the real serving path: `FeatureService` over the growing tables."""
+    """Return the real serving path: `FeatureService` over the tables as published so far."""
     return TablesPath(SPINE, VIEWS, CONTRACTS, world.history, types, MODE)
 
 
@@ -69,16 +69,17 @@ def _fit_of_training(frame: pa.Table, trained: Fits) -> Fits:
 
 @dataclass(frozen=True)
 class System:
-    """Parts of a pipeline; every part is the real one unless a fault replaces it.
+    """Parts of a pipeline; a fault replaces some of them by faulty ones.
 
     Attributes:
-        path: returns the serving path of a world.
+        path: returns the serving path for a sample world.
         frame: builds training frames.
         spine: builds spines.
-        label: attaches the label as of a cut.
-        fit: fits the transforms, given the frame and its training rows.
-        served_fit: returns the fits that serving uses, given the rows it serves and the model's.
-        definitions: hashes by view, as serving states them.
+        label: attaches the label as of a cutoff.
+        fit: fits the transforms, given the frame and the indices of its training rows.
+        served_fit: returns the fitted transforms that serving uses, given the served rows and the
+            model's fitted transforms.
+        definitions: definition hashes by view that serving uses.
     """
 
     path: PathMaker = tables_path
@@ -94,7 +95,7 @@ class System:
 
 @dataclass(frozen=True)
 class SkewFinding:
-    """One finding of a detector."""
+    """Finding of a detector; `cause` is the name of a fault, or "unexplained"."""
 
     detector: str
     cause: str
@@ -108,7 +109,7 @@ def examine(system: System, world: SampleWorld) -> list[SkewFinding]:
 
 
 def verdict(findings: Sequence[SkewFinding]) -> str | None:
-    """Return the cause that the findings name; None without findings."""
+    """Return the first explained cause, else "unexplained"; None if there are no findings."""
     names = [finding.cause for finding in findings if finding.cause != UNEXPLAINED]
     return names[0] if names else (UNEXPLAINED if findings else None)
 
@@ -154,7 +155,7 @@ def _spine(system: System, world: SampleWorld) -> list[SkewFinding]:
 
 
 def _latest_columns(rows: Sequence[Row]) -> list[Row]:
-    """Return the right rows, with columns of each key's final version."""
+    """Return the right spine rows, but with columns of each key's final version."""
     shape = shape_of(CONTRACTS[SPINE.table])
     last = {row["id"]: row for row in oracle.resolve(rows, shape, 2**61, MODE)}
     right = oracle.spine_rows(SPINE, rows, shape, MODE)
@@ -162,7 +163,7 @@ def _latest_columns(rows: Sequence[Row]) -> list[Row]:
 
 
 def _latest_rows(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows of the final versions, whether they were known at the time or not."""
+    """Return a spine of the final versions, even if they were not known at the time."""
     shape = shape_of(CONTRACTS[SPINE.table])
     last = oracle.resolve(rows, shape, 2**61, MODE)
     latest = [
@@ -199,7 +200,7 @@ def _label_rows(world: SampleWorld, frame: pa.Table, label: Any, cut: int) -> li
 
 
 def _by_presence(world: SampleWorld, frame: pa.Table) -> list[Row]:
-    """Return labels that are mature as soon as there is an outcome."""
+    """Return labels that wrongly count as mature as soon as there is an outcome."""
     shape, rows = shape_of(CONTRACTS[LABEL.table]), world.rows[LABEL.table]
     current = oracle.resolve(rows, shape, LABEL_CUT, MODE)
     visible = [{**row, "known_at": -(2**61), "committed_at": -(2**61)} for row in current]
@@ -214,7 +215,7 @@ def _by_presence(world: SampleWorld, frame: pa.Table) -> list[Row]:
 
 
 def _read_today(world: SampleWorld, frame: pa.Table) -> list[Row]:
-    """Return labels with today's outcomes, but maturity as of the cut."""
+    """Return labels with today's outcomes, but with maturity as of the cutoff."""
     right = _label_rows(world, frame, LABEL, LABEL_CUT)
     today = _label_rows(world, frame, LABEL, 2**61)
     return [
@@ -233,7 +234,7 @@ _WRONG_LABELS: dict[str, Callable[[SampleWorld, pa.Table], list[Row]]] = {
 
 
 def _fits(system: System, world: SampleWorld) -> list[SkewFinding]:
-    """Check that a fit depends on the training rows only, and that serving uses the same fit."""
+    """Check that transforms are fitted on training rows only, and that serving uses the same."""
     frame = training_frame(world.spine, VIEWS, world.history, CONTRACTS, MODE)
     t = times(frame, "t", "the frame")
     train, rest = np.flatnonzero(t < TRAIN_END), np.flatnonzero(t >= TRAIN_END)
@@ -250,7 +251,7 @@ def _fits(system: System, world: SampleWorld) -> list[SkewFinding]:
 
 
 def _with_other_category(frame: pa.Table, rows: Ints) -> pa.Table:
-    """Return the frame with another category in these rows."""
+    """Replace the category in these rows by a new one."""
     values = np.array(frame[CATEGORY].to_pylist(), dtype=object)
     values[rows] = "a category of the future"
     place = frame.column_names.index(CATEGORY)

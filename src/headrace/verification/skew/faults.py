@@ -1,7 +1,7 @@
 """Faults that `verify self-test` injects, each in one part of a system.
 
-Serving faults have their own serving path, which does what such a system would do: it edits its
-rows, its windows, its clock or its values. They share no code with the rules that name them.
+A serving fault is a faulty serving path: it changes its rows, windows, clock or values, as a real
+faulty system would. The faults share no code with the wrong rules that diagnose them.
 """
 
 import random
@@ -67,14 +67,14 @@ RowEdit: TypeAlias = Callable[[SampleWorld, str, list[Row], int], list[Row]]
 
 @dataclass
 class _EditedTables(PublishedSoFar):
-    """Published tables whose rows are edited on the way to the service."""
+    """Published tables whose rows are edited before the service reads them."""
 
     world: SampleWorld | None = None
     edit: RowEdit | None = None
 
     def snapshot_id(self, table: str) -> int:
         del table
-        return self.until  # an edit may depend on the moment alone
+        return self.until  # not the number of rows: edits may change the rows with time alone
 
     def rows(self, table: str, columns: list[str], snapshot_id: int) -> pa.Table:
         count = super().snapshot_id(table)
@@ -89,7 +89,7 @@ def _names(table: str) -> list[str]:
 
 
 def by_rows(edit: RowEdit) -> System:
-    """Return a system whose feature service gets rows that `edit` changed."""
+    """Return a system whose feature service reads rows changed by `edit`."""
 
     def path(world: SampleWorld, types: pa.Schema) -> ServingPath:
         serving = TablesPath(SPINE, VIEWS, CONTRACTS, world.history, types, MODE)
@@ -103,7 +103,7 @@ def by_rows(edit: RowEdit) -> System:
 
 @dataclass
 class OwnPath:
-    """Serving path that calls `answer(self, points)` over the rows published so far."""
+    """Serving path that answers with `answer(self, points)`, over the rows published so far."""
 
     world: SampleWorld
     answer: Callable[["OwnPath", pa.Table], pa.Table]
@@ -134,7 +134,7 @@ def with_answer(answer: Callable[[OwnPath, pa.Table], pa.Table]) -> System:
 
 
 def one_by_one(answer: Callable[[OwnPath, pa.Table, int], pa.Table]) -> System:
-    """Return a system that answers each point separately: `answer(path, point, t)`."""
+    """Return a system that answers each point separately, with `answer(path, point, t)`."""
 
     def all_of(path: OwnPath, points: pa.Table) -> pa.Table:
         t = points["t"].to_pylist()
@@ -165,7 +165,7 @@ def with_values(alter: Callable[[pa.Array], pa.Array]) -> System:
 
 
 def latest(rows: Sequence[Row], t: int) -> list[Row]:
-    """Return the newest version of each key that had arrived by `t`, in the order of arrival."""
+    """Return the newest version by `t` of each key that is not deleted, in the order of arrival."""
     newest: dict[int, Row] = {}
     for row in rows:
         if max(row["known_at"], row["committed_at"]) <= t and (
@@ -329,7 +329,7 @@ _FLOATS: dict[type, Callable[[list[float]], float]] = {
 
 
 def _float_sums(path: OwnPath, point: pa.Table, t: int) -> pa.Table:
-    """Add up floats in the arbitrary order of a hash table."""
+    """Aggregate fares as floats in a random order."""
     right, line = path.frame(point), point["line"][0].as_py()
     rows = [row for row in latest(path.rows("trips"), t) if row["line"] == line]
     random.Random(t).shuffle(rows)  # noqa: S311
@@ -356,7 +356,7 @@ def _short_lived(path: OwnPath, point: pa.Table, t: int) -> pa.Table:
 
 
 def _tiled(path: OwnPath, point: pa.Table, t: int) -> pa.Table:
-    """Add up complete hours as they are in the store, and only the remainder as known at t."""
+    """Take rows in complete hours as in the store, and only the other rows as known at t."""
     columns: dict[str, pa.ChunkedArray] = {}
     for view in VIEWS:
         if not isinstance(view, FeatureView):
@@ -399,7 +399,7 @@ def _hourly(path: OwnPath, point: pa.Table, t: int) -> pa.Table:
 
 
 def training_over(edit: Callable[[list[Row]], list[Row]]) -> System:
-    """Return a system whose training reads tables that `edit` changed."""
+    """Return a system whose training reads tables changed by `edit`."""
 
     def frame(
         spine: pa.Table,
@@ -421,7 +421,7 @@ def _all_columns(history: History, table: str, columns: list[str]) -> pa.Table:
 
 
 def _updated(rows: list[Row]) -> list[Row]:
-    """Return rows of a warehouse that updates in place: their dates stay."""
+    """Return the rows of a warehouse that updates in place but keeps the original dates."""
     first: dict[int, Row] = {}
     for row in sorted(rows, key=lambda row: row["committed_at"]):
         first.setdefault(row["id"], row)
@@ -442,7 +442,7 @@ def _encoded(
     contracts: Contracts,
     mode: Mode,
 ) -> pa.Table:
-    """Return a frame with the mean label of each line over all time."""
+    """Return a frame with a leak: the target mean of each line over all time."""
     frame = training_frame(spine, views, history, contracts, mode)
     by_line: dict[str, list[int]] = {}
     for row in latest(rows_of(_all_columns(history, "trips", [])), 2**61):
@@ -455,7 +455,7 @@ def _encoded(
 
 
 def _spine_of_today(spec: Spine, history: History, contracts: Contracts, mode: Mode) -> pa.Table:
-    """Return a spine of the rows as they were, with columns as they are today."""
+    """Return a spine of the rows known at the time, but with today's column values."""
     spine = build_spine(spec, history, contracts, mode)
     today = {
         row["id"]: row for row in latest(rows_of(_all_columns(history, spec.table, [])), 2**61)
@@ -471,7 +471,7 @@ def _spine_of_today(spec: Spine, history: History, contracts: Contracts, mode: M
 
 
 def _label_when_there(world: SampleWorld, frame: pa.Table, cut: int) -> pa.Table:
-    """Attach labels that are mature as soon as there is an outcome."""
+    """Attach labels that wrongly count as mature as soon as there is an outcome."""
     right = attach_label(frame, LABEL, world.history, CONTRACTS, cut, MODE)
     history = history_of(lambda table: latest(world.rows[table], cut))
     eager = attach_label(frame, LABEL, history, CONTRACTS, 2**60, MODE)

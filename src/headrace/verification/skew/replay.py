@@ -1,7 +1,7 @@
-"""Feature service under replay: history arrives as published, requests come as from clients.
+"""Replay through a feature service: it gets the history as it was published, and client requests.
 
-Each request takes the complete path of a live one: values in their unit, through the request's
-schema, to the vector's plain values.
+Each request takes the complete path of a live request: values in their unit, conversion by the
+request schema, and plain values in the vector.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ PROVENANCE = (
 
 
 class ReplayedService(Protocol):
-    """Part of a feature service that the replay uses."""
+    """Interface of a feature service that the replay needs."""
 
     def vectors(
         self, requests: Sequence[tuple[Mapping[str, object], int]]
@@ -36,7 +36,10 @@ class ReplayedService(Protocol):
 
 @dataclass
 class PublishedSoFar:
-    """Tables as they were at `until`: a `Published` whose snapshot ids are counts of rows."""
+    """Tables as published until `until`; an implementation of `Published`.
+
+    The snapshot id of a table is its number of published rows.
+    """
 
     history: History
     contracts: Mapping[str, Contract]
@@ -45,7 +48,7 @@ class PublishedSoFar:
     _read: dict[str, tuple[pa.Table, Ints]] = field(default_factory=dict)
 
     def ordered(self, table: str) -> tuple[pa.Table, Ints]:
-        """Return all rows with all columns in the order of publication, and their moments."""
+        """Return all rows in the order of publication, and their times of publication."""
         if table not in self._read:
             columns = [column.name for column in self.contracts[table].fields]
             rows = self.history(table, columns)
@@ -63,7 +66,7 @@ class PublishedSoFar:
 
 @dataclass
 class TablesPath:
-    """`FeatureService` over the growing tables; a serving path for `parity`."""
+    """Serving path for `parity`: a `FeatureService` over the tables as published so far."""
 
     spine: Spine
     views: tuple[View, ...]
@@ -92,7 +95,7 @@ class TablesPath:
 
 
 def as_requests(points: pa.Table, contract: Contract) -> list[tuple[dict[str, object], int]]:
-    """Return rows of a spine as client requests: scaled numbers in their unit, exactly."""
+    """Convert spine rows to client requests (request, t): scaled integers become exact Decimals."""
     columns = {}
     for name in points.column_names:
         values = whole(points[name]).to_pylist()

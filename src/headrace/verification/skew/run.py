@@ -1,4 +1,4 @@
-"""Inject every fault in a fresh system, and report what the detectors found."""
+"""Inject every fault in a new system, and report the results of the detectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ CLEAN_RUNS = 5
 
 @dataclass(frozen=True)
 class SkewFault:
-    """Fault, whether any detector found something, and the cause that the detectors named."""
+    """Result for one fault: True if a detector found anything, and the diagnosed cause."""
 
     fault: str
     detected: bool
@@ -27,7 +27,7 @@ class SkewFault:
 
 @dataclass(frozen=True)
 class PlantedReport:
-    """All faults, and the number of findings in systems without a fault."""
+    """Results for all faults, and the number of false alarms in systems without a fault."""
 
     faults: tuple[SkewFault, ...]
     clean_runs: int
@@ -35,7 +35,7 @@ class PlantedReport:
 
     @property
     def is_good(self) -> bool:
-        """True if all faults are detected and named rightly, without false alarms."""
+        """True if all faults are detected and diagnosed correctly, without false alarms."""
         return not self.false_alarms and all(
             fault.detected and fault.is_right for fault in self.faults
         )
@@ -51,12 +51,12 @@ class PlantedReport:
 def planted(
     faults: Sequence[str] | None = None, *, seed: int = 0, clean_runs: int = CLEAN_RUNS
 ) -> PlantedReport:
-    """Inject `faults`, all by default, one by one; and examine systems without a fault.
+    """Inject `faults` (default: all) one by one, and also examine systems without a fault.
 
     Args:
-        faults: names out of `FAULTS`.
-        seed: of the generated world.
-        clean_runs: number of worlds without a fault, in which nothing may be found.
+        faults: names of faults in `FAULTS`.
+        seed: seed of the generated world.
+        clean_runs: number of systems without a fault, in which any finding is a false alarm.
     """
     names = list(FAULTS) if faults is None else list(faults)
     total, world = len(names) + clean_runs, make_world(seed)

@@ -1,8 +1,8 @@
-"""Small generated world that shows every known cause of skew: for `verify self-test`.
+"""Small generated data set for `verify self-test`, in which every known cause of skew is visible.
 
-It has three days around a change of the clocks. Facts come late, are corrected, move to another
-line or another time, are deleted; times lie on edges and between milliseconds; batches are
-published hours after they were known; some rows never pass the gate.
+It has three days around a daylight-saving change. Rows come late, are corrected, move to another
+line or time, or are deleted. Times lie on window edges and between milliseconds. Batches are
+published hours after they were known, and some rows never pass the gate.
 """
 
 import random
@@ -117,7 +117,7 @@ _DATES = ("event_time", "known_at", "committed_at", "_deleted")
 
 
 def contract(name: str) -> Contract:
-    """Return the contract of one of the world's tables."""
+    """Return the contract of one of the sample tables."""
     kind, key, columns = _TABLES[name]
     fields = tuple(
         Field(
@@ -145,7 +145,7 @@ CONTRACTS: Mapping[str, Contract] = {name: contract(name) for name in _TABLES}
 
 @dataclass(frozen=True)
 class SampleWorld:
-    """Published `rows` by table, in the order of publication, and rows that the gate rejected."""
+    """Published `rows` by table, in the order of publication, and rows that never pass the gate."""
 
     rows: Mapping[str, Sequence[Row]]
     rejected_rows: Mapping[str, Sequence[Row]]
@@ -168,7 +168,7 @@ class SampleWorld:
         return build_spine(SPINE, self.history, CONTRACTS, MODE)
 
     def points(self, samples: int) -> pa.Table:
-        """Return points: half at random, half where something about a view's own rows changes."""
+        """Return points: half are random, half are at times at which a view's rows matter."""
         moments = []
         for name, rows in self._tables.items():
             moments += [times(rows, "event_time", name), usable_moments(rows, MODE, name)]
@@ -179,10 +179,10 @@ class SampleWorld:
         )
 
     def _aimed(self, per_view: int) -> pa.Table:
-        """Return points at the moments when a view's rows matter, for the entities of these rows.
+        """Return points at times when a row affects a view, for the entity of this row.
 
-        These are the moments when a row becomes usable and, after that, when it enters or leaves a
-        window; or a microsecond beside.
+        These are the times at which a row becomes usable or later enters or leaves a window, and
+        one microsecond before and after.
         """
         chance = random.Random(f"points {self.seed}")  # noqa: S311
         spine_rows, points = rows_of(self.spine), []
@@ -205,19 +205,19 @@ def _usable(row: Row) -> int:
 
 
 def _edge(bound: int, row: Row) -> int:
-    """Return the t at which the row lies at `bound`."""
+    """Return the t for which the row's event time is `t + bound`."""
     return int(row["event_time"] - bound)
 
 
 def _bounds(view: FeatureView | Lookup) -> list[int]:
-    """Return the bounds, relative to t, between which events count."""
+    """Return the window bounds of a view's features, in microseconds relative to t."""
     if isinstance(view, Lookup):
         return [0, -duration(view.max_age or "0s")]
     return sorted({bound for f in view.features for bound in (f.window.a, f.window.b)})
 
 
 def table_of(name: str, rows: Sequence[Row]) -> pa.Table:
-    """Return rows of a table as Arrow; times are int microseconds in the rows."""
+    """Convert rows of a table to Arrow; in the rows, times are int microseconds UTC."""
     arrays = {field.name: _column(rows, field.name, field.arrow_type) for field in _fields(name)}
     arrays["event_time"] = _column(rows, "event_time", TIMESTAMP)
     arrays["known_at"] = _column(rows, "known_at", TIMESTAMP)
@@ -236,7 +236,7 @@ def _column(rows: Sequence[Row], name: str, kind: pa.DataType) -> pa.Array:
 
 
 def rows_of(table: pa.Table) -> list[Row]:
-    """Return the rows of an Arrow table: the inverse of `table_of`."""
+    """Convert an Arrow table to rows: the inverse of `table_of`."""
     columns = {
         name: (column.cast(pa.int64()) if column.type == TIMESTAMP else column).to_pylist()
         for name, column in zip(table.column_names, table.columns, strict=True)
@@ -252,7 +252,7 @@ def history_of(rows: Callable[[str], Sequence[Row]]) -> History:
 
 
 def make_world(seed: int = 0) -> SampleWorld:
-    """Return the world of a seed: some 260 trips, 130 plans, 80 gauge readings."""
+    """Generate the world of a seed: about 260 trips, 130 plans, 80 gauge readings."""
     chance = random.Random(f"world {seed}")  # noqa: S311
     plan = _plan(chance)
     tables = {"trips": _trips(chance, plan), "plan": plan, "gauges": _gauges(chance)}
@@ -269,7 +269,7 @@ def _published(rows: list[Row]) -> list[Row]:
 
 
 def _moment(chance: random.Random) -> int:
-    """Return a random moment: on a quarter of an hour, or anywhere between milliseconds."""
+    """Return a random time in microseconds UTC; about a third are on a quarter of an hour."""
     if chance.random() < 0.35:
         return START + chance.randrange(LENGTH // (15 * MINUTE)) * 15 * MINUTE
     return START + chance.randrange(LENGTH)
@@ -309,14 +309,14 @@ def _trip(chance: random.Random, number: int, e: int) -> Row:
 
 
 def _trips(chance: random.Random, plan: Sequence[Row]) -> list[Row]:
-    """Return trips: planned ones at about their time, and others."""
+    """Generate trips: planned trips at about their planned time, and others."""
     due = {row["id"]: row["event_time"] for row in plan}
     rows: list[Row] = []
     for number in range(170):
         e = _moment(chance)
         if number in due:
             e = due[number] + chance.choice([0, 0, 20 * MINUTE, 2 * HOUR + 7])
-        if chance.random() < 0.15:  # another trip of the line at the same moment
+        if chance.random() < 0.15:  # add another trip of the same line at the same time
             twin = _trip(chance, 1000 + number, e)
             rows.append(_dated(chance, twin, e))
             rows.append(_dated(chance, _trip(chance, number, e) | {"line": twin["line"]}, e))
