@@ -1,4 +1,4 @@
-"""Run a pipeline's monitor: profiles, evidence and decisions of closed windows, on record."""
+"""Run of a pipeline's monitor: profile, evaluate and decide closed windows; record the result."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -44,24 +44,24 @@ def monitor(  # noqa: PLR0917
     policy: Policy | None = None,
     trained_at: int | None = None,
 ) -> MonitorRun:
-    """Judge every window closed by `now` (us) and record the decisions.
+    """Evaluate every window closed by `now` (us) and record the decisions.
 
     Args:
-        spec: what to watch.
+        spec: declaration of the monitor.
         frame: `t` (int64 us, prediction times) and the watched columns, whole history, any order.
         scores: out-of-sample predictions, or None: `t` (int64 us), `score` (float64, probability of
-            1), `label` (0, 1, null while unknown). Optional `model` (string): the bundle that
-            answered; a table may hold the answers of several to the same rows, and what one of them
-            answered before is kept when a later table leaves it out. Every other column (integer,
+            1), `label` (0, 1, null while unknown). Optional `model` (string): the model bundle that
+            made the prediction. A table may hold predictions of several models for the same rows;
+            stored predictions are kept if a later table lacks them. Every other column (integer,
             real, boolean or string) is a segment to search for concept drift.
         slots: gate verdicts, see `read_slots`.
         home: Headrace home with the profiles and the decision ledger.
         now: windows that end later are left for a later run.
-        policy: instead of the one in the spec's file.
-        trained_at: training cut (us) of the model that serves.
+        policy: used instead of the policy in the spec's file.
+        trained_at: training cut (us) of the current champion.
 
     Raises:
-        DeclarationError: a watched column is absent or of a type that has no profile.
+        DeclarationError: a watched column is absent, or its type cannot be profiled.
     """
     # two concurrent runs could decide the same window and each start a retraining
     with exclusive_lock(folder_of(home, spec.name) / "run.lock"):
@@ -116,7 +116,7 @@ def _monitor(  # noqa: PLR0917
 
 
 def _answers(home: Home, name: str, scores: pa.Table | None, how: Joining) -> Answers:
-    """Return the models' answers; those of models with a name are also stored, by that name."""
+    """Return the models' answers (predictions); those of named models are also stored."""
     if scores is not None and "model" not in scores.column_names:
         return answers_of(scores, how)
     stored = kept_answers(home, name)

@@ -24,7 +24,7 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class Rate:
-    """Share of positive labels, observed and as scored, among the rows of one segment level."""
+    """Share of positive labels in one segment, observed and as predicted by the scores."""
 
     level: str
     rows: int
@@ -36,8 +36,8 @@ class Rate:
 class WindowDetails:
     """Details of one window: `heat` as in `WindowResult`; `loss` (nats a row) and `ranking`.
 
-    `loss` and `ranking` are None where the model was not evaluated. `rates` exist for windows with
-    evidence about the model: {segment column: its levels}.
+    `loss` and `ranking` are None if the model was not evaluated. `rates` has {segment column: rates
+    of its segments} for windows with evidence about the model.
     """
 
     window: Window
@@ -98,9 +98,9 @@ def _rates(result: WindowResult) -> dict[str, list[Rate]]:
 
 
 def read_details(home: Home, monitor: str) -> RunDetails:
-    """Return the details of the latest run; empty without a run, or if their format is another.
+    """Return the details of the latest run; empty without a run, or if the file has another format.
 
-    Only the report shows them and the next run replaces them, so no command fails without them.
+    No command fails without them, because only the report shows them and the next run renews them.
     """
     path = details_path(home, monitor)
     value = json.loads(path.read_text()) if path.exists() else {}

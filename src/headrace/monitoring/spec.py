@@ -21,9 +21,9 @@ class MonitorSpec:
     `anchor`: ISO day from which windows of `window_days` are counted. `offset`: added to `t` before
     it is cut into days ("-5h" for days that begin at five UTC). `columns` of the frame to watch; if
     None, all but `exclude`. `maturity`: time until a label is known. `max_age`: oldest content
-    allowed, by table. `segments`: columns whose levels and ranges are searched for concept drift;
-    if empty, the model's own. `label_derived`: columns computed from the label's own table, which
-    change whenever the relation between inputs and outcome does.
+    allowed, by table. `segments`: columns whose categories and ranges are searched for concept
+    drift; if empty, the model's own. `label_derived`: columns computed from the label's own table,
+    which shift when the relation between inputs and outcome changes.
     """
 
     name: str
@@ -42,7 +42,7 @@ class MonitorSpec:
         return load_policy(self.policy_path)
 
     def closes(self, window: Window) -> int:
-        """Return the moment (us) at which the last day of `window` ends."""
+        """Return the time (us) at which the last day of `window` ends."""
         return window.end * DAY - duration(self.offset)
 
 
@@ -50,8 +50,8 @@ class MonitorSpec:
 class WindowResult:
     """Result of one window in this run.
 
-    `heat` is {column: distance / its limit}. `shapes` holds the distributions, before and in this
-    window, of the columns that the attribution names; plots draw them.
+    `heat` is {column: distance / its limit}. `shapes` has the distributions, before and in this
+    window, of the columns that the attribution names, for plots.
     """
 
     window: Window

@@ -11,7 +11,7 @@ from headrace.lake.overrides.batch_case import BatchCase
 
 
 def permit(ledger: Ledger, draft: Action, policy: PermissionPolicy | None = None) -> None:
-    """Record the refusal and raise RefusedError if the policy (or the project's) forbids it."""
+    """Record and raise RefusedError if the policy (default: the project's) forbids the action."""
     try:
         (policy or load_policy()).check(draft.principal, draft.action, draft.table)
     except RefusedError as refused:

@@ -1,8 +1,8 @@
 """Selections of source rows for one dataset row, and readers of the selected rows.
 
-A `Look` selects rows by table, entity, event time and the time by which they were usable. `Facts`
-return all versions of every key with a version in that selection, because versions are resolved
-before anything else (rule 5).
+A `RowLookup` selects rows by table, entity, event time and the time by which they were usable.
+`TraceFacts` returns all versions of every key with a version in that selection, because versions
+are resolved before anything else (rule 5).
 """
 
 from collections.abc import Mapping, Sequence

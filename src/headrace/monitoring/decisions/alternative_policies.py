@@ -17,7 +17,7 @@ class Alternative:
 
 
 def alternatives(policy: Policy) -> list[Alternative]:
-    """Return the alternatives asked for most. None retrains on a fault, as no policy can."""
+    """Return the most requested alternatives. None retrains on a fault, because no policy can."""
     eager = replace(
         policy,
         quorum=1,

@@ -1,7 +1,7 @@
-"""Decide a monitor's windows in order, each with the state when it closed.
+"""Decisions on a monitor's windows, in order, each from the state when the window closed.
 
-Recorded decisions never change. A window with new evidence later (after a corrected delivery) gets
-a second entry, but never a trigger: only the newest windows start actions.
+Recorded decisions never change. If the evidence of a window changes later (after a corrected
+delivery), the window gets a second entry. This entry starts no action: only the newest windows do.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from headrace.monitoring.decisions.retraining_decision import (
 from headrace.monitoring.evidence.model import Evidence, Window, evidence_hash
 from headrace.monitoring.spec import MonitorSpec, WindowResult
 
-# Endings of a retraining, the final one first; one in progress has none of these.
+# Last steps of a retraining, the most final first; a retraining in progress has none of them.
 _ENDINGS = ("rolled_back", "failed", "kept", "promoted")
 Closes = Callable[[Window], int]
 
@@ -36,7 +36,7 @@ class AttributedWindow:
 
 @dataclass(frozen=True)
 class Record:
-    """Retrainings and acknowledgements on the ledger. Windows are the moment (us) they close.
+    """Retrainings and acknowledgements on the ledger, by the time (us) at which a window closes.
 
     Attributes:
         fired: windows that triggered a retraining.
@@ -210,7 +210,7 @@ def _arrive(state: State, current: AttributedWindow, context: _Context) -> State
     record, closes, trained_at = context.record, context.closes(current.window), context.trained_at
     ends = sorted({*state.retrained, *(end for end in record.fired if end < closes)})
     endings = record.endings or {}
-    # a champion that won the comparison is as good as a new model: its age counts from there
+    # a champion that won the comparison counts as new: its age starts there
     stand = [end for end in ends if endings.get(end) not in {"failed", "rolled_back"}]
     cuts = [cut for cut in (*stand, trained_at) if cut is not None and cut <= closes]
     since = state.since

@@ -15,11 +15,11 @@ _POLICY = "policy"  # topic of an investigation without an alarm, such as a spen
 
 @dataclass(frozen=True)
 class Incident:
-    """Incident to investigate, with one page in all. `last` is the newest window that has it.
+    """Incident to investigate, which sends one page in total. `last` is its newest window.
 
     `acknowledged` is the first acknowledgement of one of its windows. A new alarm about a topic
-    (kind and subject) of an open incident belongs to it and sends no other page. `paged` is False
-    if it sent no page because another alert reported it when it began.
+    (kind and subject) of an open incident belongs to it and sends no second page. `paged` is False
+    if the incident sent no page because another alert had reported it.
     """
 
     first: Window
@@ -33,7 +33,7 @@ class Incident:
 
     @property
     def has_other_alert(self) -> bool:
-        """True if another alert reports it: of a delivery, or of a champion rolled back."""
+        """True if another alert reports it: on a delivery, or on a champion's rollback."""
         gate = any(topic.endswith(_GATES) for topic in self.topics)
         return gate or ROLLED_BACK in self.reasons
 
@@ -51,8 +51,8 @@ class Decided:
 def incidents(decided: Iterable[Decided], acks: Iterable[Ack] = ()) -> list[Incident]:
     """Return the incidents of these windows (in order, one entry a window), oldest first.
 
-    An incident ends with the first window that has none of its topics. An acknowledged one outlasts
-    a single such window, so that an intermittent problem that is already known sends no other page.
+    An incident ends with the first window that has none of its topics. An acknowledged incident
+    continues over a single such window, so that a known, intermittent problem sends no second page.
     """
     first_acks: dict[int, Ack] = {}
     for ack in acks:
@@ -90,7 +90,7 @@ def incidents(decided: Iterable[Decided], acks: Iterable[Ack] = ()) -> list[Inci
 def settled(
     candidates: Iterable[Incident], newest: Mapping[int, Sequence[Evidence]]
 ) -> list[Incident]:
-    """Return the incidents, closed if the newest evidence of their last window lacks them.
+    """Return the incidents; close those that the newest evidence of their last window lacks.
 
     A late delivery or a correction may remove the evidence that the window was decided on. `newest`
     is {end of the window: its evidence as of the latest run}.

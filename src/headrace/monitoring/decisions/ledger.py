@@ -4,12 +4,11 @@ SQLite with write-ahead log and full sync: a completed call survives a power cut
 changes and deletions. The cursor only grows, in commit order, so a reader that remembers the last
 cursor it handled misses nothing and reads nothing twice.
 
-A window can return to earlier evidence: a correction changes it, and a recall of that correction
-changes it back. That is still one decision, but it applies again; the table `stood` records the
-order in which evidence applied.
+The evidence of a window can change and change back, as by a correction and its recall. The earlier
+decision then applies again; the table `stood` records the order in which evidence applied.
 
-The ledger also has the steps of each retraining, each step once for its trigger, the attempts at
-it, and the acknowledgements, acceptances and withdrawals by people.
+The ledger also has the steps of each retraining (each step once), its attempts, and the
+acknowledgements, acceptances and withdrawals by people.
 """
 
 import json
@@ -26,9 +25,8 @@ from headrace.core.home import Home
 from headrace.monitoring.decisions.retraining_decision import Decision
 from headrace.monitoring.evidence.model import Evidence, Window, evidence_hash
 
-# 2: the attribution of a decision, steps and attempts of retrainings, acknowledgements.
-# 3: in which order the evidence of a window stood.
-# 4: findings that people accepted.
+# 2: the attribution of a decision, steps and attempts of retrainings, acknowledgements. 3: the
+# order in which the evidence of a window applied. 4: findings that people accepted.
 FORMAT = 4
 _DECISIONS = (
     """CREATE TABLE decisions (
@@ -49,7 +47,7 @@ _DECISIONS = (
 BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END""",
     """CREATE TRIGGER decisions_remain BEFORE DELETE ON decisions
 BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END""",
-    # INSERT OR REPLACE deletes without the trigger above; so the second copy is not written
+    # INSERT OR REPLACE would delete without firing the trigger above, so a copy is ignored
     """CREATE TRIGGER decisions_once BEFORE INSERT ON decisions
 WHEN EXISTS (
     SELECT 1 FROM decisions d WHERE d.cursor = NEW.cursor OR d.trigger_id = NEW.trigger_id OR (
@@ -153,12 +151,11 @@ STEPS: tuple[str, ...] = get_args(StepName)
 
 @dataclass(frozen=True)
 class Entry:
-    """Decision with its evidence. `cursor` is 0 until the entry is in the ledger.
+    """Decision and its evidence. `cursor` is 0 until the entry is in the ledger.
 
-    `attribution` is the JSON of the attribution of the evidence; None in rows of format 1.
-    `stands` are the positions, ascending, at which this evidence became the window's evidence in
-    the order of all runs, and `stood` is the last. The entry of a window with the greatest `stood`
-    is its current one.
+    `attribution` is the JSON of the attribution of the evidence; None in rows of format 1. `stands`
+    are the positions in the table `stood` at which this became the window's evidence, ascending;
+    `stood` is the last of them. The current entry of a window has the greatest `stood`.
     """
 
     pipeline: str
@@ -223,9 +220,10 @@ class Ack:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """Statement that findings about a window (see `acceptance.topic`) are how data should be.
+    """Statement that the data behind findings about a window are correct.
 
-    With `withdrawn` it cancels all earlier acceptances of the window.
+    `about` are the topics of the findings; see `acceptance.topic`. With `withdrawn`, the statement
+    cancels all earlier acceptances of the window.
     """
 
     pipeline: str
@@ -247,7 +245,7 @@ class DecisionLedger:
     def __init__(self, home: Home) -> None:
         self.path: Path = home.root / "decisions.sqlite"
         if self.path.exists():
-            with self._connect():  # brings it up to date, or says that it is newer than this
+            with self._connect():  # upgrades the ledger, or fails if a newer Headrace made it
                 pass
 
     def _prepare(self, db: sqlite3.Connection) -> None:
@@ -273,7 +271,7 @@ class DecisionLedger:
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # autocommit: transactions are begun where they are needed, by name
+        # autocommit: transactions begin explicitly
         with closing(sqlite3.connect(self.path, timeout=60, isolation_level=None)) as db:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
@@ -289,7 +287,8 @@ class DecisionLedger:
     def append(self, entries: Sequence[Entry]) -> int:
         """Record entries, all or none, and return the number of new ones.
 
-        An entry that exists is not changed; its evidence applies again if other evidence did since.
+        An existing entry is not changed; its evidence applies again if other evidence applied
+        since.
         """
         if not entries:
             return 0
@@ -334,7 +333,7 @@ class DecisionLedger:
     def record_step(
         self, pipeline: str, trigger_id: str, step: StepName, detail: Mapping[str, Any], at: int
     ) -> bool:
-        """Record that `step` was done; return False if that is already on record."""
+        """Record that `step` was done; return False if it was recorded before."""
         if step not in STEPS:
             raise ValueError(f"unknown step {step!r}")
         values = (pipeline, trigger_id, step, canonical_json(dict(detail)).decode(), at)
@@ -372,7 +371,7 @@ class DecisionLedger:
     def acknowledge(
         self, pipeline: str, window_end: int, principal: str, reason: str, at: int
     ) -> bool:
-        """Record that `principal` acknowledges a window; return False if that is on record."""
+        """Record that `principal` acknowledges a window; return False if it was recorded before."""
         values = (pipeline, window_end, principal, reason, at)
         return self._insert("acks", "pipeline, window_end, principal, reason, recorded_at", values)
 

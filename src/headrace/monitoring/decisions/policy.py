@@ -37,7 +37,7 @@ _EXPECTED: dict[object, str] = {
 
 @dataclass(frozen=True)
 class Detection:
-    """Thresholds for evidence. Limits come from the past of each column; these bound them."""
+    """Thresholds for evidence, which bound the limits computed from each column's history."""
 
     warmup_days: int = 28
     """Days with values from which a column's bins are frozen."""
@@ -46,7 +46,7 @@ class Detection:
     until then.
     """
     reference_windows: int = 4
-    """Earlier windows that rows and scores are compared with; plots show as many together."""
+    """Number of earlier windows that rows and scores are compared with, and that plots show."""
     relation_windows: int = 4
     """Earlier clean windows in which columns must occur together before one predicts another."""
     settles: int = 8
@@ -60,11 +60,11 @@ class Detection:
     cold_distance: float = 0.75
     """Limit of the Jensen-Shannon distance until a column has `min_history` windows."""
     bias_floor: float = 0.15
-    """Mean of what other columns leave unexplained, in its standard deviations, below which it is
-    never evidence.
+    """Smallest mean of a column's residual, given the other columns, that is evidence (in standard
+    deviations of the residual).
     """
     scatter_floor: float = 0.5
-    """The same for the variance of what is unexplained, as a change in log units."""
+    """The same for the variance of the residual, as a change in log units."""
     scale_floor: float = 0.3
     """The same for the slope of a column on its prediction, as a change in log units."""
     gross: float = 1.7
@@ -76,7 +76,7 @@ class Detection:
     limit.
     """
     strain: float = 1.6
-    """An alarm exceeds this many times that quantile, where that is more than `gross`."""
+    """An alarm must also exceed this many times that quantile."""
     broken: float = 3.0
     """A relation this many times beyond its limit is not used as a baseline for later windows."""
     explained: float = 0.3
@@ -100,8 +100,8 @@ class Detection:
     unseen_floor: float = 0.05
     """Smallest share of categories unknown when the bins were frozen that is a data fault."""
     frozen_most: float = 0.7
-    """A column's most frequent value that fills a window is a data fault if its share was at most
-    this before.
+    """A window with only one value, the column's most frequent one, is a data fault if the value's
+    share was at most this before.
     """
     standing_floor: float = 0.12
     """Smallest rise of the share of a column's most frequent value that is a data fault."""
@@ -122,11 +122,11 @@ class Detection:
     gap_floor: float = 0.25
     """Smallest share of a window's days without rows, above every earlier one, that is evidence."""
     min_labelled: int = 200
-    """Scored rows with a mature label that a window needs before the model's answers are judged."""
+    """Scored rows with a mature label that a window needs to evaluate the model's answers."""
     label_share: float = 0.5
-    """A window with a smaller part of the usual share of labels is reported as such."""
+    """A window with less than this part of the usual share of labels is reported."""
     min_scored_windows: int = 4
-    """Earlier windows of the same model needed before its answers are judged."""
+    """Earlier windows of the same model needed to evaluate its answers."""
     loss_floor: float = 0.1
     """Smallest rise of log loss beyond what the scores imply (nats a row) that is evidence."""
     loss_spread: float = 4.0
@@ -148,7 +148,7 @@ class Detection:
     segment_spread: float = 4.0
     """Standard deviations above earlier windows that a segment's departure may reach."""
     accumulate: int = 4
-    """Windows that are also judged together, for drift too small for one window."""
+    """Number of windows that are also evaluated together, for drift too small for one window."""
 
     def __post_init__(self) -> None:
         for threshold in fields(self):
@@ -170,9 +170,8 @@ class Policy:
     strong: float | None = None
     """A relation this many times beyond its limit needs one window only; null: no exception."""
     patience: int = 4
-    """Windows in which data and relation change together before that retrains without an
-    acknowledgement. The same applies where the relation first changed in a window with faulty
-    data.
+    """Windows in which data and relation must change together before a retraining starts without an
+    acknowledgement. The same applies if the relation first changed in a window with faulty data.
     """
     attempts: int = 2
     """Retrainings on one stretch of evidence that may fail or change nothing before a person has to

@@ -1,7 +1,7 @@
 """Replay of a history under another policy, from the ledger's evidence alone.
 
-No data are read: the recorded evidence is used. So the rules of a policy can be tried on a year in
-a moment; its detection thresholds cannot, as they produce the evidence.
+No data are read, so a year is replayed in a moment. A policy's detection thresholds cannot be
+tried, because the recorded evidence depends on them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ from headrace.monitoring.evidence.model import Evidence, Window
 
 @dataclass(frozen=True)
 class Replayed:
-    """Recorded decision on a window, and that of the other policy with its `state`."""
+    """Recorded decision on a window, and the other policy's decision with its `state`."""
 
     window: Window
     evidence: tuple[Evidence, ...]
@@ -58,7 +58,7 @@ class ActionTally:
 
 
 def first_entries(entries: Iterable[Entry]) -> list[Entry]:
-    """Return the first entry of each window, in order; later ones start nothing."""
+    """Return the first entry of each window, in order; later entries start no action."""
     by_window: dict[int, Entry] = {}
     for entry in entries:
         by_window.setdefault(entry.window.end, entry)
@@ -111,8 +111,8 @@ def _earlier_views(
 ) -> dict[int, list[AttributedWindow]]:
     """Return {end of a window: all earlier windows as known when it was first decided}.
 
-    Only for windows with changes of earlier windows. Evidence that comes later starts nothing, but
-    the decisions on later windows use it.
+    Only for windows before which evidence of earlier windows had changed. Such late evidence starts
+    no action, but the decisions on later windows use it.
     """
     if len(entries) == len(first):
         return {}
@@ -154,7 +154,7 @@ def tally(
 
 
 def compared(rows: Sequence[Replayed], acks: Sequence[Ack] = ()) -> tuple[ActionTally, ActionTally]:
-    """Return the counts of the recorded history and of the replayed one."""
+    """Return the counts of the recorded history and of the replayed history."""
     recorded = tally(((r.window, r.evidence, r.recorded) for r in rows), acks)
     other = tally(((r.window, r.evidence, r.decision) for r in rows), acks)
     return recorded, other

@@ -38,19 +38,19 @@ class State:
     Attributes:
         pipeline: name of the pipeline, part of every trigger.
         window: window to decide.
-        closes: moment (us) at which it ends.
-        cause: cause of its alarms: none, data, concept or both.
+        closes: time (us) at which the window ends.
+        cause: cause of the window's alarms: none, data, concept or both.
         trained_at: newest training cut known by then.
         retrained: ends of windows that triggered a retraining, whatever its outcome.
         since: start of the current stretch of windows with a cause to retrain; None without one.
-            Faulty windows and those with shifted data neither end nor extend it.
+            Windows with faulty or shifted data neither end nor extend it.
         streak: windows of that stretch since the last retraining.
         hurt: windows in a row in which shifted data made the scores worse.
         futile: endings of this stretch's retrainings that brought no lasting champion.
         acknowledged: True if a person acknowledged a window of this stretch.
-        doubtful: True if the data were faulty, or shifted, before the relation seemed to change,
-            without a quiet window since. The effect of a fault on the scores may outlast the fault
-            in the data.
+        doubtful: True if the data were faulty or had shifted before the relation seemed to change,
+            without a quiet window in between. The effect of a fault on the scores may outlast the
+            fault in the data.
     """
 
     pipeline: str
@@ -69,8 +69,9 @@ class State:
 
 @dataclass(frozen=True)
 class Decision:
-    """Decision on one window. `trigger_id` names the retraining that it starts: the same evidence
-    always gives the same id.
+    """Decision on one window.
+
+    `trigger_id` identifies the retraining that it starts: the same evidence gives the same id.
     """
 
     action: Action
@@ -127,7 +128,7 @@ def _explained(evidence: Sequence[Evidence], state: State, policy: Policy) -> bo
 
 
 def _data_moved(evidence: Sequence[Evidence], state: State, policy: Policy) -> ActionReasons:
-    """Watch; investigate if the scores suffer for as many windows as a retraining would need."""
+    """Watch, or investigate if scores are worse for as many windows as a retraining would need."""
     shift_sentences = shifts(evidence, policy)
     worse = [alarm.sentence for alarm in alarms(evidence) if alarm.kind in MODEL]
     conclusion = "The data moved, so nothing is retrained"
@@ -189,7 +190,7 @@ def is_strong(evidence: Sequence[Evidence], policy: Policy) -> bool:
 
 
 def _retrain(due: list[str], state: State, policy: Policy) -> ActionReasons:
-    """Retrain, unless a person has to decide, it is too soon, or it was done too often."""
+    """Retrain, unless a person has to decide, or cool-down or budget forbid it."""
     question = _question(state)
     if question and not state.acknowledged and state.streak + 1 < policy.patience:
         return "investigate", [*due, question]
@@ -274,7 +275,7 @@ def advance(
     worse = any(alarm.kind in MODEL for alarm in alarms(evidence))
     began = state.doubtful or state.since is None
     if any(finding.kind in DISTRUSTED for finding in evidence):
-        # a faulty window is not evidence about the model; accepted data end the doubt
+        # a faulty window is no evidence about the model; an acceptance of its data ends the doubt
         return replace(state, doubtful=began and not vouched(evidence))
     if _explained(evidence, state, policy):
         return replace(state, hurt=state.hurt + 1 if worse else 0, doubtful=began)

@@ -26,10 +26,10 @@ Ints = npt.NDArray[np.int64]
 
 STEPS = 64  # steps in one deviation
 WIDEST = 8 * STEPS
-LEVELS = 16  # most frequent levels of a column of strings that have a term
+LEVELS = 16  # most frequent categories of a string column that have a term
 # Deviations between the 1/16 and 15/16 quantiles of a normal distribution.
 _INNER = 3.07
-_FEW = 4  # with so few edges or fewer, they are distinct values and not quantiles
+_FEW = 4  # up to this many edges are distinct values, not quantiles
 _TAILS = (6, 7)  # edges of `Bins` below and above the quantiles
 # Added to every variance, so that the inverse exists for columns that determine each other.
 RIDGE = 1e-3
@@ -39,7 +39,7 @@ _FAINT = 1e-2
 
 @dataclass(frozen=True)
 class Term:
-    """One coded column of the sums: a number, whether it is null, or whether it is `level`."""
+    """Coded variable of a column: its number, if it is null, or if it is the category `level`."""
 
     column: str
     kind: Literal["number", "null", "level"]
@@ -49,7 +49,7 @@ class Term:
 
 
 def terms_of(bins: Sequence[Bins], gappy: Collection[str] = ()) -> tuple[Term, ...]:
-    """Return the terms that code columns with these frozen bins; `gappy` columns had nulls."""
+    """Return the terms of columns with these frozen bins; `gappy` columns are sometimes null."""
     terms: list[Term] = []
     for bin_ in bins:
         if bin_.kind == "level" and not bin_.prefixes:
@@ -73,7 +73,7 @@ def _number(bins: Bins) -> Term:
 
 @dataclass(frozen=True, eq=False)
 class Coded:
-    """Coded rows: `code` (rows, terms) are whole numbers; null is coded as the centre, 0.
+    """Coded rows: `code` (rows, terms) has whole numbers; null is coded as the centre, 0.
 
     `present` is {column of numbers: True where it has a value (bool, rows)}.
     """
@@ -144,8 +144,8 @@ def sums(code: Floats) -> Sums:
 class Relation:
     """Linear relation of columns: `residual` (terms, terms) maps a row less `mean` to residuals.
 
-    In deviations. `usual` is the standard deviation of each term's residual, `explained` the share
-    of its variance that the other columns explain.
+    The unit is standard deviations. `usual` is the standard deviation of each term's residual,
+    `explained` the share of its variance that the other columns explain.
     """
 
     mean: Floats

@@ -2,8 +2,8 @@
 
 Performance is the loss beyond the expected loss of the scores, so that a week that is hard to
 predict, with scores that say so, does not count against the model. Concept is the relation: how
-outcomes rise with scores, in all rows and in segments of them. A base rate that changes everywhere
-alike is neither; it counts as season while the scores still rank outcomes.
+outcomes rise with scores, in all rows and in segments of them. A base rate that changes equally
+everywhere is neither: it counts as a season while the scores still rank outcomes.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -35,9 +35,9 @@ from headrace.monitoring.profiles.profiles import Ints
 from headrace.monitoring.profiles.segment_cuts import Pairs
 
 Flags = npt.NDArray[np.bool_]
-LEAN = 1.0  # deviations by which the newest of several windows must depart by itself
-STILL = 2.0  # the same if an earlier one of them was evidence by itself and dominates the sum
-_MAX_SEGMENTS = 3  # most segments that are evidence in one window; others usually shift with them
+LEAN = 1.0  # deviations by which the newest of several windows must itself depart
+STILL = 2.0  # the same if an earlier one of the windows was evidence by itself
+_MAX_SEGMENTS = 3  # most segments reported in one window; others usually shift with them
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ def judge_answers(
 ) -> dict[Window, AnswerJudgement]:
     """Evaluate the answers of the model that served each window against its earlier windows.
 
-    In some of its earlier windows another model may have served; then the model's answers are those
-    that it would have given. `doubtful` windows are excluded when segments of later windows are
-    compared with earlier ones or accumulated over several windows, so that a fault is neither part
-    of the baseline nor reported twice.
+    If another model served an earlier window, the model's answers in it are those that it would
+    have given. `doubtful` windows are excluded when segments of later windows are compared with
+    earlier ones or accumulated over several windows, so that a fault is neither part of the
+    baseline nor reported twice.
     """
     judgements: dict[Window, AnswerJudgement] = {}
     for name, profiles in sorted(answers.profiles.items()):
@@ -166,7 +166,7 @@ def _distinct(evidence: Sequence[Evidence]) -> list[Evidence]:
 def _performance(now: Scored, past: Sequence[Scored], settings: Detection) -> list[Evidence]:
     """Compare the excess loss with earlier windows.
 
-    The limit is their median plus the larger of a floor and some robust deviations.
+    The limit is their median plus a floor or a number of robust deviations, whichever is larger.
     """
     excess = np.array([scored.excess for scored in past])
     middle = float(np.median(excess))
@@ -221,9 +221,9 @@ def _cold(now: Scored, everything: Fit, settings: Detection) -> list[Evidence]:
 def _scanned(
     scored: Sequence[Scored], cells: Ints, sound: Flags, center: float, settings: Detection
 ) -> Iterator[tuple[int, list[Evidence]]]:
-    """Yield the place of a window and the evidence of its segments.
+    """Yield the position of a window and the evidence of its segments.
 
-    First for each window alone, then for several windows together.
+    Each window is evaluated alone first, and then several windows together.
     """
     singles = fit(cells, center)
     sound_cells = cells if sound.all() else np.where(sound[:, None, None, None], cells, 0)

@@ -1,7 +1,7 @@
 """Evidence of data faults, as opposed to population shifts.
 
-Columns that are null, have unknown values, are constant, or no longer follow the other columns as
-before; rows that are duplicates, or repeat those of an earlier window.
+Faulty columns are null, have unknown values, are constant, or no longer follow the other columns;
+faulty rows are duplicates, or repeat rows of an earlier window.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,8 +25,8 @@ from headrace.monitoring.evidence.model import Evidence, Kind
 from headrace.monitoring.profiles.bins import Bins
 from headrace.monitoring.profiles.profiles import Ints
 
-ALWAYS = 1.0  # the greatest share
-_SWAP = 2  # columns of one fault
+ALWAYS = 1.0  # the largest possible share
+_SWAP = 2  # most columns that one fault concerns
 _Check = Callable[[MeasuredWindow, Bins, Sequence[Shares], Detection], Evidence | None]
 
 
@@ -158,7 +158,7 @@ def _fault(
 def repeated_rows(
     current: MeasuredWindow, past: Sequence[MeasuredWindow], settings: Detection
 ) -> list[Evidence]:
-    """Return evidence of duplicate rows, and of rows of an earlier window with other moments."""
+    """Return evidence of duplicate rows, and of rows of an earlier window with other times."""
     earlier = [
         window.facts
         for window in past
@@ -233,9 +233,9 @@ def broken_relation(
 def _new_both_ways(
     current: MeasuredWindow, settings: Detection
 ) -> dict[str, tuple[float, Measure]]:
-    """Return columns beyond both limits, of their own distribution and of their relation.
+    """Return the columns beyond the limits of both their distribution and their relation.
 
-    Nothing unless there are one or two of them and hardly any other column is new.
+    Empty unless there are one or two of them, and hardly any other column has a new distribution.
     """
     shapes = current.ratios("shape")
     departures: dict[str, tuple[float, Measure]] = {}

@@ -18,7 +18,7 @@ PUBLISHED = frozenset({"PASS", "WARN", "QUARANTINE"})
 
 @dataclass(frozen=True)
 class Slot:
-    """Gate verdict on one slot of one table. `day` is None for tables without days."""
+    """Gate verdict on one partition of a table. `day` is None for tables without days."""
 
     table: str
     day: int | None
@@ -72,7 +72,7 @@ def by_day(slots: Iterable[Slot]) -> dict[str, dict[int, list[Slot]]]:
 def slot_evidence(
     window: Window, earlier: Sequence[Window], tables: Mapping[str, Days], floor: float
 ) -> list[Evidence]:
-    """Return absent slots, unusual quarantine and contract changes in `window`, by table."""
+    """Return evidence of absent partitions, unusual quarantine and contract changes, by table."""
     findings: list[Evidence] = []
     for table, days in sorted(tables.items()):
         slots, before = _within(days, window), [_within(days, window) for window in earlier]
@@ -142,7 +142,7 @@ def _contract(
 def stale_evidence(
     window: Window, closes: int, slots: Sequence[Slot], max_age: Mapping[str, int]
 ) -> list[Evidence]:
-    """Return evidence of tables whose content is older than declared at `closes` (us)."""
+    """Return evidence of tables whose content at `closes` (us) is older than `max_age` allows."""
     findings = []
     for table, limit in sorted(max_age.items()):
         ends = [
@@ -166,7 +166,7 @@ def stale_evidence(
 
 
 def _holds_until(slot: Slot, window: Window, closes: int) -> int | None:
-    """Return the moment up to which a slot has content; None if that is after the window."""
+    """Return the time up to which a partition has content; None if it is after the window."""
     if slot.known_at is not None:
         return slot.known_at if slot.known_at <= closes else None
     if slot.day is None or slot.day >= window.end:

@@ -1,9 +1,9 @@
 """Evidence of population shifts: columns with new distributions, unusual numbers of rows.
 
 A window is compared with the most similar earlier clean window, so that a recurring season or a
-mixture of weeks is not evidence. The limit on that distance comes from the column's earlier
-distances. Rows of one day are not independent and seasons exist, so textbook significance tests
-are not used.
+mixture of weeks is not evidence. The limit of this distance comes from the column's earlier
+distances. Rows of one day are not independent and seasons exist, so textbook significance tests are
+not used.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def shapes_of(
     columns: Sequence[str],
     settings: Detection,
 ) -> dict[str, Shape]:
-    """Return {column: its counts in this window and in the clean windows before it}."""
+    """Return {column: its counts in this window and in earlier clean windows}."""
     shapes = {}
     for bins in current.profile.bins:
         earlier = [window.cells[bins.column] for window in clean(past, bins.column)]

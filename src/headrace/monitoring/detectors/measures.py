@@ -33,7 +33,7 @@ RELATIONS: tuple[Measure, ...] = ("bias", "scatter", "scale")
 Values = Mapping[str, float]
 Floats = npt.NDArray[np.float64]
 _TINY = np.finfo(np.float64).tiny
-_TAILED = 4  # with so many bins or more, the outermost lie far outside the usual range
+_TAILED = 4  # from this many bins on, the outermost bins are far outside the usual range
 _WRONG_SIGN = 3.0  # measure of a slope that is not positive, as if it were 20 times too small
 
 
@@ -41,9 +41,9 @@ _WRONG_SIGN = 3.0  # measure of a slope that is not positive, as if it were 20 t
 class Shares:
     """Shares of one column's rows (`nulls`) and of its values (all others).
 
-    `novel`: values in bins that were always empty, or levels unknown when the bins were frozen.
-    `far`: in the outermost bins. `top`: in bin number `fullest`. `mode_share`: the most frequent
-    value.
+    `novel`: values in bins that were always empty, or categories unknown when the bins were frozen.
+    `far`: values in the outermost bins. `top`: values in bin number `fullest`. `mode_share`: rows
+    with the most frequent value.
     """
 
     nulls: float
@@ -65,7 +65,7 @@ class MeasuredWindow:
         shares: {column: its shares}.
         facts: facts from its rows; None without rows.
         residuals: residuals of every term under the relation of earlier windows; None with too few
-            of them.
+            earlier windows.
         measured: {measure: {column: its value}}, of columns that could be measured.
         limits: {measure: {column: largest value that its earlier windows allow}}.
         faulty_columns: columns with a fault, excluded from the baseline.
@@ -151,13 +151,13 @@ def _shares(
 
 
 def cells_of(profile: Profile, column: str) -> Ints:
-    """Counts per bin of one column, nulls last."""
+    """Return the counts per bin of one column, nulls last."""
     at, part = profile.places[column]
     return np.append(profile.counts[part], profile.nulls[at])
 
 
 def clean(past: Sequence[MeasuredWindow], column: str) -> list[MeasuredWindow]:
-    """Return the baseline windows of `column`: with rows, without a fault in it or in a table.
+    """Return the baseline windows of `column`, which have rows and no fault in it or in a table.
 
     If a person accepted the column, the baseline begins with the accepted window, which belongs to
     it even if that window had other faults.
@@ -175,7 +175,7 @@ def clean(past: Sequence[MeasuredWindow], column: str) -> list[MeasuredWindow]:
 def renew(
     current: MeasuredWindow, profile: Profile, facts: RowFacts | None, columns: Collection[str]
 ) -> MeasuredWindow:
-    """Return a window with new bins for its accepted `columns`, as a baseline: nothing is novel."""
+    """Return a window with new bins for its accepted `columns`, in which no value is novel."""
     cells = {b.column: cells_of(profile, b.column) for b in profile.bins}
     shares = {
         b.column: _shares(b, cells[b.column], facts, ()) if b.column in columns
@@ -271,8 +271,8 @@ def _relations(
 def deviations(window_residuals: Residuals, terms: Sequence[Term]) -> dict[str, float]:
     """Return {column: root mean square of its residuals, in usual deviations}.
 
-    The column with the largest is the likely cause: explaining the window by it leaves the smallest
-    sum of squares.
+    The column with the largest value is the likely cause: without it, the sum of squares is
+    smallest.
     """
     by_column: dict[str, float] = {}
     square = window_residuals.bias**2 + np.exp(window_residuals.scatter)
@@ -327,7 +327,8 @@ def floor_of(measure: Measure, settings: Detection) -> float:
 def upper_limit(past: Sequence[float], cold: float, floor: float, settings: Detection) -> float:
     """Return the largest value allowed in a new window: a robust limit in log units.
 
-    `cold` with fewer than `min_history` earlier values. Never below `floor` or the largest of them.
+    This is `cold` if there are fewer than `min_history` earlier values, and otherwise never below
+    `floor` or the largest earlier value.
     """
     if len(past) < settings.min_history:
         return cold
@@ -343,7 +344,7 @@ def upper_limit(past: Sequence[float], cold: float, floor: float, settings: Dete
 def allowed(measure: Measure, past: Sequence[MeasuredWindow], settings: Detection) -> float:
     """Return the largest ratio to its limit that is allowed for any column of a window.
 
-    At least `gross`; more if the largest ratios of earlier windows were high.
+    It is at least `gross`, and larger if the largest ratios of earlier windows were high.
     """
     earlier = [
         window.strain(measure)
@@ -362,7 +363,9 @@ def beyond(
     past: Sequence[MeasuredWindow],
     settings: Detection,
 ) -> dict[str, tuple[float, Measure]]:
-    """Return {column: (ratio / allowed ratio, measure)} of columns beyond it, largest first."""
+    """Return {column: (ratio / allowed ratio, measure)} where the ratio is too large, largest
+    first.
+    """
     departures: dict[str, tuple[float, Measure]] = {}
     for measure in measures:
         allowance = allowed(measure, past, settings)

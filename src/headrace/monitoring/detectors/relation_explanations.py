@@ -11,8 +11,8 @@ from headrace.monitoring.detectors.column_relations import STEPS, Residuals, Sum
 from headrace.monitoring.detectors.measures import Floats, Measure, MeasuredWindow, related_sums
 
 Segment = tuple[tuple[str, str], ...]
-_SHARE = (0.03, 0.8)  # share of rows within which a level counts as a segment
-_CARRIED = 0.75  # share of the residual that makes a level the only segment concerned
+_SHARE = (0.03, 0.8)  # limits of the share of rows of a category that counts as a segment
+_CARRIED = 0.75  # share of the residual that makes a category the only segment
 _SAME_UNIT = 0.25  # slopes this close to 1 mean the same unit
 
 
@@ -75,7 +75,7 @@ def _departure_text(residuals: Residuals, at: int, term: Term, measure: Measure)
 def _place(
     current: MeasuredWindow, at: int, terms: Sequence[Term], past: Sequence[MeasuredWindow]
 ) -> Segment:
-    """Return the level that has most of a term's residual, if one has; from the sums alone."""
+    """Return the category with most of a term's residual, if there is one; uses only the sums."""
     earlier = related_sums(past)
     if current.facts is None or not earlier:
         return ()
@@ -103,7 +103,7 @@ def _place(
 
 
 def _within(row: Floats, mean: Floats, sums: Sums, level: int) -> tuple[float, float]:
-    """Return the sum of a term's residuals in the rows of a level, and the number of rows."""
+    """Return the sum of a term's residuals in the rows of a category, and the number of rows."""
     rows = float(sums.total[level]) / STEPS
     inside = sums.products[level] / STEPS**2
     return float(row @ (inside - mean * rows)), rows

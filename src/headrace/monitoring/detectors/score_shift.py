@@ -1,7 +1,7 @@
 """Shifts of the distribution of a model's scores, before labels are known.
 
-Scores shift with the inputs, with the season, and if inputs break, so this is an early notice and
-never an alarm: it is on record until the labels arrive.
+Scores shift with the inputs, with the season, and if inputs break. So a shift of the scores is only
+an early notice, recorded before the labels arrive, and never an alarm.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ def output_evidence(
 ) -> dict[Window, tuple[Evidence, ...]]:
     """Return notices of windows whose scores differ from earlier ones more than usual.
 
-    A window has the answers given in it. It is compared with the `reference_windows` before it, of
-    the same model.
+    The answers given in a window are compared with the same model's answers in the
+    `reference_windows` before it.
     """
     findings: dict[Window, tuple[Evidence, ...]] = {}
     for name, profiles in sorted(answers.profiles.items()):
@@ -35,9 +35,9 @@ def output_evidence(
 
 
 def _model(answers: Answers, window: Window) -> str | None:
-    """Return the model that served; without mature labels, the one with most answers.
+    """Return the model that served; without mature labels, the model with most answers.
 
-    The later name of equals.
+    In a tie, the last name counts.
     """
     served = answers.model_of(window)
     if served is not None:

@@ -23,7 +23,7 @@ from headrace.monitoring.profiles.labelled_scores import CLIP, FIXED, Floats
 LEVEL_PRIOR, SLOPE_PRIOR = 1.5, 0.7
 ROUNDS = 8
 LEAST_ROWS = 40  # smallest number of rows of a segment in one window that is evaluated
-YOUNG = 4  # the variance between few windows is uncertain, so it is times 1 + YOUNG / windows
+YOUNG = 4  # the variance between few windows is uncertain: it is multiplied by 1 + YOUNG / windows
 OWN_WEIGHT = 6  # weight, in windows, of the variance between windows averaged over all segments
 
 
@@ -90,9 +90,9 @@ class SegmentScan:
 
     @property
     def departure(self) -> Floats:
-        """Both as one number: a steeper slope does not count, a level counts either way.
+        """Fall and shift as one number (segments); a steeper slope does not count.
 
-        0 for nan.
+        0 for segments that are not evaluated.
         """
         fall, shift = np.nan_to_num(self.fall), np.nan_to_num(self.shift)
         return np.hypot(np.maximum(fall, 0.0), shift)
@@ -110,7 +110,7 @@ class SegmentScan:
 
 
 def departures(fitted: Fit) -> tuple[Floats, Floats]:
-    """Return level and slope of segments (..., segments), less those of all rows, the first."""
+    """Return level and slope of segments (..., segments), less those of segment 0, all rows."""
     return fitted.level - fitted.level[..., :1], fitted.slope - fitted.slope[..., :1]
 
 
@@ -119,7 +119,7 @@ def scan(now: Fit, past: Fit, settings: Detection) -> SegmentScan:
     enough = (now.rows >= np.maximum(LEAST_ROWS, settings.segment_share * now.rows[0])) & (
         (past.rows >= LEAST_ROWS).sum(axis=0) >= settings.min_scored_windows
     )
-    enough[0] = False  # segment 0, all rows, is what the others are compared with
+    enough[0] = False  # the others are compared with segment 0, all rows
     has_rows = past.rows[:, enough] >= LEAST_ROWS
     level, slope = departures(now)
     past_level, past_slope = departures(past)
@@ -160,7 +160,7 @@ def _standard(
 
 
 def _median(values: Floats) -> Floats:
-    """Return the median of each column without its nans; np.median is faster where none is nan."""
+    """Return the median of each column without its nans; np.median is faster if there are none."""
     rank = np.nanmedian if np.isnan(values).any() else np.median
     medians: Floats = rank(values, axis=0)
     return medians
@@ -169,9 +169,9 @@ def _median(values: Floats) -> Floats:
 def scan_limit(segment_count: int, past: Sequence[float], settings: Detection) -> float:
     """Return the limit of the largest departure among segments, from that of earlier windows.
 
-    At least the departure that chance reaches in `segment_error` of windows: two standard normal
-    numbers have a norm above z with probability exp(-z²/2), and the probability for any of several
-    segments is at most the sum.
+    It is at least the departure that chance reaches in `segment_error` of windows: two standard
+    normal numbers have a norm above z with probability exp(-z²/2), and the probability for any of
+    several segments is at most the sum.
     """
     chance_limit = float(np.sqrt(2 * np.log(max(segment_count, 1) / settings.segment_error)))
     if len(past) < settings.min_scored_windows:

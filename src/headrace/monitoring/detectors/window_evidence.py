@@ -1,4 +1,4 @@
-"""Evaluate the data of one window without labels, and its part in the baseline of later ones."""
+"""Evidence of the data of one window, without labels, and its part in later baselines."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,8 +25,8 @@ def judge_data(
 ) -> tuple[list[Evidence], MeasuredWindow]:
     """Return the evidence of a window from earlier ones, and the window as part of the baseline.
 
-    `faulty`: its tables have a known fault, so that the window is not in the baseline.
-    `accepted`: findings that a person accepted, so that they do not exclude it.
+    `faulty`: True if its tables have a known fault, which excludes the window from the baseline.
+    `accepted`: findings that a person accepted, which do not exclude it.
     """
     broken = broken_columns(current, past, settings)
     rows = [*volume(current, past, settings), *repeated_rows(current, past, settings)]
@@ -71,9 +71,9 @@ def _left_to_later(  # noqa: PLR0917
 ) -> MeasuredWindow:
     """Mark the parts of the window that are excluded from the baseline of later windows.
 
-    Faulty columns are excluded; columns that shifted, or have another relation, are not. After a
-    very large shift the rows belong to the baseline, but the distance does not count for later
-    limits. Very different relations are excluded, unless all recent windows have them.
+    Faulty columns are excluded; columns with a shift or another relation are not. After a very
+    large shift the rows belong to the baseline, but the distance does not count for later limits.
+    Very different relations are excluded, unless all recent windows have them.
     """
     gross = [evidence for evidence in relation if _grossly(evidence, settings)]
     since = [window for window in past if window.is_reference and window.profile.rows > 0][

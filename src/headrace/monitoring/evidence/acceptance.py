@@ -1,9 +1,9 @@
-"""Acceptance of findings: a person states that the data of a window are right from there on.
+"""Acceptance of findings: a person states that the data are correct from a window on.
 
 A permanent, correct change (a new code, another sensor, another unit) looks like a fault compared
 with all earlier windows. Windows with a fault are excluded from the baseline, so every later window
-would have the fault as well. A person ends that by accepting the window. The finding stays on
-record as a notice that says who accepted it, and the baseline of its columns starts at that window.
+would have the fault as well, until a person accepts the window. The finding stays on record as a
+notice that says who accepted it, and the baseline of its columns starts at that window.
 
 An acceptance covers only the findings that it names. Faults of other columns and batches that the
 gates blocked or quarantined stay alarms.
@@ -31,7 +31,7 @@ def topic(finding: Evidence) -> str:
 
 
 def acceptable(finding: Evidence) -> bool:
-    """Return True for findings in the data themselves, not for those of gates and sources."""
+    """Return True for findings about the data themselves, not for findings of gates and sources."""
     return finding.kind == "volume" or (
         finding.kind == "data_fault" and (bool(finding.columns) or finding.subject in _ROWS)
     )
@@ -59,7 +59,7 @@ def in_force(acceptances: Iterable[Acceptance]) -> dict[int, dict[str, Acceptanc
 
 
 def present(evidence: Sequence[Evidence], accepted: Accepted) -> Accepted:
-    """Return the acceptances whose topic has a fault; a mere shift needs no acceptance."""
+    """Return the acceptances whose topic has a fault; a shift alone needs no acceptance."""
     faults = {topic(finding) for finding in evidence if acceptable(finding)}
     return {name: by for name, by in accepted.items() if name in faults}
 
@@ -70,7 +70,7 @@ def covers(accepted: Accepted, finding: Evidence) -> bool:
 
 
 def marked(evidence: Sequence[Evidence], accepted: Accepted) -> list[Evidence]:
-    """Return the findings, the accepted ones as notices that say who accepted them and why."""
+    """Return the findings; accepted findings become notices that say who accepted them and why."""
     return [_noticed(finding, accepted[topic(finding)]) if covers(accepted, finding) else finding
             for finding in evidence]  # fmt: skip
 

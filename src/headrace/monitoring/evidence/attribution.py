@@ -1,6 +1,6 @@
 """Attribution of alarms: to the data, to the relation between inputs and outcome, or to both.
 
-A fault of an input explains worse scores. A changed relation changes no input except those
+A fault of an input explains worse scores. A changed relation shifts no inputs, except inputs
 computed from labels, which are then a consequence and not a cause.
 """
 
@@ -12,13 +12,13 @@ from headrace.monitoring.evidence.model import DATA_FAULTS, MODEL, SCORE, Eviden
 
 _T = TypeVar("_T")
 Cause = Literal["none", "data", "concept", "both"]
-LONELY = 2  # columns that may have moved and still be one fault, such as a swap
-REVERSED = 1.2  # fall of the slope of outcomes over scores, which is about 1, that turns it
+LONELY = 2  # most columns whose shift may be a single fault, such as a swap
+REVERSED = 1.2  # fall of the slope of outcomes on scores (usually 1) that reverses it
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """Cause of the alarms of a window: `columns` and `segments` that carry it, strongest first.
+    """Cause of the alarms of a window, with its `columns` and `segments`, strongest first.
 
     A segment is a tuple of (column, level) pairs, as in `Evidence`.
     """
@@ -52,8 +52,9 @@ def attribute(evidence: Sequence[Evidence], label_derived: Collection[str] = ())
     """Return the cause of the alarms of one window. Pure; notices have no cause.
 
     Args:
-        evidence: of one window, in any order.
-        label_derived: columns made of labels; moved together with the relation, they only follow.
+        evidence: evidence of one window, in any order.
+        label_derived: columns computed from labels; if they shift together with the relation, they
+            are a consequence of it.
     """
     loud = alarms(evidence)
     faults = [alarm for alarm in loud if alarm.kind in DATA_FAULTS]

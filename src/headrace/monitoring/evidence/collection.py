@@ -1,4 +1,4 @@
-"""Go through the windows of a monitor in order and gather the evidence of each.
+"""Evidence of a monitor's windows, gathered in order.
 
 Each run evaluates all windows from their profiles. Decisions are made in `decisions.history`.
 """
@@ -32,7 +32,7 @@ ANSWERS = "answers"  # subject of a notice that answers were given on faulty dat
 
 
 def _carried(findings: Sequence[Evidence]) -> tuple[str, ...]:
-    """Return the columns of these findings; plots show them where notices name no cause."""
+    """Return the columns of these findings; plots show them if there is no cause."""
     return tuple(
         dict.fromkeys(
             name for evidence in findings for name in evidence.columns or (evidence.subject,)
@@ -41,7 +41,7 @@ def _carried(findings: Sequence[Evidence]) -> tuple[str, ...]:
 
 
 def _answered_in(window: Window, maturity: int, faulty: Sequence[Window]) -> list[Window]:
-    """Return the faulty windows with answers whose labels arrive in this window.
+    """Return the faulty windows whose answers get their labels in this window.
 
     Labels arrive `maturity` (us) after the answer. A broken input therefore makes the answers look
     bad in a later window with good data, which must not count as a change of the relation.
@@ -69,7 +69,7 @@ def gather(
     accepted: Mapping[int, Accepted] | None = None,
     source: ProfileSource | None = None,
 ) -> tuple[list[WindowResult], list[MeasuredWindow]]:
-    """Return the evidence of each window, and all windows as measured. Decides nothing.
+    """Return the evidence of each window, and all windows as measured. Nothing is decided.
 
     The evidence of a window comes from that window and earlier ones only.
 

@@ -1,4 +1,4 @@
-"""Evidence: one finding about one subject in one window, with its limit. Decisions rest on it."""
+"""Evidence: findings about the subjects of windows, from which decisions are made."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -24,10 +24,10 @@ DATA_FAULTS = frozenset({"data_fault", "volume", "staleness"})
 DISTRUSTED = DATA_FAULTS | {"contract"}
 # Kinds of evidence about the model, from its answers.
 MODEL = frozenset({"concept", "performance"})
-# An alarm can start an action. A notice is only watched; a quorum of shifted columns is a shift.
+# An alarm can start an action. A notice is only watched, but a quorum of them is a shift.
 Severity = Literal["notice", "alarm"]
 SCORE = "score"  # subject of population evidence about the model's scores, which follow its inputs
-DIGITS = 6  # statistics have six significant digits, so that a different last bit is not evidence
+DIGITS = 6  # significant digits of statistics, so that a different last bit changes no evidence
 
 _EPOCH = date(1970, 1, 1)
 

@@ -1,10 +1,10 @@
 """Frozen bins: the edges of a column's histogram, chosen once from its first days.
 
-Numbers are cut at quantiles of those days, and beyond them at growing steps, so that values of
-another season are still spread over several bins. The outermost bins lie far outside that range.
-Every edge is at the edge of a sketch cell, so bins are filled from sketches alone. Strings have a
-bin for each of the most frequent levels, one for the rarer levels and one for levels that were
-unknown when the bins were frozen.
+Numbers are cut at quantiles of those days and, beyond the quantiles, at growing steps, so that
+values of another season are still spread over several bins. The outermost bins lie far outside that
+range. Every edge is at the edge of a sketch cell, so bins are filled from sketches alone. Strings
+have a bin for each of the most frequent categories (levels), one for rare levels and one for levels
+that were unknown when the bins were frozen.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ Ints = npt.NDArray[np.int64]
 QUANTILES = 16
 LEVELS = 32
 TAIL_STEPS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
-EXACT = 2**53  # the integers up to here are doubles
+EXACT = 2**53  # all integers up to this one are exact doubles
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Bins:
 
 
 def freeze(column: str, first_days: Sketches, frozen_until: int) -> Bins:
-    """Return the bins of one column from the sketch of its first days, one partition."""
+    """Return the bins of one column, from the sketch (one partition) of its first days."""
     if first_days.kind == "level":
         coarse = bool(first_days.coarse[0])
         levels, rare = _levels(first_days, coarse=coarse)

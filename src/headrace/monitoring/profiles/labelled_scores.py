@@ -1,8 +1,8 @@
 """Scores joined with mature labels, as small sums that can be merged exactly.
 
-A model's answers of one day are stored as cells. A cell counts the rows of one segment with scores
-in one bin and their positive labels, and sums their scores. All are integers, so a window is the
-sum of its days in any order, and evaluating a window reads no rows.
+The answers (predictions) of a model on one day are stored as cells. A cell counts the rows of one
+segment with scores in one bin and their positive labels, and sums their scores. All are integers,
+so a window is the sum of its days in any order, and evaluating a window reads no rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,14 +24,14 @@ Floats = npt.NDArray[np.float64]
 # Scores are cut in half steps of log odds, from 0.0025 to 0.9975: the same for every model.
 SCORE_EDGES: Floats = 1 / (1 + np.exp(-np.arange(-12, 13) / 2))
 SCORE_BINS = len(SCORE_EDGES) + 1
-FIXED = 1 << 32  # scores and losses are summed as integers of this fraction
+FIXED = 1 << 32  # scores and losses are summed as integers, in units of 1 / FIXED
 CLIP = 1e-6
 ALL = (("all", "all"),)
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreProfiles:
-    """Answers of one model by day; a day is the one on which its labels were mature.
+    """Answers of one model, by the day on which their labels were mature.
 
     `cuts` define the segments, chosen from days before `cut_until`.
     `days` (int64 epoch days, ascending) with `totals` (days, 3): answers, labelled answers, and the
@@ -79,7 +79,7 @@ class Joining:
 
     Attributes:
         maturity: time (us) until a label is known.
-        offset: added (us) to a moment before it is cut into days.
+        offset: time (us) added to `t` before it is cut into days.
         warmup: number of first days that define the segments; with fewer days there are none.
         closed_by: first day that is not counted as mature.
     """
@@ -163,7 +163,7 @@ def _unit_column(rows: int) -> Ints:
 
 
 def _values(labelled: pa.Table) -> tuple[Ints, Ints]:
-    """Return what is summed of labelled rows, (rows, 3): 1, label, score; and their loss."""
+    """Return the summands of labelled rows, (rows, 3): 1, label, score; and their losses."""
     score = labelled["score"].to_numpy()
     label = labelled["label"].cast(pa.int64()).to_numpy()
     p = np.clip(score, CLIP, 1 - CLIP)
@@ -236,10 +236,11 @@ def _cuts(
 class Scored:
     """Labelled answers of one model in one window. Losses are in nats a row.
 
-    `answers` is the number of answers, `rows` that of answers with a label; `rate` is the share of
-    positive labels and `expected` the mean score. `excess` is the loss beyond the expected loss,
-    which is that of labels drawn with the scores as probabilities. `ranking` is the area under the
-    ROC curve of the binned scores. `cells` (segments, SCORE_BINS, 3) as in `ScoreProfiles`.
+    `answers` is the number of answers and `rows` the number of labelled answers; `rate` is the
+    share of positive labels and `expected` the mean score. `excess` is the loss beyond the expected
+    loss, which is the loss for labels drawn with the scores as probabilities. `ranking` is the area
+    under the ROC curve of the binned scores. `cells` (segments, SCORE_BINS, 3) as in
+    `ScoreProfiles`.
     """
 
     window: Window
@@ -314,7 +315,7 @@ def merge_scores(a: ScoreProfiles, b: ScoreProfiles) -> ScoreProfiles:
     """Return the exact profiles of both sets of rows together.
 
     Raises:
-        DeclarationError: the profiles are of two models or have different segments.
+        DeclarationError: the profiles have different models or segments.
     """
     if (a.model, a.cuts, a.cut_until) != (b.model, b.cuts, b.cut_until):
         raise DeclarationError(
@@ -368,7 +369,7 @@ class Answers:
     served: Mapping[int, str]
 
     def model_of(self, window: Window) -> str | None:
-        """Return the model that served on most days of a window; the later one of equals."""
+        """Return the model that served on most days of a window; the latest of them in a tie."""
         counts: dict[str, int] = {}
         for day in range(window.first, window.end):
             name = self.served.get(day)
@@ -381,7 +382,7 @@ NO_ANSWERS = Answers({}, {})
 
 
 def first_answers(profiles: Sequence[ScoreProfiles]) -> dict[int, str]:
-    """Return {day: the model with most answers on it}; the first by name of equals."""
+    """Return {day: the model with most answers on it}; the first by name in a tie."""
     leaders: dict[int, tuple[int, str]] = {}
     for profile in sorted(profiles, key=lambda p: p.model):
         for day, answers in zip(profile.days.tolist(), profile.totals[:, 0].tolist(), strict=True):

@@ -44,9 +44,9 @@ class ColumnProfile:
 class Profile:
     """Sums over rows; every array may have leading axes, for example one of days.
 
-    `rows` (...), `nulls`, `low`, `high` (..., columns), `limbs` (..., columns, 2),
-    `counts` (..., all bins of all columns), all int64. `low` and `high` hold integers as they are
-    and reals as integers of the same order (`ordered`); `limbs` are the high and low part of sums.
+    `rows` (...), `nulls`, `low`, `high` (..., columns), `limbs` (..., columns, 2), `counts` (...,
+    all bins of all columns), all int64. `low` and `high` hold integers unchanged and reals as
+    integers in the same order (`ordered`); `limbs` are the high and the low part of the sums.
     """
 
     bins: tuple[Bins, ...]
@@ -120,7 +120,7 @@ def merge(a: Profile, b: Profile) -> Profile:
     """Return the profile of both sets of rows together.
 
     Raises:
-        DeclarationError: the two were made with different bins.
+        DeclarationError: the profiles have different bins.
     """
     if a.bins != b.bins:
         raise DeclarationError(
@@ -156,7 +156,7 @@ def _map(profile: Profile, change: Callable[[Ints], Ints]) -> Profile:
 class Daily:
     """The sketches of a table's columns, day by day.
 
-    `days` are int64 epoch days, ascending, each with `rows`; a column has as many partitions.
+    `days` are int64 epoch days, ascending, with `rows` by day. A column has one partition a day.
     """
 
     days: Ints

@@ -1,4 +1,4 @@
-"""Facts that need the rows of a window: relations of columns, duplicates, constant values."""
+"""Facts computed from the rows of a window: column relations, duplicates, constant values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from headrace.monitoring.detectors.column_relations import (
 from headrace.monitoring.evidence.model import Window
 from headrace.monitoring.profiles.profiles import Ints, Profiles
 
-MARKS = 512  # row hashes by which the rows of a window are recognised
+MARKS = 512  # number of row hashes kept to recognise the rows of a window
 # A column counts as sometimes null if its share of nulls in the first days is within this range.
 _SOMETIMES = (0.02, 0.98)
 
@@ -29,11 +29,11 @@ class RowFacts:
     """Facts of one window.
 
     Attributes:
-        sums: sums of coded rows and of their products.
+        sums: sums of the coded rows and of their products.
         mode_shares: {column: share of its most frequent value among non-null values}, of numbers.
         days: number of days with rows.
-        duplicates: share of duplicate rows, including the moment.
-        marks: smallest hashes of rows without their moment (int64, ascending, at most `MARKS`).
+        duplicates: share of duplicate rows, with the same values and time.
+        marks: smallest hashes of rows without their time (int64, ascending, at most `MARKS`).
     """
 
     sums: Sums

@@ -1,4 +1,4 @@
-"""Score profiles on disk: one file a model, written completely or not at all, and who served.
+"""Score profiles on disk, one file for each model, and the model that served each day.
 
 The answers of a model on a day are kept, even if a later champion scores that day as well. The
 model that served a day is recorded when the day's labels are first mature, and never changes. A day
@@ -40,7 +40,7 @@ def kept_answers(home: Home, source: str) -> Answers:
     """Read the stored answers of the monitor `source`.
 
     Raises:
-        StateError: written by a newer Headrace.
+        StateError: a newer Headrace wrote them.
     """
     folder = folder_of(home, source) / "answers"
     read = [_read(path) for path in sorted(folder.glob("*.parquet"))]
@@ -68,7 +68,7 @@ def keep_answers(
 
 
 def joined(before: ScoreProfiles, now: ScoreProfiles) -> ScoreProfiles:
-    """Return each day from the profile with more labels (answers) of it; `now` if equal.
+    """Return each day from the profile that has more labels (or answers) for it; `now` in a tie.
 
     Profiles with different segments cannot be joined: then the result is `now`.
     """
@@ -85,7 +85,7 @@ def joined(before: ScoreProfiles, now: ScoreProfiles) -> ScoreProfiles:
 
 
 def _fewer(before: Ints, old_counts: Ints, now: Ints, new_counts: Ints) -> Ints:
-    """Return the days of `now` with a count that is not below the earlier one."""
+    """Return the days of `now` whose count is at least the earlier count."""
     previous: Mapping[int, int] = dict(zip(before.tolist(), old_counts.tolist(), strict=True))
     days = [
         d for d, n in zip(now.tolist(), new_counts.tolist(), strict=True) if n >= previous.get(d, 0)

@@ -1,4 +1,4 @@
-"""Segments of a column: its frequent levels, or a few ranges of numbers with equal row counts.
+"""Segments of a column: its frequent categories, or ranges of numbers with equal row counts.
 
 They are chosen once, from the first days of a model's answers, and stored with the answers.
 """
@@ -20,7 +20,7 @@ Ints = npt.NDArray[np.int64]
 Pairs = tuple[tuple[str, str], ...]
 
 RANGES = 8
-LEVELS = 16  # levels with a segment of their own; all others share one
+LEVELS = 16  # categories with their own segment; all others share one
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def cut(name: str, column: pa.ChunkedArray) -> Cut:
     """Choose the segments of a column from its first rows.
 
     Raises:
-        DeclarationError: neither numbers, booleans nor strings.
+        DeclarationError: the column has neither numbers, booleans nor strings.
     """
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):

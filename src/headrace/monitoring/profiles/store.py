@@ -93,9 +93,9 @@ def frozen_bins(
 
 
 def _load_bins(path: Path) -> dict[str, Bins]:
-    """Return the stored bins, none of format 1, whose edges are not at edges of cells.
+    """Return the stored bins; empty for format 1, whose edges do not match the sketches' cells.
 
-    Those are cut again from the same first days.
+    Such bins are cut again from the same first days.
     """
     if not path.exists():
         return {}
@@ -175,7 +175,7 @@ def _month_of(day: int) -> str:
 
 
 def _forget(folder: Path, months: Sequence[str]) -> None:
-    """Delete the files of months without rows, and those of format 1, which are obsolete."""
+    """Delete the files of months without rows, and the obsolete files of format 1."""
     emptied = [folder / f"{text}.parquet" for text in months]
     old = [path for path in folder.glob("*.parquet") if _FIRST_FORMAT.fullmatch(path.name)]
     for path in (*emptied, *old):

@@ -23,7 +23,7 @@ def table_daily(home: Home, table: str, batches: Mapping[str, str]) -> Daily:
         home: Headrace home with the profiles of the batches.
         table: name of the table.
         batches: {batch id: slot}, with ISO days as slots. Batches without a profile are skipped:
-            events, and files that are validated where they lie, have none.
+            batches of events, and objects that are validated in place.
     """
     profiles = load_profiles(home, table, batches)
     day = np.array([day_number(batches[profile]) for profile in profiles], np.int64)

@@ -1,4 +1,4 @@
-"""Descriptions of windows by bins and terms that are frozen until a person accepts a column."""
+"""Profiles of windows, with bins and terms that are frozen until a person accepts a column."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,8 @@ class Described:
         """Return a copy in which the bins of `columns` are cut again, from window `at`.
 
         After a change of unit all values may fall into a single old bin, which would hide later
-        shifts. Earlier windows stay as they are, as they are no longer a baseline for `columns`.
+        shifts. Earlier windows are not changed, because they are no longer a baseline for
+        `columns`.
         """
         daily, window = source.daily, laid[at]
         old = self.profiles.whole.bins
