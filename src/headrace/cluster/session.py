@@ -35,12 +35,12 @@ def connect(url: str) -> Session:
     """
     with quiet(), as_a_program(), needs("pyspark.sql.connect.session", "pyspark-client"):
         from pyspark.sql.connect.session import SparkSession
-    _expect_someone(url)
+    _require_listening(url)
     with quiet():
         return SparkSession.builder.remote(url).create()
 
 
-def _expect_someone(url: str) -> None:
+def _require_listening(url: str) -> None:
     """Raise HeadraceError at once if no server listens; the client would retry for minutes."""
     parts = urlsplit(url)
     host, port = parts.hostname, parts.port or DEFAULT_PORT

@@ -1,7 +1,7 @@
 """Dataset releases: immutable, content-addressed, readable without a catalog.
 
-The code that makes releases is imported on first use, so that opening a release needs pyarrow
-alone.
+The code that makes releases is imported on first use, so that opening a release needs only
+pyarrow.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
-"""Column lineage: the table columns behind each released column, derived from declarations alone.
+"""Column lineage: the table columns behind each released column, derived only from declarations.
 
 An input is *direct* if its values flow into the released column (identity, transformation,
-aggregation). It is *indirect* if it decides which values flow: the entity (join), the event time
+aggregation). It is *indirect* if it selects which values flow: the entity (join), the event time
 (window), known-at and filters (filter), an excluded status (conditional). The terms are those of
 OpenLineage, as in the lineage events that Headrace sends.
 """

@@ -1,9 +1,9 @@
-"""Coverage report: recent rows that lie outside the values that training has seen.
+"""Coverage report: recent rows whose values lie outside the range of the training rows.
 
-Recent rows, with a label or without, are compared with the training rows: by column, by pair of
-categories and by segment. The report has no thresholds, since only a model can say how far outside
-is too far. It does not detect gaps inside the range of the training values, except for pairs of
-categories that never occur together.
+Recent rows, labelled or not, are compared with the training rows by column, by pair of categories
+and by segment. The report has no thresholds, since how far outside is too far depends on the model.
+It does not detect gaps inside the range of the training values, except for pairs of categories that
+never occur together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,8 +23,8 @@ FORMAT = 1
 # Quantiles that bound the tails of numbers; categories with fewer training rows than RARE are rare.
 TAILS = (0.001, 0.999)
 RARE = 10
-# A column that is outside in more than this share of the rows, such as a month number, is reported
-# as shifted as a whole.
+# A column whose values are outside in more than this share of the rows, such as a month number, is
+# reported as shifted (`moved`).
 SHIFTED_SHARE = 0.5
 _SEGMENTS, _PAIRED, _CATEGORIES, _EXAMPLES = 32, 8, 1_000, 5
 
@@ -205,7 +205,7 @@ def _filter_allowed(values: pa.ChunkedArray, allowed_texts: pa.Array | None) -> 
 
 
 def _most_often(values: pa.ChunkedArray) -> list[dict[str, Any]]:
-    """The most frequent values that training never has, as examples for people."""
+    """The most frequent of `values`, as examples for the report."""
     counted = pc.value_counts(values.combine_chunks()).to_pylist()
     ordered = sorted(counted, key=lambda entry: (-entry["counts"], entry["values"]))
     return [{"value": entry["values"], "rows": entry["counts"]} for entry in ordered[:_EXAMPLES]]

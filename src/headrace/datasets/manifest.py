@@ -18,8 +18,8 @@ FORMAT = 2
 class InputTable:
     """A published input table of a release.
 
-    `batches` are the ids of the batches in the snapshot. To keep the manifest small, it
-    holds only their number and the digest of an object that lists them.
+    `batches` are the ids of the batches in the snapshot. To keep the manifest small, it holds only
+    their number and the digest of an object that lists them.
     """
 
     snapshot_id: int | str | None
@@ -62,7 +62,7 @@ class Part:
         object: sha256 of the Parquet file, its name in the store.
         bytes: size of the file.
         rows: number of rows; 0 only if the whole split is empty.
-        row_sum: sum of the row digests, 64 hex digits; the sums of its parts add up to a split's.
+        row_sum: sum of the row digests, 64 hex digits; that of a split is the sum over its parts.
         first, last: (t in microseconds UTC, *key) of the first and the last row as JSON values;
             empty if there are no rows, and in releases of format 1.
     """

@@ -1,4 +1,4 @@
-"""Make a release: split the frame, store the objects, assign a version, publish the manifest."""
+"""Make a release: split the rows, store the objects, assign a version, publish the manifest."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

@@ -261,7 +261,7 @@ def _folder(store: Store, table: str, batch_id: str) -> str:
 
 
 def _number(name: str) -> int:
-    """Number of a document in a series; 0 for other files."""
+    """Number of a document `<n>.json`; 0 for other files."""
     return int(name.removesuffix(".json")) if _DOCUMENT.fullmatch(name) else 0
 
 

@@ -1,4 +1,4 @@
-"""Words that declarations and readers share; imports little, so that opening a release is fast."""
+"""Names that declarations and readers share; imports little, so that opening a release is fast."""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ EVALUATION = "evaluation"
 PLACES = (*SPLITS, EVALUATION)
 # Maximum number of names shown from a long list.
 _MAX_NAMES = 12
-# Names of datasets and models: valid as a folder name everywhere, and never a path.
+# Names of datasets and models: valid as folder names on all systems, and never paths.
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 

@@ -99,12 +99,12 @@ def choose(dataset: Dataset, spec: ModelSpec, recipes: Sequence[Recipe]) -> list
     columns = spec.feature_columns(manifest)
     rows = dataset.split("train").arrow
     candidates = []
-    taught = set()
+    seen_masks = set()
     for recipe in recipes:
         mask = recipe.row_mask(rows).tobytes()
-        if mask in taught:
+        if mask in seen_masks:
             continue
-        taught.add(mask)
+        seen_masks.add(mask)
         material = _material(dataset, spec, columns, recipe)
         outcomes = truth(material.rows, manifest.target)
         if len(outcomes) == 0 or outcomes.min() == outcomes.max():

@@ -66,9 +66,9 @@ class Statement:
             )
         if not self.text.strip() or not self.by.strip():
             raise DeclarationError(
-                f"the statement on {self.field} is empty, or nobody makes it",
+                f"the statement on {self.field} has no text, or names no person",
                 where="a statement of a card",
-                fix="give text and by; leave the statement out if nobody can make it",
+                fix="give text and by; omit the statement if no person can make it",
             )
         if self.on and not _DAY.fullmatch(self.on):
             raise DeclarationError(
@@ -77,7 +77,7 @@ class Statement:
 
 
 def load_card(path: Path | str) -> tuple[Statement, ...]:
-    """Read a `card.yaml`. Raises DeclarationError with the place of the first error."""
+    """Read the statements of a `card.yaml`. Raises DeclarationError for an invalid file."""
     top = read_document(Path(path)).entries(CARD)
     top["version"].choose((FORMAT,))
     statements = []

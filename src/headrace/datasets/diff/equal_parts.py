@@ -21,7 +21,7 @@ class Pairing:
 
     @property
     def rows(self) -> int:
-        """Number of rows to compare, on the side that has more of them."""
+        """Number of rows to compare, counted on the side that has more."""
         sides = (self.only_a, self.only_b)
         larger = max(sum(part.rows for part in side) for side in sides)
         return larger + sum(part.rows for part, _ in self.twins)

@@ -7,7 +7,7 @@ from headrace.datasets.diff.model import Cell, MetadataChange, SchemaChange
 from headrace.datasets.manifest import InputTable, Manifest
 
 Batches = Callable[[InputTable], list[str]]
-_NOT_SAID = object()
+_ABSENT = object()
 
 
 def schema_changes(a: Manifest, b: Manifest) -> tuple[SchemaChange, ...]:
@@ -80,7 +80,7 @@ def _changed(
     group: str, old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> Iterator[MetadataChange]:
     for name in sorted({*old, *new}):
-        before, after = old.get(name, _NOT_SAID), new.get(name, _NOT_SAID)
+        before, after = old.get(name, _ABSENT), new.get(name, _ABSENT)
         if before != after:
             yield MetadataChange(group, name, _plain(before), _plain(after))
 
@@ -108,7 +108,7 @@ def _batches(a: Manifest, b: Manifest, of_a: Batches, of_b: Batches) -> Iterator
 
 
 def _plain(value: Any) -> Cell:  # noqa: ANN401 - a field of a manifest
-    if value is _NOT_SAID:
+    if value is _ABSENT:
         return None
     if isinstance(value, tuple):
         return [_plain(element) for element in value]

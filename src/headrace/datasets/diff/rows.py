@@ -66,7 +66,7 @@ def compare_rows(
     changed_types = {
         name: kind
         for name, kind in types.items()
-        if name not in tally.key and _may_have_moved(tally, name)
+        if name not in tally.key and _may_have_changed(tally, name)
     }
     return RowComparison(tally, _distributions(scans[1], parts, sampler, changed_types))
 
@@ -103,7 +103,7 @@ def _add_unmatched(tally: Tally, sampler: Sampler | None, side: int, rows: pa.Ta
         sampler.add_unmatched(side, rows)
 
 
-def _may_have_moved(tally: Tally, name: str) -> bool:
+def _may_have_changed(tally: Tally, name: str) -> bool:
     came_or_went = tally.rows["added"] or tally.rows["removed"]
     touched = tally.rows["moved"] if name == "split" else tally.cells[name]
     return bool(came_or_went or touched)

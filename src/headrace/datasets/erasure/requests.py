@@ -180,7 +180,7 @@ def _cells_meant(
 
 
 def _as_integer(value: float) -> str | int:
-    """A whole float as an int, as pandas stores integers with nulls; "" for other floats."""
+    """A whole-number float as an int (pandas makes floats of integers with nulls), or ""."""
     return int(value) if value.is_integer() and abs(value) < 2**63 else ""
 
 

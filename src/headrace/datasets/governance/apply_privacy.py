@@ -1,4 +1,4 @@
-"""Governance of a frame on its way into a release: privacy treatments and retention."""
+"""Governance of a training set before its release: privacy treatments and retention."""
 
 from collections.abc import Mapping
 from typing import Any

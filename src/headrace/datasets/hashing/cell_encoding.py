@@ -25,7 +25,7 @@ TAGS = {
 }
 DIGESTED = ("string", "binary")
 # Number of texts sampled to decide whether a column repeats its texts.
-_LOOK = 1024
+_SAMPLE_SIZE = 1024
 
 Schema = tuple[tuple[str, str], ...]
 Words = npt.NDArray[np.int64]
@@ -113,8 +113,11 @@ def _digested(column: pa.Array, kind: str, digests: Digests) -> Words:
     if kind == "string":
         column = column.cast(pa.large_string())
     texts = column.cast(pa.large_binary())
-    look = texts.slice(0, _LOOK)
-    if len(look) == _LOOK and pc.count_distinct(look, mode="all").as_py() == _LOOK:
+    sample = texts.slice(0, _SAMPLE_SIZE)
+    if (
+        len(sample) == _SAMPLE_SIZE
+        and pc.count_distinct(sample, mode="all").as_py() == _SAMPLE_SIZE
+    ):
         words = digests(_filled(texts, b""))
         if texts.null_count:
             words[texts.is_null().to_numpy(zero_copy_only=False)] = 0

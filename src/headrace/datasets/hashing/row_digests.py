@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from headrace.datasets.hashing.cell_encoding import Cells, Schema, Words, cells
 
-# Compiled code is used once this process has seen WORTH_IT rows, because loading numba takes half a
-# second, and only for tables of at least MIN_ROWS rows.
+# Compiled code is used for tables of at least MIN_ROWS rows, once numba is loaded or this process
+# has hashed WORTH_IT rows, because loading numba takes half a second.
 WORTH_IT, MIN_ROWS = 250_000, 4_096
 _MOST_THREADS = 8
 # Limits of the segments that a thread encodes at a time, in bytes and rows.

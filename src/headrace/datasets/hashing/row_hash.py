@@ -1,6 +1,6 @@
 """A salted 64-bit number for each row, from the canonical values of some of its columns.
 
-The number depends on the row alone: not on other rows, the order of rows, the engine, chunks, or
+The number depends only on the row, not on other rows, the order of rows, the engine, chunks, or
 whether an integer has 32 bits or 64. A split rule based on it therefore keeps each row in its
 split when other rows are added or removed. It is specified in `docs/explanation/splits.md`.
 """

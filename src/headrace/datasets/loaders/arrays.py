@@ -34,8 +34,8 @@ class Encoder:
         columns: columns to encode, in order; with `xy`, the feature columns of the matrix.
         target: the label column with `xy`; "" otherwise.
         form: `xy` gives `x`, a matrix [rows, columns] of `dtype`, and `y` [rows] in the label's own
-            dtype. `columns` gives an array for each column; timestamps become int64
-            microseconds UTC, dates int64 days since 1970.
+            dtype. `columns` gives an array for each column; timestamps become int64 microseconds
+            UTC, dates int64 days since 1970.
         dtype: floating point type; float32 holds whole numbers up to 2^24 exactly.
         nulls: handling of nulls: NaN, a replacement number, or an error. Integers have no NaN: with
             `columns`, a null in an integer column is an error unless `nulls` is a number.

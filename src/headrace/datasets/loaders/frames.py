@@ -1,4 +1,4 @@
-"""Loaders for Polars and Hugging Face's `datasets` (extras), with projection and row pushdown."""
+"""Loaders for Polars and Hugging Face `datasets`, with projection and predicate pushdown."""
 
 import functools
 from collections.abc import Iterable, Iterator

@@ -121,7 +121,7 @@ def _term(name: object, op: object, value: object, types: Types, ref: str) -> Fi
     column = str(name)
     if column not in types:
         raise DeclarationError(
-            f"there is no column {column!r} to choose rows by", where=ref, fix=choose(column, types)
+            f"there is no column {column!r} to filter rows by", where=ref, fix=choose(column, types)
         )
     operator = {"==": "=", "<>": "!="}.get(str(op), str(op))
     if operator not in OPS:

@@ -196,7 +196,7 @@ def below(hashes: Hashes, share: Fraction) -> Flags:
 
 
 def _kept_apart(spec: DatasetSpec, t: Moments, rows: pa.Table | None) -> tuple[Flags, Flags]:
-    """Masks of the rows of the evaluation split, and of its groups' other rows, in no split."""
+    """Masks: rows of the evaluation split, and rows of its groups outside its time range."""
     apart, none = spec.evaluation, np.zeros(len(t), np.bool_)
     if apart is None:
         return none, none

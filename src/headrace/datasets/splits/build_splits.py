@@ -33,7 +33,7 @@ class Divided:
     Attributes:
         columns: columns of the release, in order.
         splits: splits by name.
-        excluded: rows outside the time range of all splits, by reason.
+        excluded: number of rows that belong to no split, by reason.
         leakage: result of the leakage check, for the manifest.
         fits: documents of the transforms fitted on train, by column.
         recent: rows after training, labelled or not, for the coverage report.

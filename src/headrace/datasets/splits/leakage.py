@@ -94,7 +94,7 @@ def twins_of(
     A row that is null in all these columns is never a twin.
     """
     hashes = rounded_hashes(table, columns, rule.digits)
-    has_values = _says_something(table, columns)
+    has_values = _has_any_value(table, columns)
     search = _Search(table, hashes, has_values, tuple(key), rule.common)
     codes = _codes(table)
     train = np.flatnonzero(codes == 0)
@@ -151,7 +151,7 @@ def _nulls(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     return nulls
 
 
-def _says_something(table: pa.Table, columns: Sequence[str]) -> npt.NDArray[np.bool_]:
+def _has_any_value(table: pa.Table, columns: Sequence[str]) -> npt.NDArray[np.bool_]:
     has_values = np.zeros(table.num_rows, np.bool_)
     for name in columns:
         column = table.column(name)

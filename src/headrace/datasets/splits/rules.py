@@ -231,10 +231,10 @@ class Leakage:
 
     Rows are twins if they agree in all features except `ignore` (names or patterns), with floats
     rounded to `digits` significant digits. The release is blocked if more than `share` of the rows
-    of another split have a twin in train. If more than `common`
-    training rows share the same values, rows with these values are not twins. No value of `group`
-    may be in two splits; this suits splits by group, while splits by time usually allow it.
-    `because` gives a reason to allow all leaks; it is recorded in the manifest.
+    of another split have a twin in train. If more than `common` training rows share the same
+    values, rows with these values are not twins. No value of `group` may be in two splits; this
+    suits splits by group, while splits by time usually allow it. `because` gives a reason to allow
+    all leaks; it is recorded in the manifest.
     """
 
     share: Share = 0.01

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _TRIES = 5
 # Stores that this process has found to support conditional writes.
-_KEEPING: set[tuple[str, tuple[str | None, str | None]]] = set()
+_CONDITIONAL: set[tuple[str, tuple[str | None, str | None]]] = set()
 
 
 @dataclass(frozen=True)
@@ -164,17 +164,17 @@ class Bucket:
     def _require_conditions(self) -> None:
         """Raise StateError if the server ignores If-None-Match and so would overwrite releases."""
         endpoints = (os.environ.get("AWS_ENDPOINT_URL_S3"), os.environ.get("AWS_ENDPOINT_URL"))
-        if (self.address, endpoints) in _KEEPING:
+        if (self.address, endpoints) in _CONDITIONAL:
             return
         with self._explained("probes"):
-            supported = _keeps_conditions(self._writing, self._at("probes"))
+            supported = _supports_conditions(self._writing, self._at("probes"))
         if not supported:
             raise StateError(
                 "this object store ignores If-None-Match: releases could overwrite each other",
                 where=self.address,
                 fix="use a server that has conditional writes, or release to a folder and copy it",
             )
-        _KEEPING.add((self.address, endpoints))
+        _CONDITIONAL.add((self.address, endpoints))
 
     @contextmanager
     def _explained(self, path: str) -> Iterator[None]:
@@ -231,7 +231,7 @@ def _clients(bucket: str, endpoint: str | None, region: str) -> "S3Store":
     )
 
 
-def _keeps_conditions(client: "S3Store", folder: str) -> bool:
+def _supports_conditions(client: "S3Store", folder: str) -> bool:
     """True if the server refuses to create an object that exists."""
     import obstore
     from obstore.exceptions import AlreadyExistsError

@@ -13,7 +13,8 @@ from headrace.datasets.taint import taints
 class Release:
     """One line of the list; `tainted` describes the recalled batches in the release.
 
-    `kept_until` is the end of retention, RFC 3339; "" if there is no limit.
+    `kept_until` is the end of retention, RFC 3339; "" if there is no limit; afterwards `expired` is
+    True.
     """
 
     ref: str

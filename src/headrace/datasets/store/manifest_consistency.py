@@ -25,7 +25,7 @@ def check_consistent(manifest: Manifest, where: str) -> None:
         problem = f"a value is of the wrong kind: {error}"
     if problem:
         raise StateError(
-            f"the manifest does not agree with itself: {problem}",
+            f"the manifest is inconsistent: {problem}",
             where=where,
             fix="restore it from a copy of the store",
         )
@@ -41,7 +41,7 @@ def _problems(manifest: Manifest) -> Iterator[str]:
     rows = sum(split.rows for split in manifest.splits.values())
     total = sum(int(split.row_sum, 16) for split in manifest.splits.values()) % MODULUS
     if type(manifest.rows) is not int or rows != manifest.rows:
-        yield f"its splits have {rows} rows, and it says {manifest.rows!r}"
+        yield f"its splits have {rows} rows, but it states {manifest.rows!r}"
     schema = tuple(sorted((column.name, column.type) for column in manifest.columns))
     if ContentSum(schema, rows, total).hash != manifest.content_hash:
         yield "its parts do not add up to its content hash"

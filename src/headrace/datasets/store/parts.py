@@ -2,10 +2,9 @@
 
 Whether a row starts a part depends on its key and the keys around it, not on its position. Each key
 is hashed to a number. A row is a cut if no row within `MIN_ROWS` rows on either side has a smaller
-number (the first row wins ties). Added
-or removed rows therefore move only nearby cuts. These cuts are more
-than `MIN_ROWS` rows apart. A gap of more than `MAX_ROWS` rows is cut repeatedly at its smallest
-number, so that a change inside a gap affects only this gap.
+number (the first row wins ties). Added or removed rows therefore move only nearby cuts. These cuts
+are more than `MIN_ROWS` rows apart. A gap of more than `MAX_ROWS` rows is cut repeatedly at its
+smallest number, so that a change inside a gap affects only this gap.
 """
 
 from collections.abc import Iterator, Sequence

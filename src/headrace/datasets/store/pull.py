@@ -37,8 +37,8 @@ def pull(ref: str, to: Path | str, store: Path | str | None = None) -> Pulled:
     """Copy a release with all its objects and recalls into the store at `to`.
 
     Objects are copied first, each atomically, and the manifest last. To continue an interrupted
-    pull, call it again; existing objects are not copied again. Aliases are not copied:
-    each store has its own.
+    pull, call it again; existing objects are not copied again. Aliases are not copied: each store
+    has its own.
 
     Raises:
         StateError: there is no such release, an object is missing or does not match its name, or

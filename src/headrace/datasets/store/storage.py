@@ -1,8 +1,8 @@
 """Storage of a store's files: the only module that reads, writes and lists them.
 
 Paths are relative to the store and cannot leave it: their parts are plain names separated by `/`.
-Only names of temporary files start with a dot. Documents and objects are created
-once and never changed; only `replace` overwrites, and it does so atomically.
+Only names of temporary files start with a dot. Documents and objects are created once and never
+changed; only `replace` overwrites, and it does so atomically.
 """
 
 import os
@@ -19,7 +19,7 @@ from headrace.core.errors import StateError
 from headrace.core.files import sync_folder
 
 S3 = "s3://"
-# No document of a store comes near this size; a larger one would exhaust a reader's memory.
+# Limit for documents, far above their real size, to protect the memory of readers.
 MOST_BYTES = 256 << 20
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@=-]*")
 TEMPORARY = re.compile(r"\..+\.tmp")
@@ -55,7 +55,7 @@ class Storage(Protocol):
         ...
 
     def stat(self, path: str) -> StoredFile | None:
-        """Entry of a file, which may be a temporary file; None if it does not exist."""
+        """Path, size and time of a file, which may be temporary; None if it does not exist."""
         ...
 
     def walk(self, folder: str) -> list[StoredFile]:
@@ -78,7 +78,7 @@ class Storage(Protocol):
         ...
 
     def refresh(self, path: str, temporary: Path) -> None:
-        """As `put_file`, if the object exists with the same bytes.
+        """Like `put_file`, for an object that exists with the same bytes.
 
         Its modification time is renewed, so that garbage collection does not remove it.
         """
@@ -218,7 +218,7 @@ class Folder:
         return place
 
     def _place(self, path: str) -> Path:
-        """As `local_path`, but also for temporary files."""
+        """Like `local_path`, but also for temporary files."""
         folder, _, name = path.rpartition("/")
         if not TEMPORARY.fullmatch(name):
             return self.local_path(path)

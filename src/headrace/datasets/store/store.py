@@ -38,7 +38,7 @@ _SUFFIXES = ("parquet", "json")
 # File in the folder of a removed release; see `headrace.datasets.erasure.tombstone`.
 TOMBSTONE = "tombstone.json"
 # Fields that manifest.json has in addition to the manifest; not part of the release's identity.
-_OF_MAKING = ("created_at", "manifest_id")
+_CREATION_FIELDS = ("created_at", "manifest_id")
 
 
 class TakenError(StateError):
@@ -173,8 +173,8 @@ class Store:
                 f"there is no {name}@{version}", where=where, fix=self._available_text(name)
             )
         form = self.document(path)
-        expected = self._of_making(name, version, form)["manifest_id"]
-        manifest = Manifest.from_json(_without_making(form), where)
+        expected = self._creation(name, version, form)["manifest_id"]
+        manifest = Manifest.from_json(_without_creation(form), where)
         manifest_id = _id_of(manifest)
         if (manifest.name, manifest.version, manifest_id) != (name, version, expected):
             raise StateError(
@@ -189,16 +189,16 @@ class Store:
     def created(self, name: str, version: str) -> dict[str, Any]:
         """Creation time of the release, and the id of its manifest at that time."""
         form = self.document(f"{self.folder(name, version)}/manifest.json")
-        return self._of_making(name, version, form)
+        return self._creation(name, version, form)
 
-    def _of_making(self, name: str, version: str, form: dict[str, Any]) -> dict[str, Any]:
+    def _creation(self, name: str, version: str, form: dict[str, Any]) -> dict[str, Any]:
         if "manifest_id" not in form:  # releases of format 1 keep it in a separate document
             form = self.document(f"{self.folder(name, version)}/created.json")
         try:
-            return {key: str(form[key]) for key in _OF_MAKING}
+            return {key: str(form[key]) for key in _CREATION_FIELDS}
         except KeyError as error:
             raise StateError(
-                f"a release does not say its {error}",
+                f"the document of a release lacks {error}",
                 where=f"{self.storage.address}/{self.folder(name, version)}",
                 fix="restore it from a copy of the store",
             ) from error
@@ -224,8 +224,8 @@ class Store:
         """Publish a release by creating its document. Raises TakenError if its version is taken."""
         self._refuse_gone(manifest.name, manifest.version)
         path = f"{self.folder(manifest.name, manifest.version)}/manifest.json"
-        making = {"created_at": iso(now_us()), "manifest_id": manifest.id}
-        if not self.storage.create(path, pretty_json({**manifest.to_json(), **making})):
+        creation_fields = {"created_at": iso(now_us()), "manifest_id": manifest.id}
+        if not self.storage.create(path, pretty_json({**manifest.to_json(), **creation_fields})):
             raise TakenError(
                 f"{manifest.ref} exists and is never overwritten",
                 where=f"{self.storage.address}/{path}",
@@ -302,8 +302,8 @@ def _with(entries: Iterable[StoredFile], file: str) -> dict[str, set[str]]:
     return versions
 
 
-def _without_making(form: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in form.items() if key not in _OF_MAKING}
+def _without_creation(form: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in form.items() if key not in _CREATION_FIELDS}
 
 
 def _id_of(manifest: Manifest) -> str:

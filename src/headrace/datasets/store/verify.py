@@ -72,7 +72,7 @@ def verify(store: Store, manifest: Manifest) -> Verification:
 
 
 def verify_ref(store: Store, name: str, version: str) -> Verification:
-    """As `verify`, but an unreadable manifest is reported as a problem of the release."""
+    """Like `verify`, but an unreadable manifest is reported as a problem of the release."""
     try:
         manifest = store.manifest(name, version)
     except HeadraceError as error:
