@@ -110,7 +110,7 @@ def test_names(tmp_path, header, name):
         ("id,at", ["1,2024-07-05"], {"time_format": "%d/%m"}, "does not read it"),
         ("id,at", ["1,2024-07-05"], {"time": "when"}, "no column 'when'"),
         ("id,at", ["1,2024-07-05"], {"key": ("nr",)}, "no column 'nr'"),
-        ("id,at", ["1,2024-07-05", "1,2024-07-06"], {}, "1 rows have the key of another"),
+        ("id,at", ["1,2024-07-05", "1,2024-07-06"], {}, "1 rows have the same key as another row"),
         ("id,at", ["1,2024-07-05,9"], {}, "line 2: expected 2 fields, got 3"),
         ("id;at", ["1;2024-07-05"], {}, "1 columns and 1 rows"),
         ("id,at", [], {}, "2 columns and 0 rows"),

@@ -172,7 +172,7 @@ def test_declarations_that_cannot_work():
 
 
 def test_it_cannot_be_asked_without_a_past(stock):
-    with pytest.raises(DeclarationError, match="together with a ledger"):
+    with pytest.raises(DeclarationError, match="needs the ledger"):
         source(stock).deliveries("snapshot")
     assert source(stock).resume("2024-01-01", Remembered()) == []
 

@@ -167,7 +167,7 @@ def test_a_missing_bucket_says_so(place):
 
 
 def test_it_cannot_be_asked_without_a_past(place):
-    with pytest.raises(DeclarationError, match="together with a ledger"):
+    with pytest.raises(DeclarationError, match="needs the ledger"):
         source(place).deliveries("2024-01-01")
     with pytest.raises(DeclarationError, match="negative"):
         source(place, settle="-1s")

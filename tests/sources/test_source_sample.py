@@ -244,7 +244,7 @@ def test_http(server):
         assert found.table.to_pylist() == ROWS
         assert "hidden" not in found.address
     assert not sample_http(f"{server}/page", MOST).complete, "there is a next page"
-    for path, what in (("/gone", "404"), ("/html", "page for people"), ("/none", "empty")):
+    for path, what in (("/gone", "404"), ("/html", "HTML page"), ("/none", "empty")):
         with pytest.raises(SourceError, match=what):
             sample_http(f"{server}{path}", MOST)
     with pytest.raises(SourceError, match="Connection refused"):

@@ -60,7 +60,7 @@ class ParquetObjects:
     def deliveries(self, slot: str) -> list[Delivery]:
         """Raise an error: new objects depend on registered ones, which only `resume` receives."""
         raise DeclarationError(
-            f"source {self.name} can only be asked together with a ledger",
+            f"source {self.name} needs the ledger to find what is new",
             where=f"slot {slot}",
             fix="ingest its table: headrace run",
         )

@@ -93,7 +93,7 @@ class TableChanges:
     def deliveries(self, slot: str) -> list[Delivery]:
         """Raise an error: changes depend on earlier deliveries, which only `resume` receives."""
         raise DeclarationError(
-            f"source {self.name} can only be asked together with a ledger",
+            f"source {self.name} needs the ledger to find what is new",
             where=f"slot {slot}",
             fix="ingest its table: headrace run",
         )
@@ -136,8 +136,8 @@ class TableChanges:
             recorded = Position.read(at)
         except (ValueError, TypeError) as error:
             raise self._error(
-                "its position in the ledger is not one of this source",
-                "another source had this name: give this one another",
+                "its position in the ledger was written by another source",
+                "give this source a name that no other source has used",
             ) from error
         since, _, later = hint.partition("\n")
         if since != at or not later:

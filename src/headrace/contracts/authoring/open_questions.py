@@ -69,8 +69,7 @@ def must_be_decided(contract: Contract) -> None:
     """Raise DeclarationError if the contract is only proposed: it may not publish data."""
     if contract.status == PROPOSED:
         raise DeclarationError(
-            f"the contract {contract.table} {contract.version} is proposed, and not yet approved "
-            "that it holds",
+            f"the contract {contract.table} {contract.version} is proposed, and not yet approved",
             where=str(contract.path),
             fix=f"decide what `headrace contract lint {contract.path}` lists, "
             "then write status: active",

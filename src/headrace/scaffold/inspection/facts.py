@@ -159,7 +159,7 @@ def contract_of(text: str, table: str) -> Contract:
 def _broken(look: Look, conformed: Conformed) -> DeclarationError:
     first = "; ".join(str(violation) for violation in conformed.violations[:3])
     return DeclarationError(
-        f"{conformed.violation_count} rows contradict what the others show: {first}",
+        f"{conformed.violation_count} rows break the contract drafted from the file: {first}",
         where=str(look.ask.data),
         fix="fix the rows, or take them out; a first project needs a clean file",
     )

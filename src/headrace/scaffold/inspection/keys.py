@@ -21,7 +21,7 @@ def check_key(table: pa.Table, ask: Ask) -> None:
         return
     better = _better(rows, ask)
     raise DeclarationError(
-        f"{duplicates} rows have the key of another",
+        f"{duplicates} rows have the same key as another row",
         where=" ".join(f"--key {name}" for name in ask.key),
         fix="these identify every row: " + " ".join(f"--key {name!r}" for name in better)
         if better

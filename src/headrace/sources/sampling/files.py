@@ -272,7 +272,7 @@ def _part(rows: RawRows, where: str, kind: str, cut: bool) -> SampledPart:
     if not rows.table.num_rows:
         why = rows.malformed[0] if rows.malformed else None
         raise SourceError(
-            "there is no row in it" + (f": line {why.line}: {why.why}" if why else ""),
+            "it has no rows" + (f": line {why.line}: {why.why}" if why else ""),
             where=where,
             fix=f"shown: {why.text[:200]!r}" if why and why.text else "ask the producer",
         )

@@ -23,10 +23,10 @@ _TYPES = {
     "application/zip": "zip",
 }
 _ADVICE = {
-    401: "it wants to know who asks: give the source `headers` with an authorisation",
-    403: "it refuses: give the source `headers` with an authorisation",
+    401: "authentication is required: give the source `headers` with an authorisation",
+    403: "access is denied: give the source `headers` with an authorisation",
     404: "check the path of the address",
-    429: "it is asked too often: try again later",
+    429: "it limits the number of requests: try again later",
 }
 
 
@@ -76,15 +76,15 @@ def _read(data: bytes, content_type: str, address: str, limits: Limits) -> Sampl
     if kind not in {"parquet", "zip"}:
         if data.lstrip()[:1] == b"<":
             raise SourceError(
-                "the answer is a page for people, not data", where=where, fix="ask for its API"
+                "the response is an HTML page, not data", where=where, fix="ask for its API"
             )
         return read_bytes(data[: limits.bytes], kind, where, limits, cut=cut)
     if kind == "parquet" and not cut:
         return read_parquet_bytes(io.BytesIO(data), where, limits)
     raise SourceError(
-        f"a {kind} answer cannot be looked at in part",
+        f"a {kind} response cannot be sampled in part",
         where=where,
-        fix="fetch it to a file, and look at that",
+        fix="download it, and inspect the file",
     )
 
 
