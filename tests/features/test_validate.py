@@ -83,7 +83,7 @@ CASES = {
     ),
     "entity of another type": (
         {"views": [view(Rows(TRAILING), entity_map={"who": "place"})]},
-        "one type on both sides",
+        "the same type on both sides",
     ),
     "float entity": ({"views": [view(Rows(TRAILING), entity=("x",))]}, "not a float"),
     "sum of a float": ({"views": [view(Sum("x", TRAILING))]}, "declare a decimal scale for x"),
@@ -241,7 +241,7 @@ ALONE = {
     "no column": (lambda: Count(None, TRAILING), 'Mean("delay", Window'),
     "a list of filters": (lambda: Rows(TRAILING, [Where("n", "==", 1)]), "are a tuple"),
     "a filter as text": (lambda: Rows(TRAILING, "n > 3"), 'Where("status"'),
-    "a filter on null": (lambda: Where("s", "==", None), "null is out of every filter"),
+    "a filter on null": (lambda: Where("s", "==", None), "null never pass a filter"),
     "a filter on a column that is none": (lambda: Where(5, "==", 1), "name one"),
     "a name that is none": (lambda: Rows(TRAILING, name=5), "starting with a letter"),
     "a name of other letters": (lambda: Rows(TRAILING, name="größe"), "starting with a letter"),

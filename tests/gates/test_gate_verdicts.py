@@ -140,7 +140,7 @@ def test_what_is_no_number_is_within_no_limits() -> None:
     deviation = expect("column_stdev_to_be_between", column="miles", max_value=1)
     judgement = judge(suite(deviation), contract(), batch)
     assert judgement.verdict is Verdict.BLOCK
-    assert "is no number: there are infinite values" in judgement.summary()
+    assert "is not a number: there are infinite values" in judgement.summary()
 
 
 def test_a_judgement_reads_back_from_json() -> None:

@@ -212,7 +212,7 @@ def test_what_asked_turns_out_to_be_a_fault(fresh, monkeypatch, step):
     monkeypatch.setattr(DecisionLedger, "record_step", record)
     before = champion(fresh.home, "turn")
     outcome = retrain(fresh, ask(fresh))
-    assert outcome.summary == "kept: the window that asked is faulty, as is known by now: Frozen."
+    assert outcome.summary == "kept: the triggering window is now known to be faulty: Frozen."
     assert champion(fresh.home, "turn").bundle_id == before.bundle_id
 
 
@@ -491,7 +491,7 @@ def test_a_champion_that_changed_since_the_comparison_is_not_overrun(promoted, t
     promote(promoted.home, third, "by hand")
     work = retraining._Work(promoted, ask(promoted), DecisionLedger(promoted.home), lambda: 0)
     assert work.recorded["compared"]["champion"] == old.bundle_id
-    with pytest.raises(DeclarationError, match="took charge"):
+    with pytest.raises(DeclarationError, match="became champion"):
         work._promote()
     assert champion(promoted.home, "turn") == third
 

@@ -19,7 +19,7 @@ from tests.serving.world import DAYS, VIEWS
     ("view", "says"),
     [
         (FeatureView("bad", "gauges", ("stop",), (Sum("wind", Window("-1d")),)), "float sums"),
-        (FeatureView("bad", "arrivals", ("stop",), (Rows(Window("0s", "1d")),)), "is not a plan"),
+        (FeatureView("bad", "arrivals", ("stop",), (Rows(Window("0s", "1d")),)), "planned table"),
         (FeatureView("bad", "arrivals", ("nobody",), (Rows(Window("-1d")),)), "no column 'nobody'"),
     ],
 )

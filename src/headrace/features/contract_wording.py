@@ -33,10 +33,10 @@ class Explained:
         before, after = self.old.get(old_table, {}), self.new.get(new_table, {})
         if part == "times":
             texts = _difference_texts(before.get("times", {}), after.get("times", {}))
-            return ", ".join(texts) or "when rows happen or are known is another"
+            return ", ".join(texts) or "event time or known-at is defined differently"
         column = part.removeprefix("meaning of ")
         texts = _column(before.get("columns", {}), after.get("columns", {}), column)
-        return f"{column}: {', '.join(texts) or 'its contract says something else of its values'}"
+        return f"{column}: {', '.join(texts) or 'its contract describes the values differently'}"
 
 
 def _column(old: Form, new: Form, column: str) -> Iterator[str]:

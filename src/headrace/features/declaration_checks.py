@@ -33,13 +33,15 @@ def check_names(names: object, what: str, where: str, *, min_count: int = 1) -> 
     """Check a tuple of distinct column names."""
     if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
         raise DeclarationError(
-            f"{what} is {names!r}, no tuple of names",
+            f"{what} is {names!r}, not a tuple of names",
             where=where,
-            fix=f'name each column once, as in {what}=("<name>",), a comma also after a single one',
+            fix=f'name each column once, as in {what}=("<name>",); a single name needs the comma',
         )
     if len(names) < min_count or len(set(names)) < len(names):
         raise DeclarationError(
-            f"{what} {names!r}: none, or one twice", where=where, fix="name each column once"
+            f"{what} {names!r} is empty or names a column twice",
+            where=where,
+            fix="name each column once",
         )
 
 
@@ -69,6 +71,6 @@ def spine_names(
         raise DeclarationError(
             f"entity_map {entity_map!r} does not fit {what} {entity!r}",
             where=where,
-            fix="it goes from those table columns to spine columns",
+            fix=f"map columns of {what} to spine columns",
         )
     return tuple(entity_map.get(column, column) for column in entity)

@@ -162,7 +162,7 @@ def _forms(side: Any, contracts: Contracts | None) -> list[Form]:  # noqa: ANN40
     forms = [definition for definition in side if isinstance(definition, Mapping)]
     if len(forms) < len(side) and contracts is None:
         raise DeclarationError(
-            "definitions mean nothing without the contracts of their tables",
+            "definitions cannot be compared without the contracts of their tables",
             where="a comparison of definitions",
             fix="give contracts_old and contracts_new, or canonical forms",
         )
@@ -197,7 +197,7 @@ def _differences(old: Parts, new: Parts, explain: "Explained") -> Iterator[Chang
             text = explain.meaning(part, str(old["table"]), str(new["table"]))
         elif part.startswith("code of "):
             text = (
-                f"{part} is another"
+                f"{part} has changed"
                 if before and after
                 else f"{part} {value_text('', after or before)}"
             )

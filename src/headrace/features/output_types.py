@@ -74,7 +74,7 @@ def request_defaults(spine: Spine, shape: TableShape) -> dict[str, Scalar | None
             stored = stored_value(default, column.type, column.scale, where)
         if column.max_abs is not None and isinstance(stored, int) and abs(stored) > column.max_abs:
             raise DeclarationError(
-                f"{default!r} is farther from 0 than the contract of {shape.name} allows",
+                f"{default!r} exceeds the maxAbs that the contract of {shape.name} allows",
                 where=where,
                 fix="give a value that the column could hold",
             )

@@ -114,7 +114,7 @@ class Where:
             raise DeclarationError(
                 f"{self.column!r} is not the name of a column",
                 where=where,
-                fix="name one of the table",
+                fix="name a column of the table",
             )
         many = self.op in {"in", "not in"}
         if self.op not in _OPS or isinstance(self.value, tuple) != many:
@@ -130,7 +130,7 @@ class Where:
                 raise DeclarationError(
                     f"{value!r} is not a text, number or truth value",
                     where=where,
-                    fix="write a moment as an RFC 3339 text; null is out of every filter as it is",
+                    fix="write a time as an RFC 3339 text; rows with null never pass a filter",
                 )
 
     @property
@@ -164,7 +164,7 @@ def _check_parts(window: object, where: object, columns: tuple[object, ...], op:
     """Check the types of a feature's arguments, before its name is built from them."""
     parts = where if isinstance(where, tuple) else () if where is None else (where,)
     wrong = [
-        f"{value!r} is no {what}"
+        f"{value!r} is not a {what}"
         for value, kind, what in (
             *((column, str, "name of a column") for column in columns),
             (window, Window, "Window"),
@@ -240,7 +240,7 @@ class _OfColumn:
         check_name(self.name, "feature")
         if self.default is not None and self.op in COUNTS:
             raise DeclarationError(
-                f"{self.op} is 0 where there is nothing, never null",
+                f"{self.op} is never null: it is 0 if there are no values",
                 where=f"feature {self.name}",
                 fix="leave out default=...",
             )
@@ -403,9 +403,9 @@ class FeatureView:
         wrong = [feature for feature in features if not isinstance(feature, Aggregate)]
         if wrong or features is not self.features:
             raise DeclarationError(
-                f"features is {(wrong or features)[0]!r}, no tuple of features",
+                f"features is {(wrong or features)[0]!r}, not a tuple of features",
                 where=f"view {self.name}",
-                fix='write features=(Rows(Window("-1d")),), with a comma also after a single one',
+                fix='write features=(Rows(Window("-1d")),); a single feature needs the comma',
             )
         names = [name for feature in self.features for name in feature.names]
         doubled = sorted({name for name in names if names.count(name) > 1})
@@ -568,14 +568,14 @@ class Label:
         horizon = check_duration(self.horizon, "horizon", where)
         if horizon <= 0 or check_duration(self.settle, "settle", where) < 0:
             raise DeclarationError(
-                f"horizon {self.horizon!r} and settle time {self.settle!r}: the first lies above "
-                "zero, the second is zero or more",
+                f"horizon {self.horizon!r} must be above zero, settle time {self.settle!r} at "
+                "least zero",
                 where=where,
                 fix='as in horizon="36h", settle="12h"',
             )
         if bool(self.excluded) and self.status is None:
             raise DeclarationError(
-                "statuses are excluded, and no status column is named",
+                "statuses are excluded, but no status column is named",
                 where=where,
                 fix='add status="<column>"',
             )

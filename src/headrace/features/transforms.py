@@ -21,7 +21,7 @@ TYPES = {
     "timestamp": pa.timestamp("us", tz="UTC"),
 }
 _ROWS = 61
-_MANY = 20_011  # a row count for which no transform is likely to have a special case
+_MANY = 20_011  # greater than any row count that a transform is likely to treat specially
 _EARLY, _LATE = parse_iso("1950-01-01"), parse_iso("2100-01-01")
 
 
@@ -69,7 +69,7 @@ def apply(transform: RowTransform, columns: Sequence[pa.Array]) -> pa.Array:
         raise HeadraceError(
             f"it raises {type(error).__name__}: {error}",
             where=f"row transform {transform.name}",
-            fix="let it give null for values that it has no answer for",
+            fix="let it return null for values that it cannot handle",
         ) from error
 
 
@@ -134,7 +134,7 @@ def _attempt(transform: RowTransform, probes: list[pa.Array], what: str) -> pa.A
         raise DeclarationError(
             f"it raises {type(error).__name__} on {what}: {error}",
             where=f"row transform {transform.name}",
-            fix="a transform gives a value or null for every value of its inputs, null included",
+            fix="return a value or null for every value of the inputs, including null",
         ) from error
 
 
@@ -143,8 +143,8 @@ def _expect(transform: RowTransform, actual: pa.Array, expected: pa.Array, why: 
         raise DeclarationError(
             f"its value {why}",
             where=f"row transform {transform.name}",
-            fix="use elementwise functions of the row's own values; what needs other rows is an "
-            "aggregate of a view, or a fit of the model",
+            fix="use elementwise functions of the row's own values; for other rows, declare an "
+            "aggregate in a view, or a fitted transform of the model",
         )
 
 

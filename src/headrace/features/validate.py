@@ -90,9 +90,9 @@ def spine_types(spine: Spine, shapes: Shapes) -> Types:
     shape = _keyed(shapes, spine.table, "spine")
     if spine.offset < 0 and shape.kind != "planned":
         raise DeclarationError(
-            f"the spine predicts {spine.at_offset} from the event, which only a plan knows by then",
+            f"at_offset is {spine.at_offset}, but only planned rows are known before their event",
             where=f"Spine({spine.table!r}), a table of kind {shape.kind}",
-            fix='take a table of kind planned, or an offset from "0s"',
+            fix='use a table of kind planned, or an offset of at least "0s"',
         )
     request_defaults(spine, shape)
     names = (*shape.primary_key, *spine.columns)
@@ -109,7 +109,7 @@ def _keyed(shapes: Shapes, table: str, where: str) -> TableShape:
     shape = shape_for(shapes, table, where)
     if not shape.primary_key:
         raise DeclarationError(
-            f"table {table} has no primary key, which distinguishes versions of a row from rows",
+            f"table {table} has no primary key, so versions of a row cannot be recognised",
             where=where,
             fix="declare one in its contract: primaryKey and primaryKeyPosition of its columns",
         )
@@ -157,16 +157,16 @@ def _check_entity(
             raise DeclarationError(
                 f"{shape.name}.{name} is {kind}, the spine's {spine_name} is {spine[spine_name]}",
                 where=where,
-                fix="an entity has one type on both sides, and not a float",
+                fix="an entity must have the same type on both sides, and not a float",
             )
 
 
 def _check_feature(feature: Aggregate, shape: TableShape, where: str) -> tuple[pa.DataType, ...]:
     if feature.window.b > 0 and shape.kind != "planned":
         raise DeclarationError(
-            f"the window ends {feature.window.end} after t, and {shape.name} is not a plan",
+            f"the window ends {feature.window.end} after t; {shape.name} is not a planned table",
             where=where,
-            fix='end it at "0s", or use a table whose contract says kind planned',
+            fix='end it at "0s", or use a table of kind planned',
         )
     _check_filter(feature.where, shape, where)
     columns = [shape.column(name, where) for name in feature.columns]
@@ -201,7 +201,7 @@ def _prove_exact(feature: Aggregate, column: Column, shape: TableShape, where: s
     """Raise DeclarationError if a sum is not of integers or could overflow int64 (rules 14, 16)."""
     if not column.is_integer:
         is_float = pa.types.is_float64(column.type)
-        why = ": float sums depend on the order of rows" if is_float else ", no number"
+        why = ": float sums depend on the order of rows" if is_float else ", not a number"
         raise DeclarationError(
             f"{feature.op} of {shape.name}.{feature.column}, which is {column.type}{why}",
             where=where,

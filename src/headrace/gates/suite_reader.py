@@ -276,7 +276,9 @@ def _known_keys(mapping: Document, keys: Keys, where: str) -> None:
 def _refuse_others(mapping: Document, names: Collection[str], where: str) -> None:
     if not isinstance(mapping, Mapping):
         raise DeclarationError(
-            f"expected a mapping, got {mapping!r}", where=where, fix="see the form"
+            f"expected a mapping, got {mapping!r}",
+            where=where,
+            fix="see docs/reference/yaml-suite.md",
         )
     unknown = sorted(str(key) for key in mapping if key not in names)
     if unknown:

@@ -65,7 +65,7 @@ def conversion(suite: Suite, contract: Contract) -> SuiteRewrite:
             if old.document() != new.document()
         ]
         raise DeclarationError(
-            f"in the contract's units {', '.join(changed)} would not be the same check",
+            f"converting {', '.join(changed)} to the contract's units would change the check",
             where=str(path),
             fix="write its numbers without exponents, then convert again",
         )

@@ -72,5 +72,5 @@ def learned_until(home: Home, dataset: str, *, tuned: bool = True) -> int:
         if bound is not None:
             return int(bound)
     raise StateError(
-        f"the end of the rows that {dataset} fits a model with is unknown", where=str(home.store)
+        f"the time at which the training rows of {dataset} end is unknown", where=str(home.store)
     )

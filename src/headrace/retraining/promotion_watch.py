@@ -82,9 +82,9 @@ def _look(
         )
         windows = 0
     elif now_is != watch["bundle"]:
-        ending, windows = ("confirmed", "another model took charge before the watch was over"), 0
+        ending, windows = ("confirmed", "another model became champion before the watch ended"), 0
     elif watch["previous"] is None:
-        ending, windows = ("confirmed", "there is no older champion to hold it against"), 0
+        ending, windows = ("confirmed", "there is no previous champion to compare it with"), 0
     else:
         new, old = (load_record(home, name, watch[key]) for key in ("bundle", "previous"))
         ending, windows, evidence = _judge(world, ledger, watch, (new, old), now)
@@ -178,5 +178,5 @@ def _roll_back(
     try:
         promote(world.home, old, f"rollback of retraining {trigger_id[:12]}: {because}")
     except TaintedError as error:
-        return "failed", f"{because}; and the old champion cannot take charge: {error.what}"
+        return "failed", f"{because}; and the old champion cannot be promoted: {error.what}"
     return "rolled_back", because

@@ -74,7 +74,7 @@ def requested(spec: MonitorSpec, ledger: DecisionLedger, trigger_id: str) -> Req
         raise StateError(
             f"no decision of {spec.name} has the trigger {trigger_id}",
             where=str(ledger.path),
-            fix="headrace monitor explain DAY names it; without --trigger a person asks",
+            fix="find the id with headrace monitor explain DAY, or omit --trigger",
         )
     history = [
         past_entry for past_entry in ledger.entries(spec.name) if past_entry.cursor <= entry.cursor

@@ -53,7 +53,7 @@ def asked_by(
     """
     if not principal.strip() or not reason.strip():
         raise DeclarationError(
-            "a retraining that no decision asked for needs who asks, and why",
+            "a retraining without a trigger needs a person and a reason",
             where=f"pipeline {pipeline.name}",
             fix='headrace retrain --reason "..."',
         )

@@ -195,7 +195,7 @@ class _Work:
         entry = newest_entries(self.ledger.entries(self.name)).get(self.request.window[1])
         doubts = [] if entry is None else [e for e in entry.evidence if e.kind in DISTRUSTED]
         if doubts:
-            why = f"the window that asked is faulty, as is known by now: {doubts[0].sentence}"
+            why = f"the triggering window is now known to be faulty: {doubts[0].sentence}"
             self.once("kept", lambda: {"because": why})
         return bool(doubts)
 
@@ -225,9 +225,9 @@ class _Work:
         candidates = choose(dataset, self.world.model, _recipes(self.world, self.request))
         if not candidates:
             raise DeclarationError(
-                f"{dataset.ref} leaves no candidate training rows of both outcomes",
+                f"{dataset.ref} has no candidate training rows with both outcomes",
                 where=f"model {self.world.model.name}",
-                fix="wait until more labels are mature, or withhold less",
+                fix="wait until more labels are mature, or exclude fewer rows",
             )
         record = train(dataset, self.world.model, self.world.home, candidates[0].recipe)
         return {
@@ -321,7 +321,7 @@ class _Work:
         now = None if standing is None else standing.bundle_id
         if now not in {compared["champion"], challenger.bundle_id}:
             raise DeclarationError(
-                f"{name}@{str(now)[:12]} took charge while this was compared with another champion",
+                f"{name}@{str(now)[:12]} became champion after this model was compared",
                 where=f"retraining {self.request.trigger_id}",
                 fix="retrain again, against the current champion",
             )
@@ -329,9 +329,9 @@ class _Work:
         past = {(promotion.bundle_id, promotion.reason) for promotion in history(home, name)}
         if now != challenger.bundle_id and (challenger.bundle_id, because) in past:
             raise DeclarationError(
-                "it was promoted, and replaced by a person before that was recorded",
+                "it was promoted, but a person replaced it before the promotion was recorded",
                 where=f"retraining {self.request.trigger_id}",
-                fix="retrain again, if it is meant",
+                fix="retrain again if this model should be the champion",
             )
         promote(home, challenger, because)
         return {"model": challenger.ref, "bundle": challenger.bundle_id,

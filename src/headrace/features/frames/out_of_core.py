@@ -142,7 +142,7 @@ class _Frame:
     def __post_init__(self) -> None:
         if self.memory < 1:
             raise HeadraceError(
-                f"there is no work to do in {self.memory} bytes",
+                f"memory is {self.memory} bytes",
                 where="a training frame part by part",
                 fix="give memory in bytes, such as memory=2**30",
             )

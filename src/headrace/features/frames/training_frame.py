@@ -120,7 +120,7 @@ def refuse_doubled(spine: pa.Table, views: Sequence[View], *, reasons: bool) -> 
     if len(set(names)) < len(names):
         doubled = sorted({name for name in names if names.count(name) > 1})
         raise DeclarationError(
-            f"columns of a frame named twice: {', '.join(doubled)}",
+            f"more than one column of the frame is named {', '.join(doubled)}",
             where="a training frame",
             fix="give one of the views, or the spine's column, another name",
         )

@@ -75,10 +75,10 @@ def expect_columns(table: pa.Table, names: Sequence[str], where: str) -> None:
     missing = [name for name in names if name not in table.column_names]
     if missing:
         raise HeadraceError(
-            f"there is no column {missing[0]!r}, of {', '.join(table.column_names)}",
+            f"there is no column {missing[0]!r}; there are {', '.join(table.column_names)}",
             where=where,
-            fix="rows hold the columns asked for, event_time and known_at (committed_at in "
-            "recorded mode); a spine holds t",
+            fix="rows need the requested columns, event_time and known_at (committed_at in "
+            "recorded mode); a spine needs t",
         )
 
 
@@ -134,8 +134,8 @@ def times(table: pa.Table, name: str, where: str) -> Ints:
         raise HeadraceError(
             f"{name} is {kind}",
             where=where,
-            fix="give int64 microseconds UTC or timestamp[us]; what is finer is floored for "
-            "event_time and ceiled for known_at",
+            fix="give int64 microseconds UTC or timestamp[us]; round finer times down for "
+            "event_time and up for known_at",
         )
     values = values_of(table[name])
     if values.valid is not None:
@@ -148,7 +148,7 @@ def times(table: pa.Table, name: str, where: str) -> Ints:
     data = np.asarray(values.data, dtype=np.int64)
     if data.size and (int(data.min()) < -FURTHEST or int(data.max()) > FURTHEST):
         raise HeadraceError(
-            f"{name} lies more than 146,000 years from 1970",
+            f"{name} is more than 146,000 years from 1970",
             where=where,
             fix="times are int64 microseconds; look for a wrong unit in the contract",
         )

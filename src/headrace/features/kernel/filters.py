@@ -56,7 +56,7 @@ def _moment(text: str, where: str) -> int:
         return parse_iso(text)
     except ValueError as error:
         raise DeclarationError(
-            f"{text!r} is not a moment", where=where, fix="write RFC 3339: 2013-01-31T12:00:00Z"
+            f"{text!r} is not a timestamp", where=where, fix="write RFC 3339: 2013-01-31T12:00:00Z"
         ) from error
 
 

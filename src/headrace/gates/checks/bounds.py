@@ -85,7 +85,7 @@ class Bounds:
         if value is None:
             return "does not exist: there are no values"
         if value != value:  # noqa: PLR0124
-            return "is no number: there are infinite values"
+            return "is not a number: there are infinite values"
         if self.too_low(value):
             return f"is {'not above' if self.strict_low else 'below'} {self.formatted(self.low)}"
         return f"is {'not below' if self.strict_high else 'above'} {self.formatted(self.high)}"

@@ -32,7 +32,8 @@ def _like(name: str, pattern: Scalar, kwargs: Kwargs) -> str:
         raise DeclarationError(f"escape is {escape!r}", fix="write one character")
     if escape is not None and pattern.replace(escape * 2, "").endswith(escape):
         raise DeclarationError(
-            f"the pattern {pattern!r} ends in its escape", fix="write what is escaped behind it"
+            f"the pattern {pattern!r} ends with its escape character",
+            fix="write the escaped character after it",
         )
     end = f" ESCAPE {literal(escape)}" if escape is not None else ""
     return f"({ident(name)} LIKE {literal(pattern)}{end})"

@@ -47,7 +47,7 @@ class Slices:
         columns.require(self.by, "string", "boolean", "number")
         if columns.family(self.by) == "number" and not columns.is_integer(self.by):
             raise DeclarationError(
-                f"{self.by!r} has floating point values, which are no levels",
+                f"{self.by!r} has floating point values, which cannot be categories",
                 fix="slice by a column of text, whole numbers or booleans",
             )
 
@@ -58,7 +58,7 @@ def parse_slices(meta: Mapping[str, Any], where: str) -> Slices | None:
         extra = [key for key in ("min_rows", "max_levels") if key in meta]
         if extra:
             raise DeclarationError(
-                f"{extra[0]} without by", where=where, fix="say by which column: by: carrier"
+                f"{extra[0]} without by", where=where, fix="name the column, as in by: carrier"
             )
         return None
     if not isinstance(meta["by"], str):
