@@ -167,7 +167,7 @@ def test_it_waits_for_who_stages_files(meter):
     left = litter(meter.home)
     age(meter.home.root)
     with staging_lock(meter.home), staging_lock(meter.home):
-        with pytest.raises(StateError, match="an ingest was at work"):
+        with pytest.raises(StateError, match="an ingest was running"):
             maintain(meter.home, ["meter"], wait=0.1)
         assert left <= files(meter.home)
         maintain(meter.home, ["meter"], dry=True)

@@ -719,7 +719,7 @@ def test_a_slot_of_several_batches_means_the_one_that_waits(meter):
         ("BLOCK", True),
         ("QUARANTINE", False),
     ]
-    with pytest.raises(DeclarationError, match="2 batches of meter are meant"):
+    with pytest.raises(DeclarationError, match="2 batches of meter match"):
         act(meter, "ack", DAY)
     with pytest.raises(DeclarationError, match="has no batch in slot nonsense"):
         act(meter, "ack", "nonsense")

@@ -394,10 +394,10 @@ def test_the_command_and_what_comes_of_it(watch, monkeypatch):
 @pytest.mark.parametrize(
     ("which", "more", "words"),
     [
-        ("2020-02-11", {}, "no fault of the data of 2020-02-10 to 2020-02-16"),
+        ("2020-02-11", {}, "2020-02-10 to 2020-02-16 has no data fault"),
         ("2020-03-18", {}, "gates and sources reported the fault: flights is blocked"),
         (DAY_OF_IT, {"withdraw": True}, "nothing of 2020-03-30 to 2020-04-05 was accepted"),
-        (DAY_OF_IT, {"reason": " "}, "who does it, and why"),
+        (DAY_OF_IT, {"reason": " "}, "a principal and a reason"),
     ],
 )
 def test_what_cannot_be_accepted(watch, which, more, words):

@@ -243,7 +243,7 @@ def test_who_is_not_listed_cannot_acknowledge(own):
 
 def test_nothing_is_on_record_of_an_acknowledgement_without_a_reason(own):
     pipeline, home = own
-    with pytest.raises(DeclarationError, match="who does it, and why"):
+    with pytest.raises(DeclarationError, match="a principal and a reason"):
         acknowledge(pipeline, home, FAULTY, principal="ana", reason=" ", policy=ANA)
     assert DecisionLedger(home).acks("world") == []
 

@@ -186,7 +186,7 @@ def test_what_names_no_batch_or_several(world):
         act("recall", world, "1999-01-01")
     world.deliver("arrivals", BAD, world.rows(BAD)["arrivals"][:3], "_again")
     world.publish("arrivals")
-    with pytest.raises(DeclarationError, match="2 batches of arrivals are meant"):
+    with pytest.raises(DeclarationError, match="2 batches of arrivals match"):
         act("recall", world)
     (world.folder / f"arrivals_{BAD}_again.csv").unlink()
 

@@ -140,7 +140,7 @@ def rebuild(
     report("rebuild", 0, 2, manifest.ref)
     with _folder(to) as work, limited_to(threads):
         context = BuildContext(pipeline, home, pins=pins, cache=work / "views")
-        _keep_out(source, work / "store", manifest)
+        _copy_erasures(source, work / "store", manifest)
         rebuilt = release_from(
             context,
             work / "store",
@@ -188,7 +188,7 @@ def _inputs(store: Store, manifest: Manifest) -> dict[str, InputTable]:
     }
 
 
-def _keep_out(source: Store, work: Path, manifest: Manifest) -> None:
+def _copy_erasures(source: Store, work: Path, manifest: Manifest) -> None:
     """Record the erasures that the release took into account, so that the rebuild does too."""
     ids = {erasure["id"] for erasure in manifest.erasures}
     for request in requests(source) if ids else ():

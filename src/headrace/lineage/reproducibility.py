@@ -123,7 +123,7 @@ def _plain(form: Mapping[str, Any], name: str) -> str:
 def _at_revision(manifest: Manifest) -> str:
     parsed = _PROJECT.search(manifest.code_revision)
     if parsed is None:
-        return f"take the project as it was when {manifest.code_revision} made the release"
+        return f"check out the project as it was when {manifest.code_revision} made the release"
     commit, changes = parsed.groups()
     note = " (it had changes that were not committed; they are needed, too)" if changes else ""
     return (

@@ -105,7 +105,7 @@ def _topics_to_accept(
             f"{day_text(entry.window.first)}",
         )
     raise DeclarationError(
-        f"no fault of the data of {entry.window.text} is known that could be accepted",
+        f"{entry.window.text} has no data fault that could be accepted",
         where=f"monitor {name}",
         fix=f"headrace monitor explain {day_text(entry.window.first)}",
     )

@@ -97,9 +97,9 @@ def need_who_and_why(doing: str, name: str, principal: str, reason: str) -> None
     """
     if not principal.strip() or not reason.strip():
         raise DeclarationError(
-            f"{doing} needs who does it, and why",
+            f"{doing} needs a principal and a reason",
             where=f"monitor {name}",
-            fix='--reason "..."; both are kept for good',
+            fix='--reason "..."; both are kept permanently',
         )
 
 

@@ -258,7 +258,7 @@ def _problems(status: Mapping[str, Any]) -> list[str]:
 def _moment(keep: str | None, before: str | None) -> int:
     if (keep is None) == (before is None):
         raise DeclarationError(
-            "how far back answers must reach is not said" if keep is None else "it is said twice",
+            "keep and before are both missing" if keep is None else "keep and before are both set",
             where="pruning the online store",
             fix="--keep 7d, or --before 2024-03-01",
         )
@@ -268,8 +268,8 @@ def _moment(keep: str | None, before: str | None) -> int:
     moment = parse_moment(str(before), "--before")
     if moment > now:
         raise DeclarationError(
-            f"{before} is yet to come: until then nothing would be answered",
-            fix="a moment up to now",
+            f"{before} is in the future: no present request could be answered",
+            fix="give a time up to now",
         )
     return moment
 

@@ -137,7 +137,7 @@ def _settle(run: Run, slots: Sequence[str]) -> list[SlotResult]:
     raise StateError(
         f"table {run.name} changed {_MOST_TURNS} times while this run compared its rows with it",
         where=str(run.home.root),
-        fix="run it again when fewer writers are at work; nothing was lost",
+        fix="run it again when fewer writers are running; nothing was lost",
     )
 
 
@@ -252,7 +252,10 @@ def _judge_chunk(
         todo += deliveries
         slots += [fetched] * len(deliveries)
     validated = dict(judges.judge(todo))
-    rows = [_weighed(validator, past, delivery, validated[at]) for at, delivery in enumerate(todo)]
+    rows = [
+        _verdict_with_history(validator, past, delivery, validated[at])
+        for at, delivery in enumerate(todo)
+    ]
     for fetched, row in zip(slots, rows, strict=True):
         before = run.verdicts.get(row.batch_id)
         if before is None or before.verdict != row.verdict:
@@ -262,7 +265,7 @@ def _judge_chunk(
     return rows
 
 
-def _weighed(
+def _verdict_with_history(
     validator: BatchValidator, past: Baselines, delivery: Delivery, validated: ValidatedBatch
 ) -> JudgementRow:
     """Return the verdict after a comparison with earlier batches.

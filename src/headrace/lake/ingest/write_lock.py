@@ -40,9 +40,9 @@ def deletion_lock(home: Home, wait: float) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() >= until:
                     raise StateError(
-                        f"an ingest was at work for {wait:g} seconds; nothing was deleted",
+                        f"an ingest was running for {wait:g} seconds; nothing was deleted",
                         where=str(home.root),
-                        fix="run it again when less is going on; what is there does no harm",
+                        fix="run it again when no ingest is running; unneeded files do no harm",
                     ) from None
                 time.sleep(_PAUSE)
         yield

@@ -109,7 +109,7 @@ def record(ledger: Ledger, action: Action) -> Action:
         if not getattr(action, what).strip():
             raise DeclarationError(
                 f"{action.action} of {action.table} has no {what}",
-                fix="say who does it and why: both are kept for good",
+                fix="give a principal and a reason: both are kept permanently",
             )
     if action.expires_at is not None and not 0 < action.expires_at < parse_iso("9999-12-31"):
         raise DeclarationError(

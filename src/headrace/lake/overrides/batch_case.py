@@ -160,6 +160,6 @@ def _pick(ledger: Ledger, table: Table, slot_or_id: str, states: Sequence[str]) 
         )
     listing = ", ".join(f"{b.batch_id[:12]} ({b.state}, {b.origin})" for b in matches)
     raise DeclarationError(
-        f"{len(matches)} batches of {table.name} are meant by {slot_or_id}: {listing}",
+        f"{len(matches)} batches of {table.name} match {slot_or_id}: {listing}",
         fix="name one of them by the start of its id",
     )

@@ -92,10 +92,10 @@ def restore(home: Home, table: Table, action: Action) -> Withdrawal:
         with ledger.transaction():
             entry, decided = _restored_now(ledger, action)
         state = _batch(ledger, action).state  # another run may have validated it meanwhile
-        verdict = _judged_by(ledger, action, entry)
+        verdict = _published_verdict(ledger, action, entry)
         committed = verdict is not None and state == "judged" and action.batch_id not in live
         if verdict is not None and committed:
-            _show_again(home, ledger, lake, table, verdict)
+            _publish_again(home, ledger, lake, table, verdict)
     return Withdrawal(entry, decided, lake.snapshot_id(table.name), committed)
 
 
@@ -111,14 +111,14 @@ def _restored_now(ledger: Ledger, action: Action) -> tuple[Action, bool]:
             where=f"slot {batch.slot}",
             fix=f"see what happened to it: headrace gate show {action.table} {batch.slot}",
         )
-    verdict = _judged_by(ledger, action, last)
+    verdict = _published_verdict(ledger, action, last)
     rules = verdict.rule_hash if verdict else ""
     entry = record(ledger, replace(action, slot=batch.slot, rule_hash=rules))
     ledger.mark_restored(action.table, batch.batch_id)
     return entry, True
 
 
-def _show_again(
+def _publish_again(
     home: Home, ledger: Ledger, lake: Lake, table: Table, verdict: JudgementRow
 ) -> None:
     path = Path(verdict.staged_path)
@@ -160,10 +160,10 @@ def shown_before_recall(ledger: Ledger, action: Action) -> JudgementRow | None:
     Raises:
         StateError: the verdict's staged file is gone.
     """
-    return _judged_by(ledger, action, last_action(ledger, action.table, action.batch_id))
+    return _published_verdict(ledger, action, last_action(ledger, action.table, action.batch_id))
 
 
-def _judged_by(ledger: Ledger, action: Action, last: Action | None) -> JudgementRow | None:
+def _published_verdict(ledger: Ledger, action: Action, last: Action | None) -> JudgementRow | None:
     """Return the verdict under which the batch was published when it was recalled.
 
     Raises:
@@ -175,6 +175,6 @@ def _judged_by(ledger: Ledger, action: Action, last: Action | None) -> Judgement
         raise StateError(
             f"the file of batch {action.batch_id[:12]} is gone",
             where=verdict.staged_path,
-            fix="bring it back from a copy of the home, or deliver the slot again",
+            fix="restore it from a copy of the home, or deliver the slot again",
         )
     return verdict

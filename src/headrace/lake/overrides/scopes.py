@@ -23,7 +23,7 @@ from headrace.lake.overrides.overrides import PASSING, QUARANTINED, Fates
 _MOST_LISTED = 10
 _SETTLED_FIXES = {
     "superseded": "a later delivery of its slot passed in its stead",
-    "rejected": "it was set aside for good; deliver a corrected file",
+    "rejected": "it was rejected permanently; deliver a corrected file",
     "recalled": "it was recalled; take that back first: headrace gate restore",
 }
 
@@ -76,15 +76,15 @@ def _require_all_blocking(case: BatchCase, checks: set[str]) -> None:
         raise RefusedError(
             f"{', '.join(unknown)} did not fail",
             where=case.name,
-            fix=f"what did: {', '.join(failed)}",
+            fix=f"these failed: {', '.join(failed)}",
         )
     blocking = [r.id for r in failed.values() if not r.verdict.publishes and r.id not in checks]
     if blocking and blocking != ["quarantined_share"]:
         raise RefusedError(
             f"{', '.join(blocking)} would still block it",
             where=case.name,
-            fix="name these, too, or release the batch without --check: its failing rows then stay"
-            " in quarantine",
+            fix="name these as well, or release the batch without --check: its failing rows then"
+            " stay in quarantine",
         )
 
 
@@ -138,7 +138,7 @@ def _known_lines(draft: Action, state: Fates) -> None:
         raise RefusedError(
             f"rows on lines {_few(unpublished)} cannot be published: {', '.join(why)}",
             fix="a row that breaks its contract has no valid key, time or value, and a rejected one"
-            " is set aside for good; ask for a corrected delivery",
+            " is rejected permanently; ask for a corrected delivery",
         )
 
 
@@ -163,7 +163,7 @@ def rows_scope(case: BatchCase, draft: Action) -> Action | None:
     if lines:
         return None
     raise RefusedError(
-        f"no row of {case.name}, is meant",
+        f"no row of {case.name}, is selected",
         fix="write values as `headrace gate rows --json` does, and lines as the file counts them",
     )
 

@@ -246,7 +246,7 @@ def _times(
         moment = showings.since(file, plan.committed_at.get(file.snapshot_id) if plan else None)
         if moment is None:
             raise StateError(
-                f"nobody knows when batch {file.batch_id} was published",
+                f"the publication time of batch {file.batch_id} is unknown",
                 where=f"table {table_name}, {file.path}",
                 fix="ingest its slot again; that reconciles the ledger from the table",
             )

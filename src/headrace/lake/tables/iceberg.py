@@ -406,5 +406,5 @@ def retrying(attempt: Callable[[], T], what: str) -> T:
     raise StateError(
         f"{what} met another commit 200 times in a row",
         where="the Iceberg catalog",
-        fix="run it again when fewer writers are at work; nothing was lost",
+        fix="run it again when fewer writers are running; nothing was lost",
     )

@@ -71,8 +71,8 @@ def append(home: Home, runs: Iterable[LineageRun]) -> int:
         raise StateError(
             f"lineage events cannot be written: {error.strerror}",
             where=str(path),
-            fix="make room or give the right to write there; `headrace lineage record` writes what"
-            " is missing",
+            fix="free disk space or allow writing; `headrace lineage record` then writes the"
+            " missing events",
         ) from error
 
 

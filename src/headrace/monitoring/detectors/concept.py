@@ -128,10 +128,12 @@ def judge(
     sound = np.array([scored_window.window not in doubtful for scored_window in scored])
     for at, shifts in _scanned(scored, cells, sound, center, settings):
         by_window[scored[at].window] += shifts
-    return _in_a_row({window: _distinct(findings) for window, findings in by_window.items()})
+    return _with_durations({window: _distinct(findings) for window, findings in by_window.items()})
 
 
-def _in_a_row(by_window: Mapping[Window, Sequence[Evidence]]) -> dict[Window, tuple[Evidence, ...]]:
+def _with_durations(
+    by_window: Mapping[Window, Sequence[Evidence]],
+) -> dict[Window, tuple[Evidence, ...]]:
     """Add to each finding since when it has lasted, and whether other segments have it."""
     since: dict[str, list[Window]] = {}
     with_duration: dict[Window, tuple[Evidence, ...]] = {}

@@ -264,7 +264,7 @@ def _relations(
         if term.kind != "null":
             _widen(scatter, term.column, abs(float(window_residuals.scatter[at])))
         if term.kind == "number" and not np.isnan(window_residuals.slope[at]):
-            _widen(scale, term.column, _off(float(window_residuals.slope[at])))
+            _widen(scale, term.column, _distance_from_one(float(window_residuals.slope[at])))
     return {"bias": bias, "scatter": scatter, "scale": scale}
 
 
@@ -285,7 +285,7 @@ def _widen(values: dict[str, float], column: str, value: float) -> None:
     values[column] = max(values.get(column, 0.0), value)
 
 
-def _off(slope: float) -> float:
+def _distance_from_one(slope: float) -> float:
     """Return the distance of a slope from 1, in log units."""
     return min(abs(float(np.log(slope))), _WRONG_SIGN) if slope > 0 else _WRONG_SIGN
 

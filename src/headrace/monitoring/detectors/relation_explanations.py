@@ -35,7 +35,7 @@ def explain(
     residuals = current.residuals
     assert residuals is not None
     at = _furthest(residuals, column, measure, terms)
-    segment = _place(current, at, terms, past)
+    segment = _responsible_segment(current, at, terms, past)
     where = f" at {' '.join(level for _, level in segment)} only" if segment else ""
     return Explanation(f"{_departure_text(residuals, at, terms[at], measure)}{where}", segment)
 
@@ -72,7 +72,7 @@ def _departure_text(residuals: Residuals, at: int, term: Term, measure: Measure)
     )
 
 
-def _place(
+def _responsible_segment(
     current: MeasuredWindow, at: int, terms: Sequence[Term], past: Sequence[MeasuredWindow]
 ) -> Segment:
     """Return the category with most of a term's residual, if there is one; uses only the sums."""

@@ -44,7 +44,7 @@ def judge_data(
             replace(current, faulty_columns=faulty_columns, is_reference=not (rows or faulty)),
             right,
         )
-    return findings, _left_to_later(current, past, broken, relation, shifts, settings)
+    return findings, _excluded_from_baseline(current, past, broken, relation, shifts, settings)
 
 
 def _not_in(accepted: Accepted, findings: Sequence[Evidence]) -> list[Evidence]:
@@ -61,7 +61,7 @@ def _renewed(current: MeasuredWindow, right: Sequence[Evidence]) -> MeasuredWind
     )
 
 
-def _left_to_later(  # noqa: PLR0917
+def _excluded_from_baseline(  # noqa: PLR0917
     current: MeasuredWindow,
     past: Sequence[MeasuredWindow],
     broken: Sequence[Evidence],

@@ -66,7 +66,9 @@ def attribute(evidence: Sequence[Evidence], label_derived: Collection[str] = ())
         return _attribution("data", [*faults, *shifts], "Data") if faults or shifts else NO_ALARMS
     if any(_reversed(alarm) for alarm in model) and (faults or shifts):
         return _attribution("both", [*faults, *shifts, *model], "Data and relation")
-    blind = any(_blinds(fault) for fault in faults) or (bool(shifts) and _lonely(evidence))
+    blind = any(_blinds(fault) for fault in faults) or (
+        bool(shifts) and _is_isolated_shift(evidence)
+    )
     if (faults or shifts) and (blind or not _relation(model)):
         return _attribution("data", [*faults, *shifts], "Data", reacts=True)
     if faults or shifts:
@@ -88,7 +90,7 @@ def _reversed(alarm: Evidence) -> bool:
     return alarm.kind == "concept" and alarm.subject == "relation" and alarm.statistic > REVERSED
 
 
-def _lonely(evidence: Iterable[Evidence]) -> bool:
+def _is_isolated_shift(evidence: Iterable[Evidence]) -> bool:
     """Return True if only one or two columns shifted, as with a broken input.
 
     Other rows (a new population) shift many columns at once.

@@ -74,8 +74,8 @@ def joined(before: ScoreProfiles, now: ScoreProfiles) -> ScoreProfiles:
     """
     if (before.cuts, before.cut_until) != (now.cuts, now.cut_until):
         return now
-    days = _fewer(before.days, before.totals[:, 1], now.days, now.totals[:, 1])
-    answer_days = _fewer(
+    days = _days_to_replace(before.days, before.totals[:, 1], now.days, now.totals[:, 1])
+    answer_days = _days_to_replace(
         before.answer_days, before.answers.sum(axis=1), now.answer_days, now.answers.sum(axis=1)
     )
     stays = days_of(
@@ -84,7 +84,7 @@ def joined(before: ScoreProfiles, now: ScoreProfiles) -> ScoreProfiles:
     return merge_scores(stays, days_of(now, days, answer_days))
 
 
-def _fewer(before: Ints, old_counts: Ints, now: Ints, new_counts: Ints) -> Ints:
+def _days_to_replace(before: Ints, old_counts: Ints, now: Ints, new_counts: Ints) -> Ints:
     """Return the days of `now` whose count is at least the earlier count."""
     previous: Mapping[int, int] = dict(zip(before.tolist(), old_counts.tolist(), strict=True))
     days = [
