@@ -21,7 +21,7 @@ MISSING: tuple[Literal["forward"], ...] = ("forward",)
 UNREAD = "unread"
 
 ANY = "as in ODCS"
-UNUSED = "Of the standard; Headrace stores it and does not use it."
+UNUSED = "ODCS key that Headrace stores but does not use."
 _SQL = "`expression` and `description`"
 _UNREAD = Key(
     UNREAD, "mapping", "Parts of an imported document that Headrace does not read; export writes "
@@ -34,11 +34,11 @@ CONTRACT = Keys((
     Key("id", "text", "Identifier of the contract for other tools.", required=True),
     Key("name", "text", "Name of the contract for other tools.", required=True),
     Key("version", "`MAJOR.MINOR.PATCH`",
-        "Version of the contract. `headrace contract check` compares the step with the changes.",
+        "Version of the contract. `headrace contract check` compares its bump with the changes.",
         required=True),
     Key("status", choice(STATUSES),
-        "State of the contract. Nothing is published under a `proposed` one; only `proposed` and "
-        "`draft` may hold texts that begin with TODO.", required=True),
+        "State of the contract. Nothing is published under a `proposed` contract; only `proposed` "
+        "and `draft` contracts may contain texts that begin with TODO.", required=True),
     Key("description", "mapping", "Purpose and limits of the table.", required=True),
     Key("schema", "list of one table", "The table: one file per table.", required=True),
     Key("team", "mapping", "The team that owns the table.", required=True),
@@ -107,7 +107,7 @@ TABLE_CUSTOM = Keys((
     Key("tableKind", choice(KINDS),
         "`event`: a row is something that happened; `planned`: it is known before it happens; "
         "`state`: it holds until a later row of the same key.", required=True),
-    Key("eventTime", _SQL, "When the row's fact happens or begins to hold.", required=True),
+    Key("eventTime", _SQL, "When the row's event happens, or its state begins.", required=True),
     Key("knownAt", _SQL,
         "When the row becomes known. Features at a time `t` read only rows known by `t`. The "
         "expression may use `event_time`.", required=True),
@@ -122,23 +122,24 @@ TABLE_CUSTOM = Keys((
     Key("coverage", "`first` and `last`",
         "First and last partition that must have a delivery; one without is MISSING."),
     Key("maxEvents", "whole number from 1",
-        "Most rows that one window of a feature can hold. Sums are proven not to overflow up to "
-        "it; a window with more is null."),
+        "Greatest number of rows in a feature window. Up to it, sums are proven not to overflow; "
+        "features of a window with more rows are null."),
     Key("invariants", "list of `{name, expression, description}`",
         "SQL booleans over the published row. A row for which one is false is quarantined; null "
         "passes.", default="none"),
     Key("deleted", _SQL,
-        "SQL boolean over the row: true for a tombstone, which deletes its key from its known-at "
-        "on. Needs a primary key."),
+        "SQL boolean over the row: true for a tombstone, which deletes its key as of its known-at. "
+        "Needs a primary key."),
     Key("retiredFieldIds", "list of whole numbers",
         "Field ids of removed columns; no column may use them again.", default="none"),
     Key("relations", "list of `{name, expression, description}`",
-        "SQL booleans over delivered columns that hold for nearly all rows. No row fails; the "
-        "detection of semantic changes uses them.", default="none"),
-    Key("slotZone", "IANA time zone", "Time zone whose days the partitions are.", default="`UTC`"),
+        "SQL booleans over delivered columns that are true for nearly all rows. A row that breaks "
+        "one still passes; drift detection uses them.", default="none"),
+    Key("slotZone", "IANA time zone", "Time zone in which partitions' days begin.",
+        default="`UTC`"),
     Key("conflicts", choice(ON_CONFLICT),
-        "What happens to a later delivery whose row has the key, known-at and sequence of an "
-        "earlier one, and other values. Needs a primary key.", default="`quarantine`"),
+        "Action on a row that has the key, known-at and sequence of an earlier delivery's row but "
+        "other values. Needs a primary key.", default="`quarantine`"),
     _UNREAD,
 ))  # fmt: skip
 COVERAGE = Keys((
@@ -199,11 +200,11 @@ DELIVERED_COLUMN = Keys((
     Key("mayBeAbsent", "boolean",
         "A delivery without the column is accepted; its values are null.", default="`false`"),
     Key("rounding", choice(ROUNDINGS),
-        "Rounding of timestamps finer than a microsecond. A column that is the known-at needs "
+        "Rounding of timestamps finer than a microsecond. A column used as the known-at needs "
         "`up`.", default="`down`"),
     Key("explainedBy", "list of columns, or list of such lists",
-        "Delivered columns that together nearly determine this one; the detection of semantic "
-        "changes uses them.", default="none"),
+        "Delivered columns that together nearly determine this one; drift detection uses them.",
+        default="none"),
 ))  # fmt: skip
 COLUMN_CUSTOM = Keys((
     Key("fieldId", f"whole number from {FIRST_FIELD_ID}",
@@ -218,9 +219,11 @@ COLUMN_CUSTOM = Keys((
     Key("maxAbs", "number",
         "Greatest absolute value, in the unit; a row beyond it is quarantined."),
     Key("levels", "mapping from code to text",
-        "What the codes mean. The suite, not this key, says which codes may come.", default="none"),
+        "Meaning of each code. The suite, not this key, restricts which codes are allowed.",
+        default="none"),
     Key("hidden", "boolean",
-        "A derived column that later ones use and that is not published. It has no `fieldId`.",
+        "True for a derived column that is not published; it has no `fieldId`. Later columns may "
+        "use it.",
         default="`false`"),
     Key("derivation", "mapping with `op`",
         "Makes this a derived column by one of the clock operations below."),
@@ -238,10 +241,10 @@ LOCAL_TIME = Keys((
         "Local time as HHMM; 2400 is the next midnight.", required=True),
     _ZONE,
     Key("ambiguous", choice(AMBIGUOUS),
-        "Which instant to take where the clock shows the time twice.", required=True),
+        "Which instant to use if the clock shows the time twice.", required=True),
     Key("missing", choice(MISSING),
         "A time that the clock skips is moved forward by the gap.", required=True),
-    Key("days", "whole number", "Days to move the date by.", default="`0`"),
+    Key("days", "whole number", "Number of days to add to the date.", default="`0`"),
 ))  # fmt: skip
 NEXT_CLOCK = Keys((
     Key("op", "`next_clock`",
@@ -253,7 +256,7 @@ NEXT_CLOCK = Keys((
 ))  # fmt: skip
 WALL_CLOCK = Keys((
     Key("op", "`wall_clock`",
-        "What a local clock shows at a timestamp, as the integer YYYYMMDDHHMM.", required=True),
+        "The local time at a timestamp, as the integer YYYYMMDDHHMM.", required=True),
     Key("of", "timestamp column", "The timestamp.", required=True),
     _ZONE,
 ))  # fmt: skip

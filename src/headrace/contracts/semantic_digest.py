@@ -37,7 +37,7 @@ def meaning_parts(contract: Contract) -> dict[str, dict[str, Any]]:
 
 
 def time_parts(contract: Contract) -> dict[str, Any]:
-    """Return the expressions of `event_time`, `known_at` and, if declared, `deleted`."""
+    """Return the SQL expressions of `event_time`, `known_at` and, if declared, `deleted`."""
     deleted = contract.deleted and contract.deleted.expression.expression
     return {
         "event_time": contract.event_time.expression.expression,

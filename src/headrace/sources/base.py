@@ -78,7 +78,7 @@ class Delivery:
 
     @cached_property
     def content_sha(self) -> str:
-        """sha256 of the payload alone."""
+        """sha256 of the payload."""
         return sha256(self.payload)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Channels for reaching the owner of a table: the contract's `support` entries."""
+"""Channels by which to reach the owner of a table: the contract's `support` entries."""
 
 from headrace.contracts.model import Contract
 from headrace.core.declarations.strict_yaml import read_document

@@ -126,8 +126,9 @@ class HourProfile:
     """Rows by hour of the partition, over the batches of a window.
 
     Attributes:
-        batches: number of batches with rows in the hour.
-        shares: mean share of a batch's rows in the hour.
+        batches: {hour: number of batches with rows in it}.
+        shares: {hour: mean share of a batch's rows}.
+        window: {hour: rows} of each batch.
     """
 
     batches: dict[int, int]

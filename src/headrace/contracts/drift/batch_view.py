@@ -107,7 +107,7 @@ class BatchView:
 
     @cached_property
     def names(self) -> dict[int, str]:
-        """Return the text of each text token."""
+        """Return {token: text} for the values of categorical columns."""
         texts: dict[int, str] = {}
         for column in self.columns.values():
             texts.update(column.names)

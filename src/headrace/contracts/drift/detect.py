@@ -1,7 +1,7 @@
 """Detection of semantic changes in one batch.
 
-A finding needs two things: the batch is unusual against its own past, and reversing a named
-hypothesis makes it usual again. Merely unusual batches are anomalies, and only gross ones count.
+Most findings need two things: the batch is unusual compared with earlier batches, and undoing a
+hypothetical change, such as of a unit, makes it usual again.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
