@@ -88,7 +88,7 @@ def test_a_spine_of_the_cluster_needs_an_order(on_sail):
 
 def test_numbers_that_occur_twice_are_refused(session):
     twice = pa.concat_tables([numbered(LOG.spine_table)] * 2)
-    with pytest.raises(HeadraceError, match="occurs twice"):
+    with pytest.raises(HeadraceError, match="have the same number"):
         frame(session, spine=typed(session, twice), order="number").table()
 
 
@@ -100,7 +100,7 @@ def test_a_spine_that_changes_between_readings_is_refused(session):
 
     still = typed(session, numbered(LOG.spine_table))
     spine = still.mapInArrow(renumbered, still.schema)
-    with pytest.raises(HeadraceError, match=r"not the same|occurs twice"):
+    with pytest.raises(HeadraceError, match=r"changed when it was read again|have the same number"):
         frame(session, spine=spine, order="number").table()
 
 

@@ -227,7 +227,7 @@ def test_two_datasets_do_not_compare(tmp_path):
     a = put(store, "1.0.0", table, roles)
     b = put(new_store(tmp_path / "other"), "1.0.0", table, roles, description="other")
     object.__setattr__(b.manifest, "name", "other")
-    with pytest.raises(DeclarationError, match="two datasets"):
+    with pytest.raises(DeclarationError, match="different datasets"):
         diff(a, b)
 
 

@@ -208,7 +208,7 @@ def test_the_record_names_nobody_and_needs_the_key_of_then(store, monkeypatch, t
     monkeypatch.setenv(TEXT, OTHER)
     with pytest.raises(StateError, match="which is not set here") as caught:
         made(store, with_people())
-    assert "further line" in caught.value.fix
+    assert "another line" in caught.value.fix
     (tmp_path / "keys").write_text(f"{OTHER}\n{SECRET}\n")
     monkeypatch.setenv(FILE, str(tmp_path / "keys"))
     assert made(store, with_people()).version == "1.0.1"

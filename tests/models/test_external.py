@@ -90,7 +90,7 @@ def test_a_batch_finds_it_and_a_recall_taints_it(home, dataset, files):
 def test_what_cannot_be_registered(home, dataset, files, tmp_path):
     for wrong, says in (
         ({"artifacts": []}, "no artifact"),
-        ({"artifacts": [files[0], files[0]]}, "two artifacts have one name"),
+        ({"artifacts": [files[0], files[0]]}, "two artifacts have the same name"),
         ({"name": "../net"}, "not a model name"),
         ({"content_hash": "0" * 64}, "it was trained on 0000"),
         ({"metrics": {"auc": float("nan")}}, "finite"),

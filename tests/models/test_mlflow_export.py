@@ -74,7 +74,9 @@ def test_the_champion_here_is_the_champion_there(record, home, uri):
 
 def test_a_store_that_refuses_is_named(record, home, uri, monkeypatch):
     monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE")
-    with pytest.raises(StateError, match="MLflow refuses: The filesystem tracking backend"):
+    with pytest.raises(
+        StateError, match="MLflow reports an error: The filesystem tracking backend"
+    ):
         export(home, record, uri)
 
 

@@ -24,7 +24,7 @@ def assemble_group(job: Job, messages: pa.Table) -> pa.Table:
     """Rows of the training set for one row shard, ordered by row number."""
     spine = of_kind(messages, SPINE)
     if spine is None:
-        raise _unstable("the spine was not the same when it was read again")
+        raise _unstable("the spine changed when it was read again")
     order = np.argsort(np.asarray(spine[ROW]), kind="stable")
     numbers = np.asarray(spine[ROW])[order]
     if np.any(numbers[1:] == numbers[:-1]):
@@ -42,7 +42,7 @@ def _of_rows(columns: pa.Table | None, numbers: Ints) -> pa.Table:
     rows = np.zeros(0, dtype=np.int64) if columns is None else np.asarray(columns[ROW])
     order = np.argsort(rows, kind="stable")
     if columns is None or not np.array_equal(rows[order], numbers):
-        raise _unstable("the spine was not the same when it was read again")
+        raise _unstable("the spine changed when it was read again")
     return columns.take(pa.array(order))
 
 
@@ -50,5 +50,5 @@ def _unstable(what: str) -> HeadraceError:
     return HeadraceError(
         what,
         where="the spine of a frame on a cluster",
-        fix="write the spine out, with a different number in every row, and read it from there",
+        fix="write the spine to a table with a unique number in each row, and read it from there",
     )

@@ -89,7 +89,7 @@ def needs(module: str, package: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise HeadraceError(
-            f"{module} is not to be imported: {error}",
+            f"{module} cannot be imported: {error}",
             where="a session with a cluster",
             fix=f"pip install 'headrace[cluster]', which brings {package}",
         ) from error

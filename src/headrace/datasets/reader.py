@@ -209,7 +209,9 @@ class Dataset:
     def batches(self, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
         """Yield the rows in batches of at most `rows`, for data larger than memory."""
         if rows < 1:
-            raise DeclarationError(f"batches of {rows} rows", where=self.ref, fix="rows=65_536")
+            raise DeclarationError(
+                f"batches of {rows} rows are too small", where=self.ref, fix="rows=65_536"
+            )
         return self.scan.batches(rows)
 
     def sql(self, query: str) -> pa.Table:

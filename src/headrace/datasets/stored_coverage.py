@@ -34,7 +34,7 @@ def coverage_of(dataset: Dataset, rows: pa.Table | None = None) -> dict[str, Any
         raise DeclarationError(
             f"the rows lack {', '.join(missing)}",
             where=f"coverage of {manifest.ref}",
-            fix="give them as the release has them",
+            fix="add these columns, as in the release",
         )
     train = dataset.select(columns=names, splits=["train"]).arrow
     return coverage(train, rows.select(names), compared)

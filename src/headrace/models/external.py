@@ -137,7 +137,7 @@ def _check(
     names = [Path(artifact).name for artifact in artifacts]
     if not names or len(set(names)) < len(names):
         raise DeclarationError(
-            "no artifact is given" if not names else f"two artifacts have one name: {names}",
+            "no artifact is given" if not names else f"two artifacts have the same name: {names}",
             where=where,
             fix="give each file of the model once",
         )

@@ -76,7 +76,7 @@ def export(
         version, created = _version(client, record, run)
     except MlflowException as error:
         raise StateError(
-            f"MLflow refuses: {error.message}", where=tracking_uri, fix="see the message"
+            f"MLflow reports an error: {error.message}", where=tracking_uri, fix="see the message"
         ) from error
     return Exported(
         record.ref, tracking_uri, name, run.info.run_id, version, not complete or created

@@ -124,7 +124,7 @@ def load_record(home: Home, name: str, identity: str) -> ModelRecord:
     actual = bundle_id({file: (folder / file).read_bytes() for file in _IDENTITY})
     if actual != identity:
         raise StateError(
-            f"the bundle's bytes give {actual[:12]}: it was altered",
+            f"the bundle was altered: its id is now {actual[:12]}",
             where=str(folder),
             fix="restore it, or remove the folder and train again",
         )

@@ -100,7 +100,7 @@ def request_of(
     if not reason.strip() or any(value in reason.split() for value in entity.values()):
         raise DeclarationError(
             "the reason is empty, or contains the person's value: it is kept for good",
-            fix="the number of the case, and on whose request",
+            fix="give a case number, and say who requested the erasure",
         )
     columns = {name: _digests(name, value, key, earlier) for name, value in sorted(entity.items())}
     scope = ALL if datasets is None else tuple(sorted(set(datasets)))

@@ -113,10 +113,10 @@ class TargetMean:
 
     def __post_init__(self) -> None:
         raise DeclarationError(
-            "a target mean over the training rows leaks each row's own answer, and later ones",
+            "a target mean over the training rows leaks each row's own label, and later labels",
             where=f"TargetMean({self.columns!r})",
             fix="declare a view over the table of outcomes: Mean('<label>') by these columns, with"
-            " a window; it counts the answers that are known by t",
+            " a window; it uses only labels that are known by t",
         )
 
 
@@ -170,7 +170,9 @@ def _is_last(transform: Transform) -> bool:
 def _add(steps: list[Transform], transform: Transform, column: ManifestColumn) -> None:
     where = f"{type(transform).__name__}, column {column.name}"
     if not transform.takes(column):
-        raise DeclarationError(f"a {column.type} cannot be fitted so", where=where, fix="leave out")
+        raise DeclarationError(
+            f"the transform does not support {column.type}", where=where, fix="leave the column out"
+        )
     if transform in steps:
         return
     if any(_is_last(step) == _is_last(transform) for step in steps):

@@ -188,7 +188,7 @@ def _treatments_by_column(
         raise DeclarationError(
             f"{wrong[0]!r} is not a treatment"
             if wrong
-            else f"a treatment is declared for {idle[0]!r}, and the release has no such column",
+            else f"a treatment is declared for {idle[0]!r}, but the release has no such column",
             where=where,
             fix="Keep('why'), Drop(), Pseudonymise() or Generalise(10)"
             if wrong
@@ -236,7 +236,7 @@ def _check_possible(
         raise DeclarationError(
             f"{column!r} is part of the key, and cannot be dropped",
             where=where,
-            fix="Pseudonymise() keeps rows apart without naming anybody",
+            fix="Pseudonymise() keeps rows distinct without naming a person",
         )
 
 
@@ -274,7 +274,7 @@ def pseudonymised(column: pa.ChunkedArray, key: PrivacyKey) -> pa.ChunkedArray:
     if kind not in ("int64", "string", "binary"):
         raise DeclarationError(
             f"a {kind} has no pseudonym",
-            fix="Generalise(step) or Drop(): its order or size identifies it",
+            fix="Generalise(step) or Drop(): the order or size of its values would identify them",
         )
     target = {"int64": pa.int64(), "string": pa.string(), "binary": pa.binary()}[kind]
     flat = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
@@ -282,7 +282,7 @@ def pseudonymised(column: pa.ChunkedArray, key: PrivacyKey) -> pa.ChunkedArray:
     values = [key.pseudonym(value) for value in encoded.dictionary.to_pylist()]
     if len(set(values)) < len(values):
         raise DeclarationError(
-            "two values have one pseudonym, as numbers of 63 bits may", fix="release it as text"
+            "two values have the same 63-bit pseudonym", fix="release it as text"
         )
     return pa.chunked_array([pa.array(values, target).take(encoded.indices)])
 

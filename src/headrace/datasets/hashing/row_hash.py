@@ -33,7 +33,7 @@ def row_hashes(table: pa.Table, columns: Sequence[str], salt: str = "") -> Hashe
     """Hash of each row, uint64. Raises DeclarationError for a missing or unsupported column."""
     if missing := sorted(set(columns) - set(table.column_names)):
         raise DeclarationError(
-            f"columns {missing} are not there", where="row hash", fix=f"has {table.column_names}"
+            f"columns {missing} are missing", where="row hash", fix=f"has {table.column_names}"
         )
     all_hashes = np.empty(table.num_rows, np.uint64)
     for start in range(0, table.num_rows, _BLOCK):

@@ -266,7 +266,7 @@ def fields_of(condition: "pc.Expression", types: Types, ref: str) -> tuple[str, 
     if why := _unbound(condition, empty):
         raise DeclarationError(
             f"the condition cannot be computed: {why}", where=ref,
-            fix=f"it must be true or false of a row's {', '.join(types)}",
+            fix=f"write a boolean expression over {', '.join(types)}",
         )  # fmt: skip
     return tuple(name for name in types if _unbound(condition, empty.drop_columns([name])))
 
