@@ -130,7 +130,7 @@ def test_the_second_decision_on_a_day_shows_as_well(folder, defs, pipeline, home
         done = batch_actions.reject(home, table, DAY, principal="ana", reason="no better will come")
         report_decision(home, [pipeline], "visits", done)
         assert latest(instance, check).passed
-    assert "could not be shown" not in caplog.text
+    assert "could not be recorded" not in caplog.text
 
 
 def latest(instance, check):

@@ -67,7 +67,7 @@ def test_events_that_wait_ask_for_a_run(look, seen):
 
 def test_nothing_is_asked_for_when_nothing_waits_or_another_is_at_work(look):
     assert look(JOB) == "no event waits"
-    assert "of its own is at work" in look(JOB, state="running", lag={"events": 3, "seconds": 0.0})
+    assert "separate consumer" in look(JOB, state="running", lag={"events": 3, "seconds": 0.0})
     with pytest.raises(SourceError, match="does not answer"):
         look(JOB, broker_error="nats does not answer", lag=None)
 

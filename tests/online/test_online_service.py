@@ -143,7 +143,7 @@ def test_an_unknown_mode_is_said_on_load(world):
         (lambda: (Staleness("line", "10m", then="shout"),), "is not a staleness"),
         (lambda: (("line", "10m"),), "is not a staleness of a view"),
         (lambda: Staleness("line", "10m"), "is not a tuple"),
-        (lambda: (Staleness("line", "1m"), Staleness("line", "2m")), "two ages at which to flag"),
+        (lambda: (Staleness("line", "1m"), Staleness("line", "2m")), "two limits at which to flag"),
     ],
 )
 def test_a_wrong_staleness_is_said_on_load(world, declared, says):

@@ -273,7 +273,7 @@ def test_the_model_in_charge_goes_on_answering_and_says_that_it_is_tainted(
             assert status == 200
             assert "model line_late is tainted: batch" in told["warnings"][0]
         assert "headrace_model_taints 1.0" in client.ask("GET", "/metrics")[1]
-        assert len([one for one in caplog.records if "goes on answering" in one.message]) == 1
+        assert len([one for one in caplog.records if "continues to answer" in one.message]) == 1
         build_release(world.pipeline, world.home)
         train_model(world.pipeline, world.home)
         status, fresh = client.predictions(request, at=f"{DAYS[9]}T00:00:00Z")

@@ -71,11 +71,11 @@ class Acting:
 def objection(caller: Caller) -> str:
     """Return the reason why a request may only read; "" if it may act."""
     if not is_loopback(caller.peer):
-        return f"{READ_ONLY}: it was asked for from {caller.peer}, not from this machine"
+        return f"{READ_ONLY}: the request comes from {caller.peer}, not from this machine"
     if any(caller.headers.get(name) for name in _FORWARDED):
         return f"{READ_ONLY}: a proxy forwarded the request, and who is behind it is not verified"
     if not is_loopback(caller.name):
-        return f"{READ_ONLY}: it was asked for as {caller.name}, which is not a loopback name"
+        return f"{READ_ONLY}: the Host header is {caller.name}, which is not a loopback name"
     return ""
 
 
@@ -89,7 +89,7 @@ def form_objection(caller: Caller, token: str, form: Mapping[str, str]) -> str:
     if caller.headers.get("sec-fetch-site", "same-origin") != "same-origin":
         return "the form was sent from another site"
     if not secrets.compare_digest(form.get("token", "").encode(), token.encode()):
-        return "the form is from a server that has ended since: load the page again"
+        return "the form is from an earlier server process: reload the page"
     return ""
 
 
@@ -135,7 +135,7 @@ def act_on_batch(
     acting.listener(table.name, decision)
     if remaining := decision.get("incomplete"):
         raise RefusedError(
-            "recorded, and not yet in force everywhere",
+            "recorded, but not yet effective everywhere",
             where=f"table {table.name}",
             fix="; ".join(remaining),
         )

@@ -112,7 +112,7 @@ class ServedLog:
             raise StateError(
                 f"the served log cannot be read: {error}",
                 where=str(self.path),
-                fix="see what `sqlite3 FILE .recover` saves, and move the file away",
+                fix="recover rows with `sqlite3 FILE .recover`, then move the file away",
             ) from error
         columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
         return pa.table([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], SCHEMA)

@@ -164,7 +164,7 @@ def _text(field: Field, value: object, refusal: Refusal) -> str | None:
         return iso(to_us(value))
     text = repr(value) if isinstance(value, float) else str(value)
     if any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise refusal("it has half a surrogate pair, which is not valid text")
+        raise refusal("it has an unpaired surrogate, which is not valid text")
     return text
 
 

@@ -88,7 +88,7 @@ def _specs(pipeline: "Pipeline", data: Upstream, model: dg.AssetsDefinition) -> 
             pipeline,
             profiles,
             data,
-            "Mergeable statistics of every column, a day at a time.",
+            "Mergeable statistics of every column, by day.",
         ),
         _spec(
             pipeline,
@@ -97,7 +97,10 @@ def _specs(pipeline: "Pipeline", data: Upstream, model: dg.AssetsDefinition) -> 
             "Each window compared with the windows before it: columns, and the model's answers.",
         ),
         _spec(
-            pipeline, decision, [drift], "What to do about it, and why; 'nothing' is recorded too."
+            pipeline,
+            decision,
+            [drift],
+            "The action on the drift, with reasons; 'none' is recorded, too.",
         ),
     ]
 

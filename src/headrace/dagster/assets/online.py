@@ -51,7 +51,7 @@ def online_asset(
         group=SERVING,
         deps=deps,
         kinds={"lmdb"},
-        description="Values of each entity that views need, for answers in microseconds.",
+        description="The rows of each entity that views need, for answers in microseconds.",
         owners=asset_names.owners(pipeline.tables[0].contract.owner),
         home=home,
     )
@@ -61,7 +61,7 @@ def online_job(pipeline: "Pipeline") -> "AssetJob":
     return dg.define_asset_job(
         ONLINE,
         selection=dg.AssetSelection.assets(online_key(pipeline.name)),
-        description="The online store, up to what is published.",
+        description="Sync the online store with the published tables.",
         tags={"headrace/pipeline": pipeline.name},
     )
 

@@ -27,12 +27,12 @@ CHECK = "served_is_trained"
 AUDIT = "audit"
 LISTED = 20
 MEANS = {
-    "definition mismatch": "The features mean something else now. Serve and train from one "
+    "definition mismatch": "The feature definitions have changed. Serve and train from one "
     "revision, or retrain.",
     "late commit": "Rows usable at the requested time were published after the answer. Find the "
     "late delivery; in mode `recorded` training does not see it either.",
     "stale store": "The rows that make the difference had been published when the answer was "
-    "given. Materialise the store, and see why it was behind.",
+    "given. Sync the store, and find out why it was behind.",
     "clock": "The values are those of another time than the one that was logged. Set the "
     "server's clock, or the caller's zone.",
     "value": "The tables as they were give other bytes, so serving computes something else. Keep "
@@ -89,7 +89,7 @@ def audit_job(pipeline: "Pipeline") -> "AssetJob":
     return dg.define_asset_job(
         AUDIT,
         selection=dg.AssetSelection.assets(served_key(pipeline.name)),
-        description="Served vectors, recomputed as for training and compared.",
+        description="Recompute served vectors as for training, and compare them.",
     )
 
 
@@ -99,7 +99,7 @@ def audit_schedule() -> dg.ScheduleDefinition:
         job_name=AUDIT,
         cron_schedule="30 5 * * *",
         execution_timezone="UTC",
-        description="Served vectors, recomputed as for training and compared, after the build.",
+        description="Recompute served vectors as for training, and compare them, after the build.",
     )
 
 

@@ -38,7 +38,7 @@ def build_resources(
 ) -> dict[str, dg.ResourceDefinition]:
     """Return the resources that the stages of a pipeline need: one build context for each run."""
 
-    @dg.resource(description="What is published, read once by all stages of a run.")
+    @dg.resource(description="The published tables, read once for all stages of a run.")
     def build_context(_: dg.InitResourceContext) -> "Callable[[], BuildContext]":
         @cache
         def context() -> "BuildContext":

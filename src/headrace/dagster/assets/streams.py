@@ -107,7 +107,7 @@ def stream_sensor(
             return dg.SkipReason(reason)
         status = stream_status(stream, table, home())
         if status["state"] in {"running", "disconnected"}:
-            return dg.SkipReason("a consumer of its own is at work")
+            return dg.SkipReason("a separate consumer is running")
         if status["broker_error"]:
             raise SourceError(status["broker_error"], where=f"stream {stream.name}")
         waits = status["lag"]["events"] + status["unjudged"] + status["about_to_lose"]

@@ -134,7 +134,7 @@ def report_decision(
                 _report(instance, event)
     except Exception:
         # The ledger has the decision, and it is effective; the next run shows it in Dagster.
-        log.exception("the decision could not be shown in Dagster")
+        log.exception("the decision could not be recorded in Dagster")
 
 
 def _report(

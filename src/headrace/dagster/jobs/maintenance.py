@@ -16,7 +16,7 @@ MAINTAIN = "maintain"
 def maintenance_job(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> dg.JobDefinition:
     """Return the job that expires old snapshots and deletes unused files, except pinned ones."""
 
-    @dg.op(name="maintain_tables", description="Forget snapshots, delete files without a use.")
+    @dg.op(name="maintain_tables", description="Expire old snapshots and delete unused files.")
     def work(context: dg.OpExecutionContext) -> None:
         from headrace.operations.maintenance import look_after
 

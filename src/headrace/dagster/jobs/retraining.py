@@ -50,7 +50,7 @@ def retrain_job(
     See `headrace.retraining.workflow`.
     """
 
-    @dg.op(name=STEP, description="Carry one retraining to its end, or on from where it was.")
+    @dg.op(name=STEP, description="Carry out all steps of one retraining, or continue it.")
     def retrain_model(context: dg.OpExecutionContext, config: RetrainConfig) -> None:
         run = context.run
         with readable():

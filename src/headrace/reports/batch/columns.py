@@ -19,7 +19,7 @@ def comparison(report: Report, page: Page) -> Html:
     """Show the comparison: first the columns of failed checks, then the largest unusual shifts."""
     head = element("h2", "Against the last good batch")
     if report.comparison is None or report.last_good is None:
-        sentence = report.not_compared or "There is no earlier batch to hold it against."
+        sentence = report.not_compared or "There is no earlier batch to compare it with."
         return element("section", head, element("p", sentence), id="compare")
     compared, good = report.comparison, report.last_good
     units, other = dict(report.units), element("code", good.batch_id[:12])

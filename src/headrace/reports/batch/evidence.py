@@ -85,7 +85,7 @@ def past(rule: RuleHistory) -> str:
     """Return the history of a check as a sentence."""
     before = [v for v in rule.verdicts[:-1] if v]
     if not before:
-        return "It is new: no batch before this one was judged by it."
+        return "It is new: no earlier batch was validated by it."
     bad = Counter(v for v in before if v not in {"", "PASS"})
     if not bad and rule.check.startswith("semantic:"):
         return f"Not seen in the {len(before)} batches before this one."

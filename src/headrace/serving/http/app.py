@@ -85,7 +85,7 @@ def create_app(endpoint: Endpoint) -> App:
     app = FastAPI(
         title=f"Headrace: {endpoint.name}",
         version=headrace.__version__,
-        description="Feature vectors and predictions, by the kernel that makes training data.",
+        description="Feature vectors and predictions, computed by the training kernel.",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -155,10 +155,10 @@ class _Web:
                 responses=responses,
                 openapi_extra={"requestBody": body},
             )(_framed(respond))
-        app.get("/healthz", summary="Whether the process lives; needs no key")(
+        app.get("/healthz", summary="Liveness of the process; needs no key")(
             self.guarded("/healthz", self._healthz, keys=ApiKeys())
         )
-        app.get("/readyz", summary="Whether it can answer, and if not, why; needs no key")(
+        app.get("/readyz", summary="Readiness, or the reason why it cannot answer; needs no key")(
             self.guarded("/readyz", self._readyz, keys=ApiKeys())
         )
         app.get("/metrics", summary="Prometheus metrics")(self.guarded("/metrics", self._metrics))

@@ -67,7 +67,7 @@ async def read(receive: Receive, limit: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            raise HttpError(400, "the body has no end", fix="send it whole")
+            raise HttpError(400, "the body is incomplete", fix="send it whole")
         part: bytes = message.get("body", b"")
         data += part
         if len(data) > limit:

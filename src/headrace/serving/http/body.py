@@ -73,8 +73,8 @@ def _moment(at: object, now: int) -> int:
     if moment > now:
         raise HttpError(
             422,
-            f"at is {at!r}, which is yet to come: it is {iso(now)}",
-            fix="leave `at` out to be answered as of now",
+            f"at is {at!r}, which is in the future: now it is {iso(now)}",
+            fix="omit `at` for an answer as of now",
             field="at",
         )
     return moment
@@ -103,7 +103,7 @@ def _misformed(what: str, field: str) -> HttpError:
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        raise ValueError("a name comes twice in one object")
+        raise ValueError("a name occurs twice in one object")
     return document
 
 

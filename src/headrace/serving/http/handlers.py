@@ -75,7 +75,7 @@ class ServiceAnswers:
         if request.definition not in {None, self.service.definition}:
             raise HttpError(
                 409,
-                f"the features mean {self.service.definition}, not {request.definition}",
+                f"the definition is {self.service.definition}, not {request.definition}",
                 fix="release the dataset again and train on it, or serve the views of its release",
                 field="definition",
             )

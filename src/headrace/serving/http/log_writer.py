@@ -69,7 +69,7 @@ class LogWriter:
                 "answers cannot be logged at present"
                 + (f": {self.failure}" if self.failure else ""),
                 where=str(self._log.path),
-                fix="try again; if it stays so, look at the disk",
+                fix="try again; if the error persists, check the disk",
             )
         self._waiting.extend(entries)
 
@@ -85,10 +85,10 @@ class LogWriter:
         unwritten = len(self._waiting) + self._aside
         if unwritten:
             raise StateError(
-                f"{unwritten} answers were given and not logged:"
+                f"{unwritten} answers were given but not logged:"
                 f" {self.failure or 'see the errors'}",
                 where=str(self._log.path),
-                fix="make room on the disk" if self._waiting else "report what was put aside",
+                fix="make room on the disk" if self._waiting else "report the entries that failed",
             )
 
     def _run(self) -> None:
@@ -111,13 +111,13 @@ class LogWriter:
                 rows = self._log.append(_gently(batch))
             except (sqlite3.Error, OSError) as error:
                 self.failure = f"{type(error).__name__}: {error}"
-                _logger.error("the served log refuses: %s", self.failure)  # noqa: TRY400
+                _logger.error("the served log cannot be written: %s", self.failure)  # noqa: TRY400
                 return False
             except Exception:
                 if len(batch) > 1:
                     size = 1  # find the entry that fails
                     continue
-                _logger.exception("an answer cannot be logged and is put aside")
+                _logger.exception("an answer cannot be logged and is dropped")
                 self._waiting.popleft()
                 self._aside, size = self._aside + 1, _BATCH
                 continue

@@ -48,7 +48,7 @@ class Metrics:
         )
         self._seconds = Histogram(
             "headrace_request_seconds",
-            "From the head of a request to its answer.",
+            "Seconds from the head of a request to its answer.",
             ("path",),
             buckets=_SECONDS,
             **options,
@@ -107,12 +107,12 @@ class _Lagging:
 
         age = GaugeMetricFamily(
             "headrace_frontier_age_seconds",
-            "Since the last commit that answers know.",
+            "Seconds since the last commit that answers include.",
             labels=("table",),
         )
         behind = GaugeMetricFamily(
             "headrace_frontier_lag_seconds",
-            "Since the first published commit that answers do not know; 0 if they know all.",
+            "Seconds since the first published commit that answers lack; 0 if there is none.",
             labels=("table",),
         )
         for lag in self._lags():

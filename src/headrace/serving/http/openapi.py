@@ -39,8 +39,8 @@ _ERROR: Schema = {
                 "what": {"type": "string", "description": "What was wrong."},
                 "where": {"type": "string"},
                 "fix": {"type": "string", "description": "How to fix it."},
-                "field": {"type": "string", "description": "The column that is meant."},
-                "request": {"type": "integer", "description": "Its place among the requests."},
+                "field": {"type": "string", "description": "The column with the error."},
+                "request": {"type": "integer", "description": "Index of the request in the body."},
             },
         }
     },
@@ -48,8 +48,8 @@ _ERROR: Schema = {
 _REFUSALS: Mapping[int, str] = {
     400: "The body is not JSON.",
     401: "The API key is missing or wrong.",
-    409: "The features mean something else than was asked for, or than the model was trained on.",
-    413: "The body, or the number of requests, is too great.",
+    409: "The definition differs from the requested one, or from the one in training.",
+    413: "The body is too long, or has too many requests.",
     422: "A request does not fit the spine; `field` and `fix` say how to fix it.",
     503: "Not now: nothing is published, features are too stale, or answers cannot be logged.",
 }
@@ -70,7 +70,7 @@ def request_body(schema: RequestSchema, limit: int) -> Schema:
             "at": _MOMENT,
             "definition": {
                 "type": "string",
-                "description": "What the features must mean; another definition is refused.",
+                "description": "Expected digest of the feature definitions; others are refused.",
             },
         },
         ["requests"],
@@ -112,7 +112,7 @@ def predictions() -> dict[int | str, Schema]:
 def _answers(properties: Schema, maybe: Schema | None = None) -> dict[int | str, Schema]:
     shared = {
         "t": {"type": "integer", "description": "The prediction time, microseconds UTC."},
-        "definition": {"type": "string", "description": "One digest of what the features mean."},
+        "definition": {"type": "string", "description": "Digest of the feature definitions."},
         "frontier": {
             "type": "object",
             "description": "The id of the snapshot of each table that was read.",
@@ -120,7 +120,7 @@ def _answers(properties: Schema, maybe: Schema | None = None) -> dict[int | str,
         },
     }
     stale: Schema = {"type": "array", "items": {"type": "string"}}
-    stale["description"] = "Views that are older than they should be; absent if none is."
+    stale["description"] = "Views that exceed their staleness limit; absent if there are none."
     answers = _object(
         {**shared, **properties, "stale": stale, **(maybe or {})}, [*shared, *properties]
     )

@@ -85,7 +85,7 @@ class Scorer:
             if taints != self._taints:
                 for taint in taints:
                     _logger.warning(
-                        "model %s is tainted and goes on answering: %s", self._name, taint
+                        "model %s is tainted but continues to answer: %s", self._name, taint
                     )
             self._checked, self._taints = (champion.bundle_id, now), taints
             return taints

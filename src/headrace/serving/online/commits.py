@@ -193,9 +193,9 @@ class _TableWork:
         """Raise StateError unless the store records exactly the files `applied`."""
         if not store_metadata.holds_files(reader, self.table, applied):
             raise StateError(
-                f"the store lost what it held of {self.table}, or another run fills it as well",
+                f"the store lost content of {self.table}, or another run syncs it at the same time",
                 where="online store",
-                fix="headrace online sync, one at a time; see why a server drops what it holds",
+                fix="run headrace online sync, one at a time; check why the server loses content",
             )
 
     def _batches(self, state: _State, files: Sequence[LiveFile]) -> Iterator[pa.Table]:

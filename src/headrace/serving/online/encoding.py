@@ -93,7 +93,7 @@ def _refuse_incomplete(layout: TableLayout, table: pa.Table, mode: Mode) -> None
             raise HeadraceError(
                 f"{table[name].null_count} rows have a null {name}, part of the primary key",
                 where=f"online store, table {layout.shape.name}",
-                fix="such rows belong in quarantine: feed the store what the gate has published",
+                fix="apply only rows that the gate has published; it quarantines rows like these",
             )
 
 

@@ -66,7 +66,7 @@ def retain(
                 f"history before {iso(before.retained)} was pruned, as were corrections more than"
                 f" {duration_text(before.lateness)} late; the retention horizon cannot move back",
                 where="online store",
-                fix="a later time and no greater lateness, or: headrace online sync --full-refresh",
+                fix="a later time without more lateness, or: headrace online sync --full-refresh",
             )
         horizon = store_metadata.RetentionHorizon(frontier, lateness)
         store_metadata.write_horizon(writer, horizon)

@@ -161,9 +161,9 @@ class OnlineService(DeclaredVectors):
         horizon = metadata.horizon
         if horizon is not None and min(moments, default=horizon.retained) < horizon.retained:
             raise StateError(
-                f"{min(moments)} is before {horizon.retained}, from which on the store answers",
+                f"{min(moments)} is before {horizon.retained}, before which history was pruned",
                 where="online store",
-                fix="ask the published tables for earlier moments: `feature_service`",
+                fix="for earlier times use the published tables: `feature_service`",
             )
         if not self._limits:
             return metadata.snapshots, dict.fromkeys(moments, ())

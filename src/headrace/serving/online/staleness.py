@@ -69,9 +69,9 @@ def limits(declared: tuple[Staleness, ...], views: Sequence[View]) -> dict[str, 
             for o in by_table.get(tables[staleness.view], ())
         ):
             raise DeclarationError(
-                f"view {staleness.view} has two ages at which to {staleness.then}",
+                f"view {staleness.view} has two limits at which to {staleness.then}",
                 where="max_staleness",
-                fix="keep one; a view may have one to flag and a greater one to refuse",
+                fix="keep one; a view may have one limit to flag and a greater one to refuse",
             )
         by_table.setdefault(tables[staleness.view], []).append(staleness)
     return by_table
@@ -94,9 +94,9 @@ def stale_views(
             if moment is not None and t - moment <= duration(limit.at_most):
                 continue
             if limit.then == "refuse":
-                age = "ever" if moment is None else duration_text(t - moment)
+                age = "" if moment is None else f"last applied {duration_text(t - moment)} before t"
                 raise StaleError(
-                    f"view {limit.view} is stale: table {table} was last applied {age} before t",
+                    f"view {limit.view} is stale: table {table} was {age or 'never applied'}",
                     where="online store",
                     fix="headrace online sync, or a greater age in the pipeline's max_staleness",
                 )

@@ -74,7 +74,7 @@ def parsed_metadata(
     missing = [table for table, frontier in zip(tables, frontiers, strict=True) if frontier is None]
     if missing:
         raise StateError(
-            f"nothing of {', '.join(missing)} is in the store yet",
+            f"the store has no rows of {', '.join(missing)} yet",
             where="online store",
             fix="headrace online sync",
         )
@@ -109,7 +109,7 @@ def _expect_layout(layout: Layout, mark: bytes | None) -> None:
         f"the store is not known to hold what these views need: they are {layout.mark.decode()},"
         f" the store {other}",
         where="online store",
-        fix="give the store of these views, or fill it again: headrace online sync --full-refresh",
+        fix="use the store of these views, or rebuild it: headrace online sync --full-refresh",
     )
 
 

@@ -91,7 +91,7 @@ def _unlike(rows: HistoryRows, rng: np.random.Generator) -> tuple[str, str]:
         a, b = pairs[at]
         if distance(*(_usual_values(rows, name) for name in (a, b))) >= UNLIKE:
             return a, b
-    raise DeclarationError("no two measurements are unlike each other", where="fault")
+    raise DeclarationError("no two measurements have different distributions", where="fault")
 
 
 def _usual_values(rows: HistoryRows, name: str) -> Floats:

@@ -52,7 +52,7 @@ def studied(home: Home) -> list[Studied]:
     studies += [Studied(history, first.policy(), first.policy_path) for history in declared]
     if not studies:
         raise DeclarationError(
-            "there is no history to try the monitors on",
+            "there is no history on which to study the monitors",
             where=str(home.root),
             fix="release a dataset and train a model on it: headrace run",
         )

@@ -169,7 +169,7 @@ def load_history(folder: Path) -> ReplayedHistory:
     value: dict[str, Any] = json.loads((folder / "history.json").read_text())
     if value.pop("format") != FORMAT:
         raise StateError(
-            "a history of another format", where=str(folder), fix="delete it: it is rebuilt"
+            "the history has another format", where=str(folder), fix="delete it: it is rebuilt"
         )
     value |= {name: pq.read_table(folder / f"{name}.parquet") for name in _TABLES}
     value |= {name: tuple(value[name]) for name in _TUPLES}

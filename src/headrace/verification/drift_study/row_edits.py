@@ -68,7 +68,7 @@ def rows_of(
     skipped = history.first_scored
     if first < skipped:
         raise DeclarationError(
-            "faults are planted where there are scores", where=f"{history.name}, {window.text}"
+            "faults need rows with scores", where=f"{history.name}, {window.text}"
         )
     table = history.frame.slice(first, last - first)
     label = one_array(history.scores["label"].slice(first - skipped, last - first))
@@ -90,7 +90,7 @@ def replace_rows(changed: HistoryRows) -> ReplayedHistory:
         score = history.scorer(changed.table)
     else:
         raise DeclarationError(
-            "inputs can be changed only where there is a model", where=f"history {history.name}"
+            "changed inputs need a model to score them", where=f"history {history.name}"
         )
     part = scores_of(changed.table, score, changed.label, history.segments)
     part = part.select([n for n in history.scores.column_names if n in part.column_names])

@@ -304,13 +304,13 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     ),
     Hypothesis(
         "filter before resolve",
-        "a correction that fails the filter does not take the old version out",
+        "a correction that fails the filter does not remove the old version",
         _by_feature(_filtered_first),
     ),
     Hypothesis("tombstone ignored", "deleted rows still count", _by_rows(_without_tombstones)),
     Hypothesis(
         "corrections add up",
-        "a correction counts beside what it corrects",
+        "a correction counts in addition to the corrected row",
         lambda case, _: answer(_arrived(case, case.rows)),
     ),
     Hypothesis(
@@ -328,9 +328,9 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     ),
     Hypothesis("null coded as 0", "null was read as 0", _by_rows(_null_as_zero)),
     Hypothesis("null served as 0", "null features were served as 0", _by_value(_no_null)),
-    Hypothesis("null entity matches", "null found the rows of a null entity", _nulls_match),
+    Hypothesis("null entity matches", "a null entity matched null entities", _nulls_match),
     Hypothesis(
-        "ties by arrival", "of rows of one moment the last to come is last", _ties_by_arrival
+        "ties by arrival", "rows with the same event time were ordered by arrival", _ties_by_arrival
     ),
     Hypothesis(
         "max_age ignored",
@@ -348,15 +348,15 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     ),
     Hypothesis(
         "arrival as event time",
-        "rows were placed at the moment at which they came",
+        "the time of arrival was used as event time",
         _by_rows(lambda c, _: [{**row, "event_time": usable(row, c)} for row in c.rows]),
     ),
     Hypothesis(
         "looser gate",
-        "rows that the gate holds back were served",
+        "rows that the gate quarantined were served",
         _by_rows(lambda case, _: [*case.rows, *case.extra]),
     ),
-    Hypothesis("wrong unit", "stored integers were taken for values", _unscaled),
+    Hypothesis("wrong unit", "stored (scaled) integers were used as values", _unscaled),
     Hypothesis("float32", "values went through 32 bits", _by_value(_float32)),
     Hypothesis(
         "millisecond truncation",
@@ -394,20 +394,20 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     ),
     _kept_below(
         "time watermark",
-        "rows that came after their time had been loaded were never loaded",
+        "rows that came after their time range was loaded were never loaded",
         lambda _, row: int(row.get("committed_at", row["known_at"]) - row["known_at"]),
     ),
     _kept_below(
         "TTL",
-        "rows older than a time to live had gone",
+        "rows older than a time to live were missing",
         lambda case, row: int(case.t - row["event_time"]),
     ),
     _kept_below(
         "TTL",
-        "rows older than a time to live had gone from the store",
+        "rows older than a time to live were missing in the store",
         lambda case, row: int(case.frontier - row["event_time"]),
     ),
-    _kept_below("stale store", "the store stood still at a moment", lambda c, row: usable(row, c)),
+    _kept_below("stale store", "the store stopped updating", lambda c, row: usable(row, c)),
     _kept_below(
         "stale store",
         "the store was behind by a fixed time",

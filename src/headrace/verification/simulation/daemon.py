@@ -126,9 +126,9 @@ class Daemon:
             while not is_idle(instance, since):
                 if time.monotonic() > until:
                     raise StateError(
-                        "the daemon did not come to rest",
+                        "the daemon did not finish its work in time",
                         where=str(self.site.root / "daemon.log"),
-                        fix="look at the logs beside it, and at its runs",
+                        fix="read the logs in this folder, and the runs in Dagster",
                     )
                 self._check()
                 time.sleep(_PAUSE)

@@ -38,7 +38,7 @@ class SimulationSite:
         """
         if root.exists() and any(root.iterdir()) and not (root / SIMULATION).exists():
             raise StateError(
-                "this folder is not empty, and no simulation",
+                "this folder is not empty and is not a simulation",
                 where=str(root),
                 fix="name another: --home FOLDER",
             )

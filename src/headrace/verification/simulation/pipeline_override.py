@@ -63,7 +63,7 @@ def _relocated(table: Table, live: Path) -> Table:
     if not isinstance(source, DropFolder) or str(source.folder).startswith("s3://"):
         raise DeclarationError(
             f"table {table.name}: a {type(source).__name__} cannot be simulated by itself",
-            fix="say where its producer puts what it delivers: Pipeline(places=...)",
+            fix="declare where its producer delivers: Pipeline(places=...)",
         )
     return replace(table, source=replace(source, folder=live / table.name))
 

@@ -65,7 +65,7 @@ class RedisStore:
             raise StateError(
                 f"the Redis server failed: {type(error).__name__}; nothing was changed",
                 where=f"online store {self.name.decode()}",
-                fix="see whether it runs and has memory left; what was asked can be repeated",
+                fix="check that it runs and has free memory, then repeat the command",
             ) from error
 
     @property
