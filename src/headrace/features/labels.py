@@ -33,8 +33,8 @@ def attach_label(  # noqa: PLR0917
         label: label to read.
         history: as for `training_frame`.
         contracts: contracts by table name; must include the label's table.
-        cut: time as of which labels are read, microseconds UTC; one for all rows or one for each
-            row (training rows at the training cut, test rows at the release).
+        cut: time in microseconds UTC; labels are read as they were known then. One for all rows,
+            or one for each row (training rows: the training cut; test rows: the release).
         mode: `declared` or `recorded`.
     """
     shape = shape_for(shapes_of(contracts), label.table, f"label {label.name}")

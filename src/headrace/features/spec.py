@@ -135,7 +135,7 @@ class Where:
 
     @property
     def values(self) -> tuple[Scalar, ...]:
-        """Values that the column is compared with, as a tuple."""
+        """Values to compare the column with, as a tuple."""
         return self.value if isinstance(self.value, tuple) else (self.value,)
 
     @property
@@ -154,7 +154,7 @@ Filter: TypeAlias = Where | tuple[Where, ...] | None
 
 
 def conditions(where: Filter) -> tuple[Where, ...]:
-    """Return the conditions of a filter, all of which must hold."""
+    """Return the conditions of a filter; all must hold."""
     if where is None:
         return ()
     return (where,) if isinstance(where, Where) else where
@@ -408,14 +408,14 @@ class FeatureView:
                 fix='write features=(Rows(Window("-1d")),); a single feature needs the comma',
             )
         names = [name for feature in self.features for name in feature.names]
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled or not names:
+        duplicates = sorted({name for name in names if names.count(name) > 1})
+        if duplicates or not names:
             raise DeclarationError(
-                f"features named twice: {', '.join(doubled)}"
-                if doubled
+                f"features named twice: {', '.join(duplicates)}"
+                if duplicates
                 else "a view without features",
                 where=f"view {self.name}",
-                fix="give one of them another name=..." if doubled else "declare at least one",
+                fix="give one of them another name=..." if duplicates else "declare at least one",
             )
 
     @property
@@ -586,7 +586,7 @@ class Label:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The label's columns (named as in the table), then `label_reason`."""
+        """Names of the label's columns, which are those of the table, and `label_reason`."""
         return (*self.columns, "label_reason")
 
     @property

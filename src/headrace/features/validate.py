@@ -52,13 +52,13 @@ def validate(
     _refuse_views(views)
     for view in views:
         view_types = _view_types(view, shapes, types, {**types, **outputs})
-        _refuse_doubled(view_types, {**types, **outputs}, f"view {view.name}")
+        _refuse_duplicates(view_types, {**types, **outputs}, f"view {view.name}")
         definition_hash(view, contracts)
         outputs.update(view_types)
     if label is not None:
         _check_label(label, shapes, types)
         existing = {**types, **outputs}
-        _refuse_doubled(dict.fromkeys(label.outputs, pa.null()), existing, f"label {label.name}")
+        _refuse_duplicates(dict.fromkeys(label.outputs, pa.null()), existing, f"label {label.name}")
     return outputs
 
 
@@ -116,11 +116,13 @@ def _keyed(shapes: Shapes, table: str, where: str) -> TableShape:
     return shape
 
 
-def _refuse_doubled(added: Types, existing: Types, where: str) -> None:
-    doubled = [name for name in added if name in existing]
-    if doubled:
+def _refuse_duplicates(added: Types, existing: Types, where: str) -> None:
+    duplicates = [name for name in added if name in existing]
+    if duplicates:
         raise DeclarationError(
-            f"the frame already has a column {doubled[0]!r}", where=where, fix="choose another name"
+            f"the frame already has a column {duplicates[0]!r}",
+            where=where,
+            fix="choose another name",
         )
 
 

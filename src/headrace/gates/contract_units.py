@@ -13,7 +13,7 @@ from typing import Any
 from headrace.contracts import Contract
 from headrace.core.errors import DeclarationError
 
-CONTRACT, STORED = "contract", "stored"  # the units in which the limits of a suite are written
+CONTRACT, STORED = "contract", "stored"  # possible units of the limits in a suite
 Kwargs = Mapping[str, Any]
 Scalar = Any  # an int, a float, text, a bool or None
 Convert = Callable[[Scalar, int], Scalar]
@@ -158,7 +158,7 @@ def condition_in(text: str, scales: Mapping[str, int], convert: Convert) -> str:
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError:
-        return text  # compiling it reports the error
+        return text  # the compiler reports the error
     before, after = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
     raw = text.strip().encode()
     starts = [0]

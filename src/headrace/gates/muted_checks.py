@@ -55,8 +55,8 @@ class Mutes:
         results = tuple(self._of(result) for result in judgement.results)
         if results == judgement.results:
             return judgement
-        gravest = max((r.verdict for r in results), key=lambda v: v.gravity, default=Verdict.PASS)
-        return replace(judgement, results=results, verdict=gravest)
+        worst = max((r.verdict for r in results), key=lambda v: v.gravity, default=Verdict.PASS)
+        return replace(judgement, results=results, verdict=worst)
 
     def forced(self, judgement: Judgement) -> bool:
         """Return True if the batch is published only because of these mutes."""

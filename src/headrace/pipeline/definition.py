@@ -54,10 +54,10 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         names = [table.name for table in self.tables]
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
+        duplicates = sorted({name for name in names if names.count(name) > 1})
+        if duplicates:
             raise DeclarationError(
-                f"tables declared twice: {', '.join(doubled)}", where=f"pipeline {self.name}"
+                f"tables declared twice: {', '.join(duplicates)}", where=f"pipeline {self.name}"
             )
         check_mode(self.mode)
         check_streams(self.streams, self.contracts, f"pipeline {self.name}")

@@ -36,7 +36,7 @@ def with_rolled_splits(pipeline: Pipeline, home: Home) -> tuple[Pipeline, tuple[
     if not released or released[-1].detail["declared"] != split_digest(pipeline.dataset):
         return pipeline, ()
     last = released[-1].detail
-    config = pipeline.retraining  # older records lack the lengths of the parts
+    config = pipeline.retraining  # older records lack the lengths of the splits
     parts = (last.get("valid", config.valid), last.get("test", config.test))
     dataset = rolled(pipeline.dataset, parse_iso(last["as_of"]), *parts)
     spans = tuple(Withheld.from_json(span) for span in last["withheld"])

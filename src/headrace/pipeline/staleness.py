@@ -46,7 +46,7 @@ def mark_current(pipeline: Pipeline, home: Home) -> None:
 def build_key(pipeline: Pipeline, home: Home, *, latest: bool = True) -> str:
     """Return the digest of a build's inputs: published files, declarations, the latest release.
 
-    With `latest=False` the release, which the build itself may replace, is left out.
+    With `latest=False` the release, which the build itself may replace, is not included.
     """
     dataset, monitor = pipeline.dataset, pipeline.monitor
     return digest(

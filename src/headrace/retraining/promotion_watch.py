@@ -56,7 +56,7 @@ def watch_over(
         results = []
         for watch in waiting:
             moment = clock() if now is None else now
-            result, detail = _look(world, ledger, watch.trigger_id, watch.detail, moment)
+            result, detail = _check(world, ledger, watch.trigger_id, watch.detail, moment)
             if result.step is not None:
                 ledger.record_step(
                     world.monitor.name, watch.trigger_id, result.step, detail, clock()
@@ -65,29 +65,29 @@ def watch_over(
         return results
 
 
-def _look(
+def _check(
     world: World, ledger: DecisionLedger, trigger_id: str, watch: Mapping[str, Any], now: int
 ) -> tuple[Watched, dict[str, Any]]:
     """Check one watched promotion at `now`; return the result and the details to record."""
     from headrace.models import load_record, pointer
 
     home, name = world.home, world.model.name
-    standing = pointer(home, name)
-    now_is = None if standing is None else standing.bundle_id
+    current = pointer(home, name)
+    current_bundle = None if current is None else current.bundle_id
     evidence: dict[str, Any] = {}
-    if now_is == watch["previous"]:
+    if current_bundle == watch["previous"]:
         ending: tuple[StepName | None, str] = (
             "rolled_back",
             "the old champion is the champion again",
         )
         windows = 0
-    elif now_is != watch["bundle"]:
+    elif current_bundle != watch["bundle"]:
         ending, windows = ("confirmed", "another model became champion before the watch ended"), 0
     elif watch["previous"] is None:
         ending, windows = ("confirmed", "there is no previous champion to compare it with"), 0
     else:
         new, old = (load_record(home, name, watch[key]) for key in ("bundle", "previous"))
-        ending, windows, evidence = _judge(world, ledger, watch, (new, old), now)
+        ending, windows, evidence = _compare_windows(world, ledger, watch, (new, old), now)
         if ending[0] == "rolled_back":
             ending = _roll_back(world, trigger_id, old, ending[1])
     step, because = ending
@@ -95,7 +95,7 @@ def _look(
     return Watched(trigger_id, windows, step, because), detail
 
 
-def _judge(
+def _compare_windows(
     world: World,
     ledger: DecisionLedger,
     watch: Mapping[str, Any],

@@ -80,14 +80,14 @@ def retrain(
         if work.ended:
             return replace(work.outcome(), began=False)
         attempt = ledger.begin_attempt(world.monitor.name, request.trigger_id, clock())
-        if attempt > world.plan.attempts and not work.in_charge:
+        if attempt > world.plan.attempts and not work.is_promoted:
             work.once("failed", lambda: {"because": f"killed in each of {attempt - 1} attempts"})
             return work.outcome()
         try:
             work.carry()
         except Exception as error:
             lasting = isinstance(error, DeclarationError)  # another attempt would fail as well
-            if (lasting or attempt == world.plan.attempts) and not work.in_charge:
+            if (lasting or attempt == world.plan.attempts) and not work.is_promoted:
                 why = error.what if isinstance(error, HeadraceError) else str(error)
                 because = f"attempt {attempt}: {type(error).__name__}: {why}"
                 work.once("failed", lambda: {"because": because})
@@ -146,7 +146,7 @@ class _Work:
         return not ENDS.isdisjoint(self.recorded)
 
     @property
-    def in_charge(self) -> bool:
+    def is_promoted(self) -> bool:
         """True if the challenger was promoted, even if that is not recorded yet."""
         from headrace.models import pointer
 
@@ -172,7 +172,7 @@ class _Work:
 
     def carry(self) -> None:
         self.once("started", self.request.to_json)
-        if self._void():
+        if self._end_if_faulty():
             return
         self.once("released", self._release)
         self.once("trained", self._train)
@@ -180,17 +180,17 @@ class _Work:
         if not verdict["promote"]:
             self.once("kept", lambda: {"because": verdict["because"]})
             return
-        if self._void():
+        if self._end_if_faulty():
             return
         self.once("promoted", self._promote)
         self.once("watching", self._watch)
 
-    def _void(self) -> bool:
+    def _end_if_faulty(self) -> bool:
         """End the retraining if its window is now known to be faulty; return True if so.
 
         If the challenger is already the champion, nothing is done: the promotion watch decides.
         """
-        if self.request.window is None or self.in_charge:
+        if self.request.window is None or self.is_promoted:
             return False
         entry = newest_entries(self.ledger.entries(self.name)).get(self.request.window[1])
         doubts = [] if entry is None else [e for e in entry.evidence if e.kind in DISTRUSTED]
@@ -251,13 +251,13 @@ class _Work:
 
         home, model = self.world.home, self.world.model
         challenger = load_record(home, model.name, self.recorded["trained"]["bundle"])
-        standing = pointer(home, model.name)
-        if standing is None:
+        current = pointer(home, model.name)
+        if current is None:
             return {"champion": None, "promote": True, "because": "first model"}
-        base = {"champion": standing.bundle_id}
-        if standing.bundle_id == challenger.bundle_id:
+        base = {"champion": current.bundle_id}
+        if current.bundle_id == challenger.bundle_id:
             return {**base, "promote": False, "because": "it is the champion already"}
-        champion = load_record(home, model.name, standing.bundle_id)
+        champion = load_record(home, model.name, current.bundle_id)
         dataset = self._dataset()
         try:
             since = max(learned_until(home, record.dataset) for record in (challenger, champion))
@@ -317,8 +317,8 @@ class _Work:
         home, name = self.world.home, self.world.model.name
         challenger = load_record(home, name, self.recorded["trained"]["bundle"])
         compared = self.recorded["compared"]
-        standing = pointer(home, name)
-        now = None if standing is None else standing.bundle_id
+        current = pointer(home, name)
+        now = None if current is None else current.bundle_id
         if now not in {compared["champion"], challenger.bundle_id}:
             raise DeclarationError(
                 f"{name}@{str(now)[:12]} became champion after this model was compared",

@@ -31,7 +31,7 @@ def _hashes(array: pa.Array) -> Hashes:
         array = array.view(pa.int64())
     elif pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         array = array.cast(pa.int64(), safe=False)
-    elif pa.types.is_floating(kind):  # -0 and +0 are one entity
+    elif pa.types.is_floating(kind):  # -0 and +0 are the same entity
         return (np.asarray(array.cast(pa.float64()).fill_null(0.0)) + 0.0).view(np.uint64)
     else:
         return _of_distinct(array)
@@ -49,7 +49,7 @@ def _of_distinct(array: pa.Array) -> Hashes:
 
 
 def _scramble(x: Hashes) -> Hashes:
-    """splitmix64: every bit of the output depends on every bit of the input."""
+    """Mix the bits by splitmix64, so that each output bit depends on every input bit."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

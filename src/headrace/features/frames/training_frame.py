@@ -118,9 +118,9 @@ def refuse_doubled(spine: pa.Table, views: Sequence[View], *, reasons: bool) -> 
     added = [name for view in views for name in view.outputs]
     names = [*spine.column_names, *added, *(f"{name}__reason" for name in added if reasons)]
     if len(set(names)) < len(names):
-        doubled = sorted({name for name in names if names.count(name) > 1})
+        duplicates = sorted({name for name in names if names.count(name) > 1})
         raise DeclarationError(
-            f"more than one column of the frame is named {', '.join(doubled)}",
+            f"more than one column of the frame is named {', '.join(duplicates)}",
             where="a training frame",
             fix="give one of the views, or the spine's column, another name",
         )
@@ -260,7 +260,7 @@ class Host:
                 joined.forget()
 
     def give(self, table: str, versions: Versions) -> None:
-        """Set resolved versions of a table, so that its history is not read."""
+        """Set a table's resolved versions, so that its history is not read."""
         self._versions[table] = versions
 
     def versions(self, table: str) -> Versions:

@@ -173,7 +173,7 @@ def ranks(column: pa.ChunkedArray | pa.Array) -> tuple[Ints, int]:
     count = len(encoded.dictionary)
     order = np.empty(count + 1, dtype=np.int64)
     order[np.asarray(pc.sort_indices(encoded.dictionary))] = np.arange(1, count + 1)
-    order[count] = 0  # where the code is -1
+    order[count] = 0  # null, whose code is -1
     return order[codes], count + 1
 
 

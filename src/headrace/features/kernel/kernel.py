@@ -114,8 +114,8 @@ class Joined:
 
     versions: Versions
     places: Places
-    index: Ints  # into the versions
-    codes: Ints  # number of the entity
+    index: Ints  # position of each joined row among the versions
+    codes: Ints  # entity number of each joined row
     _ends: dict[tuple[str, int | None], Ints] = field(default_factory=dict)
     _masks: dict[tuple[Where, ...], Bools | None] = field(default_factory=dict)
     _selections: dict[object, AnySelection] = field(default_factory=dict)
@@ -251,7 +251,7 @@ class Joined:
 
     @cached_property
     def visible_count(self) -> Ints:
-        """Number of visible versions of the entity at each place, at any event time."""
+        """Number of visible versions of the entity at each place, whatever their event time."""
         lo = self._at("k", None, lambda: self.k)
         return covered_count(lo, self._at("age", None, lambda: self.x), self.places.size)
 

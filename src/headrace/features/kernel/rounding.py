@@ -1,7 +1,7 @@
-"""Rule 15: the only place where exact integers become float64. Every host calls these.
+"""Rounding of exact integers to float64 (rule 15), shared by all engines.
 
-`fl` is one rounding to nearest, ties to even: what the conversion of int64 does in hardware, and
-what `float(int)` does in Python for integers of any size.
+`fl(x)` is x rounded once to the nearest float64, ties to even, as the conversion of int64 does in
+hardware and `float(int)` does in Python for integers of any size.
 """
 
 import math
@@ -17,29 +17,33 @@ _INT64_END = 2**63
 
 
 def power(scale: int) -> float:
-    """fl(10^scale); exact up to scale 22."""
+    """Return fl(10^scale), which is exact up to scale 22."""
     return float(10**scale)
 
 
 def quantity(q: Ints, scale: int) -> Floats:
-    """fl(q) / fl(10^d): a stored integer in its unit."""
+    """Convert stored integers to their unit: fl(q) / fl(10^scale)."""
     return q.astype(np.float64) / power(scale)
 
 
 def mean(total: Ints, n: Ints, scale: int) -> Floats:
-    """fl(S1) / fl(n 10^d), for n > 0."""
+    """Return means, fl(total) / fl(n 10^scale), for n > 0."""
     return total.astype(np.float64) / _times(n, 10**scale)
 
 
 def std(n: Ints, total: Ints, squares: "Squares", scale: int) -> Floats:
-    """sqrt(fl(n S2 - S1^2) / fl(n (n-1) 10^2d)), for n > 1; S1, S2 and the difference are exact."""
+    """Return sample standard deviations, for n > 1.
+
+    With S1 = total, S2 = the sum of squares and d = scale, the formula is
+    sqrt(fl(n S2 - S1^2) / fl(n (n-1) 10^2d)); S1, S2 and the difference are exact.
+    """
     spread = _spread(n, total, squares)
     pairs = n * (n - 1)
     return np.sqrt(spread / _times(pairs, 10 ** (2 * scale)))
 
 
 def _times(n: Ints, factor: int) -> Floats:
-    """fl(n factor), n >= 0."""
+    """Return fl(n factor), for n >= 0."""
     if factor == 1:
         return n.astype(np.float64)
     if factor < _INT64_END and int(n.max(initial=0)) * factor < _INT64_END:
@@ -51,13 +55,14 @@ def _rounded(exact: list[int]) -> Floats:
     return np.array([float(value) for value in exact], dtype=np.float64)
 
 
-# S2 as limbs: exact value = sum of limb << shift. One limb with shift 0 where it provably fits.
+# Sum of squares S2 as limbs: the exact value is the sum of limb << shift. If the sum certainly fits
+# int64, there is one limb with shift 0.
 Squares: TypeAlias = list[tuple[int, Ints]]
 _LIMB = 18
 
 
 def square_limbs(q: Ints, *, fits: bool) -> Squares:
-    """Squares of `q` (|q| < 2^53) in limbs whose sums over 2^24 rows stay below 2^63."""
+    """Split the squares of `q` (|q| < 2^53) in limbs whose sums over 2^24 rows are below 2^63."""
     if fits:
         return [(0, q * q)]
     low, rest = q & (2**_LIMB - 1), q >> _LIMB
@@ -67,7 +72,7 @@ def square_limbs(q: Ints, *, fits: bool) -> Squares:
 
 
 def _spread(n: Ints, total: Ints, squares: Squares) -> Floats:
-    """fl(n S2 - S1^2)."""
+    """Return fl(n S2 - S1^2)."""
     if len(squares) == 1 and _small(n, total, squares[0][1]):
         return (n * squares[0][1] - total * total).astype(np.float64)
     exact = [0] * len(n)
@@ -78,6 +83,6 @@ def _spread(n: Ints, total: Ints, squares: Squares) -> Floats:
 
 
 def _small(n: Ints, total: Ints, square: Ints) -> bool:
-    """True if both products fit int64 for these data; both ways give the same bits."""
+    """Return True if n S2 and S1^2 fit int64 for these values; both ways give the same bits."""
     largest = int(n.max(initial=0)) * int(square.max(initial=0))
     return largest < _INT64_END and int(np.abs(total).max(initial=0)) <= math.isqrt(_INT64_END - 1)

@@ -30,7 +30,7 @@ class JoinedVersions(Protocol):
     places: Places
 
     versions: Versions
-    index: Ints  # into the versions
+    index: Ints  # position of each joined row among the versions
     codes: Ints
 
     @property
@@ -199,7 +199,7 @@ class RangeSelection:
     column: str
     a: int | None
     b: int
-    numbers: Callable[[], Numbers]  # of the joined versions
+    numbers: Callable[[], Numbers]  # returns the column's values at the joined versions
     overfull: Bools | None = None  # places whose window holds too many events
 
     @property

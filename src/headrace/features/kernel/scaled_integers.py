@@ -10,7 +10,7 @@ from headrace.core.errors import HeadraceError
 from headrace.features.kernel.arrays import whole
 from headrace.features.table_shapes import Column, TableShape
 
-_DIGITS = 38  # of a decimal128
+_DIGITS = 38  # most digits of a decimal128
 
 
 def quantised(shape: TableShape, table: pa.Table, columns: Sequence[str]) -> pa.Table:

@@ -69,7 +69,7 @@ class Scope:
         return " AND ".join(part for part in (self.where, predicate) if part)
 
     def count(self, predicate: str = "") -> str:
-        """Return an aggregate that counts the rows in scope for which `predicate` is true."""
+        """Return an aggregate that counts the rows in scope that satisfy `predicate`."""
         condition = self.only(predicate)
         return count_where(condition) if condition else "count(*)"
 

@@ -160,7 +160,7 @@ def quantiles(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def _nearest(count: int, share: float) -> int:
-    return round((count - 1) * (share * 100.0 / 100))  # half to even, as in the query
+    return round((count - 1) * (share * 100.0 / 100))  # rounds half to even, as the query does
 
 
 def _within(value: float | None, low: float | None, high: float | None) -> bool:

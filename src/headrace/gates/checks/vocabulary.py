@@ -278,7 +278,7 @@ VOCABULARY: dict[str, ExpectationType] = {
     "expect_column_to_exist": _table(
         table_checks.column_exists, "column", optional=("column_index",)
     ),
-    # Great Expectations' own
+    # delegated to Great Expectations
     "expect_column_values_to_be_json_parseable": _delegated("column", rows=True),
     "expect_column_values_to_match_json_schema": _delegated("column", "json_schema", rows=True),
     "expect_column_values_to_be_dateutil_parseable": _delegated("column", rows=True),

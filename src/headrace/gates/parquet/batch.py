@@ -19,7 +19,7 @@ from headrace.gates.plan import Rows
 
 # These optimizers use the file's statistics, which ignore NaN: DuckDB would evaluate `isnan(x)` as
 # false and skip rows with NaN. So they are disabled.
-_CREDULOUS = ("statistics_propagation", "filter_pushdown")
+_STATISTICS_OPTIMIZERS = ("statistics_propagation", "filter_pushdown")
 PIECE = 65_536  # number of rows in a piece
 
 
@@ -47,7 +47,7 @@ class ParquetBatch:
         with self._stack as opening:
             spill = opening.enter_context(TemporaryDirectory(prefix="headrace-gate-"))
             self.connection = opening.enter_context(self._engine(spill))
-            self._doubt(_CREDULOUS)
+            self._disable(_STATISTICS_OPTIMIZERS)
             self.connection.execute(f"CREATE VIEW _delivered AS {self._reading()}").fetchall()
             self._stack = opening.pop_all()
         return self
@@ -75,7 +75,7 @@ class ParquetBatch:
             connection.execute(f"SET {setting}").fetchall()
         return connection
 
-    def _doubt(self, optimizers: Sequence[str]) -> None:
+    def _disable(self, optimizers: Sequence[str]) -> None:
         """Disable these optimizers of DuckDB, and enable all others."""
         self.connection.execute(f"SET disabled_optimizers = '{','.join(optimizers)}'").fetchall()
 
@@ -107,11 +107,11 @@ class ParquetBatch:
         columns = ", ".join(ident(name) for name in names)
         query = f"SELECT {columns} FROM _delivered WHERE _row IN ({positions}) ORDER BY _row"  # noqa: S608
         # Row numbers cannot be NaN, so skipping row groups by statistics is safe here.
-        self._doubt(())
+        self._disable(())
         try:
             return self.connection.sql(query).to_arrow_table()
         finally:
-            self._doubt(_CREDULOUS)
+            self._disable(_STATISTICS_OPTIMIZERS)
 
     def columns(self, names: Sequence[str]) -> pa.Table:
         """Read some columns of all rows, in file order, into memory."""

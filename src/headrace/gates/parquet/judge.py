@@ -84,7 +84,7 @@ def judge_file(
         rules += plan_for(suite, contract, batch.schema).rules
         plan = Plan.over(rules, batch.schema)
         scan = FileScan(plan, batch, sample=SAMPLE, use_statistics=use_statistics)
-        return _Desk(suite, contract, batch, scan, conformed).judge(
+        return _FileValidation(suite, contract, batch, scan, conformed).judge(
             passing, quarantined, copy_clean
         )
 
@@ -94,7 +94,7 @@ def _delivered(contract: Contract, batch: ParquetBatch) -> Conformed:
     return Conformed(None, violations, len(violations), (), (), 0, batch.rows)
 
 
-class _Desk:
+class _FileValidation:
     """Validation of one file."""
 
     def __init__(

@@ -30,7 +30,7 @@ from headrace.gates.plan import Plan
 
 # Texts of aggregates that run in a query of their own: in a shared query, DuckDB would store the
 # inputs of all other aggregates for each row.
-_APART = ("(DISTINCT ", "(SELECT ")
+_SEPARATE = ("(DISTINCT ", "(SELECT ")
 
 
 class Measures:
@@ -78,23 +78,23 @@ class Measures:
             for text in _scanned(check)
             if text not in self._values
         }
-        apart = {t: sql for t, sql in pending.items() if any(part in t for part in _APART)}
+        apart = {t: sql for t, sql in pending.items() if any(part in t for part in _SEPARATE)}
         together = {text: sql for text, sql in pending.items() if text not in apart}
         with ThreadPoolExecutor(1, thread_name_prefix="headrace-gate") as pool:
             # The search for keys and medians is half numpy, so it runs in parallel with the scan.
             beside = pool.submit(self._look_up, checks, self.batch.beside())
             try:
                 self._count_values(together, apart)
-                self._ask(together)
+                self._compute(together)
             except duckdb.Error:
                 return  # each check then runs separately, to find the one that crashes
             finally:
                 beside.result()
         with suppress(duckdb.Error):
             for text, sql in (apart | self._distinct(apart)).items():
-                self._ask({text: sql})
+                self._compute({text: sql})
 
-    def _ask(self, queries: Mapping[str, str]) -> None:
+    def _compute(self, queries: Mapping[str, str]) -> None:
         if queries:
             values = self.batch.single_row(self.plan.select(", ".join(queries.values())))
             self._values |= dict(zip(queries, values, strict=True))

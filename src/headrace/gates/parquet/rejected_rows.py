@@ -75,17 +75,19 @@ def separate(
     moved into place only when it is complete.
     """
     with (
-        _writer(passing, batch.schema) as keep,
-        _writer(quarantined, _with_reasons(batch.schema)) as lose,
+        _writer(passing, batch.schema) as write_passing,
+        _writer(quarantined, _with_reasons(batch.schema)) as write_quarantined,
     ):
         for first, table in batch.tables():
             rows, reasons = rejected.part(first, table.num_rows)
             if len(rows):
                 reason_column = pa.array(reasons, pa.list_(pa.string()))
-                lose(table.take(pa.array(rows)).append_column("_reasons", reason_column))
+                write_quarantined(
+                    table.take(pa.array(rows)).append_column("_reasons", reason_column)
+                )
             mask = np.ones(table.num_rows, np.bool_)
             mask[rows] = False
-            keep(table.filter(pa.array(mask)) if len(rows) else table)
+            write_passing(table.filter(pa.array(mask)) if len(rows) else table)
 
 
 def _with_reasons(schema: pa.Schema) -> pa.Schema:
@@ -105,15 +107,15 @@ def _writer(path: Path | None, schema: pa.Schema) -> Iterator[Callable[[pa.Table
         with pq.ParquetWriter(
             temporary, schema, compression="zstd", use_dictionary=texts, store_schema=False
         ) as file:
-            waiting = _Waiting(file)
-            yield waiting.add
-            waiting.write()
+            buffer = _RowBuffer(file)
+            yield buffer.add
+            buffer.write()
         move_into_place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-class _Waiting:
+class _RowBuffer:
     """Buffer of rows for a file, so that its row groups are large enough."""
 
     def __init__(self, file: pq.ParquetWriter) -> None:

@@ -119,7 +119,7 @@ def materialise_online(
 ) -> "AppliedCommits":
     """Update an online store (default: the pipeline's) from the published tables.
 
-    A full refresh (`anew`) clears the store first, so that pruned history is loaded again.
+    A full refresh clears the store first, so that pruned history is loaded again.
     """
     from headrace.serving.online import layout_of, materialise
     from headrace.serving.online.commits import clear
