@@ -203,17 +203,17 @@ class Rows:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns that it reads beside its filter."""
+        """Columns that the aggregate reads, without those of its filter."""
         return ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of its outputs within the view."""
+        """Names of the outputs within the view."""
         return (self.name,)
 
     @property
     def defaults(self) -> tuple[Scalar | None, ...]:
-        """Declared value of each output that would be null."""
+        """Declared default of each output; None without one."""
         return (None,)
 
 
@@ -247,17 +247,17 @@ class _OfColumn:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns that it reads beside its filter."""
+        """Columns that the aggregate reads, without those of its filter."""
         return (self.column,)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of its outputs within the view."""
+        """Names of the outputs within the view."""
         return (self.name,)
 
     @property
     def defaults(self) -> tuple[Scalar | None, ...]:
-        """Declared value of each output that would be null."""
+        """Declared default of each output; None without one."""
         return (self.default,)
 
 
@@ -349,12 +349,12 @@ class LastRow:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of its outputs within the view."""
+        """Names of the outputs within the view."""
         return tuple(f"{self.name}_{column}" for column in self.columns)
 
     @property
     def defaults(self) -> tuple[Scalar | None, ...]:
-        """Declared value of each output without a row."""
+        """Declared default of each output; None without one."""
         return (None,) * len(self.columns) if self.default is None else self.default
 
 
@@ -460,7 +460,7 @@ class Lookup:
 
     @property
     def defaults(self) -> tuple[Scalar | None, ...]:
-        """Declared value of each output without a row."""
+        """Declared default of each output; None without one."""
         return (None,) * len(self.columns) if self.default is None else self.default
 
     @property
