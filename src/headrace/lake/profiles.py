@@ -71,7 +71,7 @@ def load_profile(home: Home, table: str, batch_id: str) -> BatchProfile | None:
 
 
 def load_profiles(home: Home, table: str, batches: Collection[str]) -> dict[str, BatchProfile]:
-    """Return the profiles of those batches that have one."""
+    """Return the profile of each of these batches that has one."""
     with closing(open_database(home.batch_profiles, MIGRATIONS)) as db:
         query = "SELECT profile FROM profiles WHERE tbl = ? AND batch_id = ?"
         profiles = {batch: db.execute(query, (table, batch)).fetchone() for batch in batches}

@@ -25,7 +25,7 @@ from headrace.lineage.row_trace.release_row import parts_of
 from headrace.models.external import list_external
 from headrace.pipeline.definition import Pipeline
 
-UNCHANGED = ("keep", "none")  # treatments that leave a column as it is
+UNCHANGED = ("keep", "none")  # treatments that do not change a column
 
 
 @dataclass(frozen=True)

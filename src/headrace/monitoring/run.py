@@ -116,7 +116,7 @@ def _monitor(  # noqa: PLR0917
 
 
 def _answers(home: Home, name: str, scores: pa.Table | None, how: Joining) -> Answers:
-    """Return the models' answers (predictions); those of named models are also stored."""
+    """Return the models' answers (predictions); answers of named models are also stored."""
     if scores is not None and "model" not in scores.column_names:
         return answers_of(scores, how)
     stored = kept_answers(home, name)

@@ -51,7 +51,7 @@ class WindowDetails:
 
 @dataclass(frozen=True)
 class RunDetails:
-    """Details of the latest run, oldest window first; `notes` name what is not watched, and why."""
+    """Details of the latest run, oldest window first; `notes` list what is not watched, and why."""
 
     monitor: str
     windows: tuple[WindowDetails, ...]

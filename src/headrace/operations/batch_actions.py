@@ -357,7 +357,7 @@ def _settled(case: BatchCase, recorded: Action | None) -> dict[str, Any]:
 
 
 def _outcome(case: BatchCase, recorded: Action | None) -> dict[str, Any]:
-    """Return the batch as it is now; `changed` is false if the action was recorded before."""
+    """Return the batch's present state; `changed` is false if the action was recorded before."""
     row = find_batches(case.home, case.table, case.batch.batch_id)[0]
     del row["judgement"]
     return {

@@ -60,7 +60,7 @@ def score(context: BuildContext, moment: int) -> ScoredRows:
 
 
 def judge(context: BuildContext, scored: ScoredRows, moment: int) -> "MonitorRun":
-    """Judge the windows closed by `moment` (us); record the decisions and their evidence."""
+    """Evaluate the windows closed by `moment` (us); record the decisions and their evidence."""
     from headrace.datasets import open_release
     from headrace.monitoring.run import monitor
     from headrace.monitoring.run_details import write_details

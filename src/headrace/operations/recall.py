@@ -37,7 +37,7 @@ _STATES = ("published", "recalled")
 def reach(
     home: Home, table: Table, batch: str, *, pipelines: Sequence[Pipeline] | None = None
 ) -> dict[str, Any]:
-    """Return what a recall would affect, as plain JSON values; nothing is changed.
+    """Return the effects that a recall would have, as plain JSON values; nothing is changed.
 
     Args:
         home: where the state lives.
@@ -58,7 +58,7 @@ def recall(
     policy: PermissionPolicy | None = None,
     pipelines: Sequence[Pipeline] | None = None,
 ) -> dict[str, Any]:
-    """Recall a published batch; return what it affects and what was done, as plain JSON values.
+    """Recall a published batch; return affected objects and completed steps, as JSON values.
 
     `incomplete` lists the steps still to be done, as sentences. Running it again completes them.
 

@@ -146,7 +146,7 @@ def _hold(run: Run, batch_id: str) -> ConflictHold:
 def _verdict(
     run: Run, row: JudgementRow, losers: Sequence[Loser], paths: Mapping[str, Path]
 ) -> tuple[JudgementRow | None, list[Conflict]]:
-    """Return the verdict on a batch with these new conflicts and its recorded ones."""
+    """Return the verdict on a batch, with its recorded conflicts and these new ones."""
     standing = run.standings[row.batch_id]
     if row.rule_hash not in {standing.gate.rule_hash, standing.rule}:
         run.barred.add(row.batch_id)  # its last good file is in conflict now

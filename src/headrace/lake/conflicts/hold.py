@@ -206,8 +206,10 @@ def _first(sample: Sequence[Mapping[str, Any]]) -> str:
 def samples(
     contract: Contract, conflicts: Sequence[Conflict], rows: Rows, earlier: Mapping[str, Path]
 ) -> Iterator[dict[str, Any]]:
-    """Yield both versions of each row: {"line", "key", "values", "earlier": {"batch", "line",
-    "values"}}; `values` has only the columns that differ, in the contract's units.
+    """Yield both versions of each row in conflict.
+
+    Each item is {"line", "key", "values", "earlier": {"batch", "line", "values"}}; `values` has
+    only the columns that differ, in the contract's units.
     """
     scales = scales_of(contract)
     before: dict[tuple[str, int], Mapping[str, Any]] = {}

@@ -78,7 +78,7 @@ class Run:
         broken = self.table.suite.broken
         rows = self.ledger.judgements(self.name) if blocked or broken else {}
         if broken:
-            # If the suite cannot be read, batches that were published before stay as they are.
+            # If the suite cannot be read, batches that were published before do not change.
             before = current_verdicts(rows, self.live)
             self.verdicts |= {key: row for key, row in before.items() if is_shown(row, self.live)}
         self.lapsed = lapsed(rows.values(), self.verdicts, self.live)

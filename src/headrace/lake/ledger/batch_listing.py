@@ -121,8 +121,7 @@ def _readable(report: str, table: Table) -> dict[str, Any]:
 def held_batches(home: Home, table: Table, first: str = "", last: str = "") -> list[dict[str, Any]]:
     """Return the open batches under the present rules: blocked, in ERROR, or not settled yet.
 
-    This includes batches that were published under earlier rules and are blocked by the present
-    ones.
+    This includes batches that were published under earlier rules but are blocked now.
 
     Args:
         home: where the state lives.

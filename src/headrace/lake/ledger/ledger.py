@@ -20,7 +20,7 @@ __all__ = ["STATES", "Batch", "JudgementRow", "LaneProgress", "Ledger"]
 
 _BATCH = tuple(Batch.__dataclass_fields__)
 _JUDGEMENT = tuple(JudgementRow.__dataclass_fields__)
-# Columns written with a verdict; the others describe what happens to its file later.
+# Columns written with a verdict; the others record later changes of its file.
 _VERDICT_COLUMNS = _JUDGEMENT[:-3]
 _PATHS = ("staged_path", "quarantine_path")
 # The verdict's report may be long; queries that only count do not read it.
@@ -61,7 +61,7 @@ class Ledger:
             yield
 
     def latest(self) -> int:
-        """Return the latest recorded moment of a delivery or an action; 0 if there is none."""
+        """Return the time (us) of the latest delivery or action; 0 if there is none."""
         moments = self._connection.execute(
             "SELECT (SELECT max(received_at) FROM batches), (SELECT max(at) FROM actions)"
         ).fetchone()

@@ -1,7 +1,7 @@
 """Publication history from the ledger: the published files of each batch over time.
 
-Each dataset release stores the history as it is then, so that it can be rebuilt. The ledger's own
-history may change: a batch that is recalled and restored counts as published from the restoration.
+Each dataset release stores the history at its time, so that it can be rebuilt. The ledger's own
+history may change: a batch that is recalled and restored counts as published since the restoration.
 """
 
 import json
@@ -65,9 +65,7 @@ class Showings:
                 )
 
     def before(self, batch_id: str, moment: int) -> Iterator[EarlierPath]:
-        """Yield the paths published before `moment`, latest first, back to the batch's last
-        absence.
-        """
+        """Yield the paths published before `moment` (us) since the last absence, latest first."""
         ago = 0
         for at, path in reversed(self.by_batch.get(batch_id, ())):
             if at >= moment:
@@ -80,7 +78,7 @@ class Showings:
 
 
 def showings_of(ledger: Ledger, table: str, pinned: int | None = None) -> Showings:
-    """Return the present publication history, or the one stored when `pinned` was pinned."""
+    """Return the present publication history, or that stored with the pinned snapshot `pinned`."""
     stored = _pinned(ledger, table, pinned) if pinned is not None else None
     return stored or Showings(ledger.showings(table), ledger.withdrawals(table))
 

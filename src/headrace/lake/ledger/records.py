@@ -53,7 +53,7 @@ class JudgementRow:
             otherwise empty.
         action_ids: JSON list of the ids of all overrides and mutes that affect the verdict.
         rejected: number of quarantined rows that people rejected.
-        forced: 1 if nothing of the batch would be published without those actions.
+        forced: 1 if no row of the batch would be published without these actions.
         published_at: commit time of `staged_path`, microseconds UTC.
         withdrawn_at: when `staged_path` left the table because the override ended.
     """

@@ -1,4 +1,4 @@
-"""Append-only audit trail of actions on batches, including those that were refused."""
+"""Append-only audit trail of actions on batches, including refused actions."""
 
 import json
 from collections.abc import Mapping, Sequence

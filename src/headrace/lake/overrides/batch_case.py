@@ -118,7 +118,7 @@ class BatchCase:
 def open_case(home: Home, table: Table, slot_or_id: str, states: Sequence[str] = ()) -> BatchCase:
     """Return the batch of a partition, or the batch whose id starts with `slot_or_id`.
 
-    If several match, only those in the first of `states` that occurs among them count.
+    If several match, `states` are tried in order: batches in the first state that occurs count.
 
     Raises:
         DeclarationError: no batch or several batches match.

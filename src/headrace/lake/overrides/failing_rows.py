@@ -30,7 +30,7 @@ _CONTRACT = "contract"
 def failing_rows(case: BatchCase, checks: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Return the failing rows in the delivery's order; with `checks`, rows failing one of these.
 
-    Rows that earlier rules quarantined are included if the table still shows the batch under those
+    Rows that earlier rules quarantined are included if the batch is still published under these
     rules. For a batch that breaks its contract, problems of the delivery as a whole come first,
     without a line, and then the problems of each line.
 

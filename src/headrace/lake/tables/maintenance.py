@@ -3,7 +3,7 @@
 A file is needed if a retained snapshot refers to it, if the ledger names it (staged, pending, in
 quarantine, published before), or if it is so new that a run may be about to record it. All other
 files are deleted. Snapshots that a release pins are always retained, so the input of a release
-stays as it is.
+never changes.
 
 Data files are not compacted: a batch is a single file, and files of several batches are never
 merged, because validation, recall and lineage work by batch. Commits merge manifests.
@@ -192,7 +192,7 @@ def _landing(home: Home, landed: set[str], until: int) -> Upkeep:
 
 @dataclass
 class _Sweep:
-    """Search for files in folders whose names are not among the needed ones."""
+    """Search for unneeded files: files whose names are not in `needed`."""
 
     needed: set[str]
     until: int

@@ -31,7 +31,7 @@ class RetainedSnapshots:
 
 
 def retained_snapshots(lake: Lake, table: str, keep: int, *, forget: bool) -> RetainedSnapshots:
-    """Return the snapshots to retain: the newest `keep`, and the tagged ones.
+    """Return the snapshots to retain: the newest `keep` snapshots and all tagged snapshots.
 
     With `forget`, the others are removed. A table that was never published has none.
     """

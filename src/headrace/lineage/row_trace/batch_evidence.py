@@ -52,9 +52,7 @@ class BatchEvidence:
         return np.cumsum([len(page["records"]) for page in pages])
 
     def place(self, line: int) -> dict[str, int]:
-        """Return a row's position in the delivery: its line, and page and record of an API
-        response.
-        """
+        """Return a row's position in the delivery: line, and page and record for an API."""
         if self._ends is None:
             return {"line": line}
         page = int(np.searchsorted(self._ends, line))

@@ -80,7 +80,7 @@ def used(
 
 
 class _BatchTrace:
-    """Versions of one table, including those of the batch, and the rows that may read them."""
+    """Versions of one table, including the batch's versions, and the rows that may read them."""
 
     def __init__(
         self, parts: Parts, history: History, rows: pa.Table, cuts: Ints, batch: tuple[str, str]
@@ -138,7 +138,7 @@ class _BatchTrace:
                 if all_joined is None or passing is None
                 else all_joined.overfull(feature.window)
             )
-            if over is not None:  # the number of rows decides, including filtered ones
+            if over is not None:  # the number of rows decides, including filtered rows
                 full = np.zeros(len(self.t), dtype=np.bool_)
                 full[places.rows] = over
                 mask |= full & self._covered(places, lo, hi)

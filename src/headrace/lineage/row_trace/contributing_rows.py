@@ -1,16 +1,19 @@
 """Rows that contribute to a value, and rows that had to be read to determine it.
 
-For a feature, a key is *looked at* if a version of it that is usable by t has the row's entity and
-is in the feature's window. All versions of such a key that were usable by t are traced:
+For a feature, a key is *looked at* if one of its versions that are usable by t has the row's entity
+and is in the feature's window. All versions of such a key that are usable by t are traced, each in
+one of these roles:
 
-    decides     the rows that determine the value: all rows that are counted or added up, those with
-    the least or greatest value, the first or the last; all rows of a window with too many events
-    counts      in the window and accepted by the filter, but the value is the same without it
-    filtered    in the window, and rejected by the filter superseded  a version that is older than
-    the current one at t deleted     the tombstone that is current at t moved       the version that
-    is current at t, but of another entity or outside the window; of a state, one that comes before
-    it in event order at the same moment witness     a row outside the window, which shows that the
-    entity has a history
+    decides     determines the value: all rows that are counted or added up; the rows with the least
+                or greatest value; the first or the last row; all rows of a window with too many
+                events
+    counts      is in the window and passes the filter, but the value is the same without it
+    filtered    is in the window, but does not pass the filter
+    superseded  is a version that is older than the current version at t
+    deleted     is the tombstone that is current at t
+    moved       is the version that is current at t, but has another entity or is outside the
+                window; for a state, precedes it in event order at the same time
+    witness     shows that an entity without a row in the window has a history
 
 No value depends on rows that are not traced.
 """
@@ -131,7 +134,7 @@ class UsableVersions:
     def witness(self, latest: int) -> Ints:
         """Return all versions of the key of the entity's last row before `latest`.
 
-        If there is no such row, return those of its first row; empty if the entity has no row.
+        If there is no such row, use the entity's first row; empty if the entity has no row.
         """
         positions = np.flatnonzero(self.of_entity[self.holding.rows])
         before = positions[self.holding.e[positions] < latest]

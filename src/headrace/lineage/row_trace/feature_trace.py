@@ -148,7 +148,7 @@ def trace_row(parts: Parts, facts: TraceFacts, row: Row, cut: int) -> RowTrace:
         cut: the time at which its label was read.
 
     Raises:
-        StateError: the spine's table has no such row at that moment.
+        StateError: the spine's table has no such row at that time.
     """
     collected = _Collected(parts, facts)
     shapes = shapes_of(parts.contracts)

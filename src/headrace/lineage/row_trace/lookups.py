@@ -72,7 +72,7 @@ class TraceFacts(Protocol):
     def rows(self, look: RowLookup) -> pa.Table:
         """Return all versions of every key with a version in the look.
 
-        Columns are those of the contract, `event_time`, `known_at`, `_batch`, `_line`, and
+        The columns are the contract's columns, `event_time`, `known_at`, `_batch`, `_line`, and
         `committed_at` and `_deleted` if the table has them.
         """
         ...
@@ -127,7 +127,7 @@ def entity_arrays(shape: TableShape, look: RowLookup) -> list[pa.ChunkedArray]:
 
 
 def typed(value: object, kind: pa.DataType) -> pa.Array:
-    """Return an array with one value; a moment is int microseconds."""
+    """Return an array with one value; a time is given as int microseconds."""
     if pa.types.is_timestamp(kind) and isinstance(value, int):
         return pa.array([value], pa.int64()).view(kind)
     return pa.array([value], kind)

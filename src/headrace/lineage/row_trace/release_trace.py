@@ -43,7 +43,7 @@ class Trace:
     Attributes:
         manifest: manifest of the release.
         pipeline: the pipeline that made it, with an unchanged declaration.
-        released: the row as it was released, one row.
+        released: the released row, as a table with one row.
         rows: the source rows of each column.
         home: where the tables and the ledger are.
     """
@@ -230,7 +230,7 @@ def _plain(value: object) -> object:
 
 
 def _cells(column: pa.ChunkedArray) -> list[Any]:
-    """Return JSON values: stored integers as they are stored, times in RFC 3339."""
+    """Return JSON values: stored integers unscaled, times in RFC 3339."""
     values = plain_values(column)
     if pa.types.is_timestamp(column.type):
         return [None if value is None else iso(value) for value in values]

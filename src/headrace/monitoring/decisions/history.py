@@ -107,7 +107,7 @@ def redecide(
 
     From `record` only acknowledgements are used, and the endings of retrainings that happen in this
     history too; all other retrainings count as successful. `earlier_views` is {end of a window: all
-    earlier windows as known when it was decided}, for windows with evidence that changed by then.
+    earlier windows as known when it was decided}, for windows before which evidence had changed.
     """
     outcomes = replace(record or Record(), fired=frozenset())
     context = _Context(name, closes or _day_ends, policy, trained_at, outcomes)

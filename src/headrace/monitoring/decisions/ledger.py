@@ -118,7 +118,7 @@ _ACCEPTANCES = _append_only(
     " WHERE e.pipeline = NEW.pipeline AND e.window_end = NEW.window_end"
     " AND e.withdrawn <> NEW.withdrawn AND e.cursor > d.cursor)",
 )
-# Statements that upgrade a ledger to each format from the one before it.
+# Statements that upgrade a ledger to each format from the previous format.
 _TO = {
     1: _DECISIONS,
     2: ("ALTER TABLE decisions ADD COLUMN attribution TEXT", *_STEPS, *_ATTEMPTS, *_ACKS),

@@ -128,7 +128,7 @@ class Detection:
     min_scored_windows: int = 4
     """Earlier windows of the same model needed to evaluate its answers."""
     loss_floor: float = 0.1
-    """Smallest rise of log loss beyond what the scores imply (nats a row) that is evidence."""
+    """Smallest rise of log loss beyond what the scores imply that is evidence (nats a row)."""
     loss_spread: float = 4.0
     """Robust standard deviations above earlier windows that the rise of log loss must reach."""
     score_floor: float = 0.35
@@ -166,7 +166,7 @@ class Policy:
     quorum: int = 3
     """Columns that must shift in one window before it counts as a population shift."""
     hysteresis: int = 2
-    """Windows in a row, apart from faulty ones, that must show the evidence."""
+    """Number of windows in a row, not counting faulty ones, that must show the evidence."""
     strong: float | None = None
     """A relation this many times beyond its limit needs one window only; null: no exception."""
     patience: int = 4

@@ -84,7 +84,7 @@ def replay(
     Args:
         entries: rows of the decision ledger of one pipeline.
         policy: the rules to try.
-        closes: moment (us) at which a window ends; by default the end of its last UTC day.
+        closes: time (us) at which a window ends; by default the end of its last UTC day.
         trained_at: training cut (us) of the first model, for its age.
         record: endings of retrainings and acknowledgements; see `history.record_of`.
     """

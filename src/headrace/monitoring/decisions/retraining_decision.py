@@ -40,7 +40,7 @@ class State:
         window: window to decide.
         closes: time (us) at which the window ends.
         cause: cause of the window's alarms: none, data, concept or both.
-        trained_at: newest training cut known by then.
+        trained_at: newest training cut (us) known when the window closes.
         retrained: ends of windows that triggered a retraining, whatever its outcome.
         since: start of the current stretch of windows with a cause to retrain; None without one.
             Windows with faulty or shifted data neither end nor extend it.
@@ -230,7 +230,7 @@ def within_budget_period(state: State, policy: Policy) -> int:
 
 
 def next_retraining(state: State, policy: Policy) -> int | None:
-    """Return the first moment (us) at which cool-down and budget allow a retraining.
+    """Return the first time (us) at which cool-down and budget allow a retraining.
 
     0 if they already do; None if the budget is 0.
     """

@@ -6,7 +6,7 @@ and the residual is watched. A season cancels out; a wrong unit, a bias or a swa
 not.
 
 Values are coded as multiples of 1/64 standard deviation, clipped at eight deviations, so that the
-sums of their products are integers: exact, and the same in whatever order rows are merged.
+sums of their products are integers: exact, and independent of the order in which rows are merged.
 """
 
 from collections.abc import Collection, Sequence
@@ -179,7 +179,7 @@ class Residuals:
 
 
 def relate(past: Sums, terms: Sequence[Term]) -> Relation:
-    """Fit ridge regressions of each column's terms on those of all others, by one inverse.
+    """Fit ridge regressions of each column's terms on all other columns' terms, by one inverse.
 
     With the precision matrix P, the residual of the terms J given all others is inverse(P_JJ) P_J
     applied to a row less its mean (Lauritzen, Graphical Models, 1996, 5.1.3).

@@ -109,7 +109,7 @@ def _thin(
 def judge(
     scored: Sequence[Scored], settings: Detection, doubtful: Collection[Window] = ()
 ) -> dict[Window, tuple[Evidence, ...]]:
-    """Return the evidence of one model's windows, oldest first, each from earlier ones only."""
+    """Return the evidence of one model's windows, each compared with earlier windows only."""
     minimum = settings.min_scored_windows
     if not scored:
         return {}
@@ -185,7 +185,7 @@ def _performance(now: Scored, past: Sequence[Scored], settings: Detection) -> li
 
 
 def _order(now: Scored, slopes: Floats, settings: Detection) -> list[Evidence]:
-    """Compare the slope over all rows, the last of `slopes`, with those of earlier windows."""
+    """Compare the newest slope over all rows, the last of `slopes`, with the earlier slopes."""
     past, slope = slopes[:-1], float(slopes[-1])
     usual = float(np.median(past))
     below = usual - past[past <= usual]  # slopes vary more upwards, and upwards is harmless

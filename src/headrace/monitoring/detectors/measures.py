@@ -100,7 +100,7 @@ class MeasuredWindow:
         return {column: values[column] / limit for column, limit in limits.items()}
 
     def strain(self, measure: Measure) -> float:
-        """Return the largest ratio of any column, without accepted ones."""
+        """Return the largest ratio of any column, without accepted columns."""
         ratios = self.ratios(measure).items()
         return max((ratio for name, ratio in ratios if name not in self.renewed), default=0.0)
 
@@ -363,9 +363,7 @@ def beyond(
     past: Sequence[MeasuredWindow],
     settings: Detection,
 ) -> dict[str, tuple[float, Measure]]:
-    """Return {column: (ratio / allowed ratio, measure)} where the ratio is too large, largest
-    first.
-    """
+    """Return {column: (ratio / allowed ratio, measure)} above the allowed ratio, largest first."""
     departures: dict[str, tuple[float, Measure]] = {}
     for measure in measures:
         allowance = allowed(measure, past, settings)

@@ -21,7 +21,7 @@ _MIDDLES = (_LOW + np.concatenate([SCORE_EDGES, [1.0]])) / 2
 def output_evidence(
     answers: Answers, windows: Sequence[Window], settings: Detection
 ) -> dict[Window, tuple[Evidence, ...]]:
-    """Return notices of windows whose scores differ from earlier ones more than usual.
+    """Return notices of windows whose scores differ unusually much from earlier scores.
 
     The answers given in a window are compared with the same model's answers in the
     `reference_windows` before it.

@@ -23,7 +23,7 @@ def judge_data(
     faulty: bool = False,
     accepted: Accepted = NO_ACCEPTANCES,
 ) -> tuple[list[Evidence], MeasuredWindow]:
-    """Return the evidence of a window from earlier ones, and the window as part of the baseline.
+    """Return the evidence of a window, and the window as part of later baselines.
 
     `faulty`: True if its tables have a known fault, which excludes the window from the baseline.
     `accepted`: findings that a person accepted, which do not exclude it.

@@ -71,13 +71,13 @@ def gather(
 ) -> tuple[list[WindowResult], list[MeasuredWindow]]:
     """Return the evidence of each window, and all windows as measured. Nothing is decided.
 
-    The evidence of a window comes from that window and earlier ones only.
+    The evidence of a window uses only this window and earlier windows.
 
     `facts` has one entry for each window of `laid`. `previous` are the first windows of `laid` as
     measured by an earlier call; only later windows get results.
 
     `accepted` is {end of a window: its findings that a person accepted}. With `source`, the bins of
-    the accepted columns are cut again from that window; without it, they stay as they are.
+    the accepted columns are cut again from that window; without it, the bins do not change.
     """
     past = list(previous)
     judged_as: list[MeasuredWindow] = []

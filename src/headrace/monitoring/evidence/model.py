@@ -58,7 +58,7 @@ def day_number(text: str) -> int:
 
 
 def windows(anchor: int, days: int, first: int, last: int, closed_by: int) -> list[Window]:
-    """Return the windows of `days` days, counted from `anchor`, from the one that holds `first`.
+    """Return the windows of `days` days, counted from `anchor`, from the window that holds `first`.
 
     Only complete windows that end on or before day `closed_by` and start on or before day `last`.
     """

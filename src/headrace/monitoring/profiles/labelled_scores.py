@@ -392,6 +392,6 @@ def first_answers(profiles: Sequence[ScoreProfiles]) -> dict[int, str]:
 
 
 def answers_of(scores: pa.Table, how: Joining) -> Answers:
-    """Return the answers in a table of scores, without stored ones; see `score_profiles`."""
+    """Return the answers in a table of scores, without stored answers; see `score_profiles`."""
     profiles = score_profiles(scores, how)
     return Answers({profile.model: profile for profile in profiles}, first_answers(profiles))

@@ -172,7 +172,7 @@ class Daily:
         return {name: regrouped(self.columns[name].between(start, end), None, 1) for name in names}
 
     def within(self, days: Collection[int]) -> "Daily":
-        """Return the sketches of those days that are in `days`."""
+        """Return the sketches of the days that are in `days`."""
         keep = np.isin(self.days, list(days))
         columns = {name: sketches.selected(keep) for name, sketches in self.columns.items()}
         return Daily(self.days[keep], self.rows[keep], columns)

@@ -108,7 +108,7 @@ def _mixed(values: Ints) -> Ints:
 
 
 def _top_share(coded_rows: Coded, at: int, column: str) -> float:
-    """Return the share of the most frequent code among non-null values, without clipped ones."""
+    """Return the share of the most frequent code among values that are not null or clipped."""
     present = coded_rows.present[column]
     count = int(present.sum())
     if count == 0:

@@ -52,7 +52,7 @@ def kept_answers(home: Home, source: str) -> Answers:
 def keep_answers(
     home: Home, source: str, stored: Answers, latest: Sequence[ScoreProfiles]
 ) -> Answers:
-    """Add the latest profiles to the stored ones, also on disk, and return all of them."""
+    """Add the latest profiles to the stored profiles, also on disk, and return all profiles."""
     folder = folder_of(home, source) / "answers"
     profiles = dict(stored.profiles)
     for profile in latest:

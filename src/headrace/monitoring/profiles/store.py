@@ -67,8 +67,8 @@ def frozen_bins(
 ) -> tuple[list[Bins], list[str]]:
     """Return the frozen bins of the columns, and notes on the columns that are not watched.
 
-    A column's bins are frozen once it has `warmup` days with values, from those days. Frozen bins
-    never change. A column whose kind changed is not watched until a person decides.
+    A column's bins are computed from its first `warmup` days with values. Frozen bins never change.
+    A column whose kind changed is not watched until a person decides.
     """
     path = folder_of(home, source) / "bins.json"
     stored = _load_bins(path)
