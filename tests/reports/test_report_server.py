@@ -50,7 +50,7 @@ def test_the_index_begins_with_what_waits(server):
     answer, page = ask(server, "/")
     assert answer.status == 200
     assert "<h1>3 batches waiting</h1>" in page
-    assert page.index("Waiting for a decision") < page.index("What did not simply pass")
+    assert page.index("Waiting for a decision") < page.index("Other batches that did not pass")
     assert page.index(world.RENAMED) < page.index(world.TORN) < page.index(world.KILOMETRES)
     assert "weather 2013-02-12" in page
 

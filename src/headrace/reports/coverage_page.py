@@ -183,7 +183,7 @@ def _pairs(report: Mapping[str, Any]) -> Html:
         TableRow(" and ".join(pair["columns"]), (("outside", percent(pair["outside"])),))
         for pair in report["pairs"]
     ]
-    caption = "Both values are known from training, and never together."
+    caption = "Both values occur in training, but never together."
     return _section("Pairs", table(caption, ["columns", "outside"], rows) if rows else "None.")
 
 

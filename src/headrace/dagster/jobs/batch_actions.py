@@ -105,7 +105,7 @@ def _do(
             raise DeclarationError(
                 f"{name} is empty",
                 where=f"config: {name}",
-                fix="say who you are, as policy.yaml lists you, and why: both are kept for good",
+                fix="say who you are (as listed in policy.yaml) and why: both are recorded",
             )
     return batch_actions.perform(
         action,
@@ -128,7 +128,7 @@ def _expires(action: BatchAction, arguments: Mapping[str, Any]) -> str | None:
 
 def _outcome(decision: Mapping[str, Any]) -> str:
     """Return the action and the state of the batch in words, for the log of the run."""
-    lines = [sentence(decision) or "nothing had to be done: it was decided before"]
+    lines = [sentence(decision) or "nothing to do: the decision was made before"]
     if "state" in decision:
         lines.append(f"{decision['table']} {decision['slot']} is {decision['state']}")
     if "delivered" in decision:
@@ -137,5 +137,5 @@ def _outcome(decision: Mapping[str, Any]) -> str:
         )
     if decision.get("muted"):
         lines.append(f"muted: {', '.join(decision['muted'])}")
-    lines += [f"still to be done: {task}" for task in decision.get("incomplete") or ()]
+    lines += [f"not done yet: {task}" for task in decision.get("incomplete") or ()]
     return "\n".join(lines)

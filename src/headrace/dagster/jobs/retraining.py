@@ -60,7 +60,7 @@ def retrain_job(
 
     @dg.job(
         name=RETRAIN,
-        description="A new release and a challenger against the champion; asked for by the decision"
+        description="A new release and a challenger against the champion; triggered by the decision"
         " ledger, or by a person. `headrace retrain` does the same.",
         tags={"headrace/pipeline": pipeline.name},
     )

@@ -113,14 +113,12 @@ def deliveries_sensor(
             work[table] = sorted({*work.get(table, ()), *slots})
         scanned_at = now if all_slots else before.whole
         if not any(work.values()):
-            return _skip(
-                "nothing has come", SensorCursor(**{**asdict(before), "whole": scanned_at})
-            )
+            return _skip("no new delivery", SensorCursor(**{**asdict(before), "whole": scanned_at}))
         after = before.next(
             digest(work), now, whole=scanned_at, dead=tuple(run.run_id for run in dead)
         )
         if after.attempt and now < before.at + backoff(before.attempt):
-            return _skip(f"tried at {iso(before.at)}, and to no avail", before)
+            return _skip(f"tried at {iso(before.at)} without success", before)
         return dg.SensorResult(
             run_requests=_requests(pipeline, work, after.turn), cursor=after.cursor
         )
@@ -152,12 +150,12 @@ def build_sensor(
         from headrace.pipeline.staleness import build_key, is_current
 
         if not before.turn and is_current(pipeline, home()):
-            return _skip("all that is published was built by headrace run", before)
+            return _skip("headrace run has built everything that is published", before)
         work = build_key(pipeline, home(), latest=False)
         if work != before.work:
             wait = duration(os.environ.get(BUILD_EVERY, "1d"))
         elif _succeeded(instance, pipeline.name, before.turn):
-            return _skip("all that is published is built", before)
+            return _skip("everything that is published is built", before)
         else:
             wait = backoff(before.attempt)
         if before.turn and now < before.at + wait:

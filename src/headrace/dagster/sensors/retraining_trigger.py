@@ -61,7 +61,7 @@ def retraining_sensor(
         job_name=RETRAIN,
         minimum_interval_seconds=interval(seconds),
         default_status=default_status or status(),
-        description="Launches a retraining for each row of the decision ledger that asks for one.",
+        description="Launches a retraining for each trigger in the decision ledger.",
     )
     def retraining(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         after = int(context.cursor or 0)

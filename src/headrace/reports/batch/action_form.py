@@ -54,7 +54,7 @@ def steps(report: Report, form: Form | None) -> Html:
             ),
             id="act",
         )
-    hint = "In a browser with the button, or with the command. Each is on the record."
+    hint = "Use the button or the command; each action is recorded."
     if not any(step.url for step in report.steps):
         hint = "Each command below is complete: tap it to select it whole."
     head.append(element("p", hint, class_="soft"))

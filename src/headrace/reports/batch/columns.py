@@ -10,7 +10,7 @@ from headrace.web import wording
 from headrace.web.html import Html, element, join
 
 _FEWEST, _MAX_CARDS = 3, 8  # minimum and maximum number of columns that are not collapsed
-_ORDER = "Columns that a failed check names come first, then those that moved beyond the usual."
+_ORDER = "Columns that a failed check names come first, then those that moved more than usual."
 _RANGE = {"low": "min", "high": "max"}
 _ODD_DISTANCE = 0.02  # a column is highlighted if its distance exceeds the usual one by more
 
@@ -94,7 +94,7 @@ def _shift_text(column: ColumnComparison) -> str:
     share = f"Moved by {wording.percent(column.distance)}"
     if column.outside:
         low, high = (wording.value(end) for end in column.outside)
-        return f"{share}, and goes far beyond {low} to {high}, the range of good batches."
+        return f"{share}, with values far beyond {low} to {high}, the range of good batches."
     if not column.distance:
         return "The same as before."
     if column.usual is not None and column.excess > _ODD_DISTANCE:

@@ -29,7 +29,7 @@ def rows(report: Report) -> Html | None:
         element("details", element("summary", f"{len(rest)} more"), _table("The next ones.", rest))
         if rest
         else None,
-        element("p", "All of them, whole, with their reasons:"),
+        element("p", "All failing rows, with all columns and reasons:"),
         element("pre", failing.command),
         id="rows",
     )

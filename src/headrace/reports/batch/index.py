@@ -70,7 +70,7 @@ def render_index(index: Index) -> str:
         element(
             "main",
             _section("Waiting for a decision", "The newest first.", index.pending) or _calm(),
-            _section("What did not simply pass", "The latest first; nothing of it waits.",
+            _section("Other batches that did not pass", "The latest first.",
                      index.recent),
             element("p", older_note, class_="soft") if older_note else None,
             _missing(index.missing),

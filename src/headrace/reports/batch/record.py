@@ -52,7 +52,7 @@ def log(report: Report) -> Html:
     """List the actions on this batch, also the refused ones, the newest first."""
     head = element("h2", "What was done about it")
     if not report.log:
-        body = element("p", "Nothing so far: no override, and nobody was refused one.")
+        body = element("p", "Nothing so far: no actions, and no refused ones.")
         return element("section", head, body, id="log")
     entries = sorted(report.log, key=lambda entry: entry.at, reverse=True)
     caption = "The audit trail, newest first. Lines are never changed or removed."

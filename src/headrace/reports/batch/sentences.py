@@ -20,7 +20,7 @@ def headline(report: Report) -> str:
 def call(report: Report) -> tuple[str, str]:
     """Return (call to act, explanation), such as ("Can wait", "Everything is published; ...")."""
     if report.state == "superseded":
-        return "Closed", "A later delivery of this slot passed and took its place."
+        return "Closed", "A later delivery of this slot passed and replaced it."
     if report.closed:
         return "Closed", f"The batch was {report.state}; no row of it is used."
     if report.is_pending:
@@ -33,14 +33,14 @@ def call(report: Report) -> tuple[str, str]:
 
 def _call_of_published(report: Report) -> tuple[str, str]:
     if report.verdict in {"BLOCK", "ERROR"}:
-        return "Needs a decision", "Published under earlier rules; under the present ones it fails."
+        return "Needs a decision", "Published under earlier rules; it fails the current ones."
     if report.overrides:
         return "Decided", wording.capital(report.overrides[-1].reason)
     if report.judgement.quarantined_count:
         rows = wording.counted(report.judgement.quarantined_count, "row")
         return "Can wait", f"Published without {rows}, kept in quarantine."
     if report.verdict == "WARN":
-        return "Can wait", "Everything is published; a check asks to be looked at by day."
+        return "Can wait", "Everything is published; look at the warning in working hours."
     return "Nothing to do", "Everything is published."
 
 
@@ -61,7 +61,7 @@ def _closed(report: Report) -> str:
     if report.state != "superseded":
         note = f" ({report.note})" if report.note else ""
         return f"Nothing: its rows are set aside for good and count as rejected{note}."
-    return "Nothing: its rows are in no table, and the delivery that passed is used in their stead."
+    return "Nothing: its rows are in no table, and the delivery that passed is used instead."
 
 
 def _standing(report: Report) -> str:
@@ -109,22 +109,22 @@ def _stale(report: Report) -> str:
 def _unreleased(report: Report) -> list[str]:
     names = [name for name, uses in report.reach.datasets if "its rows" in uses]
     sentence = (
-        f"{wording.listed(names)} has no rows of {report.slot}; a new release goes without them."
+        f"{wording.listed(names)} has no rows of {report.slot}; a new release will lack them."
     )
     return [sentence] if names else []
 
 
 def _next_run(report: Report) -> list[str]:
     if report.verdict == "ERROR":
-        rerun = "The next run judges the batch again, and publishes it if it passes."
+        rerun = "The next run validates the batch again, and publishes it if it passes."
         return [f"The crash says nothing about the data. {rerun}"]
-    return ["A corrected delivery of the same slot takes its place by itself on the next run."]
+    return ["On the next run a corrected delivery of the same slot replaces it automatically."]
 
 
 def _while_quarantined(report: Report) -> list[str]:
     rows = wording.counted(report.judgement.quarantined_count, "row")
     verb = "stays" if report.judgement.quarantined_count == 1 else "stay"
-    until = "until released, or until a corrected delivery brings them"
+    until = "until they are approved or a corrected delivery contains them"
     return [
         f"{wording.counted(report.passing, 'row')} are published and in use.",
         f"{rows} {verb} in quarantine, in no table, feature or dataset, {until}.",

@@ -42,7 +42,7 @@ def page(card: "Card") -> str:
     ]  # fmt: skip
     footer = (
         f"Made {moment(card.made_at)} from the manifest and the records of the store."
-        " What reads not_stated, nobody has stated."
+        " not_stated: no statement was made."
     )
     return document(
         f"{card.manifest.ref}: dataset card",
@@ -182,7 +182,7 @@ def _terms(card: "Card") -> Html:
     passed = "It may be passed on" if terms.get("pass_on") else "It may not be passed on"
     passed += f" under {' or '.join(under)} only" if under else ""
     if not terms:
-        passed = "Its terms were not recorded when it was made: the licences below hold"
+        passed = "Its terms were not recorded at release: the licences below apply"
     return _section(
         "Terms of use",
         element("p", element("strong", f"{passed}."), " ",
@@ -215,7 +215,7 @@ def _inputs(card: "Card") -> Html:
     return _section(
         "What it is made of",
         _pairs({FIELDS["collection"]: _statement(card, "collection")}),
-        table("Tables, and what their gate said of the deliveries",
+        table("Tables, and the gate's verdicts on their deliveries",
               ["table", "contract", "deliveries", "verdicts", "overrides", "snapshot"], rows),
         element("details", element("summary", counted(len(overrides), "override")),
                 _listed(map(_override, overrides))) if overrides else None,
@@ -246,13 +246,13 @@ def _checks(card: "Card") -> Html:
         "no key is in two splits, or twice in one: a release with one is refused",
         "training labels were read as of the end of training, test labels as of the cutoff"
         if rule.get("kind") == "time" or rule.get("after_us") is not None
-        else "labels were read as of the cutoff: time does not part the splits",
+        else "labels were read as of the cutoff: the splits are not by time",
     ]
     for split, rows in manifest.leakage.get("twins", {}).items():
         what = counted(rows, "row")
         lines.append(f"{what} of {split} agree in all features with a training row")
     if because := manifest.leakage.get("because"):
-        lines.append(f"what is in two splits is allowed: {because}")
+        lines.append(f"overlap of splits is allowed: {because}")
     if card.looks is not None:
         lines.append(f"the evaluation split was looked at {counted(card.looks, 'time')}")
     outside = card.coverage.get("rows")

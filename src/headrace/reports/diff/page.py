@@ -80,7 +80,7 @@ def _rows(diff: ReleaseDiff) -> Html:
         f"releases have; {diff.parts[2]:,} such parts were not read."
     )
     if diff.keys is None:
-        read = "The two have different keys, so that no row of one could be found in the other."
+        read = "The two releases have different keys, so their rows cannot be matched."
     return element(
         "section",
         element("h2", "Rows"),
@@ -258,7 +258,7 @@ def _origin(diff: ReleaseDiff) -> Html | None:
     return element(
         "section",
         element("details", element("summary", "Where they came from"),
-                element("p", "What makes no difference by itself.", class_="soft"),
+                element("p", "These differences alone do not change the version.", class_="soft"),
                 _change_table("Origin", diff.origin)),
         id="origin",
     )  # fmt: skip

@@ -298,7 +298,7 @@ def _retrainings(past: MonitorHistory) -> tuple[RetrainingReport, ...]:
 def _by_hand(steps: Sequence[Step]) -> tuple[str, ...]:
     """Return a sentence on the person who started a retraining without a decision, and why."""
     detail = next((step.detail for step in steps if step.step == "started"), {})
-    why = "; ".join(map(str, detail.get("why", ()))) or "no reason is on record"
+    why = "; ".join(map(str, detail.get("why", ()))) or "no reason is recorded"
     return (f"{detail.get('by') or 'Somebody'} asked for it: {why}.",)
 
 

@@ -59,9 +59,9 @@ def _top(report: MonitorReport, form: Form | None) -> Html:
     open_one = next((incident for incident in report.open if incident.acknowledged is None), None)
     right = sentences.acceptance(report, open_one) if open_one else ""
     steps = [
-        element("p", "When you know, say so; it pages nobody again:"),
+        element("p", "Acknowledge it once you know of it; it then pages nobody again:"),
         element("pre", sentences.acknowledgement(open_one, report.pipeline)),
-        element("p", "If the data are right, and stay so, say that instead:") if right else None,
+        element("p", "Or accept right data as the new baseline:") if right else None,
         element("pre", right) if right else None,
     ] if open_one else None  # fmt: skip
     return element(
@@ -84,7 +84,7 @@ def _act(report: MonitorReport, form: Form) -> Html:
     able = [
         ActionStep(
             "Acknowledge",
-            "You know of it: it pages nobody again. The data stay suspect.",
+            "Stop paging about it. The data remain suspect.",
             "",
             action="ack",
         )
@@ -185,7 +185,7 @@ def _alternatives(report: MonitorReport) -> Html:
     return element(
         "section",
         element("h2", "The policy, and what others would have done"),
-        element("p", "The same evidence, decided again by other rules. A fault never retrains, "
+        element("p", "Decisions of other policies on the same evidence. A fault never retrains, "
                 "whatever the policy says.", class_="small soft"),
         table("decisions under other policies", heads, rows),
         element("details", element("summary", f"The rules of {path}"), rules,

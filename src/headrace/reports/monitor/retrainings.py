@@ -24,7 +24,7 @@ def retrainings(report: MonitorReport) -> Html:
                 [_reign(reign) for reign in reversed(report.reigns[:-1])])
         if len(report.reigns) > 1 else None,
         element("h3", "Retrainings"),
-        articles or element("p", "No window asked for one."),
+        articles or element("p", "No window triggered one."),
         id="models",
     )  # fmt: skip
 

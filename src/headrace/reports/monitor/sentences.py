@@ -52,7 +52,7 @@ def _lacking_nothing(report: MonitorReport) -> str:
     if report.open:
         return f"Acknowledged: {report.open[0].sentence}"
     if report.windows[-1].action == "retrain":
-        return "The last window asks for a retraining"
+        return "The last window triggers a retraining"
     return "Nothing is open; the last window is watched"
 
 
@@ -85,7 +85,7 @@ def tone(report: MonitorReport) -> str:
 def call(report: MonitorReport) -> tuple[str, str]:
     """Return (what to do, why) for the box under the headline."""
     if not report.windows:
-        return "Run the pipeline", "Windows are judged once they are over: headrace run"
+        return "Run the pipeline", "Windows are evaluated once they are over: headrace run"
     unknown = [incident for incident in report.open if incident.acknowledged is None]
     last = report.windows[-1]
     if unknown:
@@ -159,7 +159,7 @@ def cause(view: WindowView) -> str:
 
 
 def ending(retraining: RetrainingReport) -> str:
-    return "It waits for its run." if not retraining.steps else ENDINGS[retraining.ending]
+    return "Waiting for its run." if not retraining.steps else ENDINGS[retraining.ending]
 
 
 def cost(sums: Cost) -> str:

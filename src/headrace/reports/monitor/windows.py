@@ -202,6 +202,6 @@ def _on_record(report: MonitorReport, view: WindowView) -> list[Child]:
         element("p", "Said of its data:") if accepted else None,
         element("ul", accepted) if accepted else None,
         element("p", sentence, class_="small soft"),
-        element("p", f"Evidence that came later is on record {wording.counted(later, 'time')}; "
+        element("p", f"Later evidence was recorded {wording.counted(later, 'time')}; "
                 "it starts nothing.", class_="small soft") if later else None,
     ]  # fmt: skip
