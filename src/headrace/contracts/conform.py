@@ -122,7 +122,7 @@ def conform(
     if by_row:
         _note_undeclared(work)
     else:
-        work.violate(_malformed(m, rows) for m in rows.malformed)
+        work.violate(_malformed_violation(m, rows) for m in rows.malformed)
         if rows.columns:
             _check_columns(work)
     _parse(work)
@@ -138,7 +138,7 @@ def conform(
     )
 
 
-def _malformed(part: Malformed, rows: RawRows) -> Violation:
+def _malformed_violation(part: Malformed, rows: RawRows) -> Violation:
     if not part.text and not rows.columns:
         return Violation("", None, "a file that can be read", part.why)
     return Violation("", part.line, "a whole row", f"{shortened(part.text)} ({part.why})")
@@ -159,7 +159,7 @@ def _check_columns(work: _Conforming) -> None:
         if not delivered and not column.may_be_absent:
             missing.append(column)
     renamed = _renames(missing, unknown)
-    work.violate(_missing(column, renamed.get(column.name)) for column in missing)
+    work.violate(_missing_violation(column, renamed.get(column.name)) for column in missing)
     declared_names = ", ".join(column.name for column in work.contract.delivered)
     work.violate(
         Violation(name, None, f"one of the columns {declared_names}", f"undeclared column {name!r}")
@@ -210,7 +210,7 @@ def _likeness(first: str, second: str) -> float:
     return difflib.SequenceMatcher(None, first, second).ratio()
 
 
-def _missing(column: Field, renamed: str | None) -> Violation:
+def _missing_violation(column: Field, renamed: str | None) -> Violation:
     expected = f"column {column.name!r} ({column.form_text})"
     if renamed is None:
         return Violation(
@@ -229,7 +229,7 @@ def _parse(work: _Conforming) -> None:
         if text is None:
             work.columns[column.name] = pa.nulls(work.rows.table.num_rows, column.arrow_type)
             if work.by_row and not column.may_be_absent:
-                _keep(work, column, TypedCells(work.columns[column.name]))
+                _store_column(work, column, TypedCells(work.columns[column.name]))
             continue
         cells = parse(column, text)
         if work.by_row and cells.wrong:
@@ -243,7 +243,7 @@ def _parse(work: _Conforming) -> None:
             ),
             len(cells.wrong),
         )
-        _keep(work, column, cells)
+        _store_column(work, column, cells)
         if len(cells.rounded) and column.scale is not None:
             lossy = text.take(pa.array(cells.rounded))
             line = work.line(int(cells.rounded[0]))
@@ -271,7 +271,7 @@ def _text(rows: RawRows, column: Field) -> pa.Array | None:
     return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
 
 
-def _keep(work: _Conforming, column: Field, cells: TypedCells) -> None:
+def _store_column(work: _Conforming, column: Field, cells: TypedCells) -> None:
     """Store a finished column; note a row problem for each null in a required or key column."""
     work.columns[column.name] = cells.values
     for row, rule, reason in cells.problems:
@@ -292,7 +292,7 @@ def _null_rows(values: pa.Array) -> list[int]:
 def _derive(work: _Conforming) -> None:
     """Derive columns; infinite inputs and those beyond `max_abs` count as null."""
     usable = dict(work.columns)
-    for name, rows in _unusable(work).items():
+    for name, rows in _unusable_rows(work).items():
         usable[name] = _nulled(usable[name], rows)
     underivable: list[int] = []
     while True:
@@ -309,7 +309,7 @@ def _derive(work: _Conforming) -> None:
         else:
             break
     for column, cells in derived:
-        _keep(work, column, cells)
+        _store_column(work, column, cells)
 
 
 def _nulled(column: pa.Array, rows: list[int]) -> pa.Array:
@@ -318,7 +318,7 @@ def _nulled(column: pa.Array, rows: list[int]) -> pa.Array:
     return pc.if_else(pa.array(mask), pa.scalar(None, column.type), column)
 
 
-def _unusable(work: _Conforming) -> Mapping[str, list[int]]:
+def _unusable_rows(work: _Conforming) -> Mapping[str, list[int]]:
     unusable: dict[str, list[int]] = {}
     for row, problems in work.problems.items():
         for problem in problems:
@@ -331,7 +331,9 @@ def _check_times(work: _Conforming) -> None:
     for name in ("event_time", "known_at"):
         for row in _null_rows(work.columns[name]) if work.columns[name].null_count else ():
             if row not in work.problems:
-                work.note(row, name, f"{name} is null: {_rule(work.contract, name)}", name)
+                work.note(
+                    row, name, f"{name} is null: {_time_expression(work.contract, name)}", name
+                )
     if work.contract.kind == "planned":
         return
     early = pc.less(work.columns["known_at"], work.columns["event_time"])
@@ -341,7 +343,7 @@ def _check_times(work: _Conforming) -> None:
         work.warnings.append(f"{count} rows are known before they happen, first on line {line}")
 
 
-def _rule(contract: Contract, name: str) -> str:
+def _time_expression(contract: Contract, name: str) -> str:
     rule = contract.event_time if name == "event_time" else contract.known_at
     return rule.expression.expression
 
@@ -354,7 +356,7 @@ def _find_duplicates(work: _Conforming) -> DuplicateRows:
         return _find_duplicates_of_typed(work, table, identity or content, content, by)
     repeats = find_duplicates(table, identity or content, content, by)
     if work.contract.primary_key:
-        work.violate(_clash(work, *clash) for clash in repeats.clashes)
+        work.violate(_clash_violation(work, *clash) for clash in repeats.clashes)
     return repeats
 
 
@@ -381,7 +383,7 @@ def _find_duplicates_of_typed(
     return DuplicateRows(tuple(int(typed[row]) for row in repeats.dropped))
 
 
-def _clash(work: _Conforming, earlier: int, later: int, name: str) -> Violation:
+def _clash_violation(work: _Conforming, earlier: int, later: int, name: str) -> Violation:
     columns = {**work.columns, "_line": pa.array(work.rows.lines, pa.int64())}
     return clash(work.contract, columns, earlier, later, name)
 

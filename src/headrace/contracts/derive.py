@@ -40,7 +40,7 @@ def derive(contract: Contract, columns: Columns) -> Iterator[tuple[Field, TypedC
     """
     for is_sql, group in groupby(_steps(contract), key=lambda step: isinstance(step[1], Sql)):
         steps = list(group)
-        derived = _evaluated(steps, columns) if is_sql else _clocks(steps, columns)
+        derived = _evaluate_sql(steps, columns) if is_sql else _evaluate_clocks(steps, columns)
         for field, cells in derived:
             bounded(field, cells)
             columns[field.name] = cells.values
@@ -61,7 +61,7 @@ def _steps(contract: Contract) -> list[tuple[Field, Derivation]]:
     return steps
 
 
-def _clocks(
+def _evaluate_clocks(
     steps: list[tuple[Field, Derivation]], columns: Columns
 ) -> Iterator[tuple[Field, TypedCells]]:
     for field, rule in steps:
@@ -73,7 +73,7 @@ def _clocks(
             yield field, wall_clock(rule, columns)
 
 
-def _evaluated(
+def _evaluate_sql(
     steps: list[tuple[Field, Derivation]], columns: Columns
 ) -> Iterator[tuple[Field, TypedCells]]:
     rules = [(field, rule) for field, rule in steps if isinstance(rule, Sql)]
@@ -86,7 +86,7 @@ def _evaluated(
     try:
         table = evaluate(inputs_, expressions)
     except duckdb.Error as error:
-        raise _culprit(inputs_, expressions, error) from error
+        raise _find_failure(inputs_, expressions, error) from error
     for field, _ in rules:
         column = table.column(field.name)
         values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
@@ -98,7 +98,7 @@ def _expression(field: Field, rule: Sql) -> Expression:
     return Expression(field.name, rule.expression, "integer" if scaled else field.type)
 
 
-def _culprit(
+def _find_failure(
     columns: Columns, expressions: list[Expression], error: duckdb.Error
 ) -> DerivationFailed:
     """Find the first failing row by bisection, and the first expression that fails on it."""

@@ -104,13 +104,13 @@ def bounded(column: Field, cells: TypedCells) -> TypedCells:
         null = pa.scalar(None, cells.values.type)
         cells.values = pc.if_else(pc.is_in(cells.values, sentinels), null, cells.values)
     if column.max_abs is not None:
-        _note_great(column, cells)
+        _note_beyond_limit(column, cells)
     if pa.types.is_timestamp(cells.values.type):
-        _note_far(column, cells)
+        _note_outside_calendar(column, cells)
     return cells
 
 
-def _note_far(column: Field, cells: TypedCells) -> None:
+def _note_outside_calendar(column: Field, cells: TypedCells) -> None:
     """Null and note timestamps outside years 1 to 9999, which an expression may have computed."""
     moments = cells.values.cast(pa.int64())
     earliest, latest = pc.min_max(moments).values()
@@ -123,7 +123,7 @@ def _note_far(column: Field, cells: TypedCells) -> None:
     cells.values = pc.if_else(far, pa.scalar(None, cells.values.type), cells.values)
 
 
-def _note_great(column: Field, cells: TypedCells) -> None:
+def _note_beyond_limit(column: Field, cells: TypedCells) -> None:
     limit = column.max_abs or 0
     range_ = pc.min_max(cells.values).as_py()
     if range_["min"] is None or (-limit <= range_["min"] and range_["max"] <= limit):
@@ -232,13 +232,13 @@ def _from_text(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
         return pa.array([], pa.int64())
     longest = pc.max(pc.binary_length(text)).as_py() or 0
     if longest > _LONG or pc.any(pc.match_substring_regex(text, _FAR)).as_py():
-        return _exactly_all(text, scale, lossy)
+        return _scale_all_exactly(text, scale, lossy)
     try:
         decimals = text.cast(_WIDE)
         wide = pc.round(decimals, ndigits=scale, round_mode="half_to_even")
         narrow = wide.cast(pa.decimal256(_WIDE.precision - _WIDE.scale + scale, scale))
     except pa.ArrowInvalid:  # more than 38 digits on one side of the point
-        return _exactly_all(text, scale, lossy)
+        return _scale_all_exactly(text, scale, lossy)
     lossy.append(_truth(pc.not_equal(decimals, wide)))
     words = np.frombuffer(narrow.buffers()[1], np.int64).reshape(-1, 4)
     words = words[narrow.offset : narrow.offset + len(narrow)]  # least significant word first
@@ -246,9 +246,9 @@ def _from_text(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
     return pa.array(words[:, 0], pa.int64(), mask=~fits | _truth(pc.is_null(narrow)))
 
 
-def _exactly_all(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
+def _scale_all_exactly(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
     cells = text.to_pylist()
-    numbers = [_exactly(cell, scale) for cell in cells]
+    numbers = [_scale_exactly(cell, scale) for cell in cells]
     pairs = zip(cells, numbers, strict=True)
     lossy.append(np.array([_is_rounded(cell, number, scale) for cell, number in pairs], bool))
     return pa.array(numbers, pa.int64())
@@ -264,7 +264,7 @@ def _is_rounded(cell: str | None, number: int | None, scale: int) -> bool:
         return bool(Decimal(cell.lower().partition("e")[0]))
 
 
-def _exactly(cell: str | None, scale: int) -> int | None:
+def _scale_exactly(cell: str | None, scale: int) -> int | None:
     if cell is None:
         return None
     try:

@@ -53,27 +53,27 @@ def local_time(rule: LocalTime, columns: Columns) -> TypedCells:
 def next_clock(rule: NextClock, columns: Columns) -> TypedCells:
     """Return timestamp[us, UTC]; null if an input is null, or the HHMM or zone is invalid."""
     after = _moments(columns[rule.after])
-    problems: Problems = _beyond(rule.after, after)
+    problems: Problems = _clear_uncovered(rule.after, after)
     minutes = _minutes(rule.clock, columns, len(after.valid), problems)
     valid = after.valid & minutes.valid
     result = np.zeros(len(valid), np.int64)
     for zone, rows in _zones(rule.zone, columns, valid, problems):
-        result[rows] = _next(after.values[rows], minutes.values[rows] % 1440, zone)
+        result[rows] = _next_instants(after.values[rows], minutes.values[rows] % 1440, zone)
     return _instants(result, valid, problems)
 
 
 def wall_clock(rule: WallClock, columns: Columns) -> TypedCells:
     """Return the local time as int64 YYYYMMDDHHMM; null if the timestamp or zone is missing."""
     moments = _moments(columns[rule.of])
-    problems: Problems = _beyond(rule.of, moments)
+    problems: Problems = _clear_uncovered(rule.of, moments)
     valid = moments.valid
     result = np.zeros(len(valid), np.int64)
     for zone, rows in _zones(rule.zone, columns, valid, problems):
-        result[rows] = _digits(to_local(moments.values[rows], zone))
+        result[rows] = _clock_digits(to_local(moments.values[rows], zone))
     return TypedCells(pa.array(result, mask=~valid), problems=problems)
 
 
-def _next(after: Int64Array, minutes: Int64Array, zone: str) -> Int64Array:
+def _next_instants(after: Int64Array, minutes: Int64Array, zone: str) -> Int64Array:
     """Return the first instants at or after `after` when the clock shows `minutes` of the day."""
     today = to_local(after, zone) // DAY * DAY + minutes * MINUTE
     result = to_utc(today + DAY, zone)
@@ -84,7 +84,7 @@ def _next(after: Int64Array, minutes: Int64Array, zone: str) -> Int64Array:
     return result
 
 
-def _digits(local: Int64Array) -> Int64Array:
+def _clock_digits(local: Int64Array) -> Int64Array:
     moments = local.view("datetime64[us]")
     months = moments.astype("datetime64[M]")
     years = months.astype("datetime64[Y]").astype(np.int64) + 1970
@@ -139,7 +139,7 @@ def _zones(
         yield zone, np.flatnonzero(valid & (place == number))
 
 
-def _beyond(name: str, moments: _Numbers) -> Problems:
+def _clear_uncovered(name: str, moments: _Numbers) -> Problems:
     """Clear, in place, timestamps outside the time-zone tables; return them as problems."""
     outside = (moments.values < _EARLIEST) | (moments.values >= _LATEST)
     reason = f"{name} is not a moment from {FIRST_YEAR} to {LAST_YEAR}"

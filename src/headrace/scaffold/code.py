@@ -89,7 +89,7 @@ def values(name: str, facts: Facts, choices: Choices) -> dict[str, Any]:
         "anchor": facts.days[0],
         "window_days": window_days,
         "offset_hours": _offset(facts),
-        "exclude": _tuple(_unwatched(facts, choices)),
+        "exclude": _tuple(_unmonitored_columns(facts, choices)),
         "stale": f"{_stale_days(facts)}d",
         "cool_down": f"{4 * window_days}d",
         "warmup_days": 4 * window_days,
@@ -131,7 +131,7 @@ def _imports(choices: Choices) -> list[str]:
     return [*sorted(used), "calendar"]
 
 
-def _unwatched(facts: Facts, choices: Choices) -> list[str]:
+def _unmonitored_columns(facts: Facts, choices: Choices) -> list[str]:
     """Return the columns that monitors exclude: ids, the label, which model monitoring compares
     with scores, and the month, because a new month is not drift.
 

@@ -77,10 +77,10 @@ def fit_columns(
     result = FitScores()
     for name in look.columns:
         if name in selected and name in reference.pools:
-            _column(result, look.columns[name], reference, slack.get(name, 0.0))
+            _add_column_marks(result, look.columns[name], reference, slack.get(name, 0.0))
     for f, key in explained(look):
         if selected & {f.name, *key}:
-            _keyed(result, look, reference, (f.name, key), slack.get(f.name, 0.0))
+            _add_keyed_marks(result, look, reference, (f.name, key), slack.get(f.name, 0.0))
     return result
 
 
@@ -96,7 +96,7 @@ def fit_rules(
     if columns is None or selected & time_inputs(look):
         for what, moments in (("event", look.event), ("known", look.known_at)):
             if moments is not None and look.start is not None:
-                _hours(result, what, moments, look.start, reference)
+                _add_hour_marks(result, what, moments, look.start, reference)
 
 
 def time_inputs(look: BatchView) -> frozenset[str]:
@@ -107,7 +107,9 @@ def time_inputs(look: BatchView) -> frozenset[str]:
 # A column compared with its own values in earlier batches
 
 
-def _column(result: FitScores, column: ViewColumn, reference: Baseline, slack: float) -> None:
+def _add_column_marks(
+    result: FitScores, column: ViewColumn, reference: Baseline, slack: float
+) -> None:
     pool = reference.pools[column.name]
     name, rows = column.name, len(column.present)
     if rows:
@@ -124,18 +126,18 @@ def _column(result: FitScores, column: ViewColumn, reference: Baseline, slack: f
         result.marks[f"shape:{name}"] = 1 - distance(values, pool)
         middle = 2 * float(np.median(values / 2))  # halved: the sum of two values may overflow
         result.marks[f"at:{name}"] = middle
-        level = _level(middle, reference.marks(f"at:{name}"))
+        level = _level_score(middle, reference.marks(f"at:{name}"))
         if level is not None:
             result.marks[f"level:{name}"] = level
     else:
-        result.marks[f"shape:{name}"] = 1 - _variation(column, pool)
+        result.marks[f"shape:{name}"] = 1 - _total_variation(column, pool)
 
 
 def member(column: ViewColumn, pool: Pool, slack: float = 0.0) -> Bools:
     """Return a mask of the rows whose value occurs in the window."""
     values_ = column.values if column.is_number else column.tokens
     if not column.is_number:
-        return _exactly(values_, pool)
+        return _is_exact_member(values_, pool)
     near = np.zeros(len(values_), bool)
     last = len(pool.values) - 1
     places = np.searchsorted(pool.values, values_)
@@ -160,7 +162,7 @@ def out_of_range(column: ViewColumn, pool: Pool) -> Bools:
     return far
 
 
-def _exactly(values_: np.ndarray, pool: Pool) -> Bools:
+def _is_exact_member(values_: np.ndarray, pool: Pool) -> Bools:
     places = np.minimum(np.searchsorted(pool.values, values_), len(pool.values) - 1)
     matches: Bools = pool.values[places] == values_
     return matches
@@ -180,7 +182,7 @@ def distance(values: Floats, pool: Pool) -> float:
     )
 
 
-def _variation(column: ViewColumn, pool: Pool) -> float:
+def _total_variation(column: ViewColumn, pool: Pool) -> float:
     """Return the total variation distance between the batch's categories and the usual ones."""
     at, counts = np.unique(column.tokens[column.present], return_counts=True)
     share = counts / counts.sum()
@@ -189,7 +191,7 @@ def _variation(column: ViewColumn, pool: Pool) -> float:
     return float(np.maximum(share - usual, 0).sum())
 
 
-def _level(middle: float, earlier: Floats) -> float | None:
+def _level_score(middle: float, earlier: Floats) -> float | None:
     """Return 1 for a median within the range of earlier medians, less outside it, at least 0."""
     if len(earlier) < LEAST_BATCHES:
         return None
@@ -202,7 +204,7 @@ def _level(middle: float, earlier: Floats) -> float | None:
 # A column compared with the last values of its keys
 
 
-def _keyed(
+def _add_keyed_marks(
     result: FitScores,
     look: BatchView,
     reference: Baseline,
@@ -230,10 +232,12 @@ def _keyed(
         bound = slack if column.kind == "clock" else slack / np.maximum(np.abs(expected), 1e-9)
         result.sharp(f"keyed:{mark}", tested, tested & (off > band + bound + 1e-9))
     if column.kind == "number":
-        _far(result, mark, column.values, expected, tested)
+        _add_far_mark(result, mark, column.values, expected, tested)
 
 
-def _far(result: FitScores, mark: str, values: Floats, expected: Floats, tested: Bools) -> None:
+def _add_far_mark(
+    result: FitScores, mark: str, values: Floats, expected: Floats, tested: Bools
+) -> None:
     """Add the mark of values far from their key's last value, by ratio, if both are positive."""
     with np.errstate(invalid="ignore", divide="ignore"):
         tested = tested & (values > 0) & (expected > 0)
@@ -264,7 +268,9 @@ def residual(column: ViewColumn, expected: Floats) -> Floats:
 # Hours of the partition
 
 
-def _hours(result: FitScores, what: str, moments: Floats, start: int, reference: Baseline) -> None:
+def _add_hour_marks(
+    result: FitScores, what: str, moments: Floats, start: int, reference: Baseline
+) -> None:
     past = reference.hours(what)
     if not past.batches:
         return
@@ -273,14 +279,14 @@ def _hours(result: FitScores, what: str, moments: Floats, start: int, reference:
     usual = np.isin(hours, np.array(sorted(past.batches), np.float64))
     result.sharp(f"inside:{what}", np.ones(len(hours), bool), ~usual)
     if reference.batches >= LEAST_BATCHES:
-        result.marks[f"pace:{what}"] = 1 - _unlike(hours[usual], past.shares)
+        result.marks[f"pace:{what}"] = 1 - _hour_distance(hours[usual], past.shares)
     always = [hour for hour, times in past.batches.items() if times == reference.batches]
     if always and reference.batches >= LEAST_BATCHES:
         hours_ = set(hours[usual].tolist())
         result.marks[f"covered:{what}"] = sum(hour in hours_ for hour in always) / len(always)
 
 
-def _unlike(hours: Floats, usual: Mapping[int, float]) -> float:
+def _hour_distance(hours: Floats, usual: Mapping[int, float]) -> float:
     """Return the share of rows that would have to change hour to match the usual distribution."""
     at, counts = np.unique(hours, return_counts=True)
     shares = dict(zip(at.astype(int).tolist(), (counts / max(len(hours), 1)).tolist(), strict=True))

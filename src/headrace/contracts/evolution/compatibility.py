@@ -130,10 +130,10 @@ def next_version(before: str, level: Level) -> str:
 
 def compare(before: Contract, after: Contract) -> ContractComparison:
     """List every change between two versions, with the rule that applies to it."""
-    changes = [*_of_table(before, after), *_of_columns(before, after)]
+    changes = [*_table_changes(before, after), *_schema_changes(before, after)]
     # If every reported change leaves `meaning_hash` unchanged, a different hash is unexplained.
-    if all(_is_aside(change.rule) for change in changes):
-        changes += _of_rest(before, after, has_changes=bool(changes))
+    if all(_keeps_meaning(change.rule) for change in changes):
+        changes += _unexplained_change(before, after, has_changes=bool(changes))
     changes.sort(key=lambda change: -change.level)  # stable: keeps the contract's order per level
     return ContractComparison(before, after, tuple(changes))
 
@@ -154,38 +154,40 @@ def _change(rule: str, field: str | None = None, **words: object) -> ContractCha
     return ContractChange(field, rule, change_rule.reader, change_rule.trainer, reason)
 
 
-def _of_table(old: Contract, new: Contract) -> Iterator[ContractChange]:
+def _table_changes(old: Contract, new: Contract) -> Iterator[ContractChange]:
     for aspect in ("table", "kind", "grain", "owner", "licence", "privacy", "description"):
-        yield from _plain(aspect, getattr(old, aspect), getattr(new, aspect))
-    yield from _plain("primary_key", ", ".join(old.primary_key), ", ".join(new.primary_key))
-    yield from _optional("sequence", old.sequence, new.sequence)
-    yield from _plain("conflicts", old.conflicts, new.conflicts)
+        yield from _plain_change(aspect, getattr(old, aspect), getattr(new, aspect))
+    yield from _plain_change("primary_key", ", ".join(old.primary_key), ", ".join(new.primary_key))
+    yield from _optional_change("sequence", old.sequence, new.sequence)
+    yield from _plain_change("conflicts", old.conflicts, new.conflicts)
     for aspect in ("event_time", "known_at"):
         was, is_ = getattr(old, aspect), getattr(new, aspect)
-        yield from _plain(aspect, was.expression.expression, is_.expression.expression)
+        yield from _plain_change(aspect, was.expression.expression, is_.expression.expression)
         if was.description != is_.description:
             yield _change(f"{aspect}.words")
-    yield from _optional("deleted", _deletes(old), _deletes(new))
+    yield from _optional_change("deleted", _deletion_rule(old), _deletion_rule(new))
     if old.deleted and new.deleted and old.deleted.description != new.deleted.description:
         yield _change("deleted.words")
-    yield from _items("null_tokens", map(repr, old.null_tokens), map(repr, new.null_tokens))
-    yield from _items("consumers", old.consumers, new.consumers)
-    yield from _items("purposes", old.purposes, new.purposes)
-    yield from _number("max_events", old.max_events, new.max_events)
+    yield from _item_changes("null_tokens", map(repr, old.null_tokens), map(repr, new.null_tokens))
+    yield from _item_changes("consumers", old.consumers, new.consumers)
+    yield from _item_changes("purposes", old.purposes, new.purposes)
+    yield from _number_change("max_events", old.max_events, new.max_events)
     if old.status != new.status:
         rule = f"status.{new.status}"
         yield _change(rule if rule in rules() else "status.changed", after=new.status)
-    yield from _coverage(old.coverage, new.coverage)
-    yield from _invariants(old, new)
+    yield from _coverage_changes(old.coverage, new.coverage)
+    yield from _invariant_changes(old, new)
 
 
-def _deletes(contract: Contract) -> str | None:
+def _deletion_rule(contract: Contract) -> str | None:
     return None if contract.deleted is None else contract.deleted.expression.expression
 
 
-def _coverage(old: tuple[str, str] | None, new: tuple[str, str] | None) -> Iterator[ContractChange]:
+def _coverage_changes(
+    old: tuple[str, str] | None, new: tuple[str, str] | None
+) -> Iterator[ContractChange]:
     if old is None or new is None:
-        yield from _optional("coverage", old and old[0], new and new[0])
+        yield from _optional_change("coverage", old and old[0], new and new[0])
         return
     for words, was, is_ in zip(("starts", "ends"), old, new, strict=True):
         if was != is_:
@@ -193,9 +195,9 @@ def _coverage(old: tuple[str, str] | None, new: tuple[str, str] | None) -> Itera
             yield _change(f"coverage.{words}_{later}", before=was, after=is_)
 
 
-def _invariants(old: Contract, new: Contract) -> Iterator[ContractChange]:
+def _invariant_changes(old: Contract, new: Contract) -> Iterator[ContractChange]:
     was, is_ = ({invariant.name: invariant for invariant in side.invariants} for side in (old, new))
-    yield from _items("invariant", was, is_)
+    yield from _item_changes("invariant", was, is_)
     for name in was.keys() & is_.keys():
         if was[name].expression != is_[name].expression:
             yield _change("invariant.changed", item=name)
@@ -203,18 +205,18 @@ def _invariants(old: Contract, new: Contract) -> Iterator[ContractChange]:
             yield _change("invariant.words", item=name)
 
 
-def _of_columns(old: Contract, new: Contract) -> Iterator[ContractChange]:
+def _schema_changes(old: Contract, new: Contract) -> Iterator[ContractChange]:
     was, is_ = ({_key(field): field for field in side.columns} for side in (old, new))
     names = {field.name: field for field in old.fields}
     renumbered = set()
     for key, field in is_.items():
         if key in was:
-            yield from _of_column(was[key], field)
+            yield from _column_changes(was[key], field)
         elif field.name in names and not field.hidden:
             before = names[field.name]
             renumbered.add(_key(before))
             yield _change("id.changed", field.name, before=before.id, after=field.id)
-            yield from _of_column(before, field)
+            yield from _column_changes(before, field)
         else:
             yield _change("hidden.added" if field.hidden else "column.added", field.name)
     for key in was.keys() - is_.keys() - renumbered:
@@ -229,29 +231,29 @@ def _key(field: Field) -> int | str:
     return field.name if field.id is None else field.id
 
 
-def _of_column(old: Field, new: Field) -> Iterator[ContractChange]:
+def _column_changes(old: Field, new: Field) -> Iterator[ContractChange]:
     name = new.name
     if old.name != name:
         kind = "aliased" if old.name in new.aliases else "changed"
         yield _change(f"name.{kind}", name, before=old.name, after=name)
-    yield from _plain("type", old.type, new.type, name)
-    yield from _plain("privacy", old.privacy, new.privacy, name)
-    yield from _plain("description", old.description, new.description, name)
-    yield from _plain("source_form", old.form, new.form, name)
-    yield from _plain("rounding", _rounded(old), _rounded(new), name)
-    yield from _optional("unit", old.unit, new.unit, name)
-    yield from _optional("zone", old.zone, new.zone, name)
+    yield from _plain_change("type", old.type, new.type, name)
+    yield from _plain_change("privacy", old.privacy, new.privacy, name)
+    yield from _plain_change("description", old.description, new.description, name)
+    yield from _plain_change("source_form", old.form, new.form, name)
+    yield from _plain_change("rounding", _rounded(old), _rounded(new), name)
+    yield from _optional_change("unit", old.unit, new.unit, name)
+    yield from _optional_change("zone", old.zone, new.zone, name)
     for aspect in ("required", "may_be_absent"):
         if getattr(old, aspect) != getattr(new, aspect):
             yield _change(f"{aspect}.{'on' if getattr(new, aspect) else 'off'}", name)
-    yield from _number("scale", old.scale, new.scale, name, ("coarser", "finer"))
-    yield from _number("max_abs", _limit(old), _limit(new), name)
-    yield from _items("sentinels", _nulls(old), _nulls(new), name)
+    yield from _number_change("scale", old.scale, new.scale, name, ("coarser", "finer"))
+    yield from _number_change("max_abs", _limit(old), _limit(new), name)
+    yield from _item_changes("sentinels", _nulls(old), _nulls(new), name)
     # A column that was renamed to or from its alias is already reported as a name change.
     was, is_ = (set(field.aliases) - {old.name, name} for field in (old, new))
-    yield from _items("aliases", sorted(was), sorted(is_), name)
-    yield from _levels(old.levels, new.levels, name)
-    yield from _derivation(old.derivation, new.derivation, name)
+    yield from _item_changes("aliases", sorted(was), sorted(is_), name)
+    yield from _level_changes(old.levels, new.levels, name)
+    yield from _derivation_changes(old.derivation, new.derivation, name)
 
 
 def _rounded(field: Field) -> str:
@@ -276,7 +278,9 @@ def _nulls(field: Field) -> list[object]:
     return [*values, *(f"the text {token!r}" for token in field.null_tokens)]
 
 
-def _levels(old: Mapping[str, str], new: Mapping[str, str], name: str) -> Iterator[ContractChange]:
+def _level_changes(
+    old: Mapping[str, str], new: Mapping[str, str], name: str
+) -> Iterator[ContractChange]:
     """Compare codes and their meanings.
 
     `level.recoded`: a code has a new meaning. `level.moved`: a meaning has a new code.
@@ -297,11 +301,11 @@ def _levels(old: Mapping[str, str], new: Mapping[str, str], name: str) -> Iterat
             yield _change("level.removed", name, item=code)
 
 
-def _derivation(
+def _derivation_changes(
     old: Derivation | None, new: Derivation | None, name: str
 ) -> Iterator[ContractChange]:
     if old is None or new is None:
-        yield from _optional(
+        yield from _optional_change(
             "derivation", old and _derivation_text(old), new and _derivation_text(new), name
         )
         return
@@ -317,7 +321,7 @@ def _derivation(
 def _lookup_changes(
     old: ReferenceTable, new: ReferenceTable, name: str
 ) -> Iterator[ContractChange]:
-    yield from _items("lookup", old.values, new.values, name, after=new.name)
+    yield from _item_changes("lookup", old.values, new.values, name, after=new.name)
     for key in old.values.keys() & new.values.keys():
         was, is_ = old.values[key], new.values[key]
         if was != is_:
@@ -342,14 +346,14 @@ def _derivation_text(rule: Derivation) -> str:
     return f"{type(rule).__name__}({', '.join(parts)})"
 
 
-def _plain(
+def _plain_change(
     aspect: str, old: object, new: object, field: str | None = None
 ) -> Iterator[ContractChange]:
     if old != new:
         yield _change(f"{aspect}.changed", field, before=old, after=new)
 
 
-def _optional(
+def _optional_change(
     aspect: str, old: object, new: object, field: str | None = None
 ) -> Iterator[ContractChange]:
     if old == new:
@@ -358,7 +362,7 @@ def _optional(
     yield _change(f"{aspect}.{kind}", field, before=old, after=new)
 
 
-def _number(
+def _number_change(
     aspect: str,
     old: float | Decimal | None,
     new: float | Decimal | None,
@@ -366,12 +370,12 @@ def _number(
     words: tuple[str, str] = ("lowered", "raised"),
 ) -> Iterator[ContractChange]:
     if old is None or new is None:
-        yield from _optional(aspect, old, new, field)
+        yield from _optional_change(aspect, old, new, field)
     elif old != new:
         yield _change(f"{aspect}.{words[new > old]}", field, before=old, after=new)
 
 
-def _items(
+def _item_changes(
     aspect: str,
     old: Iterable[object],
     new: Iterable[object],
@@ -387,13 +391,15 @@ def _items(
             yield _change(f"{aspect}.removed", field, item=item, **words)
 
 
-def _is_aside(rule: str) -> bool:
+def _keeps_meaning(rule: str) -> bool:
     """Return True if the change does not alter `meaning_hash`."""
     aspect, kind = rule.split(".")
     return kind == "words" or aspect in _ASIDE
 
 
-def _of_rest(old: Contract, new: Contract, *, has_changes: bool) -> Iterator[ContractChange]:
+def _unexplained_change(
+    old: Contract, new: Contract, *, has_changes: bool
+) -> Iterator[ContractChange]:
     """Report a difference between the documents that no reported change explains.
 
     If `meaning_hash` differs, rows or values may differ: the change is `unknown.changed`.
@@ -401,9 +407,9 @@ def _of_rest(old: Contract, new: Contract, *, has_changes: bool) -> Iterator[Con
     """
     if old.meaning_hash != new.meaning_hash:
         yield _change(UNKNOWN, before=old.meaning_hash[:12], after=new.meaning_hash[:12])
-    elif not has_changes and _aside_of_version(old) != _aside_of_version(new):
+    elif not has_changes and _without_version(old) != _without_version(new):
         yield _change("document.changed")
 
 
-def _aside_of_version(contract: Contract) -> dict[str, Any]:
+def _without_version(contract: Contract) -> dict[str, Any]:
     return {**contract.document, "version": ""}

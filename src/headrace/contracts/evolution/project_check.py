@@ -141,7 +141,15 @@ def _checked(table: str, now: Versions, then: Versions) -> TableCheck:
     ]
     comparisons.sort(key=lambda comparison: (comparison.bumped, -comparison.level))
     result = TableCheck(table, path, tuple(comparisons))
-    for rule in (_short, _twice, _rewritten, _dropped, _reused, _forgotten, _stalled):
+    for rule in (
+        _small_bump,
+        _duplicate_version,
+        _changed_version,
+        _dropped_version,
+        _reused_field_id,
+        _unretired_field_ids,
+        _stalled_proposal,
+    ):
         wrong = rule(result, now, before)
         if wrong is not None:
             return wrong
@@ -158,7 +166,7 @@ def _removed(table: str, path: str, contract: Contract) -> TableCheck:
     )  # fmt: skip
 
 
-def _short(result: TableCheck, now: Versions, _: list[Contract]) -> TableCheck | None:
+def _small_bump(result: TableCheck, now: Versions, _: list[Contract]) -> TableCheck | None:
     """Report a version bump smaller than the changes require."""
     short = next((comparison for comparison in result.comparisons if not comparison.bumped), None)
     if short is None:
@@ -171,7 +179,7 @@ def _short(result: TableCheck, now: Versions, _: list[Contract]) -> TableCheck |
     )
 
 
-def _twice(result: TableCheck, now: Versions, _: list[Contract]) -> TableCheck | None:
+def _duplicate_version(result: TableCheck, now: Versions, _: list[Contract]) -> TableCheck | None:
     for (path, first), (other, second) in pairwise(now):
         if first.version == second.version:
             return replace(
@@ -182,7 +190,9 @@ def _twice(result: TableCheck, now: Versions, _: list[Contract]) -> TableCheck |
     return None
 
 
-def _rewritten(result: TableCheck, now: Versions, before: list[Contract]) -> TableCheck | None:
+def _changed_version(
+    result: TableCheck, now: Versions, before: list[Contract]
+) -> TableCheck | None:
     """Report a changed earlier version; PATCH changes, such as of prose, are allowed."""
     past = {contract.version: contract for contract in before}
     for path, contract in now[1:]:
@@ -198,7 +208,9 @@ def _rewritten(result: TableCheck, now: Versions, before: list[Contract]) -> Tab
     return None
 
 
-def _dropped(result: TableCheck, now: Versions, before: list[Contract]) -> TableCheck | None:
+def _dropped_version(
+    result: TableCheck, now: Versions, before: list[Contract]
+) -> TableCheck | None:
     """Report a removed earlier version that still has consumers."""
     present = {contract.version for _, contract in now}
     moved_consumers = {name for _, contract in now for name in contract.consumers}
@@ -214,7 +226,9 @@ def _dropped(result: TableCheck, now: Versions, before: list[Contract]) -> Table
     return None
 
 
-def _reused(result: TableCheck, now: Versions, before: list[Contract]) -> TableCheck | None:
+def _reused_field_id(
+    result: TableCheck, now: Versions, before: list[Contract]
+) -> TableCheck | None:
     """Report a reused field id: readers would take old files' data for the new column's."""
     candidate = now[0][1]
     ids = {field.id: field.name for field in candidate.fields}
@@ -229,7 +243,9 @@ def _reused(result: TableCheck, now: Versions, before: list[Contract]) -> TableC
     return None
 
 
-def _forgotten(result: TableCheck, now: Versions, before: list[Contract]) -> TableCheck | None:
+def _unretired_field_ids(
+    result: TableCheck, now: Versions, before: list[Contract]
+) -> TableCheck | None:
     """Report removed columns whose field ids are not declared as retired."""
     candidate = now[0][1]
     declared = {field.id for field in candidate.fields} | set(candidate.retired_ids)
@@ -247,7 +263,9 @@ def _forgotten(result: TableCheck, now: Versions, before: list[Contract]) -> Tab
     )
 
 
-def _stalled(result: TableCheck, now: Versions, before: list[Contract]) -> TableCheck | None:
+def _stalled_proposal(
+    result: TableCheck, now: Versions, before: list[Contract]
+) -> TableCheck | None:
     """Report a proposal that replaces an active contract: publishing would stop."""
     if now[0][1].status != PROPOSED or not before or before[0].status == PROPOSED:
         return None

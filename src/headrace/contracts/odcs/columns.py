@@ -96,7 +96,7 @@ def column_of(
     if is_ours(source):
         return _own_column(source, key, used_names, translated)
     column, rest = partition_keys(
-        source, set(COLUMN.names) - {"transformLogic"} - _options_aside(source)
+        source, set(COLUMN.names) - {"transformLogic"} - _unreadable_options(source)
     )
     source_name = str(source.get("name", ""))
     column["name"] = _name(source_name, used_names)
@@ -107,7 +107,7 @@ def column_of(
         "fieldId": number,
         **_aliases(source, column["name"], used_names, translated),
     }
-    _typed(source, column, rest, translated)
+    _set_type(source, column, rest, translated)
     properties |= _scale(source, column["logicalType"])
     column.setdefault("description", f"TODO: what {source_name} means")
     _key(column, rest, key, translated)
@@ -126,9 +126,9 @@ def _own_column(
 ) -> tuple[Document, Document]:
     """Import a column that Headrace exported."""
     foreign = custom(source, DELIVERED) is True
-    excluded = _options_aside(source) | ({"transformLogic"} if foreign else set())
+    excluded = _unreadable_options(source) | ({"transformLogic"} if foreign else set())
     column, rest = partition_keys(source, set(COLUMN.names) - excluded)
-    _typed(source, column, rest, translated)
+    _set_type(source, column, rest, translated)
     _key(column, rest, key, translated)
     used_names.add(str(column["name"]).casefold())
     return _own_properties(column, rest, {})
@@ -174,7 +174,7 @@ def _aliases(
     return {"aliases": free} if free else {}
 
 
-def _options_aside(source: Mapping[str, Any]) -> set[str]:
+def _unreadable_options(source: Mapping[str, Any]) -> set[str]:
     """Return {"logicalTypeOptions"} if we cannot read those options; we read timestamps in UTC."""
     options = source.get("logicalTypeOptions") or {}
     is_supported = source.get("logicalType") == "timestamp" and set(options) <= set(
@@ -184,7 +184,7 @@ def _options_aside(source: Mapping[str, Any]) -> set[str]:
     return set() if is_supported and utc else {"logicalTypeOptions"}
 
 
-def _typed(
+def _set_type(
     source: Mapping[str, Any], column: Document, rest: Document, translated: Translated
 ) -> None:
     """Set the column's type to one of ours; preserve the original in `rest` if it differs."""
@@ -281,12 +281,12 @@ def demands(
     """Move a column's requirements from `rest` into expectations where an equivalent exists."""
     for key in ("unique", "enum"):
         if rest.get(key):
-            _turn(rest, {key: rest[key]}, subject, subjects, translated)
+            _translate_part(rest, {key: rest[key]}, subject, subjects, translated)
     options = dict(rest.get("logicalTypeOptions") or {})
     for names in (("minLength", "maxLength"), ("pattern",), LIMITS):
         group = {name: options[name] for name in names if name in options}
         if group:
-            _turn(rest, {"logicalTypeOptions": group}, subject, subjects, translated)
+            _translate_part(rest, {"logicalTypeOptions": group}, subject, subjects, translated)
     quality(rest, subject, subjects, translated)
     for key, value in (rest.get("logicalTypeOptions") or {}).items():
         if key not in {"minLength", "maxLength", "pattern", *LIMITS}:
@@ -296,7 +296,7 @@ def demands(
             translated.notes.append(f"{subject.name}: {key} is kept and not enforced")
 
 
-def _turn(
+def _translate_part(
     rest: Document,
     was: Document,
     subject: Subject,

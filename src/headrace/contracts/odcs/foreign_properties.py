@@ -37,7 +37,7 @@ def settled(document: Document, path: Path) -> tuple[Document, list[str], str]:
     contract, notes = deepcopy(document), list[str]()
     for _ in range(_MAX_ATTEMPTS):
         try:
-            parse_contract(block(_trial(contract)), path)
+            parse_contract(block(_with_placeholders(contract)), path)
         except DeclarationError as error:
             note = _set_aside(contract, error)
             if note is None:
@@ -48,16 +48,16 @@ def settled(document: Document, path: Path) -> tuple[Document, list[str], str]:
     return contract, notes, ""
 
 
-def _trial(value: Any, key: str = "") -> Any:  # noqa: ANN401  (any YAML value)
+def _with_placeholders(value: Any, key: str = "") -> Any:  # noqa: ANN401  (any YAML value)
     """Replace TODO marks that would prevent loading with placeholder values."""
     if isinstance(value, dict):
         name = value.get("property", "")
         return {
-            name_: _trial(inner, str(name) if name_ == "value" else name_)
+            name_: _with_placeholders(inner, str(name) if name_ == "value" else name_)
             for name_, inner in value.items()
         }
     if isinstance(value, list):
-        return [_trial(entry, key) for entry in value]
+        return [_with_placeholders(entry, key) for entry in value]
     if is_mark(value) and key in {*_STAND_INS, "expression"}:
         return _STAND_INS.get(key, _SOMEWHEN)
     return value
@@ -79,14 +79,14 @@ def _set_aside(document: Document, error: DeclarationError) -> str | None:
     if is_mark(wrong["value"]):
         return None
     properties.remove(wrong)
-    _keep(properties, wrong)
+    _preserve(properties, wrong)
     if match[3] in NEEDED:
         properties.append({"property": match[3], "value": NEEDED[match[3]]})
     prefix = f"{owner['name']}: " if match[1] else ""
     return f"{prefix}the custom property {match[3]!r} means something else there: {error.what}"
 
 
-def _keep(properties: list[Document], wrong: Document) -> None:
+def _preserve(properties: list[Document], wrong: Document) -> None:
     unread = next(
         (property_ for property_ in properties if property_["property"] == "unread"), None
     )

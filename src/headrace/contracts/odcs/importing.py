@@ -186,7 +186,7 @@ def _rules(
             del rest["quality"]
     before = len(translated.pairs)
     quality(rest, None, [subject_of(column) for column in columns], translated)
-    pairs = _identified(translated.pairs[before:], expectations)
+    pairs = _with_ids(translated.pairs[before:], expectations)
     return {**rest, **({"translated": pairs} if pairs else {})}
 
 
@@ -260,7 +260,7 @@ def _columns(
     for (column, rest), subject in zip(parts, subjects, strict=True):
         before = len(translated.pairs)
         demands(rest, subject, subjects, translated)
-        pairs = _identified(translated.pairs[before:], expectations)
+        pairs = _with_ids(translated.pairs[before:], expectations)
         columns.append(with_unread(column, {**rest, **({"translated": pairs} if pairs else {})}))
     for hidden_column in (entry for entry_ in hidden for entry in entry_["value"]):
         at = next(
@@ -276,7 +276,7 @@ def _numbers(columns: list[Document]) -> Iterator[int]:
     yield from (number for number in range(FIRST_FIELD_ID, 100_000) if number not in used)
 
 
-def _identified(
+def _with_ids(
     pairs: list[tuple[list[Expectation], Document]], expectations: list[Expectation]
 ) -> list[Document]:
     """Give expectations their ids and reasons; return the document parts to preserve for them.
@@ -315,9 +315,9 @@ def _id(expectation: Expectation, rule: Mapping[str, Any], expectations: list[Ex
         expectation["type"].removeprefix("expect_").removeprefix("column_").removeprefix("table_")
     )
     preferred = str(rule.get("id") or rule.get("name") or f"{subject}_{kind}")
-    return next(name for name in _tries(preferred) if name not in used_ids)
+    return next(name for name in _id_candidates(preferred) if name not in used_ids)
 
 
-def _tries(name: str) -> Iterator[str]:
+def _id_candidates(name: str) -> Iterator[str]:
     yield name
     yield from (f"{name}_{number}" for number in range(2, 10_000))

@@ -19,7 +19,7 @@ def check_key(table: pa.Table, ask: Ask) -> None:
     duplicates = rows.num_rows - _distinct(rows, ask.key)
     if not duplicates:
         return
-    better = _better(rows, ask)
+    better = _unique_extension(rows, ask)
     raise DeclarationError(
         f"{duplicates} rows have the same key as another row",
         where=" ".join(f"--key {name}" for name in ask.key),
@@ -29,7 +29,7 @@ def check_key(table: pa.Table, ask: Ask) -> None:
     )
 
 
-def _better(rows: pa.Table, ask: Ask) -> list[str] | None:
+def _unique_extension(rows: pa.Table, ask: Ask) -> list[str] | None:
     """Return the key extended by one or two columns (time and entity first) so that it is unique.
 
     None if that is impossible.

@@ -35,14 +35,16 @@ def level_changes(case: DriftCase) -> Iterator[DriftFinding]:
         for token in np.unique(column.tokens[fresh]):
             rows = column.tokens == token
             if case.look.names.get(int(token), "").strip().lower() not in WORDS:
-                yield from _level(case, column, int(token), rows)
+                yield from _category_findings(case, column, int(token), rows)
 
 
-def _level(case: DriftCase, column: ViewColumn, token: int, rows: Bools) -> Iterator[DriftFinding]:
+def _category_findings(
+    case: DriftCase, column: ViewColumn, token: int, rows: Bools
+) -> Iterator[DriftFinding]:
     name, count = case.look.names.get(token, "?"), int(rows.sum())
     lines = tuple(case.look.lines[rows].tolist())
-    old = _by_key(case, column, rows) or _by_absence(case, column, rows)
-    if old is not None and _fits(case, column, rows, old):
+    old = _replaced_by_key(case, column, rows) or _replaced_by_absence(case, column, rows)
+    if old is not None and _fits_old_name(case, column, rows, old):
         was = case.reference.names.get(old, "?")
         sentence = (
             f"{column.name} {name!r} looks like another name of {was!r}: it is new, its"
@@ -52,7 +54,9 @@ def _level(case: DriftCase, column: ViewColumn, token: int, rows: Bools) -> Iter
         # Outweighs a swap of columns that would explain the same rows.
         weight = 2 * case.loss([column.name]) + count + 0.5
         yield DriftFinding("recoding", (column.name,), sentence, evidence, lines, weight)
-    elif count / case.look.rows >= _NEW_SHARE and (count >= _FEW_NEW or _closed(case, column)):
+    elif count / case.look.rows >= _NEW_SHARE and (
+        count >= _FEW_NEW or _is_closed_set(case, column)
+    ):
         sentence = (
             f"{column.name} has a level that was never seen before: {name!r}, in {count} of"
             f" {case.look.rows} rows."
@@ -61,14 +65,14 @@ def _level(case: DriftCase, column: ViewColumn, token: int, rows: Bools) -> Iter
         yield DriftFinding("new_level", (column.name,), sentence, evidence, lines, count)
 
 
-def _closed(case: DriftCase, column: ViewColumn) -> bool:
+def _is_closed_set(case: DriftCase, column: ViewColumn) -> bool:
     """Return True if the set of categories is small and no batch of the window added to it."""
     pool = case.reference.pools[column.name]
     marks = case.reference.marks(f"support:{column.name}")
     return len(pool.values) <= _SMALL_SET and bool(len(marks)) and float(marks.min()) == 1.0
 
 
-def _by_key(case: DriftCase, column: ViewColumn, rows: Bools) -> int | None:
+def _replaced_by_key(case: DriftCase, column: ViewColumn, rows: Bools) -> int | None:
     """Return the category that most of these rows' keys had before, if it has disappeared."""
     for key in case.look.contract.field(column.name).explained_by:
         last = case.reference.last.get(label(column.name, key))
@@ -83,18 +87,21 @@ def _by_key(case: DriftCase, column: ViewColumn, rows: Bools) -> int | None:
         top = int(levels[np.argmax(counts)])
         disappeared = not (column.tokens == top).any()
         agree = disappeared and counts.max() >= _AGREE * comparable.sum()
-        if agree and _by_chance(case, label(column.name, key), int(comparable.sum())) <= _CHANCE:
+        if (
+            agree
+            and _chance_probability(case, label(column.name, key), int(comparable.sum())) <= _CHANCE
+        ):
             return top
     return None
 
 
-def _by_chance(case: DriftCase, mark: str, rows: int) -> float:
+def _chance_probability(case: DriftCase, mark: str, rows: int) -> float:
     """Return the probability that this many rows differ from their keys' last value by chance."""
     usual = case.reference.marks(f"keyed:{mark}")
     return float(1 - np.median(usual)) ** rows if len(usual) else 1.0
 
 
-def _by_absence(case: DriftCase, column: ViewColumn, rows: Bools) -> int | None:
+def _replaced_by_absence(case: DriftCase, column: ViewColumn, rows: Bools) -> int | None:
     """Return a category that every earlier batch had with similar row counts and this one lacks."""
     pool = case.reference.pools[column.name]
     always = pool.values[pool.batches == case.reference.batches]
@@ -115,7 +122,7 @@ def _mean(case: DriftCase, name: str, token: int) -> float:
     return float(pool.counts[np.searchsorted(pool.values, token)] / case.reference.batches)
 
 
-def _fits(case: DriftCase, column: ViewColumn, rows: Bools, old: int) -> bool:
+def _fits_old_name(case: DriftCase, column: ViewColumn, rows: Bools, old: int) -> bool:
     """Return True if restoring the old name brings the batch no further from its baseline."""
     was = case.reference.names.get(old)
     if was is None:

@@ -23,31 +23,33 @@ _SMALL = 0.6  # a batch is too small below this share of the window's smallest b
 
 def missing_parts(case: DriftCase) -> Iterator[DriftFinding]:
     look, reference = case.look, case.reference
-    if look.start is None or reference.batches < LEAST_BATCHES or _at_an_end(case):
+    if look.start is None or reference.batches < LEAST_BATCHES or _is_at_coverage_end(case):
         return
     for what, moments in (("event", look.event), ("known", look.known_at)):
         if moments is not None:
-            finding = _missing(case, what, moments, look.start)
+            finding = _find_missing_hours(case, what, moments, look.start)
             if finding is not None:
                 yield finding
                 return
-    yield from _small(case)
+    yield from _find_small_batch(case)
 
 
-def _at_an_end(case: DriftCase) -> bool:
+def _is_at_coverage_end(case: DriftCase) -> bool:
     """Return True for the first and last covered partitions, which may be incomplete."""
     coverage = case.look.contract.coverage
     return coverage is not None and any(parse_iso(day) == case.look.start for day in coverage)
 
 
-def _missing(case: DriftCase, what: str, moments: Floats, start: int) -> DriftFinding | None:
+def _find_missing_hours(
+    case: DriftCase, what: str, moments: Floats, start: int
+) -> DriftFinding | None:
     """Find the run of hours in which the most rows are missing.
 
     If the zone's UTC offset changed within the window, the rows may follow UTC or local time. The
     first half of the partition, which even a truncated file has, shows which one to compare with.
     """
     usual = case.reference.hours(what)
-    finding = _longest(case, what, moments, start, usual)
+    finding = _largest_gap(case, what, moments, start, usual)
     shifted_window = None if finding is None else moved_window(case.look, case.reference, what)
     if shifted_window is None:
         return finding
@@ -55,7 +57,7 @@ def _missing(case: DriftCase, what: str, moments: Floats, start: int) -> DriftFi
     other = hours_of(shifted_window)
     if _unlike_first_half(hours, other) >= _unlike_first_half(hours, usual):
         return finding
-    return _longest(case, what, moments, start, other)
+    return _largest_gap(case, what, moments, start, other)
 
 
 def _unlike_first_half(hours: Floats, usual: HourProfile) -> float:
@@ -64,7 +66,7 @@ def _unlike_first_half(hours: Floats, usual: HourProfile) -> float:
     return sum(abs(float((hours == hour).sum()) - usual.mean[hour]) for hour in first)
 
 
-def _longest(
+def _largest_gap(
     case: DriftCase, what: str, moments: Floats, start: int, usual: HourProfile
 ) -> DriftFinding | None:
     minimum, typical = usual.minimum, usual.mean
@@ -149,7 +151,7 @@ def _runs(hours: list[int], order: list[int]) -> list[list[int]]:
     return runs
 
 
-def _small(case: DriftCase) -> Iterator[DriftFinding]:
+def _find_small_batch(case: DriftCase) -> Iterator[DriftFinding]:
     """Report a batch much smaller than all in the window, if their sizes are similar."""
     rows = case.look.rows
     sizes = np.array([profile.rows for profile in case.reference.window])

@@ -53,7 +53,7 @@ def matched(
         if old not in pairs and new not in pairs.values() and cost <= _WORST * rows:
             pairs[old] = new
     fields = {f.name: f for f in missing}
-    pairs = _improved(case, fields, strange, pairs)
+    pairs = _exchange_pairs(case, fields, strange, pairs)
     return {old: (new, max(0.0, single[old, new])) for old, new in pairs.items()}
 
 
@@ -65,25 +65,25 @@ def _single_cost(case: DriftCase, field: Field, text: pa.Array) -> float:
     excess = badness(fit(look, case.reference, [field.name]), case.reference, look.rows)
     # Several marks may measure the same loss, so only the worst counts; the sum breaks ties.
     worst = max(excess.values(), default=0.0)
-    shape = _unlike(case, look, field)
+    shape = _shape_cost(case, look, field)
     return unread + worst + 0.01 * sum(excess.values()) + shape
 
 
-def _unlike(case: DriftCase, look: BatchView, field: Field) -> float:
+def _shape_cost(case: DriftCase, look: BatchView, field: Field) -> float:
     """Return a cost for unlike distributions, so that the more similar column is preferred."""
     marks = fit(look, case.reference, [field.name]).marks
     names = ("shape", "support", "present")
-    return look.rows * 0.2 * sum(_short(case, f"{n}:{field.name}", marks) for n in names)
+    return look.rows * 0.2 * sum(_mark_difference(case, f"{n}:{field.name}", marks) for n in names)
 
 
-def _short(case: DriftCase, mark: str, marks: Mapping[str, float]) -> float:
+def _mark_difference(case: DriftCase, mark: str, marks: Mapping[str, float]) -> float:
     earlier = case.reference.marks(mark)
     if mark not in marks or not len(earlier):
         return 0.0
     return abs(float(earlier.mean()) - marks[mark])
 
 
-def _improved(
+def _exchange_pairs(
     case: DriftCase,
     fields: Mapping[str, Field],
     strange: Mapping[str, pa.Array],

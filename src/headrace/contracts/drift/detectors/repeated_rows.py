@@ -50,7 +50,7 @@ def stale_rows(case: DriftCase) -> Iterator[DriftFinding]:
     if not count or count / look.rows <= _USUAL * usual:
         return
     slots = sorted(
-        {p.slot for p in reference.window if _meets(look.row_hashes[repeated], p.hashes)}
+        {p.slot for p in reference.window if _share_a_hash(look.row_hashes[repeated], p.hashes)}
     )
     sentence = (
         f"{count} of {look.rows} rows are equal to rows of earlier batches"
@@ -61,5 +61,5 @@ def stale_rows(case: DriftCase) -> Iterator[DriftFinding]:
     yield DriftFinding("stale_rows", (), sentence, evidence, lines, weight=count)
 
 
-def _meets(row_hashes: np.ndarray, hashes: np.ndarray) -> bool:
+def _share_a_hash(row_hashes: np.ndarray, hashes: np.ndarray) -> bool:
     return bool(len(hashes)) and bool(np.isin(row_hashes, hashes).any())

@@ -36,7 +36,7 @@ def sentinels(case: DriftCase) -> Iterator[DriftFinding]:
             continue
         fresh = column.present & ~member(column, pool)
         if fresh.any():
-            yield from _of_column(case, column, fresh)
+            yield from _column_findings(case, column, fresh)
 
 
 def _sentinel_finding(
@@ -52,11 +52,11 @@ def _sentinel_finding(
     return DriftFinding("sentinel", (column.name,), sentence, evidence, lines, weight)
 
 
-def _of_column(case: DriftCase, column: ViewColumn, fresh: Bools) -> Iterator[DriftFinding]:
-    values = _as_given(case, column) if column.is_number else column.tokens
+def _column_findings(case: DriftCase, column: ViewColumn, fresh: Bools) -> Iterator[DriftFinding]:
+    values = _values_in_unit(case, column) if column.is_number else column.tokens
     for value in _suspicious(column, np.unique(values[fresh])):
         rows = fresh & (values == value)
-        text = _sentinel(case, column, value, rows)
+        text = _sentinel_text(case, column, value, rows)
         if text is None or rows.mean() > _MOST_SENTINELS:
             continue
         gain = _gain(case, column, rows)
@@ -76,7 +76,7 @@ def _gain(case: DriftCase, column: ViewColumn, rows: Bools) -> float:
     return case.try_out({column.name: nulled}).gain
 
 
-def _as_given(case: DriftCase, column: ViewColumn) -> np.ndarray:
+def _values_in_unit(case: DriftCase, column: ViewColumn) -> np.ndarray:
     """Return numbers in their unit, clock times as HHMM, NaN for timestamps (never sentinels)."""
     if column.kind == "moment":
         return np.full(case.look.rows, np.nan)
@@ -94,7 +94,7 @@ def _suspicious(column: ViewColumn, values: np.ndarray) -> np.ndarray:
     return candidates
 
 
-def _sentinel(case: DriftCase, column: ViewColumn, value: float, rows: Bools) -> str | None:
+def _sentinel_text(case: DriftCase, column: ViewColumn, value: float, rows: Bools) -> str | None:
     """Return the value as text if it is a sentinel."""
     if not column.is_number:
         # Columns with many distinct texts have no names: read the text from one of the rows.
