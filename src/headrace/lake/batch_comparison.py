@@ -49,7 +49,7 @@ class JudgedBatches:
         """Return the batch and its verdict; raise StateError if it was never validated."""
         if batch_id not in self.verdicts:
             raise StateError(
-                f"batch {batch_id} was not judged yet", fix="headrace run --stage ingest"
+                f"batch {batch_id} was not validated yet", fix="headrace run --stage ingest"
             )
         return self.batches[batch_id], self.verdicts[batch_id]
 

@@ -28,7 +28,7 @@ def window_of(pipeline: Pipeline, home: Home, window_day: str) -> Entry:
         raise DeclarationError(
             f"the monitor {name} has decided nothing yet",
             where=str(home.root),
-            fix="headrace run; a window is judged once it is over",
+            fix="headrace run; a window is evaluated once it is over",
         )
     if window_day == LATEST:
         return entries[-1]

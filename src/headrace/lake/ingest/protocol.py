@@ -46,7 +46,7 @@ from headrace.sources.base import Delivery, NoFiles
 
 # Number of partitions whose ledger rows share a transaction: few syncs, and little lost in a crash.
 _CHUNK = 16
-# Each turn holds more rows in conflict, or another run has committed meanwhile.
+# Maximum number of attempts; each one holds more rows in conflict or meets another commit.
 _MOST_TURNS = 100
 
 

@@ -106,7 +106,8 @@ class BatchValidator:
             else:
                 conformed = conform(self.contract, rows, delivery.batch_id)
                 judgement = judge(self.suite, self.contract, conformed)
-                if delivery.format not in STANDALONE:  # others hold only some rows
+                # A standalone batch (events, changes, objects) is not like the batches before it.
+                if delivery.format not in STANDALONE:
                     glance, judgement = self._glance(delivery, rows, conformed, judgement)
         except Exception as error:  # noqa: BLE001  # fails closed: the batch stays pending, others continue
             return ValidatedBatch(self._row(delivery, self._crashed(delivery, error)))

@@ -266,7 +266,7 @@ class Ledger:
         ).fetchone()
         if row is None:
             raise StateError(
-                f"batch {batch_id} of {table} was not judged under rules {rule_hash}",
+                f"batch {batch_id} of {table} was not validated under rules {rule_hash}",
                 where=str(self.path),
                 fix="ingest its slot again",
             )

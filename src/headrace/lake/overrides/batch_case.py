@@ -50,9 +50,9 @@ class BatchCase:
         """Effective verdict; RefusedError if the batch was not validated under present rules."""
         if self.standing is None:
             raise RefusedError(
-                f"{self.name}, was not judged under the present rules",
+                f"{self.name}, was not validated under the present rules",
                 where=f"state {self.batch.state}",
-                fix="judge it first: headrace run, or headrace gate rerun",
+                fix="validate it first: headrace run, or headrace gate rerun",
             )
         return self.standing
 

@@ -139,9 +139,9 @@ def _same_rows(checked: CheckedDelivery, gate: JudgementRow, state: Fates) -> No
     if now != (gate.delivered, gate.quarantined):
         raise StateError(
             f"batch {gate.batch_id[:12]} has {now[0]} rows and {now[1]} of them fail; it had"
-            f" {gate.delivered} and {gate.quarantined} when it was judged",
+            f" {gate.delivered} and {gate.quarantined} when it was validated",
             where=f"slot {checked.delivery.slot}, {checked.delivery.origin}",
-            fix="judge it again: headrace gate rerun",
+            fix="validate it again: headrace gate rerun",
         )
 
 

@@ -34,7 +34,7 @@ def release_scope(case: BatchCase, draft: Action) -> Action | None:
     gate = case.required_standing.gate
     if gate.verdict == "ERROR":
         raise RefusedError(
-            f"{case.name}, was not judged: a check crashed",
+            f"{case.name}, was not validated: a check crashed",
             where=gate.summary,
             fix="that says nothing of the data, so there is nothing to release; fix the check, "
             + _rerun(case),
@@ -230,7 +230,7 @@ def rerun_scope(case: BatchCase, draft: Action) -> Action:
         raise RefusedError(
             f"{case.name}, is {case.batch.state}",
             where=case.batch.note,
-            fix="it is not judged any more; deliver a corrected file",
+            fix="it is no longer validated; deliver a corrected file",
         )
     path = case.home.landing / case.batch.raw_path
     if not path.exists():
@@ -291,7 +291,7 @@ def _open(case: BatchCase) -> None:
 
 def _rerun(case: BatchCase) -> str:
     return (
-        f"then judge it again: headrace gate rerun {case.table.name} {case.batch.batch_id[:12]}"
+        f"then validate it again: headrace gate rerun {case.table.name} {case.batch.batch_id[:12]}"
         " --reason ..."
     )
 
