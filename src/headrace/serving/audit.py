@@ -167,8 +167,7 @@ def _clock_or_value(
 ) -> list[Difference]:
     """Return the causes for rows that the snapshots read by the answer do not reproduce.
 
-    The cause is "clock" only if the same error of t explains most rows, since a few rows may match
-    by chance.
+    The cause is "clock" only if one error of t explains most rows; a few may match by chance.
     """
     if not rows:
         return []

@@ -199,11 +199,11 @@ def why(
     for view in views:
         if isinstance(view, RowTransform):
             continue
-        off = np.logical_or.reduce([replay.differing[name] for name in view.outputs])
-        differing.update(np.flatnonzero(off).tolist())
-        rows = _sample_points(off)
+        mask = np.logical_or.reduce([replay.differing[name] for name in view.outputs])
+        differing.update(np.flatnonzero(mask).tolist())
+        rows = _sample_points(mask)
         shape = shape_for(shapes, view.table, f"view {view.name}")
-        pairs += _pairs(replay, view, shape, rows, off, history, mode, extra)
+        pairs += _pairs(replay, view, shape, rows, mask, history, mode, extra)
     causes = explain(pairs, hypotheses)
     remaining = int(replay.any.sum()) - len(differing)
     if remaining:  # inputs are equal, so the transform itself differs
@@ -237,10 +237,10 @@ def _counted(causes: list[Cause], points: int) -> list[Cause]:
     return causes
 
 
-def _sample_points(off: Bools) -> list[int]:
+def _sample_points(mask: Bools) -> list[int]:
     """Return the indices of some differing and some equal points, evenly spread."""
     picked = []
-    for rows, limit in ((np.flatnonzero(off), _DIFFERING), (np.flatnonzero(~off), _EQUAL)):
+    for rows, limit in ((np.flatnonzero(mask), _DIFFERING), (np.flatnonzero(~mask), _EQUAL)):
         spread = np.linspace(0, max(len(rows) - 1, 0), min(limit, len(rows))).astype(int)
         picked += rows[spread].tolist()
     return picked
@@ -251,7 +251,7 @@ def _pairs(  # noqa: PLR0917
     view: FeatureView | Lookup,
     shape: TableShape,
     rows: list[int],
-    off: Bools,
+    mask: Bools,
     history: History,
     mode: Mode,
     extra: History | None,
@@ -274,7 +274,7 @@ def _pairs(  # noqa: PLR0917
         case = DiagnosisCase(
             view, versions, shape, spine, mode, int(replay.frontier[rows[n]]), extra_rows
         )
-        differs = bool(off[rows[n]])
+        differs = bool(mask[rows[n]])
         sides = [
             Observed(case, {name: side[i][n] for i, name in enumerate(view.outputs)}, differs)
             for side in (served, trained)
@@ -286,7 +286,7 @@ def _pairs(  # noqa: PLR0917
 def _examples(replay: Replay, limit: int = 5) -> tuple[dict[str, Any], ...]:
     examples = []
     for row in np.flatnonzero(replay.any)[:limit].tolist():
-        names = [name for name, off in replay.differing.items() if off[row]]
+        names = [name for name, mask in replay.differing.items() if mask[row]]
         values = {
             name: {"served": replay.served[name][row].as_py(), "trained": trained}
             for name in names[:limit]

@@ -42,7 +42,7 @@ class Index:
     Attributes:
         pending: batches that wait for a decision, the newest partition first.
         recent: the latest other batches that did not pass; `older` is the number not shown.
-        monitors: (monitor, number of things that need attention).
+        monitors: (monitor, number of open incidents that are not acknowledged).
     """
 
     tables: tuple[str, ...]

@@ -140,7 +140,7 @@ def _override(case: ActionCase) -> ActionStep:
 
 
 def _mend(case: ActionCase) -> ActionStep:
-    """Offer a change of the contract: no override can admit rows that violate the contract."""
+    """Offer a change of the contract: a batch that breaks the contract cannot be approved."""
     return ActionStep(
         "Change the contract",
         "The new form is intended: review the proposal, describe the form in the contract, and the"

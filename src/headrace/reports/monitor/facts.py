@@ -246,13 +246,13 @@ def _windows(
     details: RunDetails,
     compared: Sequence[PolicyComparison],
 ) -> tuple[WindowView, ...]:
-    looks = {window.window: window for window in details.windows}
+    details_by_window = {window.window: window for window in details.windows}
     return tuple(
         WindowView(
             entry=entry,
             closes=pipeline.monitor.closes(entry.window),
             attribution=attribution_of(entry, pipeline.monitor.label_derived),
-            details=looks.get(entry.window),
+            details=details_by_window.get(entry.window),
             later=tuple(e for e in past.entries if e.window == entry.window and e is not entry),
             acks=tuple(ack for ack in past.acks if ack.window_end == entry.window.end),
             accepted=tuple(a for a in past.acceptances if a.window_end == entry.window.end),

@@ -95,7 +95,7 @@ def halve(e: Ints, piece: Piece, limit: int) -> list[Piece]:
         part = open_.pop()
         indivisible = (
             part.level == 0 or part.start == FURTHEST
-        )  # times end there: it holds one moment
+        )  # the piece holds a single event time
         if part.end - part.begin <= limit or indivisible:
             leaves.append(part)
             continue

@@ -119,7 +119,7 @@ def _slots(entities: _Entities, of: Ints, e: Ints) -> tuple[_Slots, Ints]:
     return slots, slot
 
 
-_Lots = tuple[Ints, Ints]  # records, and the slot of each
+_Lots = tuple[Ints, Ints]  # records, and the index of each record's leaf
 
 
 def _sorted(join: JoinLayout, old: _Lots, coming: _Lots) -> _Lots:
