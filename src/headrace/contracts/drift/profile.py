@@ -149,7 +149,7 @@ def sketches_of(profile: BatchProfile) -> dict[str, Sketches]:
 
 
 def coarse(values: Floats) -> Floats:
-    """Round to three significant digits."""
+    """Round values to three significant digits."""
     with np.errstate(divide="ignore"):
         size = np.where(values == 0, 0, np.floor(np.log10(np.abs(values))))
     unit = 10.0 ** (size - (_DIGITS - 1))

@@ -15,7 +15,7 @@ _MAX_PROBLEMS = 20
 
 @cache
 def schema() -> dict[str, Any] | None:
-    """Return the JSON schema of ODCS 3.2.0; None if the package is not installed."""
+    """Return the corrected JSON schema of ODCS 3.2.0; None if the package is not installed."""
     try:
         package = distribution(_PACKAGE)
     except PackageNotFoundError:

@@ -144,7 +144,7 @@ def _fields(record: str) -> list[str]:
     for place, char in enumerate(record):
         if char == '"' and (quoted or place == start):
             quoted = not quoted
-        elif char == '"' and record[place - 1] == '"':  # a doubled quote
+        elif char == '"' and record[place - 1] == '"':  # an escaped quote
             quoted = True
         elif char == "," and not quoted:
             fields.append(record[start:place])

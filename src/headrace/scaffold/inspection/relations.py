@@ -31,7 +31,7 @@ class DeclaredRelation:
 @dataclass(frozen=True)
 class _Values:
     column: InspectedColumn
-    values: Floats  # in the unit; NaN where there is none
+    values: Floats  # in the column's unit; NaN for null
 
     @property
     def name(self) -> str:

@@ -125,7 +125,7 @@ def _word(first: str, second: str) -> float:
         return 0.9
     letters = iter(long)
     if len(short) >= 3 and short[0] == long[0] and all(char in letters for char in short):
-        return 0.8  # qty and quantity
+        return 0.8  # an abbreviation, such as qty for quantity
     ratio = SequenceMatcher(None, first, second).ratio()
     return ratio if ratio >= 0.6 else 0.0
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from headrace.sources.parsing.typed_text import as_texts
 from headrace.sources.rows import Malformed, RawRows, no_rows
 
-PIECE = 131_072  # rows at a time
+PIECE = 131_072  # rows per piece
 
 
 def parquet_rows(payload: bytes) -> RawRows:

@@ -15,7 +15,7 @@ from headrace.core.time_zones import to_local
 _FEWEST = 0.2  # an hour is low if it has less than this share of its usual minimum
 _HOURS = 4  # least number of hours with rows in nearly every batch, for a finding
 _REGULAR = 0.6  # hours are always full if their minimum is at least this share of their mean
-_UNLIKELY = 13.1  # rows expected: exp(-13.1) is two in a million
+_UNLIKELY = 13.1  # expected rows whose absence is not chance: exp(-13.1) is two in a million
 _FEW = 3  # least missing rows for a finding
 _BLOCK = 0.06  # least share of a usual batch's rows that must be missing
 _SMALL = 0.6  # a batch is too small below this share of the window's smallest batch
@@ -117,7 +117,7 @@ def _is_sure(run: list[int], usual: HourProfile, rows: int) -> bool:
 def moved_window(look: BatchView, reference: Baseline, what: str) -> list[Mapping[int, int]] | None:
     """Return the window's rows by hour, shifted by the change of the zone's UTC offset since then.
 
-    None if the offset never changed, or if a time-zone change cannot move the partition's rows.
+    None if the offset never changed, or if the rows' hours do not depend on it.
     """
     zone = next((f.zone for f in look.contract.delivered if f.zone and "/" in f.zone), None)
     by_moment = any(look.contract.field(n).type == "timestamp" for n in time_inputs(look))
