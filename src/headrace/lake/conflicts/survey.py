@@ -40,7 +40,7 @@ def keys_held_twice(home: Home, ledger: Ledger, contract: Contract) -> dict[int,
 
 
 def twice_by_batch(home: Home, ledger: Ledger, contract: Contract) -> dict[str, int]:
-    """Return, by batch, the number of identities of which it holds a row in conflict."""
+    """Return, by batch, the number of identities with a conflicting row in the batch."""
     counts: dict[str, int] = {}
     for batches in keys_held_twice(home, ledger, contract).values():
         for batch in set(batches):

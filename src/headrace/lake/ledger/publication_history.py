@@ -53,7 +53,7 @@ class Showings:
     def spans(self, batch_id: str) -> Iterator[PublicationSpan]:
         """Yield each interval in which one path of the batch was published before another or none.
 
-        An interval is left out if the same path follows, because its end is not recorded.
+        An interval is omitted if the same path follows, because its end is not recorded.
         """
         showings = self.by_batch.get(batch_id, ())
         withdrawn_at = self.withdrawals.get(batch_id)

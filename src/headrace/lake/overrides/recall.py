@@ -92,7 +92,7 @@ def restore(home: Home, table: Table, action: Action) -> Withdrawal:
         with ledger.transaction():
             entry, decided = _restored_now(ledger, action)
         state = _batch(ledger, action).state  # another run may have validated it meanwhile
-        verdict = _published_verdict(ledger, action, entry)
+        verdict = _verdict_before_recall(ledger, action, entry)
         committed = verdict is not None and state == "judged" and action.batch_id not in live
         if verdict is not None and committed:
             _publish_again(home, ledger, lake, table, verdict)
@@ -111,7 +111,7 @@ def _restored_now(ledger: Ledger, action: Action) -> tuple[Action, bool]:
             where=f"slot {batch.slot}",
             fix=f"see what happened to it: headrace gate show {action.table} {batch.slot}",
         )
-    verdict = _published_verdict(ledger, action, last)
+    verdict = _verdict_before_recall(ledger, action, last)
     rules = verdict.rule_hash if verdict else ""
     entry = record(ledger, replace(action, slot=batch.slot, rule_hash=rules))
     ledger.mark_restored(action.table, batch.batch_id)
@@ -160,10 +160,14 @@ def shown_before_recall(ledger: Ledger, action: Action) -> JudgementRow | None:
     Raises:
         StateError: the verdict's staged file is gone.
     """
-    return _published_verdict(ledger, action, last_action(ledger, action.table, action.batch_id))
+    return _verdict_before_recall(
+        ledger, action, last_action(ledger, action.table, action.batch_id)
+    )
 
 
-def _published_verdict(ledger: Ledger, action: Action, last: Action | None) -> JudgementRow | None:
+def _verdict_before_recall(
+    ledger: Ledger, action: Action, last: Action | None
+) -> JudgementRow | None:
     """Return the verdict under which the batch was published when it was recalled.
 
     Raises:

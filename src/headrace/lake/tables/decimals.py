@@ -156,7 +156,7 @@ def _as(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _decimals(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Return int64 values as DECIMAL: 128 bits each, of which the upper 64 are the sign."""
+    """Return int64 values as DECIMAL: 128 bits each; the upper 64 bits are the sign."""
     numbers = np.asarray(array.fill_null(0))
     words = np.empty((len(numbers), 2), "<i8")
     words[:, 0], words[:, 1] = numbers, numbers >> 63

@@ -50,7 +50,7 @@ class Upkeep:
 
     Attributes:
         table: its name; "" for the landed bytes, which belong to no single table.
-        snapshots: number of retained snapshots, of which `pinned` have tags.
+        snapshots: number of retained snapshots; `pinned` of these have tags.
         forgotten: ids of the snapshots that were removed.
         removed: the files that were removed.
         spared: number of unneeded files that were kept because they are young.

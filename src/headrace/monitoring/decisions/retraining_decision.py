@@ -275,7 +275,7 @@ def advance(
     worse = any(alarm.kind in MODEL for alarm in alarms(evidence))
     began = state.doubtful or state.since is None
     if any(finding.kind in DISTRUSTED for finding in evidence):
-        # a faulty window is no evidence about the model; an acceptance of its data ends the doubt
+        # a faulty window says nothing about the model; an acceptance of its data ends the doubt
         return replace(state, doubtful=began and not vouched(evidence))
     if _explained(evidence, state, policy):
         return replace(state, hurt=state.hurt + 1 if worse else 0, doubtful=began)
