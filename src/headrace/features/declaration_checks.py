@@ -10,6 +10,7 @@ from headrace.core.errors import DeclarationError
 LONGEST = duration("36500d")
 # Names of views are used as folder names and column headers, so their length is limited.
 _LONGEST_NAME = 100
+MODES = ("declared", "recorded")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -74,3 +75,24 @@ def spine_names(
             fix=f"map columns of {what} to spine columns",
         )
     return tuple(entity_map.get(column, column) for column in entity)
+
+
+def check_defaults(default: object, columns: tuple[str, ...], where: str) -> None:
+    """Check the default of a feature with several columns: one value for each, or None."""
+    fits = isinstance(default, tuple) and len(default) == len(columns)
+    if default is not None and not fits:
+        raise DeclarationError(
+            f"default {default!r} does not fit columns {columns!r}",
+            where=where,
+            fix="give one value, or None, for each column",
+        )
+
+
+def check_mode(mode: str) -> None:
+    """Raise DeclarationError unless the mode is `declared` or `recorded`."""
+    if mode not in MODES:
+        raise DeclarationError(
+            f"{mode!r} is not a mode of availability",
+            where="a frame, spine, label or pipeline",
+            fix=f"use one of: {', '.join(MODES)}",
+        )

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from headrace.core.clock import duration, duration_text
 from headrace.core.errors import DeclarationError
 from headrace.features.declaration_checks import (
+    check_defaults,
     check_duration,
     check_name,
     check_names,
@@ -25,7 +26,6 @@ SEMANTICS_VERSION = 1
 Op: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">=", "in", "not in"]
 Scalar: TypeAlias = str | int | float | bool
 Mode: TypeAlias = Literal["declared", "recorded"]
-MODES: tuple[Mode, ...] = ("declared", "recorded")
 
 _OP_WORDS = {
     "==": "",
@@ -340,7 +340,7 @@ class LastRow:
         object.__setattr__(self, "name", self.name or auto)
         check_name(self.name, "feature")
         check_names(self.columns, "columns", f"feature {self.name}")
-        _check_defaults(self.default, self.columns, f"feature {self.name}")
+        check_defaults(self.default, self.columns, f"feature {self.name}")
 
     @property
     def column(self) -> str | None:
@@ -356,16 +356,6 @@ class LastRow:
     def defaults(self) -> tuple[Scalar | None, ...]:
         """Declared default of each output; None without one."""
         return (None,) * len(self.columns) if self.default is None else self.default
-
-
-def _check_defaults(default: object, columns: tuple[str, ...], where: str) -> None:
-    fits = isinstance(default, tuple) and len(default) == len(columns)
-    if default is not None and not fits:
-        raise DeclarationError(
-            f"default {default!r} does not fit columns {columns!r}",
-            where=where,
-            fix="give one value, or None, for each column",
-        )
 
 
 Aggregate: TypeAlias = (
@@ -456,7 +446,7 @@ class Lookup:
                 fix='a duration from "0s", or None for a state that never expires',
             )
         check_names(self.columns, "columns", where)
-        _check_defaults(self.default, self.columns, f"lookup {self.name}")
+        check_defaults(self.default, self.columns, f"lookup {self.name}")
 
     @property
     def defaults(self) -> tuple[Scalar | None, ...]:
@@ -593,16 +583,6 @@ class Label:
     def matures_after(self) -> int:
         """Microseconds from t until the label is mature; the smallest embargo between splits."""
         return duration(self.horizon) + duration(self.settle)
-
-
-def check_mode(mode: str) -> None:
-    """Raise DeclarationError unless the mode is `declared` or `recorded`."""
-    if mode not in MODES:
-        raise DeclarationError(
-            f"{mode!r} is not a mode of availability",
-            where="a frame, spine, label or pipeline",
-            fix=f"use one of: {', '.join(MODES)}",
-        )
 
 
 def output_columns(views: tuple[View, ...] | list[View]) -> list[str]:

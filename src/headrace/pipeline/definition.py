@@ -9,7 +9,8 @@ from headrace.contracts import Contract
 from headrace.core.clock import days
 from headrace.core.errors import DeclarationError
 from headrace.datasets.spec import DatasetSpec
-from headrace.features.spec import Label, Mode, Spine, View, check_mode
+from headrace.features.declaration_checks import check_mode
+from headrace.features.spec import Label, Mode, Spine, View
 from headrace.features.validate import validate
 from headrace.lake.table import Table
 from headrace.models.retraining_config import Retraining

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from headrace.core import compute
 from headrace.core.errors import HeadraceError
+from headrace.features.declaration_checks import check_mode
 from headrace.features.kernel.arrays import (
     NEVER,
     Bools,
@@ -32,7 +33,7 @@ from headrace.features.kernel.arrays import (
 from headrace.features.kernel.republication import shown_before, winners
 from headrace.features.kernel.row_content import content_bytes
 from headrace.features.kernel.scaled_integers import quantised
-from headrace.features.spec import Mode, check_mode
+from headrace.features.spec import Mode
 from headrace.features.table_shapes import TableShape
 
 # Function (table, columns) -> rows with these columns, event_time, known_at, in recorded mode
