@@ -30,7 +30,7 @@ class Job:
     """Computation of one training set.
 
     `output` is the schema of the training set; `engine` is the same schema after the row number, in
-    the types of the engine. `complete` names the tables of which all columns are read.
+    the types of the engine. `complete` names the tables that are read with all columns.
     """
 
     views: tuple[View, ...]

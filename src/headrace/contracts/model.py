@@ -117,7 +117,7 @@ class Field:
     """Column of a contract.
 
     `max_abs` and `sentinels` are in stored units: scaled integers if the column has a `scale`.
-    `levels` is {code as text: meaning}. `explained_by` lists sets of columns, each of which nearly
+    `levels` is {code as text: meaning}. `explained_by` lists sets of columns; each set nearly
     determines this column; drift detection uses them. A hidden column exists only while `conform`
     runs and has no field id.
     """

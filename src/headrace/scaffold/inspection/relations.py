@@ -98,7 +98,7 @@ def _sums(columns: Sequence[_Values]) -> Iterator[Candidate]:
 
 
 def _counts(part: _Values) -> bool:
-    """Return False if the column is nearly always zero, so that it is no evidence of a sum."""
+    """Return False if the column is nearly always zero, and thus not evidence of a sum."""
     return bool((np.nan_to_num(part.values) != 0).mean() > 0.2)
 
 
