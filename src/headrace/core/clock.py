@@ -1,6 +1,6 @@
 """Time is int64 microseconds since the epoch, UTC: conversions, and the current time.
 
-For simulations a home may use virtual time: `HEADRACE_CLOCK` names a file in the home that holds a
+A home may use virtual time: `HEADRACE_CLOCK` names a file in the home that holds a
 timestamp. Virtual time has this value when the file is written, and then advances as fast as real
 time, so that all processes agree on it. The home must contain the marker file `virtual-time`. In
 any other home `HEADRACE_CLOCK` raises an error: real records must not get an invented time.

@@ -45,7 +45,7 @@ class Place(Protocol):
         ...
 
     def close(self) -> None:
-        """Simulate an outage: from now on, nothing can be read from the source."""
+        """Begin an outage: from now on, nothing can be read from the source."""
         ...
 
     def open(self) -> None:
