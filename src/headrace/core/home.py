@@ -48,7 +48,7 @@ class Home:
 
     @property
     def deliveries(self) -> Path:
-        """Return the folder of demonstration deliveries that the reference sources read; not state."""
+        """Return the folder of deliveries for the demonstration's sources; not state."""
         return self.root / "deliveries"
 
     @property
