@@ -40,6 +40,11 @@ def test_some_worlds(way):
     assert differences(way, QUICK[:: SHARE.get(way, 1)]) == []
 
 
+def test_a_late_version_of_a_pruned_key():
+    """It arrives after a newer version was pruned, known before it: it must not be served."""
+    assert differences("thinned store", [890, 2881]) == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("way", DIRECT)
 def test_all_worlds(way):

@@ -124,10 +124,13 @@ def apply_in(
     simple = np.flatnonzero(single)
     late = horizon.too_late(new.rows) if horizon else np.zeros(len(single), dtype=np.bool_)
     if horizon is not None:
-        forgotten = horizon.forgotten(joins, new.rows)
-        if not rebuilding:
-            refused |= set(np.flatnonzero(single & late & ~forgotten).tolist())
-        simple = np.flatnonzero(single & ~forgotten & (~late | rebuilding))
+        if rebuilding:
+            useless = horizon.forgotten(joins, new.rows)
+        else:
+            # Without its newer versions, a stored late row would hide that later rows are late.
+            useless = late & horizon.unneeded(joins, new.rows)
+            refused |= set(np.flatnonzero(single & late & ~useless).tolist())
+        simple = np.flatnonzero(single & ~useless & (~late | rebuilding))
     plain = new.rows[simple]
     visible = plain[:, DEAD] == 0
     coming.add(plain[visible], new.keys[simple][visible], np.full(int(visible.sum()), NEVER))

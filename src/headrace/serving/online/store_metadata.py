@@ -8,7 +8,7 @@ from typing import Any
 from headrace.core.errors import StateError
 from headrace.core.files import canonical_json
 from headrace.features.kernel.arrays import Bools, Ints
-from headrace.serving.online.layout import COMMIT, DEAD, ROW_E, JoinLayout, Layout
+from headrace.serving.online.layout import COMMIT, DEAD, KNOWN_AT, ROW_E, JoinLayout, Layout
 from headrace.serving.online.stores.port import Reader, Writer
 
 _HORIZON = b"m:horizon"
@@ -26,17 +26,26 @@ class RetentionHorizon:
     lateness: int
 
     def too_late(self, rows: Ints) -> Bools:
-        """Return a mask of rows so old that the index may no longer have their key."""
-        late: Bools = rows[:, COMMIT] + self.lateness <= self.retained
+        """Return a mask of arriving rows whose key the index may have dropped with a newer version.
+
+        A dropped version was known at `retained - lateness` or before. A row that was known later
+        supersedes it; an older row may be superseded by it, whenever the row arrives.
+        """
+        late: Bools = rows[:, KNOWN_AT] + self.lateness <= self.retained
         return late
 
-    def forgotten(self, joins: list[JoinLayout], rows: Ints) -> Bools:
-        """Return a mask of rows that no answer needs and that are older than the lateness bound."""
-        expired = rows[:, DEAD] != 0
+    def unneeded(self, joins: list[JoinLayout], rows: Ints) -> Bools:
+        """Return a mask of rows that no answer needs: deleted, or before every window."""
+        unneeded: Bools = rows[:, DEAD] != 0
         if all(join.reach is not None for join in joins):
             reach = max(join.reach or 0 for join in joins)
-            expired = expired | (rows[:, ROW_E] + reach + 1 <= self.retained)
-        forgotten: Bools = expired & self.too_late(rows)
+            unneeded = unneeded | (rows[:, ROW_E] + reach + 1 <= self.retained)
+        return unneeded
+
+    def forgotten(self, joins: list[JoinLayout], rows: Ints) -> Bools:
+        """Return a mask of unneeded rows that have been usable for longer than `lateness`."""
+        old = rows[:, COMMIT] + self.lateness <= self.retained
+        forgotten: Bools = self.unneeded(joins, rows) & old
         return forgotten
 
 
