@@ -118,7 +118,7 @@ def test_a_tie_that_comes_up_while_the_job_runs_is_refused(monkeypatch, on_sail)
 def test_columns_that_are_missing_or_doubled(on_sail):
     with pytest.raises(HeadraceError, match="the spine has no column 'who'"):
         frame(on_sail, spine=LOG.spine_table.drop_columns(["who"]))
-    with pytest.raises(DeclarationError, match="named twice: pair__rows_10us"):
+    with pytest.raises(DeclarationError, match="is named pair__rows_10us"):
         frame(on_sail, spine=LOG.spine_table.append_column("pair__rows_10us", LOG.spine_table["t"]))
     with pytest.raises(DeclarationError, match="spine_row"):
         frame(on_sail, spine=LOG.spine_table.append_column("spine_row", LOG.spine_table["t"]))

@@ -215,7 +215,7 @@ def test_the_record_names_nobody_and_needs_the_key_of_then(store, monkeypatch, t
     for reason in ("", f"because {ANN} asked"):
         with pytest.raises(DeclarationError, match="reason is empty, or contains"):
             request_of({"who": ANN}, PrivacyKey.find("x"), principal="p", reason=reason)
-    with pytest.raises(DeclarationError, match="nobody"):
+    with pytest.raises(DeclarationError, match="names no person"):
         request_of({}, PrivacyKey.find("x"), principal="p", reason="r")
 
 

@@ -87,7 +87,7 @@ def test_each_look_is_counted_and_says_what_for(opened):
 def test_without_a_purpose_a_split_or_a_record_there_is_no_look(opened, tmp_path):
     store, manifest, data = opened
     for purpose in (None, "", "  "):
-        with pytest.raises(DeclarationError, match="no purpose"):
+        with pytest.raises(DeclarationError, match="needs a purpose"):
             record(store, manifest, purpose)
     plain = released(tmp_path / "plain", evaluation=None)
     assert summary(store, plain) is None

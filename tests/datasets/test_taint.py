@@ -195,7 +195,7 @@ def test_a_torn_line_hides_no_other(tmp_path):
 
 @pytest.mark.parametrize("name", ["..", "a/b", ""])
 def test_a_name_that_leads_elsewhere_is_refused(store, name):
-    with pytest.raises(StateError, match="names no"):
+    with pytest.raises(StateError, match="is not a table or batch name"):
         note(store, replace(RECALLED, batch_id=name))
 
 

@@ -202,7 +202,7 @@ def test_says_what_the_contract_says_of_a_column():
     assert "known_at " in str(change)
     # Without the contracts the change is found as well, and less is said of it.
     forms = [[canonical(view, {"outcomes": side})] for side in (contract, new)]
-    assert "its contract says something else" in str(diff(*forms))
+    assert "its contract describes the values differently" in str(diff(*forms))
 
 
 def test_refuses_what_it_cannot_compare():

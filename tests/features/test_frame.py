@@ -118,12 +118,12 @@ def test_what_a_frame_cannot_be_made_of_is_told(memory):
         "no column 'known_at'": {"history": without("known_at")},
         "no column 'committed_at'": {"history": without("committed_at"), "mode": "recorded"},
         "no column 'amount'": {"history": without("amount")},
-        "named twice: who__rows_10us": {"spine": doubled},
+        "more than one column of the frame is named who__rows_10us": {"spine": doubled},
     }
     for says, change in cases.items():
         with pytest.raises(HeadraceError, match=says):
             made(**change)
-    with pytest.raises(HeadraceError, match="in 0 bytes"):
+    with pytest.raises(HeadraceError, match="memory is 0 bytes"):
         training_frame(LOG.spine_table, VIEWS, LOG.history, SHAPES, memory=0)
 
 

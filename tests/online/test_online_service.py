@@ -115,7 +115,7 @@ def test_a_stale_view_is_flagged_or_refused(world):
     layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
     request, at = asked(world)[0]
     about = (pipeline.spine, pipeline.views, pipeline.contracts, store, pipeline.mode)
-    with pytest.raises(StateError, match="nothing of"):
+    with pytest.raises(StateError, match="has no rows of"):
         OnlineService(*about).get(request, at)
     materialise(world.home, layout, store, clock=lambda: at - HOUR)
     flagged = OnlineService(*about, (Staleness("line", "30m"), Staleness("stop", "1h")))

@@ -277,7 +277,7 @@ def test_what_somebody_rolled_back_is_not_put_in_charge_again(fresh, monkeypatch
         with pytest.raises(Killed):
             retrain(fresh, ask(fresh))
     promote(fresh.home, old, "a person knows better")
-    with pytest.raises(DeclarationError, match="replaced by a person"):
+    with pytest.raises(DeclarationError, match="a person replaced it"):
         retrain(fresh, ask(fresh))
     assert champion(fresh.home, "turn").bundle_id == old.bundle_id
     assert DecisionLedger(fresh.home).steps("made_up", "t1")[-1].step == "failed"

@@ -1,8 +1,7 @@
 """Specification of features in plain Python: slow but obvious; every engine equals it bit for bit.
 
 Rows are dicts with a table's columns, `event_time`, `known_at`, `_deleted`, and in recorded mode
-`committed_at` and `_shown_before`. Times are int microseconds. A result is (value, reason); the
-reason is None unless the value is null.
+`committed_at` and `_shown_before`; times are int microseconds. A result is (value, reason or None).
 """
 
 import math
@@ -43,10 +42,7 @@ def content(row: Row, shape: TableShape) -> bytes:
 
 
 def resolve(rows: Rows, shape: TableShape, t: int, mode: Mode) -> list[Row]:
-    """Return the versions visible at t: each key's greatest usable one (rules 5 to 8).
-
-    A key whose greatest version is a tombstone has none.
-    """
+    """Return each key's greatest usable version at t, unless it is a tombstone (rules 5 to 8)."""
     best: dict[tuple[Any, ...], Row] = {}
     for row in rows:
         spans = () if mode == "declared" else row.get("_shown_before") or ()
