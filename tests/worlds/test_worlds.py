@@ -55,6 +55,11 @@ def test_some_worlds_through_a_lake():
     assert differences("lake", QUICK[:2]) == []
 
 
+def test_a_batch_that_was_quarantined_whole_and_approved():
+    """Its rows are visible in a frame while they were published, and again from the approval on."""
+    assert differences("lake", [130]) == []
+
+
 @pytest.mark.slow
 def test_many_worlds_through_a_lake():
     assert differences("lake", range(200)) == []

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from headrace.core.clock import now_us
+from headrace.gates.verdict import Verdict
 from headrace.lake.ledger.ledger import JudgementRow, Ledger
 from headrace.lake.tables import relocation
 from headrace.lake.tables.decimals import before_rewrite
@@ -33,7 +34,18 @@ def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
     live = {file.batch_id: file.path for file in files}
     # Oldest verdict first, so that the newest published one of each batch remains.
     published = {row.batch_id: row for row in verdicts if row.published_at is not None}
-    absent = [key for key, row in published.items() if row.passing and key not in live]
+    newest = {row.batch_id: row for row in verdicts}
+    # A batch whose rows have all been quarantined since is absent by decision, not lost.
+    emptied = {
+        key
+        for key, row in newest.items()
+        if row.verdict == Verdict.QUARANTINE.value and not row.staged_path
+    }
+    absent = [
+        key
+        for key, row in published.items()
+        if row.passing and key not in live and key not in emptied
+    ]
     states = ledger.batches(table) if absent else {}
     missing = [key for key in absent if states[key].state == "published"]
     returned = _returned(ledger, table, [f for f in files if f.path in by_path], verdicts, times)
