@@ -75,7 +75,7 @@ class Fault:
     Attributes:
         name: unique name.
         scope: of the alteration.
-        family: what a headline has to be about, see `headlines.py`.
+        family: kind of change, which a right headline names.
         plant: the altered delivery; None where it cannot be planted.
     """
 
@@ -189,48 +189,42 @@ def _(day: Day) -> Planted | None:
     return _changed(day, found[:1], _cell(found[0], _affine(*found[1:])), places)
 
 
-@_fault("measure times 1000", "batch", "unit")
-def _(day: Day) -> Planted | None:
-    column = day.pick(day.table.measures)
-    return column and _changed(day, (column,), _cell(column, _affine(1000.0)))
-
-
-@_fault("measure through 100", "batch", "unit")
-def _(day: Day) -> Planted | None:
-    column = day.pick(day.table.measures, 1)
-    return column and _changed(day, (column,), _cell(column, _affine(0.01)))
-
-
-@_fault("sign flipped", "batch", "sign")
-def _(day: Day) -> Planted | None:
-    column = day.pick(day.table.measures)
-    return column and _changed(day, (column,), _cell(column, _affine(-1.0)))
-
-
-@_fault("sign flipped in 30% of rows", "part", "sign")
-def _(day: Day) -> Planted | None:
-    column = day.pick(day.table.measures)
-    return column and _changed(day, (column,), _cell(column, _affine(-1.0)), day.part(0.3))
-
-
-@_fault("decimal comma", "batch", "type")
-def _(day: Day) -> Planted | None:
-    column = day.pick(day.table.measures)
-    return column and _changed(day, (column,), _cell(column, lambda text: text.replace(".", ",")))
-
-
-@_fault("words in place of numbers", "batch", "type")
-def _(day: Day) -> Planted | None:
-    column = day.pick(day.table.measures)
-    return column and _changed(day, (column,), _cell(column, lambda _: "unknown"))
-
-
 @_fault("measure rounded to tens", "batch", "precision")
 def _(day: Day) -> Planted | None:
     column = day.pick(day.table.measures)
     return column and _changed(
         day, (column,), _cell(column, lambda text: f"{round((_number(text) or 0) / 10) * 10}")
     )
+
+
+# Faults that alter the cells of one measure: name, family, change, share of the rows (None: all).
+_CELLS: tuple[tuple[str, str, Callable[[str], str], float | None], ...] = (
+    ("measure times 1000", "unit", _affine(1000.0), None),
+    ("measure through 100", "unit", _affine(0.01), None),
+    ("sign flipped", "sign", _affine(-1.0), None),
+    ("sign flipped in 30% of rows", "sign", _affine(-1.0), 0.3),
+    ("decimal comma", "type", lambda text: text.replace(".", ","), None),
+    ("words in place of numbers", "type", lambda _: "unknown", None),
+    ("measure empty", "nulls", lambda _: "", None),
+    ("measure empty in 30% of rows", "nulls", lambda _: "", 0.3),
+    ("measure zero", "sentinel", lambda _: "0", None),
+    ("zero for 30% of a measure", "sentinel", lambda _: "0", 0.3),
+    ("-999 in 20% of a measure", "sentinel", lambda _: "-999", 0.2),
+    ("9999 in 2% of a measure", "sentinel", lambda _: "9999", 0.02),
+)
+
+
+def _alters(change: Callable[[str], str], share: float | None) -> Callable[[Day], Planted | None]:
+    def plant(day: Day) -> Planted | None:
+        column = day.pick(day.table.measures)
+        where = None if share is None else day.part(share)
+        return column and _changed(day, (column,), _cell(column, change), where)
+
+    return plant
+
+
+for _name, _family, _change, _share in _CELLS:
+    _fault(_name, "batch" if _share is None else "part", _family)(_alters(_change, _share))
 
 
 @_fault("measure clipped at its median", "batch", "clipped")
@@ -262,42 +256,6 @@ def _(day: Day) -> Planted | None:
         return None
     usual = day.rows[first][column]
     return _changed(day, (column,), _cell(column, lambda _: usual), set(range(first, last)))
-
-
-@_fault("measure empty", "batch", "nulls")
-def _(day: Day) -> Planted | None:
-    column = day.pick(day.table.measures)
-    return column and _changed(day, (column,), _cell(column, lambda _: ""))
-
-
-@_fault("measure empty in 30% of rows", "part", "nulls")
-def _(day: Day) -> Planted | None:
-    column = day.pick(day.table.measures)
-    return column and _changed(day, (column,), _cell(column, lambda _: ""), day.part(0.3))
-
-
-@_fault("measure zero", "batch", "sentinel")
-def _(day: Day) -> Planted | None:
-    column = day.pick(day.table.measures)
-    return column and _changed(day, (column,), _cell(column, lambda _: "0"))
-
-
-@_fault("zero for 30% of a measure", "part", "sentinel")
-def _(day: Day) -> Planted | None:
-    column = day.pick(day.table.measures)
-    return column and _changed(day, (column,), _cell(column, lambda _: "0"), day.part(0.3))
-
-
-@_fault("-999 in 20% of a measure", "part", "sentinel")
-def _(day: Day) -> Planted | None:
-    column = day.pick(day.table.measures)
-    return column and _changed(day, (column,), _cell(column, lambda _: "-999"), day.part(0.2))
-
-
-@_fault("9999 in 2% of a measure", "part", "sentinel")
-def _(day: Day) -> Planted | None:
-    column = day.pick(day.table.measures)
-    return column and _changed(day, (column,), _cell(column, lambda _: "9999"), day.part(0.02))
 
 
 # Columns

@@ -86,8 +86,8 @@ def evaluate(table: BankTable, *, every: int = 0, last: int | None = None) -> Ta
         if number >= WARM_UP:
             outcome.clean[judgement.verdict.value] += 1
             if judgement.verdict.value != "PASS":
-                told = [headline(result) for result in judgement.failed[:3]]
-                outcome.false_alarms.append((name, judgement.verdict.value, told))
+                headlines = [headline(result) for result in judgement.failed[:3]]
+                outcome.false_alarms.append((name, judgement.verdict.value, headlines))
             if every and number % every == 0:
                 day = Day(table, name, days[name], days[names[number - 1]], number)
                 _plant(outcome, suite, contract, reference, day)
@@ -111,12 +111,13 @@ def _plant(
 
 
 def is_stopped(judgement: Judgement, planted: Planted) -> bool:
-    """Return True if the batch is held, or the altered rows are in quarantine."""
+    """Return True if the batch is held, or exactly the altered rows are in quarantine."""
     if not judgement.verdict.publishes:
         return True
-    return planted.altered is not None and (
-        judgement.quarantined_count >= 0.9 * len(planted.altered)
-    )
+    if planted.altered is None or not judgement.quarantined_count:
+        return False
+    # The header is line 1.
+    return {line - 2 for line in judgement.quarantined["_line"].to_pylist()} == planted.altered
 
 
 def headline(result: Result) -> str:

@@ -1,11 +1,13 @@
 """The bank of real tables, tiny: its contracts load, its faults alter, its run counts."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
 
-from bench.gate_bank.faults import FAULTS, Day, plantings
-from bench.gate_bank.run import WARM_UP, evaluate
+from bench.gate_bank.faults import FAULTS, Day, Planted, plantings
+from bench.gate_bank.run import WARM_UP, evaluate, is_stopped
 from bench.gate_bank.tables import BANK, csv_bytes
 
 
@@ -50,3 +52,14 @@ def test_clean_days_and_faults_are_counted(table):
     counts = {count["fault"]: count for count in outcome["faults"]}
     assert counts["measure times 1000"]["injected"] == 2
     assert counts["words in place of numbers"]["detected"] == 2
+    assert all(count["detected"] <= count["injected"] for count in counts.values())
+
+
+def test_a_part_is_stopped_if_exactly_its_rows_are_quarantined():
+    lines = pa.table({"_line": [2, 4]})
+    judgement = SimpleNamespace(
+        verdict=SimpleNamespace(publishes=True), quarantined_count=2, quarantined=lines
+    )
+    assert is_stopped(judgement, Planted(b"", frozenset({0, 2})))
+    assert not is_stopped(judgement, Planted(b"", frozenset({0, 1})))
+    assert not is_stopped(judgement, Planted(b"", None))
