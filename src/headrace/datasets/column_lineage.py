@@ -43,7 +43,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Declared:
-    """Declarations from which lineage is derived; `privacy` is the entry of the manifest."""
+    """Declarations from which lineage is derived; `privacy` is the manifest's `privacy` entry."""
 
     spine: Spine
     views: tuple[View, ...]
@@ -57,7 +57,7 @@ def column_lineage(declared: Declared) -> dict[str, Any]:
 
     Returns:
         {"format", "columns": {released column: {"inputs": [{"table", "column", "kind", "subtype",
-        "what"}], "from": [columns of the release it is computed from], "treatment"}}, "tables":
+        "what"}], "from": [released columns that it is computed from], "treatment"}}, "tables":
         {table: {column: {"inputs": [delivered columns], "rule"}}}}. Columns that a table takes
         unchanged from its batches have no entry.
     """
@@ -173,7 +173,7 @@ def _of_label(label: Label, spine: Spine) -> Iterator[tuple[str, list[Input]]]:
 
 
 def table_lineage(contract: Contract) -> dict[str, dict[str, Any]]:
-    """{column: {"inputs": [columns of the batch], "rule"}} of the columns a contract derives."""
+    """{column: {"inputs": [columns of the batch], "rule"}} for columns that a contract derives."""
     derived = {name: (sorted(_read(rule)), _rule(rule)) for name, rule in contract.derivations}
     times = {"event_time": contract.event_time, "known_at": contract.known_at}
     if contract.deleted is not None:

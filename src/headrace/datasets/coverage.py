@@ -53,7 +53,8 @@ def coverage(
         train: the training rows.
         recent: the rows to report on; labels are not used.
         columns: columns of both tables; keys, spine columns and features are compared.
-        segments: columns to break the shares down by; by default texts of at most 32 categories.
+        segments: columns to break the shares down by; by default the text columns with at most 32
+            categories.
         allowed_texts: column -> texts that the report may show; for other columns it may show any
             text.
 
@@ -102,7 +103,7 @@ def coverage(
 def _is_compared(column: ManifestColumn, train: pa.Table) -> bool:
     """True for a key, spine column or feature that does not identify rows.
 
-    A text that is not a feature identifies rows if it has more than `_CATEGORIES` values.
+    A text column that is not a feature identifies rows if it has more than `_CATEGORIES` values.
     """
     if column.role not in {"key", "spine", "feature"}:
         return False
@@ -132,7 +133,8 @@ def _column(
 ) -> _ColumnCoverage:
     if pa.types.is_string(train.type) or pa.types.is_boolean(train.type):
         return _category(train.cast(pa.string()), recent.cast(pa.string()), allowed_texts)
-    # Pseudonyms fill all of int64. The cast rounds those beyond 2**53, which changes no share.
+    # Pseudonyms use the whole int64 range. The cast to float rounds those beyond 2**53, but this
+    # changes no share.
     return _number(*(column.cast(pa.float64(), safe=False) for column in (train, recent)))
 
 
@@ -214,7 +216,7 @@ def _most_often(values: pa.ChunkedArray) -> list[dict[str, Any]]:
 def _pairs(
     train: pa.Table, recent: pa.Table, texts: Sequence[str], by_column: dict[str, _ColumnCoverage]
 ) -> list[dict[str, Any]]:
-    """By column pair: share of recent rows whose categories never occur together in training."""
+    """For each pair of columns, share of recent rows whose categories never meet in training."""
     counted = {name: by_column[name].form["categories"] for name in texts}
     usable = sorted((n for n in texts if 1 < counted[n] <= _CATEGORIES), key=lambda n: -counted[n])
     pairs = []
@@ -232,7 +234,10 @@ def _by_segment(
     staying: dict[str, Flags],
     allowed_texts: pa.Array | None,
 ) -> list[dict[str, Any]]:
-    """One entry for each value of `column`, null last, with the column most often outside in it."""
+    """One entry for each value of `column`, null last.
+
+    `worst` is the column that is most often outside in the rows with this value.
+    """
     encoded = pc.dictionary_encode(column.combine_chunks(), null_encoding="encode")
     values = encoded.dictionary.to_pylist()
     codes = encoded.indices.to_numpy(zero_copy_only=False)

@@ -25,7 +25,7 @@ def schema_of(columns: Iterable[ManifestColumn]) -> pa.Schema:
     for column in columns:
         if column.type not in TYPES:
             raise StateError(
-                f"column {column.name!r} has dtype {column.type!r}, which is not known here",
+                f"column {column.name!r} has dtype {column.type!r}, unknown to this Headrace",
                 fix="upgrade headrace",
             )
         fields.append(pa.field(column.name, TYPES[column.type]))

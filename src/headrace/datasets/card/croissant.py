@@ -1,7 +1,7 @@
-"""A card as Croissant 1.1 JSON-LD, with the vocabulary for responsible use (RAI 1.0).
+"""Render a card as Croissant 1.1 JSON-LD, with the responsible-AI vocabulary (RAI 1.0).
 
-Each split is one record set. Its parts are file objects with their sha256; several parts are joined
-by a file set.
+Each split becomes one record set, and each of its parts one file object with its sha256. If a split
+has several parts, a file set groups them.
 """
 
 import os
@@ -173,7 +173,7 @@ def _record_set(
         "@type": "cr:RecordSet",
         "@id": name,
         "name": name,
-        "description": f"{split.rows:,} rows, by time and key",
+        "description": f"{split.rows:,} rows, ordered by time and key",
         "key": keys,
         "field": [
             {
@@ -195,7 +195,7 @@ def _rai(card: "Card") -> dict[str, Any]:
     biases, limits = card.statement_text("biases"), card.statement_text("limitations")
     return {
         "rai:dataCollection": (
-            f"{card.statement_text('collection')}. Delivered as: {sources_text(manifest)}"
+            f"{card.statement_text('collection')}. Input tables: {sources_text(manifest)}"
         ),
         **({"rai:dataCollectionTimeframe": [iso(t) for t in frame]} if frame else {}),
         "rai:dataCollectionMissingData": excluded_rows_text(manifest),
@@ -204,10 +204,10 @@ def _rai(card: "Card") -> dict[str, Any]:
         "rai:dataBiases": [biases],
         "rai:dataLimitations": [
             limits,
-            f"not for: {card.statement_text('not_for')}",
+            f"must not be used for: {card.statement_text('not_for')}",
             *card.tainted,
         ],
-        "rai:dataUseCases": [f"made for {manifest.purpose}", card.statement_text("use_cases")],
+        "rai:dataUseCases": [f"released for {manifest.purpose}", card.statement_text("use_cases")],
         "rai:dataSocialImpact": card.statement_text("social_impact"),
         "rai:personalSensitiveInformation": [
             *privacy_sentences(manifest),

@@ -15,10 +15,11 @@ _NUMBERS = ("int64", "float64", "bool", "timestamp", "local_timestamp", "date")
 
 @dataclass(frozen=True)
 class DistributionShape:
-    """Histogram of a column, as shares of its non-null rows: training rows and all other rows.
+    """Histograms of a column for the training rows and for all other rows.
 
-    `labels` are the most frequent values of a text column, or both ends of a numeric range.
-    `distinct` counts the values of all rows; -1 if they were not counted.
+    `train` and `other` hold one share of the non-null rows for each bar. `levels` is True for a
+    text column. `labels` are the most frequent values of a text column, or both ends of a numeric
+    range. `distinct` is the number of distinct values; -1 if they were not counted.
     """
 
     train: tuple[float, ...]
@@ -29,7 +30,7 @@ class DistributionShape:
 
 
 def shape(train: pa.ChunkedArray, other: pa.ChunkedArray, kind: str) -> DistributionShape | None:
-    """Histogram of a column of canonical type `kind`; None if there is nothing to draw."""
+    """Histograms of a column of canonical type `kind`; None if there is nothing to draw."""
     if kind == "string":
         return _levels(train, other)
     if kind not in _NUMBERS:

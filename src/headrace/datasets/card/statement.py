@@ -1,4 +1,4 @@
-"""Statements of people about a dataset, read from a file beside the pipeline.
+"""Hand-written statements about a dataset, read from a file beside the pipeline.
 
     version: 1
     statements:
@@ -21,20 +21,20 @@ from headrace.core.errors import DeclarationError
 NOT_STATED = "not_stated"
 FORMAT = 1
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
-# field -> question that the card asks.
+# {field: its label on the card}.
 FIELDS = {
-    "collection": "How the data came to be in the world, before anybody delivered it",
-    "annotation": "Who or what judged the cases that became labels",
+    "collection": "How the data was collected, before it reached the pipeline",
+    "annotation": "Who or what determined the labels",
     "consent": "What the people in the data were informed of, and what they agreed to",
     "biases": "Known biases",
     "limitations": "Known limits",
-    "use_cases": "What it was tried for, and suits",
-    "not_for": "What it must not be used for",
-    "social_impact": "Whom its use may help or harm",
-    "maintenance": "Who maintains it, and how often it is renewed",
+    "use_cases": "Uses for which the dataset was tested and is suitable",
+    "not_for": "What the dataset must not be used for",
+    "social_impact": "Who may benefit from its use, and who may be harmed",
+    "maintenance": "Who maintains the dataset, and how often it is updated",
     "citation": "How to cite it",
-    "contact": "Whom to ask",
-    "licence": "The licence under which the release itself is passed on",
+    "contact": "Person to contact",
+    "licence": "The licence under which the release itself is distributed",
 }
 CARD = Keys((
     Key("version", f"`{FORMAT}`", "Version of the format.", required=True),
@@ -43,8 +43,8 @@ CARD = Keys((
 STATEMENT = Keys((
     Key("field", choice(FIELDS), "Field of the card.", required=True),
     Key("text", "text", "The statement.", required=True),
-    Key("by", "text", "The person who makes it.", required=True),
-    Key("on", "`YYYY-MM-DD`", "The day on which it was made."),
+    Key("by", "text", "The person who makes the statement.", required=True),
+    Key("on", "`YYYY-MM-DD`", "The day on which the statement was made."),
 ))  # fmt: skip
 
 

@@ -18,7 +18,7 @@ def prediction_range(manifest: Manifest) -> tuple[int, int] | None:
 
 def sources_text(manifest: Manifest) -> str:
     parts = [
-        f"{table} ({source.batch_count:,} deliveries, owner {source.owner or 'not_stated'},"
+        f"{table} ({source.batch_count:,} batches, owner {source.owner or 'not_stated'},"
         f" contract {source.contract_version})"
         for table, source in sorted(manifest.inputs.items())
     ]
@@ -28,10 +28,10 @@ def sources_text(manifest: Manifest) -> str:
 def label_text(manifest: Manifest) -> str:
     label = manifest.label
     return (
-        f"{label['target']}: from table {label['table']}, what is known of"
-        f" {', '.join(label['key'])} within {duration_text(label['horizon_us'])} of the prediction,"
-        f" and {duration_text(label['settle_us'])} more to settle; by the clock, not by whether an"
-        " answer is there"
+        f"{label['target']}: from table {label['table']}, the outcome for"
+        f" {', '.join(label['key'])} within {duration_text(label['horizon_us'])} after the"
+        f" prediction; a row is used only after {duration_text(label['settle_us'])} more, even if"
+        " its outcome arrives earlier"
     )
 
 
@@ -47,16 +47,19 @@ def excluded_rows_text(manifest: Manifest) -> str:
 def feature_sentences(manifest: Manifest) -> list[str]:
     views = ", ".join(name for name in sorted(manifest.definitions) if name.isidentifier())
     features_text = (
-        f"{len(manifest.features)} features of the views {views}, each row's from facts that"
+        f"{len(manifest.features)} features of the views {views}; each row uses only facts that"
     )
     sentences = [f"{features_text} were known at its prediction time ({manifest.mode})"]
     if manifest.fits:
-        sentences.append(f"fitted on the training split alone: {', '.join(sorted(manifest.fits))}")
+        sentences.append(f"fitted on the training split only: {', '.join(sorted(manifest.fits))}")
     return sentences
 
 
 def privacy_sentences(manifest: Manifest) -> list[str]:
-    """One sentence for each treated column and one for all undecided columns; at least one."""
+    """One sentence for each treated column, and one for all columns without a stated class.
+
+    If there are no such columns, a sentence says so.
+    """
     sentences, open_ = [], []
     for column, facts in sorted(manifest.privacy.items()):
         how = facts["treatment"]
@@ -71,12 +74,12 @@ def privacy_sentences(manifest: Manifest) -> list[str]:
         }
         sentences.append(f"{column} ({facts['class']}): {treatment_texts.get(how, how)}")
     if open_:
-        sentences.append(f"privacy class not_stated, released as it is: {', '.join(open_)}")
-    return sentences or ["by the contracts of its sources, no column is personal or sensitive"]
+        sentences.append(f"released unchanged, privacy class not_stated: {', '.join(open_)}")
+    return sentences or ["the contracts of its sources declare no column as personal or sensitive"]
 
 
 def retention_sentence(manifest: Manifest) -> str:
-    return retention_text(manifest.retention) or "no source limits how long it is kept"
+    return retention_text(manifest.retention) or "no source limits its retention"
 
 
 def split_rule_text(manifest: Manifest) -> str:
@@ -89,5 +92,5 @@ def split_rule_text(manifest: Manifest) -> str:
         if rule.get(name) is not None
     )
     embargo = rule.get("embargo_us") or 0
-    gap = f", embargo {duration_text(embargo)} beyond the label's own" if embargo else ""
+    gap = f", labels settled {duration_text(embargo)} before a bound (embargo)" if embargo else ""
     return f"by {kind}: {ends}{gap}" if ends else f"by {kind}{gap}"

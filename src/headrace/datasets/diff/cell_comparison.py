@@ -1,4 +1,4 @@
-"""Comparison of two columns cell by cell; cells are equal as in the content hash."""
+"""Comparison of two columns cell by cell, with the equality rules of the content hash."""
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,8 @@ def differing(a: pa.ChunkedArray, b: pa.ChunkedArray, kind: str, name: str) -> M
     `a` and `b` have equal length and the canonical type `kind`; `name` is for errors. Null equals
     null, NaN equals NaN and -0 equals 0.
     """
-    # Fast path over whole buffers. NaN is unequal here; the comparison below then decides.
+    # Fast path over whole buffers. `equals` treats NaN as unequal to NaN; the comparison below
+    # does not.
     if a.equals(b):
         return None
     first, second = (_combined(column) for column in (a, b))

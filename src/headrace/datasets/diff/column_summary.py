@@ -26,7 +26,7 @@ def summary(manifest: Manifest, column: str, kind: str) -> Summary:
     return Summary(sum(entry["nulls"] for entry in statistics), low, high, _mean(statistics))
 
 
-def _order(value: Cell, kind: str) -> Any:  # noqa: ANN401 - what sorts
+def _order(value: Cell, kind: str) -> Any:  # noqa: ANN401 - a sortable value
     """Sort key of a bound. A manifest stores infinity as text."""
     return float(value) if kind == "float64" else value
 

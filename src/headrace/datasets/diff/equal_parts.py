@@ -28,9 +28,10 @@ class Pairing:
 
 
 def pairing(a: Manifest, b: Manifest) -> Pairing:
-    """Pair parts by object, and, if the columns are the same, by row sum.
+    """Pair equal parts by object digest or by row sum, then find twins among the other parts.
 
-    Row sums do not cover column names, so they cannot be compared if names differ.
+    Row sums do not cover column names, so they are compared only if both releases have the same
+    columns.
     """
     left_a, left_b, pairs = _paired(_parts(a), _parts(b), lambda part: part.object)
     if _schema(a) == _schema(b):

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from headrace.datasets.loaders.scan import Scan
 from headrace.datasets.manifest import Part
 
-# Minimum and maximum rows of a window (both sides together), its cells, and the maximum number of
-# windows held at once if many rows share one `t`.
+# Minimum and maximum number of rows in a window (both sides together), target number of cells in a
+# window, and maximum number of windows held at once if many rows share one `t`.
 _MIN_WINDOW, _MAX_WINDOW, _CELLS, _MAX_WINDOWS_HELD = 65_536, 262_144, 8_000_000, 8
 _OPEN_FILES = 8
 _END = np.iinfo(np.int64).max
@@ -33,7 +33,7 @@ class _Group:
 
 
 def opened(scan: Scan, part: Part) -> pq.ParquetFile:
-    """Open the file of a part. Raises StateError if it is missing or not as in the manifest."""
+    """Open the file of a part. Raises StateError if it is missing or differs from the manifest."""
     return scan.file(part)
 
 

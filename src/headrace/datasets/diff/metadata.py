@@ -56,7 +56,7 @@ def governance(a: Manifest, b: Manifest) -> tuple[MetadataChange, ...]:
 def origin(
     a: Manifest, b: Manifest, batches_of_a: Batches, batches_of_b: Batches
 ) -> tuple[MetadataChange, ...]:
-    """Changes of origin: snapshots, batches, cutoff, code. They alone do not make a difference."""
+    """Changes of origin: snapshots, batches, cutoff, code. They do not affect `equal`."""
     names = (
         "pipeline", "cutoff_us", "live_since_us", "code_revision", "left_out", "lineage", "coverage"
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Data model of a diff of two releases: `Diff.to_json()` is the document of `--json`."""
+"""Data model of a diff of two releases; `ReleaseDiff.to_json()` is the output of `--json`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -74,7 +74,7 @@ class RowCounts:
 
 @dataclass(frozen=True)
 class Summary:
-    """Statistics of a column from the manifest; None if the manifest lacks one."""
+    """Statistics of a column from the manifest; a field is None if the manifest lacks it."""
 
     nulls: int
     low: Cell
@@ -89,7 +89,7 @@ class Distribution:
     Attributes:
         distance: from 0 (equal) to 1 (disjoint). Numbers and timestamps: Kolmogorov-Smirnov
             distance. Text: total variation distance. If the share of nulls changed by more than
-            that, the change of this share.
+            this distance, the change of the share of nulls.
         psi: population stability index over ten bins of equal share in the first release, or over
             the values of a text column; below 0.1 is commonly called stable, above 0.25 a shift.
         before, after: shares of the non-null rows, one for each bar of the chart.
@@ -164,16 +164,17 @@ class ReleaseDiff:
 
     Attributes:
         before, after: `name@version` of the two.
-        equal: True if only the origin differs: rows, cells, splits, schema, definitions,
+        equal: True if at most the origin differs, so that rows, cells, splits, schema, definitions,
             contracts, label, split rule, parameters, fits and governance are the same.
         content_equal: True if the content hashes are the same.
-        change, reasons: version step that releasing the second after the first would make.
+        change, reasons: version step from the first release to the second, by the version rules.
         keys: the key columns; None if they differ, so that rows could not be matched.
         columns: columns of both releases, most changed first.
         meaning: definitions, contracts, label, split rule, mode, parameters, fits.
         governance: purposes, licences, owners, privacy, retention, erasures, overrides.
         origin: snapshots, batches, cutoff and code revision; they do not affect `equal`.
-        steps: versions after the first up to the second, if both are in the same store.
+        steps: versions after the first release, up to and including the second, if both releases
+            are in the same store.
         parts: numbers of parts: (first release, second release, in both and so not read).
     """
 

@@ -1,7 +1,7 @@
-"""Samples of two releases that differ only where the releases differ.
+"""Sampling of two releases, such that the two samples differ only where the releases differ.
 
-Rows of equal parts are sampled once and have the same weight on both sides; other rows are sampled
-in pairs with the same key. So the distance of the samples is not dominated by sampling noise.
+Rows of equal parts are sampled once, with the same weight on both sides. Other rows are sampled in
+pairs with the same key. So sampling noise does not dominate the distance between the samples.
 """
 
 from collections import Counter

@@ -1,4 +1,7 @@
-"""Rows without a match at the same `t`, kept until the end, on disk if there are many."""
+"""Buffer for rows that have no match at the same `t`; a large buffer spills to disk.
+
+A row may have a match at another `t`, so these rows are matched again when all rows are read.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,13 +15,13 @@ import pyarrow as pa
 from headrace.datasets.hashing.cell_encoding import words_of
 from headrace.datasets.store.parts import numbers_of
 
-# Maximum bytes in memory, and the intended rows of a bucket.
+# Maximum number of bytes in memory, and target number of rows in a bucket.
 IN_MEMORY, OF_A_BUCKET = 256 << 20, 500_000
 _MOST_BUCKETS = 256
 
 
 class Leftovers:
-    """Unmatched rows of two sides, in buckets; rows with equal keys are in the same bucket."""
+    """Unmatched rows of both sides, in buckets by key; rows with equal keys share a bucket."""
 
     def __init__(self, key: Sequence[str], rows: int) -> None:
         """Prepare for at most `rows` rows with the given key columns."""
