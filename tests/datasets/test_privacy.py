@@ -106,8 +106,8 @@ def test_patterns_cover_many_and_the_own_name_wins():
     [
         ("late", Pseudonymise(), "time or the label"),
         ("customer", Drop(), "part of the key"),
-        ("born", Pseudonymise(), "a timestamp has no pseudonym"),
-        ("income", Pseudonymise(), "a float64 has no pseudonym"),
+        ("born", Pseudonymise(), "a timestamp cannot be pseudonymised"),
+        ("income", Pseudonymise(), "a float64 cannot be pseudonymised"),
         ("customer", Generalise("1d"), "cannot be generalised"),
         ("number", Generalise(2.5), "cannot be generalised"),
         ("number", Generalise(0), "a step of 0"),

@@ -90,7 +90,7 @@ def count(store: Store, manifest: Manifest) -> int:
 
 
 def count_all(store: Store, name: str) -> int:
-    """Number of accesses to all versions of a dataset, whose evaluation splits share most rows.
+    """Number of accesses to all versions of a dataset: their evaluation splits share most rows.
 
     Removed versions count as well, since their successors have most of the same rows.
     """

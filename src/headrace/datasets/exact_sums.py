@@ -1,4 +1,4 @@
-"""Exact sums: the same result for any order of the values, any chunks and threads.
+"""Exact sums: the result does not depend on the order of the values, chunking or threads.
 
 A float64 is a whole number times a power of two. The whole numbers are added exactly, one sum for
 each power, and the total is rounded once at the end.
@@ -15,7 +15,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_HALF = 27  # bits of half a mantissa: products are below 2^54; 2^31 halves add up without overflow
+_HALF = 27  # bits of half a mantissa; products stay below 2^54, sums of 2^31 halves fit an int64
 _LOW = (1 << _HALF) - 1
 
 

@@ -1,12 +1,12 @@
-"""Carry out an erasure in a store: replace each affected release by a successor without the rows.
+"""Carry out an erasure: replace each affected release by a successor without the erased rows.
 
-For each release: (1) read it and find the rows; (2) store and publish the successor; (3) read the
-successor back and prove by subtraction that it is the old content minus exactly those rows; (4)
-store the proof; (5) replace the old release by a tombstone. A run that was killed is repeated:
-finished steps are kept, unfinished ones are completed, and the result is the same.
+For each release: (1) read it and find the rows; (2) store and publish the successor; (3) read both
+releases back and prove by subtraction that the new content is the old content minus exactly the
+erased rows; (4) store the proof; (5) replace the old release by a tombstone. After a crash, run the
+same command again: it keeps finished steps and completes the others, with the same result.
 
-A successor gets the next free patch version, so that it directly follows the release it replaces
-and `@latest` keeps its meaning. Successors are made newest first for the same reason.
+A successor gets the next free patch version, so it directly follows the release that it replaces.
+The newest release is replaced first. So `@latest` opens the newest data at every moment.
 """
 
 from collections.abc import Collection, Mapping
@@ -74,8 +74,8 @@ class Replaced:
 class Searched:
     """Result of a search: `affected` releases hold matching rows; `unsearched` ones may hold some.
 
-    A release is unsearched if a column of the request is missing, generalised, pseudonymised with
-    a key that is not configured, or of a type other than text and numbers.
+    A release cannot be searched if a column of the request is missing, generalised, pseudonymised
+    with a key that is not configured, or of a type other than text and numbers.
     """
 
     affected: tuple[AffectedRelease, ...]
@@ -144,9 +144,10 @@ def finish(store: Store) -> list[Replaced]:
 def without_late(store: Store, manifest: Manifest, known_ids: Collection[str]) -> Manifest:
     """Apply the erasures that were recorded while the release was made; return the final release.
 
-    `known_ids` are the erasures that were known when the release began. No erasure is missed: it is
-    recorded before it searches for releases, and this release is already published, so the later
-    of the two sees the other.
+    `known_ids` are the erasures that were recorded when the release began. No erasure is missed.
+    An erasure is recorded before it searches for releases, and this function looks for erasures
+    after the release was published. So either the erasure finds the release, or this function
+    finds the erasure.
     """
     late = [
         request
@@ -236,7 +237,7 @@ def _successor(
 
 
 def _fits(store: Store, old: Manifest, train: pa.Table) -> dict[str, str]:
-    """Transforms refitted on the remaining rows; none if Headrace did not make the old ones."""
+    """Transforms refitted on the remaining rows; empty if Headrace did not write the old fits."""
     try:
         return refitted(store, old, train)
     except (KeyError, TypeError):  # not a document of Headrace
@@ -246,10 +247,10 @@ def _fits(store: Store, old: Manifest, train: pa.Table) -> dict[str, str]:
 def _proof(
     store: Store, request: ErasureRequest, old: Manifest, new: Manifest, erased: ContentSum
 ) -> dict[str, Any]:
-    """Proof that the old content minus the erased rows is the new content, both read back.
+    """Read both releases back and prove that old content minus erased rows is the new content.
 
-    A sum adds up digests of whole rows. Even if only one row was erased, its sum can be recognised
-    only by a person who knows every cell of that row.
+    The proof stores the sum of the digests of the erased rows. Even if only one row was erased, the
+    sum identifies this row only to a person who already knows all of its cells.
 
     Raises:
         StateError: the proof fails.
@@ -266,7 +267,7 @@ def _proof(
     }
     if problem := disproof(proof):
         raise StateError(
-            f"the erasure of {old.ref} is not proven: {problem}",
+            f"the proof of the erasure of {old.ref} fails: {problem}",
             where=store.storage.address,
             fix="run headrace dataset verify on both; the old release stays until a proof succeeds",
         )
@@ -284,16 +285,16 @@ def disproof(proof: Mapping[str, Any]) -> str:
         for side in ("old", "erased", "new")
     )
     if old.hash != proof["old"]["content_hash"]:
-        return f"the old content gives {old.hash}"
+        return f"the sum of the old release gives another content hash, {old.hash}"
     if new.hash != proof["new"]["content_hash"]:
-        return f"the new content gives {new.hash}"
+        return f"the sum of the new release gives another content hash, {new.hash}"
     if erased.rows < 1:
         return "no row was erased"
     remainder = old - erased
     return (
         ""
         if remainder == new
-        else f"{remainder.rows} rows are left, and the successor has {new.rows}"
+        else f"the {remainder.rows} remaining rows are not the {new.rows} rows of the successor"
     )
 
 

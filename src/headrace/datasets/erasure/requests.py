@@ -1,11 +1,12 @@
-"""Erasure requests, kept for good without naming the person.
+"""Erasure requests, stored permanently without naming the person.
 
     erasures/<id>/request.json        columns, keyed digests of the value, who, why, when
     erasures/<id>/<manifest id>.json  proof that the successor is the old release without the rows
 
-A request holds HMACs of the value under the privacy key. They find the person's rows, also in
-later releases whose tables still hold the person, but do not reveal the person. Every release
-excludes the rows of all requests, so a release cannot be made without the key.
+A request holds HMACs of the person's value under the privacy key. With them Headrace finds the
+person's rows, also in later releases made from tables that still contain the person. The HMACs do
+not reveal the person. Every new release excludes the rows of all recorded requests, so the key is
+needed to make it.
 """
 
 import json
@@ -30,7 +31,7 @@ FORMAT = 1
 FOLDER = "erasures"
 ALL = "all"
 Mask = npt.NDArray[np.bool_]
-# Column types that are searched for a person; columns of other types are not searched.
+# Column types that are searched for a person.
 TELLABLE = ("int64", "string", "float64")
 _INT64 = range(-(2**63), 2**63)
 
@@ -99,7 +100,7 @@ def request_of(
         raise DeclarationError("the erasure names no person", fix="--entity customer_id=4711")
     if not reason.strip() or any(value in reason.split() for value in entity.values()):
         raise DeclarationError(
-            "the reason is empty, or contains the person's value: it is kept for good",
+            "the reason is empty, or contains the person's value, and it is stored permanently",
             fix="give a case number, and say who requested the erasure",
         )
     columns = {name: _digests(name, value, key, earlier) for name, value in sorted(entity.items())}
@@ -214,7 +215,7 @@ def without_erased(
 def together(
     latest: Manifest | None, erased: tuple[dict[str, Any], ...]
 ) -> tuple[Mapping[str, Any], ...]:
-    """Erasures for the next manifest: those of the latest release, then new ones in `erased`."""
+    """Erasures for the next manifest: those of the latest release, then new ones of `erased`."""
     earlier = latest.erasures if latest else ()
     ids = {entry["id"] for entry in earlier}
     return (*earlier, *(entry for entry in erased if entry["id"] not in ids))

@@ -1,9 +1,10 @@
 """Scan of a folder or store for residual personal data after an erasure.
 
-All files are searched, and Parquet is decoded. A text is searched everywhere, also as part of other
-texts. A whole number is searched in columns of its name, and elsewhere only if it is long, since
-short numbers occur everywhere. If the entity has several columns, their values must occur together:
-in one row of a Parquet file, or on one line of another file.
+All files are searched, and Parquet files are decoded. A value is looked for in the Parquet columns
+of its own name. If it is long enough, it is also looked for in other text columns, inside longer
+texts, and in the raw bytes of all other files; shorter values occur there too often. If the entity
+has several columns, a match needs all their values together: in one row of a Parquet file, or on
+one line of another file.
 """
 
 import re
@@ -20,7 +21,8 @@ import pyarrow.parquet as pq
 
 from headrace.datasets.store.storage import Storage
 
-# Shorter values occur in too many places that are unrelated to the person.
+# Minimum length of a value that is looked for outside the columns of its own name. Shorter values
+# occur in too many places that have nothing to do with the person.
 SHORTEST_TEXT, SHORTEST_NUMBER = 4, 7
 _LONGEST_NUMBER = 20
 _BLOCK = 1 << 22

@@ -1,4 +1,4 @@
-"""Tombstones of releases that are gone: the reason, and the release to open instead.
+"""Tombstones of removed releases: why a release was removed, and which one to open instead.
 
     datasets/<name>/<version>/tombstone.json
 
@@ -32,7 +32,7 @@ class GoneError(StateError):
 
 @dataclass(frozen=True)
 class Tombstone:
-    """Record of a release that is gone.
+    """Record of a removed release.
 
     Attributes:
         kind: `erased` or `retired`.
@@ -110,13 +110,13 @@ def behind(store: Store, refs: Collection[str]) -> set[str]:
 def refuse_gone(store: Store, name: str, version: str) -> None:
     """Raise GoneError if the release has a tombstone."""
     if stone := tombstone(store, name, version):
-        forget(stone.objects)  # if the release was removed from another machine
+        forget(stone.objects)  # local copies, if another machine removed the release
         raise GoneError(
             f"{stone.ref} was {stone}",
             where=f"{store.storage.address}/{store.folder(name, version)}",
-            fix=f"open {stone.successor}, which has all its other rows"
+            fix=f"open {stone.successor}, which has all rows that were not erased"
             if stone.successor
-            else "its rows are gone for good; make a new release",
+            else "its rows are deleted permanently; make a new release",
         )
 
 

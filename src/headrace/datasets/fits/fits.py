@@ -1,8 +1,8 @@
 """Fitted transforms of a dataset or a model: fitted once, stored exactly.
 
-Transforms are fitted only on the training split, as known at the training cut. A fit is a JSON
-object that the manifest lists; a model's bundle contains it too. Training and serving apply it with
-the same function and never refit it.
+Transforms are fitted only on the training split, with the data known at the training cut. A fit is
+a JSON object that the manifest lists; a model's bundle contains it too. Training and serving apply
+it with the same function and never refit it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -62,13 +62,13 @@ class Fits:
         ]
 
     def outputs(self, columns: Sequence[ManifestColumn]) -> list[str]:
-        """Names of the columns that `encode` returns."""
+        """Names of the columns of the matrix that `encode` returns."""
         indicator_names = [f"{name}__missing" for name in self.indicators(columns)]
         return [*(column.name for column in columns), *indicator_names]
 
     @property
     def format(self) -> int:
-        """Format 1 if all steps are plain vocabularies, as in old fits; otherwise the current."""
+        """Format 1 if all steps are plain vocabularies, as in old fits; otherwise FORMAT."""
         plain = all(
             [step["kind"] for step in steps] == ["vocabulary"] and steps[0]["unknown"] == "null"
             for steps in self.steps.values()

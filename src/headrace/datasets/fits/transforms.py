@@ -19,9 +19,9 @@ _DISCRETE = ("string", "int64", "bool")
 class Impute:
     """Replace null (and NaN) in `columns`, given as names or patterns.
 
-    `by` is the mean, the median (the lower of two) or the mode (the smallest of several) of the
-    training rows, or `constant`, which is `value`. With `indicator`, a column `<name>__missing` of
-    0 and 1 is added after all other columns.
+    `by` selects the replacement: the mean, the median (the lower of two) or the mode (the smallest
+    of several) of the training rows; with `constant` it is `value`. With `indicator`, a column
+    `<name>__missing` of 0 and 1 is added after all other columns.
     """
 
     kind: ClassVar[str] = "impute"
@@ -36,7 +36,7 @@ class Impute:
         _check_choice(self.by, ("mean", "median", "mode", "constant"), where)
         if (self.by == "constant") != (self.value is not None):
             raise DeclarationError(
-                f"by={self.by!r} with value={self.value!r}",
+                f"by={self.by!r} does not go with value={self.value!r}",
                 where=where,
                 fix="set value together with by='constant', and only then",
             )
@@ -103,9 +103,9 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class TargetMean:
-    """Always refused: a mean of the target over all training rows includes later outcomes.
+    """Always refused: a mean of the target over all training rows leaks outcomes.
 
-    It would also include the outcome of the row itself.
+    The mean of a row would include the row's own outcome and later outcomes.
     """
 
     kind: ClassVar[str] = "target mean"

@@ -133,7 +133,7 @@ def _not_stated() -> Licence:
 
 @cache
 def table() -> Mapping[str, Licence]:
-    """{SPDX id in lower case: licence} of `licences.yaml`."""
+    """Licences of `licences.yaml`, by SPDX id in lower case."""
     import yaml
 
     text = Path(__file__).with_name("licences.yaml").read_text(encoding="utf-8")

@@ -58,10 +58,11 @@ class Pseudonymise:
 
 @dataclass(frozen=True)
 class Generalise:
-    """Replace a value by the lower end of the step that contains it.
+    """Replace a value by the lower bound of its interval; text by its first characters.
 
-    `step` is a number for numbers (`Generalise(10)`: 34 becomes 30), a duration such as "1d" for
-    timestamps (counted from 1970, in UTC), and the number of characters to keep for text.
+    `step` is the width of an interval: a number for numbers (`Generalise(10)`: 34 becomes 30), a
+    duration such as "1d" for timestamps (counted from 1970, in UTC). For text it is the number of
+    characters to keep.
     """
 
     step: int | float | str
@@ -122,7 +123,7 @@ def treat(
     Raises:
         DeclarationError: personal or sensitive columns have no treatment (all are named), a
             treatment matches no column, or it cannot be applied.
-        StateError: a pseudonym is declared, and there is no privacy key.
+        StateError: `Pseudonymise` is declared, but there is no privacy key.
     """
     where = f"dataset {name}, privacy"
     treatments = _treatments_by_column(frame.column_names, declared, where)
@@ -155,7 +156,7 @@ def key_ids(privacy: Mapping[str, Mapping[str, str]]) -> set[str]:
 def require_keys(ref: str, privacy: Mapping[str, Mapping[str, str]]) -> None:
     """Raise StateError unless the privacy key of this environment made the pseudonyms of `ref`."""
     for expected in sorted(key_ids(privacy)):
-        actual = PrivacyKey.find(f"making {ref} again").id
+        actual = PrivacyKey.find(f"rebuilding {ref}").id
         if actual != expected:
             raise StateError(
                 f"the pseudonyms of {ref} were made with the privacy key {expected}, "
@@ -168,7 +169,7 @@ def require_keys(ref: str, privacy: Mapping[str, Mapping[str, str]]) -> None:
 def changed_treatments(
     declared: Mapping[str, Treatment], privacy: Mapping[str, Mapping[str, str]]
 ) -> list[str]:
-    """Sentences on columns of a release whose declared treatment has changed."""
+    """One sentence for each column whose declared treatment differs from the release's."""
     changes = []
     for column, then in sorted(privacy.items()):
         matching = [t for pattern, t in declared.items() if fnmatchcase(column, pattern)]
@@ -273,7 +274,7 @@ def pseudonymised(column: pa.ChunkedArray, key: PrivacyKey) -> pa.ChunkedArray:
     kind = canonical_type(column.type)
     if kind not in ("int64", "string", "binary"):
         raise DeclarationError(
-            f"a {kind} has no pseudonym",
+            f"a {kind} cannot be pseudonymised",
             fix="Generalise(step) or Drop(): the order or size of its values would identify them",
         )
     target = {"int64": pa.int64(), "string": pa.string(), "binary": pa.binary()}[kind]
@@ -282,7 +283,8 @@ def pseudonymised(column: pa.ChunkedArray, key: PrivacyKey) -> pa.ChunkedArray:
     values = [key.pseudonym(value) for value in encoded.dictionary.to_pylist()]
     if len(set(values)) < len(values):
         raise DeclarationError(
-            "two values have the same 63-bit pseudonym", fix="release it as text"
+            "two values have the same 63-bit pseudonym; text has longer pseudonyms",
+            fix="make it a text column",
         )
     return pa.chunked_array([pa.array(values, target).take(encoded.indices)])
 

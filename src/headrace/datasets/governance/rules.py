@@ -1,4 +1,4 @@
-"""Licence and purpose rules: check that the sources of a release allow it.
+"""Licence and purpose rules: check that its sources allow a release.
 
 Each source states in its contract its licence (an SPDX expression, see `licences`) and the purposes
 it may be used for. A release is allowed if every source allows its purpose and the licences do
@@ -23,7 +23,7 @@ class Terms:
     """Terms of a release that follow from the licences of its sources.
 
     Attributes:
-        obligations: sentences for users of the release, and for those who pass it on, sorted.
+        obligations: sentences for people who use the release or pass it on, sorted.
         credits: one line for each source that must be credited.
         under: licences under which the release may be passed on; None if any is allowed.
         pass_on: False if a source does not allow the release to leave the organisation.
@@ -49,7 +49,7 @@ class Terms:
 def check_allowed(
     name: str, purpose: str, inputs: Mapping[str, InputTable], *, commercial: bool | None = None
 ) -> Terms:
-    """Terms of a release of `name` for `purpose`.
+    """Check that all sources allow a release of `name` for `purpose`; return its terms.
 
     Args:
         name: name of the dataset.
@@ -159,7 +159,7 @@ def _together(
 
 
 def _under(licences: Sequence[Licence]) -> frozenset[str] | None:
-    """Licences that all of `licences` allow for derived works; None if any, empty if none."""
+    """Licences that all `licences` allow for derived works; None if any, empty if no licence."""
     permitted: frozenset[str] | None = None
     for licence in licences:
         if licence.under is not None:

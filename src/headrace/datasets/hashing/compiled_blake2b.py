@@ -49,7 +49,7 @@ _QUARTERS = (
 _ROTATIONS = (32, 24, 16, 63)  # to the right
 _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 _NOT_LAST, _LAST = np.uint64(0), np.uint64(0xFFFFFFFFFFFFFFFF)
-_NO_KEY = np.uint64(0x01010000)  # fan-out and depth of one; the size of the digest is added
+_NO_KEY = np.uint64(0x01010000)  # fan-out 1 and depth 1; `_begin` adds the digest size
 
 
 @intrinsic
@@ -117,7 +117,7 @@ def _begin(state: Longs, size: int) -> None:
 
 @_compiled
 def sum_of_rows(tags: Bytes, words: Ints, wide: Bytes) -> Longs:
-    """The sum of the row digests, as eight limbs of 32 bits without carries.
+    """The sum of the row digests, as eight 32-bit limbs whose carries are not yet propagated.
 
     `tags` is (columns, rows). `words` is (words of a row, rows): a column has one word, or two if
     it is `wide`.

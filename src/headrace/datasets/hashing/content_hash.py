@@ -19,7 +19,7 @@ MODULUS = 1 << 256
 
 @dataclass(frozen=True)
 class ContentSum:
-    """Schema, row count and sum of row digests; sums add and subtract as rows do."""
+    """Schema, row count and sum of row digests; adding rows adds their sums."""
 
     schema: Schema
     rows: int
@@ -45,7 +45,7 @@ class ContentSum:
         if self.schema != other.schema:
             differing = sorted({name for name, _ in set(self.schema) ^ set(other.schema)})
             raise DeclarationError(
-                f"content sums of different schemas do not combine; they differ in {differing}",
+                f"content sums of different schemas cannot be combined; they differ in {differing}",
                 fix="select and cast both tables to the same columns first",
             )
 

@@ -30,7 +30,7 @@ Limbs = npt.NDArray[np.uint64]
 
 
 def sum_of_digests(table: pa.Table, schema: Schema, *, compiled: bool | None = None) -> int:
-    """Sum of the digests of all rows, before modulo 2^256; `compiled` overrides the choice."""
+    """Sum of all row digests, before modulo 2^256; `compiled` overrides the automatic choice."""
     if compiled is None:
         compiled = _pays(table.num_rows)
     # For messages as short as rows, hashlib holds the GIL, so threads would gain nothing.

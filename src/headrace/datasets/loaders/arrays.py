@@ -90,7 +90,7 @@ class Encoder:
             fixes.append(f'give its values, in order: vocabularies={{"{name}": [...]}}')
         raise DeclarationError(
             f"column {name!r} is {kind}, which is not a number, and no fit of the release has a"
-            " vocabulary of it",
+            " vocabulary for it",
             where=self.ref,
             fix="; or ".join(fixes),
         )

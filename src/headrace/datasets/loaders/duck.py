@@ -1,4 +1,4 @@
-"""DuckDB over the parts of a release: out of core, with projection and predicate pushdown."""
+"""Query the parts of a release with DuckDB: out of core, with column and filter pushdown."""
 
 import tempfile
 from collections.abc import Callable, Iterable
@@ -54,7 +54,7 @@ def _views(connection: "duckdb.DuckDBPyConnection", scans: "dict[str, Scan]") ->
 def _rows(connection: "duckdb.DuckDBPyConnection", scan: "Scan") -> Any:  # noqa: ANN401
     parts = scan.parts()
     if scan.where.expressions or not parts:
-        # Only pyarrow can evaluate pyarrow expressions; without parts, no file has the schema.
+        # Only pyarrow can evaluate pyarrow expressions. Without parts, no file provides the schema.
         return connection.from_arrow(scan.table())
     paths = [str(scan.path(part)) for part in parts]
     rows = connection.read_parquet(paths)

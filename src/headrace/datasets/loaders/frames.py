@@ -30,7 +30,7 @@ def polars_frame(scan: "Scan") -> Any:  # noqa: ANN401 - a polars.LazyFrame
     pl = library("polars", '"headrace[polars]"')
     parts = scan.parts()
     if scan.where.expressions or not parts:
-        # Only pyarrow can evaluate pyarrow expressions; without parts, no file has the schema.
+        # Only pyarrow can evaluate pyarrow expressions. Without parts, no file provides the schema.
         return pl.from_arrow(scan.table()).lazy()
     paths = [scan.path(part) for part in parts]
     frame = pl.scan_parquet(paths, glob=False)

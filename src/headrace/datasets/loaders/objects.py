@@ -19,7 +19,8 @@ from headrace.core.files import temporary_beside
 from headrace.datasets.manifest import Part
 from headrace.datasets.store.store import Store
 
-# A file can change twice within one tick of the file system's clock.
+# A file changed less than this long ago is not remembered as checked: it can change again within
+# the same tick of the file system's clock, and its times would not show it.
 _SETTLED_NS = 2 * 10**9
 
 _BLOCK = 1 << 20
@@ -29,7 +30,7 @@ _checked: dict[str, Stamp] = {}
 
 
 def cache() -> Path:
-    """`HEADRACE_CACHE`, else `headrace` in the user's cache folder."""
+    """Cache folder: `HEADRACE_CACHE`, else `headrace` in the user's cache folder."""
     if configured := os.environ.get("HEADRACE_CACHE"):
         return Path(configured).absolute()
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -37,10 +38,10 @@ def cache() -> Path:
 
 
 def local_part(store: Store, part: Part, ref: str) -> Path:
-    """A local file with the bytes of the part.
+    """Return a local file with the bytes of the part; download it from a remote store if needed.
 
     Raises:
-        StateError: the store has no such object, or other bytes under its name.
+        StateError: the object is missing, or its bytes do not match its name.
     """
     name = store.object_name(part.object, "parquet")
     local = store.storage.local_path(name)

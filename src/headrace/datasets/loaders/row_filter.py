@@ -257,7 +257,7 @@ def arrow_values(term: FilterTerm, kind: str) -> pa.Array:
 
 
 def fields_of(condition: "pc.Expression", types: Types, ref: str) -> tuple[str, ...]:
-    """Columns that an expression needs: without any one of them it cannot be bound.
+    """Columns that an expression reads: without one of them, it cannot be bound.
 
     Raises:
         DeclarationError: the expression uses unknown columns, or cannot be computed.

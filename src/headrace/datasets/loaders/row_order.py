@@ -27,7 +27,7 @@ class PartSegment:
 
 @dataclass(frozen=True)
 class Order:
-    """Order of rows; `sizes` are the row counts of the parts, `buffer` the minimum of a chunk."""
+    """Order of rows; `sizes` are the row counts of parts, `buffer` the minimum rows of a chunk."""
 
     sizes: tuple[int, ...]
     seed: int = 0

@@ -111,7 +111,7 @@ class Scan:
         return pa.concat_tables(tables) if tables else self.schema.empty_table()
 
     def file(self, part: Part) -> pq.ParquetFile:
-        """Open a part whose bytes, columns, dtypes and number of rows match the manifest.
+        """Open a part after checking its bytes, columns, dtypes and row count against the manifest.
 
         Raises:
             StateError: the part is missing, or does not match the manifest.
@@ -142,7 +142,7 @@ class Scan:
             yield self._matching(table)
 
     def part(self, part: Part) -> "tuple[pa.Table, npt.NDArray[np.int64] | None]":
-        """Matching rows of a part and their row numbers in it; None if there is no condition."""
+        """Matching rows of a part, and their row numbers (None if there is no condition)."""
         with self.file(part) as file, reading(part, self.manifest.ref):
             table = file.read(columns=self._read)
         if self._condition is None:

@@ -76,7 +76,7 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
             batch: rows of a batch.
             shuffle: shuffle by `seed` and epoch; otherwise keep the order of the release.
             seed: seed of the order.
-            buffer: minimum number of rows to shuffle together; up to a part more are in memory.
+            buffer: minimum number of rows to shuffle together; memory holds at most one part more.
             drop_last: drop an incomplete last batch, so that all readers yield the same number.
             form: `xy` yields (x, y): the features as a matrix, and the label; `columns` yields a
                 dict of tensors of features and label. Selected columns replace the features,
@@ -103,7 +103,9 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
         }  # fmt: skip
         if batch < 1 or buffer < 1:
             raise DeclarationError(
-                f"batch={batch}, buffer={buffer}", where=data.ref, fix="give at least 1"
+                f"batch={batch} or buffer={buffer} is too small",
+                where=data.ref,
+                fix="give at least 1",
             )
         encoder = encoder_of(
             data,
@@ -119,7 +121,7 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
         self._next: At | None = None
 
     def __call__(self, **options: Any) -> "TorchRows":  # noqa: ANN401 - as of __init__
-        """The same rows with other options."""
+        """Return the same rows with other options."""
         return TorchRows(self._data, **{**self._options, **options})
 
     @property
@@ -175,7 +177,7 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
         """Resume at the position of `state` in the next iteration.
 
         Raises:
-            DeclarationError: the state is of other rows, or of other options.
+            DeclarationError: the state was saved for other rows or other options.
         """
         self.check(state, 1)
         self.set_epoch(int(state["epoch"]))
@@ -200,7 +202,7 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
         for name, value in self.order_options(readers).items():
             if state.get(name) != value:
                 raise DeclarationError(
-                    f"the state was taken with {name} {state.get(name)!r}, here it is {value!r}",
+                    f"the state was saved with {name} {state.get(name)!r}, not {value!r}",
                     where=self._data.ref,
                     fix=f"use the {name} of the state, or start the epoch again",
                 )
@@ -258,7 +260,7 @@ class Loader:
         """Resume at the position of `state`; the numbers of workers and ranks must be the same.
 
         Raises:
-            DeclarationError: the state is of other rows, or of other options.
+            DeclarationError: the state was saved for other rows or other options.
         """
         self._rows.check(state, self._readers)
         self._rows.set_epoch(int(state["epoch"]))
@@ -267,7 +269,7 @@ class Loader:
 
 
 class _Tagged(IterableDataset):  # type: ignore[misc]
-    """Batches, each with its reader and the position of the reader after it."""
+    """Batches, each with its reader and the reader's position after this batch."""
 
     def __init__(self, rows: TorchRows, ats: tuple[At, ...], turn: int) -> None:
         super().__init__()
