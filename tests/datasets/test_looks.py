@@ -52,7 +52,7 @@ def test_it_is_no_part_of_what_is_opened(opened):
     assert manifest.splits[EVALUATION].rows > 100
     assert len(data) == manifest.rows - manifest.splits[EVALUATION].rows
     assert EVALUATION not in set(data.arrow["split"].to_pylist())
-    with pytest.raises(DeclarationError, match="kept apart from tuning"):
+    with pytest.raises(DeclarationError, match="needs a purpose"):
         data.split(EVALUATION)
     with pytest.raises(DeclarationError, match="there is no split 'evaluation'"):
         data.select(splits=[EVALUATION])

@@ -282,7 +282,7 @@ def test_row_hashes_are_those_of_the_specification():
     [
         (lambda: GroupSplits(("a",), 0.5, 0.2, 0.2), "do not add up"),
         (lambda: GroupSplits(()), "by"),
-        (lambda: GroupSplits(("a",), after="2013-02-01", until="2013-01-01"), "after 2013-02-01"),
+        (lambda: GroupSplits(("a",), after="2013-02-01", until="2013-01-01"), "after=2013-02-01"),
         (lambda: GroupSplits(("a",), embargo="1d"), "no effect without a time bound"),
         (lambda: GroupSplits(("a",), "x", 0.1, 0.1), "is not a share"),
         (lambda: StratifiedSplits(("a",), after="2013-02-01"), "selects training rows by time"),
@@ -294,7 +294,7 @@ def test_row_hashes_are_those_of_the_specification():
             lambda: spec_of(TimeSplits("2013-02-01", BOUND, CUTOFF), Evaluation(0.1, "2013-02-02")),
             "choose the model",
         ),
-        (lambda: spec_of(GROUPS, replace(APART, group=("kind",))), "it is drawn by"),
+        (lambda: spec_of(GROUPS, replace(APART, group=("kind",))), "but evaluation by"),
     ],
 )
 def test_declarations_that_make_no_sense(make, says):

@@ -80,7 +80,7 @@ def test_a_file_of_another_shape_is_refused(store, file):
 
 VALUES = {
     "another value": (lambda rows: put(rows, "distance", pa.array([7] * len(rows))), "its rows"),
-    "another order": (lambda rows: rows.take(list(range(len(rows)))[::-1]), "in their order"),
+    "another order": (lambda rows: rows.take(list(range(len(rows)))[::-1]), "not sorted"),
     "another split": (
         lambda rows: put(rows, "split", pa.array(["test"] * len(rows))),
         "rows of another split",

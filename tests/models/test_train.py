@@ -263,7 +263,7 @@ def test_training_never_sees_the_evaluation_split(tmp_path):
         bundles.append(record.bundle_id)
         assert evaluation_access.count(dataset.store, dataset.manifest) == 0
         if not missing:
-            with pytest.raises(DeclarationError, match="kept apart"):
+            with pytest.raises(DeclarationError, match="needs a purpose"):
                 evaluate(record, dataset, "evaluation")
             found = evaluate(record, dataset, "evaluation", rounds=50, purpose="the last word")
             assert found["rows"] == entry.rows

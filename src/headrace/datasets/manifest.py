@@ -62,7 +62,8 @@ class Part:
         object: sha256 of the Parquet file, its name in the store.
         bytes: size of the file.
         rows: number of rows; 0 only if the whole split is empty.
-        row_sum: sum of the row digests, 64 hex digits; that of a split is the sum over its parts.
+        row_sum: sum of the row digests, 64 hex digits; the row sums of the parts add up to that of
+            the split.
         first, last: (t in microseconds UTC, *key) of the first and the last row as JSON values;
             empty if there are no rows, and in releases of format 1.
     """
@@ -105,7 +106,7 @@ class Manifest:
     Attributes:
         pipeline: pipeline that declares the release; "" for a training set released by hand.
         live_since_us: in recorded mode, the moment the pipeline went live; microseconds UTC.
-        fits: name -> sha256 of a JSON object of the store.
+        fits: column -> sha256 of the JSON object with its fitted transforms.
         privacy: column -> {"class", "treatment", "key_id"}.
         retention: {"until_us", "because"}, or empty.
         lineage, coverage, card: sha256 of a JSON object of the store, or ""; `card` holds the
@@ -114,9 +115,10 @@ class Manifest:
             person's value.
         terms: obligations from the licences of the sources; see
             `headrace.datasets.governance.rules.Terms`.
-        withheld: spans of faulty rows that are in no split: {"from_us", "until_us", "because"};
-            absent from the document if empty.
-        leakage: {"twins", "groups": {split: rows that another split has as well}, "because"}.
+        withheld: time spans with faulty rows, which are in no split: {"from_us", "until_us",
+            "because"}; absent from the document if empty.
+        leakage: {"twins": {split: rows}, "groups": {split: rows}, "because"}: number of leaking
+            rows by split, as `headrace.datasets.splits.leakage` counts them.
     """
 
     name: str
@@ -251,7 +253,7 @@ _OF_OBJECT = ("object", "bytes")
 
 
 def _with_parts(form: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert format 1 to format 2: each split becomes one part with unknown ends."""
+    """Convert format 1 to format 2: each split becomes one part without first and last row."""
     if later := sorted(set(form) & set(_LATER)):
         raise ValueError(f"it has {later}, which format 1 does not have")
     splits = {}

@@ -65,7 +65,7 @@ class Dataset:
         return self.manifest.content_hash
 
     def __len__(self) -> int:
-        """Number of rows. A condition is evaluated, which reads the columns that it names."""
+        """Number of rows. If there is a condition, the columns that it names are read."""
         if self.where:
             return sum(batch.num_rows for batch in self.scan.counting().batches(65_536))
         return sum(self.manifest.splits[name].rows for name in self.splits)
@@ -177,8 +177,8 @@ class Dataset:
         Timestamps are datetime64[us, UTC]; integers with nulls become floats.
         """
         table = self.arrow
-        # If every column has several chunks, pandas copies them one by one and each is freed at
-        # once. A single-chunk column would not be copied, and the frame would be read-only.
+        # If every column has several chunks, pandas copies column by column, and each column is
+        # freed after its copy. A single-chunk column is not copied: the frame would be read-only.
         freely = min((column.num_chunks for column in table.columns), default=0) > 1
         frame: pd.DataFrame = table.to_pandas(split_blocks=freely, self_destruct=freely)
         return frame
@@ -275,9 +275,9 @@ def look(store: Store, manifest: Manifest, purpose: str | None) -> None:
 
     if not (purpose or "").strip():
         raise DeclarationError(
-            "the evaluation split is kept apart from tuning, and each access to it is recorded",
+            "an access to the evaluation split needs a purpose, which is recorded with the access",
             where=manifest.ref,
-            fix='say what for: split("evaluation", purpose="final test of model 7")',
+            fix='state the purpose: split("evaluation", purpose="final test of model 7")',
         )
     record(store, manifest, purpose)
 
@@ -332,7 +332,7 @@ def open_release(
 
 
 def _instead(store: Store, manifest: Manifest) -> str:
-    """Fix for the error on a tainted release: a clean version, or the argument that opens it."""
+    """Fix in the error on a tainted release: a clean version, or the argument that opens it."""
     clean = untainted(store, manifest.name)
     other = f"{manifest.name}@{clean} is clean" if clean else "make a clean one: headrace run"
     call = f'headrace.open("{manifest.ref}", allow_tainted="why")'

@@ -53,12 +53,12 @@ def release(
     """Release `frame` and return its manifest; if nothing changed, return the latest manifest.
 
     `frame` has `t` (int64 microseconds UTC or timestamp), the key columns, features, the label's
-    columns and `label_reason` (string, null where there is a label); `label_cuts` says at which
-    moment labels are read. Features are the columns `<view>__<name>`, or `<view>`, of a view in
-    `definitions` (view -> definition hash). `inputs` describes the tables that were read; `cutoff`
-    (microseconds UTC) defaults to the spec's. The arguments from `pipeline` to `retention` go into
-    the manifest unchanged (see there); without `privacy`, the treatments that the spec declares are
-    applied here. Rows in `withheld` spans are in no split and are counted as withheld. With
+    columns and `label_reason` (string, null where there is a label); `label_cuts` returns the
+    moment at which each label is read. Features are the columns `<view>__<name>` or `<view>` of the
+    views in `definitions` (view -> definition hash). `inputs` describes the tables that were read.
+    `cutoff` (microseconds UTC) defaults to the spec's. The arguments from `pipeline` to `retention`
+    go into the manifest unchanged (see `Manifest`); without `privacy`, the treatments of the spec
+    are applied here. Rows in `withheld` spans are in no split and are counted as withheld. With
     `dry_run` nothing is written: the manifest has the next version and its reasons, but no splits.
 
     Raises DeclarationError if the sources forbid the release, a key leaks between splits, or rows

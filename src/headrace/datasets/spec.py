@@ -64,16 +64,16 @@ class DatasetSpec:
         tuned = self.splits.tuned_until
         if tuned is not None and apart.after_us < tuned:
             raise DeclarationError(
-                f"it begins at {iso(apart.after_us)}, but rows up to {iso(tuned)} are used to"
-                " choose the model",
+                f"the evaluation split begins at {iso(apart.after_us)}, but rows up to {iso(tuned)}"
+                " are used to choose the model",
                 where=where,
                 fix=f"Evaluation(after={iso(tuned)!r}), or later",
             )
         if isinstance(self.splits, GroupSplits) and apart.group not in {(), self.splits.by}:
             raise DeclarationError(
-                f"the splits are grouped by {self.splits.by}, but it is drawn by {apart.group}",
+                f"the splits are grouped by {self.splits.by}, but evaluation by {apart.group}",
                 where=where,
-                fix="leave out group: then the groups of the splits are used",
+                fix="leave out group, so that the evaluation split uses the groups of the splits",
             )
 
     @property

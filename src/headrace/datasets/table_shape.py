@@ -1,4 +1,4 @@
-"""The fixed shape of a released table: roles, column order, dtypes, row order, statistics."""
+"""Layout of a released table: roles, order and dtypes of columns, row order, statistics."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -24,12 +24,12 @@ def columns_of(
 ) -> tuple[ManifestColumn, ...]:
     """Columns of a release in their fixed order: key, t, spine, features, label, split.
 
-    Within spine, features and labels the columns are ordered by name, not as in the training set.
+    Spine, feature and label columns are each sorted by name, whatever their order in the frame.
     """
     needed = {*spec.key, "t", *spec.label.columns, "label_reason"}
     if missing := sorted(needed - set(schema.names)):
         raise DeclarationError(
-            f"the frame lacks {missing}",
+            f"the frame lacks the columns {missing}",
             where=f"dataset {spec.name}",
             fix=f"it has {', '.join(schema.names)}",
         )
@@ -64,7 +64,8 @@ def _role(spec: DatasetSpec, name: str, features: Collection[str]) -> str:
 def _feature_names(names: Sequence[str], views: Collection[str]) -> set[str]:
     """Names of feature columns: `<view>__<name>`, or `<view>` for a row transform.
 
-    A view may have the name of a spine column, so `dest` beside `dest__late` is not a feature.
+    A view may have the same name as a spine column. So if there is a column `dest__late`, then
+    `dest` is a spine column and not a feature.
     """
     viewed = {name for name in names if "__" in name and name.split("__", maxsplit=1)[0] in views}
     windowed = {name.split("__", maxsplit=1)[0] for name in viewed}
@@ -77,7 +78,7 @@ def shaped(
     order: list[str],
     places: npt.NDArray[np.int64] | None = None,
 ) -> pa.Table:
-    """`table` with exactly these columns and dtypes, rows sorted by `order`, in one chunk.
+    """Return `table` with exactly these columns and dtypes, rows sorted by `order`, in one chunk.
 
     With `places` (row numbers), take only these rows. Each row is copied only once.
     """

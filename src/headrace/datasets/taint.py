@@ -108,7 +108,7 @@ def taints(store: Store, manifest: Manifest) -> tuple[Recall, ...]:
 
 
 def taints_of(store: Store, ref: str) -> tuple[Recall, ...]:
-    """Active recalls that taint the release `ref`, which may be gone from this store.
+    """Active recalls that taint the release `ref`, even if it was removed from this store.
 
     For a release that an erasure replaced, they include the recalls that taint its successor, which
     was made from the same batches.
@@ -137,7 +137,7 @@ def recalled_inputs(store: Store, inputs: Mapping[str, InputTable]) -> tuple[Rec
 
 
 def keep_override(recall: Recall, reason: str) -> str:
-    """Override for a manifest, as JSON text: the release holds a recalled batch on purpose.
+    """Override for a manifest, as JSON text: the release keeps a recalled batch on purpose.
 
     `at` is the moment of the recall, so that a rebuilt release has the same manifest.
     """
@@ -194,7 +194,9 @@ def opening(recalls: Sequence[Recall], reason: str) -> dict[str, Any]:
     from headrace.core.permissions import acting
 
     if not reason.strip():
-        raise DeclarationError("allow_tainted has no reason", fix="say why: it is kept for good")
+        raise DeclarationError(
+            "allow_tainted has no reason", fix="give a reason; it is stored permanently"
+        )
     return {
         "format": FORMAT,
         "at": now_us(),
@@ -215,7 +217,7 @@ def unrecorded(why: str, where: str) -> StateError:
 def openings_of(store: Store, manifest: Manifest) -> list[dict[str, Any]]:
     """Openings that `record_opening` has recorded, in order."""
     folder, storage = _opened(store, manifest), store.storage
-    older = f"{folder}.ndjson"  # to which earlier versions of Headrace appended
+    older = f"{folder}.ndjson"  # earlier versions of Headrace appended to this file
     lines = []
     if storage.size(older) is not None:
         lines = _lines(storage.read_bytes(older).decode())

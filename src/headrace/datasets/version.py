@@ -55,7 +55,8 @@ def next_version(
     PATCH: only metadata changed.
 
     The same content from the same definitions keeps its version, even if snapshot ids, batch lists,
-    cutoff or code revision differ. With `new_reasons`, such as a recalled input, it gets a PATCH.
+    cutoff or code revision differ. With `new_reasons`, such as a recalled input, it gets a
+    PATCH version.
     """
     if previous is None:
         return NextVersion(FIRST, "FIRST", ("first release",))

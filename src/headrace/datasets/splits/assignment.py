@@ -1,4 +1,4 @@
-"""Assignment of rows to splits: split, label cut, or reason for exclusion."""
+"""Assignment of each row to a split, or to a reason for its exclusion."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ Moments = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-# Reasons for excluding a row, in the order of the checks; label reasons come after these.
+# Reasons for excluding a row, in the order of the checks; reasons of the label are checked last.
 OUTSIDE, IN_EVALUATION_GROUP, WRONG_SIDE = "outside", "held out", "other side of the bound"
 IMMATURE, EMBARGO = "immature", "embargo"
 _BY_RULE = (OUTSIDE, WITHHELD, IN_EVALUATION_GROUP, WRONG_SIDE, IMMATURE, EMBARGO)
@@ -38,7 +38,7 @@ _NEVER = np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class Assignment:
-    """`split` of each row: index into PLACES, or -1; `excluded` counts rows by split and reason."""
+    """`split` of each row: index into PLACES or -1; `excluded` counts rows by split and reason."""
 
     split: npt.NDArray[np.int8]
     excluded: dict[str, dict[str, int]]
@@ -92,7 +92,8 @@ def assign(
     faulty = inside(withheld, t)
     usable = (codes < 0) & (settled <= end) & ~apart & ~reserved & ~faulty
     split = np.where(apart, _APART, _place(spec, t, rows, usable))
-    # With strata an unusable row has no place; it is excluded for its own reason, not as outside.
+    # Stratified splits give an unusable row no place. Such a row is excluded for its own reason,
+    # not as outside.
     unplaced = ~usable if isinstance(spec.splits, StratifiedSplits) else np.zeros_like(usable)
     why = np.select(
         [
@@ -113,7 +114,7 @@ def assign(
 
 
 def _bounds(spec: DatasetSpec) -> Moments:
-    """Moment by which a label must be settled, by place, before subtracting the embargo."""
+    """Moment by which a label must be settled, for each place, before the embargo is subtracted."""
     bounds = np.full(len(PLACES) + 1, _NEVER)
     if isinstance(spec.splits, TimeSplits):
         bounds[:2] = spec.splits.bounds[:2]
@@ -181,7 +182,7 @@ def _by_stratum(
 
 
 def _cuts(sizes: Codes, share: Fraction) -> Codes:
-    """`share` of each size, rounded to whole rows exactly, halves up."""
+    """`share` of each size, computed exactly and rounded to whole rows, halves up."""
     counts = {int(n): (2 * share * int(n) + 1) // 2 for n in np.unique(sizes)}
     return np.array([counts[n] for n in sizes.tolist()], dtype=np.int64)
 
@@ -257,7 +258,7 @@ def _reason_codes(reasons: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list
 
 
 def _check_reasons(spec: DatasetSpec, reasons: set[str]) -> None:
-    """Refuse undeclared reasons, including `immature` for a mature row (read at a wrong cut)."""
+    """Refuse undeclared reasons. `immature` for a mature row means: label read at a wrong cut."""
     if unknown := sorted(reasons - set(spec.left_out)):
         raise DeclarationError(
             f"the training set has rows without a label for undeclared reasons {unknown}",
@@ -284,7 +285,7 @@ def _counts(
 
 
 def check_keys(spec: DatasetSpec, table: pa.Table) -> None:
-    """Refuse duplicate keys: across splits they leak, in one split they have no defined order.
+    """Refuse duplicate keys: across splits they leak; in one split their order is undefined.
 
     `table` has the key columns, `t` and `split`.
     """

@@ -38,7 +38,7 @@ class Divided:
         fits: documents of the transforms fitted on train, by column.
         recent: rows after training, labelled or not, for the coverage report.
         guarded: text columns that may name a person. The coverage report shows only texts that
-            occur in a split, so that an erasure search of the rows also finds these persons.
+            occur in a split, so an erasure, which searches the rows, finds each named person.
     """
 
     columns: tuple[ManifestColumn, ...]
@@ -79,7 +79,7 @@ def divide(
     end: int,
     withheld: Sequence[Withheld] = (),
 ) -> Divided:
-    """Split `frame`, which is as for `release`; `end` is the cutoff, microseconds UTC.
+    """Split `frame`, described at `release`; `end` is the cutoff, microseconds UTC.
 
     Raises DeclarationError if a key or too many rows leak between splits, or rows lack a label
     for an undeclared reason.
@@ -128,7 +128,7 @@ def _moments(spec: DatasetSpec, column: pa.ChunkedArray) -> npt.NDArray[np.int64
         if pa.types.is_timestamp(column.type):
             column = column.cast(pa.timestamp("us", column.type.tz))
         if column.null_count:
-            raise pa.ArrowInvalid(f"{column.null_count} rows have none")
+            raise pa.ArrowInvalid(f"{column.null_count} rows have a null")
         moments: npt.NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
     except pa.ArrowException as error:
         raise DeclarationError(

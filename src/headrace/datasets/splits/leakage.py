@@ -31,7 +31,7 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Twins:
-    """Leaking rows of a split other than train: `rows` out of `of`, with example pairs."""
+    """Leaking rows of a split other than train: `rows` of its `of` rows, with example pairs."""
 
     split: str
     rows: int
@@ -66,7 +66,7 @@ def check_leakage(
 
 
 def _group(spec: DatasetSpec) -> tuple[str, ...]:
-    """Columns whose values must not be in two splits; by default the groups of group splits."""
+    """Columns whose values must not be in two splits; by default the columns of group splits."""
     return spec.leakage.group or (spec.splits.by if isinstance(spec.splits, GroupSplits) else ())
 
 

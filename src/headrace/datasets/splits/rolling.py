@@ -46,8 +46,9 @@ def inside(spans: Iterable[Withheld], t: npt.NDArray[np.int64]) -> npt.NDArray[n
 def rolled(spec: DatasetSpec, as_of: int, valid: str, test: str) -> DatasetSpec:
     """Roll `spec` forward so that its data ends at `as_of` (microseconds UTC).
 
-    The last `test` (a duration) becomes the test split, and the duration `valid` before it the
-    validation split. For other splits, the declared time bounds move. All other rules stay.
+    With `TimeSplits`, the last `test` (a duration) before `as_of` becomes the test split, and the
+    duration `valid` before it the validation split. With other splits, the declared time bounds
+    move. All other rules stay.
 
     Raises:
         DeclarationError: the splits have no time bound, so no row is newer than training.
@@ -65,7 +66,7 @@ def rolled(spec: DatasetSpec, as_of: int, valid: str, test: str) -> DatasetSpec:
         rolled_splits = replace(splits, after=iso(tested), until=until)
     else:
         raise DeclarationError(
-            "its splits have no time bound to roll forward",
+            "the splits have no time bound to roll forward",
             where=f"dataset {spec.name}",
             fix="TimeSplits, or after=... in the splits: test rows must be newer than"
             " training rows",

@@ -16,7 +16,7 @@ Share: TypeAlias = "float | str"
 
 @dataclass(frozen=True)
 class TimeSplits:
-    """Splits by prediction time `t`: train before `train_until`, valid before `valid_until`, etc.
+    """Splits by prediction time `t`: train before `train_until`, then valid, then test.
 
     Bounds are exclusive RFC 3339 moments; a bare date means midnight UTC. `embargo` is an extra gap
     before each bound, in addition to the label's horizon and settle time.
@@ -46,12 +46,12 @@ class TimeSplits:
 
     @property
     def training_until(self) -> int:
-        """End of the training rows, and cut at which their labels are read; microseconds UTC."""
+        """End of the training rows; their labels are read as of this moment; microseconds UTC."""
         return self.bounds[0]
 
     @property
     def tuned_until(self) -> int:
-        """End of the rows that choose the model; microseconds UTC."""
+        """End of the rows used to choose the model (train and valid); microseconds UTC."""
         return self.bounds[1]
 
     def form(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class _SharedSplits:
         bounds = (self.after_us, self.until_us)
         if self.embargo_us < 0 or (None not in bounds and bounds[0] >= bounds[1]):  # type: ignore[operator]
             raise DeclarationError(
-                f"after {self.after}, until {self.until}, embargo {self.embargo}",
+                f"wrong bounds: after={self.after}, until={self.until}, embargo={self.embargo}",
                 where=where,
                 fix="after < until, and an embargo of zero or more",
             )
@@ -145,33 +145,33 @@ _KINDS = {"GroupSplits": "group", "StratifiedSplits": "stratified"}
 
 @dataclass(frozen=True)
 class GroupSplits(_SharedSplits):
-    """All rows of a group in one split, chosen by a salted hash of the columns `by`.
+    """Splits that keep all rows of a group together; a salted hash of `by` chooses the split.
 
-    Adding rows or groups never moves a group. Shares apply to groups, so row counts match them only
-    approximately. `after` also bounds training in time: training rows have labels settled before
-    `after` (minus `embargo`), valid and test rows have t >= `after`, and a row on the wrong side of
-    `after` for the split of its group is excluded. `until` is the exclusive end of the dataset. A
-    different `salt` gives a different split.
+    Adding rows or groups never moves a group to another split. Shares apply to groups, so row
+    counts match them only approximately. `after` also bounds training in time: training rows have
+    labels settled before `after` (minus `embargo`), and valid and test rows have t >= `after`. A
+    row on the wrong side of `after` for the split of its group is excluded. `until` is the
+    exclusive end of the dataset. Another `salt` gives another split.
     """
 
 
 @dataclass(frozen=True)
 class StratifiedSplits(_SharedSplits):
-    """The same shares in every stratum: all rows with equal values in `by`, null included.
+    """Splits with the same shares in every stratum.
 
-    The rows of a stratum are ordered by a salted hash of their key and cut by the shares, rounded
-    to whole rows. Adding n rows to a stratum moves at most n rows near its cuts, typically about
-    the square root of n.
+    A stratum is all rows with equal values in `by`; null is a value. The rows of a stratum are
+    ordered by a salted hash of their key and cut by the shares, rounded to whole rows. Adding n
+    rows to a stratum moves at most n rows near its cuts, typically about the square root of n.
 
-    With `after`, rows before it are train (if their label is settled before `after` minus
-    `embargo`), and valid and test share the rows from `after` on: declare `train=0`.
+    With `after`, declare `train=0`: rows before `after` are train (if their label is settled by
+    `after` minus `embargo`), and valid and test share the rows from `after` on.
     """
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.after is not None) != (self.shares[0] == 0):
             raise DeclarationError(
-                "train must be 0 with `after`, which selects training rows by time, else above 0",
+                "with `after`, which selects training rows by time, train must be 0; else above 0",
                 where=f"StratifiedSplits(by={self.by!r})",
                 fix="train=0 together with after=..., and valid and test that add up to one",
             )
@@ -202,7 +202,9 @@ class Evaluation:
         if not 0 < exact(self.share) <= 1:
             raise DeclarationError("the share must be above 0, up to 1", where=where, fix="0.1")
         if self.until is not None and parse_iso(self.until) <= parse_iso(self.after):
-            raise DeclarationError("it ends before it begins", where=where, fix="after < until")
+            raise DeclarationError(
+                "the evaluation ends before it begins", where=where, fix="after < until"
+            )
         if self.looks < 1:
             raise DeclarationError(f"looks is {self.looks}", where=where, fix="1 or more")
 
@@ -232,9 +234,9 @@ class Leakage:
     Rows are twins if they agree in all features except `ignore` (names or patterns), with floats
     rounded to `digits` significant digits. The release is blocked if more than `share` of the rows
     of another split have a twin in train. If more than `common` training rows share the same
-    values, rows with these values are not twins. No value of `group` may be in two splits; this
-    suits splits by group, while splits by time usually allow it. `because` gives a reason to allow
-    all leaks; it is recorded in the manifest.
+    values, rows with these values are not twins. No value of the columns `group` may be in two
+    splits; leave `group` out for splits by time, in which groups usually recur. `because` gives a
+    reason to allow all leaks; it is recorded in the manifest.
     """
 
     share: Share = 0.01
@@ -249,7 +251,7 @@ class Leakage:
         counted = (self.common, 1 if self.digits is None else self.digits)
         if not 0 <= exact(self.share) <= 1 or min(counted) < 1:
             raise DeclarationError(
-                f"share {self.share}, digits {self.digits}, common {self.common}",
+                f"wrong limits: share={self.share}, digits={self.digits}, common={self.common}",
                 where="Leakage",
                 fix="a share from 0 to 1, one significant digit or more (or None), one row or more",
             )
@@ -277,7 +279,7 @@ def rule_form(
 def as_bounded_in(
     form: Mapping[str, Any], splits: Splits, evaluation: Evaluation | None
 ) -> tuple[Splits, Evaluation | None]:
-    """Replace the bounds of a rule by those of a manifest's `form`, where both have them."""
+    """Replace the declared bounds by those of a manifest's split rule, where both have them."""
     moments = {
         name.removesuffix("_us"): iso(value)
         for name, value in form.items()

@@ -53,7 +53,7 @@ def _joined(tables: list[pa.Table], problems: list[str]) -> pa.Table | None:
     try:
         return pa.concat_tables(tables) if tables else None
     except pa.ArrowException as error:
-        problems.append(f"the parts do not fit together: {error}")
+        problems.append(f"the parts cannot be joined into one table: {error}")
         return None
 
 

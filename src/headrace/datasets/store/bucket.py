@@ -29,7 +29,7 @@ _CONDITIONAL: set[tuple[str, tuple[str | None, str | None]]] = set()
 
 @dataclass(frozen=True)
 class Bucket:
-    """`address` is `s3://bucket` or `s3://bucket/prefix`."""
+    """Storage in a bucket; `address` is `s3://bucket` or `s3://bucket/prefix`."""
 
     address: str
 

@@ -14,7 +14,7 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 def check_consistent(manifest: Manifest, where: str) -> None:
-    """Raise StateError for a manifest that no release can have written.
+    """Raise StateError for a manifest that contradicts itself or has invalid values.
 
     The content hash covers the schema, the row count and the sums of all parts, so a part cannot
     be exchanged without changing the hash.
@@ -33,7 +33,7 @@ def check_consistent(manifest: Manifest, where: str) -> None:
 
 def _problems(manifest: Manifest) -> Iterator[str]:
     if not (NAME.fullmatch(manifest.name) and _VERSION.fullmatch(manifest.version)):
-        yield f"it is named {manifest.ref!r}"
+        yield f"its name or version is invalid: {manifest.ref!r}"
     yield from _ids(manifest)
     for name, split in manifest.splits.items():
         yield from _of_split(name, split)
@@ -41,10 +41,10 @@ def _problems(manifest: Manifest) -> Iterator[str]:
     rows = sum(split.rows for split in manifest.splits.values())
     total = sum(int(split.row_sum, 16) for split in manifest.splits.values()) % MODULUS
     if type(manifest.rows) is not int or rows != manifest.rows:
-        yield f"its splits have {rows} rows, but it states {manifest.rows!r}"
+        yield f"its splits have {rows} rows, but it states a total of {manifest.rows!r}"
     schema = tuple(sorted((column.name, column.type) for column in manifest.columns))
     if ContentSum(schema, rows, total).hash != manifest.content_hash:
-        yield "its parts do not add up to its content hash"
+        yield "the row sums of its splits do not give its content hash"
 
 
 def _ids(manifest: Manifest) -> Iterator[str]:
@@ -57,7 +57,7 @@ def _ids(manifest: Manifest) -> Iterator[str]:
     }
     for what, digest in digests.items():
         if digest and not _SHA256.fullmatch(digest):
-            yield f"{digest!r} is not an object of its {what}"
+            yield f"{what}: {digest!r} is not a sha256"
 
 
 def _columns(manifest: Manifest) -> Iterator[str]:
@@ -73,14 +73,14 @@ def _columns(manifest: Manifest) -> Iterator[str]:
 
 def _of_split(name: str, split: SplitEntry) -> Iterator[str]:
     if not split.parts:
-        yield f"{name} has no part"
+        yield f"split {name} has no parts"
     for part in split.parts:
         yield from (f"{name}: {problem}" for problem in _of_part(part))
     if sum(part.rows for part in split.parts) != split.rows:
-        yield f"the parts of {name} have a different number of rows"
+        yield f"the parts of {name} do not have as many rows as the split"
     total = sum(int(part.row_sum, 16) for part in split.parts) % MODULUS
     if f"{total:064x}" != split.row_sum:
-        yield f"the sums of the parts of {name} do not add up to its sum"
+        yield f"the row sums of the parts of {name} do not add up to its row sum"
 
 
 def _of_part(part: Part) -> Iterator[str]:
@@ -89,4 +89,4 @@ def _of_part(part: Part) -> Iterator[str]:
             yield f"{digest!r} is not a digest"
     for number in (part.bytes, part.rows):
         if type(number) is not int or number < 0:
-            yield f"{number!r} is not a number of bytes or rows"
+            yield f"{number!r} is not a valid number of bytes or rows"

@@ -16,7 +16,7 @@ from headrace.datasets.dtypes import schema_of
 from headrace.datasets.manifest import Manifest, Part
 from headrace.datasets.store.store import Store
 
-# Maximum bytes of text in a column of a row group (65,536 rows): 64 KiB for each cell.
+# Maximum bytes of text in one column of a row group: on average 64 KiB a cell (65,536 rows).
 MOST_UNFOLDED = 4 << 30
 _MAX_COLUMNS = 50
 _FIX = "restore it from a copy of the store, or rebuild the release"
@@ -78,7 +78,7 @@ def footer_problem(manifest: Manifest, part: Part, file: pq.ParquetFile) -> str:
 
 
 def check_unfolding(file: pq.ParquetFile, group: int) -> None:
-    """Raise ValueError for a row group whose dictionary-encoded texts would exhaust memory.
+    """Raise ValueError for a row group whose decoded texts would exhaust memory.
 
     `file` must read text columns as dictionaries.
     """

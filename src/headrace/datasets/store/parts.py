@@ -1,4 +1,4 @@
-"""Content-defined cuts of a split into parts, so that equal parts of two versions are one object.
+"""Content-defined chunking of a split into parts: two versions share the objects of equal parts.
 
 Whether a row starts a part depends on its key and the keys around it, not on its position. Each key
 is hashed to a number. A row is a cut if no row within `MIN_ROWS` rows on either side has a smaller

@@ -47,7 +47,9 @@ def pull(ref: str, to: Path | str, store: Path | str | None = None) -> Pulled:
     """
     source, target = Store.find(store), Store.find(to)
     if source.root == target.root:
-        raise DeclarationError("a store is not pulled into itself", where=str(to), fix="--to DIR")
+        raise DeclarationError(
+            "a store cannot be pulled into itself", where=str(to), fix="--to DIR"
+        )
     manifest = source.manifest(*source.resolve(ref))
     refuse_gone(target, manifest.name, manifest.version)
     _check_same(target, manifest)
@@ -123,7 +125,7 @@ def _trusted(target: Store, path: str, digest: str) -> bool:
     place = target.storage.local_path(path)
     if place is None:
         return True
-    with suppress(OSError):  # renew its time against garbage collection; fails for other owners
+    with suppress(OSError):  # protects it from garbage collection; fails if others own it
         os.utime(place)
     with place.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest() == digest

@@ -42,8 +42,8 @@ def cut_split(table: pa.Table, key: Sequence[str], excluded: Mapping[str, int]) 
 def known_parts(manifest: Manifest | None, draft: Manifest) -> PartsBySum:
     """Parts of an earlier release that `draft` can reuse, by row sum and row count.
 
-    Equal sums mean equal rows in the fixed order, so a reused part is not written again. Without
-    equal columns there are none.
+    Equal sums mean equal rows in the fixed order, so a reused part is not written again. If the
+    columns differ, no part can be reused.
     """
     if manifest is None or manifest.columns != draft.columns:
         return {}
@@ -150,7 +150,7 @@ def _stored_part(store: Store, table: pa.Table, content: ContentSum, key: Sequen
         compression="zstd",
         compression_level=1,
         use_dictionary=[field.name for field in table.schema if field.type == pa.string()],
-        # Engines trust the bounds in a footer, which do not cover NaN.
+        # Engines trust the bounds in a footer, but bounds do not cover NaN.
         write_statistics=[name for name in table.column_names if not _has_nan(table.column(name))],
     )
     size = temporary.stat().st_size

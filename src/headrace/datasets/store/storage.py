@@ -35,7 +35,7 @@ class StoredFile:
 
 
 class Storage(Protocol):
-    """A place for files. Every failure is a StateError that names the file."""
+    """File operations of a store. Every failure is a StateError that names the file."""
 
     @property
     def address(self) -> str:
@@ -80,7 +80,7 @@ class Storage(Protocol):
     def refresh(self, path: str, temporary: Path) -> None:
         """Like `put_file`, for an object that exists with the same bytes.
 
-        Its modification time is renewed, so that garbage collection does not remove it.
+        Renew its modification time, so that garbage collection does not remove it.
         """
         ...
 
@@ -115,7 +115,7 @@ def checked(path: str) -> tuple[str, ...]:
     parts = tuple(path.split("/"))
     if not all(_PART.fullmatch(part) for part in parts):
         raise StateError(
-            f"{path!r} is not a path of a store", fix="names have letters, digits, _-.@="
+            f"{path!r} is not a path of a store", fix="use names of letters, digits and _-.@="
         )
     return parts
 
@@ -245,7 +245,7 @@ class Folder:
             temporary.unlink(missing_ok=True)
 
     def _make(self, folder: Path) -> None:
-        """Make the folder and its parents, durable against a power cut."""
+        """Create the folder and its parents, and sync them so that they survive a power cut."""
         if folder.is_dir():
             return
         self._make(folder.parent)

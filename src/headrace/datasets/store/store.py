@@ -53,7 +53,7 @@ class Store:
 
     @classmethod
     def find(cls, root: Path | str | None = None) -> "Store":
-        """`root`, else `HEADRACE_STORE`, else the store of the default home."""
+        """Open the store at `root`, else `HEADRACE_STORE`, else the store of the default home."""
         location = root or configured_store() or Home.find().store
         return cls(str(location) if str(location).startswith(S3) else Path(location).absolute())
 
@@ -74,7 +74,7 @@ class Store:
         place = self.storage.local_path(self.object_name(digest, suffix))
         if place is None:
             raise StateError(
-                "this store is not on this machine",
+                "this store is remote, so its objects have no local path",
                 where=self.storage.address,
                 fix="headrace dataset pull REF --out FOLDER",
             )

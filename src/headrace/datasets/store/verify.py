@@ -126,14 +126,14 @@ def _of_rows(
         if before is not None:
             head = pa.concat_tables([pa.Table.from_pylist([before], head.schema), head])
         if not _ordered(head):
-            problems["its rows are not in their order"] = None
+            problems["its rows are not sorted by time and key"] = None
         before = head.slice(head.num_rows - 1).to_pylist()[0]
     if content is None:
         content = ContentSum(_schema(manifest), 0, 0)
     if f"{content.total:064x}" != part.row_sum:
-        problems["its rows are not those of the manifest"] = None
+        problems["its rows do not have the row sum of the manifest"] = None
     if part.first and (first, last) != (part.first, part.last):
-        problems["its first or last row is not the manifest's"] = None
+        problems["its first or last row differs from the manifest"] = None
     return content, list(problems)
 
 
