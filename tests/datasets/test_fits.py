@@ -200,7 +200,7 @@ def test_fits_of_format_1_are_read_and_still_written_where_they_suffice():
         (lambda: fitted(Scale(("calendar__carrier",))), "does not support string"),
         (lambda: fitted(Vocabulary(("weather__wind",))), "does not support float64"),
         (lambda: fitted(Scale(("late",))), "no column matches 'late'"),
-        (lambda: fitted(Scale(("*__wind",)), Scale(("*__wind",), "minmax")), "fitted twice"),
+        (lambda: fitted(Scale(("*__wind",)), Scale(("*__wind",), "minmax")), "two transforms"),
         (
             lambda: fit_column(pa.chunked_array([[None]], pa.float64()), (Scale(("x",)),)),
             "no value",

@@ -294,5 +294,5 @@ def test_minus_zero_is_no_key_of_its_own(store):
     zeros = np.where(np.arange(ROWS.num_rows) % 2, 0.0, -0.0)
     twice = put(ROWS, "flight", pa.array([f"F{n // 2}" for n in range(ROWS.num_rows)]))
     rows = twice.append_column("leg", pa.array(zeros))
-    with pytest.raises(DeclarationError, match="keys occur more than once"):
+    with pytest.raises(DeclarationError, match="duplicate keys"):
         made(store, rows, replace(SPEC, key=("flight", "leg")))

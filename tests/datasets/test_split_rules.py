@@ -304,7 +304,7 @@ def test_declarations_that_make_no_sense(make, says):
 
 def test_a_row_without_a_group_is_refused():
     rows = [{"id": 1, "who": None, "kind": "x", "t": START, "why": None}]
-    with pytest.raises(DeclarationError, match="1 rows have a null who, so they have no group"):
+    with pytest.raises(DeclarationError, match="the group column who is null in some rows"):
         places(spec_of(GROUPS), rows)
     with pytest.raises(DeclarationError, match="no rows are given"):
         assign(

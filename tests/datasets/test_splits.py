@@ -147,5 +147,5 @@ def test_a_key_that_occurs_twice_is_refused(splits, says):
             "split": splits,
         }
     )
-    with pytest.raises(DeclarationError, match=rf"1 keys occur more than once, {says}"):
+    with pytest.raises(DeclarationError, match=f"duplicate keys {says}: 1"):
         check_keys(SPEC, twice)

@@ -57,7 +57,7 @@ def record(
         )
     if not purpose or not purpose.strip():
         raise DeclarationError(
-            "an evaluation access needs a purpose", where=manifest.ref, fix="say what for"
+            "an evaluation access needs a purpose", where=manifest.ref, fix="give one"
         )
     look = EvaluationAccess(manifest.ref, now_us(), principal or acting(), purpose)
     form = {"format": FORMAT, "at": look.at, "principal": look.principal, "purpose": purpose}

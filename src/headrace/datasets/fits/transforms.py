@@ -145,7 +145,7 @@ def transforms_by_column(
     """Transforms of each column: first an imputation, then either a scale or a vocabulary.
 
     Raises DeclarationError for a pattern that matches no key, spine or feature column, for a column
-    type that the transform cannot take, and for two transforms of one kind.
+    type that the transform cannot take, and for two transforms that exclude each other.
     """
     eligible = [column for column in columns if column.role in {"key", "spine", "feature"}]
     by_column: dict[str, list[Transform]] = {}
@@ -177,9 +177,9 @@ def _add(steps: list[Transform], transform: Transform, column: ManifestColumn) -
         return
     if any(_is_last(step) == _is_last(transform) for step in steps):
         raise DeclarationError(
-            "the column is fitted twice",
+            "the column has two transforms that exclude each other",
             where=where,
-            fix="one Impute, and one of Scale and Vocabulary, for each column",
+            fix="at most one Impute, and one Scale or Vocabulary, for each column",
         )
     steps.append(transform)
 

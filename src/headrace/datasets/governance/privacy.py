@@ -37,7 +37,7 @@ class Keep:
     def __post_init__(self) -> None:
         if not self.because.strip():
             raise DeclarationError(
-                "a column is kept without a reason", where="Keep(...)", fix="say why it may be"
+                "a column is kept without a reason", where="Keep(...)", fix="give a reason"
             )
 
 

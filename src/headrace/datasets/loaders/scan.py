@@ -122,7 +122,7 @@ class Scan:
             if problem := footer_problem(self.manifest, part, file):
                 file.close()
                 raise StateError(
-                    f"object {part.object[:12]} is not the one of this release: {problem}",
+                    f"object {part.object[:12]} does not belong to this release: {problem}",
                     where=f"{self.manifest.ref}, {path}",
                     fix="restore it from a copy of the store, or rebuild the release",
                 )

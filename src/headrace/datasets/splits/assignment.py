@@ -233,7 +233,7 @@ def _group_hashes(spec: DatasetSpec, rows: pa.Table, by: tuple[str, ...], salt: 
     for name in by:
         if name in rows.column_names and (nulls := rows.column(name).null_count):
             raise DeclarationError(
-                f"{nulls} rows have a null {name}, so they have no group",
+                f"the group column {name} is null in some rows ({nulls})",
                 where=f"dataset {spec.name}, splits by {', '.join(by)}",
                 fix="leave them out of the spine, or give each row its own group",
             )
@@ -305,7 +305,7 @@ def check_keys(spec: DatasetSpec, table: pa.Table) -> None:
     key = {name: worst[name] for name in spec.key}
     place = "across splits" if across else "in one split"
     raise DeclarationError(
-        f"{twice.num_rows} keys occur more than once, {place}",
+        f"duplicate keys {place}: {twice.num_rows}",
         where=f"dataset {spec.name}, for example {key} at {worst['t_min']} and {worst['t_max']}",
         fix="give the key another column that distinguishes the rows"
         + (", or split by this key so that it cannot leak" if across else ", or drop one of them"),

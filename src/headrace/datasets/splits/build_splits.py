@@ -128,7 +128,7 @@ def _moments(spec: DatasetSpec, column: pa.ChunkedArray) -> npt.NDArray[np.int64
         if pa.types.is_timestamp(column.type):
             column = column.cast(pa.timestamp("us", column.type.tz))
         if column.null_count:
-            raise pa.ArrowInvalid(f"{column.null_count} rows have a null")
+            raise pa.ArrowInvalid(f"it has nulls ({column.null_count})")
         moments: npt.NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
     except pa.ArrowException as error:
         raise DeclarationError(
@@ -163,7 +163,7 @@ def _check_labelled(spec: DatasetSpec, rows: pa.Table) -> None:
     nulls = rows.column(spec.target).null_count
     if nulls:
         raise DeclarationError(
-            f"{nulls} rows have neither a label nor a reason for lacking it",
+            f"some rows ({nulls}) have neither a label nor a reason for lacking it",
             where=f"dataset {spec.name}, column {spec.target}",
             fix="label_reason must say why a label is null",
         )

@@ -42,7 +42,7 @@ def opened_part(store: Store, manifest: Manifest, part: Part) -> pq.ParquetFile:
         if problem := footer_problem(manifest, part, file):
             file.close()
             raise StateError(
-                f"object {part.object[:12]} is not the one of this release: {problem}",
+                f"object {part.object[:12]} does not belong to this release: {problem}",
                 where=where,
                 fix=_FIX,
             )
