@@ -216,7 +216,7 @@ def _most_often(values: pa.ChunkedArray) -> list[dict[str, Any]]:
 def _pairs(
     train: pa.Table, recent: pa.Table, texts: Sequence[str], by_column: dict[str, _ColumnCoverage]
 ) -> list[dict[str, Any]]:
-    """For each pair of columns, share of recent rows whose categories never meet in training."""
+    """Share of recent rows whose categories never occur together in training, by column pair."""
     counted = {name: by_column[name].form["categories"] for name in texts}
     usable = sorted((n for n in texts if 1 < counted[n] <= _CATEGORIES), key=lambda n: -counted[n])
     pairs = []
