@@ -57,7 +57,7 @@ def test_it_is_kept_by_its_bytes_and_never_loaded(home, dataset, files):
     assert not Path("exploded").exists()
     (row,) = model_rows(home)
     assert (row["ref"], row["elsewhere"], row["champion"]) == (made.ref, "torch 2.9", False)
-    with pytest.raises(DeclarationError, match="trained elsewhere"):
+    with pytest.raises(DeclarationError, match="trained outside Headrace"):
         find_model(home, made.ref)
     with pytest.raises(DeclarationError, match="has no file 'other'"):
         artifact_path(made, "other")

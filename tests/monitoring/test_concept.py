@@ -185,7 +185,7 @@ def test_a_young_model_is_not_judged_and_it_is_said():
     scores = world(weeks=3)
     assert loud(judged(scores, LAID[:3])) == []
     assert unjudged(answers_of(scores, HOW), LAID, SETTINGS) == [
-        "answers: 3 windows with labels, judged after 4"
+        "answers: not evaluated until more than 4 windows have labels; now 3"
     ]
     assert unjudged(answers_of(world(), HOW), LAID, SETTINGS) == []
 

@@ -256,7 +256,7 @@ def test_a_short_history_and_an_empty_frame_say_so(tmp_path):
     made = run(tmp_path, world(weeks=2))
     assert made.counts()["none"] == 2
     assert len(made.notes) == 6
-    assert "1 clean windows before the newest: fixed limits apply to columns" in made.notes[-1]
+    assert "clean windows before the newest: 1; fixed limits apply to columns" in made.notes[-1]
     none = run(tmp_path / "a", world(weeks=1).slice(0, 0))
     assert none.results == ()
     assert "none closed yet" in markdown(none)

@@ -219,7 +219,7 @@ def test_a_column_waits_until_it_has_had_values_on_enough_days(home):
     table_ = table_.append_column("late", late)
     bins, notes = frozen(home, table_, day, ["v", "late"], 10)
     assert [b.column for b in bins] == ["v"]
-    assert "late: fewer than 10 days" in notes[0]
+    assert "late: not watched until it has values on 10 days" in notes[0]
     bins, _ = frozen(home, table_, day, ["v", "late"], 8)
     assert bins[1].frozen_until == 20
 
@@ -230,7 +230,7 @@ def test_a_column_that_changed_its_kind_is_left_out_and_named(home):
     text = pa.table({"v": table_["v"].cast(pa.string())})
     bins, notes = frozen(home, text, day, ["v"], 5)
     assert bins == []
-    assert notes == ["v: was real, is level; not watched"]
+    assert notes == ["v: not watched, because it was real and is level"]
 
 
 def test_a_day_is_profiled_once_and_again_only_when_its_rows_have_changed(home, monkeypatch):

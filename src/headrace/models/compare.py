@@ -1,4 +1,4 @@
-"""Comparison of challenger and champion on rows that neither learned from."""
+"""Comparison of challenger and champion on rows on which neither of them was trained."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,11 +25,11 @@ class ModelComparison:
     Attributes:
         rows, days: number of compared rows, and number of UTC days on which they lie.
         challenger, champion: mean log loss.
-        interval: bootstrap interval of the difference, resampled by UTC day; with a single day it
-            has no width and proves nothing.
+        interval: bootstrap interval of the difference, resampled by UTC day. With a single day, the
+            interval has no width and proves nothing.
         segments: {column: [{"value", "rows", "challenger", "champion", "difference", "low", "high",
-            "worse"}]}, for values with enough rows; the intervals hold simultaneously for all
-            segments (Bonferroni).
+            "worse"}]}, for values with enough rows. The confidence level applies to all segments
+            together (Bonferroni).
     """
 
     rows: int
@@ -80,8 +80,8 @@ def compare(
     """Compare two models on the rows of `table`, which neither was trained or tuned on.
 
     A segment is worse if even the lower end of its interval is above `segment_margin`. `looks` is
-    the number of times that the comparison is repeated as rows arrive; the interval is widened to
-    hold for all repetitions (Bonferroni).
+    the number of times that the comparison is repeated as rows arrive. The interval is widened so
+    that its confidence level applies to all repetitions together (Bonferroni).
 
     Raises:
         DeclarationError: there are no rows, or a definition behind a model's features changed.
@@ -110,9 +110,9 @@ def compare(
 def not_worse(comparison: ModelComparison, margin: float, *, tainted: bool) -> tuple[bool, str]:
     """Return True if the challenger is not worse overall, and a sentence with the numbers.
 
-    Not worse means that the upper end of the interval is at most `margin`. If the champion was
-    trained on a recalled batch (`tainted`), the burden of proof is reversed: the lower end must be
-    at most `margin`.
+    The challenger is not worse if the upper end of the interval is at most `margin`. If the
+    champion was trained on a recalled batch (`tainted`), the burden of proof is reversed: it is
+    enough that the lower end is at most `margin`.
     """
     reason = f"log loss against the {'tainted ' if tainted else ''}champion {comparison.summary}"
     reason = (
@@ -147,7 +147,7 @@ def _segments(
 
 
 def _parts(column: pa.ChunkedArray) -> list[tuple[str, npt.NDArray[np.int64]]]:
-    """Return (value as text, row numbers) for each value with enough rows to compare."""
+    """Return (value as text, row numbers) for each value that has enough rows for a comparison."""
     encoded = pc.dictionary_encode(column.cast(pa.string()).combine_chunks())
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     values = encoded.dictionary.to_pylist()
@@ -156,7 +156,7 @@ def _parts(column: pa.ChunkedArray) -> list[tuple[str, npt.NDArray[np.int64]]]:
 
 
 def mix_distance(sample: pa.ChunkedArray, population: pa.ChunkedArray) -> float:
-    """Return the total variation distance of the values in two columns: 0 equal, 1 disjoint."""
+    """Return the total variation distance of two columns' values: 0 if equal, 1 if disjoint."""
     shares: list[dict[Any, float]] = []
     for column in (sample, population):
         counts = pc.value_counts(column.cast(pa.string())).to_pylist()

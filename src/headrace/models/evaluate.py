@@ -1,4 +1,4 @@
-"""Evaluation of a model on held-out rows, against a baseline without history."""
+"""Evaluation of a model on held-out rows, compared with a baseline model without history."""
 
 from dataclasses import dataclass
 from typing import Any

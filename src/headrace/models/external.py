@@ -1,11 +1,12 @@
 """Models that were trained outside Headrace, registered with their training release.
 
     models/<name>/external/<id>/model.json     dataset, content hash, framework, metrics, artifacts
-    models/<name>/external/<id>/created.json   when, and by whom
+    models/<name>/external/<id>/created.json   time and principal of the registration
     models/<name>/external/<id>/files/<sha256> the artifacts, unchanged
 
-Headrace never loads, runs or unpickles them. The record links the files to the training release, so
-that a recall, an erasure or a bad batch leads to the model. The id is the sha256 of model.json.
+Headrace never loads, runs or unpickles the artifacts. The record links them to the training
+release, so that the model is found when data of the release is recalled or erased. The id is the
+sha256 of model.json.
 """
 
 import hashlib
@@ -41,7 +42,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class ExternalModel:
-    """Registered model. Its makers state the `metrics`; Headrace did not measure them."""
+    """Registered model. Its makers provide the `metrics`; Headrace does not check them."""
 
     name: str
     bundle_id: str
@@ -85,9 +86,10 @@ def register(
         dataset: the training release, opened.
         artifacts: files of the model, with different names; they are copied.
         framework: library that loads the model, as in "torch 2.9".
-        metrics: JSON values that its makers state.
-        content_hash: content hash that training recorded; it must be that of `dataset`.
-        principal: who registers it; by default the current principal.
+        metrics: metrics that its makers provide, as JSON values.
+        content_hash: content hash of the release that training recorded; it must be the content
+            hash of `dataset`.
+        principal: who registers the model; by default the current principal.
 
     Raises:
         DeclarationError: a name, file or metric cannot be stored, or the content hash differs.
@@ -132,7 +134,7 @@ def _check(
     if not NAME.fullmatch(name):
         raise DeclarationError(
             f"{name!r} is not a model name",
-            fix="lower-case letters, digits and underscores, starting with a letter",
+            fix="use lower-case letters, digits and underscores, starting with a letter",
         )
     names = [Path(artifact).name for artifact in artifacts]
     if not names or len(set(names)) < len(names):
@@ -157,14 +159,14 @@ def _plain(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
         raise DeclarationError(
             f"metrics are not a JSON object of finite values: {error}",
             where="metrics",
-            fix='as in {"auc": 0.81}',
+            fix='write them as in {"auc": 0.81}',
         ) from error
     return dict(metrics)
 
 
 def _copied(source: Path, folder: Path) -> Artifact:
     """Copy a file into `folder`, named by the sha256 of its bytes."""
-    if not source.is_file():  # a folder, a pipe that never ends, or nothing
+    if not source.is_file():  # a folder, a pipe that never ends, or a missing file
         raise _not_copied(source, "it is not a file")
     folder.mkdir(parents=True, exist_ok=True)
     hasher, size = hashlib.sha256(), 0
@@ -227,7 +229,7 @@ def load_external(home: Home, name: str, identity: str) -> ExternalModel:
     artifacts = tuple(Artifact(**entry) for entry in form["artifacts"])
     if digest(form) != identity or not all(_is_there(folder, artifact) for artifact in artifacts):
         raise StateError(
-            "a registered model was altered, or a file of it is missing",
+            "a registered model was altered, or one of its files is missing",
             where=str(folder),
             fix="restore it, or remove the folder and register it again",
         )
@@ -264,7 +266,7 @@ def artifact_path(model: ExternalModel, name: str) -> Path:
             )
     raise DeclarationError(
         f"{model.ref} has no file {name!r}",
-        fix=f"one of {', '.join(artifact.name for artifact in model.artifacts)}",
+        fix=f"use one of {', '.join(artifact.name for artifact in model.artifacts)}",
     )
 
 

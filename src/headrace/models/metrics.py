@@ -17,7 +17,7 @@ _CLIP = 1e-15
 
 
 class Interval(TypedDict):
-    """A mean difference and its bootstrap interval."""
+    """Mean difference, the ends of its bootstrap interval, and the number of resampled blocks."""
 
     difference: float
     low: float
@@ -36,7 +36,7 @@ class Bin(TypedDict):
 
 
 def losses(y: Floats, p: Floats) -> Floats:
-    """Log loss of each row (natural logarithm), float64."""
+    """Return the log loss of each row (natural logarithm), float64."""
     clipped = np.clip(p, _CLIP, 1 - _CLIP)
     row_losses: Floats = -(y * np.log(clipped) + (1 - y) * np.log1p(-clipped))
     return row_losses
@@ -77,7 +77,10 @@ def average_precision(y: Floats, p: Floats) -> float | None:
 
 
 def calibration(y: Floats, p: Floats, bins: int = 10) -> list[Bin]:
-    """Forecast and observed rate in `bins` forecast bins of equal width; 1.0 is in the last."""
+    """Return the forecast and the observed rate in `bins` bins of equal forecast width.
+
+    The forecast 1.0 is in the last bin.
+    """
     place = np.minimum((p * bins).astype(np.int64), bins - 1)
     rows = np.bincount(place, minlength=bins)
     forecast, observed = (np.bincount(place, values, minlength=bins) for values in (p, y))
@@ -94,7 +97,7 @@ def calibration(y: Floats, p: Floats, bins: int = 10) -> list[Bin]:
 
 
 def calibration_error(bins: list[Bin]) -> float:
-    """Expected calibration error: the row-weighted mean gap of forecast and observed rate."""
+    """Expected calibration error: mean gap between forecast and observed rate, weighted by rows."""
     total = sum(bin_["rows"] for bin_ in bins)
     gaps = [
         bin_["rows"] * abs(bin_["mean_prediction"] - bin_["observed"])

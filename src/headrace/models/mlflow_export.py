@@ -1,8 +1,8 @@
 """Export of a stored model to MLflow: parameters, metrics, training release, files.
 
 The export is one-way: MLflow shows the model and registers a version, but Headrace's own pointer
-still decides which model is the champion. Needs the extra `mlflow` (mlflow-skinny), which
-is imported on use. Nothing is pickled: the artifacts are the bundle's own files.
+still decides which model is the champion. The export needs the extra `mlflow` (mlflow-skinny),
+which is imported on use. Nothing is pickled: the artifacts are the bundle's own files.
 """
 
 import tempfile
@@ -51,8 +51,8 @@ def export(
     Args:
         home: Headrace home with the model and its release.
         record: model to export.
-        tracking_uri: a server (`https://...`), a database (`sqlite:///mlflow.db`), or a folder,
-            which MLflow 3.17 takes only with MLFLOW_ALLOW_FILE_STORE=true.
+        tracking_uri: a server (`https://...`), a database (`sqlite:///mlflow.db`), or a folder.
+            MLflow 3.17 accepts a folder only with MLFLOW_ALLOW_FILE_STORE=true.
         experiment: name of the experiment. It is created if missing, and so is the registered
             model, which has the name of the model.
 

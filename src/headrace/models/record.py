@@ -20,11 +20,12 @@ from headrace.core.home import Home
 from headrace.datasets.fits.fits import Fits
 from headrace.datasets.manifest import ManifestColumn
 
-# Format 2 adds fits other than plain vocabularies, which a reader of format 1 would not apply.
+# Format 2 adds fitted transforms other than vocabularies; a reader of format 1 would ignore them.
 FORMAT = 2
 MODEL, BASELINE, FITS, FORM = "model.txt", "baseline.txt", "fits.json", "model.json"
 METRICS, CREATED = "metrics.json", "created.json"
-# Files that the bundle id covers. Metrics follow from them and the dataset; time is excluded.
+# Files that determine the bundle id. The metrics are not among them, because they follow from these
+# files and the dataset; nor is the time of training.
 _IDENTITY = (MODEL, BASELINE, FITS, FORM)
 
 
@@ -71,7 +72,7 @@ def model_folder(home: Home, name: str) -> Path:
 
 
 def form_of(record: ModelRecord, fits: Fits) -> dict[str, Any]:
-    """Return the content of model.json: everything that serving needs besides trees and fits."""
+    """Return the content of model.json: all that serving needs besides trees and transforms."""
     return {
         "format": fits.format,
         "name": record.name,

@@ -84,7 +84,9 @@ def find_model(home: Home, ref: str) -> ModelRecord:
     """Return the model that `open_model` opens, even if tainted; for inspection only."""
     name, _, selector = ref.partition("@")
     if not NAME.fullmatch(name):
-        raise DeclarationError(f"{ref!r} is not a model", fix="as in flights_late@0123abcd")
+        raise DeclarationError(
+            f"{ref!r} is not a model", fix="write a name such as flights_late@0123abcd"
+        )
     return load_record(home, name, _bundle(home, name, selector or "champion"))
 
 
@@ -103,9 +105,9 @@ def _bundle(home: Home, name: str, selector: str) -> str:
         model.name == name and model.bundle_id.startswith(selector) for model in list_external(home)
     ):
         raise DeclarationError(
-            f"{name}@{selector} was trained elsewhere: it is registered, but cannot predict here",
+            f"{name}@{selector} was trained outside Headrace, which cannot predict with it",
             where=str(home.models),
-            fix="headrace.models.external.artifact_path gives its files",
+            fix="get its files with headrace.models.external.artifact_path",
         )
     if len(matches) > 1:
         raise DeclarationError(
@@ -120,7 +122,7 @@ def history(home: Home, name: str) -> list[Champion]:
     lines = path.read_text().splitlines() if path.exists() else []
     entries = [Champion(**json.loads(line)) for line in lines]
     now = pointer(home, name)
-    # If a crash hits after the pointer is replaced, the last line is missing: add the pointer.
+    # after a crash between replacing the pointer and writing its line, add the pointer's entry
     return [*entries, now] if now and len(entries) < now.sequence else entries
 
 
@@ -203,7 +205,7 @@ def challenge(
         )
     except DeclarationError as error:
         reason = (
-            f"not comparable with the champion: {error.what}; promote it by hand if it is meant"
+            f"not comparable with the champion: {error.what}; promote it by hand if you want it"
         )
         return Challenge(promoted=False, reason=reason, champion=standing)
     tainted = bool(model_taints(home, current))

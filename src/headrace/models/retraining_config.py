@@ -16,13 +16,17 @@ class Retraining:
     """Settings of a retraining. Durations are text ("14d").
 
     Attributes:
-        valid: duration of the valid split, before `test`, which chooses rounds and candidates.
-        test: duration of the test split, the newest rows, which compares challenger and champion.
+        valid: duration of the valid split, which precedes the test split. The number of rounds and
+            the candidate are chosen on it.
+        test: duration of the test split, which has the newest rows. Challenger and champion are
+            compared on it.
         history: maximum age of training rows at the retraining; None for no limit.
         recent: maximum age of training rows for one extra candidate; None for no such candidate.
-        segment_margin: log loss that a segment may lose at the lower end of its interval.
+        segment_margin: largest allowed rise of a segment's log loss, at the lower end of the
+            interval.
         watch: number of monitor windows for which a promoted challenger is watched.
-        watch_margin: log loss that it may lose to the old champion meanwhile, at the lower end.
+        watch_margin: largest log loss, relative to the old champion, that a watched challenger may
+            have at the lower end of the interval before it is rolled back.
         attempts: number of attempts before a retraining counts as failed and a person is notified.
     """
 
@@ -39,9 +43,10 @@ class Retraining:
         lengths = [self.valid, self.test, *filter(None, (self.history, self.recent))]
         if min(map(duration, lengths)) < DAY:
             raise DeclarationError(
-                f"one of {', '.join(lengths)} is shorter than a day", where="Retraining"
+                f"one of the durations {', '.join(lengths)} is shorter than a day",
+                where="Retraining",
             )
         if min(self.watch, self.attempts) < 1 or min(self.segment_margin, self.watch_margin) < 0:
             raise DeclarationError(
-                "watch and attempts start at 1, margins at 0", where="Retraining"
+                "watch and attempts must be at least 1, and margins at least 0", where="Retraining"
             )

@@ -1,4 +1,4 @@
-"""Predictions of stored models, from their trees (text), fits (JSON) and declared columns."""
+"""Predictions of stored models, from their trees, fitted transforms and declared columns."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,9 +26,9 @@ def predict(record: ModelRecord, table: pa.Table, *, definitions: Mapping[str, s
 
 
 def require_definitions(record: ModelRecord, definitions: Mapping[str, str]) -> None:
-    """Raise DeclarationError if the definition hash of a view that the model uses differs.
+    """Raise DeclarationError if a view that the model uses has a changed definition hash.
 
-    The same feature name would then have another meaning than in training.
+    A feature of the view could then have another meaning than in training.
     """
     differing = sorted(
         view for view in used_views(record) if definitions.get(view) != record.definitions[view]
@@ -49,7 +49,8 @@ def predict_baseline(record: ModelRecord, table: pa.Table) -> Floats:
 def used_views(record: ModelRecord) -> set[str]:
     """Return the views and transforms of the model's features, and the spine.
 
-    If there is a row transform (a feature without `__`), it may read any view, so all are returned.
+    If a feature comes from a row transform (no `__` in its name), all views are returned, because
+    the transform may read any of them.
     """
     names = [column.name for column in record.features if column.role == "feature"]
     if any("__" not in name for name in names):

@@ -10,7 +10,8 @@ from headrace.datasets.manifest import Manifest, ManifestColumn
 from headrace.datasets.vocabulary import NAME
 
 # Parameters that make the trees reproducible in every process and on every machine. The thread
-# count is fixed because it is part of the model text; LightGBM must not choose algorithms by speed.
+# count is fixed because the model text contains it. `force_col_wise` is fixed because LightGBM
+# would otherwise choose the fastest algorithm on each machine.
 FIXED = {
     "objective": "binary",
     "deterministic": True,
@@ -23,15 +24,15 @@ _TYPES = ("int64", "float64", "bool", "string")
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A gradient-boosted classifier on one dataset.
+    """Gradient-boosted classifier on one dataset.
 
     `features`, `context`, `baseline` and `segments` choose columns of the release by name or
     pattern (`calendar__*`). `features=None` means all features; `context` adds columns of the row
     to predict, such as its carrier. `baseline` selects the inputs of a baseline model without
-    history; the same learner is trained on them, to show what history adds. Text columns are
-    categorical; `categorical` adds other columns. `params` are LightGBM parameters. `margin` is the
-    maximum log loss that a challenger may lose to the champion, at the upper end of the bootstrap
-    interval.
+    history. It is trained with the same learner, to show how much the history improves predictions.
+    Text columns are categorical; `categorical` makes other columns categorical too. `params` are
+    LightGBM parameters. `margin` is the largest allowed log loss of a challenger minus that of the
+    champion, at the upper end of the bootstrap interval.
     """
 
     name: str
@@ -53,7 +54,7 @@ class ModelSpec:
         if not NAME.fullmatch(self.name):
             raise DeclarationError(
                 f"{self.name!r} is not a model name",
-                fix="lower-case letters, digits and underscores, starting with a letter",
+                fix="use lower-case letters, digits and underscores, starting with a letter",
             )
         if fixed := sorted({*FIXED, "seed"} & set(self.params)):
             raise DeclarationError(

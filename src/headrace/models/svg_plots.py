@@ -1,4 +1,4 @@
-"""Plots and report of a model's metrics, as SVG text without a plotting library."""
+"""Plots of a model's metrics as SVG text, without a plotting library, and a report with them."""
 
 from collections.abc import Mapping, Sequence
 from html import escape

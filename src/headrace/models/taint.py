@@ -16,7 +16,7 @@ from headrace.models.record import ModelRecord, model_folder
 
 
 def model_taints(home: Home, record: ModelRecord | ExternalModel) -> tuple[Recall, ...]:
-    """Return the active recalls of batches in the release on which the model was trained."""
+    """Return the active recalls of batches that are in the model's training release."""
     return taints_of(Store.find(home.store), record.dataset)
 
 

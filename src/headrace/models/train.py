@@ -1,4 +1,4 @@
-"""Training; the same release, declaration and library give the same bytes in any process."""
+"""Training of models. The same release, declaration and library give the same bytes anywhere."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -39,7 +39,7 @@ from headrace.models.training_rows import Recipe
 
 @dataclass(frozen=True)
 class _Material:
-    """Inputs of a learner; `fits` were fitted on the training rows only."""
+    """Inputs of a learner. `fits` are the transforms fitted on the training rows only."""
 
     spec: ModelSpec
     fits: Fits
@@ -81,7 +81,7 @@ def train(
 
 @dataclass(frozen=True)
 class Candidate:
-    """Recipe with the number of rounds chosen on the valid split; `loss` is the log loss there."""
+    """Recipe with its number of rounds; `loss` is the log loss on the valid split."""
 
     recipe: Recipe
     rows: int
@@ -91,9 +91,9 @@ class Candidate:
 def choose(dataset: Dataset, spec: ModelSpec, recipes: Sequence[Recipe]) -> list[Candidate]:
     """Train with every recipe and return the candidates by loss on the valid split, best first.
 
-    Ties keep the order of `recipes`. Recipes without training rows, with only one outcome, or with
-    the same rows as an earlier recipe are skipped. Nothing is stored. The returned recipes, with
-    their rounds, are for training on train and valid together.
+    Ties keep the order of `recipes`. A recipe is skipped if it selects no rows, rows with only one
+    outcome, or the same rows as an earlier recipe. Nothing is stored. The returned recipes have the
+    number of rounds chosen on the valid split, for training on train and valid together.
     """
     manifest = dataset.manifest
     columns = spec.feature_columns(manifest)
@@ -122,7 +122,7 @@ def _inputs(dataset: Dataset, spec: ModelSpec, recipe: Recipe | None) -> str:
     if spec.dataset != dataset.manifest.name:
         raise DeclarationError(
             f"model {spec.name} is declared on {spec.dataset}, not on {dataset.ref}",
-            fix="open the dataset the model names",
+            fix="open a release of the dataset that the model declares",
         )
     declared = {k: v for k, v in asdict(spec).items() if k != "margin"}
     return digest(

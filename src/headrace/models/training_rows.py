@@ -10,12 +10,12 @@ from headrace.core.clock import iso
 
 Segment = tuple[tuple[str, str], ...]
 
-OTHER = "other"  # name in evidence of all categories that have no segment of their own
+OTHER = "other"  # name, in evidence, of the segment of all rare categories together
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Training rows and rounds of a retraining. Moments are microseconds UTC.
+    """Selection of training rows and rounds of a retraining. Times are microseconds UTC.
 
     Attributes:
         name: display name of the recipe.
@@ -24,7 +24,8 @@ class Recipe:
             between features and label was different then.
         segment: (column, value as text) pairs that must all match; () matches every row.
         rounds: number of trees; None for early stopping on the valid split.
-        with_valid: also train on the valid rows, after they chose the recipe and the rounds.
+        with_valid: also train on the rows of the valid split, on which recipe and rounds were
+            chosen before.
     """
 
     name: str
@@ -64,7 +65,7 @@ class Recipe:
 
 
 def in_segment(table: pa.Table, segment: Segment) -> "np.typing.NDArray[np.bool_]":
-    """Return a mask of the rows that match all values of `segment`, written as in evidence.
+    """Return a mask of the rows that match all values of `segment`, in the notation of evidence.
 
     Values are compared as text. For numbers, `below 3`, `3 to 5` (5 excluded) and `from 5` are
     ranges with bounds of six digits, and `missing` is null or NaN.
@@ -114,10 +115,10 @@ def candidates(
 ) -> list[Recipe]:
     """Return the recipes to try in a retraining as of `as_of` (microseconds UTC), simplest first.
 
-    `onset` and `segment` are the moment and the segment of the change in the relation between
-    features and label; `history` and `recent` are durations in microseconds. A segment `other` gets
-    no recipe of its own, because its rows cannot be selected: the frequent categories that it
-    excludes are not known here.
+    `onset` and `segment` say when and in which segment the relation between features and label
+    changed; `history` and `recent` are durations in microseconds. A segment `other` gets no recipe
+    of its own, because its rows cannot be selected: the frequent categories that it excludes are
+    not known here.
     """
     after = None if history is None else as_of - history
     recipes = [Recipe("all", after)]

@@ -1,4 +1,4 @@
-"""Run of a pipeline's monitor: profile, evaluate and decide closed windows; record the result."""
+"""Run of a monitor: profile and evaluate the closed windows, decide, and record the decisions."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -48,7 +48,8 @@ def monitor(  # noqa: PLR0917
 
     Args:
         spec: declaration of the monitor.
-        frame: `t` (int64 us, prediction times) and the watched columns, whole history, any order.
+        frame: `t` (int64 us, prediction times) and the watched columns; rows of the whole history
+            in any order.
         scores: out-of-sample predictions, or None: `t` (int64 us), `score` (float64, probability of
             1), `label` (0, 1, null while unknown). Optional `model` (string): the model bundle that
             made the prediction. A table may hold predictions of several models for the same rows;
@@ -56,7 +57,7 @@ def monitor(  # noqa: PLR0917
             real, boolean or string) is a segment to search for concept drift.
         slots: gate verdicts, see `read_slots`.
         home: Headrace home with the profiles and the decision ledger.
-        now: windows that end later are left for a later run.
+        now: time (us) of the evaluation; windows that end later are left for a later run.
         policy: used instead of the policy in the spec's file.
         trained_at: training cut (us) of the current champion.
 
@@ -110,7 +111,7 @@ def _monitor(  # noqa: PLR0917
         spec, undecided, ledger.entries(spec.name), policy, trained_at,
         steps=ledger.steps(spec.name), acks=ledger.acks(spec.name),
     )  # fmt: skip
-    at = now_us()  # not `now`: a past year that is evaluated today is recorded with today's time
+    at = now_us()  # not `now`: decisions on a past year that are made today get today's time
     entries = [_entry(spec.name, result, policy, at) for result in results]
     return MonitorRun(spec.name, tuple(results), tuple(notes), ledger.append(entries), profile_s)
 

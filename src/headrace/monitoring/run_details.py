@@ -1,7 +1,7 @@
 """Details of the latest monitor run that only its report shows: heat, losses and distributions.
 
-Decisions and evidence are recorded on the ledger for good. These details are in one file beside
-the profiles, which each run replaces.
+Decisions and evidence stay in the ledger. These details are in one file beside the profiles, and
+each run replaces that file.
 """
 
 import json
@@ -34,10 +34,11 @@ class Rate:
 
 @dataclass(frozen=True)
 class WindowDetails:
-    """Details of one window: `heat` as in `WindowResult`; `loss` (nats a row) and `ranking`.
+    """Details of one window.
 
-    `loss` and `ranking` are None if the model was not evaluated. `rates` has {segment column: rates
-    of its segments} for windows with evidence about the model.
+    `heat` and `shapes` are as in `WindowResult`. `loss` (nats per row) and `ranking` are as in
+    `Scored`; they are None if the model was not evaluated. `rates` has {segment column: rates of
+    its segments} for windows with evidence about the model.
     """
 
     window: Window
@@ -51,7 +52,7 @@ class WindowDetails:
 
 @dataclass(frozen=True)
 class RunDetails:
-    """Details of the latest run, oldest window first; `notes` list what is not watched, and why."""
+    """Details of the latest run, oldest window first; `notes` say what is not watched, and why."""
 
     monitor: str
     windows: tuple[WindowDetails, ...]
@@ -84,7 +85,7 @@ def _form(result: WindowResult) -> dict[str, Any]:
 
 
 def _rates(result: WindowResult) -> dict[str, list[Rate]]:
-    """Return the rates by segment column; none without evidence about the model."""
+    """Return the rates by segment column; empty if there is no evidence about the model."""
     rates: dict[str, list[Rate]] = {}
     if result.scored is None or not any(evidence.kind in MODEL for evidence in result.evidence):
         return rates
@@ -100,7 +101,8 @@ def _rates(result: WindowResult) -> dict[str, list[Rate]]:
 def read_details(home: Home, monitor: str) -> RunDetails:
     """Return the details of the latest run; empty without a run, or if the file has another format.
 
-    No command fails without them, because only the report shows them and the next run renews them.
+    Missing details are not an error, because only the report shows them and the next run writes
+    them.
     """
     path = details_path(home, monitor)
     value = json.loads(path.read_text()) if path.exists() else {}

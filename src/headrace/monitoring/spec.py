@@ -19,11 +19,11 @@ class MonitorSpec:
     """Declaration of a monitor. Durations are text.
 
     `anchor`: ISO day from which windows of `window_days` are counted. `offset`: added to `t` before
-    it is cut into days ("-5h" for days that begin at five UTC). `columns` of the frame to watch; if
-    None, all but `exclude`. `maturity`: time until a label is known. `max_age`: oldest content
-    allowed, by table. `segments`: columns whose categories and ranges are searched for concept
-    drift; if empty, the model's own. `label_derived`: columns computed from the label's own table,
-    which shift when the relation between inputs and outcome changes.
+    it is cut into days ("-5h" for days that begin at five UTC). `columns`: columns of the frame to
+    watch; if None, all but `exclude`. `maturity`: time until a label is known. `max_age`: largest
+    age allowed for the content of each table. `segments`: columns whose categories and ranges are
+    searched for concept drift; if empty, the model's segments. `label_derived`: columns computed
+    from the label's own table, which shift when the relation between inputs and outcome changes.
     """
 
     name: str
@@ -66,7 +66,7 @@ class WindowResult:
 
 @dataclass(frozen=True)
 class MonitorRun:
-    """Result of one run: `recorded` new ledger entries, `profile_s` seconds of profiling."""
+    """Result of one run: `recorded` is the number of new ledger entries, `profile_s` in seconds."""
 
     name: str
     results: tuple[WindowResult, ...]

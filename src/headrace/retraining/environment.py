@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class World(Protocol):
-    """Operations on a pipeline that a retraining needs; studies have other implementations."""
+    """Operations on a pipeline that a retraining needs; benchmarks have other implementations."""
 
     @property
     def home(self) -> Home: ...
@@ -38,16 +38,16 @@ class World(Protocol):
     def release(
         self, as_of: int, withheld: Sequence[Withheld], *, dry_run: bool = False
     ) -> "Manifest":
-        """Release the dataset with splits rolled to `as_of` (us), without the withheld spans.
+        """Release the dataset with splits that end at `as_of` (us), without the withheld spans.
 
         A repeated call returns the same release.
         """
 
     def rows(self, first: int, until: int, labels_at: int) -> tuple[pa.Table, Mapping[str, str]]:
-        """Return the rows predicted in [first, until) with labels as of `labels_at`, all in us.
+        """Return the rows with a prediction time in [first, until), with labels as of `labels_at`.
 
-        The rows have the columns of a release and `label_reason`. The second value is the
-        definition hashes of the views.
+        All times are in us. The rows have the columns of a release and `label_reason`. The second
+        value is {view: definition hash}.
         """
 
     def declared(self) -> str:

@@ -20,8 +20,8 @@ class Trigger:
 def open_triggers(pipeline: Pipeline, home: Home) -> list[Trigger]:
     """Return the triggers of this pipeline whose retraining has not ended, in order.
 
-    The ledger decides: a retraining that has ended is not run again, even by a new Dagster
-    instance without a cursor.
+    The ledger says which retrainings have ended, so a new Dagster instance without a sensor cursor
+    does not run them again.
     """
     ledger, name = DecisionLedger(home), pipeline.monitor.name
     ended = {step.trigger_id for step in ledger.steps(name) if step.step in ENDS}

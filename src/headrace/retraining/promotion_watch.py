@@ -44,7 +44,8 @@ def watch_over(
     """Check each watched promotion: confirm it, roll it back, or wait.
 
     The result depends on the windows that have ended, not on the number of calls. `now` (us) is the
-    evaluation time, by default the clock's. Results are recorded with the clock's time.
+    time of the evaluation, by default the time of `clock`. Results are recorded with the time of
+    `clock`.
     """
     ledger = DecisionLedger(world.home)
     if not any(step.step == "watching" for step in ledger.steps(world.monitor.name)):
@@ -172,7 +173,7 @@ def _over(world: World, since: int, now: int, spans: list[Withheld]) -> list[int
 def _roll_back(
     world: World, trigger_id: str, old: "ModelRecord", because: str
 ) -> tuple[StepName, str]:
-    """Promote the old champion again; this fails if it was trained on a recalled batch."""
+    """Promote the old champion again; fail if it was trained on a recalled batch."""
     from headrace.models import promote
 
     try:

@@ -1,4 +1,4 @@
-"""Requests for retrainings: reasons, time and onsets of change from the decision ledger."""
+"""Requests for retrainings, with reasons, time and onsets of change from the decision ledger."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class Request:
         by: `monitor <name>`, or the person who requested it.
         onsets: times (us) at which the relation of features and label may have changed, latest
             first.
-        segment: segment in which it changed; () for all rows.
+        segment: segment in which the relation changed; () for all rows.
         window: first and end day number of the window that triggered it; None for a person.
     """
 
@@ -68,7 +68,7 @@ def requested(spec: MonitorSpec, ledger: DecisionLedger, trigger_id: str) -> Req
     """
     entry = ledger.entry_of(trigger_id)
     begun = [step for step in ledger.steps(spec.name, trigger_id) if step.step == "started"]
-    if entry is None and begun:  # a person's request, which was started before
+    if entry is None and begun:  # a person's request that was started earlier
         return Request.from_json(trigger_id, begun[0].detail)
     if entry is None or entry.pipeline != spec.name:
         raise StateError(
@@ -106,7 +106,7 @@ def faulty(entry: Entry) -> bool:
 
 
 def faulty_spans(spec: MonitorSpec, entries: Sequence[Entry], until: int) -> list[Withheld]:
-    """Return the spans of prediction time of the faulty windows that begin before `until` (us)."""
+    """Return the prediction times of faulty windows that begin before `until` (us), as spans."""
     offset = duration(spec.offset)
     spans = []
     for entry in newest_entries(entries).values():
@@ -121,10 +121,10 @@ def faulty_spans(spec: MonitorSpec, entries: Sequence[Entry], until: int) -> lis
 def onsets(spec: MonitorSpec, entries: Sequence[Entry], trigger_entry: Entry) -> tuple[int, ...]:
     """Return two times (us) at which the relation of features and label may have changed.
 
-    The first belongs to the earliest window of the unbroken run of alarms; it is shifted back by
-    the label's maturity, because a window is evaluated on predictions made that much earlier. The
-    second is two windows before it, because a change in a small segment shows only after some
-    windows. Returns () if the triggering window has no alarm about the relation.
+    The first time belongs to the earliest window of the unbroken run of alarms. It is shifted back
+    by the label's maturity, because a window is evaluated on predictions made that much earlier.
+    The second time is two windows earlier, because a change in a small segment shows only after
+    some windows. If the triggering window has no alarm about the relation, the result is ().
     """
     if not _about_relation(trigger_entry):
         return ()

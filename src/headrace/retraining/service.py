@@ -1,4 +1,4 @@
-"""Retraining of a declared pipeline, by a trigger of the decision ledger or by a person."""
+"""Retraining of a declared pipeline, started by a trigger in the decision ledger or by a person."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from headrace.retraining.promotion_watch import Watched
 
 
-_PAGED_WITHIN = duration("7d")  # older failures and rollbacks do not page any more
+_PAGED_WITHIN = duration("7d")  # older failures and rollbacks send no page
 # Results of a retraining that page the owner: the alert's cause and text.
 _BAD = {
     "failed": (FAILED, "retraining failed"),
@@ -28,7 +28,7 @@ _BAD = {
 
 
 def retrain_by_trigger(pipeline: Pipeline, home: Home, trigger_id: str) -> RetrainingOutcome:
-    """Run or resume the retraining that a decision triggered; raises like `retrain`."""
+    """Run or resume the retraining that a decision triggered; raise the errors of `retrain`."""
     return carry(pipeline, home, requested(pipeline.monitor, DecisionLedger(home), trigger_id))
 
 
@@ -93,7 +93,7 @@ def carry(pipeline: Pipeline, home: Home, request: Request) -> RetrainingOutcome
 def page_endings(pipeline: Pipeline, home: Home) -> None:
     """Page the owner once about each recent failure or rollback in the ledger.
 
-    This includes those whose process died before it could page.
+    This includes retrainings whose process died before it could send the page.
     """
     now = now_us()
     for step in DecisionLedger(home).steps(pipeline.monitor.name):

@@ -1,7 +1,7 @@
 """Workflow of a retraining: release, train, compare, then promote and watch, or keep the champion.
 
-The result of each step is recorded in the decision ledger before the next step begins, and a step
-can be repeated without effect. So a retraining that was killed and is restarted with the same
+The result of each step is recorded in the decision ledger before the next step begins, and
+repeating a step changes nothing. So a retraining that was killed and is restarted with the same
 trigger resumes where it stopped. A lock lets only one retraining of a pipeline run at a time.
 """
 
@@ -37,7 +37,8 @@ ENDS = SETTLED | {"watching"}
 class RetrainingOutcome:
     """Outcome of a retraining.
 
-    `steps` are the recorded details by step; `began` is False if it had already ended.
+    `steps` is {step: its recorded details}. `began` is False if the retraining had already ended
+    before this call.
     """
 
     trigger_id: str
@@ -67,7 +68,7 @@ class RetrainingOutcome:
 def retrain(
     world: World, request: Request, *, clock: Callable[[], int] = now_us
 ) -> RetrainingOutcome:
-    """Run a retraining, or resume it; one that has ended is not changed.
+    """Run a retraining, or resume it; do nothing if it has already ended.
 
     Raises:
         HeadraceError, or any other error that stopped this attempt. After the last attempt that the
@@ -96,7 +97,7 @@ def retrain(
 
 
 def plan_of(world: World, request: Request) -> dict[str, Any]:
-    """Return the release and the candidates that a retraining would have, without writing them."""
+    """Return the release and the candidates that a retraining would use, without writing them."""
     ledger = DecisionLedger(world.home)
     spans = faulty_spans(world.monitor, ledger.entries(world.monitor.name), request.as_of)
     manifest = world.release(request.as_of, spans, dry_run=True)
@@ -147,7 +148,7 @@ class _Work:
 
     @property
     def is_promoted(self) -> bool:
-        """True if the challenger was promoted, even if that is not recorded yet."""
+        """True if the challenger was promoted, even if the promotion is not recorded yet."""
         from headrace.models import pointer
 
         if "promoted" in self.recorded or not self.recorded.get("compared", {}).get("promote"):
@@ -329,7 +330,8 @@ class _Work:
         past = {(promotion.bundle_id, promotion.reason) for promotion in history(home, name)}
         if now != challenger.bundle_id and (challenger.bundle_id, because) in past:
             raise DeclarationError(
-                "it was promoted, but a person replaced it before the promotion was recorded",
+                "the challenger was promoted, but a person replaced it as champion before the"
+                " promotion was recorded",
                 where=f"retraining {self.request.trigger_id}",
                 fix="retrain again if this model should be the champion",
             )
@@ -380,8 +382,8 @@ def verdict(
 ) -> tuple[bool, str]:
     """Return True to promote the challenger, and the reason.
 
-    It must not be worse overall nor clearly worse in a segment. If the champion was trained on a
-    recalled batch (`tainted`), segments are ignored.
+    The challenger must be neither worse overall nor clearly worse in a segment. If the champion was
+    trained on a recalled batch (`tainted`), segments are ignored.
     """
     from headrace.models.compare import not_worse
 

@@ -1,4 +1,4 @@
-"""Alternative policies, to compare a history with what other rules would have decided."""
+"""Alternative policies, whose decisions are compared with the recorded decisions."""
 
 from dataclasses import dataclass, replace
 
@@ -9,7 +9,7 @@ _NO_END = 1_000_000
 
 @dataclass(frozen=True)
 class Alternative:
-    """Another policy, and in one sentence how it differs."""
+    """Another policy, with one sentence on how it differs from the current policy."""
 
     name: str
     description: str
@@ -17,7 +17,7 @@ class Alternative:
 
 
 def alternatives(policy: Policy) -> list[Alternative]:
-    """Return the most requested alternatives. None retrains on a fault, because no policy can."""
+    """Return common alternatives. None of them retrains on a fault, because no policy can."""
     eager = replace(
         policy,
         quorum=1,
@@ -30,20 +30,22 @@ def alternatives(policy: Policy) -> list[Alternative]:
     )
     fewer = max(1, policy.quorum // 2)
     return [
-        Alternative("never retrain", "Nothing retrains; all is watched.", _never(policy)),
+        Alternative(
+            "never retrain", "Evidence is watched and never starts a retraining.", _never(policy)
+        ),
         Alternative(
             "retrain on any drift",
-            "One moved column or one worse week retrains, as often as it comes.",
+            "Each shifted column and each worse window starts a retraining, without a budget.",
             eager,
         ),
         Alternative(
             f"quorum {fewer}",
-            f"{fewer} moved column(s) are a shift, instead of {policy.quorum}.",
+            f"A population shift needs {fewer} shifted column(s) instead of {policy.quorum}.",
             replace(policy, quorum=fewer),
         ),
         Alternative(
             f"hysteresis {policy.hysteresis + 1}",
-            f"It has to last {policy.hysteresis + 1} windows, instead of {policy.hysteresis}.",
+            f"Evidence must last {policy.hysteresis + 1} windows instead of {policy.hysteresis}.",
             replace(policy, hysteresis=policy.hysteresis + 1),
         ),
     ]

@@ -1,7 +1,8 @@
-"""Decisions on a monitor's windows, in order, each from the state when the window closed.
+"""Decisions on a monitor's windows, in order. Each uses the state when the window closed.
 
 Recorded decisions never change. If the evidence of a window changes later (after a corrected
-delivery), the window gets a second entry. This entry starts no action: only the newest windows do.
+delivery), the window gets a second entry. That entry starts no action, because only decisions on
+the newest windows do.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -70,7 +71,7 @@ def decide_all(
     steps: Sequence[Step] = (),
     acks: Sequence[Ack] = (),
 ) -> list[WindowResult]:
-    """Decide window after window; reuse the decisions that the ledger has already."""
+    """Decide each window in order; reuse decisions that are already in the ledger."""
     decisions = {(entry.window.end, entry.evidence_hash): entry.decision for entry in recorded}
     newest = max((entry.window.end for entry in recorded), default=0)
 
@@ -105,9 +106,10 @@ def redecide(
 ) -> list[tuple[Decision, State]]:
     """Return the decisions of `policy` on these windows, each with the state it was decided in.
 
-    From `record` only acknowledgements are used, and the endings of retrainings that happen in this
-    history too; all other retrainings count as successful. `earlier_views` is {end of a window: all
-    earlier windows as known when it was decided}, for windows before which evidence had changed.
+    `record` provides the acknowledgements, and the endings of those retrainings that this history
+    also triggers. All other retrainings count as successful. `earlier_views` is {end of a window:
+    all earlier windows as known when it was decided}. It has only the windows that were decided
+    after the evidence of an earlier window had changed.
     """
     outcomes = replace(record or Record(), fired=frozenset())
     context = _Context(name, closes or _day_ends, policy, trained_at, outcomes)
@@ -128,7 +130,10 @@ def _replayed_state(
     decisions: Mapping[AttributedWindow, Decision],
     context: _Context,
 ) -> State:
-    """Return the state after windows whose evidence has changed since. Starts no retraining."""
+    """Return the state after replaying windows whose evidence has since changed.
+
+    Nothing is triggered.
+    """
     ends = (
         context.closes(attributed.window)
         for attributed, decision in decisions.items()
@@ -206,11 +211,11 @@ def _walk(
 
 
 def _arrive(state: State, current: AttributedWindow, context: _Context) -> State:
-    """Return the state for a window, with all trainings known when the window closes."""
+    """Return the state for a window, with all retrainings known when the window closes."""
     record, closes, trained_at = context.record, context.closes(current.window), context.trained_at
     ends = sorted({*state.retrained, *(end for end in record.fired if end < closes)})
     endings = record.endings or {}
-    # a champion that won the comparison counts as new: its age starts there
+    # a retraining that kept the champion also resets its age, because the champion was better
     stand = [end for end in ends if endings.get(end) not in {"failed", "rolled_back"}]
     cuts = [cut for cut in (*stand, trained_at) if cut is not None and cut <= closes]
     since = state.since

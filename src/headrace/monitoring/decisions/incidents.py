@@ -1,4 +1,4 @@
-"""Incidents: investigations that last from a first to a last window, with one page each."""
+"""Incidents: investigations over one or more windows, each of which sends one page at most."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ _POLICY = "policy"  # topic of an investigation without an alarm, such as a spen
 
 @dataclass(frozen=True)
 class Incident:
-    """Incident to investigate, which sends one page in total. `last` is its newest window.
+    """Incident to investigate. It sends one page at most. `last` is its newest window.
 
     `acknowledged` is the first acknowledgement of one of its windows. A new alarm about a topic
     (kind and subject) of an open incident belongs to it and sends no second page. `paged` is False
@@ -33,14 +33,14 @@ class Incident:
 
     @property
     def has_other_alert(self) -> bool:
-        """True if another alert reports it: on a delivery, or on a champion's rollback."""
+        """True if another alert reports the incident: on a delivery, or on a rollback."""
         gate = any(topic.endswith(_GATES) for topic in self.topics)
         return gate or ROLLED_BACK in self.reasons
 
 
 @dataclass(frozen=True)
 class Decided:
-    """Window with the action decided on it, and the reasons."""
+    """Window with its decided action, the evidence, and the reasons."""
 
     window: Window
     action: Action
@@ -58,13 +58,14 @@ def incidents(decided: Iterable[Decided], acks: Iterable[Ack] = ()) -> list[Inci
     for ack in acks:
         first_acks.setdefault(ack.window_end, ack)
     closed: list[Incident] = []
-    current: list[tuple[Incident, int]] = []  # with the number of windows in a row without it
+    # open incidents, each with its number of consecutive windows without one of its topics
+    current: list[tuple[Incident, int]] = []
     for decision in decided:
         topics = _topics(decision)
         continuing: list[tuple[Incident, int]] = []
         for incident, missed in current:
             if topics & incident.topics:
-                # topics in the same window become part of the incident
+                # all topics of this window become topics of the incident
                 grown = replace(incident, last=decision.window, topics=incident.topics | topics)
                 continuing.append((_acknowledged(grown, first_acks), 0))
             elif incident.acknowledged is not None and missed == 0:
@@ -90,10 +91,10 @@ def incidents(decided: Iterable[Decided], acks: Iterable[Ack] = ()) -> list[Inci
 def settled(
     candidates: Iterable[Incident], newest: Mapping[int, Sequence[Evidence]]
 ) -> list[Incident]:
-    """Return the incidents; close those that the newest evidence of their last window lacks.
+    """Return the incidents; close those with no topic in their last window's newest evidence.
 
-    A late delivery or a correction may remove the evidence that the window was decided on. `newest`
-    is {end of the window: its evidence as of the latest run}.
+    A late delivery or a correction may remove the evidence on which the window was decided.
+    `newest` is {end of the window: its evidence as of the latest run}.
     """
     mended = []
     for incident in candidates:
@@ -108,7 +109,7 @@ def settled(
 
 
 def _topics(decision: Decided) -> Topics:
-    """Return the topics of an investigation: its faults or, without one, its other alarms."""
+    """Return the topics of an investigation: its faults or, if it has none, its other alarms."""
     if decision.action != "investigate":
         return frozenset()
     loud = alarms(decision.evidence)

@@ -4,10 +4,11 @@ SQLite with write-ahead log and full sync: a completed call survives a power cut
 changes and deletions. The cursor only grows, in commit order, so a reader that remembers the last
 cursor it handled misses nothing and reads nothing twice.
 
-The evidence of a window can change and change back, as by a correction and its recall. The earlier
-decision then applies again; the table `stood` records the order in which evidence applied.
+The evidence of a window can change and change back, for example by a correction and then a recall
+of the correction. The earlier decision then applies again. The table `stood` records the order in
+which each window's evidence became current.
 
-The ledger also has the steps of each retraining (each step once), its attempts, and the
+The ledger also records the steps of each retraining (each step once), its attempts, and the
 acknowledgements, acceptances and withdrawals by people.
 """
 
@@ -60,7 +61,10 @@ BEGIN SELECT RAISE(IGNORE); END""",
 
 
 def _append_only(table: str, columns: str, once: str) -> tuple[str, ...]:
-    """Return the statements of an append-only table; `once` (SQL) matches a new row's copy d."""
+    """Return the statements that create an append-only table.
+
+    `once` is an SQL condition: true if the stored row `d` is a copy of the new row `NEW`.
+    """
     return (
         f"CREATE TABLE {table} (cursor INTEGER PRIMARY KEY AUTOINCREMENT, {columns})",
         f"""CREATE TRIGGER {table}_stay BEFORE UPDATE ON {table}
@@ -106,7 +110,8 @@ _SIGHTINGS = (
     """INSERT INTO stood (pipeline, window_end, evidence_hash, recorded_at)
 SELECT pipeline, window_end, evidence_hash, recorded_at FROM decisions ORDER BY cursor""",
 )
-# An acceptance repeated after a withdrawal is a new row, and the other way round.
+# An acceptance that is repeated after a withdrawal is a new row, and so is a withdrawal that is
+# repeated after an acceptance.
 _ACCEPTANCES = _append_only(
     "acceptances",
     "pipeline TEXT NOT NULL, window_end INTEGER NOT NULL, principal TEXT NOT NULL,"
@@ -153,9 +158,9 @@ STEPS: tuple[str, ...] = get_args(StepName)
 class Entry:
     """Decision and its evidence. `cursor` is 0 until the entry is in the ledger.
 
-    `attribution` is the JSON of the attribution of the evidence; None in rows of format 1. `stands`
-    are the positions in the table `stood` at which this became the window's evidence, ascending;
-    `stood` is the last of them. The current entry of a window has the greatest `stood`.
+    `attribution` is the JSON of the evidence's attribution; None in rows of format 1. `stands` are
+    the cursors of the table `stood` at which this evidence became the window's current evidence,
+    ascending; `stood` is the last of them. The current entry of a window has the greatest `stood`.
     """
 
     pipeline: str
@@ -222,8 +227,8 @@ class Ack:
 class Acceptance:
     """Statement that the data behind findings about a window are correct.
 
-    `about` are the topics of the findings; see `acceptance.topic`. With `withdrawn`, the statement
-    cancels all earlier acceptances of the window.
+    `about` are the topics of the findings; see `acceptance.topic`. If `withdrawn` is True, the
+    statement cancels all earlier acceptances of the window.
     """
 
     pipeline: str
@@ -239,19 +244,19 @@ class Acceptance:
 class DecisionLedger:
     """Decisions of all pipelines of one home. Any number of processes may use it at once.
 
-    The first write creates the file; until then there is nothing to read.
+    The first write creates the file; before that, all reads return nothing.
     """
 
     def __init__(self, home: Home) -> None:
         self.path: Path = home.root / "decisions.sqlite"
         if self.path.exists():
-            with self._connect():  # upgrades the ledger, or fails if a newer Headrace made it
+            with self._connect():  # upgrades the ledger, or fails if a newer Headrace wrote it
                 pass
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         if self._format(db) < FORMAT:
             db.execute("BEGIN IMMEDIATE")
-            # read again under the lock: another process may have upgraded it meanwhile
+            # read the format again under the lock: another process may have upgraded the ledger
             for step in range(self._format(db) + 1, FORMAT + 1):
                 for statement in _TO[step]:
                     db.execute(statement)
@@ -262,7 +267,7 @@ class DecisionLedger:
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
         if version > FORMAT:
             raise StateError(
-                f"decision ledger of format {version}, this Headrace reads up to {FORMAT}",
+                f"the decision ledger has format {version}; this Headrace reads up to {FORMAT}",
                 where=str(self.path),
                 fix="upgrade headrace",
             )
@@ -287,8 +292,8 @@ class DecisionLedger:
     def append(self, entries: Sequence[Entry]) -> int:
         """Record entries, all or none, and return the number of new ones.
 
-        An existing entry is not changed; its evidence applies again if other evidence applied
-        since.
+        An existing entry is not changed. If other evidence has replaced its evidence since, the
+        existing entry becomes current again.
         """
         if not entries:
             return 0
@@ -385,7 +390,7 @@ class DecisionLedger:
         return [Ack(*row) for row in rows]
 
     def accept(self, said: Acceptance) -> bool:
-        """Record an acceptance of a window's findings; return False if it applies already."""
+        """Record an acceptance of a window's findings; return False if it is already in force."""
         columns = "pipeline, window_end, principal, reason, about, withdrawn, recorded_at"
         topics = canonical_json(sorted(said.about)).decode()
         key = (said.pipeline, said.window_end, said.principal, said.reason)
@@ -407,9 +412,9 @@ class DecisionLedger:
         ]
 
     def _insert(self, table: str, columns: str, values: Sequence[object]) -> bool:
-        """Insert a row into an append-only table; return False if it exists.
+        """Insert a row into an append-only table; return False if the row exists already.
 
-        Names of tables and columns come from this module.
+        `table` and `columns` are names that this module defines, so they are safe in SQL.
         """
         with self._connect() as db:
             marks = ", ".join("?" * len(values))
@@ -418,7 +423,7 @@ class DecisionLedger:
 
 
 def newest_entries(entries: Iterable[Entry]) -> dict[int, Entry]:
-    """Return the current entry of each window by its end: later evidence replaces earlier."""
+    """Return {end of a window: its current entry}; later evidence replaces earlier evidence."""
     newest: dict[int, Entry] = {}
     for entry in sorted(entries, key=lambda entry: (entry.stood, entry.cursor)):
         newest[entry.window.end] = entry

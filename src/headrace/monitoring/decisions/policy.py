@@ -1,4 +1,4 @@
-"""Monitoring policy: every number that detection and decision use, in one reviewed file."""
+"""Monitoring policy: every number used for detection and for decisions, in one reviewed file."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -37,24 +37,24 @@ _EXPECTED: dict[object, str] = {
 
 @dataclass(frozen=True)
 class Detection:
-    """Thresholds for evidence, which bound the limits computed from each column's history."""
+    """Thresholds for evidence. They bound the limits that each column's history determines."""
 
     warmup_days: int = 28
-    """Days with values from which a column's bins are frozen."""
+    """Number of first days with values from which a column's bins are computed and frozen."""
     min_history: int = 6
-    """Earlier clean windows needed before a column's own limits apply; `cold_distance` applies
-    until then.
+    """Number of earlier clean windows needed before a column's own limits apply. Until then,
+    `cold_distance` applies.
     """
     reference_windows: int = 4
-    """Number of earlier windows that rows and scores are compared with, and that plots show."""
+    """Number of earlier windows with which rows and scores are compared and which plots show."""
     relation_windows: int = 4
-    """Earlier clean windows in which columns must occur together before one predicts another."""
+    """Number of earlier clean windows needed before columns are predicted from each other."""
     settles: int = 8
-    """Windows in a row with another relation after which that relation is the baseline."""
+    """Number of windows in a row with a changed relation after which it becomes the baseline."""
     spread: float = 3.0
-    """Robust standard deviations above the median of earlier windows at which a limit lies."""
+    """Distance of a limit above the median of earlier windows, in robust standard deviations."""
     least_spread: float = 0.15
-    """Smallest standard deviation that is used, in log units (0.15 is about 15 percent)."""
+    """Lower bound of the standard deviation in a limit, in log units (0.15 is about 15 percent)."""
     distance_floor: float = 0.1
     """Jensen-Shannon distances (0 to 1) below this are never evidence."""
     cold_distance: float = 0.75
@@ -64,85 +64,99 @@ class Detection:
     deviations of the residual).
     """
     scatter_floor: float = 0.5
-    """The same for the variance of the residual, as a change in log units."""
+    """Smallest change of the variance of that residual that is evidence, in log units."""
     scale_floor: float = 0.3
-    """The same for the slope of a column on its prediction, as a change in log units."""
+    """Smallest change of the slope of a column on its prediction that is evidence, in log units."""
     gross: float = 1.7
-    """A measure this many times its limit is an alarm by itself; a smaller one is a notice and
-    counts towards `quorum`.
+    """A measure of more than this many times its limit is an alarm by itself. A smaller measure
+    above its limit is a notice and counts towards `quorum`.
     """
     usual_strain: float = 0.75
-    """Quantile, over earlier windows, of the largest measure of any column in multiples of its
-    limit.
+    """Each earlier window has a largest measure of any column, in multiples of the column's limit.
+    The usual strain is this quantile of these largest measures.
     """
     strain: float = 1.6
-    """An alarm must also exceed this many times that quantile."""
+    """An alarm must also exceed this many times the usual strain (see `usual_strain`)."""
     broken: float = 3.0
-    """A relation this many times beyond its limit is not used as a baseline for later windows."""
+    """A relation whose measure exceeds its limit more than this many times is excluded from the
+    baseline of later windows.
+    """
     explained: float = 0.3
     """Share of a column's variance that other columns must explain before the column is compared
     with their prediction.
     """
     company: float = 0.1
-    """Largest share of other columns that may change together with a data fault; beyond it the
-    change is a population shift.
+    """Largest share of other columns that may change together with a data fault. If more columns
+    change, the change is a population shift.
     """
     named: int = 5
     """Largest number of columns that a finding names."""
     null_floor: float = 0.05
     """Smallest rise of a column's share of nulls that is a data fault."""
     null_swing: float = 1.0
-    """The same as a multiple of the range of that share in earlier windows."""
+    """Smallest rise of a column's share of nulls that is a data fault, as a multiple of the range
+    of that share in earlier windows. The larger of this rise and `null_floor` applies.
+    """
     novel_floor: float = 0.5
-    """Smallest share of values in bins that were always empty before that is a data fault."""
+    """Smallest share of values in previously always empty bins that is a data fault."""
     far_floor: float = 0.02
-    """The same for values that are several times the range of the first days away from it."""
+    """Smallest share of values far outside the range of the first days (by several times that
+    range) that is a data fault.
+    """
     unseen_floor: float = 0.05
     """Smallest share of categories unknown when the bins were frozen that is a data fault."""
     frozen_most: float = 0.7
-    """A window with only one value, the column's most frequent one, is a data fault if the value's
-    share was at most this before.
+    """A window in which a column has only its usual most frequent value is a data fault if that
+    value's share was at most this in earlier windows.
     """
     standing_floor: float = 0.12
     """Smallest rise of the share of a column's most frequent value that is a data fault."""
     standing_most: float = 0.2
-    """`standing_floor` does not apply to columns whose most frequent value had a larger share
-    before.
+    """`standing_floor` does not apply to columns whose most frequent value had a larger share than
+    this before.
     """
     doubled_floor: float = 0.05
     """Smallest rise of the share of duplicate rows that is a data fault."""
     again_floor: float = 0.3
-    """The same for rows that an earlier window already had."""
+    """Smallest rise of the share of rows repeated from an earlier window that is a data fault."""
     quarantined_floor: float = 0.01
-    """The same for rows that the gate quarantined."""
+    """Smallest share of rows quarantined by the gate that is a data fault."""
     volume_floor: float = 0.4
     """Smallest relative change of a window's number of rows that is evidence."""
     volume_ceiling: float = 0.45
-    """Change of the number of rows that is always evidence, however much it varied before."""
+    """A larger relative change of the number of rows is always evidence, however much the number
+    varied before.
+    """
     gap_floor: float = 0.25
-    """Smallest share of a window's days without rows, above every earlier one, that is evidence."""
+    """Smallest rise of the share of days without rows, above its earlier maximum, that is
+    evidence.
+    """
     min_labelled: int = 200
-    """Scored rows with a mature label that a window needs to evaluate the model's answers."""
+    """Number of scored rows with a mature label that a window needs for its evaluation."""
     label_share: float = 0.5
     """A window with less than this part of the usual share of labels is reported."""
     min_scored_windows: int = 4
-    """Earlier windows of the same model needed to evaluate its answers."""
+    """Number of earlier windows of the same model needed to evaluate its answers."""
     loss_floor: float = 0.1
-    """Smallest rise of log loss beyond what the scores imply that is evidence (nats a row)."""
+    """Smallest rise of the excess loss that is evidence, in nats per row. The excess loss is the
+    log loss minus the log loss that the scores themselves imply.
+    """
     loss_spread: float = 4.0
-    """Robust standard deviations above earlier windows that the rise of log loss must reach."""
+    """Rise of the excess loss above earlier windows that is evidence, in robust standard
+    deviations. The larger of this rise and `loss_floor` applies.
+    """
     score_floor: float = 0.35
     """Jensen-Shannon distances of the scores below this are never evidence."""
     slope_floor: float = 0.3
-    """Smallest fall of the slope of outcomes on scores (1 as trained) that is evidence."""
+    """Smallest fall of the slope of outcomes on scores (1 if calibrated) that is evidence."""
     cold_slope: float = 0.25
     """A slope significantly below this is evidence before there are enough earlier windows."""
     segment_share: float = 0.03
     """Smallest share of a window's rows that forms a segment."""
     slope_spread: float = 0.1
-    """Smallest standard deviation of a segment's slope between windows that is used."""
+    """Lower bound of the standard deviation of a segment's slope between windows."""
     level_spread: float = 0.15
-    """The same for a segment's level, in log odds."""
+    """Lower bound of the standard deviation of a segment's level between windows, in log odds."""
     segment_error: float = 0.01
     """Share of windows in which chance alone may take any segment beyond its limit."""
     segment_spread: float = 4.0
@@ -155,7 +169,7 @@ class Detection:
             value, minimum = getattr(self, threshold.name), 1 if threshold.type is int else 0
             if not minimum <= value < math.inf:
                 raise DeclarationError(
-                    f"{threshold.name} is {value}", fix=f"it is a number and at least {minimum}"
+                    f"{threshold.name} is {value}", fix=f"set a finite number of at least {minimum}"
                 )
 
 
@@ -168,14 +182,14 @@ class Policy:
     hysteresis: int = 2
     """Number of windows in a row, not counting faulty ones, that must show the evidence."""
     strong: float | None = None
-    """A relation this many times beyond its limit needs one window only; null: no exception."""
+    """One window is enough if the relation changed by this many times its limit; null: never."""
     patience: int = 4
     """Windows in which data and relation must change together before a retraining starts without an
     acknowledgement. The same applies if the relation first changed in a window with faulty data.
     """
     attempts: int = 2
-    """Retrainings on one stretch of evidence that may fail or change nothing before a person has to
-    look. One that was promoted and rolled back ends the stretch at once.
+    """Number of retrainings for the same lasting evidence that may fail or change nothing before a
+    person must investigate. After a rollback, a person must investigate at once.
     """
     retrain_on: tuple[str, ...] = ("concept", "performance", "schedule")
     """Kinds of evidence that may retrain: concept, performance, schedule, population. A population
@@ -204,7 +218,7 @@ class Policy:
                 say = duration_text if name in _DURATIONS else str
                 off = ", or null for none" if name in _OPTIONAL else ""
                 raise DeclarationError(
-                    f"{name} is {say(value)}", fix=f"it is at least {say(minimum)}{off}"
+                    f"{name} is {say(value)}", fix=f"set at least {say(minimum)}{off}"
                 )
 
     @property
@@ -213,7 +227,7 @@ class Policy:
 
 
 def load_policy(path: Path) -> Policy:
-    """Return the policy in the YAML file at `path`; every key must be known and of its type."""
+    """Return the policy in the YAML file at `path`; refuse unknown keys and wrong types."""
     try:
         return _read_policy(path)
     except DeclarationError as error:
@@ -227,13 +241,15 @@ def _read_policy(path: Path) -> Policy:
     except yaml.YAMLError as error:
         what, where = syntax_place(path, error)
         raise DeclarationError(
-            f"the policy cannot be read: {what}", where=where, fix="a YAML file with version: 1"
+            f"the policy cannot be read: {what}",
+            where=where,
+            fix="write a YAML file with version: 1",
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise DeclarationError(
             f"the policy cannot be read: {error}",
             where=str(path),
-            fix="a YAML file with version: 1",
+            fix="write a YAML file with version: 1",
         ) from error
     if not isinstance(value, dict) or value.get("version") != 1:
         raise DeclarationError(
@@ -251,7 +267,7 @@ def _read_policy(path: Path) -> Policy:
 
 @contextmanager
 def _located(where: str) -> Iterator[None]:
-    """Add the place `where` to errors without one."""
+    """Add the place `where` to errors that have no place."""
     try:
         yield
     except DeclarationError as error:

@@ -1,7 +1,7 @@
-"""Replay of a history under another policy, from the ledger's evidence alone.
+"""Replay of the recorded windows under another policy, from the evidence in the ledger alone.
 
-No data are read, so a year is replayed in a moment. A policy's detection thresholds cannot be
-tried, because the recorded evidence depends on them.
+A replay reads no data, so it is fast even for a year. It cannot try other detection thresholds,
+because the recorded evidence depends on them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,7 +43,7 @@ class Replayed:
 
 @dataclass(frozen=True)
 class ActionTally:
-    """Counts of a history's actions, and its windows with `retrainings` and with `pages`."""
+    """Counts of actions, and the windows that started `retrainings` or sent `pages`."""
 
     actions: dict[str, int]
     retrainings: tuple[Window, ...]
@@ -66,7 +66,7 @@ def first_entries(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def cause_of(entry: Entry) -> str:
-    """Return the cause of an entry's alarms; derived from its evidence for older records."""
+    """Return the cause of an entry's alarms; for older records, derive it from the evidence."""
     attribution = entry.attribution
     return str(attribution["cause"]) if attribution else attribute(entry.evidence).cause
 
@@ -86,7 +86,7 @@ def replay(
         policy: the rules to try.
         closes: time (us) at which a window ends; by default the end of its last UTC day.
         trained_at: training cut (us) of the first model, for its age.
-        record: endings of retrainings and acknowledgements; see `history.record_of`.
+        record: acknowledgements, and endings of retrainings; see `history.record_of`.
     """
     first = first_entries(entries)
     windows = list(map(_attributed, first))
@@ -111,13 +111,13 @@ def _earlier_views(
 ) -> dict[int, list[AttributedWindow]]:
     """Return {end of a window: all earlier windows as known when it was first decided}.
 
-    Only for windows before which evidence of earlier windows had changed. Such late evidence starts
-    no action, but the decisions on later windows use it.
+    It has only the windows that were decided after the evidence of an earlier window had changed.
+    Such late evidence starts no action, but the decisions on later windows use it.
     """
     if len(entries) == len(first):
         return {}
     order = sorted((place, at) for at, entry in enumerate(entries) for place in entry.stands)
-    view: dict[int, Entry] = {}  # current entry of each window, up to `position` in that order
+    view: dict[int, Entry] = {}  # newest entry of each window among the first `position` of `order`
     by_window: dict[int, list[AttributedWindow]] = {}
     position, before = 0, first[:0]
     for at, current in enumerate(first):
@@ -138,7 +138,7 @@ def tally(
 ) -> ActionTally:
     """Count the actions, and the pages that they would send.
 
-    There is one page for each incident that no other alert reports.
+    Each incident sends one page, unless another alert reports it.
     """
     rows = list(decided)
     actions = [decision.action for _, _, decision in rows]

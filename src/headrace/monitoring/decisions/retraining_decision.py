@@ -1,9 +1,9 @@
-"""Decide on the evidence of a window: one pure function, so that a year can be replayed.
+"""Decision on the evidence of a window: one pure function, so that past windows can be replayed.
 
-The rules apply in this order. A fault is investigated and never retrains. Shifted data explain
-worse scores, so they are watched, and investigated while the scores suffer. Only a changed relation
-retrains: if it lasts, not too soon, not too often, and not again after a retraining that did not
-help.
+The rules apply in this order. A fault is investigated and never starts a retraining. Shifted data
+explain worse scores, so a shift is watched, and investigated if the scores stay worse. Only a
+changed relation starts a retraining: if the change lasts, and not too soon, not too often, and not
+again after a retraining that did not help.
 """
 
 from collections.abc import Sequence
@@ -42,8 +42,8 @@ class State:
         cause: cause of the window's alarms: none, data, concept or both.
         trained_at: newest training cut (us) known when the window closes.
         retrained: ends of windows that triggered a retraining, whatever its outcome.
-        since: start of the current stretch of windows with a cause to retrain; None without one.
-            Windows with faulty or shifted data neither end nor extend it.
+        since: start of the current stretch of windows with a cause to retrain; None if there is
+            none. Windows with faulty or shifted data neither end nor extend the stretch.
         streak: windows of that stretch since the last retraining.
         hurt: windows in a row in which shifted data made the scores worse.
         futile: endings of this stretch's retrainings that brought no lasting champion.
@@ -121,14 +121,14 @@ def vouched(evidence: Sequence[Evidence]) -> bool:
 
 
 def _explained(evidence: Sequence[Evidence], state: State, policy: Policy) -> bool:
-    """Return True if shifted data are the cause and the policy does not retrain on shifts."""
+    """Return True if shifted data caused the alarms and the policy does not retrain on shifts."""
     return (
         state.cause == "data" and bool(alarms(evidence)) and "population" not in policy.retrain_on
     )
 
 
 def _data_moved(evidence: Sequence[Evidence], state: State, policy: Policy) -> ActionReasons:
-    """Watch, or investigate if scores are worse for as many windows as a retraining would need."""
+    """Watch the shift; investigate if the scores have been worse for `hysteresis` windows."""
     shift_sentences = shifts(evidence, policy)
     worse = [alarm.sentence for alarm in alarms(evidence) if alarm.kind in MODEL]
     conclusion = "The data moved, so nothing is retrained"
@@ -143,7 +143,7 @@ def _data_moved(evidence: Sequence[Evidence], state: State, policy: Policy) -> A
 
 
 def causes(evidence: Sequence[Evidence], policy: Policy) -> list[str]:
-    """Return the sentences of evidence on which this policy retrains, once it lasts."""
+    """Return the sentences of evidence on which this policy retrains if the evidence lasts."""
     retrain_alarms = [alarm for alarm in alarms(evidence) if alarm.kind in policy.retrain_on]
     sentences = [alarm.sentence for alarm in retrain_alarms if alarm.kind in MODEL]
     if "population" in policy.retrain_on:
@@ -159,7 +159,7 @@ def shifts(evidence: Sequence[Evidence], policy: Policy) -> list[str]:
 
 
 def _due(evidence: Sequence[Evidence], state: State, policy: Policy) -> list[str]:
-    """Return the reasons to retrain the model now; empty without one."""
+    """Return the reasons to retrain the model now; empty if there are none."""
     sentences = causes(evidence, policy)
     lasting = state.streak + 1
     if sentences and lasting >= policy.hysteresis:
@@ -190,7 +190,7 @@ def is_strong(evidence: Sequence[Evidence], policy: Policy) -> bool:
 
 
 def _retrain(due: list[str], state: State, policy: Policy) -> ActionReasons:
-    """Retrain, unless a person has to decide, or cool-down or budget forbid it."""
+    """Retrain, unless a person must decide or the cool-down or the budget forbids it."""
     question = _question(state)
     if question and not state.acknowledged and state.streak + 1 < policy.patience:
         return "investigate", [*due, question]
@@ -216,7 +216,7 @@ def _retrain(due: list[str], state: State, policy: Policy) -> ActionReasons:
 
 
 def _question(state: State) -> str:
-    """Return the question that a person must answer before a retraining; "" without one."""
+    """Return the question that a person must answer before a retraining; "" if there is none."""
     if state.cause == "both":
         return "The data moved too: somebody has to say which it is."
     if state.doubtful:
@@ -232,7 +232,7 @@ def within_budget_period(state: State, policy: Policy) -> int:
 def next_retraining(state: State, policy: Policy) -> int | None:
     """Return the first time (us) at which cool-down and budget allow a retraining.
 
-    0 if they already do; None if the budget is 0.
+    Return 0 if a retraining is allowed now, and None if the budget is 0.
     """
     if policy.budget == 0:
         return None
@@ -244,7 +244,7 @@ def next_retraining(state: State, policy: Policy) -> int | None:
 
 
 def _quiet(evidence: Sequence[Evidence], state: State, policy: Policy) -> ActionReasons:
-    """Start nothing: watch evidence that may become a cause, else "none"."""
+    """Return "watch" if there is evidence that may lead to a retraining later, else "none"."""
     sentences = causes(evidence, policy)
     if sentences:
         lasting = f"Seen in {state.streak + 1} of {policy.hysteresis} windows in a row."
@@ -265,7 +265,7 @@ def _quiet(evidence: Sequence[Evidence], state: State, policy: Policy) -> Action
 def advance(
     state: State, evidence: Sequence[Evidence], decision: Decision, policy: Policy
 ) -> State:
-    """Return the state after a decided window."""
+    """Return the state after the decision on a window."""
     if decision.action == "retrain":
         retrained = (*state.retrained, state.closes)
         since = state.since if state.since is not None else state.closes

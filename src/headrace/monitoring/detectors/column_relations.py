@@ -2,8 +2,8 @@
 
 A change of weather shifts temperature, humidity and pressure together; a faulty sensor shifts
 alone. So every column is predicted linearly from all others, with the relations of earlier windows,
-and the residual is watched. A season cancels out; a wrong unit, a bias or a swapped column does
-not.
+and the residual is watched. A season does not change the residual; a wrong unit, a bias or a
+swapped column does.
 
 Values are coded as multiples of 1/64 standard deviation, clipped at eight deviations, so that the
 sums of their products are integers: exact, and independent of the order in which rows are merged.
@@ -24,22 +24,22 @@ from headrace.monitoring.profiles.bins import Bins
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-STEPS = 64  # steps in one deviation
+STEPS = 64  # code steps per standard deviation
 WIDEST = 8 * STEPS
 LEVELS = 16  # most frequent categories of a string column that have a term
-# Deviations between the 1/16 and 15/16 quantiles of a normal distribution.
+# Standard deviations between the 1/16 and 15/16 quantiles of a normal distribution.
 _INNER = 3.07
 _FEW = 4  # up to this many edges are distinct values, not quantiles
 _TAILS = (6, 7)  # edges of `Bins` below and above the quantiles
 # Added to every variance, so that the inverse exists for columns that determine each other.
 RIDGE = 1e-3
-# A slope is undefined if its predictions vary less than this, in squared deviations.
+# A slope is undefined if the variance of the predictions is below this, in squared deviations.
 _FAINT = 1e-2
 
 
 @dataclass(frozen=True)
 class Term:
-    """Coded variable of a column: its number, if it is null, or if it is the category `level`."""
+    """Coded variable of a column: its number, a flag for null, or a flag for category `level`."""
 
     column: str
     kind: Literal["number", "null", "level"]
@@ -49,7 +49,7 @@ class Term:
 
 
 def terms_of(bins: Sequence[Bins], gappy: Collection[str] = ()) -> tuple[Term, ...]:
-    """Return the terms of columns with these frozen bins; `gappy` columns are sometimes null."""
+    """Return the terms of the columns of these frozen bins; `gappy` columns are sometimes null."""
     terms: list[Term] = []
     for bin_ in bins:
         if bin_.kind == "level" and not bin_.prefixes:
@@ -75,7 +75,7 @@ def _number(bins: Bins) -> Term:
 class Coded:
     """Coded rows: `code` (rows, terms) has whole numbers; null is coded as the centre, 0.
 
-    `present` is {column of numbers: True where it has a value (bool, rows)}.
+    `present` is {numeric column: mask of the rows in which it has a value (bool, rows)}.
     """
 
     code: Floats
@@ -119,7 +119,7 @@ def _numbers(column: pa.ChunkedArray) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """Number of coded rows, their total (terms) and that of their products (terms, terms).
+    """Number of coded rows, sum of the codes (terms), and sum of their products (terms, terms).
 
     All are integers, so that merging is exact.
     """
@@ -142,10 +142,10 @@ def sums(code: Floats) -> Sums:
 
 @dataclass(frozen=True, eq=False)
 class Relation:
-    """Linear relation of columns: `residual` (terms, terms) maps a row less `mean` to residuals.
+    """Linear relation of columns: `residual` (terms, terms) maps a row minus `mean` to residuals.
 
     The unit is standard deviations. `usual` is the standard deviation of each term's residual,
-    `explained` the share of its variance that the other columns explain.
+    `explained` the share of the term's variance that the other columns explain.
     """
 
     mean: Floats
@@ -156,16 +156,16 @@ class Relation:
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """Residuals of one window under an earlier relation, one number a term.
+    """Residuals of one window under an earlier relation, one number per term.
 
     Attributes:
-        bias: mean of the residual, in its usual deviations.
+        bias: mean of the residual, in units of its usual standard deviation.
         scatter: log of the residual's variance over the usual variance.
         slope: slope of the values on their predictions, both relative to the earlier mean; 1 where
             the relation holds, NaN where the predictions hardly vary.
         factor: the same slope relative to the means of the window, which an offset does not change.
-        expected: mean predicted from the other columns, in deviations from the centre.
-        away: mean of the residual, in deviations.
+        expected: mean predicted from the other columns, as standard deviations from the centre.
+        away: mean of the residual, in standard deviations.
         explained: share of the term's variance that the other columns explained before.
     """
 
@@ -179,10 +179,11 @@ class Residuals:
 
 
 def relate(past: Sums, terms: Sequence[Term]) -> Relation:
-    """Fit ridge regressions of each column's terms on all other columns' terms, by one inverse.
+    """Fit ridge regressions of each column's terms on all other columns' terms.
 
-    With the precision matrix P, the residual of the terms J given all others is inverse(P_JJ) P_J
-    applied to a row less its mean (Lauritzen, Graphical Models, 1996, 5.1.3).
+    One matrix inverse gives all of them: with the precision matrix P, the residual of the terms J
+    given all others is inverse(P_JJ) P_J applied to a row minus its mean (Lauritzen, Graphical
+    Models, 1996, 5.1.3).
     """
     mean, covariance = _moments(past)
     precision = np.linalg.inv(covariance + RIDGE * np.eye(len(mean)))
@@ -226,7 +227,7 @@ def _quadratic(rows: Floats, middle: Floats) -> Floats:
 
 
 def _moments(window_sums: Sums) -> tuple[Floats, Floats]:
-    """Return mean and covariance, in deviations."""
+    """Return mean and covariance, in units of standard deviations."""
     mean = window_sums.total / (window_sums.rows * STEPS)
     covariance = window_sums.products / (window_sums.rows * STEPS**2) - np.outer(mean, mean)
     return mean, covariance

@@ -1,9 +1,10 @@
-"""Evidence from the model's own answers, once their labels are known.
+"""Evidence from the model's own answers (predictions), once their labels are known.
 
-Performance is the loss beyond the expected loss of the scores, so that a week that is hard to
-predict, with scores that say so, does not count against the model. Concept is the relation: how
-outcomes rise with scores, in all rows and in segments of them. A base rate that changes equally
-everywhere is neither: it counts as a season while the scores still rank outcomes.
+Evidence of kind `performance` is about the loss minus the loss that the scores themselves imply. A
+week that is hard to predict therefore does not count against a model whose scores are uncertain.
+Evidence of kind `concept` is about the relation: how outcomes rise with scores, in all rows and in
+segments. A base rate that changes equally everywhere is neither: it counts as a season while the
+scores still rank outcomes.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -35,14 +36,16 @@ from headrace.monitoring.profiles.profiles import Ints
 from headrace.monitoring.profiles.segment_cuts import Pairs
 
 Flags = npt.NDArray[np.bool_]
-LEAN = 1.0  # deviations by which the newest of several windows must itself depart
-STILL = 2.0  # the same if an earlier one of the windows was evidence by itself
-_MAX_SEGMENTS = 3  # most segments reported in one window; others usually shift with them
+# Standard deviations by which the newest of several windows must depart by itself: usually, and if
+# an earlier one of these windows was evidence by itself.
+LEAN = 1.0
+STILL = 2.0
+_MAX_SEGMENTS = 3  # segments reported per window at most; others usually shift with them
 
 
 @dataclass(frozen=True)
 class AnswerJudgement:
-    """Quality of a window's answers, None with too few labels, and the evidence from it."""
+    """Quality of a window's answers (None if too few have labels), and the evidence from them."""
 
     scored: Scored | None
     evidence: tuple[Evidence, ...]
@@ -54,12 +57,12 @@ def judge_answers(
     settings: Detection,
     doubtful: Collection[Window] = (),
 ) -> dict[Window, AnswerJudgement]:
-    """Evaluate the answers of the model that served each window against its earlier windows.
+    """Evaluate each window's answers against earlier answers of the model that served the window.
 
-    If another model served an earlier window, the model's answers in it are those that it would
-    have given. `doubtful` windows are excluded when segments of later windows are compared with
-    earlier ones or accumulated over several windows, so that a fault is neither part of the
-    baseline nor reported twice.
+    If another model served an earlier window, the answers that this model would have given there
+    are used. `doubtful` windows are excluded when segments of later windows are compared with
+    earlier windows, and when segments are added up over several windows. So a fault is neither part
+    of the baseline nor reported twice.
     """
     judgements: dict[Window, AnswerJudgement] = {}
     for name, profiles in sorted(answers.profiles.items()):
@@ -80,7 +83,10 @@ def unjudged(answers: Answers, windows: Sequence[Window], settings: Detection) -
         window_count = len(rolled(profiles, windows, settings.min_labelled))
         if window_count <= minimum and any(answers.model_of(window) == name for window in windows):
             subject = f"answers of {name}" if name else "answers"
-            notes.append(f"{subject}: {window_count} windows with labels, judged after {minimum}")
+            notes.append(
+                f"{subject}: not evaluated until more than {minimum} windows have labels;"
+                f" now {window_count}"
+            )
     return notes
 
 
@@ -118,7 +124,7 @@ def judge(
     singles = fit(cells, center)
     by_window: dict[Window, list[Evidence]] = {scored_window.window: [] for scored_window in scored}
     for at in range(min(minimum, len(scored))):
-        # from the windows so far: the evidence of a window must not depend on later ones
+        # center the fit on the windows so far: evidence must not depend on later windows
         own_fit = fit(cells[at], center_of(cells[: at + 1]))
         by_window[scored[at].window] += _cold(scored[at], own_fit, settings)
     for at in range(minimum, len(scored)):
@@ -134,7 +140,7 @@ def judge(
 def _with_durations(
     by_window: Mapping[Window, Sequence[Evidence]],
 ) -> dict[Window, tuple[Evidence, ...]]:
-    """Add to each finding since when it has lasted, and whether other segments have it."""
+    """Add to each finding's sentence how long it has lasted, and if only its segment changed."""
     since: dict[str, list[Window]] = {}
     with_duration: dict[Window, tuple[Evidence, ...]] = {}
     for window, findings in by_window.items():
@@ -158,7 +164,7 @@ def _with_duration(
 
 
 def _distinct(evidence: Sequence[Evidence]) -> list[Evidence]:
-    """Return the first finding of each subject; longer accumulations may repeat it."""
+    """Return the first finding of each subject; sums over more windows may repeat a finding."""
     subjects: dict[tuple[str, str], Evidence] = {}
     for finding in evidence:
         subjects.setdefault((finding.kind, finding.subject), finding)
@@ -168,7 +174,8 @@ def _distinct(evidence: Sequence[Evidence]) -> list[Evidence]:
 def _performance(now: Scored, past: Sequence[Scored], settings: Detection) -> list[Evidence]:
     """Compare the excess loss with earlier windows.
 
-    The limit is their median plus a floor or a number of robust deviations, whichever is larger.
+    The limit is their median plus `loss_floor` or plus `loss_spread` robust standard deviations,
+    whichever is larger.
     """
     excess = np.array([scored.excess for scored in past])
     middle = float(np.median(excess))
@@ -188,7 +195,7 @@ def _order(now: Scored, slopes: Floats, settings: Detection) -> list[Evidence]:
     """Compare the newest slope over all rows, the last of `slopes`, with the earlier slopes."""
     past, slope = slopes[:-1], float(slopes[-1])
     usual = float(np.median(past))
-    below = usual - past[past <= usual]  # slopes vary more upwards, and upwards is harmless
+    below = usual - past[past <= usual]  # slopes vary more upwards, but a higher slope is harmless
     deviation = MAD_TO_DEVIATION * float(np.median(below))
     limit = max(settings.slope_floor, settings.spread * deviation)
     fall = usual - slope
@@ -203,7 +210,7 @@ def _order(now: Scored, slopes: Floats, settings: Detection) -> list[Evidence]:
 
 
 def _cold(now: Scored, everything: Fit, settings: Detection) -> list[Evidence]:
-    """Evaluate a window without a baseline: only a slope that is surely near 0 is evidence."""
+    """Evaluate a window without a baseline: only a slope clearly below `cold_slope` is evidence."""
     slope = float(everything.slope[0])
     surely = slope + 2 * float(np.sqrt(everything.slope_variance[0]))
     limit = 1 - settings.cold_slope
@@ -223,14 +230,14 @@ def _cold(now: Scored, everything: Fit, settings: Detection) -> list[Evidence]:
 def _scanned(
     scored: Sequence[Scored], cells: Ints, sound: Flags, center: float, settings: Detection
 ) -> Iterator[tuple[int, list[Evidence]]]:
-    """Yield the position of a window and the evidence of its segments.
+    """Yield pairs of a window's position and the evidence of its segments.
 
-    Each window is evaluated alone first, and then several windows together.
+    Each window is first evaluated alone, then together with the windows just before it.
     """
     singles = fit(cells, center)
     sound_cells = cells if sound.all() else np.where(sound[:, None, None, None], cells, 0)
     usual = singles if sound.all() else fit(sound_cells, center)
-    beyond = np.zeros(cells.shape[:2], dtype=bool)  # (windows, segments), by themselves
+    beyond = np.zeros(cells.shape[:2], dtype=bool)  # (windows, segments), each window alone
     for length in sorted({1, settings.accumulate}):
         blocks = cells if length == 1 else _together(sound_cells, length)
         fitted = fit(blocks, center)
@@ -248,14 +255,14 @@ def _scanned(
                 continue
             if scored[at].window.first < scored[at].cut_until:
                 continue
-            # the newest window must still depart the same way, so that ended drift is not repeated
+            # the newest window must depart in the same direction: drift that ended is not repeated
             lean = np.where(beyond[since:at].any(axis=0), STILL, LEAN)
             goes_on = scan(singles.at(at), past, settings).along(current) > lean
             yield at, _top_segments(scored[since : at + 1], blocks[since], current, goes_on, limit)
 
 
 def _together(cells: Ints, length: int) -> Ints:
-    """Return the sums of `length` windows in a row (windows - length + 1, ...)."""
+    """Return the sums over each `length` consecutive windows (windows - length + 1, ...)."""
     ends = max(0, len(cells) - length + 1)
     total = np.zeros_like(cells[:ends])
     for at in range(length):
@@ -266,7 +273,7 @@ def _together(cells: Ints, length: int) -> Ints:
 def _top_segments(
     block: Sequence[Scored], cells: Ints, current: SegmentScan, goes_on: Flags, limit: float
 ) -> list[Evidence]:
-    """Return evidence of the segments furthest beyond the limit, at most one of each column."""
+    """Return evidence of the segments furthest beyond the limit, at most one per column."""
     departure = np.where(goes_on, current.departure, 0.0)
     findings: list[Evidence] = []
     for at in np.argsort(-departure, kind="stable").tolist():

@@ -1,7 +1,8 @@
 """Evidence of data faults, as opposed to population shifts.
 
-Faulty columns are null, have unknown values, are constant, or no longer follow the other columns;
-faulty rows are duplicates, or repeat rows of an earlier window.
+A column is faulty if unusually many of its values are null, unknown, far outside the usual range or
+equal, or if the column no longer follows the other columns. Rows are faulty if they are duplicates
+or repeat rows of an earlier window.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +27,7 @@ from headrace.monitoring.profiles.bins import Bins
 from headrace.monitoring.profiles.profiles import Ints
 
 ALWAYS = 1.0  # the largest possible share
-_SWAP = 2  # most columns that one fault concerns
+_SWAP = 2  # columns that a single fault affects at most, for example a swap
 _Check = Callable[[MeasuredWindow, Bins, Sequence[Shares], Detection], Evidence | None]
 
 
@@ -88,10 +89,10 @@ def _novel(
 def _far(
     current: MeasuredWindow, bins: Bins, earlier: Sequence[Shares], settings: Detection
 ) -> Evidence | None:
-    """Check for numbers in the outermost bins, several times the range of the first days away.
+    """Check for numbers in the outermost bins, which are far outside the range of the first days.
 
-    Only after some windows: the first days of a column that is nearly always zero do not show its
-    range.
+    This runs only after `min_history` windows, because the first days of a column that is nearly
+    always zero do not show the column's range.
     """
     if len(earlier) < settings.min_history:
         return None
@@ -110,7 +111,7 @@ def _far(
 def _frozen(
     current: MeasuredWindow, bins: Bins, earlier: Sequence[Shares], settings: Detection
 ) -> Evidence | None:
-    """Check for a column with one value only, unless that value was often dominant before."""
+    """Check for a column with one value only, unless that value was dominant before."""
     now = current.shares[bins.column]
     column = current.profile.column(bins.column)
     if now.top < ALWAYS or column.low != column.high:
@@ -158,7 +159,7 @@ def _fault(
 def repeated_rows(
     current: MeasuredWindow, past: Sequence[MeasuredWindow], settings: Detection
 ) -> list[Evidence]:
-    """Return evidence of duplicate rows, and of rows of an earlier window with other times."""
+    """Return evidence of duplicate rows, and of rows that repeat earlier rows with other times."""
     earlier = [
         window.facts
         for window in past
@@ -202,13 +203,13 @@ def broken_relation(
 ) -> list[Evidence]:
     """Return one finding about the columns that no longer follow the other columns.
 
-    It is a fault if few columns have a new distribution of their own; if many have, it is a shift
-    of the population.
+    The finding is a data fault if hardly any other column has a new distribution. Otherwise it is
+    a population shift.
     """
     departures = beyond(current, RELATIONS, past, settings) or _new_both_ways(current, settings)
     if not departures or current.residuals is None:
         return []
-    # a broken column also shifts the residuals of columns that it explained, by fewer deviations
+    # a broken column also shifts the residuals of columns predicted from it, but by less
     pulled = deviations(current.residuals, terms)
     departures = dict(
         sorted(
@@ -235,7 +236,8 @@ def _new_both_ways(
 ) -> dict[str, tuple[float, Measure]]:
     """Return the columns beyond the limits of both their distribution and their relation.
 
-    Empty unless there are one or two of them, and hardly any other column has a new distribution.
+    Return nothing if there are more than two of them, or if several other columns have a new
+    distribution.
     """
     shapes = current.ratios("shape")
     departures: dict[str, tuple[float, Measure]] = {}

@@ -18,7 +18,7 @@ PUBLISHED = frozenset({"PASS", "WARN", "QUARANTINE"})
 
 @dataclass(frozen=True)
 class Slot:
-    """Gate verdict on one partition of a table. `day` is None for tables without days."""
+    """Gate verdict on one partition of a table. `day` is None if the partition is not a day."""
 
     table: str
     day: int | None
@@ -40,7 +40,7 @@ def _read(value: Mapping[str, Any]) -> Slot:
         raise DeclarationError(
             f"unknown verdict {verdict!r}",
             where=f"{value['table']} {value['slot']}",
-            fix=f"one of {', '.join([*sorted(PUBLISHED), *ABSENT])}",
+            fix=f"use one of {', '.join([*sorted(PUBLISHED), *ABSENT])}",
         )
     try:
         day = day_number(str(value["slot"]))
@@ -61,7 +61,7 @@ Days = Mapping[int, Sequence[Slot]]
 
 
 def by_day(slots: Iterable[Slot]) -> dict[str, dict[int, list[Slot]]]:
-    """Return {table: {day: its slots}}, without tables that have no days."""
+    """Return {table: {day: its slots}}; slots that are not days are excluded."""
     tables: dict[str, dict[int, list[Slot]]] = {}
     for slot in slots:
         if slot.day is not None:
@@ -72,7 +72,7 @@ def by_day(slots: Iterable[Slot]) -> dict[str, dict[int, list[Slot]]]:
 def slot_evidence(
     window: Window, earlier: Sequence[Window], tables: Mapping[str, Days], floor: float
 ) -> list[Evidence]:
-    """Return evidence of absent partitions, unusual quarantine and contract changes, by table."""
+    """Return evidence of absent partitions, unusual quarantine and changed contracts, by table."""
     findings: list[Evidence] = []
     for table, days in sorted(tables.items()):
         slots, before = _within(days, window), [_within(days, window) for window in earlier]
@@ -166,7 +166,7 @@ def stale_evidence(
 
 
 def _holds_until(slot: Slot, window: Window, closes: int) -> int | None:
-    """Return the time up to which a partition has content; None if it is after the window."""
+    """Return the time up to which a partition has content; None if it is later than the window."""
     if slot.known_at is not None:
         return slot.known_at if slot.known_at <= closes else None
     if slot.day is None or slot.day >= window.end:

@@ -2,8 +2,8 @@
 
 A window is compared with the most similar earlier clean window, so that a recurring season or a
 mixture of weeks is not evidence. The limit of this distance comes from the column's earlier
-distances. Rows of one day are not independent and seasons exist, so textbook significance tests are
-not used.
+distances. Textbook significance tests are not used, because they ignore seasons and require
+independent rows, and rows of one day are not independent.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from headrace.monitoring.evidence.model import Evidence, Severity
 def population(
     current: MeasuredWindow, past: Sequence[MeasuredWindow], settings: Detection
 ) -> list[Evidence]:
-    """Return evidence of columns whose distribution is further from its past than ever before."""
+    """Return evidence of columns whose distribution is further from earlier ones than allowed."""
     allowance = allowed("shape", past, settings)
     return [
         _shift(current, column, allowance)

@@ -26,15 +26,15 @@ from headrace.monitoring.profiles.row_facts import RowFacts
 MAD_TO_DEVIATION = 1.4826
 
 # Measures of a column. "shape" is the distance of its distribution from that of the most similar
-# earlier window. The others are mean, variance and slope of its residual, given the other columns.
-# All are 0 where nothing changed.
+# earlier window. The others measure the residual of its prediction from the other columns: the mean
+# ("bias"), the variance ("scatter") and the slope ("scale"). All are 0 if nothing changed.
 Measure = Literal["shape", "bias", "scatter", "scale"]
 RELATIONS: tuple[Measure, ...] = ("bias", "scatter", "scale")
 Values = Mapping[str, float]
 Floats = npt.NDArray[np.float64]
 _TINY = np.finfo(np.float64).tiny
-_TAILED = 4  # from this many bins on, the outermost bins are far outside the usual range
-_WRONG_SIGN = 3.0  # measure of a slope that is not positive, as if it were 20 times too small
+_TAILED = 4  # with this many bins or more, the outermost bins are far outside the usual range
+_WRONG_SIGN = 3.0  # measure of a slope of 0 or below: that of a slope 20 times too small (log 20)
 
 
 @dataclass(frozen=True)
@@ -56,26 +56,26 @@ class Shares:
 
 @dataclass(frozen=True)
 class MeasuredWindow:
-    """Measures of one window, and its part in the baseline of later windows.
+    """Measures of one window, and how later windows use it in their baseline.
 
     Attributes:
-        window: its days.
+        window: days of the window.
         profile: profile of these days.
         cells: {column: counts per bin, nulls last}.
         shares: {column: its shares}.
         facts: facts from its rows; None without rows.
         residuals: residuals of every term under the relation of earlier windows; None with too few
             earlier windows.
-        measured: {measure: {column: its value}}, of columns that could be measured.
+        measured: {measure: {column: its value}}, for the columns that could be measured.
         limits: {measure: {column: largest value that its earlier windows allow}}.
         faulty_columns: columns with a fault, excluded from the baseline.
         jumped: columns whose distance is so large that later limits ignore it.
         is_reference: False if rows or tables are faulty; the window is then not in the baseline.
-        related: False if the relations of columns are faulty, and not in the baseline.
-        renewed: columns that a person accepted: their baseline, and that of relations, begins with
-            this window.
-        row_count_accepted: True if a person accepted the number of rows: its baseline begins with
-            this window.
+        related: False if the relations of columns are faulty; they are then not in the baseline.
+        renewed: columns that a person accepted. The baseline of these columns and of all relations
+            begins with this window.
+        row_count_accepted: True if a person accepted the number of rows. The baseline of this
+            number begins with this window.
     """
 
     window: Window
@@ -100,7 +100,7 @@ class MeasuredWindow:
         return {column: values[column] / limit for column, limit in limits.items()}
 
     def strain(self, measure: Measure) -> float:
-        """Return the largest ratio of any column, without accepted columns."""
+        """Return the largest ratio (value / limit) of any column; ignore accepted columns."""
         ratios = self.ratios(measure).items()
         return max((ratio for name, ratio in ratios if name not in self.renewed), default=0.0)
 
@@ -113,7 +113,7 @@ def measure_window(  # noqa: PLR0917
     past: Sequence[MeasuredWindow],
     settings: Detection,
 ) -> MeasuredWindow:
-    """Measure a window against the windows in `past`, oldest first. Makes no findings."""
+    """Measure a window against the windows in `past` (oldest first), without making findings."""
     cells = {b.column: cells_of(profile, b.column) for b in profile.bins}
     if profile.rows == 0:
         return MeasuredWindow(window, profile, cells)
@@ -157,10 +157,10 @@ def cells_of(profile: Profile, column: str) -> Ints:
 
 
 def clean(past: Sequence[MeasuredWindow], column: str) -> list[MeasuredWindow]:
-    """Return the baseline windows of `column`, which have rows and no fault in it or in a table.
+    """Return the baseline windows of `column`: with rows, and without a fault in it or in a table.
 
-    If a person accepted the column, the baseline begins with the accepted window, which belongs to
-    it even if that window had other faults.
+    If a person accepted the column in a window, the baseline begins with that window, even if the
+    window had other faults.
     """
     begins = (at for at in range(len(past) - 1, -1, -1) if column in past[at].renewed)
     return [
@@ -175,7 +175,7 @@ def clean(past: Sequence[MeasuredWindow], column: str) -> list[MeasuredWindow]:
 def renew(
     current: MeasuredWindow, profile: Profile, facts: RowFacts | None, columns: Collection[str]
 ) -> MeasuredWindow:
-    """Return a window with new bins for its accepted `columns`, in which no value is novel."""
+    """Return a window with new bins for its accepted `columns`; none of their values is novel."""
     cells = {b.column: cells_of(profile, b.column) for b in profile.bins}
     shares = {
         b.column: _shares(b, cells[b.column], facts, ()) if b.column in columns
@@ -253,7 +253,7 @@ def related_sums(past: Sequence[MeasuredWindow]) -> list[Sums]:
 def _relations(
     window_residuals: Residuals, terms: Sequence[Term], explained: float
 ) -> dict[Measure, Values]:
-    """Measure the terms that other columns explain; the largest of a column's terms counts."""
+    """Measure the terms that other columns explain; each column has its terms' largest measure."""
     bias: dict[str, float] = {}
     scatter: dict[str, float] = {}
     scale: dict[str, float] = {}
@@ -269,10 +269,10 @@ def _relations(
 
 
 def deviations(window_residuals: Residuals, terms: Sequence[Term]) -> dict[str, float]:
-    """Return {column: root mean square of its residuals, in usual deviations}.
+    """Return {column: root mean square of its residuals, in usual standard deviations}.
 
-    The column with the largest value is the likely cause: without it, the sum of squares is
-    smallest.
+    The column with the largest value is the likely cause: the sum of squares of all other columns
+    is then smallest.
     """
     by_column: dict[str, float] = {}
     square = window_residuals.bias**2 + np.exp(window_residuals.scatter)
@@ -298,8 +298,8 @@ def _limit(
 ) -> float | None:
     """Return the limit from the column's own earlier windows; None with too few of them.
 
-    Distances from before an acceptance still count, as the spread between windows stays the same.
-    Only the accepted window itself is excluded.
+    Measures from before an acceptance still count, because the spread between windows stays the
+    same. Only the accepted window itself is excluded.
     """
     earlier = [
         window.measured[measure][column]
@@ -325,10 +325,10 @@ def floor_of(measure: Measure, settings: Detection) -> float:
 
 
 def upper_limit(past: Sequence[float], cold: float, floor: float, settings: Detection) -> float:
-    """Return the largest value allowed in a new window: a robust limit in log units.
+    """Return the largest value allowed in a new window: a robust limit, computed in log units.
 
-    This is `cold` if there are fewer than `min_history` earlier values, and otherwise never below
-    `floor` or the largest earlier value.
+    If there are fewer than `min_history` earlier values, the limit is `cold`. Otherwise it is never
+    below `floor` or the largest earlier value.
     """
     if len(past) < settings.min_history:
         return cold
@@ -342,7 +342,7 @@ def upper_limit(past: Sequence[float], cold: float, floor: float, settings: Dete
 
 
 def allowed(measure: Measure, past: Sequence[MeasuredWindow], settings: Detection) -> float:
-    """Return the largest ratio to its limit that is allowed for any column of a window.
+    """Return the largest allowed ratio (value / limit) of any column in a window.
 
     It is at least `gross`, and larger if the largest ratios of earlier windows were high.
     """
@@ -363,7 +363,7 @@ def beyond(
     past: Sequence[MeasuredWindow],
     settings: Detection,
 ) -> dict[str, tuple[float, Measure]]:
-    """Return {column: (ratio / allowed ratio, measure)} above the allowed ratio, largest first."""
+    """Return {column: (ratio / allowed ratio, measure)} of columns above it, largest first."""
     departures: dict[str, tuple[float, Measure]] = {}
     for measure in measures:
         allowance = allowed(measure, past, settings)

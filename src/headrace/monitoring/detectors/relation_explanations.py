@@ -1,4 +1,4 @@
-"""Sentences on a column that no longer follows the others: how, by how much, and where."""
+"""Sentences that explain how, by how much and where a column no longer follows the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from headrace.monitoring.detectors.column_relations import STEPS, Residuals, Sum
 from headrace.monitoring.detectors.measures import Floats, Measure, MeasuredWindow, related_sums
 
 Segment = tuple[tuple[str, str], ...]
-_SHARE = (0.03, 0.8)  # limits of the share of rows of a category that counts as a segment
-_CARRIED = 0.75  # share of the residual that makes a category the only segment
+_SHARE = (0.03, 0.8)  # a category with a share of rows between these limits can be a segment
+_CARRIED = 0.75  # a category with more than this share of the residual is the only segment
 _SAME_UNIT = 0.25  # slopes this close to 1 mean the same unit
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Departure of a column from its relation, in words, and the only segment with it, if any."""
+    """Departure of a column from its relation, in words, and its segment if only one departs."""
 
     words: str
     segment: Segment
@@ -75,7 +75,7 @@ def _departure_text(residuals: Residuals, at: int, term: Term, measure: Measure)
 def _responsible_segment(
     current: MeasuredWindow, at: int, terms: Sequence[Term], past: Sequence[MeasuredWindow]
 ) -> Segment:
-    """Return the category with most of a term's residual, if there is one; uses only the sums."""
+    """Return the category with most of a term's residual, if there is one, from the sums alone."""
     earlier = related_sums(past)
     if current.facts is None or not earlier:
         return ()

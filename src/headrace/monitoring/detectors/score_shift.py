@@ -1,7 +1,7 @@
 """Shifts of the distribution of a model's scores, before labels are known.
 
-Scores shift with the inputs, with the season, and if inputs break. So a shift of the scores is only
-an early notice, recorded before the labels arrive, and never an alarm.
+Scores shift when the inputs shift, when the season changes, and when an input breaks. So a shift of
+the scores is only an early notice, recorded before the labels arrive, and never an alarm.
 """
 
 from collections.abc import Sequence
@@ -35,9 +35,9 @@ def output_evidence(
 
 
 def _model(answers: Answers, window: Window) -> str | None:
-    """Return the model that served; without mature labels, the model with most answers.
+    """Return the model that served; if no labels are mature yet, the model with most answers.
 
-    In a tie, the last name counts.
+    In a tie, this is the last of the models by name.
     """
     served = answers.model_of(window)
     if served is not None:

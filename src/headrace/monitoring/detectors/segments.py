@@ -1,7 +1,7 @@
 """Departures of a segment's outcomes from its scores, compared with earlier windows.
 
-Two numbers relate scores to outcomes: the *level*, the log odds by which outcomes are more frequent
-than scored at a medium score, and the *slope*, the rise of log odds per log odds of score. A
+Two numbers relate scores to outcomes. The *level* is the difference in log odds between the outcome
+rate and the score, at a medium score. The *slope* is the rise of log odds per log odds of score. A
 calibrated model has level 0 and slope 1. If outcomes no longer depend on the inputs as before, the
 slope falls (to 0 if half of the labels are flipped). The level over all rows follows season and
 base rate, so a segment is compared with the whole window, and its departure with its own departures
@@ -19,17 +19,17 @@ from headrace.monitoring.decisions.policy import Detection
 from headrace.monitoring.detectors.measures import MAD_TO_DEVIATION
 from headrace.monitoring.profiles.labelled_scores import CLIP, FIXED, Floats
 
-# Standard deviations of the normal priors of level and slope, around 0 and 1.
+# Standard deviations of the normal priors of level (mean 0) and slope (mean 1).
 LEVEL_PRIOR, SLOPE_PRIOR = 1.5, 0.7
 ROUNDS = 8
-LEAST_ROWS = 40  # smallest number of rows of a segment in one window that is evaluated
+LEAST_ROWS = 40  # a segment with fewer rows in a window is not evaluated
 YOUNG = 4  # the variance between few windows is uncertain: it is multiplied by 1 + YOUNG / windows
 OWN_WEIGHT = 6  # weight, in windows, of the variance between windows averaged over all segments
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Level and slope with their variances, and rows; float64 of one shape."""
+    """Level and slope, their variances, and the number of rows: float64 arrays of one shape."""
 
     level: Floats
     slope: Floats
@@ -82,7 +82,7 @@ def center_of(cells: npt.NDArray[np.int64]) -> float:
 class SegmentScan:
     """Standardised departures (segments) of one window; nan where a segment is not evaluated.
 
-    `fall` is the fall of the slope below usual, `shift` the rise of the level above usual.
+    `fall` is how far the slope is below its usual value, `shift` how far the level is above it.
     """
 
     fall: Floats
@@ -92,7 +92,7 @@ class SegmentScan:
     def departure(self) -> Floats:
         """Fall and shift as one number (segments); a steeper slope does not count.
 
-        0 for segments that are not evaluated.
+        The number is 0 for segments that are not evaluated.
         """
         fall, shift = np.nan_to_num(self.fall), np.nan_to_num(self.shift)
         return np.hypot(np.maximum(fall, 0.0), shift)
@@ -110,16 +110,16 @@ class SegmentScan:
 
 
 def departures(fitted: Fit) -> tuple[Floats, Floats]:
-    """Return level and slope of segments (..., segments), less those of segment 0, all rows."""
+    """Return level and slope (..., segments) minus those of segment 0, which has all rows."""
     return fitted.level - fitted.level[..., :1], fitted.slope - fitted.slope[..., :1]
 
 
 def scan(now: Fit, past: Fit, settings: Detection) -> SegmentScan:
-    """Compare the segments (segments) of a window with their past (windows, segments)."""
+    """Compare a window's fit (segments) with the fit of earlier windows (windows, segments)."""
     enough = (now.rows >= np.maximum(LEAST_ROWS, settings.segment_share * now.rows[0])) & (
         (past.rows >= LEAST_ROWS).sum(axis=0) >= settings.min_scored_windows
     )
-    enough[0] = False  # the others are compared with segment 0, all rows
+    enough[0] = False  # segment 0 has all rows; the other segments are compared with it
     has_rows = past.rows[:, enough] >= LEAST_ROWS
     level, slope = departures(now)
     past_level, past_slope = departures(past)
@@ -144,9 +144,9 @@ def _standard(
 ) -> Floats:
     """Return (value - usual value) / deviation of segments; `past` (windows, segments) may be nan.
 
-    The variance is the noise of a finite window plus the variance between windows beyond noise. The
-    latter is a robust estimate from the segment's own past, shrunk towards the mean of all
-    segments, and its deviation is at least `floor`.
+    The variance has two parts: the noise of a finite window, and the variance between windows that
+    exceeds this noise. The second part is a robust estimate from the segment's own past, shrunk
+    towards the mean of all segments. Its standard deviation is at least `floor`.
     """
     windows = np.sum(~np.isnan(past), axis=0)
     usual = _median(past)
@@ -167,11 +167,11 @@ def _median(values: Floats) -> Floats:
 
 
 def scan_limit(segment_count: int, past: Sequence[float], settings: Detection) -> float:
-    """Return the limit of the largest departure among segments, from that of earlier windows.
+    """Return the limit of the largest departure among segments; `past` has the earlier ones.
 
-    It is at least the departure that chance reaches in `segment_error` of windows: two standard
-    normal numbers have a norm above z with probability exp(-z²/2), and the probability for any of
-    several segments is at most the sum.
+    The limit is at least the departure that chance alone reaches in `segment_error` of windows. Two
+    standard normal numbers have a norm above z with probability exp(-z²/2); for several segments,
+    the probabilities add up at most.
     """
     chance_limit = float(np.sqrt(2 * np.log(max(segment_count, 1) / settings.segment_error)))
     if len(past) < settings.min_scored_windows:

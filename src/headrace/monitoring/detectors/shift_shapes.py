@@ -10,10 +10,10 @@ from headrace.monitoring.profiles.profiles import Ints
 
 @dataclass(frozen=True)
 class Shape:
-    """Counts of one column in one window (`after`) and in its reference (`before`).
+    """Counts of one column in one window (`after`) and in its baseline windows (`before`).
 
-    `labels` name the bins in order: the levels, or "12 to 15.5" for numbers; then "null". The
-    outermost bins of numbers are open. All three have the same length.
+    `labels` name the bins in order: the levels, or "12 to 15.5" for numbers; then "null". The first
+    and the last bin of numbers have only one edge. All three tuples have the same length.
     """
 
     labels: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Evidence of the data of one window, without labels, and its part in later baselines."""
+"""Evidence from a window's data, without labels, and the window's use in later baselines."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ def judge_data(
     faulty: bool = False,
     accepted: Accepted = NO_ACCEPTANCES,
 ) -> tuple[list[Evidence], MeasuredWindow]:
-    """Return the evidence of a window, and the window as part of later baselines.
+    """Return the evidence of a window, and the window as later windows use it in baselines.
 
     `faulty`: True if its tables have a known fault, which excludes the window from the baseline.
     `accepted`: findings that a person accepted, which do not exclude it.
@@ -71,9 +71,10 @@ def _excluded_from_baseline(  # noqa: PLR0917
 ) -> MeasuredWindow:
     """Mark the parts of the window that are excluded from the baseline of later windows.
 
-    Faulty columns are excluded; columns with a shift or another relation are not. After a very
-    large shift the rows belong to the baseline, but the distance does not count for later limits.
-    Very different relations are excluded, unless all recent windows have them.
+    Faulty columns are excluded; columns with a shift or a changed relation are not. After a very
+    large shift, the rows belong to the baseline, but the distance does not count for later limits.
+    Relations that changed very much are excluded, unless those of the last `settles` clean windows
+    were all excluded.
     """
     gross = [evidence for evidence in relation if _grossly(evidence, settings)]
     since = [window for window in past if window.is_reference and window.profile.rows > 0][
@@ -100,9 +101,9 @@ def cold(windows: Sequence[MeasuredWindow], settings: Detection) -> list[str]:
     clean_count = sum(
         window.is_reference and bool(window.profile.rows > 0) for window in windows[:-1]
     )
-    words = f"{clean_count} clean windows before the newest"
+    words = f"clean windows before the newest: {clean_count}"
     if clean_count >= settings.min_history + settings.relation_windows:
         return []
     if clean_count >= settings.min_history:
-        return [f"{words}: relations of columns are not judged yet"]
-    return [f"{words}: fixed limits apply to columns until there are {settings.min_history}"]
+        return [f"{words}; relations of columns are not evaluated yet"]
+    return [f"{words}; fixed limits apply to columns until there are {settings.min_history}"]

@@ -2,8 +2,8 @@
 
 A permanent, correct change (a new code, another sensor, another unit) looks like a fault compared
 with all earlier windows. Windows with a fault are excluded from the baseline, so every later window
-would have the fault as well, until a person accepts the window. The finding stays on record as a
-notice that says who accepted it, and the baseline of its columns starts at that window.
+would have the fault as well, until a person accepts one of these windows. The finding stays on
+record as a notice that says who accepted it, and the baseline of its columns starts at that window.
 
 An acceptance covers only the findings that it names. Faults of other columns and batches that the
 gates blocked or quarantined stay alarms.
@@ -22,7 +22,7 @@ SIZE = "volume:rows"
 
 
 def topic(finding: Evidence) -> str:
-    """Return the topic of a finding: its kind with its column, or with its subject.
+    """Return the topic of a finding: its kind and its first column (or its subject).
 
     A fault of a column and a shift of the same column have the same topic.
     """
@@ -43,7 +43,7 @@ def open_topics(evidence: Iterable[Evidence]) -> frozenset[str]:
 
 
 def in_force(acceptances: Iterable[Acceptance]) -> dict[int, dict[str, Acceptance]]:
-    """Return {end of the window: its acceptances by topic}, from all statements in order.
+    """Return {end of the window: its acceptances by topic}, from all recorded statements in order.
 
     The first acceptance of a topic applies until it is withdrawn.
     """
@@ -59,13 +59,13 @@ def in_force(acceptances: Iterable[Acceptance]) -> dict[int, dict[str, Acceptanc
 
 
 def present(evidence: Sequence[Evidence], accepted: Accepted) -> Accepted:
-    """Return the acceptances whose topic has a fault; a shift alone needs no acceptance."""
+    """Return the acceptances whose topic has a fault now; a shift alone needs no acceptance."""
     faults = {topic(finding) for finding in evidence if acceptable(finding)}
     return {name: by for name, by in accepted.items() if name in faults}
 
 
 def covers(accepted: Accepted, finding: Evidence) -> bool:
-    """Return True if an acceptance covers the finding; with a fault, also the column's shift."""
+    """Return True if an acceptance covers the finding: a fault, or a shift of its column."""
     return (acceptable(finding) or finding.kind == "population") and topic(finding) in accepted
 
 

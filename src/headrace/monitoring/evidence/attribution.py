@@ -1,7 +1,7 @@
 """Attribution of alarms: to the data, to the relation between inputs and outcome, or to both.
 
-A fault of an input explains worse scores. A changed relation shifts no inputs, except inputs
-computed from labels, which are then a consequence and not a cause.
+A fault of an input explains worse scores. A changed relation does not shift inputs, except inputs
+that are computed from labels. The shift of such an input is a consequence and not a cause.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -12,7 +12,7 @@ from headrace.monitoring.evidence.model import DATA_FAULTS, MODEL, SCORE, Eviden
 
 _T = TypeVar("_T")
 Cause = Literal["none", "data", "concept", "both"]
-LONELY = 2  # most columns whose shift may be a single fault, such as a swap
+LONELY = 2  # a single fault, such as a swap, shifts at most this many columns
 REVERSED = 1.2  # fall of the slope of outcomes on scores (usually 1) that reverses it
 
 
@@ -49,12 +49,12 @@ NO_ALARMS = Attribution("none", (), (), "Nothing beyond its limits.")
 
 
 def attribute(evidence: Sequence[Evidence], label_derived: Collection[str] = ()) -> Attribution:
-    """Return the cause of the alarms of one window. Pure; notices have no cause.
+    """Return the cause of the alarms of one window. Notices alone have no cause.
 
     Args:
         evidence: evidence of one window, in any order.
-        label_derived: columns computed from labels; if they shift together with the relation, they
-            are a consequence of it.
+        label_derived: columns computed from labels. If they shift together with the relation, the
+            shift is a consequence of the changed relation.
     """
     loud = alarms(evidence)
     faults = [alarm for alarm in loud if alarm.kind in DATA_FAULTS]
@@ -93,7 +93,7 @@ def _reversed(alarm: Evidence) -> bool:
 def _is_isolated_shift(evidence: Iterable[Evidence]) -> bool:
     """Return True if only one or two columns shifted, as with a broken input.
 
-    Other rows (a new population) shift many columns at once.
+    A new population of rows shifts many columns at once.
     """
     shifts = [
         finding for finding in evidence if finding.kind == "population" and finding.subject != SCORE

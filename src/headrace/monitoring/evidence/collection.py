@@ -32,7 +32,7 @@ ANSWERS = "answers"  # subject of a notice that answers were given on faulty dat
 
 
 def _carried(findings: Sequence[Evidence]) -> tuple[str, ...]:
-    """Return the columns of these findings; plots show them if there is no cause."""
+    """Return the columns of these findings; plots show them if no cause names columns."""
     return tuple(
         dict.fromkeys(
             name for evidence in findings for name in evidence.columns or (evidence.subject,)
@@ -69,15 +69,15 @@ def gather(
     accepted: Mapping[int, Accepted] | None = None,
     source: ProfileSource | None = None,
 ) -> tuple[list[WindowResult], list[MeasuredWindow]]:
-    """Return the evidence of each window, and all windows as measured. Nothing is decided.
+    """Return the evidence of each window, and all windows as measured, without deciding anything.
 
     The evidence of a window uses only this window and earlier windows.
 
-    `facts` has one entry for each window of `laid`. `previous` are the first windows of `laid` as
-    measured by an earlier call; only later windows get results.
+    `laid` are all windows, oldest first; `facts` has one entry for each of them. `previous` are the
+    first windows of `laid` as measured by an earlier call; only later windows get results.
 
-    `accepted` is {end of a window: its findings that a person accepted}. With `source`, the bins of
-    the accepted columns are cut again from that window; without it, the bins do not change.
+    `accepted` is {end of a window: its findings that a person accepted}. With `source`, new bins
+    are computed for the accepted columns from that window on; without it, the bins do not change.
     """
     past = list(previous)
     judged_as: list[MeasuredWindow] = []

@@ -60,7 +60,8 @@ def day_number(text: str) -> int:
 def windows(anchor: int, days: int, first: int, last: int, closed_by: int) -> list[Window]:
     """Return the windows of `days` days, counted from `anchor`, from the window that holds `first`.
 
-    Only complete windows that end on or before day `closed_by` and start on or before day `last`.
+    Only complete windows are returned. They end on or before day `closed_by`, and start on or
+    before day `last`.
     """
     start = anchor + (first - anchor) // days * days
     stops = range(start, min(last + 1, closed_by - days + 1), days)
@@ -72,7 +73,7 @@ class Evidence:
     """One finding: `statistic` exceeds `threshold`, and `sentence` says so in words.
 
     `columns` are the columns concerned, strongest first. `segment` is the only segment in which the
-    finding holds, as (column, level) pairs. Both may be empty, and always are in older records.
+    finding holds, as (column, level) pairs. Both may be empty; in older records they always are.
     `accepted` is the cursor of the acceptance (see the ledger) that covers the finding; 0 for none.
     """
 
@@ -130,7 +131,7 @@ def evidence_hash(evidence: Sequence[Evidence]) -> str:
 
 
 def significant(value: float) -> float:
-    """Return `value` at six significant digits; infinities, which JSON lacks, as huge numbers."""
+    """Return `value` with six significant digits; JSON has no infinity, so use a huge number."""
     if not math.isfinite(value):
         return math.copysign(1e300, value) if not math.isnan(value) else 0.0
     return float(f"{value:.{DIGITS}g}")

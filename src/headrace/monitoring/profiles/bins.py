@@ -1,10 +1,10 @@
 """Frozen bins: the edges of a column's histogram, chosen once from its first days.
 
-Numbers are cut at quantiles of those days and, beyond the quantiles, at growing steps, so that
-values of another season are still spread over several bins. The outermost bins lie far outside that
-range. Every edge is at the edge of a sketch cell, so bins are filled from sketches alone. Strings
-have a bin for each of the most frequent categories (levels), one for rare levels and one for levels
-that were unknown when the bins were frozen.
+The bins of numbers are cut at quantiles of those days and, beyond the quantiles, at growing steps,
+so that values of another season still fall into several bins. The outermost bins lie far outside
+the range of the first days. Every edge is also an edge of a sketch cell, so bins are filled from
+sketches alone. Strings have a bin for each of the most frequent categories (levels), one for rare
+levels and one for levels that were unknown when the bins were frozen.
 """
 
 from collections.abc import Mapping
@@ -21,16 +21,17 @@ Ints = npt.NDArray[np.int64]
 QUANTILES = 16
 LEVELS = 32
 TAIL_STEPS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
-EXACT = 2**53  # all integers up to this one are exact doubles
+EXACT = 2**53  # float64 holds all integers up to this one exactly
 
 
 @dataclass(frozen=True)
 class Bins:
     """Bins of one column.
 
-    `edges` cut numbers: bin i holds `edges[i-1] <= v < edges[i]`. `levels` have a bin each, then
-    comes one for `rare` levels and one for unknown levels. If the first days had too many levels to
-    count separately, `levels` and `rare` are `prefixes` of their tokens, written as "#0a1".
+    `edges` cut numbers: bin i holds `edges[i-1] <= v < edges[i]`. Each of the `levels` has a bin,
+    followed by one bin for all `rare` levels and one for unknown levels. If the first days had too
+    many levels to count separately, `prefixes` is True, and `levels` and `rare` are prefixes of
+    the levels' tokens (hashes), written as "#0a1".
     `frozen_until` is the first epoch day (UTC) that did not contribute to the bins.
     """
 
@@ -65,9 +66,9 @@ def freeze(column: str, first_days: Sketches, frozen_until: int) -> Bins:
 
 
 def frozen_again(old: Bins, days: Sketches, until: int) -> Bins:
-    """Return bins of the same column cut from these days; known levels stay known.
+    """Return new bins of the same column from these days; known levels stay known.
 
-    Returns the old bins if the days have no values or count levels in another way.
+    Return the old bins if the days have no values or count levels differently (by prefix or not).
     """
     new = freeze(old.column, days, until)
     if new.kind != old.kind or new.prefixes != old.prefixes or not (new.edges or new.levels):
@@ -99,7 +100,7 @@ def _prefix_cell(text: str) -> int:
 
 
 def _edges(first_days: Sketches) -> tuple[float, ...]:
-    """Return edges before the cells of quantiles, after the last, and at growing steps outside."""
+    """Return edges at the quantiles' cells, after the last one, and at growing steps outside."""
     finite = np.abs(first_days.cells) < int(cells_of(np.inf))
     cells, counts = first_days.cells[finite], first_days.counts[finite]
     if not len(cells):

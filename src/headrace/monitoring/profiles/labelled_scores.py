@@ -34,11 +34,12 @@ class ScoreProfiles:
     """Answers of one model, by the day on which their labels were mature.
 
     `cuts` define the segments, chosen from days before `cut_until`.
-    `days` (int64 epoch days, ascending) with `totals` (days, 3): answers, labelled answers, and the
-    log loss of these in `FIXED`. `place` (index into `days`, ascending) and `cell` (segment *
-    SCORE_BINS + score bin) with `sums` (cells, 3): rows, positive labels, scores in `FIXED`.
-    `answer_days` are the days on which answers were given, mature or not, and `answers`
-    (answer_days, SCORE_BINS) their number. All int64.
+    `days` (epoch days, ascending) have `totals` (days, 3): number of answers, number of labelled
+    answers, and log loss of the labelled answers in units of 1 / `FIXED`. Cell i belongs to day
+    `days[place[i]]` (ascending) and to segment and score bin `cell[i]` = segment * SCORE_BINS +
+    score bin. `sums` (cells, 3) has its rows, positive labels, and scores in units of 1 / `FIXED`.
+    `answer_days` are the days on which answers were given, whether their labels are mature or not;
+    `answers` (answer_days, SCORE_BINS) counts these answers. All arrays are int64.
     """
 
     model: str
@@ -54,7 +55,7 @@ class ScoreProfiles:
 
     @property
     def segments(self) -> tuple[Pairs, ...]:
-        """Segment of each segment number; the first contains all rows."""
+        """Segments in the order of their numbers; the first contains all rows."""
         return (ALL, *segments_of(self.cuts))
 
     def roll(self, first: int, last: int) -> tuple[Ints, Ints]:
@@ -75,13 +76,13 @@ class ScoreProfiles:
 
 @dataclass(frozen=True)
 class Joining:
-    """Settings for joining scores and labels into days.
+    """Settings for joining scores with labels and grouping them by day.
 
     Attributes:
         maturity: time (us) until a label is known.
         offset: time (us) added to `t` before it is cut into days.
-        warmup: number of first days that define the segments; with fewer days there are none.
-        closed_by: first day that is not counted as mature.
+        warmup: number of first days that define the segments; fewer days define no segments.
+        closed_by: first day whose labels are not yet counted as mature.
     """
 
     maturity: int
@@ -124,12 +125,12 @@ def _check(scores: pa.Table) -> None:
         raise DeclarationError(
             f"scores lack {', '.join(sorted(missing))}",
             where="monitor",
-            fix="columns t, score, label",
+            fix="provide the columns t, score and label",
         )
     value = scores["score"].to_numpy()
     if len(value) and not (np.nanmin(value) >= 0 and np.nanmax(value) <= 1):
         raise DeclarationError(
-            "a score is not a probability", where="monitor", fix="the probability of label 1"
+            "a score is not a probability", where="monitor", fix="use the probability of label 1"
         )
 
 
@@ -174,7 +175,7 @@ def _values(labelled: pa.Table) -> tuple[Ints, Ints]:
 
 
 def _sums(at: Ints, values: Ints, size: int) -> Ints:
-    """Return the exact sums of the rows of `values`, grouped by `at`."""
+    """Return the exact sums of the rows of `values`, grouped by `at` (group number per row)."""
     total = np.zeros((size, values.shape[1]), np.int64)
     if len(at):
         order = np.argsort(at, kind="stable")
@@ -188,7 +189,7 @@ def _cells(
 ) -> tuple[Ints, Ints, Ints]:
     """Return `place`, `cell` and `sums` of the cells with rows, sorted by place and cell.
 
-    `key` encodes place and score bin of each row of `labelled`, for segment 0.
+    `key` encodes the place and the score bin of each row of `labelled`, for segment 0.
     """
     keys, sums = [], []
     first = 1
@@ -234,13 +235,13 @@ def _cuts(
 
 @dataclass(frozen=True)
 class Scored:
-    """Labelled answers of one model in one window. Losses are in nats a row.
+    """Labelled answers of one model in one window. Losses are in nats per row.
 
     `answers` is the number of answers and `rows` the number of labelled answers; `rate` is the
-    share of positive labels and `expected` the mean score. `excess` is the loss beyond the expected
-    loss, which is the loss for labels drawn with the scores as probabilities. `ranking` is the area
-    under the ROC curve of the binned scores. `cells` (segments, SCORE_BINS, 3) as in
-    `ScoreProfiles`.
+    share of positive labels and `expected` the mean score. `excess` is the loss minus the expected
+    loss, which is the mean loss for labels drawn with the scores as probabilities. `ranking` is the
+    area under the ROC curve of the binned scores. `cells` (segments, SCORE_BINS, 3) has the three
+    sums of `ScoreProfiles.sums`.
     """
 
     window: Window
@@ -262,7 +263,7 @@ class Scored:
 def rolled(
     profiles: ScoreProfiles, windows: Sequence[Window], min_rows: int
 ) -> dict[Window, Scored]:
-    """Return the windows with `min_rows` labelled rows or more, on more than half their days."""
+    """Return the windows with at least `min_rows` labelled rows, on more than half their days."""
     scored = {}
     for window in windows:
         start, end = np.searchsorted(profiles.days, [window.first, window.end])
@@ -286,9 +287,9 @@ def _scored(profiles: ScoreProfiles, window: Window, totals: Ints, cells: Ints) 
 
 
 def excess_loss(cells: Ints) -> float:
-    """Return the loss of cells (score bins, 3) beyond the entropy of the scores, in nats a row.
+    """Return the loss of cells (score bins, 3) minus the entropy of the scores, in nats per row.
 
-    The loss of a score p exceeds its mean, over labels y drawn with probability p, by
+    For a score p and a label y, the loss minus its mean over labels drawn with probability p is
     (p - y) logit p.
     """
     rows, positives, score = (cells[:, at].astype(np.float64) for at in range(3))
@@ -297,7 +298,7 @@ def excess_loss(cells: Ints) -> float:
 
 
 def ranking(rows: Ints, positives: Ints) -> float:
-    """Return the area under the ROC curve of scores in ascending bins, with ties shared.
+    """Return the area under the ROC curve of scores in ascending bins; ties count one half.
 
     `rows` and `positives` (bins) count the rows and the positive labels of each bin. The area is
     0.5 if all labels are equal.
@@ -340,13 +341,13 @@ def merge_scores(a: ScoreProfiles, b: ScoreProfiles) -> ScoreProfiles:
 
 
 def _union(a: Ints, b: Ints) -> tuple[Ints, Ints, Ints]:
-    """Return the sorted union, and the places of `a` and of `b` in it."""
+    """Return the sorted union, and the positions of the values of `a` and of `b` in it."""
     both, at = np.unique(np.concatenate([a, b]), return_inverse=True)
     return both, at[: len(a)], at[len(a) :]
 
 
 def days_of(profiles: ScoreProfiles, days: Ints, answer_days: Ints) -> ScoreProfiles:
-    """Return the profiles of these days of maturity and these days of answers only."""
+    """Return the profiles, limited to these days of label maturity and these days of answers."""
     keep, keep_answers = np.isin(profiles.days, days), np.isin(profiles.answer_days, answer_days)
     place = np.cumsum(keep) - 1
     cells = keep[profiles.place]

@@ -1,8 +1,9 @@
 """Profiles: small statistics of a table's columns on a day, which can be merged exactly.
 
-A profile counts rows, nulls and bins, and has the smallest and the largest value and the exact sum
-of integers. Merging adds and compares integers only, so it is associative, commutative and exact: a
-week merged from seven days equals the week profiled from its rows.
+A profile of a column has the number of rows, of nulls and of values per bin, the smallest and the
+largest value, and the exact sum of integers. Merging only adds and compares integers, so it is
+associative, commutative and exact: a week merged from seven days equals the week profiled from its
+rows.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """One column of one profile, for people and tests. `low` and `high` are None for strings."""
+    """One column of a profile, in a readable form. `low` and `high` are None for strings."""
 
     rows: int
     nulls: int
@@ -67,7 +68,7 @@ class Profile:
         }
 
     def column(self, name: str) -> ColumnProfile:
-        """One column of a profile without leading axes."""
+        """Return one column of a profile that has no leading axes."""
         at, part = self.places[name]
         kind = self.bins[at].kind
         has_range = int(self.rows) > int(self.nulls[at]) and kind != "level"
@@ -83,7 +84,7 @@ class Profile:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain lists of integers, with the format version; exact."""
+        """Return the exact profile as plain lists of integers, with the format version."""
         arrays = ("rows", "nulls", "low", "high", "limbs", "counts")
         body = {name: getattr(self, name).tolist() for name in arrays}
         return {"format": FORMAT, "bins": [b.to_json() for b in self.bins], **body}
@@ -133,7 +134,7 @@ def merge(a: Profile, b: Profile) -> Profile:
 
 
 def collapse(profile: Profile) -> Profile:
-    """Merge over the first axis."""
+    """Merge the profiles along the first axis into one."""
     return Profile(
         profile.bins,
         profile.rows.sum(axis=0),
@@ -154,9 +155,10 @@ def _map(profile: Profile, change: Callable[[Ints], Ints]) -> Profile:
 
 @dataclass(frozen=True, eq=False)
 class Daily:
-    """The sketches of a table's columns, day by day.
+    """Sketches of a table's columns, by day.
 
-    `days` are int64 epoch days, ascending, with `rows` by day. A column has one partition a day.
+    `days` are int64 epoch days, ascending; `rows` has the number of rows of each day. The sketches
+    of a column have one partition per day.
     """
 
     days: Ints
@@ -178,7 +180,7 @@ class Daily:
         return Daily(self.days[keep], self.rows[keep], columns)
 
     def binned(self, bins: Sequence[Bins]) -> "Profiles":
-        """Return the profile of each day in `bins`, whose columns must exist."""
+        """Return each day's profile, counted in `bins`; the columns of `bins` must exist."""
         sketches = [self.columns[bin_.column] for bin_ in bins]
         stacked = empty(bins, len(self.days))
         stacked.rows[:] = self.rows
@@ -212,7 +214,7 @@ def sketch_days(table: pa.Table, day: Ints, columns: Sequence[str]) -> Daily:
 
 
 def joined_days(dailies: Sequence[Daily]) -> Daily:
-    """Return the days of all sketches; a day may be in one of them only."""
+    """Return one `Daily` with the days of all of `dailies`; no two of them may share a day."""
     days = np.concatenate([daily.days for daily in dailies])
     rows = np.concatenate([daily.rows for daily in dailies])
     order = np.argsort(days)
@@ -235,7 +237,7 @@ def by_day(table: pa.Table, day: Ints) -> tuple[pa.Table, Ints]:
 
 
 def parts(day: Ints) -> tuple[Ints, Ints]:
-    """Return the distinct days, and the first row of each, of rows sorted by day."""
+    """Return the distinct days of rows sorted by day, and the number of each day's first row."""
     starts = np.flatnonzero(np.diff(day, prepend=day[:1] - 1))
     return day[starts], starts
 

@@ -30,7 +30,7 @@ class RowFacts:
 
     Attributes:
         sums: sums of the coded rows and of their products.
-        mode_shares: {column: share of its most frequent value among non-null values}, of numbers.
+        mode_shares: {numeric column: share of its most frequent value among non-null values}.
         days: number of days with rows.
         duplicates: share of duplicate rows, with the same values and time.
         marks: smallest hashes of rows without their time (int64, ascending, at most `MARKS`).
@@ -76,7 +76,7 @@ def facts_of(rows: pa.Table, terms: Sequence[Term], days: int) -> RowFacts:
 
 
 def terms_for(profiles: Profiles) -> tuple[Term, ...]:
-    """Return the terms of the columns of these profiles, from the days that defined their bins."""
+    """Return the terms of the profiled columns, from the days on which the bins were frozen."""
     stacked = profiles.whole
     gappy = []
     for at, bins in enumerate(stacked.bins):
@@ -87,11 +87,11 @@ def terms_for(profiles: Profiles) -> tuple[Term, ...]:
     return terms_of(stacked.bins, gappy)
 
 
-_MIX = np.int64(0x9E3779B97F4A7C15 - 2**64)  # 2^64 / golden ratio: odd, its bits well spread
+_MIX = np.int64(0x9E3779B97F4A7C15 - 2**64)  # 2^64 / golden ratio: an odd number, well-mixed bits
 
 
 def _marks(code: npt.NDArray[np.float64]) -> Ints:
-    """Return a hash (int64) of each row's code: the sum of its numbers, each times a multiplier."""
+    """Return a hash (int64) of each coded row: a weighted sum of its codes, with mixed bits."""
     places = np.arange(1, code.shape[1] + 1, dtype=np.int64)
     with np.errstate(over="ignore"):
         multipliers = _mixed(places * _MIX)

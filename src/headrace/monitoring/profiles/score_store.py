@@ -1,9 +1,9 @@
 """Score profiles on disk, one file for each model, and the model that served each day.
 
 The answers of a model on a day are kept, even if a later champion scores that day as well. The
-model that served a day is recorded when the day's labels are first mature, and never changes. A day
-of the same model is replaced if it has at least as many labels as before, so that late labels
-count.
+model that served a day is recorded when the day's labels are first mature, and never changes. If a
+later run has at least as many labels for a model's day, its answers replace the stored ones, so
+that late labels count.
 """
 
 import json
@@ -121,7 +121,7 @@ def _read_served(path: Path) -> dict[int, str]:
 def _check(version: int, path: Path) -> None:
     if version > FORMAT:
         raise StateError(
-            f"scores of format {version}, this Headrace reads up to {FORMAT}",
+            f"the stored scores have format {version}; this Headrace reads up to {FORMAT}",
             where=str(path),
             fix="upgrade headrace",
         )

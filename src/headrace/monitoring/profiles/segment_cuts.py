@@ -20,7 +20,7 @@ Ints = npt.NDArray[np.int64]
 Pairs = tuple[tuple[str, str], ...]
 
 RANGES = 8
-LEVELS = 16  # categories with their own segment; all others share one
+LEVELS = 16  # categories with a segment of their own; all other categories share one
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def cut(name: str, column: pa.ChunkedArray) -> Cut:
         return Cut(name, numeric=False, levels=tuple(entry["values"] for entry in order[:LEVELS]))
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         raise DeclarationError(
-            f"a column of type {kind} has no segments",
+            f"a column of type {kind} cannot be cut into segments",
             where=f"scores, column {name}",
             fix="leave it out, or derive a number or a string from it",
         )

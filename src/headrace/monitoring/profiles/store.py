@@ -38,14 +38,15 @@ from headrace.sketches.distinct import REGISTERS, Registers
 
 _META = b"headrace.profile"
 _MONTH = re.compile(r"\d{4,}-\d{2}")
-_FIRST_FORMAT = re.compile(r"[0-9a-f]{32}\.parquet")  # one file for all days, binned
+_FIRST_FORMAT = re.compile(r"[0-9a-f]{32}\.parquet")  # format 1: one file for all days, in bins
 
 
 def folder_of(home: Home, source: str) -> Path:
     """Return the folder of the profiles of `source` (a table's or a view's name)."""
     if not re.fullmatch(r"\w[\w.-]*", source):
         raise DeclarationError(
-            f"{source!r} cannot name a source of profiles", fix="letters, digits, _ . -"
+            f"{source!r} cannot name a source of profiles",
+            fix="use only letters, digits, '_', '.' and '-'; begin with a letter, a digit or '_'",
         )
     return home.profiles / source
 
@@ -53,7 +54,7 @@ def folder_of(home: Home, source: str) -> Path:
 def _check_format(version: int, path: Path) -> None:
     if version > FORMAT:
         raise StateError(
-            f"profile format {version}, this Headrace reads {FORMAT}",
+            f"the profiles have format {version}; this Headrace reads up to {FORMAT}",
             where=str(path),
             fix="upgrade headrace",
         )
@@ -79,11 +80,13 @@ def frozen_bins(
         if name not in stored:
             bins = _first_bins(name, sketches, daily, warmup)
             if bins is None:
-                notes.append(f"{name}: fewer than {warmup} days with values, not watched yet")
+                notes.append(f"{name}: not watched until it has values on {warmup} days")
                 continue
             stored[name], new = bins, True
         if stored[name].kind != sketches.kind:
-            notes.append(f"{name}: was {stored[name].kind}, is {sketches.kind}; not watched")
+            notes.append(
+                f"{name}: not watched, because it was {stored[name].kind} and is {sketches.kind}"
+            )
             continue
         usable.append(stored[name])
     if new:
@@ -93,9 +96,9 @@ def frozen_bins(
 
 
 def _load_bins(path: Path) -> dict[str, Bins]:
-    """Return the stored bins; empty for format 1, whose edges do not match the sketches' cells.
+    """Return the stored bins; ignore bins of format 1, whose edges are not edges of sketch cells.
 
-    Such bins are cut again from the same first days.
+    New bins are then computed from the same first days.
     """
     if not path.exists():
         return {}
@@ -127,9 +130,9 @@ class _Month:
 
 
 def daily_of(home: Home, source: str, table: pa.Table, day: Ints, columns: Sequence[str]) -> Daily:
-    """Return the daily sketches of some columns; only days with changed rows are computed.
+    """Return the daily sketches of some columns; compute only days whose rows have changed.
 
-    `day` has an epoch day for each row, in any order.
+    `day` has the epoch day of each row, in any order.
     """
     folder = folder_of(home, source)
     table, day = by_day(table.select(columns), day)

@@ -34,9 +34,8 @@ def table_daily(home: Home, table: str, batches: Mapping[str, str]) -> Daily:
     columns = {}
     for name in dict.fromkeys(name for part in parts for name in part):
         sketches = [(at, part[name]) for at, part in zip(place, parts, strict=True) if name in part]
-        kind = max(sketches, key=lambda pair: pair[0])[
-            1
-        ].kind  # a type may change with its contract
+        # a new contract may change the type; the type of the latest batch is used
+        kind = max(sketches, key=lambda pair: pair[0])[1].kind
         matching = [(at, sketch) for at, sketch in sketches if sketch.kind == kind]
         group = np.array([at for at, _ in matching])
         columns[name] = regrouped(joined([sketch for _, sketch in matching]), group, len(days))

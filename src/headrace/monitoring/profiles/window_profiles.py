@@ -12,9 +12,9 @@ from headrace.monitoring.profiles.row_facts import RowFacts, terms_for
 
 @dataclass(frozen=True, eq=False)
 class ProfileSource:
-    """Input of window descriptions: the sketches of all days, and access to the rows.
+    """Source of window profiles: the sketches of all days, and access to the rows.
 
-    `facts` returns the row facts of some windows for some terms.
+    `facts` returns the row facts of the given windows for the given terms.
     """
 
     daily: Daily
@@ -32,11 +32,11 @@ class Described:
     def renewed(
         self, laid: Sequence[Window], at: int, columns: Collection[str], source: ProfileSource
     ) -> "Described":
-        """Return a copy in which the bins of `columns` are cut again, from window `at`.
+        """Return a copy with new bins for `columns`, computed from window number `at`.
 
-        After a change of unit all values may fall into a single old bin, which would hide later
-        shifts. Earlier windows are not changed, because they are no longer a baseline for
-        `columns`.
+        After a change of unit, all values may fall into a single old bin, which would hide later
+        shifts. The facts of earlier windows stay the same, because these windows are no longer a
+        baseline for `columns`.
         """
         daily, window = source.daily, laid[at]
         old = self.profiles.whole.bins
