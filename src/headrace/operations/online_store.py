@@ -244,8 +244,8 @@ def _problems(status: Mapping[str, Any]) -> list[str]:
         if entry["behind"]["gone"] and entry["snapshot_id"] is not None:
             stale_files = entry["behind"]["gone"]
             problems.append(
-                f"{entry['table']}: the store still has rows of {stale_files} removed files:"
-                f" {fill_it}"
+                f"{entry['table']}: the store still has rows of {stale_files} recalled or"
+                f" rewritten files: {fill_it}"
             )
     for entry in status["views"]:
         if entry["stale"] and status["state"] != "not filled":

@@ -109,7 +109,7 @@ class _Translator:
     def end(self) -> None:
         """Translate `$`, which in Python also matches before one final newline."""
         if self.pattern[self.at + 1 : self.at + 2] not in {"", "|", ")"}:
-            raise self.refuse("'$' before the end of the pattern or of a group")
+            raise self.refuse("'$' not at the end of the pattern, a group or an alternative")
         self.take(1, r"(?:\n?\z)")
 
 
