@@ -86,7 +86,7 @@ def test_an_earlier_version_is_not_rewritten(tmp_path):
     then = present | {OLD: TEXT}
     assert held(tmp_path, present | {OLD: edited(consumers("[]"))}, then).problem == ""
     found = held(tmp_path, present | {OLD: edited(("[-999]", "[-998]"))}, then)
-    assert found.problem == f"version 1.0.0, an earlier one, was changed in {OLD}"
+    assert found.problem == f"the earlier version 1.0.0 was changed in {OLD}"
 
 
 def test_a_version_is_not_taken_away_from_those_who_use_it(tmp_path):
@@ -123,7 +123,7 @@ def test_three_live_versions(tmp_path):
 
 def test_one_version_in_two_files(tmp_path):
     found = held(tmp_path, {NAME: TEXT, OLD: TEXT}, {NAME: TEXT})
-    assert found.problem.startswith("version 1.0.0 is there twice")
+    assert found.problem.startswith("version 1.0.0 is in two files")
 
 
 @pytest.mark.parametrize("status", ["active", "proposed"])

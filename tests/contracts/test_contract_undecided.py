@@ -36,7 +36,7 @@ def written(tmp_path):
 
 
 def test_in_force_nothing_is_undecided(written):
-    with pytest.raises(DeclarationError, match="1 questions are open") as wrong:
+    with pytest.raises(DeclarationError, match=r"open questions \(1\)") as wrong:
         load_contract(written(UNIT))
     assert "properties[exact].customProperties[unit].value" in wrong.value.where
     assert load_contract(written(UNIT, DRAFT)).field("exact").unit == "TODO: which currency"

@@ -372,7 +372,7 @@ def test_a_first_draft_is_marked_and_fits(tmp_path):
     assert (loaded.owner, loaded.primary_key, loaded.status) == ("me", ("sale_id",), "proposed")
     assert proposed(loaded, path, text=made.text).after is None
     decided = made.text.replace("status: proposed", "status: active")
-    with pytest.raises(DeclarationError, match="questions are open"):
+    with pytest.raises(DeclarationError, match="has open questions"):
         parse_contract(decided, tmp_path / "sales.yaml")
 
 

@@ -1,4 +1,4 @@
-"""Application of a contract to a delivery: type the cells, derive columns, report violations."""
+"""Application of a contract to a delivery: parse cells, derive columns, report violations."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -16,16 +16,16 @@ from headrace.contracts.typed_cells import EXPECTED, Rounded, TypedCells, parse,
 from headrace.sources.rows import Malformed, RawRows, shortened
 
 MOST_LISTED = 100  # violations described in full; the others are only counted
-# Rules whose bad rows have untyped cells. These rows are left out of duplicate detection.
+# Rules whose bad rows may have cells without a typed value. Duplicate detection skips these rows.
 UNTYPED = frozenset({"type", "undeclared", "doubled", "derivation"})
-# With `by_row`, most rows on which an expression may fail before the whole delivery fails: after
-# each failing row, the expressions are evaluated again.
+# With `by_row`: maximum number of rows on which an expression may fail before the whole delivery
+# fails. The number is limited because each such row makes all expressions run once more.
 MOST_UNDERIVABLE = 50
 
 
 @dataclass(frozen=True)
 class Violation:
-    """Breach of a contract by a batch; `line` is None if it concerns the whole delivery."""
+    """Violation of a contract by a batch; `line` is None if the whole delivery is at fault."""
 
     field: str
     line: int | None
@@ -55,10 +55,10 @@ class RowProblem:
 class Conformed:
     """Typed rows of a batch, and its problems under the contract.
 
-    `table` has the rows in `Contract.arrow_schema()` and delivered order, including those in
-    `bad_rows`; it is None if there is any violation. `violations` holds the first `MOST_LISTED`
-    violations, `violation_count` counts all of them. If there is a table, `delivered` = rows of
-    `table` + `repeated` (exact duplicates dropped) + malformed rows.
+    `table` has the rows, including those in `bad_rows`, in the schema `Contract.arrow_schema()` and
+    in delivered order; it is None if there is any violation. `violations` holds the first
+    `MOST_LISTED` violations, `violation_count` counts all of them. If there is a table,
+    `delivered` = rows of `table` + `repeated` (exact duplicates dropped) + malformed rows.
     """
 
     table: pa.Table | None
@@ -113,8 +113,8 @@ def conform(
 ) -> Conformed:
     """Apply `contract` to the rows of one delivery. Bad data is reported, never raised.
 
-    `by_row` is for events, which are independent of each other: a problem in one row makes that
-    row a bad row, not the whole delivery a violation. The caller then handles `rows.malformed`.
+    `by_row` is for events, which are independent of each other: a problem in one row is then listed
+    in `bad_rows` and does not fail the whole delivery, and the caller handles `rows.malformed`.
     Rows with the same key and known-at but different values are left to the lake's conflict check;
     with `note_clashes` they become bad rows here.
     """
@@ -169,7 +169,7 @@ def _check_columns(work: _Conforming) -> None:
 
 
 def _note_undeclared(work: _Conforming) -> None:
-    """Note rows that have an undeclared field, or one field under two of its names."""
+    """Note rows that have an undeclared field, or the same field under several of its names."""
     table = work.rows.table
     declared = [(column.name, *column.aliases) for column in work.contract.delivered]
     declared_names = {name for names in declared for name in names}
@@ -192,7 +192,7 @@ def _present(table: pa.Table, name: str) -> NDArray[np.bool_]:
 
 
 def _renames(missing: list[Field], unknown: list[str]) -> dict[str, str]:
-    """Guess which undeclared column replaces each missing one; {missing: undeclared}."""
+    """Guess which missing columns were renamed; return {missing column: undeclared column}."""
     if len(missing) == len(unknown) == 1:
         return {missing[0].name: unknown[0]}
     pairs = [(_likeness(c.name, name), c.name, name) for c in missing for name in unknown]
@@ -263,7 +263,7 @@ def _parse_valid(work: _Conforming, column: Field, text: pa.Array, wrong: list[i
 
 
 def _text(rows: RawRows, column: Field) -> pa.Array | None:
-    """Return the column's delivered text; if it came under several names, coalesce them by row."""
+    """Return a column as delivered text; if it came under several names, coalesce them by row."""
     delivered = [name for name in (column.name, *column.aliases) if name in rows.columns]
     if not delivered:
         return None
@@ -290,7 +290,7 @@ def _null_rows(values: pa.Array) -> list[int]:
 
 
 def _derive(work: _Conforming) -> None:
-    """Derive columns; infinite inputs and those beyond `max_abs` count as null."""
+    """Compute derived columns; input values that are infinite or exceed `max_abs` count as null."""
     usable = dict(work.columns)
     for name, rows in _unusable_rows(work).items():
         usable[name] = _nulled(usable[name], rows)

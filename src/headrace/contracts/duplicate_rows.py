@@ -1,4 +1,4 @@
-"""Duplicate rows of a batch: equal rows are dropped, contradicting rows are reported."""
+"""Duplicate rows of a batch: exact duplicates are dropped, conflicting rows are reported."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 class DuplicateRows:
     """Row numbers of duplicates.
 
-    `dropped` are rows equal to an earlier row. `clashes` are (earlier row, later row, first column
-    that differs) for rows with the same identity.
+    `dropped` are the rows that equal an earlier row. `clashes` are (earlier row, later row, first
+    column that differs) of rows with the same identity but different content.
     """
 
     dropped: tuple[int, ...] = ()
@@ -26,7 +26,7 @@ class DuplicateRows:
 def find_duplicates(
     rows: pa.Table, identity: Sequence[str], content: Sequence[str], never_null: str | None
 ) -> DuplicateRows:
-    """Find rows with equal `identity`: duplicates if all of `content` is equal, else clashes.
+    """Find rows with equal `identity`: duplicates if their `content` is equal too, else clashes.
 
     Rows whose `never_null` column (known-at) is null cannot clash: their order is unknown.
     """
@@ -67,7 +67,7 @@ def _suspects(codes: list[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Return int64 codes that are equal for equal values; collisions only cost time."""
+    """Return int64 codes; equal values have equal codes, and a code collision only costs time."""
     values = column.combine_chunks()
     if pa.types.is_string(values.type):
         values = values.dictionary_encode().indices

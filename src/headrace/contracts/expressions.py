@@ -1,4 +1,7 @@
-"""SQL expressions of contracts, run in DuckDB; checked on load: one row as input, declared type."""
+"""SQL expressions of contracts, evaluated in DuckDB.
+
+The loader checks that an expression reads one row only and returns the declared type.
+"""
 
 import json
 import threading
@@ -25,7 +28,7 @@ _TYPES: dict[str, tuple[str, frozenset[str]]] = {
 # Functions that use DuckDB's own time-zone data instead of our pinned table.
 _ZONED = frozenset({"timezone", "timezone_hour", "timezone_minute", "make_timestamptz"})
 # Functions on these types use the session's time zone, so DuckDB declares them unstable since
-# 2.0.1. They are stable here: our engine pins the session to UTC.
+# 2.0.1. Here they are stable, because our engine sets the time zone of every session to UTC.
 _BY_ZONE = frozenset({"TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS"})
 _local = threading.local()
 MAX_PREPARED = 16  # prepared queries per thread
@@ -169,7 +172,10 @@ def _functions() -> dict[str, frozenset[tuple[str, str | None]]]:
 def kinds_of(
     functions: Iterable[tuple[str, str, str | None, Sequence[str]]],
 ) -> dict[str, frozenset[tuple[str, str | None]]]:
-    """Return {function name: (kind, stability) of its overloads}; stability None if UTC-pinned."""
+    """Return {function name: {(kind, stability) of each overload}}.
+
+    `stability` is None for overloads that depend on the session's time zone, which is always UTC.
+    """
     kinds_by_name: dict[str, set[tuple[str, str | None]]] = {}
     for name, kind, stability, types in functions:
         pinned = not _BY_ZONE.isdisjoint(types)

@@ -1,4 +1,4 @@
-"""Hints about a contract: missing declarations that its consumers or the gate will need."""
+"""Hints about a contract, such as missing declarations that consumers or the gate will need."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,7 +33,9 @@ def lint(contract: Contract) -> list[Hint]:
 
 
 def lint_file(path: Path) -> list[Hint]:
-    """Return the hints of a contract file; only its open questions and the error if loading fails.
+    """Return the hints about a contract file.
+
+    If the contract does not load, these are its open questions and the error.
 
     Raises:
         DeclarationError: if the contract does not load and has no open questions.
@@ -50,7 +52,7 @@ def lint_file(path: Path) -> list[Hint]:
 
 def _undecided(document: Node) -> Iterator[Hint]:
     for mark in undecided(document):
-        fix = f"write it at {mark.path}"
+        fix = f"write the answer at {mark.path}"
         yield Hint(mark.field, "undecided", mark.text, fix)
     status = document.value.get("status") if isinstance(document.value, dict) else None
     if status == PROPOSED:
@@ -63,29 +65,30 @@ def _table_hints(contract: Contract) -> Iterator[Hint]:
         yield Hint(
             None,
             "no_support",
-            f"there is no channel to reach {contract.owner}",
+            f"the contract lists no channel for reaching {contract.owner}",
             "support: [{channel: <where>, scope: issues}]",
         )
     if not contract.consumers:
         yield Hint(
             None,
             "no_consumers",
-            "no consumers are listed whom a change would break",
-            "list its readers under consumers, or status: retired",
+            "the contract lists no consumers, so a check cannot name those whom a change breaks",
+            "list the readers of the table under consumers, or write status: retired",
         )
     if contract.coverage is None:
         yield Hint(
             None,
             "no_coverage",
-            "a partition without a delivery is not reported",
+            "without coverage, a partition that has no delivery is not reported",
             "{property: coverage, value: {first: <slot>, last: <slot>}}",
         )
     if not contract.primary_key:
         yield Hint(
             None,
             "no_key",
-            "without a primary key there are no corrections, and a row delivered twice is two rows",
-            "give the columns that identify a row primaryKey and primaryKeyPosition",
+            "without a primary key, a later delivery cannot correct a row, "
+            "and a row in two deliveries is stored twice",
+            "add primaryKey and primaryKeyPosition to the columns that identify a row",
         )
     if contract.kind == "state":
         return
@@ -93,7 +96,7 @@ def _table_hints(contract: Contract) -> Iterator[Hint]:
         yield Hint(
             None,
             "no_max_events",
-            "sums over windows are not proven to fit into int64",
+            "without maxEvents, sums over feature windows are not proven to fit into int64",
             "{property: maxEvents, value: <most rows of one entity in a window>}",
         )
     known_at = contract.known_at.expression.expression.strip()
@@ -101,8 +104,8 @@ def _table_hints(contract: Contract) -> Iterator[Hint]:
         yield Hint(
             None,
             "known_at_once",
-            "rows count as known when they happen: leakage, if they arrive later",
-            "add the delay to the expression of knownAt",
+            "a row counts as known when it happens; if it arrives later, features leak the future",
+            "add the arrival delay to the expression of knownAt",
         )
 
 
@@ -111,14 +114,14 @@ _DEMANDS = ("quality", "logicalTypeOptions", "relationships", "enum", "unique")
 
 
 def _not_enforced(contract: Contract) -> Iterator[Hint]:
-    """Yield hints on imported requirements that no check enforces."""
+    """Yield a hint for each imported requirement that no check enforces."""
     table = contract.document["schema"][0]
     for owner in (table, *table["properties"]):
         preserved = custom(owner, "unread") or {}
         field = None if owner is table else owner["name"]
         for key in _DEMANDS:
             if key in preserved:
-                text = f"the imported {key} is preserved, and no check enforces it"
+                text = f"the imported {key} is preserved, but no check enforces it"
                 yield Hint(field, "not_enforced", text, "write an expectation, or remove it")
 
 
@@ -127,20 +130,20 @@ def _field_hints(field: Field) -> Iterator[Hint]:
         yield Hint(
             field.name,
             "no_unit",
-            "a change of its unit could not be named",
+            "without a unit, a change of unit cannot be reported by name",
             "{property: unit, value: <unit>}",
         )
     if field.type == "number" and field.max_abs is None:
         yield Hint(
             field.name,
             "no_limit",
-            "no value is too great for it, and its sums are not proven to fit",
+            "without maxAbs, no value is rejected as too large, and sums are not proven to fit",
             "{property: maxAbs, value: <the greatest possible value>}",
         )
     if field.description.strip().rstrip(".").casefold() == field.name.casefold().replace("_", " "):
         yield Hint(
             field.name,
             "says_nothing",
-            "its description repeats its name",
-            "say what it measures, and of what",
+            "the description only repeats the name of the column",
+            "describe which quantity the column measures, and of which object",
         )

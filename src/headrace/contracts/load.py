@@ -1,4 +1,4 @@
-"""Loader of contract files; strict: it rejects any key or rule that it does not understand."""
+"""Loader of contract files; it rejects every key and rule that it does not know."""
 
 import re
 from pathlib import Path
@@ -45,7 +45,7 @@ from headrace.core.declarations.strict_yaml import Node, parse_document, read_do
 from headrace.core.files import digest
 from headrace.core.time_zones import zones_hash
 
-# Part of every contract hash: increase it when `conform` gives other rows for the same contract.
+# Part of every contract hash. Increase it if `conform` returns other rows for the same contract.
 MEANING = 1
 
 
@@ -259,7 +259,7 @@ _WITHOUT_EFFECT = frozenset(
 
 
 def _with_effect(value: object) -> object:
-    """Drop keys without effect on validation: editing them must not re-validate batches."""
+    """Drop keys without effect on validation, so that editing them re-validates no batches."""
     if isinstance(value, dict):
         return {
             key: _with_effect(inner) for key, inner in value.items() if key not in _WITHOUT_EFFECT

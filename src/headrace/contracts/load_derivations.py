@@ -1,4 +1,7 @@
-"""Loader of a contract's derivations; it checks each against the columns declared before it."""
+"""Loader of a contract's derivations.
+
+A derivation may only use columns that are declared before its own column.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,7 +37,9 @@ def read_derivation(
     node: Node, entries: Mapping[str, Node], custom: Mapping[str, Node], before: Mapping[str, Field]
 ) -> Derivation | None:
     if "transformLogic" in entries and "derivation" in custom:
-        raise node.error("both transformLogic and derivation", fix="keep one of them")
+        raise node.error(
+            "the column has both transformLogic and derivation", fix="keep one of them"
+        )
     kind = str(entries["logicalType"].value)
     if "transformLogic" in entries:
         name = entries["name"].text()
@@ -141,11 +146,11 @@ def sql_rule(node: Node, name: str, kind: str, columns: Mapping[str, pa.DataType
     """Read the SQL in `node`; raise if it uses more than one row or does not return `kind`."""
     expression = node.text()
     if is_mark(expression):
-        raise node.error("this is not decided yet", fix=f"write SQL that gives a {kind}")
+        raise node.error("this is not decided yet", fix=f"write SQL that returns a {kind}")
     try:
         return Sql(expression, inspect(Expression(name, expression, kind), columns))
     except ValueError as error:
-        fix = f"correct {expression!r}; a column whose name is a word of SQL needs double quotes"
+        fix = f"correct {expression!r}; a column whose name is an SQL keyword needs double quotes"
         raise node.error(str(error), fix) from error
 
 

@@ -99,11 +99,11 @@ def _explained_by(node: Node) -> tuple[tuple[str, ...], ...]:
 def _levels(node: Node, kind: LogicalType) -> dict[str, str]:
     """Read the meaning of each code; only the suite restricts which codes are allowed."""
     if kind not in {"string", "integer", "boolean"}:
-        raise node.error(f"a {kind} has no codes", fix="drop the levels")
+        raise node.error(f"a {kind} column cannot have levels", fix="drop the levels")
     entries = node.mapping((), node.value if isinstance(node.value, dict) else ())
     meanings = {code: meaning.text() for code, meaning in entries.items()}
     if len(set(meanings.values())) < len(meanings):
-        raise node.error("two codes mean the same", fix="give each code a meaning of its own")
+        raise node.error("two codes mean the same", fix="give each code its own meaning")
     return meanings
 
 
@@ -179,7 +179,7 @@ def _with_numbers(field: Field, custom: Mapping[str, Node]) -> Field:
         bound = 2**53 if field.form == "float" and scale is not None else 2**63
         if not 0 < limit < bound:
             raise custom["maxAbs"].error(
-                f"times 10^{scale or 0} it is {limit}, expected 1 to {bound - 1}",
+                f"maxAbs times 10^{scale or 0} is {limit}, expected 1 to {bound - 1}",
                 fix=_fitting(custom["maxAbs"].decimal(), scale, bound),
             )
     scaled = replace(field, scale=scale, max_abs=limit)
@@ -254,7 +254,7 @@ def _check_explained(nodes: list[Node], fields: list[Field]) -> None:
             if strange or not key:
                 raise node.error(
                     f"{field.name!r} cannot be explained by {strange or 'nothing'}",
-                    fix="explainedBy names other delivered columns",
+                    fix="list other delivered columns under explainedBy",
                 )
 
 
@@ -262,7 +262,7 @@ def _check_primary_key(nodes: list[Node], fields: list[Field]) -> None:
     positions = sorted(f.primary_key_position for f in fields if f.primary_key_position is not None)
     if positions != list(range(1, len(positions) + 1)):
         raise DeclarationError(
-            f"primaryKeyPosition goes {positions}",
+            f"the values of primaryKeyPosition are {positions}",
             where=f"{nodes[0].file}: schema[0].properties" if nodes else "",
             fix="number the key columns 1, 2, 3, …",
         )
@@ -270,5 +270,6 @@ def _check_primary_key(nodes: list[Node], fields: list[Field]) -> None:
         inexact = field.type == "number" and field.scale is None
         if field.primary_key_position is not None and (inexact or field.derivation is not None):
             raise node.error(
-                "a key column is delivered and exact", fix="choose another key, or give it a scale"
+                "a key column must be delivered, and a number in a key needs a scale",
+                fix="choose another key, or give it a scale",
             )

@@ -82,10 +82,10 @@ class LocalTime:
 
 @dataclass(frozen=True)
 class NextClock:
-    """Derivation: the first instant, from column `after` on, when a wall clock shows `clock`.
+    """Derivation: the first instant at or after `after` at which a wall clock shows `clock`.
 
-    Candidates start on the local day of `after`. If a clock change skips the time, it is moved
-    forward by the gap; if the clock shows it twice, both instants are candidates.
+    The search starts on the local day of `after`. If a clock change skips the time, the time is
+    moved forward by the gap; if the clock shows the time twice, both instants are candidates.
     """
 
     after: str
@@ -117,9 +117,9 @@ class Field:
     """Column of a contract.
 
     `max_abs` and `sentinels` are in stored units: scaled integers if the column has a `scale`.
-    `levels` is {code as text: meaning}. `explained_by` lists sets of columns; each set nearly
-    determines this column; drift detection uses them. A hidden column exists only while `conform`
-    runs and has no field id.
+    `levels` is {code as text: meaning}. `explained_by` lists sets of columns, each of which nearly
+    determines this column; drift detection uses these sets. A hidden column has no field id and
+    exists only while `conform` runs.
     """
 
     name: str

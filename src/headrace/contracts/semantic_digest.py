@@ -1,7 +1,9 @@
-"""Digest of everything that gives a column's values their meaning; models compare digests.
+"""Digest of everything that determines the meaning of a column's values.
 
-The meaning of a derived column also depends on its derivation and on the columns it is derived
-from, so its digest covers the whole path from the delivered columns.
+Definition hashes of features include these digests, so that they change with the meaning.
+
+The meaning of a derived column also depends on its derivation and on the columns that it is
+derived from, so its digest covers the whole path from the delivered columns.
 """
 
 from collections.abc import Iterator, Mapping

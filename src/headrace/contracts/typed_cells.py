@@ -1,4 +1,4 @@
-"""Parser that converts columns of text to typed columns."""
+"""Parser of text columns into typed columns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,9 +28,9 @@ EXPECTED = {
 }
 _FIRST, _LAST = parse_iso("0001-01-01"), parse_iso("9999-12-31T23:59:59.999999")
 _WIDE = pa.decimal256(76, 38)
-_SHORTENED = 60  # most characters of a cell in a message
-# Longer texts and exponents beyond ±29 are parsed in Python: for great powers of ten, Arrow reads
-# past the end of its table.
+_SHORTENED = 60  # maximum number of characters of a cell that a message shows
+# Longer texts and exponents beyond ±29 are parsed in Python, because Arrow reads past the end of
+# its table of powers of ten.
 _LONG, _FAR = 60, r"[eE][+-]?([0-9]{3}|[3-9][0-9])"
 # Relative error up to which a float counts as a decimal of the declared scale; binary arithmetic
 # causes such errors, as in 0.1 + 0.2.
@@ -58,7 +58,8 @@ class TypedCells:
 class Rounded:
     """Summary of a column's cells with digits beyond its scale, which are rounded half to even.
 
-    `line` and `text` are of the first such cell; `needed` is the scale that would lose no digits.
+    `line` and `text` describe the first such cell; `needed` is the smallest scale that loses no
+    digits.
     """
 
     field: str
@@ -96,7 +97,7 @@ def parse(column: Field, text: pa.Array) -> TypedCells:
 
 
 def bounded(column: Field, cells: TypedCells) -> TypedCells:
-    """Replace declared sentinels with null, then note values beyond `max_abs` or the calendar."""
+    """Replace sentinels with null; note values above `max_abs` and timestamps out of range."""
     if cells.wrong:
         return cells
     if column.sentinels:
@@ -111,7 +112,7 @@ def bounded(column: Field, cells: TypedCells) -> TypedCells:
 
 
 def _note_outside_calendar(column: Field, cells: TypedCells) -> None:
-    """Null and note timestamps outside years 1 to 9999, which an expression may have computed."""
+    """Note timestamps outside years 1 to 9999, which SQL may compute, and set them to null."""
     moments = cells.values.cast(pa.int64())
     earliest, latest = pc.min_max(moments).values()
     if not earliest.is_valid or (earliest.as_py() >= _FIRST and latest.as_py() <= _LAST):
@@ -149,7 +150,7 @@ def _string(_: Field, text: pa.Array) -> TypedCells:
 
 
 def _integer(_: Field, text: pa.Array) -> TypedCells:
-    fits = pc.ascii_is_decimal(text)  # cheaper than the regex; fails only if a cell has a sign
+    fits = pc.ascii_is_decimal(text)  # cheaper than the regex, but false for a minus sign
     if pc.all(fits).as_py() is False:
         fits = pc.match_substring_regex(text, _INTEGER)
     return _cast(text, fits, partial(pc.cast, target_type=pa.int64()))
@@ -176,16 +177,16 @@ def _number(column: Field, text: pa.Array) -> TypedCells:
     if column.scale is not None:
         return _scaled(column, text)
     fits = pc.match_substring_regex(text, _NUMBER)
-    if pc.all(fits).as_py() is False:  # rarely: NaN and infinities are valid numbers too
+    if pc.all(fits).as_py() is False:  # NaN and infinities are rare, but valid numbers
         fits = pc.or_(fits, pc.match_substring_regex(text, _NOT_FINITE))
     cells = _cast(text, fits, partial(pc.cast, target_type=pa.float64()))
     return cells if cells.wrong else normal(cells.values)
 
 
 def _scaled(column: Field, text: pa.Array) -> TypedCells:
-    """Parse a number with a scale d as int64: v * 10^d, rounded half to even.
+    """Parse numbers v of scale d as int64, v * 10^d, rounded half to even.
 
-    Text is converted exactly, floats (`sourceForm: float`) by binary arithmetic.
+    Numbers are converted exactly, except with `sourceForm: float`: by floating-point arithmetic.
     """
     odd = pc.fill_null(pc.match_substring_regex(text, _NOT_FINITE), False)
     infinite = pc.and_(odd, pc.match_substring_regex(text, "(?i)inf"))
@@ -215,7 +216,7 @@ def needed_scale(text: pa.Array) -> int:
 
 
 def _from_float(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
-    """Parse as floats and scale to int64; null where the result is not below 2^53."""
+    """Parse as floats and scale to int64; null where the absolute result is 2^53 or more."""
     numbers = text.cast(pa.float64()).to_numpy(zero_copy_only=False)
     with np.errstate(over="ignore", invalid="ignore"):
         exact = numbers * 10.0**scale

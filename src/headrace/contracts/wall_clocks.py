@@ -1,4 +1,4 @@
-"""Wall-clock derivations: local dates and HHMM times to UTC timestamps, and back."""
+"""Wall-clock derivations: conversion of local dates and HHMM times to UTC timestamps, and back."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from headrace.core.time_zones import Ambiguous, Int64Array, to_local, to_utc
 Columns = Mapping[str, pa.Array]
 Rows = NDArray[np.int64] | slice
 Problems = list[tuple[int, str, str]]
-FIRST_YEAR, LAST_YEAR = 1900, 2198  # every time-zone table covers these years and one more
+FIRST_YEAR, LAST_YEAR = 1900, 2198  # each time-zone table also covers 2199
 _EARLIEST, _LATEST = (
     int(np.datetime64(f"{year}-01-01", "us").astype(np.int64)) for year in (1900, 2199)
 )
@@ -122,7 +122,7 @@ def _days(year: Int64Array, month: Int64Array, day: Int64Array) -> tuple[Int64Ar
 def _zones(
     rule: ZoneRule, columns: Columns, valid: Bools, problems: Problems
 ) -> Iterator[tuple[str, Rows]]:
-    """Yield (zone, rows); note rows without a zone and clear them in `valid`, in place."""
+    """Yield (zone, rows). Note rows without a zone as problems and set their `valid` to False."""
     if rule.reference is None or rule.by is None:
         yield rule.name or "UTC", slice(None)
         return
@@ -140,7 +140,7 @@ def _zones(
 
 
 def _clear_uncovered(name: str, moments: _Numbers) -> Problems:
-    """Clear, in place, timestamps outside the time-zone tables; return them as problems."""
+    """Mark timestamps outside the time-zone tables as invalid, in place; return their problems."""
     outside = (moments.values < _EARLIEST) | (moments.values >= _LATEST)
     reason = f"{name} is not a moment from {FIRST_YEAR} to {LAST_YEAR}"
     rows = np.flatnonzero(moments.valid & outside)

@@ -54,8 +54,8 @@ def scales_of(contract: Contract) -> dict[str, int]:
 def to_stored(value: Scalar, scale: int) -> Scalar:
     """Convert a number in the contract's unit to the form in which the table stores it.
 
-    A number that the table can hold becomes an int, any other a float. Text is read digit for
-    digit: "5.005" is exact, and "5.000" at scale 2 is the float 500.0.
+    A number that the table can hold becomes an int, any other a float. Text is converted exactly;
+    if it has more decimals than the scale it becomes a float, such as 500.0 for "5.000" at scale 2.
 
     Raises:
         DeclarationError: the result is not an integer and no float equals it.
@@ -77,7 +77,7 @@ def to_stored(value: Scalar, scale: int) -> Scalar:
 
 
 def to_contract(value: Scalar, scale: int) -> Scalar:
-    """Convert a stored number to the contract's unit, so that `to_stored` gives it back.
+    """Convert a stored number to the contract's unit, so that `to_stored` returns it unchanged.
 
     The result is a number, or text if no number converts back exactly.
     """
@@ -152,8 +152,8 @@ def converted(kind: str, kwargs: Kwargs, scales: Mapping[str, int], convert: Con
 def condition_in(text: str, scales: Mapping[str, int], convert: Convert) -> str:
     """Convert the numbers that a `row_condition` compares with scaled columns.
 
-    The decimal point is moved in the text itself, so that converting there and back gives the same
-    text.
+    The decimal point is moved in the text itself, so that converting to the other unit and back
+    gives the same text.
     """
     try:
         tree = ast.parse(text.strip(), mode="eval")

@@ -26,8 +26,8 @@ _ROW_SUITES: dict[str, Suite] = {}
 def row_suite(suite: Suite) -> Suite:
     """Return the checks of a suite that apply to single rows.
 
-    A check that would block a batch quarantines the row instead. No share of quarantined rows
-    blocks a micro-batch: a stream's share is monitored over time, not over a few events.
+    A check that would block a batch quarantines the row instead. A micro-batch is
+    never blocked for its share of quarantined rows: for streams this share is monitored over time.
     """
     key = suite.full_hash
     if key not in _ROW_SUITES:

@@ -316,7 +316,7 @@ def _share_result(suite: Suite, quarantined: int, total: int) -> list[Result]:
 
 
 def _separate(table: pa.Table, rejected: Mapping[str, Rows]) -> tuple[pa.Table, pa.Table]:
-    """Split a table in passing rows, and quarantined rows with the ids of their failed checks."""
+    """Split a table into passing rows, and quarantined rows with the ids of their failed checks."""
     bad = _marked(table.num_rows, list(rejected.values()))
     if not bad.any():
         return table, _with_reasons(table.slice(0, 0), [])

@@ -1,4 +1,4 @@
-"""Lint of a table's suite, before it validates any batch."""
+"""Static checks of a table's suite, which need no batch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -43,14 +43,14 @@ def _units(suite: Suite, contract: Contract) -> list[Fault]:
     columns = {name: scales[name] for e in checks for name in _columns(e) if name in scales}
     name, scale = next(iter(columns.items()))
     what = (
-        f"limits on {', '.join(columns)} are in stored units: 1 in {name} is written as {10**scale}"
-        " in this file, and shown as 1 everywhere else"
+        f"limits on {', '.join(columns)} are in stored units: this file writes the value 1 of"
+        f" {name} as {10**scale}, but reports show it as 1"
     )
     return [Fault(what, suite.path, f"headrace gate convert-units {contract.table}")]
 
 
 def _scaled(expectation: Expectation, scales: Mapping[str, int]) -> bool:
-    """Return True if some number in the expectation would be different in the contract's units."""
+    """Return True if a number in the expectation differs between stored and contract units."""
     try:
         contract = converted(expectation.type, expectation.kwargs, scales, to_contract)
     except DeclarationError:  # columns of different scales are compared

@@ -21,8 +21,9 @@ class PlannedRule:
 
     `error` is the reason if the check could not be compiled. A `shadow` rule is run and reported,
     but does not affect the verdict. `kwargs` is set for a rule that Great Expectations evaluates;
-    `scale` is then the number of decimal digits of its column, for texts. `cautious` is a slower
-    check that is used if `check` crashes: rows on which the expression fails count as failing.
+    `scale` is then the number of decimal digits of its column, which messages need. `cautious` is
+    a slower check that is used if `check` crashes: rows on which the expression raises an error
+    count as failing.
     """
 
     id: str

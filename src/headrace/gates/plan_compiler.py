@@ -1,4 +1,4 @@
-"""Compiler of a suite and a contract to a validation plan for one schema."""
+"""Compiler of a suite and a contract into a validation plan for one schema."""
 
 import re
 from collections.abc import Sequence

@@ -143,7 +143,7 @@ class Suite:
         path: the suite's file.
         semantic: actions on semantic changes that differ from the default, by `kind` or
             `kind:column`.
-        units: unit of the limits in `kwargs`; stored units before checks are compiled and hashed.
+        units: unit of the limits in `kwargs`; converted to stored units before checks are compiled.
         written: unit of the limits in the file.
     """
 
@@ -166,7 +166,7 @@ class Suite:
 
     @property
     def broken(self) -> bool:
-        """True if every verdict with this suite is ERROR: it or a check not in shadow is faulty."""
+        """True if the suite, or a check outside shadow mode, has a fault: verdicts are ERROR."""
         return self.fault is not None or any(
             e.fault is not None and not e.shadow for e in self.expectations
         )

@@ -1,8 +1,9 @@
 """Readers of suites: a tolerant one for runs and a strict one for tests and CI.
 
-In a run, an invalid suite must not stop other tables. So `load_suite` always returns a suite: what
-is invalid becomes a fault, and the verdict on every batch is ERROR with the cause. A fault in one
-check does not affect the others. `read_suite` and `headrace gate lint` raise for the first fault.
+In a run, an invalid suite must not stop other tables. So `load_suite` always returns a suite: each
+error in the file becomes a fault, and every batch gets the verdict ERROR with the cause. A fault
+in one check does not affect the others. `read_suite` and `headrace gate lint` raise for the first
+fault.
 """
 
 import difflib

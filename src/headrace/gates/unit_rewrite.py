@@ -1,4 +1,4 @@
-"""Conversion of a suite's file to limits in the contract's units."""
+"""Rewrite of a suite's file, with limits converted to the contract's units."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

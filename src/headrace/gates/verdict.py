@@ -14,7 +14,7 @@ from headrace.gates.contract_units import CONTRACT, STORED, format_stored, has_u
 
 
 class Verdict(StrEnum):
-    """Verdict on a batch, in order of severity; the most severe result decides."""
+    """Verdict on a batch; members are in order of severity, and the most severe result decides."""
 
     PASS = "PASS"  # noqa: S105
     WARN = "WARN"

@@ -11,7 +11,7 @@ from headrace.lake.overrides.batch_case import BatchCase
 
 
 def permit(ledger: Ledger, draft: Action, policy: PermissionPolicy | None = None) -> None:
-    """Record and raise RefusedError if the policy (default: the project's) forbids the action."""
+    """Raise and record RefusedError if the policy (default: the project's) forbids the action."""
     try:
         (policy or load_policy()).check(draft.principal, draft.action, draft.table)
     except RefusedError as refused:
@@ -20,7 +20,7 @@ def permit(ledger: Ledger, draft: Action, policy: PermissionPolicy | None = None
 
 
 def permitted_actions(case: BatchCase, principal: str) -> dict[str, Availability]:
-    """Return, for each action on a batch, if the project's policy lets the principal take it.
+    """Return {action: availability} for a batch and a principal, under the project's policy.
 
     If the policy cannot be read, no action is allowed, and the error is the reason.
     """

@@ -1,6 +1,6 @@
 """Actions of people on batches. Commands, Dagster jobs and report pages call only these functions.
 
-Each action is one line of the audit trail: who acts, why, on which rows, until when. An action is
+Each action adds one line to the audit trail: who acts, why, on which rows, until when. An action is
 refused if the policy forbids it to the principal, or if the batch's state does not allow it;
 refusals are recorded too. The line is written first and its effects (files, one snapshot) follow at
 once; if the process dies in between, a later run completes them.
@@ -276,7 +276,7 @@ def perform(
         action: a name of `headrace.core.batch_actions.BATCH_ACTIONS`.
         home: where the state lives.
         table: as the pipeline declares it.
-        batch: its slot, or the start of its id; unused for checks of a table.
+        batch: its partition, or the start of its id; unused for checks of a table.
         principal: who acts.
         reason: why, for the record.
         expires: when the action ends: `7d`, a day (the end of it) or a time; None for never.

@@ -43,13 +43,13 @@ def erase(
     scan: bool = True,
     policy: PermissionPolicy | None = None,
 ) -> dict[str, Any]:
-    """Erase every row in which all columns of `entity` have this value; return JSON values.
+    """Erase every row whose columns have the values in `entity`; return JSON values.
 
     Running it again changes nothing, or completes an interrupted erasure.
 
     Args:
         home: its store and models are searched.
-        entity: column -> value as text.
+        entity: {column: value as text}.
         principal: who acts.
         reason: why; it is stored permanently, so it must not name the person.
         datasets: names of the datasets to erase from; all by default.
@@ -92,7 +92,7 @@ def erase(
         models = _models(home, {release.manifest.ref for release in matches.affected}, entity)
         return {**before, "models": models, **_scanned(home, store, entity, scan=scan)}
     rules = policy or load_policy()
-    # Also datasets without matching rows now: the request applies to all later releases.
+    # Datasets without matching rows are checked too: the request applies to all later releases.
     for dataset in store.names() if datasets is None else datasets:
         rules.check(principal, "erase", dataset)
     request = record(store, request)
@@ -167,7 +167,7 @@ def _every_model(home: Home) -> list[ModelRecord | ExternalModel]:
 
 
 def _models(home: Home, refs: set[str], entity: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the models trained on these releases; `names_it` is true if a file has the value."""
+    """Return models trained on these releases; `names_it` tells if a model file has the value."""
     rows = []
     for record_ in _every_model(home):
         if record_.dataset in refs:
@@ -210,7 +210,7 @@ def _by_area(matches: list[ResidueMatch]) -> list[dict[str, Any]]:
 
 
 def _keep(home: Home, request: ErasureRequest, document: Mapping[str, Any]) -> None:
-    """Append a line to the home's ledger if this run is the first or changed something."""
+    """Append a line to the home's ledger if the request is new or this run replaced releases."""
     path = home.root / LEDGER
     lines = path.read_text().splitlines() if path.exists() else []
     is_recorded = any(json.loads(line)["id"] == request.id for line in lines if line.endswith("}"))

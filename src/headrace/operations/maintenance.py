@@ -67,7 +67,7 @@ def look_after(
         young: files written within this many microseconds stay.
 
     Raises:
-        StateError: an ingest was running all the time.
+        StateError: an ingest ran for as long as this function waits.
     """
     names = list(tables)
     lake, store = Lake(home), Store.find(home.store)

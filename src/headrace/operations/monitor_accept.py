@@ -1,4 +1,4 @@
-"""Acceptance of a window's data: later windows are compared with them as a baseline."""
+"""Acceptance of a window's data as a baseline, with which later windows are compared."""
 
 from collections.abc import Sequence
 from dataclasses import replace

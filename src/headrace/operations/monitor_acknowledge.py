@@ -26,7 +26,7 @@ def window_of(pipeline: Pipeline, home: Home, window_day: str) -> Entry:
     entries = first_entries(DecisionLedger(home).entries(name))
     if not entries:
         raise DeclarationError(
-            f"the monitor {name} has decided nothing yet",
+            f"the monitor {name} has not evaluated a window yet",
             where=str(home.root),
             fix="headrace run; a window is evaluated once it is over",
         )
@@ -36,9 +36,9 @@ def window_of(pipeline: Pipeline, home: Home, window_day: str) -> Entry:
     matches = [entry for entry in entries if entry.window.first <= day < entry.window.end]
     if not matches:
         raise DeclarationError(
-            f"no decided window of monitor {name} holds {window_day}",
+            f"no decided window of monitor {name} contains {window_day}",
             where=str(home.root),
-            fix=f"a day from {day_text(entries[0].window.first)} to "
+            fix=f"give a day from {day_text(entries[0].window.first)} to "
             f"{day_text(entries[-1].window.end - 1)}",
         )
     return matches[0]
@@ -106,7 +106,7 @@ def need_who_and_why(doing: str, name: str, principal: str, reason: str) -> None
 def _recorded_ack(
     ledger: DecisionLedger, name: str, acknowledgement: tuple[int, str, str]
 ) -> Ack | None:
-    """Return the recorded acknowledgement of a window by a principal for a reason, if any."""
+    """Return the recorded acknowledgement with this window, principal and reason; None if none."""
     return next(
         (
             ack

@@ -1,6 +1,6 @@
-"""A run of a pipeline's monitor: score, judge, watch promotions, alert, render. Safe to run again.
+"""Run of a pipeline's monitor: score rows, evaluate windows, watch promotions, alert, render.
 
-`run_monitors` calls a function for each step.
+`run_monitors` calls a function for each step. It is safe to run again.
 """
 
 from collections.abc import Sequence
@@ -33,10 +33,10 @@ def run_monitors(
     now: int | None = None,
     context: BuildContext | None = None,
 ) -> Built:
-    """Judge every closed window over all rows, released or not, and record the decisions.
+    """Evaluate every closed window on all rows, released or not, and record the decisions.
 
-    `now` (us, UTC) is the evaluation time, by default the clock's; windows that end later wait for
-    a later run.
+    `now` (us, UTC) is the evaluation time, by default the current time. A later run evaluates
+    windows that end after it.
     """
     from headrace.reports.monitor.facts import tell_owner
     from headrace.retraining.service import watch_promotions
@@ -55,7 +55,7 @@ def run_monitors(
 
 
 def score(context: BuildContext, moment: int) -> ScoredRows:
-    """Score every row with `t` before `moment` (us), with the champion at its `t`."""
+    """Score every row with `t` before `moment` (us) by the model that was champion at that `t`."""
     return score_rows(context, before(feature_frame(context), moment), moment)
 
 

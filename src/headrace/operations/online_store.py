@@ -35,7 +35,7 @@ LATENESS = 7 * DAY
 
 
 def fill(pipeline: Pipeline, home: Home, *, anew: bool = False) -> dict[str, Any]:
-    """Bring the store up to the published tables; return plain JSON values.
+    """Update the online store from the published tables; return plain JSON values.
 
     `missing` lists tables that views read but that were never published; until all are published,
     requests are refused.
@@ -73,13 +73,13 @@ def thin(
         home: where it is.
         keep: how far back from now requests must remain answerable, such as "7d".
         before: instead of `keep`, the earliest time that requests may ask for, RFC 3339 or a day.
-        lateness: how late a correction may still arrive; by default unchanged, 7 days at first.
+        lateness: how late a correction may arrive; default: the present setting, initially 7 days.
 
     Raises:
         DeclarationError: not exactly one of `keep` and `before` is given, or `before` is in the
             future.
         StateError: the store is empty.
-        HeadraceError: the history before this time was pruned already, or lateness grows.
+        HeadraceError: an earlier call pruned history after this time, or with a smaller lateness.
     """
     from headrace.serving.online import retain, store_metadata
 
@@ -115,8 +115,8 @@ def online_status(pipeline: Pipeline, home: Home, *, count: bool = False) -> dic
         count: True to count keys and entities as well, which reads the whole store.
 
     Returns:
-        One mapping. `state` is `not filled`, `filling` or `filled`; `problems` lists what needs
-        attention, as sentences.
+        One mapping. `state` is `not filled`, `filling` or `filled`; `problems` lists, as
+        sentences, the problems that need attention.
     """
     from headrace.serving.online import LmdbStore
 
@@ -239,13 +239,13 @@ def _problems(status: Mapping[str, Any]) -> list[str]:
     problems, fill_it = [], f"headrace online sync {status['pipeline']}"
     if status["state"] == "filling":
         lacking = [entry["table"] for entry in status["tables"] if entry["snapshot_id"] is None]
-        problems.append(f"nothing is answered before {', '.join(lacking)} is whole: {fill_it}")
+        problems.append(f"requests are refused until {', '.join(lacking)} is complete: {fill_it}")
     for entry in status["tables"]:
         if entry["behind"]["gone"] and entry["snapshot_id"] is not None:
             stale_files = entry["behind"]["gone"]
             problems.append(
-                f"{entry['table']}: {stale_files} recalled or rewritten files still count:"
-                f" {fill_it}"
+                f"{entry['table']}: the store still has rows of {stale_files} recalled or"
+                f" rewritten files: {fill_it}"
             )
     for entry in status["views"]:
         if entry["stale"] and status["state"] != "not filled":
@@ -277,7 +277,7 @@ def _moment(keep: str | None, before: str | None) -> int:
 def _age(text: str, what: str) -> int:
     age = duration(text)
     if age < 0:
-        raise DeclarationError(f"{what} {text!r} is negative", fix="as in 7d")
+        raise DeclarationError(f"{what} {text!r} is negative", fix="write a duration such as 7d")
     return age
 
 

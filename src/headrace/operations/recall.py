@@ -1,8 +1,8 @@
 """Recall of a batch in tables, online stores, releases and models, and its restoration.
 
 The order of the steps fails closed. A recall first taints the releases, then records itself in the
-ledger, then changes the table and the online stores; a restoration does the reverse. Every step can
-be repeated, so calling the function again completes an interrupted call.
+ledger, then changes the table and the online stores; a restoration takes the steps in reverse
+order. Every step can be repeated, so calling the function again completes an interrupted call.
 """
 
 from collections.abc import Sequence
@@ -60,7 +60,8 @@ def recall(
 ) -> dict[str, Any]:
     """Recall a published batch; return affected objects and completed steps, as JSON values.
 
-    `incomplete` lists the steps still to be done, as sentences. Running it again completes them.
+    `incomplete` lists, as sentences, the steps still to be done. Calling the function again
+    completes them.
 
     Args:
         home: where the state lives.
@@ -151,7 +152,7 @@ def _readers(pipelines: Sequence[Pipeline] | None, table: Table) -> list[Pipelin
 def _draft(case: BatchCase, verb: str, principal: str, reason: str) -> Action:
     if not reason.strip():
         raise DeclarationError(
-            f"{verb} of {case.name}, has no reason", fix="say why: it is kept for good"
+            f"{verb} of {case.name}, has no reason", fix="give a reason; it is kept permanently"
         )
     batch = case.batch
     identity = (batch.batch_id, batch.slot)
@@ -181,7 +182,7 @@ def _reach(case: BatchCase, pipelines: Sequence[Pipeline]) -> dict[str, Any]:
         affected = impact(home, batch.batch_id, table)
     except HeadraceError as error:  # a damaged release must not hold up a recall
         affected = Impact(batch.batch_id, (), (), ())
-        problems = [f"the releases and models that hold it cannot be determined: {error.what}"]
+        problems = [f"the releases and models with the batch cannot be determined: {error.what}"]
     files = {file.batch_id: file for file in Lake(home).files(table)}
     live = files.get(batch.batch_id)
     return {
@@ -224,18 +225,18 @@ def _effects(
 
 
 def _renewed(pipeline: Pipeline, home: Home) -> dict[str, Any]:
-    """Bring an online store up to the table; a failure does not undo the recall."""
+    """Update an online store from the published tables; a failure does not undo the recall."""
     from headrace.pipeline.serving.services import materialise_online, online_store
 
     try:
         with closing(online_store(pipeline, home)) as store:
             update = materialise_online(pipeline, home, store)
     except HeadraceError as error:
-        problem = f"the online store of {pipeline.name} still answers with it: {error.what}"
+        problem = f"the online store of {pipeline.name} still serves the batch: {error.what}"
         return {
             "pipeline": pipeline.name,
             "keys_renewed": 0,
-            "error": f"{problem}; then: headrace online sync {pipeline.name}",
+            "error": f"{problem}; then run: headrace online sync {pipeline.name}",
         }
     return {
         "pipeline": pipeline.name,

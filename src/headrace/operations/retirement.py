@@ -40,7 +40,7 @@ def retire(
     """
     if (ref is None) is not expired or not (expired or reason.strip()):
         raise DeclarationError(
-            "say which release, and why",
+            "a retirement needs one release and a reason, or --expired",
             fix="headrace dataset retire NAME@VERSION --reason '...', or --expired",
         )
     store = Store.find(home.store)

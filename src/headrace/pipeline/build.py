@@ -89,7 +89,7 @@ def labelled_frame(context: BuildContext) -> pa.Table:
 
 
 def build_release(pipeline: Pipeline, home: Home, context: BuildContext | None = None) -> Built:
-    """Release the dataset; if nothing changed, the latest release stays."""
+    """Release the dataset; if nothing has changed, no new release is made."""
     from headrace.datasets import list_releases
     from headrace.pipeline.release_metadata import release_report
 
@@ -135,7 +135,7 @@ def pinned(
     manifest = release_from(context, home.store, inputs, withheld, dry_run=dry_run)
     shared.clear()  # later stages read the release, not the tables
     if not dry_run:
-        # Also for an existing release: an earlier build may have crashed before pinning it.
+        # Pin an existing release too: an earlier build may have crashed before pinning it.
         settle(context.lake, snapshot_holds, manifest)
     report("dataset", 1, 1, manifest.ref)
     return manifest
@@ -191,7 +191,7 @@ def train_model(pipeline: Pipeline, home: Home) -> Built:
     dataset = open_release(f"{pipeline.dataset.name}@latest", store=home.store)
     champion = retraining_champion(pipeline, home, dataset.ref)
     if champion is not None:
-        why = "this release is a retraining's: it has trained on it and compared"
+        why = "a retraining made this release, and has trained and compared a model on it"
         return Built({"model": champion.ref, "dataset": dataset.ref, "why": why}, changed=False)
     report("model", 0, 1, pipeline.model.name)
     before = {model.ref for model in list_models(home)}

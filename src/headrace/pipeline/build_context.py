@@ -1,8 +1,8 @@
 """Build context: the published tables that the stages of one build share, each read once.
 
 A caller that runs several stages creates a context and passes it to each of them; a stage that gets
-none creates its own. `refresh` drops what was read if the tables have changed; `clear` frees
-memory.
+none creates its own. `refresh` drops the data that was read if the tables have changed; `clear`
+drops it to free memory.
 """
 
 import copy
@@ -41,7 +41,7 @@ class BuildContext:
     Attributes:
         pipeline: the pipeline's declaration.
         home: home folder with the tables.
-        pins: snapshots to read by table, instead of the current ones; other tables cannot be read.
+        pins: {table: snapshot to read} instead of current snapshots; other tables cannot be read.
         cache: folder of the materialised views, instead of the pipeline's.
         built: names of the views that were built from this state.
     """
@@ -55,12 +55,12 @@ class BuildContext:
     _tables: dict[tuple[str, int | None, tuple[str, ...]], pa.Table] = field(default_factory=dict)
 
     def refresh(self) -> None:
-        """Drop all that was read if any table has been published since."""
+        """Drop all data that was read, if the current snapshot of any table has changed since."""
         if self.snapshots != self._current_snapshots():
             self.clear()
 
     def clear(self) -> None:
-        """Drop all that was read, to free memory."""
+        """Drop all data that was read, to free memory."""
         for name in _CACHED:
             self.__dict__.pop(name, None)
         self.built.clear()
@@ -68,7 +68,7 @@ class BuildContext:
         self._tables.clear()
 
     def with_dataset(self, dataset: DatasetSpec) -> "BuildContext":
-        """Return a context for another dataset that shares the tables already read."""
+        """Return a context with another dataset; both contexts share the tables already read."""
         context = copy.copy(self)
         context.pipeline = replace(self.pipeline, dataset=dataset)
         return context

@@ -29,12 +29,13 @@ class Pipeline:
         first_slot, last_slot: first and last daily partition, ISO days.
         mode: `declared` for imported history, `recorded` for data that arrived live.
         streams: event streams that feed tables, in addition to their sources.
-        max_staleness: limits of the online store's age by view, and what happens beyond them; not
-            part of a feature's definition hash.
+        max_staleness: limits on the age of the online store by view, and the effect of exceeding
+            them; not part of a feature's definition hash.
         retraining: how the model is retrained; the monitor's policy decides when.
         make_deliveries: for demonstrations only: writes sample deliveries to a folder.
-        places: for verification only: given a folder of such deliveries and the folder under the
-            home that the sources read, returns where each table's producer delivers.
+        places: for verification only: function of a folder of such deliveries and the folder in
+            the home that the sources read; it returns {table: place to which its producer
+            delivers}.
     """
 
     name: str

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from headrace.models import ModelRecord
     from headrace.monitoring.profiles.labelled_scores import ScoreProfiles
 
-# A label that comes, or is corrected, later than this changes no answer.
+# Stored scores older than this are not recomputed, even if their labels arrive or change later.
 _RESCORED = duration("56d")
 
 
@@ -115,8 +115,8 @@ class ScoredRows:
 def score_rows(context: BuildContext, frame: pa.Table, moment: int) -> ScoredRows:
     """Score each row by the champion of its prediction time, with labels as of `moment` (us).
 
-    Rows from before the first champion are scored by the first champion. Of stored scores, only the
-    last days are recomputed, as far back as a label can still change.
+    Rows from before the first champion are scored by the first champion. If scores
+    are stored, only those of the last days are recomputed, whose labels can still change.
 
     Raises:
         DeclarationError: the frame lacks a segment column of the monitor.

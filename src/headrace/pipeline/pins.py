@@ -1,8 +1,8 @@
 """Pins of the snapshots that releases read, so that releases can be rebuilt.
 
-A release is pinned by a tag on each snapshot that it read. While it is being made, a hold tag keeps
-each snapshot from expiring. After a crash, the next build or the lake's maintenance replaces the
-hold by the pin.
+A release is pinned by a tag on each snapshot that it read. While the release is being made, a hold
+tag keeps each snapshot from expiring. After a crash, the next build or the lake's maintenance
+replaces the hold by the pin.
 """
 
 import os
@@ -47,7 +47,7 @@ def tag_of(ref: str, manifest_id: str = "") -> str:
 
 
 def is_pinned(lake: Lake, table: str, manifest: "Manifest") -> bool:
-    """Return True if a tag of the release pins the snapshot of this table that it read."""
+    """Return True if a tag of the release pins the snapshot of this table that the release read."""
     tags, snapshot = lake.tags(table), manifest.inputs[table].snapshot_id
     names = (tag_of(manifest.ref, manifest.id), tag_of(manifest.ref))
     return any(tags.get(name) == snapshot for name in names)

@@ -44,7 +44,7 @@ def with_rolled_splits(pipeline: Pipeline, home: Home) -> tuple[Pipeline, tuple[
 
 
 def retraining_champion(pipeline: Pipeline, home: Home, dataset: str) -> "ModelRecord | None":
-    """Return the champion if a retraining made this release, even if it still runs; else None."""
+    """Return the champion if a retraining, finished or not, made this release; else None."""
     from headrace.models import champion
 
     steps = DecisionLedger(home).steps(pipeline.monitor.name)

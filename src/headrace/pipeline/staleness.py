@@ -1,4 +1,4 @@
-"""Check if the build stages after the tables are up to date."""
+"""Check that the build stages after the tables are up to date."""
 
 import json
 from dataclasses import asdict

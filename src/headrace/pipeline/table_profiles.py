@@ -1,4 +1,4 @@
-"""Statistics of the published batches of all tables, computed from stored profiles."""
+"""Statistics of all tables' published batches, computed from stored profiles."""
 
 from collections.abc import Iterator
 

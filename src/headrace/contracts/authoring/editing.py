@@ -1,8 +1,8 @@
 """In-place edits of a contract's YAML text that preserve comments, order and everything else.
 
 Each edit locates a node in the parsed document, replaces or inserts text there, and parses the
-document again. Contracts are written in block style; in flow style, edits can only replace and
-append values.
+document again. Contracts are written in block style. In a flow-style part, edits can only replace
+and append values.
 """
 
 from pathlib import Path
@@ -116,7 +116,7 @@ class Edited:
         where = ".".join(map(str, place))
         return DeclarationError(
             f"cannot edit {where!r} in this contract",
-            fix="write its columns in block style, one key a line, or edit it by hand",
+            fix="write the columns in block style, one key per line, or edit the file by hand",
         )
 
     def _replace(self, node: Any, text: str) -> None:  # noqa: ANN401
@@ -146,7 +146,7 @@ class Edited:
         self.text = f"{self.text[:end]}{text}\n{self.text[end:]}"
 
     def _line_end(self, index: int) -> int:
-        """Return the start of the next line; `index` itself if it is the start of a line."""
+        """Return the start of the next line, or `index` if `index` is the start of a line."""
         if index and self.text[index - 1] == "\n":
             return index
         return self.text.index("\n", index) + 1

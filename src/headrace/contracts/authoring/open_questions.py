@@ -1,8 +1,8 @@
 """Open questions of a contract: values that begin with TODO, and the status `proposed`.
 
 A drafted contract has a TODO mark wherever the value cannot be derived from the data, such as a
-unit or the rule for known-at. A contract with marks loads only with the status `draft` or
-`proposed`, and only if the marked keys accept text.
+unit or the rule for known-at. A contract with TODO marks loads only if its status is `draft` or
+`proposed` and the marked keys accept text.
 """
 
 from collections.abc import Iterator
@@ -59,18 +59,18 @@ def refuse_marks(document: Node, status: object) -> None:
     marks = undecided(document)
     if marks:
         raise DeclarationError(
-            f"{len(marks)} questions are open, the first is {marks[0].text!r}",
+            f"the contract has open questions ({len(marks)}); the first is {marks[0].text!r}",
             where=f"{document.file}: {marks[0].path}",
             fix=f"answer them (headrace contract lint {document.file}), or write status: draft",
         )
 
 
 def must_be_decided(contract: Contract) -> None:
-    """Raise DeclarationError if the contract is only proposed: it may not publish data."""
+    """Raise DeclarationError if the contract is only proposed, since it may not publish data."""
     if contract.status == PROPOSED:
         raise DeclarationError(
-            f"the contract {contract.table} {contract.version} is proposed, and not yet approved",
+            f"the contract {contract.table} {contract.version} is only proposed, not approved",
             where=str(contract.path),
-            fix=f"decide what `headrace contract lint {contract.path}` lists, "
+            fix=f"answer the questions that `headrace contract lint {contract.path}` lists, "
             "then write status: active",
         )

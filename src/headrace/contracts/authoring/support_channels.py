@@ -1,4 +1,4 @@
-"""Channels by which to reach the owner of a table: the contract's `support` entries."""
+"""Channels for reaching the owner of a table, from the `support` entries of its contract."""
 
 from headrace.contracts.model import Contract
 from headrace.core.declarations.strict_yaml import read_document

@@ -1,4 +1,7 @@
-"""YAML formatting of contract values; text is quoted unless every YAML reader reads it as text."""
+"""YAML formatting of contract values.
+
+Text is quoted, unless every YAML reader reads the unquoted text as a string.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +14,10 @@ _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null",
 
 
 def flow(value: object) -> str:
-    """Format a value in flow style, for example `{property: unit, value: EUR}`; it round-trips."""
+    """Format a value in flow style, such as `{property: unit, value: EUR}`.
+
+    Reading the result as YAML gives the same value.
+    """
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{flow(key)}: {flow(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -31,7 +37,7 @@ def scalar(value: object) -> str:
     if isinstance(value, float):
         text = f"{Decimal(repr(value)):f}"  # our YAML reader does not accept exponents
         return text if "." in text else f"{text}.0"
-    raise TypeError(f"no YAML for {type(value).__name__}")
+    raise TypeError(f"cannot format a {type(value).__name__} as YAML")
 
 
 def _is_plain(text: str) -> bool:

@@ -35,7 +35,10 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class ChangeRule:
-    """Levels of one kind of change; `reason` may contain `{before}`, `{after}` and `{item}`."""
+    """Version bumps that one kind of change requires, for readers and for training.
+
+    `reason` may contain `{before}`, `{after}` and `{item}`.
+    """
 
     reader: Level
     trainer: Level
@@ -54,7 +57,7 @@ def rules() -> Mapping[str, ChangeRule]:
 
 @dataclass(frozen=True)
 class ContractChange:
-    """Change between two versions, with the id and levels of the rule that applies to it.
+    """Change between two versions, with the id and the version bumps of the rule for it.
 
     `field` is the column's new name, or None if the table itself changed.
     """
@@ -110,7 +113,7 @@ class ContractComparison:
 
 
 def step(before: str, after: str) -> Level:
-    """Return the bump between two versions; NONE if the version is equal or lower."""
+    """Return the bump between two versions; NONE if `after` is equal to or lower than `before`."""
     old, new = (tuple(map(int, version.split("."))) for version in (before, after))
     if new <= old:
         return Level.NONE
@@ -134,7 +137,7 @@ def compare(before: Contract, after: Contract) -> ContractComparison:
     # If every reported change leaves `meaning_hash` unchanged, a different hash is unexplained.
     if all(_keeps_meaning(change.rule) for change in changes):
         changes += _unexplained_change(before, after, has_changes=bool(changes))
-    changes.sort(key=lambda change: -change.level)  # stable: keeps the contract's order per level
+    changes.sort(key=lambda change: -change.level)  # stable sort: keeps order within a level
     return ContractComparison(before, after, tuple(changes))
 
 
@@ -261,7 +264,7 @@ def _rounded(field: Field) -> str:
 
 
 def _in_unit(field: Field, stored: float) -> Decimal:
-    """Convert a stored value to the column's unit, so that a new scale is not a new limit."""
+    """Convert a stored value to the column's unit; a new scale alone is then not a new limit."""
     return Decimal(str(stored)).scaleb(-(field.scale or 0)).normalize() + 0
 
 

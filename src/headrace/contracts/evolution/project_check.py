@@ -3,7 +3,7 @@
 Each version of a table's contract has its own file. Earlier versions stay beside the current one
 as long as they have consumers, and list the consumers that still use them. The current version is
 compared with its own earlier state and with every earlier version in use, since small changes add
-up. Proposed contracts are not binding yet.
+up. A proposed version is ignored, unless all versions of the table are proposed.
 """
 
 from collections.abc import Mapping
@@ -32,8 +32,8 @@ Versions: TypeAlias = list[tuple[str, Contract]]
 class TableCheck:
     """Check of one table.
 
-    `comparisons` lists those with too small a version bump first, then the most severe. `problem`
-    is empty if the check passed.
+    `comparisons` begins with those whose version bump is too small; within each group, the most
+    severe come first. `problem` is empty if the check passed.
     """
 
     table: str
@@ -76,11 +76,11 @@ def versions_of(table: str, files: Mapping[str, Path]) -> list[Contract]:
     """List the contract versions of a table, latest first, without proposed ones.
 
     Args:
-        table: name of the table, or the file of the contract to count as the latest.
+        table: name of the table, or file of the contract that counts as its latest version.
         files: the contracts of the project, as `contract_files` returns them.
 
     Raises:
-        DeclarationError: if the table has no such contract.
+        DeclarationError: if the table has no contract, or only proposed ones.
     """
     path_ = Path(table)
     latest = load_contract(path_) if path_.is_file() else None
@@ -93,13 +93,14 @@ def versions_of(table: str, files: Mapping[str, Path]) -> list[Contract]:
         raise DeclarationError(
             f"there is no contract of {table!r}",
             where=f"tables that have one: {names}",
-            fix="name one of them or its file, or omit it to draft the first: --data FILE",
+            fix="name one of them or its file; to draft the first contract of a table: "
+            "headrace contract propose --data FILE",
         )
     return versions
 
 
 def check(now: Mapping[str, Path], then: Mapping[str, Path]) -> list[TableCheck]:
-    """Check every table: its latest version in `now` against all its versions in `then`.
+    """Check every table: compare its latest version in `now` with all its versions in `then`.
 
     Raises:
         DeclarationError: if a contract of either state does not load.
@@ -160,7 +161,7 @@ def _removed(table: str, path: str, contract: Contract) -> TableCheck:
     if not contract.consumers or contract.status == "retired":
         return TableCheck(table, path, ())
     return TableCheck(
-        table, path, (), "the contract was removed, and it has consumers",
+        table, path, (), "the contract was removed, but it still has consumers",
         "keep it, or first retire it: status: retired, and a new MAJOR version",
         contract.consumers,
     )  # fmt: skip
@@ -184,7 +185,7 @@ def _duplicate_version(result: TableCheck, now: Versions, _: list[Contract]) -> 
         if first.version == second.version:
             return replace(
                 result,
-                problem=f"version {first.version} is there twice, in {path} and {other}",
+                problem=f"version {first.version} is in two files, {path} and {other}",
                 fix="keep one of them, or give the other its own version",
             )
     return None
@@ -202,8 +203,8 @@ def _changed_version(
         ):
             return replace(
                 result,
-                problem=f"version {contract.version}, an earlier one, was changed in {path}",
-                fix="undo that; a change needs a new version",
+                problem=f"the earlier version {contract.version} was changed in {path}",
+                fix="undo the change, or make it in a new version",
             )
     return None
 
@@ -229,7 +230,7 @@ def _dropped_version(
 def _reused_field_id(
     result: TableCheck, now: Versions, before: list[Contract]
 ) -> TableCheck | None:
-    """Report a reused field id: readers would take old files' data for the new column's."""
+    """Report a reused field id: readers would read an old column's data as the new column."""
     candidate = now[0][1]
     ids = {field.id: field.name for field in candidate.fields}
     for other in (*before, *(contract for _, contract in now[1:])):
@@ -266,11 +267,11 @@ def _unretired_field_ids(
 def _stalled_proposal(
     result: TableCheck, now: Versions, before: list[Contract]
 ) -> TableCheck | None:
-    """Report a proposal that replaces an active contract: publishing would stop."""
+    """Report a proposed version in place of an active one: publishing would stop."""
     if now[0][1].status != PROPOSED or not before or before[0].status == PROPOSED:
         return None
     return replace(
         result,
-        problem="it is only proposed, so nothing more would be published",
+        problem="the latest version is only proposed, so nothing more would be published",
         fix="write status: active once approved, or put the proposal beside the active contract",
     )

@@ -38,10 +38,11 @@ _AS_TEXT = {
 }
 
 
-# Custom property on exported columns that are delivered although they have a transformLogic, which
-# is the producer's.
+# Custom property that marks an exported column as delivered: its transformLogic describes how the
+# producer computes the column, and is not a derivation in our contract.
 DELIVERED = "delivered"
-# Function that returns why a suite would reject an expectation; None if it would accept it.
+# Function that returns the reason why a suite would reject an expectation; None if it would accept
+# the expectation.
 Accept = Callable[[Expectation, Sequence[Subject]], str | None]
 
 
@@ -49,8 +50,8 @@ Accept = Callable[[Expectation, Sequence[Subject]], str | None]
 class Translated:
     """Result of translating ODCS requirements on a table and its columns into expectations.
 
-    `pairs` are (expectations, part of the document that they express). `notes` are sentences on
-    what was changed, or preserved without being enforced.
+    `pairs` are (expectations, part of the document that they express). `notes` are sentences about
+    parts that the import changed, and about parts that it preserved but that no check enforces.
     """
 
     accept: Accept
@@ -71,7 +72,7 @@ class Translated:
 
 
 def is_ours(column: Mapping[str, Any]) -> bool:
-    """Return True if Headrace exported the column: then `transformLogic` is our derivation."""
+    """Return True if Headrace exported the column; its `transformLogic` is then our derivation."""
     return custom(column, "fieldId") is not None or custom(column, "hidden") is not None
 
 
@@ -82,16 +83,16 @@ def column_of(
     used_names: set[str],
     translated: Translated,
 ) -> tuple[Document, Document]:
-    """Import one column of a table; return (column, parts that were not read).
+    """Import one column of a table; return (column, unread parts).
 
-    `demands` translates the requirements among the parts that were not read.
+    `demands` later translates the requirements among the unread parts.
 
     Args:
         source: the column's entry in the document.
         number: field id to use if the column has none.
-        key: its position in the primary key; None if it is not part of it.
+        key: position of the column in the primary key; None if it is not a key column.
         used_names: column names in use, in lower case; the column's own names are added.
-        translated: collects notes.
+        translated: result to which notes are added.
     """
     if is_ours(source):
         return _own_column(source, key, used_names, translated)
@@ -101,7 +102,7 @@ def column_of(
     source_name = str(source.get("name", ""))
     column["name"] = _name(source_name, used_names)
     if column["name"] != source_name:
-        translated.notes.append(f"{source_name!r} is the column {column['name']!r}")
+        translated.notes.append(f"{source_name!r} is imported as column {column['name']!r}")
         rest["name"] = source_name
     properties: Document = {
         "fieldId": number,
@@ -113,7 +114,7 @@ def column_of(
     _key(column, rest, key, translated)
     if "transformLogic" in source:
         translated.notes.append(
-            f"{source_name}: transformLogic documents its origin, and derives nothing here"
+            f"{source_name}: transformLogic is kept as documentation; it is not evaluated"
         )
     column, rest = _own_properties(column, rest, properties)
     order = ("name", "logicalType", "physicalType", "required", "primaryKey", "primaryKeyPosition")
@@ -175,7 +176,7 @@ def _aliases(
 
 
 def _unreadable_options(source: Mapping[str, Any]) -> set[str]:
-    """Return {"logicalTypeOptions"} if we cannot read those options; we read timestamps in UTC."""
+    """Return {"logicalTypeOptions"} unless they are options of a UTC timestamp, which we read."""
     options = source.get("logicalTypeOptions") or {}
     is_supported = source.get("logicalType") == "timestamp" and set(options) <= set(
         TIMESTAMP_OPTIONS.names
@@ -203,7 +204,7 @@ def _type(source: Mapping[str, Any], translated: Translated) -> str:
         (kinds for pattern, kinds in _PHYSICAL if re.match(pattern, str(physical))), None
     )
     if logical == "number" and from_physical == "integer":
-        return "integer"  # an integer in the producer's database holds no fractions
+        return "integer"  # the producer's database stores integers
     if logical in TYPES:
         return str(logical)
     if logical in _AS_TEXT:
@@ -211,7 +212,7 @@ def _type(source: Mapping[str, Any], translated: Translated) -> str:
         return "string"
     if from_physical is None:
         return "TODO"
-    translated.notes.append(f"{name}: its type is read from {physical!r}")
+    translated.notes.append(f"{name}: the type is taken from the physicalType {physical!r}")
     return from_physical
 
 
@@ -237,7 +238,7 @@ _KEY_WORDS = ("primaryKey", "primaryKeyPosition")
 
 
 def _own_properties(column: Document, rest: Document, new: Document) -> tuple[Document, Document]:
-    """Return (column with the custom properties that we read and `new` ones, unread parts)."""
+    """Return (column with the custom properties that we read and those in `new`, unread parts)."""
     readable, foreign, unread = own_properties(
         column.pop("customProperties", None), COLUMN_CUSTOM.names
     )
@@ -252,7 +253,7 @@ def _own_properties(column: Document, rest: Document, new: Document) -> tuple[Do
 def own_properties(
     properties: object, names: Collection[str]
 ) -> tuple[list[Document], list[Document], Document]:
-    """Split custom properties into (ours, other tools', parts preserved by an earlier import)."""
+    """Split custom properties into (ours, those of other tools, parts that an import preserved)."""
     readable: list[Document] = []
     foreign: list[Document] = []
     unread: Document = {}
@@ -278,7 +279,7 @@ def subject_of(column: Document) -> Subject:
 def demands(
     rest: Document, subject: Subject, subjects: Sequence[Subject], translated: Translated
 ) -> None:
-    """Move a column's requirements from `rest` into expectations where an equivalent exists."""
+    """Translate a column's requirements in `rest` into expectations where an equivalent exists."""
     for key in ("unique", "enum"):
         if rest.get(key):
             _translate_part(rest, {key: rest[key]}, subject, subjects, translated)
@@ -290,10 +291,10 @@ def demands(
     quality(rest, subject, subjects, translated)
     for key, value in (rest.get("logicalTypeOptions") or {}).items():
         if key not in {"minLength", "maxLength", "pattern", *LIMITS}:
-            translated.notes.append(f"{subject.name}: {key} {value} is kept and not enforced")
+            translated.notes.append(f"{subject.name}: {key} {value} is preserved but not enforced")
     for key in ("relationships", "encryptedName", "deprecated"):
         if key in rest:
-            translated.notes.append(f"{subject.name}: {key} is kept and not enforced")
+            translated.notes.append(f"{subject.name}: {key} is preserved but not enforced")
 
 
 def _translate_part(
@@ -303,12 +304,17 @@ def _translate_part(
     subjects: Sequence[Subject],
     translated: Translated,
 ) -> None:
-    """Move the part `was` of `rest` into expectations, or note why that is impossible."""
+    """Translate the part `was` of `rest` into expectations and remove it from `rest`.
+
+    If there is no equivalent expectation, leave `rest` unchanged and add a note.
+    """
     (key, value), *_ = was.items()
     try:
         translated.take(was, subject, subjects)
     except Untranslatable as why:
-        translated.notes.append(f"{subject.name}: {key} is kept and not enforced: {why}")
+        translated.notes.append(
+            f"{subject.name}: {key} is preserved but not enforced (cannot be translated: {why})"
+        )
         return
     remaining = {}
     if key == "logicalTypeOptions":
@@ -321,7 +327,7 @@ def _translate_part(
 def quality(
     rest: Document, subject: Subject | None, subjects: Sequence[Subject], translated: Translated
 ) -> None:
-    """Move quality rules of a column, or of the table if `subject` is None, into expectations."""
+    """Translate quality rules of a column, or of the table if `subject` is None."""
     if not rest.get("quality"):
         return
     untranslated = []
@@ -332,7 +338,9 @@ def quality(
             untranslated.append(rule)
             name = rule.get("name") or rule.get("id") or rule.get("metric") or rule.get("type")
             owner = subject.name if subject else "table"
-            translated.notes.append(f"{owner}: {name} is kept and not enforced: {why}")
+            translated.notes.append(
+                f"{owner}: {name} is preserved but not enforced (cannot be translated: {why})"
+            )
     if untranslated:
         rest["quality"] = untranslated
 

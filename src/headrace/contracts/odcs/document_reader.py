@@ -32,7 +32,7 @@ def read_foreign(path: Path) -> dict[str, Any]:
         raise DeclarationError(
             f"apiVersion is {version!r}",
             where=str(path),
-            fix="convert it to ODCS 3 first; earlier versions have another form",
+            fix="convert it to ODCS 3 first; earlier versions have another structure",
         )
     return value
 

@@ -27,7 +27,7 @@ def export(contract: Contract, expectations: Sequence[Mapping[str, Any]] | None 
 
     Args:
         contract: the loaded contract.
-        expectations: the entries of its suite. If None, imported rules are exported unchanged.
+        expectations: entries of the table's suite. If None, imported rules are exported unchanged.
     """
     unexported = (
         None if expectations is None else [_with_id(expectation) for expectation in expectations]
@@ -69,7 +69,7 @@ def _columns(columns: Sequence[Document]) -> tuple[list[Document], list[Document
 def _restored(
     owner: Document, subject: Subject | None, unexported: list[Expectation] | None
 ) -> Document:
-    """Restore a column's or table's preserved parts, and imported rules that are unchanged."""
+    """Restore the preserved parts of a column or table, and its imported rules if unchanged."""
     unread = dict(custom(owner, "unread") or {})
     translated, name = unread.pop("translated", []), unread.pop("name", None)
     properties = [
@@ -89,7 +89,10 @@ def _restored(
 def _is_unchanged(
     pair: Mapping[str, Any], subject: Subject | None, unexported: list[Expectation]
 ) -> bool:
-    """Return True if the suite has the imported rule unchanged; then take it off `unexported`."""
+    """Return True if the suite still has the imported rule unchanged.
+
+    If so, remove the rule's expectations from `unexported`.
+    """
     expectations = [
         expectation
         for expectation in unexported

@@ -1,4 +1,4 @@
-"""Custom properties of other tools that have the same names as ours but another meaning."""
+"""Custom properties of other tools whose names we also use, but with another meaning."""
 
 import re
 from copy import deepcopy
@@ -83,7 +83,7 @@ def _set_aside(document: Document, error: DeclarationError) -> str | None:
     if match[3] in NEEDED:
         properties.append({"property": match[3], "value": NEEDED[match[3]]})
     prefix = f"{owner['name']}: " if match[1] else ""
-    return f"{prefix}the custom property {match[3]!r} means something else there: {error.what}"
+    return f"{prefix}custom property {match[3]!r} has another meaning in the document: {error.what}"
 
 
 def _preserve(properties: list[Document], wrong: Document) -> None:

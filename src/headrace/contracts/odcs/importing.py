@@ -1,8 +1,8 @@
 """Import of another tool's ODCS document: one contract for each of its tables.
 
-Facts that ODCS cannot express are marked TODO for a person, and the contract is only proposed.
-Parts that we do not read are preserved verbatim as `unread` and restored on export. Requirements on
-the data become exactly equivalent expectations, or are listed as not enforced.
+Facts that ODCS cannot express become TODO marks for a person, and the contract gets the status
+`proposed`. Parts that we do not read are preserved verbatim as `unread` and restored on export.
+Requirements on the data become exactly equivalent expectations, or are listed as not enforced.
 """
 
 import re
@@ -100,7 +100,7 @@ def _contract(
     unread |= rest
     if foreign:
         unread["customProperties"] = foreign
-    translated.notes += [f"{key} is preserved and not read" for key in rest]
+    translated.notes += [f"{key} is preserved but not read" for key in rest]
     contract = with_unread(contract, unread)
     return {**contract, "schema": [table]}
 
@@ -113,7 +113,7 @@ def _version(read: Document, translated: Translated) -> str:
         return "0.1.0"
     version = ".".join(str(int(part or 0)) for part in parts.groups())
     if version != declared:
-        translated.notes.append(f"version {declared!r} is {version}")
+        translated.notes.append(f"version {declared!r} is read as {version}")
     return version
 
 
@@ -138,7 +138,7 @@ def _description(read: Document, table: str) -> tuple[Document, Document]:
 
 
 def _team(declared: object) -> tuple[Document, Document]:
-    """Return (team, parts not read); before ODCS 3.1, the team was a list of members."""
+    """Return (team, unread parts); before ODCS 3.1, the team was a list of members."""
     team = {"members": declared} if isinstance(declared, list) else declared
     readable, rest = partition_keys(team if isinstance(team, dict) else {}, TEAM.names)
     team_ = {"name": "TODO: who answers for it", **readable}
@@ -164,7 +164,7 @@ def _table(
     if foreign:
         unread["customProperties"] = foreign
     translated.notes += [
-        f"table: {key} is preserved and not enforced" for key in rest if key != "quality"
+        f"table: {key} is preserved but not enforced" for key in rest if key != "quality"
     ]
     table = {**read, "name": _table_name(str(read["name"]), unread)}
     table.setdefault("dataGranularityDescription", "TODO: what is one row?")
@@ -179,7 +179,7 @@ def _table(
 def _rules(
     rest: Document, columns: list[Document], translated: Translated, expectations: list[Expectation]
 ) -> Document:
-    """Turn a table's quality rules into expectations; return the parts that were not read."""
+    """Translate a table's quality rules into expectations; return the unread parts."""
     if rest.get("quality"):
         rest["quality"] = [part for part in rest["quality"] if not _of_invariant(part)]
         if not rest["quality"]:
@@ -191,7 +191,7 @@ def _rules(
 
 
 def _with_new(readable: list[Document], new: Document) -> list[Document]:
-    """Return the custom properties, preceded by those of `new` that they lack."""
+    """Return the custom properties, preceded by those of `new` that are not among them."""
     names = {entry["property"] for entry in readable}
     added = [
         {"property": key, "value": setting} for key, setting in new.items() if key not in names
@@ -279,7 +279,7 @@ def _numbers(columns: list[Document]) -> Iterator[int]:
 def _with_ids(
     pairs: list[tuple[list[Expectation], Document]], expectations: list[Expectation]
 ) -> list[Document]:
-    """Give expectations their ids and reasons; return the document parts to preserve for them.
+    """Set ids and reasons of the expectations; return the parts of the document to preserve.
 
     A part that the export would reproduce exactly from its expectations is not preserved.
     """

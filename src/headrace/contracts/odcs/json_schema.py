@@ -29,8 +29,8 @@ def schema() -> dict[str, Any] | None:
 def _corrected(published: dict[str, Any]) -> dict[str, Any]:
     """Restrict the schema's conditions on a column's type to columns that have a type.
 
-    In JSON schema, a condition on a key holds if the key is absent. By the schema published with
-    3.2.0, a column without a logicalType would therefore need a `map` and vector options.
+    In JSON schema, a condition on a key also holds if the key is absent. The schema published with
+    3.2.0 would therefore require a `map` and vector options of a column without a logicalType.
     """
     for rule in published["$defs"]["SchemaBaseProperty"]["allOf"]:
         if "logicalType" in rule.get("if", {}).get("properties", {}):

@@ -1,6 +1,6 @@
 """Parts of an imported ODCS document that Headrace does not read, preserved verbatim.
 
-They are stored in the custom property `unread` of the contract, its table or a column, as a mapping
+The custom property `unread` of the contract, its table or a column holds these parts, as a mapping
 of ODCS keys. An export restores them.
 """
 
@@ -60,7 +60,7 @@ def merged(base: Mapping[str, Any], addition: Mapping[str, Any]) -> Document:
 
 
 def custom(owner: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401  (any YAML value)
-    """Return the value of a custom property; None if there is none."""
+    """Return the value of the custom property `name`; None if `owner` does not have it."""
     for entry in owner.get("customProperties") or []:
         if entry.get("property") == name:
             return entry.get("value")

@@ -36,7 +36,7 @@ def _plain(expectation: Expectation) -> dict[str, Any]:
 
 
 def _to_metric(expectation: Expectation) -> list[dict[str, Any]]:
-    """Return equivalent library metrics; [] if there are none."""
+    """Return the equivalent library metrics; [] if no metric is equivalent."""
     kwargs, meta = expectation["kwargs"], expectation.get("meta") or {}
     kind = expectation["type"].removeprefix("expect_")
     convert = _METRICS.get(kind)

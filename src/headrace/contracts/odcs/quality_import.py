@@ -17,7 +17,7 @@ _SEVERITIES = {
 # Keys of an expectation's meta that an ODCS library metric cannot express.
 OUR_META = ("action", "owner", "notes", "shadow")
 _ENGINES = {"greatexpectations", "gx"}
-# ODCS 3.0 rules, and the metrics that replaced them.
+# {rule of ODCS 3.0: metric that replaced it}.
 _METRICS = {
     "duplicateCount": "duplicateValues",
     "nullCount": "nullValues",
@@ -32,7 +32,7 @@ _OPERATORS = (
 
 
 class Untranslatable(Exception):  # noqa: N818  (an expected outcome, not an error)
-    """Signal that a rule has no equivalent expectation; its message says why."""
+    """Signal that a rule has no equivalent expectation; the message names the obstacle."""
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,11 @@ def _missing(rule: Rule, subject: Subject, arguments: Rule) -> Iterator[Expectat
 def _invalid(rule: Rule, subject: Subject, arguments: Rule) -> Iterator[Expectation]:
     mostly, values, pattern = _mostly(rule), arguments.get("validValues"), arguments.get("pattern")
     if set(arguments) - {"validValues", "pattern"} or not (values or pattern):
-        raise Untranslatable(f"invalid values by {', '.join(arguments) or 'nothing'}")
+        raise Untranslatable(
+            f"invalid values that are defined by {', '.join(arguments) or 'nothing'}"
+        )
     if values and pattern and mostly:
-        raise Untranslatable("invalid values by a list and a pattern, with a share allowed")
+        raise Untranslatable("a share of allowed invalid values by both a list and a pattern")
     if values:
         constants = [_constant(value, subject) for value in values if value is not None]
         yield _expect("column_values_to_be_in_set", subject, value_set=constants, **mostly)
@@ -281,7 +283,9 @@ LIMITS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
 
 
 def from_options(options: Rule, subject: Subject) -> Expectation:
-    """Return the expectation for `logicalTypeOptions`: only lengths, only a pattern or only limits.
+    """Return the expectation for `logicalTypeOptions` that hold one kind of option.
+
+    The kinds are lengths, a pattern, and limits of numbers.
 
     Raises:
         Untranslatable: if no expectation is equivalent.
@@ -290,20 +294,20 @@ def from_options(options: Rule, subject: Subject) -> Expectation:
         return _pattern(options["pattern"], subject, {})
     if set(options) <= {"minLength", "maxLength"}:
         if subject.type != "string":
-            raise Untranslatable(f"lengths of a {subject.type} are not enforced")
+            raise Untranslatable(f"length limits of a {subject.type}")
         limits = {"min_value": options.get("minLength"), "max_value": options.get("maxLength")}
         kwargs = {key: value for key, value in limits.items() if value is not None}
         return _expect("column_value_lengths_to_be_between", subject, **kwargs)
     for side in ("minimum", "maximum"):
         if {side, f"exclusive{side.capitalize()}"} <= set(options):
-            raise Untranslatable(f"{side} appears twice")
+            raise Untranslatable(f"two limits for the {side}")
     return _expect("column_values_to_be_between", subject, **_limits(options, subject))
 
 
 def _limits(options: Rule, subject: Subject) -> dict[str, object]:
     kwargs: dict[str, object] = {}
     if not subject.is_number:
-        raise Untranslatable(f"limits of a {subject.type} are not enforced")
+        raise Untranslatable(f"limits of a {subject.type}")
     for name, value in options.items():
         side = "min" if name.casefold().endswith("minimum") else "max"
         kwargs[f"{side}_value"] = value

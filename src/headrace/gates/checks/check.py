@@ -17,8 +17,8 @@ class Outcome:
     Attributes:
         success: True if the check passes.
         observed: the observed value, for checks that compute one.
-        elements: number of examined rows; None, as for the other counts, if it does not apply.
-        missing: number of nulls among them.
+        elements: number of examined rows. This and the other counts are None if they do not apply.
+        missing: number of nulls among the examined rows.
         unexpected: number of failing rows; for a check of distinct values, of failing values.
         reason: description of the failure.
         only: SQL predicate that limits the failing rows; a check by category sets it to the
@@ -65,7 +65,7 @@ class Scope:
     mostly: float = 1.0
 
     def only(self, predicate: str = "") -> str:
-        """Combine `predicate` with the scope's own; empty if both are empty."""
+        """Combine `predicate` with `where` by AND; empty if both are empty."""
         return " AND ".join(part for part in (self.where, predicate) if part)
 
     def count(self, predicate: str = "") -> str:
@@ -95,9 +95,9 @@ class Check:
         repeated: columns whose combination of values must be unique; a second query finds the
             failing rows.
         median_of: the column, if the only aggregate is its median.
-        safe: limits by column. If all values of these columns are within their limits (None: if
-            there are no nulls), no row fails and the last aggregate is 0. Empty if column
-            statistics cannot show that.
+        safe: limits by column; None instead of limits means that no value is null. If all columns
+            satisfy this, no row fails and the last aggregate is 0. Empty if column statistics
+            cannot prove that no row fails.
     """
 
     columns: tuple[str, ...]

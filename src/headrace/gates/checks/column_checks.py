@@ -22,7 +22,7 @@ def observed(
     *,
     value_of: Callable[[Sequence[Any]], Any] = lambda values: values[0],
 ) -> Check:
-    """Build a check that `value_of(values of the aggregates)` is within `bounds`."""
+    """Build a check that the value which `value_of` computes from the aggregates is in `bounds`."""
 
     def read(values: Sequence[Any]) -> Outcome:
         value = value_of(values)

@@ -12,7 +12,7 @@ from headrace.core.errors import DeclarationError
 from headrace.core.sql import literal
 from headrace.gates.contract_units import format_stored
 
-# int, float, str, bool or None, as YAML gives it
+# int, float, str, bool or None, as the YAML parser returns it
 Scalar = Any
 
 

@@ -54,7 +54,8 @@ def _single_pattern(
 def _list(test: Callable[[str, Scalar, Kwargs], str], key: str, *, must_match: bool) -> Builder:
     """Return a builder of checks with several patterns.
 
-    A value must match any or all of them (`match_on`); if `must_match` is False, none.
+    A value must match any or all of the patterns, as `match_on` says. If `must_match` is False, it
+    must match none of them.
     """
 
     def build(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:

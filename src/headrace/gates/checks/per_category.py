@@ -3,9 +3,9 @@
     meta: {by: carrier}                                 every carrier must pass
     meta: {by: carrier, min_rows: 50, max_levels: 30}   carriers with fewer rows are ignored
 
-All checks by the same column share one GROUP BY query. A check fails if any category fails it. The
-result lists the failing categories with their values; only their rows are quarantined. If there are
-more categories than `max_levels`, the check ends in an error and has no result.
+All checks with the same `by` column share one GROUP BY query. A check fails if any category fails
+it. The result lists the failing categories with their values; only their rows are quarantined. If
+there are more categories than `max_levels`, the check ends in an error and has no result.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,8 +20,8 @@ from headrace.gates.contract_units import format_stored, in_units
 from headrace.gates.failing_samples import plain
 
 MAX_LEVELS = 100
-_REASON_LEVELS = 5  # failing categories that a reason lists
-_OBSERVED_LEVELS = 20  # failing categories that the observed value lists
+_REASON_LEVELS = 5  # maximum number of failing categories that a reason lists
+_OBSERVED_LEVELS = 20  # maximum number that the observed value lists
 
 
 class LevelsError(HeadraceError):
@@ -79,7 +79,7 @@ def _count(meta: Mapping[str, Any], key: str, default: int, where: str) -> int:
 
 @dataclass(frozen=True)
 class CategoryCheck:
-    """Check of a whole batch, before it is split by category."""
+    """Check of a whole batch, which is to be split by category."""
 
     check: Check
     scope: Scope

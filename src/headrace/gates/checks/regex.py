@@ -1,9 +1,10 @@
 r"""Translation of Python regular expressions to RE2 patterns that accept the same strings.
 
-A suite's patterns mean what they mean in Great Expectations' pandas engine: `re.search` over
-Unicode text. DuckDB uses RE2, in which `\d`, `\w`, `\s` match only ASCII, `$` does not match before
-a final newline, and lookaround does not exist. A pattern is rewritten if possible. Otherwise
-loading the suite fails, because a pattern with another meaning is worse than none.
+A pattern in a suite must match the same texts as in Great Expectations' pandas engine, which
+applies `re.search` to Unicode text. The gate runs patterns in DuckDB, which uses RE2. In RE2, `\d`,
+`\w` and `\s` match only ASCII characters, `$` does not match before a final newline, and there is
+no lookaround. `to_re2` rewrites a pattern so that RE2 matches the same texts. If that is not
+possible, the suite fails to load, because a check of another pattern would be worse than none.
 """
 
 import re
@@ -29,7 +30,7 @@ _GROUPS = ("(?:", "(?P<", "(?i)", "(?s)", "(?i:", "(?s:")
 
 
 class _Translator:
-    """One pass over a pattern.
+    """Translator of one pattern, which it reads once from left to right.
 
     `at` is the position of the next character; `inside` is True within a character class `[...]`.
     """
@@ -43,7 +44,7 @@ class _Translator:
     def refuse(self, what: str) -> DeclarationError:
         return DeclarationError(
             f"the regular expression {self.pattern!r} uses {what}",
-            fix="write it without, or split the check in two expectations",
+            fix="write the pattern without it, or split the check into two expectations",
         )
 
     def run(self) -> str:
@@ -69,7 +70,7 @@ class _Translator:
         elif character == "$":
             self.end()
         elif self.pattern.startswith("{,", self.at):
-            raise self.refuse("'{,', which the engine reads as itself; write '{0,'")
+            raise self.refuse("'{,', which RE2 would match literally; write '{0,'")
         else:
             self.take(1)
 
@@ -83,7 +84,7 @@ class _Translator:
         elif letter in _CONTROL or not letter.isalnum():
             self.take(2)
         else:
-            raise self.refuse(f"'\\{letter}', which the engine does not have or reads otherwise")
+            raise self.refuse(f"'\\{letter}', which RE2 lacks or interprets differently")
 
     def open_class(self) -> None:
         self.inside = True
@@ -101,14 +102,14 @@ class _Translator:
         opening = next((g for g in _GROUPS if self.pattern.startswith(g, self.at)), None)
         if opening is None:
             raise self.refuse(
-                f"'{self.pattern[self.at : self.at + 4]}', which the engine does not have"
+                f"'{self.pattern[self.at : self.at + 4]}', which RE2 does not support"
             )
         self.take(len(opening))
 
     def end(self) -> None:
         """Translate `$`, which in Python also matches before one final newline."""
         if self.pattern[self.at + 1 : self.at + 2] not in {"", "|", ")"}:
-            raise self.refuse("'$' before something that can match")
+            raise self.refuse("'$' not at the end of the pattern, a group or an alternative")
         self.take(1, r"(?:\n?\z)")
 
 

@@ -24,7 +24,7 @@ def _unique(names: tuple[str, ...], present: str, scope: Scope) -> Check:
     what = f"values of {names[0]}" if len(names) == 1 else f"combinations of {', '.join(names)}"
 
     def read(values: Sequence[Any]) -> Outcome:
-        """Read the values; the fourth, the number of failing rows, is given only if any fail."""
+        """Read the values; the fourth is the number of failing rows, present only if rows fail."""
         elements, looked_at, _ = values[:3]
         unexpected = values[3] if len(values) > 3 else 0
         return Outcome(

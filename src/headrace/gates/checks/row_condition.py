@@ -3,9 +3,9 @@
     origin == "EWR" and distance > 500
     status in ["arrived", "cancelled"] and tailnum.notnull()
 
-Supported are `and`, `or`, brackets, comparisons of a column with a constant (== != < <= > >= in),
-`.isnull()` and `.notnull()`. Nulls behave as in pandas: `!=` with a null is true, every other
-comparison is false.
+A condition may contain `and`, `or`, brackets, comparisons of a column with a constant
+(== != < <= > >= in), `.isnull()` and `.notnull()`. Nulls behave as in pandas: `!=` with a null is
+true, every other comparison is false.
 """
 
 import ast

@@ -66,7 +66,7 @@ def distinct_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def distinct_contain_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """Check that every value of a set occurs; `missing` counts those that do not."""
+    """Check that every value of a set occurs; `missing` counts the values that do not occur."""
     levels = _Levels(kwargs, columns, scope)
 
     def read(results: Sequence[Any]) -> Outcome:
@@ -128,7 +128,7 @@ def most_common_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 
 def quantiles(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """Check that each quantile, which is the nearest value as in pandas, is within its range."""
+    """Check that each quantile is within its range; it is the value at the nearest rank."""
     name = columns.require(kwargs["column"], "number")
     shares, ranges = _quantile_ranges(kwargs["quantile_ranges"])
     c, scale = ident(name), columns.scale(name)

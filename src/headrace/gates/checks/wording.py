@@ -1,4 +1,4 @@
-"""Wording that checks share: the share of rows that must pass, and the count of those that fail."""
+"""Phrases that all checks use: the required share of rows, and the number of failing rows."""
 
 from headrace.gates.checks.check import Scope
 

@@ -12,7 +12,8 @@ from headrace.gates.compare.histograms import bars_of
 from headrace.gates.compare.model import ColumnComparison, Comparison, Stats, Usual
 from headrace.gates.compare.values import column_of, is_number, numbers, readable, step_of, thin
 
-# A range is reported if it exceeds that of good batches by more than this share of their width.
+# A range is reported if it extends beyond the range of good batches by more than this share of the
+# width of that range.
 _FAR = 0.5
 
 
@@ -32,8 +33,8 @@ def compare(
         other: the batch to compare it with.
         shift: microseconds by which `current` begins later; subtracted before timestamps are
             compared.
-        keys: key columns; one with a single value in each batch only identifies the batch, so
-            its change is not reported.
+        keys: key columns. A key column with a single value in each batch only identifies the
+            batch, so its change is not reported.
         scales: decimal digits of scaled columns.
         usual: the usual change of each column, see `usual_moves`.
     """

@@ -1,7 +1,7 @@
 """Distance between two columns, from 0 (same distribution) to 1 (no value in common).
 
 For numbers and timestamps it is the Kolmogorov-Smirnov distance, for text the total variation
-distance. If the share of nulls changed more than that, the change of that share is the distance.
+distance. If the change of the share of nulls is greater, that change is the distance.
 """
 
 import numpy as np

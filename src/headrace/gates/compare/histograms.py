@@ -35,9 +35,9 @@ def _histogram(current: pa.Array, other: pa.Array, shift: int, scale: int) -> Ba
 
 
 def _range(values: Floats) -> tuple[float, float]:
-    """Return the range of the bars, without far outliers: they would squeeze all else in one bar.
+    """Return the range of the bars; 0 to 1 for an empty array.
 
-    An empty array gives 0 to 1.
+    Far outliers are excluded, because they would put all other values into one bar.
     """
     if not len(values):
         return 0.0, 1.0

@@ -57,9 +57,9 @@ class ColumnComparison:
 
     @property
     def excess(self) -> float:
-        """Distance minus the usual one, plus 1 if values are far outside; columns are sorted by it.
+        """Distance minus the usual distance, plus 1 if values are far outside the usual range.
 
-        Key columns come last.
+        Columns are sorted by this number, key columns last.
         """
         return self.distance - (self.usual or 0.0) + bool(self.outside)
 
@@ -78,7 +78,7 @@ class Usual:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Comparison of two batches; the columns that changed most beyond the usual come first.
+    """Comparison of two batches; the columns with the most unusual change come first.
 
     `every` is n if a batch is so long that only every n-th row was examined.
     """

@@ -46,7 +46,7 @@ def is_number(kind: pa.DataType) -> bool:
 def numbers(values: pa.Array) -> Floats:
     """Return the non-null values as float64.
 
-    Timestamps become microseconds since 1970, which are exact within 285 years of it.
+    Timestamps become microseconds since 1970, which are exact within 285 years of 1970.
     """
     present = values.drop_null()
     if pa.types.is_timestamp(present.type):

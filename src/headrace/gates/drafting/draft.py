@@ -17,7 +17,7 @@ from headrace.gates.drafting.limits import (
 )
 from headrace.gates.drafting.statistics import Floats, Series, Statistics
 
-_OFTEN = 5  # deliveries in which a category must occur to belong to a closed set
+_OFTEN = 5  # minimum number of deliveries with a category that belongs to a closed set
 _ENOUGH = 20  # rows that a typical delivery needs before its mean gets limits
 
 
@@ -36,7 +36,7 @@ class DraftOptions:
         deliveries: the plural noun for deliveries in texts.
         row_counts: True if row counts and means get limits; False if the rows are a sample.
         days: True for deliveries over time; False for a single file.
-        domains: by column, limits that no value can exceed, in the contract's unit, and the reason.
+        domains: {column: (lowest and highest possible value in the contract's unit, reason)}.
         codes: numeric columns that hold identifiers, whose mean has no meaning.
         close_sets: True if texts that recur often are drafted as a closed set, whose check
             quarantines rows with other values.
@@ -154,7 +154,7 @@ class _Drafting:
         kwargs = {"column": series.name}
         if (present == self.rows).all():
             record = confirm_never([False] * self.statistics.count)
-            reason = f"None was missing in {self._history_text()}."
+            reason = f"No value was missing in {self._history_text()}."
             yield self._draft(
                 "expect_column_values_to_not_be_null",
                 kwargs,
@@ -170,7 +170,7 @@ class _Drafting:
         record = confirm(observed, self.statistics.count, self.options.least_margin)
         low = observed.limits(record.margin or 0)[0]
         if low > 0:
-            words = f"Between {share.min():.3g} and {share.max():.3g} of the values were there"
+            words = f"Between {share.min():.3g} and {share.max():.3g} of the values were present"
             yield self._draft(
                 "expect_column_proportion_of_non_null_values_to_be_between",
                 {"column": name, "min_value": low},
@@ -183,17 +183,17 @@ class _Drafting:
         levels = series.all_levels
         few = levels and len(levels) * 5 <= int(self.rows.sum())
         if few and levels and series.levels is not None:
-            record, reason = confirm_levels(series.levels), "a new one may be real"
+            record, reason = confirm_levels(series.levels), "a new value may be valid"
             called = (f"{series.name}_known", "warning", "")
             if self.options.close_sets and record.is_confirmed and self._closed(series.levels):
                 called = (f"{series.name}_known", "critical", "quarantine")
-                reason = "each came again and again: another is a mistake until it is added"
+                reason = "each occurred often; a new value is a mistake until it is added"
             yield self._draft(
                 "expect_column_values_to_be_in_set",
                 {"column": series.name, "value_set": levels},
                 called,
                 record,
-                f"These came in {self._history_text()}; {reason}.",
+                f"These values occurred in {self._history_text()}; {reason}.",
             )
         if (
             self.options.row_counts
@@ -246,7 +246,7 @@ class _Drafting:
             )
         if name in self.options.codes:
             return
-        varies = series.minimum != series.maximum  # constant within a delivery: a date part
+        varies = series.minimum != series.maximum  # constant in a delivery: likely a date part
         if self.options.row_counts and self.options.days and varies and self._usual() >= _ENOUGH:
             mean = np.array(series.mean)
             yield from self._between(
@@ -292,7 +292,7 @@ class _Drafting:
             return
         record = confirm(observed, self.statistics.count, self.options.least_margin)
         low, high = observed.limits(record.margin or 0)
-        # Less than a quarter of the smallest count is incomplete, however much counts vary.
+        # A count below a quarter of the smallest past count means an incomplete delivery.
         low = low if floor is None else max(low, floor, float(np.nanmin(observed.low)) // 4)
         if observed.integral:
             low, high = int(low), int(max(high, low + 1))

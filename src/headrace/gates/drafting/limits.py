@@ -23,11 +23,11 @@ _BEFORE = 5  # smallest number of deliveries from which limits are drawn
 
 @dataclass(frozen=True)
 class Range:
-    """Lowest and highest value of a checked figure in each delivery; NaN if it has no values.
+    """Lowest and highest value of a checked figure in each delivery; NaN if there are no values.
 
-    The margin is a multiple of the observed range or, if that is greater, of the share
-    `least_spread` of the greatest absolute value. For `counts` the range is at least three times
-    the square root of the count. `integral` limits are whole numbers.
+    The margin is a multiple of the observed range. For this purpose the range is at least the
+    greatest absolute value times `least_spread` and, for `counts`, at least three times the square
+    root of the greatest count. `integral` limits are whole numbers.
     """
 
     low: Floats
@@ -112,7 +112,7 @@ class Confirmed:
 
 
 def first_part(count: int) -> int:
-    """Return how many deliveries margins are chosen on: all if there are fewer than `FEWEST`."""
+    """Return the number of deliveries used to choose the margin: all if fewer than `FEWEST`."""
     return count if count < FEWEST else round(FIRST_PART * count)
 
 
@@ -141,7 +141,7 @@ def _is_steady(observed: Range, count: int, margin: float) -> bool:
 
 
 def confirm_never(wrong: Sequence[bool]) -> Confirmed:
-    """Return the record of a check without limits; `wrong` is True where a delivery fails it."""
+    """Return the record of a check without limits; `wrong` tells which deliveries fail it."""
     count, cut = len(wrong), first_part(len(wrong))
     failed = tuple(place for place in range(cut, count) if wrong[place])
     return Confirmed(
@@ -150,7 +150,7 @@ def confirm_never(wrong: Sequence[bool]) -> Confirmed:
 
 
 def confirm_levels(levels: Sequence[frozenset[str]]) -> Confirmed:
-    """Return the record of the set of categories of the first deliveries.
+    """Test the categories of the first deliveries on the later ones; return the record.
 
     A later delivery fails if it has a category outside this set.
     """

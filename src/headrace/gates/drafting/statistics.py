@@ -51,7 +51,7 @@ class Series:
 class Statistics:
     """Statistics of deliveries in time order.
 
-    `slots` are their partitions; `repeated` counts rows whose key occurred before in the delivery.
+    `slots` are their partitions; `repeated` counts rows whose key already occurred in the delivery.
     """
 
     slots: list[str] = field(default_factory=list)

@@ -1,8 +1,8 @@
 """Checks that are delegated to Great Expectations, which runs them on its pandas engine.
 
-Importing it takes seconds, so it is imported only if a suite needs it. It is called once per batch
-for all delegated checks. An expectation that crashes there is reported as an error, never as a
-failed check.
+Importing the library takes seconds, so it is imported only if a suite needs it. It is called once
+per batch for all delegated checks. If an expectation crashes in the library, it is reported as an
+error, never as a failed check.
 """
 
 import os
@@ -53,7 +53,7 @@ def answered(
 
 
 def _rounds(rules: Sequence[PlannedRule]) -> Iterator[list[PlannedRule]]:
-    """Split rules in rounds; no round has two rules of the same type and columns.
+    """Split rules into rounds; no round has two rules of the same type and columns.
 
     Great Expectations would confuse such rules.
     """

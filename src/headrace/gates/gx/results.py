@@ -17,7 +17,7 @@ from headrace.gates.contract_units import converted, to_contract
 from headrace.gates.suite import Expectation, Suite
 from headrace.gates.verdict import Judgement, Result
 
-GX = "1.24.1"  # Great Expectations version whose document format this is
+GX = "1.24.1"  # Great Expectations version whose document format is written
 SAMPLE = 20  # number of unexpected values listed, as in Great Expectations
 
 Document = dict[str, Any]

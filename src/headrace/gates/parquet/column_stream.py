@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 Numbers = np.ndarray[Any, np.dtype[Any]]
-CHUNK_NUMBERS = 8_000_000  # most numbers of 8 bytes in memory at a time: 64 MB
+CHUNK_NUMBERS = 8_000_000  # maximum number of 8-byte numbers in memory at a time: 64 MB
 
 
 def gathered(pieces: Iterable[Numbers], kind: type[np.generic], expected: int = 0) -> Numbers:
-    """Copy all pieces to one array; unlike concatenation, it does not keep them in memory."""
+    """Copy all pieces to one array; unlike concatenation, this keeps only one piece in memory."""
     array, used = np.empty(expected, kind), 0
     for piece in pieces:
         end = used + len(piece)

@@ -1,6 +1,7 @@
 """Checks of text columns with few distinct values, run once per value instead of once per row.
 
-A check of a million rows with three hundred towns then evaluates three hundred values.
+If a column has a million rows but three hundred distinct towns, a check evaluates three hundred
+values.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,7 @@ from headrace.gates.parquet.batch import ParquetBatch
 from headrace.gates.plan import Plan
 
 _MOST_LISTED, _LONG = 1000, 8
-_BYTES = 2  # per value: a column with at most some thousand distinct short texts takes less
+_BYTES = 2  # per value: a column with at most a few thousand distinct short texts needs fewer
 
 
 def few_valued(metadata: pq.FileMetaData, schema: pa.Schema) -> list[str]:

@@ -56,8 +56,8 @@ def feature_service(pipeline: Pipeline, home: Home) -> FeatureService:
 def online_store(pipeline: Pipeline, home: Home) -> "LmdbStore | RedisStore":
     """Open the online store of the pipeline's views.
 
-    It is on the Redis server of the URL `HEADRACE_ONLINE`, or embedded if that is not set. Views
-    that need another layout have a separate store.
+    The environment variable `HEADRACE_ONLINE` is the URL of its Redis server; without it the store
+    is embedded. If changed views need another layout, they get a separate store.
 
     Raises:
         DeclarationError: `HEADRACE_ONLINE` is not a Redis URL, or the redis library is missing.
@@ -87,7 +87,7 @@ def _on_redis(address: str, name: str) -> "RedisStore":
         import redis
     except ModuleNotFoundError as error:
         raise DeclarationError(
-            f"{ONLINE} names a Redis server, and the redis library is not installed",
+            f"{ONLINE} names a Redis server, but the redis library is not installed",
             where="online store",
             fix="pip install 'headrace[redis]'",
         ) from error
@@ -98,7 +98,7 @@ def _on_redis(address: str, name: str) -> "RedisStore":
         raise DeclarationError(
             f"{ONLINE} is not a Redis URL",
             where="online store",
-            fix="as in redis://localhost:6379/1; unset it for the embedded store",
+            fix="write redis://localhost:6379/1, or unset it for the embedded store",
         ) from error
     except redis.RedisError as error:
         raise StateError(
@@ -150,7 +150,7 @@ def online_service(pipeline: Pipeline, home: Home, store: "Store | None" = None)
 
 
 def served_log(pipeline: Pipeline, home: Home, *, share: float = 1.0) -> ServedLog:
-    """Open the pipeline's log of served vectors; it logs the share `share` of entities."""
+    """Open the pipeline's log of served vectors, which logs a `share` of the entities."""
     return ServedLog(log_path(pipeline, home), share=share)
 
 
