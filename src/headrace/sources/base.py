@@ -147,7 +147,7 @@ class NoFiles:
 
 
 class IncompleteError(SourceError):
-    """Error of a source that could read only some of a partition's deliveries: `deliveries`."""
+    """Error of a source that read only some of a partition's deliveries; `deliveries` has these."""
 
     def __init__(
         self, what: str, *, where: str = "", fix: str = "", deliveries: tuple[Delivery, ...] = ()

@@ -274,9 +274,7 @@ def _part(rows: RawRows, where: str, kind: str, cut: bool) -> SampledPart:
         raise SourceError(
             "it has no rows" + (f": line {why.line}: {why.why}" if why else ""),
             where=where,
-            fix=f"correct it: {why.text[:200]!r}"
-            if why and why.text
-            else "ask the producer",
+            fix=f"correct it: {why.text[:200]!r}" if why and why.text else "ask the producer",
         )
     notes = []
     if rows.malformed:
