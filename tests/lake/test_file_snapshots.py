@@ -79,7 +79,7 @@ def test_absence_deletes_nothing_where_it_is_not_declared(tmp_path):
     [
         ({"a": 0}, "", "9 of 10 rows are gone at once"),
         ({}, "", "10 of 10 rows are gone at once"),
-        (dict.fromkeys("abcdefgh", 0), 'i,"9', "cannot be read whole"),
+        (dict.fromkeys("abcdefgh", 0), 'i,"9', "cannot be read completely"),
         (dict.fromkeys("abcdefgh", 0), "a,1,then\n", "have the same sku"),
     ],
 )

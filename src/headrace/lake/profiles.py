@@ -31,7 +31,7 @@ MIGRATIONS = (
 
 
 def place_of(slot: str, arrived_at: int) -> str:
-    """Return the sort key of a profile: its partition, with the arrival if the table has none."""
+    """Return the sort key of a profile: its partition, and the arrival time for a snapshot."""
     return f"{slot} {arrived_at:020d}" if slot == "snapshot" else slot
 
 
@@ -101,7 +101,7 @@ class Baselines:
     """Baselines for successive batches of one table, in the order of their places.
 
     Batches of one day are not compared with each other: a corrected delivery repeats rows of the
-    delivery that it corrects, and they would look stale.
+    delivery that it corrects, and would be reported as stale.
     """
 
     home: Home

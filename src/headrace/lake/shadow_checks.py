@@ -63,7 +63,7 @@ class Shadow:
 
 
 def recorded(home: Home, table: Table) -> list[Shadow]:
-    """Return the recorded results of shadow checks, including past shadow checks."""
+    """Return the recorded results of shadow checks, also of checks that are no longer shadow."""
     with Ledger(home) as ledger:
         batches = ledger.batches(table.name)
         latest = {

@@ -10,26 +10,27 @@ from headrace.core.errors import SourceError
 from headrace.core.files import sha256
 
 Format = Literal["csv", "ndjson", "pages", "events", "changes", "parquet", "objects"]
-# Formats whose deliveries hold other rows than earlier deliveries, and do not correct those.
+# Formats in which each delivery adds rows, and never corrects rows of an earlier delivery.
 STANDALONE = ("events", "changes", "objects")
 
 
 @dataclass(frozen=True)
 class Offsets:
-    """Section of a stream that a delivery holds; recorded in the delivery's transaction.
+    """Section of a stream that a delivery holds.
 
-    A stream is a broker's events, or a source that each read continues from the last position.
+    The ledger records the section and the delivery in one transaction. A stream is a stream of a
+    broker, or another source that each read continues at the last recorded position.
 
     Attributes:
         stream: name of the stream.
         lane: broker partition; "" if the stream has only one.
-        after: the last position taken before this section; "" at the start of the lane.
-        first, last: positions of the first and the last event, in the broker's notation.
+        after: the last recorded position before this section; "" at the start of the lane.
+        first, last: positions of the first and the last event, in the format of the adapter.
         events: number of events.
         first_at, last_at: when the broker received the first and the last event, int64
             microseconds UTC.
-        missed: events before this section that the broker deleted before they were read; the loss
-            was accepted.
+        missed: number of events before or within this section that the broker deleted before they
+            were read, and whose loss was accepted.
     """
 
     stream: str
@@ -59,11 +60,11 @@ class Delivery:
             "objects": a reference to the Parquet object at `origin`, instead of its bytes; see
             `headrace.sources.delivery_reference`.
         format: how `headrace.sources.parse.read_rows` reads the payload.
-        origin: path or address that it was read from; not part of the batch id.
+        origin: path or address that the bytes were read from; not part of the batch id.
         arrived_at: arrival time, int64 microseconds UTC; not part of the batch id.
         producer: team or system that is responsible for the content.
         sequence: position among the partition's visible deliveries, oldest first, from 0.
-        offsets: section of the stream that it holds; None if it is not from a stream.
+        offsets: section of the stream that the delivery holds; None if it is not from a stream.
     """
 
     source: str
@@ -90,7 +91,7 @@ class Delivery:
 
 
 class Past(Protocol):
-    """Protocol of a source's recorded deliveries, as the ledger has them for one table."""
+    """Protocol of the deliveries of one source that the ledger has recorded for one table."""
 
     def position(self, lane: str = "") -> str:
         """Return the end position of the last recorded delivery; "" if there is none."""
@@ -141,12 +142,12 @@ class NoFiles:
 
     name: str
 
-    def deliveries(self, slot: str) -> list[Delivery]:  # noqa: ARG002 - as every source is asked
+    def deliveries(self, slot: str) -> list[Delivery]:  # noqa: ARG002 - the signature of `Source`
         return []
 
 
 class IncompleteError(SourceError):
-    """Error of a source that could read only some deliveries of a partition: `deliveries`."""
+    """Error of a source that read only some of a partition's deliveries; `deliveries` has these."""
 
     def __init__(
         self, what: str, *, where: str = "", fix: str = "", deliveries: tuple[Delivery, ...] = ()
@@ -163,7 +164,7 @@ class Resuming(Protocol):
     def name(self) -> str: ...
 
     def resume(self, slot: str, past: Past) -> list[Delivery]:
-        """Return the deliveries of `slot` after `past`; their offsets continue its positions.
+        """Return the deliveries of `slot` that follow `past`; their offsets continue its positions.
 
         Raises:
             SourceError: if the source could not be read; nothing was recorded.

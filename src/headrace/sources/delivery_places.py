@@ -69,7 +69,7 @@ def came(slot: str, modified: int) -> int:
 
 @dataclass(frozen=True)
 class FilePlace:
-    """Folder of a `DropFolder`: `held` has the original files, `live` is the folder that is read.
+    """Folder of a `DropFolder`: `held` has the original files, and the source reads `live`.
 
     Raises:
         DeclarationError: if the files are neither CSV nor NDJSON.
@@ -81,8 +81,8 @@ class FilePlace:
     def __post_init__(self) -> None:
         if Path(self.live.pattern).suffix not in _FORMS:
             raise DeclarationError(
-                f"source {self.live.name}: {self.live.pattern} cannot be delivered to",
-                fix=f"files that end in one of {', '.join(_FORMS)}",
+                f"source {self.live.name}: verification cannot write files of {self.live.pattern}",
+                fix=f"it writes files that end in one of {', '.join(_FORMS)}",
             )
         self._folder.mkdir(parents=True, exist_ok=True)
 

@@ -19,7 +19,7 @@ _PIECE = 4 << 20
 
 @dataclass(frozen=True)
 class Reference:
-    """Payload of a delivery that is read in place; its hash shows any change of the object."""
+    """Payload of a delivery that is read in place; the hash shows if the object has changed."""
 
     sha256: str
     size: int
@@ -63,10 +63,10 @@ def version_of(uri: str) -> Version | None:
 
 @lru_cache(maxsize=4096)
 def hash_of(uri: str, version: Version) -> str:
-    """Return the sha256 of the object, which is streamed and must have this `version`.
+    """Stream the object, and return its sha256.
 
     Raises:
-        StateError: if the object has another version after it was read.
+        StateError: if the object does not have this `version` after it was read.
     """
     hasher = hashlib.sha256()
     with opened(uri) as handle:
@@ -79,13 +79,15 @@ def hash_of(uri: str, version: Version) -> str:
 def require_version(uri: str, version: Version) -> None:
     if version_of(uri) != version:
         raise StateError(
-            f"{uri} changed while it was read", where=uri, fix="run it again once it is settled"
+            f"{uri} changed while it was read",
+            where=uri,
+            fix="run again when the object is complete",
         )
 
 
 @contextmanager
 def referred(delivery: Delivery) -> Iterator[Any]:
-    """Open the object of an in-place delivery as a seekable file, with the bytes as registered.
+    """Open the object of a delivery as a seekable file, and check that its bytes are unchanged.
 
     Raises:
         StateError: if the object is missing or has other bytes, at the start or end of the block.

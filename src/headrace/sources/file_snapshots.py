@@ -26,8 +26,8 @@ class FileSnapshots:
     an additional column `noticed_at`, the file's modification time. With `deletions`, there is also
     a column `deleted`: it is true in a tombstone, which repeats the row as last delivered.
 
-    A file with an unreadable row, or that lacks too many of the earlier keys, is an error and
-    changes nothing: a truncated file must not delete the rows that it lacks.
+    If a file has an unreadable row or lacks too many of the earlier keys, it gives an error and
+    nothing is delivered: a truncated file must not delete the rows that it lacks.
 
     Attributes:
         name: name of the source; if it changes, reading starts again at the first file.
@@ -53,7 +53,7 @@ class FileSnapshots:
         if not self.key:
             raise self._misdeclared("no key", "name the columns that identify a row")
         if _ANY in self.pattern:
-            raise self._misdeclared("a slot in its pattern", "write * in the place of {slot}")
+            raise self._misdeclared("its pattern contains {slot}", "write * in the place of {slot}")
         if not 0 <= self.most_deleted <= 1:
             raise self._misdeclared(f"most_deleted {self.most_deleted}", "write a share, 0 to 1")
 
@@ -95,8 +95,8 @@ class FileSnapshots:
             ) from error
 
     def _after(self, last: Position) -> Iterator[Delivery]:
-        """Yield the files after a position, whose `style` is the address of the last file read."""
-        # With the empty slot, the drop folder's pattern equals `pattern`.
+        """Yield the files after a position; its `style` is the address of the last file read."""
+        # With "" as slot, the pattern of this drop folder is `pattern`.
         folder = DropFolder(self.name, self.folder, f"{_ANY}{self.pattern}", self.producer)
         for file in folder.deliveries(""):
             if (file.arrived_at, file.origin) > (last.read_at, last.style):
@@ -105,7 +105,7 @@ class FileSnapshots:
     def _changes(self, file: Delivery, delivered: DeliveredRows, at: str) -> Delivery | None:
         """Return the changes from `delivered` to the file, and apply them to `delivered`.
 
-        None if there are no changes, except for the first file.
+        Returns None if nothing changed; the first file always gives a delivery.
         """
         rows = self._rows(file)
         first = not delivered.rows
@@ -145,8 +145,8 @@ class FileSnapshots:
         if read.malformed:
             line, _, why = read.malformed[0]
             raise self._error(
-                f"{file.origin} cannot be read whole: line {line}: {why}",
-                "have it delivered again; nothing of it was taken, and nothing deleted",
+                f"{file.origin} cannot be read completely: line {line}: {why}",
+                "have it delivered again; none of its rows was delivered, and no row was deleted",
             )
         if missing := sorted(set(self.key) - set(read.columns)):
             raise self._error(
@@ -156,7 +156,7 @@ class FileSnapshots:
         if reserved := sorted({NOTICED, DELETED} & set(read.columns)):
             raise self._error(
                 f"{file.origin} has a column {', '.join(reserved)}, which this source adds",
-                "have it delivered under another name",
+                "have that column delivered under another name",
             )
         rows: list[Row] = read.table.to_pylist()
         if len({key_of(row, self.key) for row in rows}) < len(rows):

@@ -107,12 +107,12 @@ class CursorApi:
         cursor: str | None = ""
         while cursor is not None:
             body = self._get(slot, cursor)
-            # JSON strings contain no raw line breaks, so all of them can become spaces.
+            # JSON strings contain no raw line breaks, so each line break can become a space.
             yield body.strip().replace(b"\r", b" ").replace(b"\n", b" ")
             cursors.add(cursor)
             cursor = self._next(slot, body)
             if cursor in cursors:
-                raise self._error(slot, f"the cursor {cursor!r} came back: the pages never end")
+                raise self._error(slot, f"cursor {cursor!r} occurs twice: the pages never end")
 
     def _get(self, slot: str, cursor: str) -> bytes:
         import requests

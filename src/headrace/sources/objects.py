@@ -26,9 +26,9 @@ class ParquetObjects:
 
     A batch records an object's address, size and sha256. An object is delivered once it is settled:
     its footer is complete, and either there is a marker file beside it or it has not changed for
-    `settle`. The objects of a partition are independent: only an object with the same name replaces
-    a blocked one. If a published object later has other bytes or is missing, that is an error of
-    its partition, but the partition's other objects are still delivered.
+    `settle`. The objects of a partition are independent: a blocked object is replaced only by an
+    object of the same name. If a published object later has other bytes or is missing, its
+    partition shows an error, but the partition's other objects are still delivered.
 
     Attributes:
         name: name of the source; part of the batch ids.
@@ -39,8 +39,8 @@ class ParquetObjects:
         settle: how long an object must have been unchanged to be delivered.
         marker: name of a file, such as "_SUCCESS", that marks all objects in its folder as
             complete, so that they need not wait for `settle`.
-        stuck_after: an object without a complete footer for this long is an error.
-        expires: objects older than this may disappear; None if no object may.
+        stuck_after: an object that has no complete footer after this time is an error.
+        expires: age after which an object may be deleted from `place`; None if it never may.
     """
 
     name: str
@@ -55,7 +55,9 @@ class ParquetObjects:
     def __post_init__(self) -> None:
         for text in (self.settle, self.stuck_after, *([self.expires] if self.expires else [])):
             if duration(text) < 0:
-                raise DeclarationError(f"source {self.name}: {text!r} is negative", fix="as in 60s")
+                raise DeclarationError(
+                    f"source {self.name}: {text!r} is negative", fix="write it as in 60s"
+                )
 
     def deliveries(self, slot: str) -> list[Delivery]:
         """Raise an error: new objects depend on registered ones, which only `resume` receives."""
@@ -66,7 +68,7 @@ class ParquetObjects:
         )
 
     def resume(self, slot: str, past: Past) -> list[Delivery]:
-        """Return deliveries of the partition's settled but unregistered objects, by name.
+        """Return a delivery for each settled object of the partition that is not registered yet.
 
         Raises:
             IncompleteError: if some objects changed, disappeared, or were never completed; it holds
@@ -146,7 +148,7 @@ class ParquetObjects:
     def _missing(self, slot: str, present: set[str], past: Past, now: int) -> list[str]:
         problems = []
         for uri, position in past.positions().items():
-            if uri in present or json.dumps(slot) not in position:  # cheaper than parsing them all
+            if uri in present or json.dumps(slot) not in position:  # faster than parsing
                 continue
             registration = _Registration.read(position)
             if registration is None or registration.slot != slot:
@@ -192,15 +194,15 @@ class ParquetObjects:
         return IncompleteError(
             f"source {self.name}: {faults[0]}{rest}",
             where=f"{self.place}, slot {slot}",
-            fix="put back what was there: the same bytes are the same batch. Other content goes"
-            " under another name; what was published stays as it was",
+            fix="put the original object back: the same bytes are the same batch. Deliver other"
+            " content under another name; the published rows do not change",
             deliveries=tuple(deliveries),
         )
 
 
 @dataclass(frozen=True)
 class _Registration:
-    """An object's record in the ledger, by which an unchanged object is recognised unread."""
+    """Record of an object in the ledger: it shows, without a read, if the object is unchanged."""
 
     sha256: str
     version: Version

@@ -34,18 +34,18 @@ class TableChanges:
     """Rows of a table that are new or changed since they were last delivered.
 
     Each delivery holds the changed rows with all their columns, and an additional column
-    `noticed_at`, from when the row was readable: the row's cursor in the first load, the time of
-    reading later. With `deletions`, there is also a column `deleted`: it is true in a tombstone,
-    which repeats the row as last delivered. An unchanged table gives no delivery. The ledger
-    records the position in the same transaction as the delivery.
+    `noticed_at`: the time since when the row could be read. This is the row's cursor in the first
+    load, and the time of reading in later ones. With `deletions`, there is also a column `deleted`:
+    it is true in a tombstone, which repeats the row as last delivered. An unchanged table gives no
+    delivery. The ledger records the position in the same transaction as the delivery.
 
     With a cursor, a read covers only rows changed since the last one, and every `full_every` the
     whole table is compared with the delivered rows. Guarantees:
 
     - A row is delivered if its transaction commits within `overlap` of the row's cursor.
     - In PostgreSQL, it is delivered however late it commits, if writers set the cursor (a
-      `timestamptz`) from the database's clock (`now()`), our user may see other sessions
-      (`pg_read_all_stats`), and we read from the primary.
+      `timestamptz`) from the database's clock (`now()`), the user in `url` may see other sessions
+      (`pg_read_all_stats`), and `url` is the address of the primary.
     - The next comparison of the whole table finds changes that the cursor misses.
 
     Attributes:
@@ -84,7 +84,7 @@ class TableChanges:
             raise self._misdeclared(f"full_every {self.full_every!r} is negative", "1d, or None")
         if self.cursor and self.deletions and self.full_every is None:
             raise self._misdeclared(
-                "a cursor does not show deleted rows: deletions need whole tables",
+                "a cursor does not show deleted rows: deletions need reads of the whole table",
                 'add full_every="1d", or drop deletions',
             )
         if not self.key:
@@ -99,7 +99,9 @@ class TableChanges:
         )
 
     def resume(self, slot: str, past: Past) -> list[Delivery]:
-        """Return the changes since `past` as one delivery; [] without any, or for other slots.
+        """Return the changes since `past` as one delivery; [] if there are none.
+
+        Slots other than "snapshot" have no deliveries.
 
         Raises:
             SourceError: if the connection fails, the table or a column is missing, the cursor is
@@ -173,8 +175,8 @@ class TableChanges:
             )
         if reserved := sorted({NOTICED, DELETED} & set(names)):
             raise self._error(
-                f"the table has a column {', '.join(reserved)} of its own, which this source adds",
-                "read a view that gives it another name",
+                f"the table already has a column {', '.join(reserved)}, which this source adds",
+                "read a view in which that column has another name",
             )
         rows = [dict(zip(names, map(self._plain, record), strict=True)) for record in records]
         if len({key_of(row, self.key) for row in rows}) < len(rows):
@@ -214,12 +216,12 @@ class TableChanges:
             except (ValueError, TypeError, AttributeError) as error:
                 raise self._error(
                     f"cursor {self.cursor} holds {value!r}, which is not a time",
-                    "name a column of times, or drop `cursor`: then all is read each time",
+                    "name a column of times; without `cursor`, the whole table is read each time",
                 ) from error
         if len(styles) > 1:
             raise self._error(
-                f"cursor {self.cursor} is written in several ways: {', '.join(sorted(styles))}",
-                "read a view that writes it in one way, or drop `cursor`",
+                f"cursor {self.cursor} has times in several formats: {', '.join(sorted(styles))}",
+                "read a view that writes it in one format, or drop `cursor`",
             )
         return moments, next(iter(styles), "")
 
@@ -249,8 +251,8 @@ class TableChanges:
     ) -> Position:
         cursors = [cursor for cursor in (*moments, before.high) if cursor is not None]
         high = max(cursors, default=None)
-        # Without a time zone, the cursor cannot be compared with a transaction's start.
         low = None if high is None else next_low(high, horizon, duration(self.overlap))
+        # Without a time zone, the cursor cannot be compared with a transaction's start.
         exact = horizon.exact and style == "zone"
         full_at = now if full else before.full_at
         return Position(low, high, style, now, full_at, exact)

@@ -79,7 +79,7 @@ def listed(address: str, *, hidden: bool = False, missing_ok: bool = False) -> l
 
 
 def base_of(address: str) -> str:
-    """Return the folder of a file, the folder at which a glob starts, or the folder itself."""
+    """Return the folder of an address: a file's parent, a glob's fixed part, or a folder itself."""
     prefix, path = _split(address)
     wild = _WILD.search(path)
     if wild:
@@ -171,7 +171,7 @@ def _not_found(address: str, base: str) -> SourceError:
     local = not address.startswith(S3)
     parent = Path(base).parent
     near = sorted(p.name for p in parent.iterdir())[:8] if local and parent.is_dir() else []
-    fix = f"there is {', '.join(near)} in {parent}" if near else "check the address"
+    fix = f"{parent} contains: {', '.join(near)}" if near else "check the address"
     return SourceError(f"there is nothing at {address}", where=address, fix=fix)
 
 

@@ -1,7 +1,8 @@
 """Broker port: the operations that the adapter of each broker implements.
 
-Headrace asks for the events after a position. The broker need not remember what was read: the
-position is in the ledger, beside the data. A lane is a broker partition.
+Headrace reads the events after a given position. It stores that position in its own ledger,
+together with the data, so the broker does not have to remember a position. A lane is a broker
+partition.
 """
 
 from dataclasses import dataclass
@@ -22,9 +23,10 @@ class Waiting:
 
     Attributes:
         events: number of events.
-        oldest_at: when the broker received the first one, microseconds UTC; None without events.
+        oldest_at: when the broker received the first of these events, microseconds UTC; None if
+            there are none.
         missed: number of events after the position that were deleted before they were read, as
-            far as the broker knows.
+            far as the broker shows it.
     """
 
     events: int
@@ -41,14 +43,15 @@ class Broker(Protocol):
         ...
 
     def lanes(self) -> list[str]:
-        """Return the partitions, each with its own order; `[""]` if there is only one order."""
+        """Return the broker partitions, each ordered; `[""]` if the stream is not partitioned."""
         ...
 
     def waiting(self, lane: str, after: str) -> Waiting:
-        """Count the events after this position ("" is before the first event).
+        """Count the events after a position; "" is the position before the first event.
 
         Raises:
-            SourceError: the position belongs to another stream, which had the same name.
+            SourceError: the position belongs to an earlier stream of the same name, which has been
+                deleted.
         """
         ...
 
@@ -65,7 +68,7 @@ class Broker(Protocol):
         ...
 
     def published(self, lane: str, last: str) -> None:
-        """Record in the broker that events up to `last` are published; trim them if declared."""
+        """Record in the broker that events up to `last` are published; `trim` deletes them."""
         ...
 
     def close(self) -> None:
@@ -78,7 +81,7 @@ def open_broker(stream: Stream) -> Broker:
 
     Raises:
         BrokerDownError: the broker does not answer.
-        SourceError: the stream does not exist, or its retention loses events.
+        SourceError: the stream does not exist, or its retention deletes events that were read.
         DeclarationError: the broker's library is not installed.
     """
     place = stream.place

@@ -11,7 +11,7 @@ from headrace.streams.events import Event
 
 @dataclass(frozen=True)
 class Fill:
-    """Current and greatest number of events and bytes in a buffer."""
+    """Fill level of a buffer: its current and its greatest number of events and bytes."""
 
     events: int
     bytes: int
@@ -20,9 +20,10 @@ class Fill:
 
 
 class Buffer:
-    """Events in order, at most `events` of them and `size` bytes of payload.
+    """Queue of events in order, with at most `events` events and `size` bytes of payload.
 
-    One event larger than `size` is accepted when the buffer is empty, so that it does not block.
+    An event larger than `size` is accepted when the buffer is empty; otherwise it would block the
+    stream.
     """
 
     def __init__(self, events: int, size: int) -> None:
@@ -31,10 +32,10 @@ class Buffer:
         self._bytes = self._most_events = self._most_bytes = 0
         self._changed = threading.Condition()
         self._ended = False
-        self._first_at = 0.0  # monotonic time since which the first event waits
+        self._first_at = 0.0  # monotonic time since when the first event has been waiting
 
     def room(self, timeout: float) -> tuple[int, int]:
-        """Return the events and bytes that may be added; (0, 0) without room within `timeout`."""
+        """Return how many events and bytes may be added; (0, 0) if still full after `timeout`."""
         with self._changed:
             self._changed.wait_for(lambda: min(self._room()) > 0 or self._ended, timeout)
             room = self._room()
@@ -54,11 +55,12 @@ class Buffer:
             self._changed.notify_all()
 
     def take(self, limit: int, size: int, linger: float, timeout: float) -> list[Event]:
-        """Return the next events of one slot: at most `limit` and `size` bytes, but at least one.
+        """Remove and return the next events of one slot, at most `limit` events and `size` bytes.
 
-        Waits until there are that many, an event of another slot follows, the first event has
-        waited for `linger` seconds, or the buffer is closed. Returns an empty list if none of that
-        happens within `timeout` seconds.
+        Waits until one of these limits is reached, an event of another slot follows, the first
+        event has waited for `linger` seconds, or the buffer is closed. Returns an empty list if
+        none of that happens within `timeout` seconds. A first event larger than `size` is returned
+        alone.
         """
         end = time.monotonic() + timeout
         with self._changed:

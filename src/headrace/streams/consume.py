@@ -1,9 +1,10 @@
 """Consumer: publishes the events of a stream to its table in micro-batches, exactly once.
 
-Once the bytes of a micro-batch are stored, one ledger transaction records it with its offsets. From
-then on it is a delivery like any other, which the ingest protocol publishes however often it is
-interrupted. After a crash, events that were read but not recorded are read again. The broker is
-informed of published events, but nothing depends on that.
+First the bytes of a micro-batch are stored; then one ledger transaction records the micro-batch
+with its offsets. From then on it is a delivery like any other: the ingest protocol publishes it,
+and completes an interrupted publication. After a crash, events that were read but not recorded are
+read again. The consumer informs the broker of published events, but never reads its position from
+the broker.
 """
 
 import fcntl
@@ -37,7 +38,10 @@ _BEAT = 1.0  # seconds between two heartbeats
 
 @dataclass(frozen=True)
 class PublishedBatch:
-    """Validated micro-batch, with its duration and the delay of its first event in seconds."""
+    """Validated micro-batch, with the duration of its ingest and the delay of its first event.
+
+    Both are in seconds; `buffered` is the number of events that wait in the buffer.
+    """
 
     stream: str
     events: int
@@ -83,18 +87,18 @@ def run_stream(
     on_batch: Callable[[PublishedBatch], None] | None = None,
     connect: Callable[[Stream], Broker] = open_broker,
 ) -> int:
-    """Publish events to the table until `stop` is set, or, with `once`, until none is waiting.
+    """Publish events to the table until `stop` is set, or with `once` until all are published.
 
     Batches that an interrupted run recorded are published first. If the broker goes down during the
-    run, the connection is retried, unless `once`.
+    run, the connection is retried; with `once`, the run ends with an error instead.
 
     Args:
         stream: declaration of the stream.
         table: the table that the stream feeds.
         home: home with the ledger and the tables.
-        once: end when no event is waiting.
+        once: end when all events are published.
         stop: event that ends the run after the current micro-batch.
-        accept_lost: go on if the broker deleted unread events; their number is recorded.
+        accept_lost: continue if the broker deleted unread events; their number is recorded.
         on_batch: called after each micro-batch.
         connect: opens the broker.
 
@@ -195,7 +199,7 @@ def _publish(run: _Run, delivery: Delivery, buffer: Buffer) -> None:
 def _crashed(table: Table, slot: str) -> StateError:
     return StateError(
         f"a check of table {table.name} crashed, or could not validate events of {slot};"
-        " they are pending, and no more events are read",
+        " these events are pending, and no more events are read",
         where=f"table {table.name}, slot {slot}",
         fix=f"see why: headrace gate ls --table {table.name}; fix it, and run the stream again:"
         " pending events are validated first",
@@ -222,13 +226,16 @@ def _beat(run: _Run, state: str, *, force: bool = False) -> None:
         "most_buffered": sum(fill.most_events for fill in fills),
         "most_buffered_bytes": sum(fill.most_bytes for fill in fills),
     }
-    with suppress(OSError):  # a full disk stops the ingest, which reports it
+    with suppress(OSError):  # if the disk is full, the ingest fails as well and reports it
         write_json(beat_path(run.home, run.stream), beat)
 
 
 @contextmanager
 def _only_consumer(home: Home, stream: Stream) -> Iterator[None]:
-    """Hold the stream's lock: one consumer per home. The ledger refuses a second one, too."""
+    """Hold the stream's lock, so that only one consumer per home runs.
+
+    The ledger also refuses the events of a second consumer.
+    """
     path = lock_path(home, stream)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle: IO[bytes]
@@ -239,6 +246,6 @@ def _only_consumer(home: Home, stream: Stream) -> Iterator[None]:
             raise StateError(
                 f"stream {stream.name} is being consumed already",
                 where=str(path),
-                fix="stop the other one first: headrace stream status",
+                fix="stop the other consumer first; find it: headrace stream status",
             ) from error
         yield

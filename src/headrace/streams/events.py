@@ -17,10 +17,12 @@ class Event:
     """Event as the broker stores it.
 
     Attributes:
-        position: its position in the lane, in the notation of the broker's adapter.
-        at: when the broker received it, int64 microseconds UTC; it never changes.
+        position: position of the event in its lane (broker partition), in the format of the
+            broker's adapter.
+        at: when the broker received the event, int64 microseconds UTC; it never changes.
         payload: the unchanged bytes.
-        missed: number of unread events just before this one that the broker had deleted.
+        missed: number of events directly before this one that the broker deleted before they were
+            read.
     """
 
     position: str
@@ -37,7 +39,7 @@ class Event:
 def received_at(milliseconds: int) -> int:
     """Return the broker's timestamp as microseconds UTC, limited to the years 1970 to 9999.
 
-    Redis and Kafka let a producer set it: an invalid one must not block other events.
+    In Redis and Kafka, producers may set the timestamp. An invalid one must not block other events.
     """
     return min(max(milliseconds, 0), _LATEST) * 1000
 
@@ -45,9 +47,10 @@ def received_at(milliseconds: int) -> int:
 def event_line(payload: bytes) -> bytes:
     """Return the event as one line that is not blank.
 
-    JSON on several lines is joined: strings contain no raw line breaks, and elsewhere these have no
-    meaning. Other bytes that are not one line become a JSON string, which is not a valid row: it
-    goes to quarantine with all its bytes.
+    If the payload is JSON on several lines, spaces replace its line breaks: JSON strings contain no
+    raw line breaks, and between values a line break is only whitespace. If the payload is neither
+    JSON nor exactly one line, it becomes a JSON string. A string is not a valid row, so it goes to
+    quarantine with all its bytes.
     """
     if payload.strip() and b"\n" not in payload and not payload.startswith(_BOM):
         return payload
@@ -66,9 +69,9 @@ def delivery_of(
     Args:
         stream: declaration of the stream.
         place: readable address of the stream.
-        lane: the broker partition; "" if there is only one order.
+        lane: the broker partition; "" if the stream is not partitioned.
         after: position of the last event before these.
-        events: at least one; all of one slot.
+        events: at least one event; all belong to one slot.
     """
     first, last = events[0], events[-1]
     return Delivery(

@@ -12,16 +12,16 @@ from headrace.streams.spec import KafkaTopic
 ADDRESS = "HEADRACE_KAFKA"
 DEFAULT = "127.0.0.1:9092"
 _TIMEOUT = 10.0
-# A position is an event's offset and timestamp: a topic that was deleted and created again counts
-# from zero, and has another event at that offset.
+# A position is "<offset>#<timestamp>". The timestamp shows whether the topic was deleted and
+# recreated: offsets then start at zero again, and another event has that offset.
 _AT = "#"
 
 
 class KafkaBroker:
-    """Reads all partitions from the positions in the ledger.
+    """Adapter that reads all partitions of a topic from the positions in the ledger.
 
-    It does not join a consumer group; the group's committed offsets only show in Kafka which events
-    are published.
+    It does not join a consumer group. It only commits offsets for the group, so that Kafka tools
+    show which events are published.
     """
 
     def __init__(self, where: KafkaTopic, *, group: str, address: str | None = None) -> None:
@@ -70,10 +70,12 @@ class KafkaBroker:
             other = event is not None and same_place and event.at != time
         if other:
             raise SourceError(
-                f"event {after} of partition {lane} of {self._where.topic} is not the one that was"
-                f" read from it, or is not there yet (it ends at {high}): the topic was recreated",
+                f"event {after} of partition {lane} of {self._where.topic} is another event than"
+                f" was read, or does not exist (the partition ends at {high}): the topic was"
+                " deleted and recreated",
                 where=self.place,
-                fix="give the stream's declaration another name, so that it starts again",
+                fix="give the stream's declaration another name: reading then starts at the first"
+                " event",
             )
         start = max(at, low)
         oldest = self._event_at(int(lane), start) if start < high else None
@@ -93,8 +95,8 @@ class KafkaBroker:
     def read(self, lane: str, limit: int, seconds: float) -> list[Event]:
         """Return the next events of a partition.
 
-        One poll brings events of any partition; events of other partitions are queued. A partition
-        with queued events is paused, so a queue holds no more than one poll brings.
+        A poll returns events of any partition; those of other partitions are queued. A partition
+        with queued events is paused, so its queue never holds more than the events of one poll.
         """
         queue = self._read[int(lane)]
         if not queue:
@@ -145,7 +147,8 @@ class KafkaBroker:
     def _event_at(self, partition: int, offset: int) -> Event | None:
         """Return the event at an offset, or the next one after it.
 
-        Returns None once this connection reads events, since it would lose its position.
+        Returns None if this connection is already reading events, since a lookup would change the
+        position at which it reads.
         """
         if self._next:
             return None
@@ -169,7 +172,7 @@ def _event(message: Any, missed: int = 0) -> Event:  # noqa: ANN401
 
 
 def _split(position: str) -> tuple[int | None, int | None]:
-    """Return offset and time; None at a partition's start, or if an old position has no time."""
+    """Return (offset, time); None at a partition's start, or if an old position has no time."""
     offset, _, at = position.partition(_AT)
     return int(offset) if offset else None, int(at) if at else None
 

@@ -17,22 +17,24 @@ ADDRESS = "HEADRACE_NATS"
 DEFAULT = "nats://127.0.0.1:4222"
 _TIMEOUT = 10.0
 _IDLE = 300.0  # seconds after which the server deletes an inactive reader
-# A position is an event's sequence number and the time at which the server received it: a stream
-# that was deleted and created again counts from one, and has another event at that number.
+# A position is "<sequence number>#<time>", with the time at which the server received the event.
+# The time shows whether the stream was deleted and recreated: numbers then start at one again, and
+# another event has that number.
 _RECEIVED = "#"
-_ROUNDING = 1_000  # microseconds by which the library may read the same time differently
-_READER_DELETED = 409  # code of an ended request: the reader was deleted, or has another leader
+_ROUNDING = 1_000  # microseconds by which the library's rounding may change a time
+# Error code of a request that the server ended, because the reader was deleted or has a new leader.
+_READER_DELETED = 409
 
 T = TypeVar("T")
 
 
 class NatsBroker:
-    """Reads with a consumer that starts at a sequence and acknowledges nothing.
+    """Adapter that reads with a JetStream consumer (the reader), without acknowledgements.
 
-    Each reader starts at the position in the ledger, so the server has nothing to remember. A gap
-    in the consumer's sequence means that a message was lost on the way: it is read again. A gap in
-    the stream's sequence means that unread events were deleted. If only one subject of the stream
-    is read, gaps say nothing, since events of other subjects cause them, too.
+    Each reader starts at the position in the ledger, so the server need not remember a position. A
+    gap in the consumer's sequence numbers means that a message was lost in transit: it is read
+    again. A gap in the stream's sequence numbers means that unread events were deleted, unless only
+    one subject of the stream is read: then events of other subjects cause gaps, too.
     """
 
     def __init__(
@@ -64,9 +66,9 @@ class NatsBroker:
 
     async def _connect(self) -> None:
         async def quiet(_: Exception) -> None:
-            """Ignore errors of the connection here: the call that fails raises them."""
+            """Ignore connection errors here: the call that fails raises them."""
 
-        # No reconnects here: `StreamReader` retries, and its status is "disconnected" meanwhile.
+        # Do not reconnect here: `StreamReader` does, and reports "disconnected" meanwhile.
         self._connection = await self._nats.connect(
             self._address,
             connect_timeout=5,
@@ -83,10 +85,10 @@ class NatsBroker:
                 f"stream {self._where.stream} has retention {retention}, which deletes"
                 " events that were read",
                 where=self.place,
-                fix="create it with retention=limits; `trim` on the stream's declaration deletes"
-                " what is published",
+                fix="create it with retention=limits; to delete published events, set `trim` in the"
+                " stream's declaration",
             )
-        if info.config.mirror is not None:  # a mirror has gaps if it omits events
+        if info.config.mirror is not None:  # a mirror that filters events has gaps in its sequence
             self._dense = False
 
     @property
@@ -107,14 +109,16 @@ class NatsBroker:
         pending = int(consumer.num_pending)
         await self._jetstream.delete_consumer(self._where.stream, consumer.name)
         missed = _deleted_from_front(state, after)
-        if after and self._dense:  # with deletions in between, minus events that came meanwhile
+        if after and self._dense:
+            # Counts deletions anywhere after the position. Events that arrived since `state` was
+            # read make the number too low, never too high.
             missed = max(missed, state.last_seq - after - pending)
         if not pending:
             return Waiting(0, None, missed)
         return Waiting(pending, await self._oldest(after), missed)
 
     async def _verified_state(self, position: str) -> Any:  # noqa: ANN401
-        """Return the stream's state; raise SourceError if the position is of another stream."""
+        """Return the stream's state; raise SourceError if the stream was deleted and recreated."""
         state = (await self._jetstream.stream_info(self._where.stream)).state
         after, received = _split(position)
         other = state.last_seq < after
@@ -124,15 +128,17 @@ class NatsBroker:
                 other = bool(message.time) and abs(to_us(message.time) - received) > _ROUNDING
         if other:
             raise SourceError(
-                f"event {after} of stream {self._where.stream} is not the one that was read from"
-                f" it, or is not there yet (it ends at {state.last_seq}): the stream was recreated",
+                f"event {after} of stream {self._where.stream} is another event than was read, or"
+                f" does not exist (the stream ends at {state.last_seq}): the stream was deleted and"
+                " recreated",
                 where=self.place,
-                fix="give the stream's declaration another name, so that it starts again",
+                fix="give the stream's declaration another name: reading then starts at the first"
+                " event",
             )
         return state
 
     async def _oldest(self, after: int) -> int | None:
-        """Return when the server received the next event, which may be of another subject."""
+        """Return the time of receipt of the next event, which may be of another subject."""
         info = await self._jetstream.stream_info(self._where.stream)
         sequence = max(after + 1, info.state.first_seq)
         for candidate in range(sequence, min(sequence + 100, info.state.last_seq + 1)):
@@ -185,9 +191,10 @@ class NatsBroker:
         return events
 
     async def _begin(self) -> None:
-        """Create a reader after the current position, and count the unread events deleted there.
+        """Create a reader that starts after the current position, and count missed events.
 
-        If gaps in the sequence mean deletions, `_read` counts them instead.
+        These are the unread events that were deleted from the front of the stream. If each gap in
+        the sequence means a deletion (`_dense`), `_read` counts deletions from the gaps instead.
         """
         state = await self._verified_state(self._after)
         after, _ = _split(self._after)
@@ -199,7 +206,7 @@ class NatsBroker:
         self._expected = 1
 
     async def _look_after_reader(self) -> None:
-        """Drop the reader if the server has deleted it: it would get no events and no error."""
+        """Drop the reader if the server has deleted it: it would receive no event and no error."""
         try:
             await self._reader.consumer_info()
         except self._nats.js.errors.NotFoundError:
@@ -270,7 +277,7 @@ class NatsBroker:
 
 
 def _split(position: str) -> tuple[int, int]:
-    """Return the sequence number, and the time of receipt; 0 if an old position has none."""
+    """Return (sequence number, time of receipt); the time is 0 if an old position has none."""
     sequence, _, received = position.partition(_RECEIVED)
     return int(sequence or 0), int(received or 0)
 

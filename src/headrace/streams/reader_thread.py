@@ -23,8 +23,8 @@ class StreamReader:
 
     Attributes:
         positions: {lane: the position after which reading starts}.
-        once: stop when no event is waiting.
-        accept_lost: go on if the broker has deleted unread events.
+        once: stop when all events have been read.
+        accept_lost: continue if the broker has deleted unread events.
         down: why the broker cannot be reached now; "" if it can.
         error: the error that ended the reading; None if there was none.
     """
@@ -49,11 +49,11 @@ class StreamReader:
         self._thread.start()
 
     def published(self, lane: str, last: str) -> None:
-        """Note that events up to `last` are published; the broker is informed later."""
+        """Note that events up to `last` are published; the thread informs the broker later."""
         self._published[lane] = last
 
     def stop(self) -> None:
-        """Inform the broker of the published events, and close the connection."""
+        """Stop reading, inform the broker of the published events, and close the connection."""
         self._stop.set()
         for buffer in self.buffers.values():
             buffer.end()
@@ -71,14 +71,14 @@ class StreamReader:
             raise StateError(
                 f"{missed} events after {after} were deleted before they were read",
                 where=broker.place,
-                fix="keep events for longer than a consumer may stand still; to go on without"
-                " them, and have the loss recorded: headrace stream run ... --accept-lost",
+                fix="make the broker keep events longer than a consumer may be stopped; to continue"
+                " without these events and record the loss: headrace stream run ... --accept-lost",
             )
 
     def _work(self, broker: Broker) -> None:
         try:
             self._read_all(broker)
-        except Exception as error:  # noqa: BLE001 - the consumer raises it
+        except Exception as error:  # noqa: BLE001 - `run_stream` raises it
             self.error = error
         finally:
             for buffer in self.buffers.values():
@@ -110,7 +110,9 @@ class StreamReader:
             self._read(broker)
             for buffer in self.buffers.values():
                 buffer.end()
-            self._stop.wait()  # until all events are published, so that the broker is informed
+            # Stay connected until `stop` is called, to inform the broker of the last published
+            # events.
+            self._stop.wait()
             with suppress(BrokerDownError):
                 self._report_published(broker)
         finally:
@@ -135,7 +137,10 @@ class StreamReader:
                 return
 
     def _take(self, broker: Broker, lane: str, batch: Sequence[Event]) -> None:
-        """Add events to the buffer, up to the first one that follows missed events."""
+        """Add events to the buffer.
+
+        Raises StateError at the first event that follows missed events, unless `accept_lost`.
+        """
         for number, event in enumerate(batch):
             if event.missed and not self.accept_lost:
                 self._add_to_buffer(lane, batch[:number])

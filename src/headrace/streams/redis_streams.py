@@ -13,15 +13,17 @@ from headrace.streams.spec import RedisStream
 ADDRESS = "HEADRACE_REDIS"
 DEFAULT = "redis://127.0.0.1:6379/0"
 _START = "0-0"
-# A position is an entry's id and the number of entries added up to it. Redis counts added entries,
-# so the numbers of waiting and of lost entries need no scan of the stream.
+# A position is "<entry id>#<ordinal>". The ordinal is the number of entries that were ever added to
+# the stream, up to and including this one. Redis counts all added entries (`entries-added`), so
+# unread and deleted entries can be counted without scanning the stream.
 _ORDINAL = "#"
 
 
 class RedisBroker:
-    """Reads with XREAD from a position, and acknowledges nothing.
+    """Adapter that reads a stream with XREAD from a given position, without acknowledgements.
 
-    A consumer group only shows in Redis which events are published.
+    It does not read through its consumer group. It only sets the group's position to the last
+    published event, so that Redis tools show the progress.
     """
 
     def __init__(
@@ -70,12 +72,13 @@ class RedisBroker:
         return Waiting(waits, _at(oldest[0][0]), missed)
 
     def _require_same_stream(self, info: dict[str, Any] | None, entry: str, ordinal: int) -> None:
-        """Raise SourceError if the stream was recreated since `entry` was read."""
+        """Raise SourceError if the stream was deleted and recreated since `entry` was read."""
         if info is None:
             other = bool(ordinal)
         else:
             first = _order(_text(info["recorded-first-entry-id"]))
-            # If the entry no longer exists, the stream must have counted its deletion.
+            # If the stream no longer contains the entry, it must have deleted at least the
+            # `ordinal` entries up to this one; otherwise it was recreated.
             missing = int(info["length"]) == 0 or first > _order(entry)
             other = (
                 int(info["entries-added"]) < ordinal
@@ -84,10 +87,10 @@ class RedisBroker:
             )
         if other:
             raise SourceError(
-                f"stream {self._where.key} is not the one from which {entry} was read: it was"
-                " recreated",
+                f"stream {self._where.key} was deleted and recreated since entry {entry} was read",
                 where=self.place,
-                fix="give the stream's declaration another name, so that it starts again",
+                fix="give the stream's declaration another name: reading then starts at the first"
+                " event",
             )
 
     def seek(self, lane: str, after: str) -> None:  # noqa: ARG002
@@ -100,7 +103,8 @@ class RedisBroker:
         key, wait = self._where.key, max(int(seconds * 1000), 1)
         if not self._ask("XREAD", "COUNT", 1, "BLOCK", wait, "STREAMS", key, self._entry):
             return []
-        # In one transaction, so that the counts of deletions belong to the entries that are read.
+        # Both commands run in one transaction, so that the counts of deleted entries match the
+        # entries that are read.
         info, reply = self._call(
             lambda: (
                 self._client.pipeline(transaction=True)
@@ -148,17 +152,17 @@ class RedisBroker:
 
     def _info(self) -> dict[str, Any] | None:
         if not self._ask("EXISTS", self._where.key):
-            return None  # no event was ever sent
+            return None  # the stream does not exist yet: no event was ever sent
         info: dict[str, Any] = self._call(lambda: self._client.xinfo_stream(self._where.key))
         if "entries-added" not in info:
             raise SourceError(
-                "this Redis does not count a stream's entries",
+                "this version of Redis does not count the entries added to a stream",
                 where=self.place,
-                fix="Redis 7 or later",
+                fix="use Redis 7 or later",
             )
         return info
 
-    def _ask(self, *words: Any) -> Any:  # noqa: ANN401 - whatever Redis answers
+    def _ask(self, *words: Any) -> Any:  # noqa: ANN401 - depends on the command
         return self._call(lambda: self._client.execute_command(*words))
 
     def _call(self, ask: Callable[[], Any]) -> Any:  # noqa: ANN401
@@ -182,7 +186,7 @@ def _split(position: str) -> tuple[str, int]:
 
 
 def _entries(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  # noqa: ANN401
-    """Return the entries of one stream from either form of the library's reply."""
+    """Return the entries of one stream from the library's reply, which is a dict or a list."""
     if not reply:
         return []
     entries = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
@@ -200,7 +204,7 @@ def _order(position: str) -> tuple[int, int]:
 
 
 def _deleted(info: dict[str, Any]) -> int:
-    """Count the entries that were deleted so far: trimmed, or deleted by id."""
+    """Count the entries that were deleted so far, by trimming or by XDEL."""
     return int(info["entries-added"]) - int(info["length"])
 
 

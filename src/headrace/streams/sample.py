@@ -1,4 +1,4 @@
-"""Sample of a topic's first events, read without moving a position in the broker."""
+"""Sampling of topics: reads the first events without changing a position in the broker."""
 
 import asyncio
 import re
@@ -16,7 +16,7 @@ from headrace.streams.events import Event, event_line
 from headrace.streams.spec import KafkaTopic, NatsSubject, RedisStream
 
 _AT_ONCE = 500
-_PATIENCE = 10.0  # seconds for a topic whose events come slowly
+_PATIENCE = 10.0  # seconds after which sampling stops, even with fewer events than requested
 
 
 def sample_topic(address: str, limits: Limits) -> Sample:
@@ -35,7 +35,7 @@ def sample_topic(address: str, limits: Limits) -> Sample:
         )
     try:
         broker, place = _OPEN[scheme](server, topic)
-    except SourceError as error:  # the same error without the password
+    except SourceError as error:  # raise the same error without the password
         fix = "start the broker, or correct the address"
         down = isinstance(error, BrokerDownError) or not error.fix
         raise SourceError(
@@ -54,8 +54,8 @@ def sample_topic(address: str, limits: Limits) -> Sample:
         )
     rows = ndjson_rows(b"".join(event_line(event.payload) + b"\n" for event in events))
     notes = [
-        f"{len(rows.malformed)} events are not flat JSON objects, such as {fault.text[:120]!r}"
-        f" ({fault.why}): they would go to quarantine"
+        f"events that are not flat JSON objects, and would go to quarantine: {len(rows.malformed)},"
+        f" such as {fault.text[:120]!r} ({fault.why})"
         for fault in rows.malformed[:1]
     ]
     total = sum(waiting.values())
@@ -77,7 +77,7 @@ def sample_topic(address: str, limits: Limits) -> Sample:
 
 
 def _first(broker: Broker, waiting: Mapping[str, int], limits: Limits) -> list[Event]:
-    """Read events of all lanes in turn, oldest first, up to the limits or for `_PATIENCE`."""
+    """Read the oldest events of each lane in turn, until a limit or `_PATIENCE` is reached."""
     for lane in waiting:
         broker.seek(lane, "")
     remaining = {lane: min(n, -(-limits.rows // len(waiting))) for lane, n in waiting.items()}
@@ -117,7 +117,7 @@ def _stream_of(server: str, topic: str) -> str:
         ) from error
 
     async def quiet(_: Exception) -> None:
-        """Ignore errors of the connection here: the call that fails raises them."""
+        """Ignore connection errors here: the call that fails raises them."""
 
     async def ask() -> str:
         connection = await nats.connect(
@@ -141,9 +141,9 @@ def _stream_of(server: str, topic: str) -> str:
         return asyncio.run(ask())
     except nats.js.errors.NotFoundError as error:
         raise SourceError(
-            f"no stream keeps {topic!r}",
+            f"no JetStream stream stores {topic!r}",
             where=server,
-            fix="name a JetStream stream, or a subject that one listens to",
+            fix="name a JetStream stream, or a subject that a stream stores",
         ) from error
     except (OSError, nats.errors.Error) as error:
         raise SourceError(

@@ -9,7 +9,10 @@ from headrace.core.errors import DeclarationError
 
 @dataclass(frozen=True)
 class NatsSubject:
-    """NATS JetStream stream, or one `subject` of it. The server's address is `HEADRACE_NATS`."""
+    """NATS JetStream stream, or one `subject` of it.
+
+    The environment variable `HEADRACE_NATS` holds the server's address.
+    """
 
     stream: str
     subject: str = ""
@@ -19,7 +22,7 @@ class NatsSubject:
 class RedisStream:
     """Redis stream whose entries carry the event as JSON in `field`.
 
-    The server's address is `HEADRACE_REDIS`.
+    The environment variable `HEADRACE_REDIS` holds the server's address.
     """
 
     key: str
@@ -28,7 +31,10 @@ class RedisStream:
 
 @dataclass(frozen=True)
 class KafkaTopic:
-    """Kafka topic, read partition by partition. `HEADRACE_KAFKA` holds the brokers' addresses."""
+    """Kafka topic, read partition by partition.
+
+    The environment variable `HEADRACE_KAFKA` holds the brokers' addresses.
+    """
 
     topic: str
 
@@ -46,13 +52,16 @@ class Stream:
         producer: team or system that is responsible for the content.
         name: part of batch ids and of the recorded position; under a new name the stream is read
             from the start. Default: the table's name.
-        linger: how long the first event of a micro-batch may wait for others, such as "2s". It is
-            the least delay until an event is published, and bounds the number of commits.
-        batch_events, batch_bytes: greatest size of a micro-batch, which is one file of the table.
-        buffer_events, buffer_bytes: how much may be read ahead of the current micro-batch; the
-            rest waits in the broker.
-        max_lag: the status reports a problem once the oldest waiting event is older, such as "5m".
-        trim: delete published events from the broker; for a stream that has no other reader.
+        linger: how long a micro-batch stays open for more events after its first one, such as
+            "2s". A longer time delays publication, but gives fewer commits.
+        batch_events, batch_bytes: maximum size of a micro-batch. Each micro-batch becomes one file
+            of the table.
+        buffer_events, buffer_bytes: maximum number of events and bytes that are read ahead of the
+            current micro-batch; further events stay in the broker.
+        max_lag: the status reports a problem if the oldest unread event is older than this, such
+            as "5m".
+        trim: delete events from the broker once they are published; set it only if the stream has
+            no other reader.
     """
 
     table: str
@@ -74,10 +83,14 @@ class Stream:
         sizes = ("batch_events", "batch_bytes", "buffer_events", "buffer_bytes")
         for size in sizes:
             if getattr(self, size) < 1:
-                raise DeclarationError(f"{size} is {getattr(self, size)}", where=where, fix="1+")
+                raise DeclarationError(
+                    f"{size} is {getattr(self, size)}", where=where, fix="set 1 or more"
+                )
         for text in (self.linger, self.max_lag):
             if duration(text) < 0:
-                raise DeclarationError(f"{text!r} is negative", where=where, fix="as in '2s'")
+                raise DeclarationError(
+                    f"{text!r} is negative", where=where, fix="write it as in '2s'"
+                )
 
     @property
     def linger_us(self) -> int:

@@ -31,11 +31,11 @@ def stream_status(
     """Return the state of a stream as JSON values, from ledger, table, broker and the current run.
 
     `events` = published + quarantined + pending + rejected + repeated + redelivered + unjudged:
-    each recorded event is in exactly one of them. `lag` is about events that are not recorded,
-    including buffered ones: their number, and the age of the oldest in seconds.
+    each recorded event counts in exactly one of them. `lag` is the number of events that are not
+    recorded yet, including buffered ones, and the age of the oldest in seconds.
 
     Returns:
-        One mapping; `problems` lists in words what needs attention, and may be empty.
+        One mapping; its `problems` are sentences for people, and empty if nothing needs attention.
     """
     with Ledger(home) as ledger:
         progress = ledger.lane_progress(table.name, stream.name)
@@ -135,7 +135,8 @@ def _problems(stream: Stream, table: Table, status: dict[str, Any]) -> list[str]
         problems.append(status["broker_error"])
     elif lag["seconds"] * 1e6 > stream.max_lag_us:
         problems.append(
-            f"the oldest event waits for {lag['seconds']:.0f} s, more than {stream.max_lag}"
+            f"the oldest unread event has waited for {lag['seconds']:.0f} s, longer than"
+            f" {stream.max_lag}"
         )
     if status["about_to_lose"]:
         problems.append(f"{status['about_to_lose']} events were deleted before they were read")
@@ -149,5 +150,5 @@ def _problems(stream: Stream, table: Table, status: dict[str, Any]) -> list[str]
             f"{share:.2%} of the last hour's events are quarantined, above {allowed:.2%}"
         )
     if status["state"] == "silent":
-        problems.append("the consumer has sent no heartbeat for half a minute")
+        problems.append("the consumer has written no heartbeat for half a minute")
     return problems

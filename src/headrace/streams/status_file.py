@@ -1,4 +1,4 @@
-"""Files with the heartbeat and the lock of a consumer; its position is in the ledger."""
+"""Paths of a consumer's heartbeat file and lock file; its position is in the ledger."""
 
 from pathlib import Path
 

@@ -50,7 +50,7 @@ def batch_rows(home: Home, table: Table) -> list[dict[str, Any]]:
 def _conflicts(
     conflict_counts: Mapping[tuple[str, str], int], judgement: JudgementRow | None
 ) -> int:
-    """Count the rows held for conflicts, without rows approved since."""
+    """Count the rows in quarantine for conflicts, without rows that were approved since."""
     if judgement is None:
         return 0
     count = conflict_counts.get(
@@ -102,7 +102,7 @@ def find_batches(home: Home, table: Table, slot_or_id: str) -> list[dict[str, An
         raise DeclarationError(
             f"table {table.name} has no batch in slot {slot_or_id}",
             where=str(home.ledger),
-            fix=f"list what there is: headrace gate ls --table {table.name} --all",
+            fix=f"list its batches: headrace gate ls --table {table.name} --all",
         )
     with Ledger(home) as ledger:
         for row in rows:

@@ -73,7 +73,7 @@ class Ledger:
         """Record a delivery; idempotent. Known bytes from a new origin count as a redelivery.
 
         Raises:
-            StateError: another consumer has read these events of the stream already.
+            StateError: another consumer has already recorded these events of the stream.
         """
         now = now_us()
         self._connection.execute(
@@ -94,11 +94,11 @@ class Ledger:
             self._advance(table, delivery.offsets, delivery.batch_id)
 
     def _advance(self, table: str, offsets: Offsets, batch_id: str) -> None:
-        """Append to the lane's chain, which has neither forks nor gaps."""
+        """Record the next part of a lane, which must start where the last recorded part ended."""
         if offsets.after != self.position(table, offsets.stream, offsets.lane):
             raise StateError(
-                f"events of stream {offsets.stream} after {offsets.after or 'its start'} were taken"
-                " by another consumer",
+                f"another consumer has recorded the events of stream {offsets.stream} after"
+                f" {offsets.after or 'its start'}",
                 where=f"table {table}, {self.path}",
                 fix="run one consumer for each table and home; nothing was lost or duplicated",
             )
@@ -112,7 +112,7 @@ class Ledger:
         )  # fmt: skip
 
     def position(self, table: str, stream: str, lane: str) -> str:
-        """Return the last event of a lane that was recorded; "" if there is none."""
+        """Return the position of the last recorded event of a lane; "" if there is none."""
         row = self._connection.execute(
             "SELECT last FROM offsets WHERE tbl = ? AND stream = ? AND lane = ?"
             " ORDER BY id DESC LIMIT 1",
@@ -203,7 +203,9 @@ class Ledger:
     # Verdicts
 
     def judge(self, table: str, row: JudgementRow, *, overwrite: bool = False) -> None:
-        """Record a verdict; one under the same rules stays unless it is ERROR, or with `overwrite`.
+        """Record a verdict on a batch.
+
+        An earlier verdict under the same rules is kept, unless it is ERROR or `overwrite` is set.
 
         A batch that is already published stays `published`: its last good file stays in the table.
         """
@@ -399,7 +401,7 @@ class Ledger:
         self._set_state(table, batch_id, "recalled", note)
 
     def mark_restored(self, table: str, batch_id: str) -> None:
-        """Mark a recalled batch as waiting for a commit, from which on it is usable."""
+        """Mark a recalled batch as waiting for a commit; its rows are usable from then on."""
         self._set_state(table, batch_id, "judged", "")
         self.mark_unpublished(table, [batch_id])
 

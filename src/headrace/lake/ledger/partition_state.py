@@ -11,7 +11,7 @@ State = Literal["published", "pending", "missing", "failed", "not_expected"]
 PUBLISHABLE = ("PASS", "WARN", "QUARANTINE")
 BLOCKED = ("BLOCK", "ERROR")
 SEVERITY = {"PASS": 0, "WARN": 1, "QUARANTINE": 2, "BLOCK": 3, "ERROR": 4}
-# Batches in these states need no further work, and no partition shows them.
+# Batches in these states need no further work, and do not count in their partition's verdict.
 SETTLED_STATES = ("superseded", "rejected", "recalled")
 
 
@@ -100,8 +100,8 @@ def is_settled(batch: Batch, judgement: JudgementRow | None, live: Mapping[str, 
 def is_shown(judgement: JudgementRow, live: Mapping[str, str]) -> bool:
     """Return True if the file that this verdict staged is in the table now.
 
-    The file of a verdict that was published may have been replaced since, under other rules. A
-    batch without passing rows has no file, and counts as shown once it is published.
+    It is not if another file of the batch has replaced it, for example under other rules. A batch
+    without passing rows has no file, and counts as shown once it is published.
     """
     return (
         judgement.published_at is not None
@@ -120,8 +120,8 @@ def pick(
 
     `batches` are in order of arrival. Every batch that passed is published: a correction adds rows
     with its own known-at. A blocked batch that was never published may be superseded; `visible` are
-    the batches that the source has now. When an override has `lapsed`, the rows that only it
-    admitted are removed; the batch's last good file, if there is one, replaces them.
+    the batches that the source has now. When an override has `lapsed`, the rows that only the
+    override admitted are removed; the batch's last good file, if there is one, replaces them.
     """
     open_ones = [b for b in batches if b.state not in SETTLED_STATES and b.batch_id in verdicts]
     passed = [b for b in open_ones if verdicts[b.batch_id].verdict in PUBLISHABLE]
@@ -149,7 +149,7 @@ def decisive_batch(
 ) -> tuple[Batch, JudgementRow] | None:
     """Return the batch that gives the partition its verdict: the most severe, then the latest.
 
-    Of the published batches of a source that resumes (format `changes`), only the latest counts.
+    Of the published batches of an incremental source (format `changes`), only the latest counts.
     """
     open_ones = [b for b in batches if b.state not in SETTLED_STATES and b.batch_id in verdicts]
     read_on = [b for b in open_ones if b.format == "changes" and b.state == "published"]

@@ -1,7 +1,8 @@
 """Publication history from the ledger: the published files of each batch over time.
 
-Each dataset release stores the history at its time, so that it can be rebuilt. The ledger's own
-history may change: a batch that is recalled and restored counts as published since the restoration.
+Each dataset release stores the history as it is at that time, so that the release can be rebuilt.
+The ledger's own history may change: a batch that is recalled and restored counts as published since
+the restoration.
 """
 
 import json
@@ -20,7 +21,10 @@ _SLACK = 2_000  # microseconds; commit times are rounded to milliseconds
 
 @dataclass(frozen=True)
 class EarlierPath:
-    """Earlier published file of a batch: path, start (us), and its number counted back from 1."""
+    """Earlier published file of a batch, with its start of publication (us).
+
+    `ago` counts back from the present file: 1 is the file before the present one.
+    """
 
     path: str
     since: int
@@ -44,16 +48,17 @@ class Showings:
     withdrawals: Mapping[str, int]
 
     def since(self, file: LiveFile, committed_at: int | None) -> int | None:
-        """Return since when `file` was published, as of a commit at this time (us)."""
+        """Return the last start of the publication of `file` up to the time `committed_at` (us)."""
         moments = [at for at, path in self.by_batch.get(file.batch_id, ()) if path == file.path]
         until = committed_at + _SLACK if committed_at is not None else None
         before = [at for at in moments if until is None or at <= until]
         return before[-1] if before else next(iter(moments), committed_at)
 
     def spans(self, batch_id: str) -> Iterator[PublicationSpan]:
-        """Yield each interval in which one path of the batch was published before another or none.
+        """Yield the intervals in which a file of the batch was published that was later replaced.
 
-        An interval is omitted if the same path follows, because its end is not recorded.
+        Another file, or none, replaced it. If the same path follows, the interval is omitted,
+        because its end is not recorded.
         """
         showings = self.by_batch.get(batch_id, ())
         withdrawn_at = self.withdrawals.get(batch_id)
@@ -65,7 +70,7 @@ class Showings:
                 )
 
     def before(self, batch_id: str, moment: int) -> Iterator[EarlierPath]:
-        """Yield the paths published before `moment` (us) since the last absence, latest first."""
+        """Yield the paths published before `moment` (us) without an absence since, latest first."""
         ago = 0
         for at, path in reversed(self.by_batch.get(batch_id, ())):
             if at >= moment:

@@ -46,7 +46,7 @@ class JudgementRow:
         passing, quarantined: number of rows; passing + quarantined + rejected = delivered unless
             the batch is blocked.
         staged_path, quarantine_path: files of these rows; empty if there are none.
-        summary: sentences for people, one a line.
+        summary: sentences for people, one per line.
         judgement: the whole report as JSON; empty if it was not read.
         base_hash: hash of the table's rules only; see `validator.table_rule`.
         derived_from: for a verdict with overrides, the `rule_hash` of the gate's own verdict;

@@ -10,7 +10,11 @@ from headrace.lake.tables.snapshot_files import LiveFile
 
 @dataclass(frozen=True)
 class Account:
-    """Row counts of one batch; delivered = published + quarantined + pending + rejected."""
+    """Row counts of one batch; delivered = published + quarantined + pending + rejected.
+
+    `repeated` counts exact repeats within the delivery, and `superseded` all rows of a superseded
+    batch; `delivered` includes neither.
+    """
 
     delivered: int = 0
     published: int = 0

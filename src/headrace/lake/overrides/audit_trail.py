@@ -24,7 +24,7 @@ class Action:
     """One line of the audit trail. Times are int64 microseconds UTC.
 
     Attributes:
-        principal: who acts; the name that the policy is checked for.
+        principal: who acts; the permission policy is checked for this name.
         action: one of `ACTIONS`.
         batch_id, slot: empty for an action on a whole table, such as a mute.
         rule_hash, suite_hash: rules of the batch's verdict at the time of the action; an approval
@@ -97,7 +97,7 @@ def scope_words(scope: Mapping[str, Any]) -> str:
 
 
 def record(ledger: Ledger, action: Action) -> Action:
-    """Append an action, at the present time unless it has one; return it with its `id` and `at`.
+    """Append an action, and return it with its `id` and `at`; `at` defaults to the present time.
 
     Raises:
         DeclarationError: principal or reason is empty, there is no such action, or `expires_at` is

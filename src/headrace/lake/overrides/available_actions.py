@@ -1,4 +1,4 @@
-"""Actions that are possible on a batch now, by the rules that decide when they are taken."""
+"""Actions that are possible on a batch now, by the rules that also apply when one is taken."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from headrace.lake.overrides.scopes import (
     rows_scope,
 )
 
-# In the order in which they are shown: actions that decide about a held batch come first.
+# In display order: actions that decide about a held batch come first.
 BATCH_ACTIONS = (
     "release",
     "reject",
@@ -33,7 +33,7 @@ BATCH_ACTIONS = (
 
 @dataclass(frozen=True)
 class Availability:
-    """Answer for one action on one batch.
+    """Availability of one action on one batch.
 
     Attributes:
         action: one of `BATCH_ACTIONS`.
@@ -80,11 +80,11 @@ def _answer(
 
 
 def _by(rule: Callable[[BatchCase, Action], Action | None]) -> "_Rule":
-    """Make a rule from a scope function; None from it means that the action was done before."""
+    """Make a rule from a scope function, which returns None if the action was taken before."""
 
     def answer(case: BatchCase, draft: Action) -> Availability:
         if rule(case, draft) is None:
-            return Availability(draft.action, allowed=False, reason="it was done before")
+            return Availability(draft.action, allowed=False, reason="this action was taken before")
         return Availability(draft.action, allowed=True)
 
     return answer
@@ -133,7 +133,7 @@ def _restore(case: BatchCase, draft: Action) -> Availability:
     if case.batch.state != "recalled":
         raise RefusedError(f"{case.name}, is {case.batch.state}, not recalled")
     with Ledger(case.home) as ledger:
-        shown_before_recall(ledger, draft)  # raises StateError where its file is gone
+        shown_before_recall(ledger, draft)  # raises StateError if its file is gone
     return Availability(draft.action, allowed=True)
 
 

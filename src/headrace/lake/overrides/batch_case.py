@@ -1,4 +1,4 @@
-"""Batch with its state, its effective verdict and its rows, as actions need it."""
+"""Batch with its state, its effective verdict and its rows: the input of an action on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -96,7 +96,7 @@ class BatchCase:
         return set() if self.blocked and not state.forced else set(state.lines(PASSING))
 
     def unchanged(self, ledger: Ledger) -> bool:
-        """Return True if nobody acted on the batch since it was read."""
+        """Return True if no action has changed the batch since it was read."""
         now = find_case(ledger, self.home, self.table, self.batch.batch_id, self.live_path)
         return (now.batch.state, now.standing) == (self.batch.state, self.standing)
 
@@ -118,7 +118,7 @@ class BatchCase:
 def open_case(home: Home, table: Table, slot_or_id: str, states: Sequence[str] = ()) -> BatchCase:
     """Return the batch of a partition, or the batch whose id starts with `slot_or_id`.
 
-    If several match, `states` are tried in order: batches in the first state that occurs count.
+    If several batches match, only those in the first of the `states` that one of them has count.
 
     Raises:
         DeclarationError: no batch or several batches match.
@@ -156,7 +156,7 @@ def _pick(ledger: Ledger, table: Table, slot_or_id: str, states: Sequence[str]) 
         raise DeclarationError(
             f"table {table.name} has no batch in slot {slot_or_id}",
             where=str(ledger.path),
-            fix=f"list what there is: headrace gate ls --table {table.name} --all",
+            fix=f"list its batches: headrace gate ls --table {table.name} --all",
         )
     listing = ", ".join(f"{b.batch_id[:12]} ({b.state}, {b.origin})" for b in matches)
     raise DeclarationError(

@@ -17,11 +17,11 @@ BLOCKED = ("BLOCK", "ERROR")
 
 @dataclass(frozen=True)
 class Standing:
-    """One batch under the table's present rules.
+    """Effective verdict of one batch under the table's present rules.
 
     Attributes:
         gate: the gate's own latest verdict.
-        actions: people's actions that change which of its rows are published, in order.
+        actions: people's actions that change which rows of the batch are published, in order.
         row: the verdict with these actions; None if it is not derived yet.
     """
 
@@ -70,7 +70,7 @@ def applicable(gate: JudgementRow, active: tuple[Action, ...]) -> tuple[Action, 
 def standings(ledger: Ledger, table: str, base_hash: str, now: int) -> dict[str, Standing]:
     """Return the effective verdict of each batch that was validated under these rules."""
     rows = ledger.judgements(table, base_hash)
-    # Oldest first, so the latest remains.
+    # The rows are sorted, oldest first, so the latest one of each batch remains.
     gates = {row.batch_id: row for row in rows.values() if not row.derived_from}
     trails: dict[str, list[Action]] = {}
     for action in actions(ledger, table):

@@ -30,9 +30,9 @@ _CONTRACT = "contract"
 def failing_rows(case: BatchCase, checks: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Return the failing rows in the delivery's order; with `checks`, rows failing one of these.
 
-    Rows that earlier rules quarantined are included if the batch is still published under these
-    rules. For a batch that breaks its contract, problems of the delivery as a whole come first,
-    without a line, and then the problems of each line.
+    Rows that earlier rules quarantined are included if the batch is still published under those
+    earlier rules. For a batch that breaks its contract, problems of the delivery as a whole come
+    first, without a line, and then the problems of each line.
 
     Returns:
         {"line", "fate": published | quarantined | pending | rejected | superseded | recalled,
@@ -120,7 +120,7 @@ def _malformed(rows: RawRows) -> Iterator[dict[str, Any]]:
 
 
 def _contract_failures(case: BatchCase) -> Iterator[dict[str, Any]]:
-    """Yield all bad rows of a batch that breaks its contract; its report has only a hundred."""
+    """Yield all bad rows of a batch that breaks its contract; its report lists only a hundred."""
     contract = case.table.contract
     delivery = landed_delivery(case.home, case.batch)
     rows = delivered_rows(contract, delivery)

@@ -38,7 +38,7 @@ class Fates:
     """Fate of each row of a batch, and the reasons for it.
 
     Attributes:
-        fate: by line, one of the constants above.
+        fate: by line, PASSING, QUARANTINED or REJECTED.
         reasons: by line, ids of the checks and actions that keep the row from being published; a
             "contract:" reason cannot be overridden.
         forced: True if a blocked batch was approved.
@@ -133,7 +133,7 @@ def fates(checked: CheckedDelivery, gate: JudgementRow, actions: Iterable[Action
 def _same_rows(checked: CheckedDelivery, gate: JudgementRow, state: Fates) -> None:
     """Raise StateError if the numbers of rows and of failing rows differ from the gate's.
 
-    Otherwise a check that crashes now would let its failing rows pass.
+    Without this comparison, a check that crashes now would let its failing rows pass.
     """
     now = (len(state.fate), len(state.lines(QUARANTINED)))
     if now != (gate.delivered, gate.quarantined):
@@ -206,7 +206,7 @@ class Case:
     """Input of a verdict with overrides.
 
     Attributes:
-        suite: the suite of the gate's verdict, with the checks that were muted then in shadow.
+        suite: the suite of the gate's verdict; checks that were muted then are shadow checks.
         report: the gate's own report on the batch, as JSON.
         conflicts: by line, the conflicts of the gate's verdict.
     """

@@ -20,7 +20,8 @@ def overrides_in(ledger: Ledger, table: str, live: Mapping[str, str]) -> tuple[s
 
     Returns:
         {"action", "at", "batches", "expires_at", "principal", "reason", "rules", "scope", "slot",
-        "suite_hash", "table"} each, sorted; `batches` are those of the snapshot that it affects.
+        "suite_hash", "table"} each, sorted; `batches` are the batches of the snapshot that the
+        action affects.
     """
     verdicts = current_verdicts(ledger.judgements(table), live)
     bears_on: dict[int, list[str]] = {}

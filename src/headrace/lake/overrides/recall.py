@@ -1,7 +1,7 @@
 """Recall of a published batch that turned out to be bad, and its restoration.
 
-The ledger records the decision first, then the table follows in one snapshot. If a call is
-interrupted in between, the same call completes it; the next ingest completes a recall as well.
+First the ledger records the decision, then one snapshot changes the table. If a call is interrupted
+in between, repeating the call completes it; the next ingest completes a recall as well.
 """
 
 from dataclasses import dataclass, replace
@@ -25,9 +25,9 @@ class Withdrawal:
     """Outcome of a recall or a restoration.
 
     Attributes:
-        action: its line in the audit trail, written by this call or by an earlier one.
-        decided: True if this call made the decision; False if it was made before.
-        snapshot_id: the table's snapshot after it; None if nothing was ever published.
+        action: the line in the audit trail, written by this call or by an earlier one.
+        decided: True if this call made the decision; False if an earlier call did.
+        snapshot_id: the table's snapshot after the call; None if nothing was ever published.
         committed: True if this call committed that snapshot.
     """
 
@@ -66,7 +66,7 @@ def _recalled_now(ledger: Ledger, action: Action, batch: Batch, live: dict[str, 
         raise RefusedError(
             f"batch {batch.batch_id[:12]} of {action.table} is {batch.state}, not published",
             where=f"slot {batch.slot}",
-            fix="only what is published can be recalled; a pending batch is rejected:"
+            fix="only a published batch can be recalled; reject a pending batch instead:"
             f" headrace gate reject {action.table} {batch.batch_id[:12]} --reason ...",
         )
     verdict = current_verdicts(ledger.judgements(action.table), live).get(batch.batch_id)
@@ -79,8 +79,9 @@ def _recalled_now(ledger: Ledger, action: Action, batch: Batch, live: dict[str, 
 def restore(home: Home, table: Table, action: Action) -> Withdrawal:
     """Publish a recalled batch again with its last file; its rows are usable from this commit on.
 
-    If conflicting rows were published meanwhile, the next ingest decides instead. It also validates
-    the batch again if the rules have changed. Running it again changes nothing.
+    If conflicting rows were published meanwhile, the batch stays unpublished until the next ingest,
+    which resolves the conflict. If the rules have changed, the next ingest also validates the batch
+    again. Running it again changes nothing.
 
     Raises:
         RefusedError: the batch is not recalled.
@@ -123,12 +124,12 @@ def _publish_again(
 ) -> None:
     path = Path(verdict.staged_path)
     if verdict.staged_path and file_in_conflict(home, table.contract, verdict.batch_id, path):
-        return  # other values were published meanwhile: the next ingest holds the rows in conflict
+        return  # other values were published meanwhile: the next ingest resolves the conflict
     if verdict.staged_path:
         file = StagedFile(Path(verdict.staged_path), verdict.batch_id, verdict.passing, table.name)
         lake.publish(table.contract, [file], recalled=lambda: ledger.recalled(table.name))
         reconcile(ledger, lake, table.name)
-    else:  # every row of it was quarantined
+    else:  # all its rows were quarantined
         snapshot = lake.snapshot_id(table.name) or 0
         ledger.mark_published(table.name, [(verdict.batch_id, "", now_us(), snapshot)])
 

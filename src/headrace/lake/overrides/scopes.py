@@ -1,7 +1,7 @@
-"""Scopes of actions: the rows that an action applies to, if the batch's state allows it.
+"""Scopes of actions: the rows that an action applies to.
 
-Each function returns the action with its full scope, or None if the same action was taken before.
-It raises RefusedError if the action is not possible.
+Each `..._scope` function returns the action with its full scope, or None if the same action was
+taken before. It raises RefusedError if the batch's state does not allow the action.
 """
 
 from collections.abc import Iterable
@@ -22,9 +22,9 @@ from headrace.lake.overrides.overrides import PASSING, QUARANTINED, Fates
 
 _MOST_LISTED = 10
 _SETTLED_FIXES = {
-    "superseded": "a later delivery of its slot passed in its stead",
+    "superseded": "a later delivery of its slot has replaced it",
     "rejected": "it was rejected permanently; deliver a corrected file",
-    "recalled": "it was recalled; take that back first: headrace gate restore",
+    "recalled": "it was recalled; restore it first: headrace gate restore",
 }
 
 
@@ -36,7 +36,7 @@ def release_scope(case: BatchCase, draft: Action) -> Action | None:
         raise RefusedError(
             f"{case.name}, was not validated: a check crashed",
             where=gate.summary,
-            fix="that says nothing of the data, so there is nothing to release; fix the check, "
+            fix="a crash says nothing about the data, so nothing can be released; fix the check, "
             + _rerun(case),
         )
     scope = {"batch": True, **draft.scope} if draft.scope else {}
@@ -120,7 +120,7 @@ def _no_conflict(case: BatchCase, draft: Action, lines: set[int]) -> None:
         f" rows of the same key and known-at: line {line} contradicts batch {batch[:12]}, line"
         f" {earlier}",
         where=case.name,
-        fix="a table holds one version of them. If the published row is wrong, take it out first:"
+        fix="a table holds one version of a row. If the published row is wrong, remove it first:"
         f" headrace gate quarantine {case.table.name} {batch[:12]} --line {earlier} --reason ...;"
         " else ask for a correction with a later known-at or sequence",
     )
@@ -143,13 +143,13 @@ def _known_lines(draft: Action, state: Fates) -> None:
 
 
 def rows_scope(case: BatchCase, draft: Action) -> Action | None:
-    """Scope of a quarantine: published rows by line, check or value, as a list of lines."""
+    """Scope of a quarantine: published rows that are selected by line, check or value, as lines."""
     _open(case)
     if case.blocked or not case.is_live:
         raise RefusedError(
-            f"nothing of {case.name}, is published",
+            f"no row of {case.name}, is published",
             where=case.required_standing.gate.summary,
-            fix="a released batch leaves its failing rows in quarantine; reject it as a whole:"
+            fix="if you release it, its failing rows stay in quarantine; to discard it, reject it:"
             f" headrace gate reject {case.table.name} {case.batch.batch_id[:12]} --reason ...",
         )
     before = case.fates()
@@ -206,7 +206,7 @@ def reject_scope(case: BatchCase, draft: Action) -> Action | None:
     if case.batch.state == "pending":
         if draft.scope:
             raise RefusedError(
-                f"{case.name}, is pending: only the whole of it can be rejected",
+                f"{case.name}, is pending: only the whole batch can be rejected",
                 fix="release it first: its failing rows stay in quarantine, and can be rejected",
             )
         return draft
@@ -214,7 +214,7 @@ def reject_scope(case: BatchCase, draft: Action) -> Action | None:
         raise RefusedError(
             f"{case.name}, is blocked now, and was published under earlier rules",
             where=case.required_standing.gate.summary,
-            fix="take it out of the table: headrace gate recall; or release it",
+            fix="remove it from the table: headrace gate recall; or release it",
         )
     action = replace(draft, scope=draft.scope or {"rows": "all"})
     before, after = case.fates(), case.fates(action)
@@ -250,7 +250,7 @@ def recall_scope(case: BatchCase, draft: Action) -> Action | None:
         raise RefusedError(
             f"{case.name}, is {case.batch.state}, not published",
             where=case.batch.note,
-            fix="only what is published can be recalled; what is pending is rejected:"
+            fix="only a published batch can be recalled; reject a pending batch instead:"
             f" headrace gate reject {case.table.name} {case.batch.batch_id[:12]} --reason ...",
         )
     return draft
@@ -269,13 +269,13 @@ def _same_before(case: BatchCase, action: Action, before: Fates) -> None:
     quarantined = before.lines(QUARANTINED)
     why = sorted({reason for line in quarantined for reason in before.reasons[line]})
     explanation = (
-        f"{len(quarantined)} rows are in quarantine, for {', '.join(why)}"
+        f"rows in quarantine: {len(quarantined)}, for {', '.join(why)}"
         if quarantined
-        else "none is there"
+        else "it has no rows in quarantine"
     )
     raise RefusedError(
-        f"no row of {case.name}, can be {verb}{'d' if verb.endswith('e') else 'ed'} so:"
-        f" {explanation}",
+        f"no row of {case.name}, can be {verb}{'d' if verb.endswith('e') else 'ed'} by this"
+        f" selection: {explanation}",
         fix=f"see them: headrace gate rows {case.table.name} {case.batch.batch_id[:12]}",
     )
 

@@ -1,8 +1,8 @@
-"""Rewrite of a table made by Headrace 0.1.0 in one snapshot, with DECIMAL scaled columns.
+"""Rewrite of a table of Headrace 0.1.0: its scaled columns become DECIMAL, in one new snapshot.
 
-Rows, batches, lines and publication times do not change: the times are in the ledger, which gets
-the new file names. Earlier snapshots keep their files and schema, so that releases that pin them
-can be rebuilt.
+Rows, batch ids, line numbers and publication times do not change. The times are in the ledger, in
+which the new file names replace the old ones. Earlier snapshots keep their files and schema, so
+that releases that pin them can be rebuilt.
 """
 
 from collections.abc import Iterable
@@ -46,7 +46,7 @@ def rewrite(home: Home, contract: Contract, *, wait: float = WAIT) -> Rewritten:
     """Make the scaled columns of a published table DECIMAL; running it again changes nothing.
 
     Raises:
-        StateError: an ingest was running all the time.
+        StateError: an ingest was still running after `wait` seconds.
     """
     with deletion_lock(home, wait), Ledger(home) as ledger:
         lake, name = Lake(home), contract.table

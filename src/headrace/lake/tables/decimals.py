@@ -2,7 +2,7 @@
 
 A column of scale 2 is DECIMAL(18, 2) in staged, quarantined and published files, so that Spark,
 Trino and DuckDB read 23.62. Parquet stores it as the int64 2362, with which Headrace computes.
-Tables made by Headrace 0.1.0 have BIGINT instead; the schema of each file says which.
+Tables of Headrace 0.1.0 have BIGINT columns instead; each file's schema shows the type.
 """
 
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ def read_rows(path: Path | str, columns: Sequence[str] | None = None) -> pa.Tabl
 
 
 def write_rows(rows: pa.Table, path: Path) -> None:
-    """Write a file of rows, complete or not at all."""
+    """Write rows to a file, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
     with writer(temporary, rows.schema) as file:
@@ -86,8 +86,8 @@ def writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 def fitted(path: Path, schema: pa.Schema) -> Path:
     """Return a file with the same rows, and with scaled columns in the types of `schema`.
 
-    This is `path`, or a copy if the types differ. A BIGINT file is kept beside its DECIMAL copy,
-    because it may be part of an earlier snapshot.
+    The file is `path` itself, or a copy if the types differ. A BIGINT file is kept beside its
+    DECIMAL copy, because it may be part of an earlier snapshot.
     """
     decimal = any(pa.types.is_decimal(kind) for kind in schema.types)
     to = path.with_name(f"{path.stem}{DECIMAL}{path.suffix}") if decimal else path

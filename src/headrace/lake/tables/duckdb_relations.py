@@ -49,7 +49,7 @@ def _read(
 def _by_types(
     plan: SnapshotPlan, files: Sequence[str]
 ) -> Iterator[tuple[tuple[SnapshotColumn, ...], list[str]]]:
-    """Group files by their columns; a file of another snapshot may have other types."""
+    """Group files by the types of their columns, which may differ in files of other snapshots."""
     plan_files = {file.path for file in plan.files}
     groups: dict[tuple[SnapshotColumn, ...], list[str]] = {}
     for path in files:
@@ -71,7 +71,7 @@ def _columns_of(plan: SnapshotPlan, path: str) -> tuple[SnapshotColumn, ...]:
 
 
 def _as_in(column: SnapshotColumn, kind: "pa.DataType | None") -> SnapshotColumn:
-    """Return the column, with the file's type if only one of both types is DECIMAL."""
+    """Return the column; with the type in the file, `kind`, if only one of both is DECIMAL."""
     decimal = duckdb_type(kind)
     if kind is None or bool(decimal) == column.type.startswith("DECIMAL"):
         return column

@@ -1,8 +1,9 @@
 """File access for local Iceberg metadata: durable writes, in a home that may be moved.
 
-The catalog syncs each commit. So each metadata file is synced before its name is used; otherwise
-the catalog could point at a file that never reached the disk. Stored paths are not changed, but the
-file of this home is opened or deleted. Only pyiceberg imports this module, by its name.
+The catalog syncs each commit to disk. Each metadata file must be synced before the catalog refers
+to it; otherwise the catalog could point at a file that never reached the disk. If the home was
+moved, the stored paths still name its old place: they are not changed, but the corresponding file
+of this home is opened or deleted. Only pyiceberg imports this module, by its name.
 """
 
 import io

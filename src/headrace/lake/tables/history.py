@@ -23,8 +23,9 @@ SHOWN_BEFORE = "_shown_before"
 _SPANS = pa.list_(pa.struct([("since", pa.int64()), ("until", pa.int64())]))
 DELETED = "_deleted"  # column of tables whose contract has deletes
 _COMMITS = pa.schema([("_batch", pa.string()), ("at", pa.int64())])
-# Start of a row's publication: that of the first in the unbroken series of files with the row up to
-# the present file. A row that was removed and approved again is usable from its approval.
+# Start of each row's present publication. From the batch's present file, the query goes back
+# through the earlier files of the batch as long as each one holds the row, and takes the time of
+# the earliest of these. So a row that was removed and approved again is usable from its approval.
 _FIRST = """
     SELECT _batch, _line, min(turns.since) AS at FROM (
         SELECT _batch, _line, shown.since, shown.ago,
@@ -53,9 +54,10 @@ def history(
     Returns:
         `columns` in their contract dtypes, then `event_time`, `known_at` (timestamp[us, UTC]),
         `_batch` (string), `_line` (int64), `_deleted` (bool, null means false) if the contract has
-        deletes, and `committed_at` (int64 microseconds UTC, since when the row is published without
-        a gap). If rows were removed and approved again, `_shown_before` (list of since and until)
-        has their earlier intervals of publication. Rows are in order of batch id, then line.
+        deletes, and `committed_at` (int64 microseconds UTC; the time since when the row has been
+        published without interruption). If rows were removed and approved again, `_shown_before`
+        (list of since and until) has their earlier intervals of publication. Rows are in order of
+        batch id, then line.
 
     Raises:
         StateError: nothing was published, or a column or the snapshot is unknown.
@@ -153,10 +155,10 @@ def _register(db: duckdb.DuckDBPyConnection, earlier: Sequence[EarlierPath]) -> 
 
 
 def _first_commits(rows: pa.Table, committed: pa.Array, earlier: Sequence[EarlierPath]) -> pa.Array:
-    """Return when each row was first published.
+    """Return the time at which each row was first published.
 
-    A batch that is re-validated keeps the times of the rows it had. Rows that only the newer rules
-    admit were not published before, and keep the newer time.
+    When a batch is published again under newer rules, the rows that it had before keep their times.
+    Rows that only the newer rules admit have the time of the newer commit.
     """
     lines = rows.select(["_batch", "_line"]).append_column("at", committed)
     lines = lines.append_column("place", pa.array(np.arange(rows.num_rows)))
@@ -176,8 +178,8 @@ Spans: TypeAlias = dict[tuple[str, int], list[tuple[int, int]]]
 def _spans(showings: Showings, batches: Iterable[str]) -> Spans:
     """Return, by batch and line, the earlier intervals in which a row was published.
 
-    Only batches that were published at least three times have any: with a row, without it, and with
-    it again.
+    Only a batch with at least three recorded publications can have such an interval: one with the
+    row, one without it, and one with it again.
     """
     spans = [
         span for b in batches if len(showings.by_batch.get(b, ())) > 2 for span in showings.spans(b)
@@ -230,9 +232,9 @@ def _times(
     showings: Showings,
     files: Sequence[str] | None = None,
 ) -> tuple[dict[str, int], list[EarlierPath]]:
-    """Return since when each batch of a snapshot is published, and its earlier files.
+    """Return ({batch: start of its publication}, earlier files of these batches) of a snapshot.
 
-    With `files`, only for the batches of these paths. Times are int64 microseconds UTC.
+    With `files`, only batches with these paths are included. Times are int64 microseconds UTC.
 
     Raises:
         StateError: neither the table nor the ledger knows when a file was committed.

@@ -1,6 +1,6 @@
 """All use of pyiceberg: catalog, table creation, data files, commits.
 
-Imported lazily, because pyiceberg takes seconds to load.
+Other modules import this one only when they need it, because pyiceberg takes seconds to load.
 """
 
 import contextlib
@@ -53,7 +53,8 @@ KNOWN_AT_FIELD = 4
 KEEP_SNAPSHOTS = 50
 
 PROPERTIES = {
-    # `retrying` reads the live batches again; pyiceberg's own retry could add them twice.
+    # pyiceberg must not retry a commit, because it could add a batch twice. `retrying` does, and
+    # reads the published batches again before each attempt.
     "commit.retry.num-retries": "0",
     "commit.manifest-merge.enabled": "true",
     "commit.manifest.min-count-to-merge": "20",
@@ -74,7 +75,7 @@ def open_catalog(home: Home) -> SqlCatalog:
     try:
         _create_namespace(_catalog(*places))
     except (OperationalError, ProgrammingError):
-        # The catalog that was opened before is gone, and another one is in its place.
+        # The catalog was deleted or replaced after it was opened.
         _catalog.cache_clear()
         _create_namespace(_catalog(*places))
     return _catalog(*places)
@@ -82,7 +83,7 @@ def open_catalog(home: Home) -> SqlCatalog:
 
 @lru_cache(maxsize=64)
 def _catalog(uri: str, warehouse: str, root: str) -> SqlCatalog:
-    """Open a catalog once in a process, because each engine compiles its own statements."""
+    """Open a catalog once per process: each SQLAlchemy engine has to compile its statements."""
     options = {
         "uri": uri,
         "warehouse": warehouse,
@@ -110,7 +111,7 @@ def load(catalog: SqlCatalog, name: str) -> Table | None:
     """Return the table; None if there is none.
 
     Raises:
-        StateError: the catalog names files that are missing, or another program made the table.
+        StateError: files that the catalog names are missing, or another program created the table.
     """
     try:
         table = catalog.load_table((NAMESPACE, name))
@@ -167,7 +168,8 @@ def load_or_create(catalog: SqlCatalog, name: str, arrow: pa.Schema, warehouse: 
 def grown_schema(table: Table, arrow: pa.Schema) -> Schema | None:
     """Return the table's schema with the contract's new and renamed fields; None if unchanged.
 
-    A field that the contract dropped stays, null in new files, unless its name is used again.
+    A field that the contract no longer has stays in the schema, and is null in new files. It is
+    removed only if another field of the contract has its name.
 
     Raises:
         StateError: a field changed its type, so that old files cannot be read.
@@ -200,7 +202,7 @@ def _field_keys(fields: Iterable[NestedField]) -> set[tuple[int, str, str]]:
 def with_types_of(table: Table, arrow: pa.Schema) -> pa.Schema:
     """Return the contract's schema, with scaled columns in the table's own types.
 
-    A column that Headrace 0.1.0 made stays BIGINT, and a DECIMAL never loses digits.
+    A column that Headrace 0.1.0 created stays BIGINT, and a DECIMAL column never loses digits.
     """
     current_types = {field.field_id: field.field_type for field in table.schema().fields}
     fields = list(arrow)
@@ -215,7 +217,7 @@ def with_types_of(table: Table, arrow: pa.Schema) -> pa.Schema:
 
 
 def _may_follow(old: IcebergType, new: IcebergType) -> bool:
-    """Return True if a column may change its type: to DECIMAL by a rewrite, or to more digits."""
+    """Return True if a type may change: BIGINT to DECIMAL (by a rewrite), or to more digits."""
     if isinstance(new, DecimalType) and isinstance(old, LongType):
         return True
     return old == new or (
@@ -227,7 +229,7 @@ def _may_follow(old: IcebergType, new: IcebergType) -> bool:
 
 
 def data_files(table: Table, schema: Schema, paths: Iterable[Path]) -> list[DataFile]:
-    """Return manifest entries from Parquet footers; `add_files` refuses files with field ids."""
+    """Build manifest entries from Parquet footers; `add_files` refuses files with field ids."""
     plan = compute_statistics_plan(schema, table.metadata.properties)
     ids = {field.name: field.field_id for field in schema.fields}
     files = []
@@ -253,7 +255,7 @@ def data_files(table: Table, schema: Schema, paths: Iterable[Path]) -> list[Data
 class _CommitTransaction(Transaction):  # type: ignore[misc]
     """Transaction that derives the table's metadata once for each set of updates.
 
-    pyiceberg derives them, as a deep copy, at every read: a dozen times in a commit.
+    pyiceberg derives the metadata, as a deep copy, at every read: a dozen times in a commit.
     """
 
     def __init__(self, table: Table) -> None:
@@ -276,10 +278,10 @@ def commit(
     remove: Iterable[str],
     summary: Mapping[str, str],
 ) -> tuple[int, list[DataFile]]:
-    """Commit one snapshot that adds and removes these files, on the loaded state of `table`.
+    """Commit one snapshot that adds and removes these files, based on the loaded state of `table`.
 
-    `arrow` is the contract's schema, to which the table's schema is extended; None leaves it as it
-    is. Returns the snapshot id and the added files.
+    `arrow` is the contract's schema, whose new fields are added to the table's schema; None leaves
+    the table's schema unchanged. Returns the snapshot id and the added files.
 
     Raises:
         CommitFailedException: another commit came in between; nothing was changed.
@@ -375,7 +377,7 @@ def manifest_entries(table: Table, snapshot_id: int | None) -> list[tuple[DataFi
 
 
 def batch_of(file: DataFile) -> str:
-    """Return the batch that a file holds, from its statistics.
+    """Return the id of the batch whose rows a file holds, from the file's statistics.
 
     Raises:
         StateError: the statistics do not name exactly one batch.
@@ -397,14 +399,14 @@ def moment_of(bounds: Mapping[int, bytes] | None) -> int | None:
 
 
 def retrying(attempt: Callable[[], T], what: str) -> T:
-    """Run `attempt` until no other commit interferes; it must load the table itself."""
+    """Run `attempt`, which must load the table itself, until no other commit interferes."""
     for turn in range(200):
         try:
             return attempt()
         except CommitFailedException:
             time.sleep(random.uniform(0, 0.02 * min(turn + 1, 10)))  # noqa: S311
     raise StateError(
-        f"{what} met another commit 200 times in a row",
+        f"{what} failed 200 times in a row, because other commits came in between",
         where="the Iceberg catalog",
         fix="run it again when fewer writers are running; nothing was lost",
     )

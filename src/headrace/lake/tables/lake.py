@@ -57,7 +57,10 @@ class Snapshot:
 
 
 class Lake:
-    """The published tables under `home`; `HEADRACE_CATALOG` and `HEADRACE_WAREHOUSE` move them."""
+    """The published tables of a home.
+
+    They are under the home's folder unless `HEADRACE_CATALOG` or `HEADRACE_WAREHOUSE` is set.
+    """
 
     def __init__(self, home: Home) -> None:
         self.home = home
@@ -84,14 +87,14 @@ class Lake:
             replace: files that replace their batch's present file; a file without rows only removes
                 it.
             recalled: function that returns the batches that must not be published. It is called
-                after the table's state is read: a later recall makes the commit fail, and it is
-                tried again.
-            outdated: function, called like `recalled`, that returns the batches whose files given
-                here are outdated; their present files stay.
+                after the table's state is read: if a batch leaves the table by a recall after that,
+                the commit fails and is tried again.
+            outdated: function, called at the same time as `recalled`, that returns the batches for
+                which `add` or `replace` has an outdated file; their present files stay.
             decimals: make scaled columns DECIMAL; `replace` then holds every published batch.
 
         Raises:
-            StateError: a field changed its type, or commits kept colliding.
+            StateError: a field changed its type, or other commits interfered too often.
         """
         from headrace.lake.tables import iceberg
 
@@ -183,7 +186,7 @@ class Lake:
 
         current = loaded.current_snapshot()
         if current is not None:
-            # Iceberg dates commits by the machine's own clock, also in virtual time.
+            # Iceberg takes commit times from the machine's clock, even if Headrace uses another.
             forward(current.timestamp_ms * 1000, loaded.location(), machine_us)
         leaving = {*withdrawn, *(live.keys() & staged.keys())}
         snapshot_id, files = iceberg.commit(
@@ -198,12 +201,12 @@ class Lake:
         return self._keep_plan(loaded, snapshot_id, [*remaining, *added])
 
     def pin(self, table: str, snapshot_id: int, tag: str, *, instead_of: str = "") -> None:
-        """Keep a snapshot by a tag, until the tag is removed; pinning it again is a no-op.
+        """Tag a snapshot, so that it does not expire until the tag is removed; idempotent.
 
-        The tag `instead_of`, if there is one, is removed in the same commit.
+        The tag `instead_of`, if it exists, is removed in the same commit.
 
         Raises:
-            StateError: the snapshot is gone, or the tag names another one.
+            StateError: the snapshot has expired, or the tag belongs to another one.
         """
         from headrace.lake.tables import iceberg
 
@@ -259,9 +262,9 @@ class Lake:
         return int(current.snapshot_id) if current else None
 
     def plan(self, table: str, snapshot_id: int | None = None) -> SnapshotPlan | None:
-        """Return the files and columns of a snapshot; None if nothing was ever published.
+        """Return the files and columns of a snapshot, by default of the current one.
 
-        By default, this is the current snapshot.
+        None if nothing was ever published.
 
         Raises:
             StateError: that snapshot is unknown or expired.
@@ -277,7 +280,7 @@ class Lake:
         return self._plans[key]
 
     def ranged_plan(self, table: str) -> SnapshotPlan | None:
-        """Return the plan of the current snapshot, with the range of known-at of each file."""
+        """Return the plan of the current snapshot, with each file's range of known-at."""
         plan = self.plan(table)
         if plan is None or all(file.known_from is not None for file in plan.files):
             return plan

@@ -1,4 +1,4 @@
-"""Maintenance of a lake: remove old snapshots, their files, and files that crashes left.
+"""Maintenance of a lake: remove old snapshots, their files, and files of crashed runs.
 
 A file is needed if a retained snapshot refers to it, if the ledger names it (staged, pending, in
 quarantine, published before), or if it is so new that a run may be about to record it. All other
@@ -102,7 +102,7 @@ def maintain(
         One result for each table, then one for the landed bytes.
 
     Raises:
-        StateError: an ingest was running all the time.
+        StateError: an ingest was still running after `wait` seconds.
     """
     lake, names = Lake(home), list(tables)
     if dry:
@@ -145,7 +145,7 @@ def _refuse_unknown(ledger: Ledger, table: str, retained: RetainedSnapshots) -> 
     )
     if published and not retained.snapshot_ids:
         raise StateError(
-            f"the ledger says that {table} was published, and the catalog has no such table",
+            f"the ledger says that {table} was published, but the catalog has no such table",
             where="the lake",
             fix="point HEADRACE_CATALOG at the catalog of this home; nothing was deleted",
         )
@@ -170,13 +170,13 @@ def _table(
 ) -> Upkeep:
     sweep = _Sweep({*ledger_files, *retained.needed}, until)
     for folder in (home.staged / table, home.quarantine / table):
-        sweep.look(folder, "staged, and of no snapshot and no verdict")
+        sweep.look(folder, "staged or quarantined file that no snapshot and no verdict needs")
     if retained.metadata:
-        sweep.look(Path(retained.metadata), "metadata of no snapshot")
+        sweep.look(Path(retained.metadata), "metadata file that no snapshot needs")
     lists = _Sweep(
         {plan_path(home, table, snapshot).name for snapshot in retained.snapshot_ids}, until
     )
-    lists.look(plan_path(home, table, 0).parent, "list of files of a forgotten snapshot")
+    lists.look(plan_path(home, table, 0).parent, "file list of a removed snapshot")
     removed, spared = (*sweep.leftovers, *lists.leftovers), sweep.spared + lists.spared
     return Upkeep(
         table, len(retained.snapshot_ids), retained.pinned, retained.forgotten, removed, spared
@@ -186,7 +186,7 @@ def _table(
 def _landing(home: Home, landed: set[str], until: int) -> Upkeep:
     sweep = _Sweep(landed, until)
     for folder in sorted(home.landing.iterdir()) if home.landing.is_dir() else ():
-        sweep.look(folder, "landed, and never recorded")
+        sweep.look(folder, "delivered bytes that the ledger never recorded")
     return Upkeep("", 0, 0, (), tuple(sweep.leftovers), sweep.spared)
 
 
@@ -208,7 +208,7 @@ class _Sweep:
             if written >= self.until:
                 self.spared += 1
                 continue
-            reason = "left by a run that was cut short" if scratch else why
+            reason = "temporary file of an interrupted run" if scratch else why
             self.leftovers.append(Leftover(path, size, reason))
 
 

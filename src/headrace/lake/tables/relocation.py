@@ -1,7 +1,7 @@
 """Resolution of stored absolute paths, so that a home may be moved or copied.
 
-A stored path is resolved by its end: `/there/staged/meter/x.parquet` is `staged/meter/x.parquet` in
-the home that reads it. So a copy never reads, writes or deletes a file of its original.
+Only the end of a stored path counts: `/there/staged/meter/x.parquet` is `staged/meter/x.parquet` in
+the home that reads it. So a copied home never reads, writes or deletes files of the original home.
 """
 
 from pathlib import Path, PurePosixPath

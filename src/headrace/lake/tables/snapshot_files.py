@@ -1,7 +1,7 @@
 """Files of a snapshot, stored as JSON beside the tables.
 
-A snapshot never changes, so its list is computed once. In a SQLite catalog, the current snapshot is
-found without pyiceberg, whose import takes longer than most reads.
+A snapshot never changes, so its list is computed once. If the catalog is a SQLite file, this module
+finds the current snapshot without pyiceberg, whose import takes longer than most reads.
 """
 
 import json
@@ -59,7 +59,7 @@ class LiveFile:
 
 @dataclass(frozen=True)
 class SnapshotColumn:
-    """A column of the table; `type` is DuckDB's name of it in the files.
+    """Column of a table; `type` is DuckDB's name of the type that it has in the files.
 
     A DECIMAL column is read as BIGINT.
     """
@@ -117,7 +117,7 @@ def check_catalog(home: Home) -> None:
     """Check that a SQLite catalog file is missing, empty or an Iceberg catalog.
 
     Raises:
-        StateError: the file is something else; it must not be written to.
+        StateError: the file is something else, and must not be written to.
     """
     uri = catalog_uri(home)
     path = Path(uri.removeprefix("sqlite:///").partition("?")[0])

@@ -1,8 +1,9 @@
 """Reading of compressed files: `.gz`, `.zst`, and `.zip` with one member.
 
-A `.gz` or `.zst` is delivered compressed and unpacked when it is parsed, so its batch id is that of
-the original bytes. Of a `.zip`, its only member is delivered. An unreadable archive is delivered
-unchanged: its batch is blocked with the reason, and other deliveries are not affected.
+A `.gz` or `.zst` file is delivered compressed and unpacked when it is parsed, so its batch id is
+that of the compressed bytes. A `.zip` file must have one member, and only the member is delivered.
+An unreadable archive is delivered unchanged: the gate blocks its batch and reports the reason, and
+other deliveries are not affected.
 """
 
 import io

@@ -146,7 +146,7 @@ def _parse(
     empty = pa.table({name: pa.array([], pa.string()) for name in columns})
     if not body:
         return empty, faults
-    if body.startswith(_BOM):  # here it is data, but the parser drops one mark: add another
+    if body.startswith(_BOM):  # this mark is data; the parser drops the first one, so add one
         body = _BOM + body
     try:
         table = pacsv.read_csv(
@@ -166,7 +166,7 @@ def _parse(
                 quoted_strings_can_be_null=False,
             ),
         )
-    except pa.ArrowInvalid:  # the caller notices that rows are missing, and reports the file
+    except pa.ArrowInvalid:  # the caller sees that rows are missing, and reports the file
         return empty, {}
     return table, faults
 

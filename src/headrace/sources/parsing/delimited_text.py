@@ -29,7 +29,7 @@ def decoded(data: bytes, where: str) -> tuple[str, str, list[str]]:
         raise SourceError(
             "this is not text: it holds zero bytes",
             where=where,
-            fix="give it the suffix of what it is: .parquet, .zip",
+            fix="give the file the suffix of its format, such as .parquet or .zip",
         )
     try:
         return data.decode(), "utf-8", []
@@ -38,14 +38,14 @@ def decoded(data: bytes, where: str) -> tuple[str, str, list[str]]:
             return data[: error.start].decode(), "utf-8", []
         line = data.count(b"\n", 0, error.start) + 1
         excerpt = data[max(0, error.start - 20) : error.start + 20].decode("cp1252", "replace")
-        note = f"{_other('cp1252')}; line {line} reads {excerpt!r} if so"
+        note = f"{_other('cp1252')}; line {line} would then contain {excerpt!r}"
         return data.decode("cp1252", "replace"), "cp1252 (guessed)", [note]
 
 
 def _other(encoding: str) -> str:
     return (
-        f"not UTF-8 but {encoding}: a delivery of it is blocked;"
-        f" iconv -f {encoding} -t utf-8 rewrites it"
+        f"the text is {encoding}, not UTF-8: the gate blocks such a delivery;"
+        f" convert it: iconv -f {encoding} -t utf-8"
     )
 
 
@@ -65,12 +65,12 @@ def separated(text: str, where: str) -> tuple[str, str, list[str]]:
     except csv.Error as error:
         raise SourceError(f"cannot be read as separated values: {error}", where=where) from error
     name = _NAMES.get(delimiter, delimiter)
-    note = f"separated by {name!r}: deliver it with commas, which is what the reader takes"
+    note = f"the delimiter is {name!r}: deliver it with commas, since the reader accepts no other"
     return out.getvalue(), name, [note]
 
 
 def delimiter_of(text: str) -> str:
-    """Return the delimiter that splits the first lines into the most, equally many fields."""
+    """Return the delimiter with the most fields, preferring one that gives all lines as many."""
     lines = text[: 64 << 10].splitlines()[:_LINES]
 
     def fields(delimiter: str) -> tuple[bool, int]:

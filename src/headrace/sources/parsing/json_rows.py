@@ -11,8 +11,8 @@ import pyarrow as pa
 from headrace.sources.rows import Malformed, RawRows, shortened
 
 _BOM = b"\xef\xbb\xbf"
-# Most undeclared fields of all events together. Each field becomes a column for all events, so one
-# event with very many fields could exhaust the memory.
+# Maximum number of undeclared fields in all events together. Each field becomes a column for all
+# events, so one event with very many fields could exhaust the memory.
 _STRANGE = 200
 
 Record = dict[str, object]
@@ -103,7 +103,10 @@ def _rows(records: list[object], declared: Collection[str] | None = None) -> Raw
 
 
 def _strange(shapes: Iterable[Shape], declared: Collection[str]) -> set[Shape]:
-    """Return the shapes whose undeclared fields, with those of earlier shapes, exceed the limit."""
+    """Return the shapes (names of a record's fields) that have too many undeclared fields.
+
+    The fields are counted together with those of earlier shapes that are within the limit.
+    """
     accepted: set[str] = set()
     oversized: set[Shape] = set()
     for shape in shapes:

@@ -20,7 +20,7 @@ def parquet_rows(payload: bytes) -> RawRows:
 
 
 def pieces(handle: Any, size: int = PIECE) -> Iterator[RawRows]:  # noqa: ANN401
-    """Yield the rows of a seekable Parquet file, `size` at a time; at least one, maybe empty piece.
+    """Yield the rows of a seekable Parquet file, `size` at a time; an empty file gives one piece.
 
     A column that cannot be converted to text is reported in `malformed`, as is a file without a
     footer.

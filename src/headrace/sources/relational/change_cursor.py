@@ -1,4 +1,4 @@
-"""Change cursor: a column with the time of each row's last change, and the next read's start.
+"""Change cursor: a column with the time of each row's last change, and where reads start in it.
 
 A slow transaction may commit rows whose `updated_at` is earlier than that of rows already read. So
 each read goes back by an overlap and, if the database lists open transactions, to the start of the
@@ -25,13 +25,14 @@ class Position:
     """Position in a table at which the next read continues; times are int64 microseconds UTC.
 
     Attributes:
-        low: the next read covers rows with a cursor from here on; None before the first row, or
-            without a cursor.
+        low: the next read covers rows whose cursor is not less than this; None if no row was read
+            yet, or the table has no cursor.
         high: the greatest cursor of all deliveries so far.
         style: how the database writes the cursor; see `style_of`.
         read_at: time of the last read, by our clock.
         full_at: time of the last full read, by our clock.
-        exact: True if all open transactions were known, so that none can commit below `low`.
+        exact: True if all open transactions were known, so that none of them can still commit a
+            row whose cursor is less than `low`.
     """
 
     low: int | None = None
@@ -125,7 +126,7 @@ def moment_of(value: Raw) -> int:
     return to_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
-def bound(us: int, style: str) -> Any:  # noqa: ANN401 - what the driver compares with
+def bound(us: int, style: str) -> Any:  # noqa: ANN401 - depends on the driver
     """Return a value of the cursor's type, at or slightly before `us`, for a WHERE condition."""
     moment = from_us(us)
     if style == "zone":

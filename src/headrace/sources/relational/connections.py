@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PASSWORD = "HEADRACE_SQL_PASSWORD"  # noqa: S105 - the name of a variable
 SECONDS = 60  # statement timeout while a source is sampled
-# Backend names in addresses, and the SQLAlchemy driver that we install for them.
+# {backend name in an address: SQLAlchemy driver that Headrace installs for it}
 _DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgres": "postgresql+psycopg",
@@ -108,7 +108,7 @@ _ADVICE = (
     ("translate host name", "check the host of the address"),
     ("resolve host", "check the host of the address"),
     ("timeout expired", "check the host and port, and the firewall between"),
-    ("statement timeout", "it took too long to look: name a smaller table, or an indexed view"),
+    ("statement timeout", "the read took too long: name a smaller table, or an indexed view"),
     ("password", f"set {PASSWORD} in the environment; never write it into the address"),
     ("permission denied", "ask for the right to read it: GRANT SELECT ON <table> TO <user>"),
     ("not authorized", "ask for the right to read it"),

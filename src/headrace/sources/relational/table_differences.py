@@ -79,9 +79,9 @@ def delivered_rows(
 ) -> DeliveredRows:
     """Return the last delivered content of the keys of `rows`, or of all keys if `since` is None.
 
-    With `since` (a cursor, microseconds UTC), only deliveries that may contain later cursors are
-    read: high-water marks never fall, so reading stops at the first one, latest first, whose mark
-    is below `since`.
+    With `since` (a cursor, microseconds UTC), deliveries are read from the latest backwards, until
+    the high-water mark of one is below `since`. High-water marks never fall, so that delivery and
+    all earlier ones contain only cursors below `since`.
     """
     delivered = DeliveredRows(tuple(key))
     keys = None if since is None else {key_of(row, delivered.key) for row in rows}

@@ -1,4 +1,4 @@
-"""Sampling of files: reads the first rows; format, encoding and delimiter are detected."""
+"""Sampling of files: reads the first rows, and detects format, encoding and delimiter."""
 
 import io
 import json
@@ -29,8 +29,8 @@ SUFFIXES = {
     ".jsonl": "ndjson", ".parquet": "parquet", ".pq": "parquet", ".zip": "zip",
 }  # fmt: skip
 _SLOT = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}")
-# Number of files sampled from a folder of large or small files: evenly spaced, with the first and
-# the last.
+# Number of files that are sampled from a folder of large files, and of small files. They are evenly
+# spaced, and include the first and the last file.
 _FEW, _MANY = 3, 100
 _DIFFERENCES_LISTED = 3  # files with other columns that are reported
 
@@ -151,7 +151,7 @@ def _json(text: str, where: str, cut: bool) -> SampledPart:
         lines = "".join(json.dumps(record) + "\n" for record in records)
         part = _part(ndjson_rows(lines.encode()), where, "json", cut)
         part.notes.append(
-            "a JSON list: deliver one object a line (.ndjson), or serve it as an API page"
+            "the text is a JSON list: deliver one object per line (.ndjson), or an API page"
         )
         return part
     first = stripped.partition("\n")[0]
@@ -260,7 +260,7 @@ def _zip(file: Stored, limits: Limits) -> SampledPart:
         part = read_bytes(data, kind, f"{file.uri}!{name}", limits, cut=cut)
     part.details = {"member": name, "members": len(members), **part.details}
     if len(members) > 1:
-        part.notes.append(f"{len(members)} files in one: only {name} was looked at")
+        part.notes.append(f"the zip holds {len(members)} files: only {name} was sampled")
     return part
 
 
@@ -274,14 +274,14 @@ def _part(rows: RawRows, where: str, kind: str, cut: bool) -> SampledPart:
         raise SourceError(
             "it has no rows" + (f": line {why.line}: {why.why}" if why else ""),
             where=where,
-            fix=f"shown: {why.text[:200]!r}" if why and why.text else "ask the producer",
+            fix=f"correct it: {why.text[:200]!r}" if why and why.text else "ask the producer",
         )
     notes = []
     if rows.malformed:
         first = rows.malformed[0]
         notes.append(
-            f"{len(rows.malformed)} lines are not rows, first line {first.line} ({first.why}):"
-            " a delivery with such a line is blocked"
+            f"lines that are not rows: {len(rows.malformed)}, first line {first.line}"
+            f" ({first.why}); a delivery with such a line is blocked"
         )
     return SampledPart(rows.table, not cut, kind, None if cut else rows.delivered, notes=notes)
 

@@ -26,7 +26,7 @@ _ADVICE = {
     401: "authentication is required: give the source `headers` with an authorisation",
     403: "access is denied: give the source `headers` with an authorisation",
     404: "check the path of the address",
-    429: "it limits the number of requests: try again later",
+    429: "the server limits the number of requests: try again later",
 }
 
 
