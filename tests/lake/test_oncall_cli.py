@@ -171,7 +171,7 @@ def test_a_file_that_no_source_reads_is_named_where_its_batch_is_missed(meter, g
     (meter.folder / "meter_20240101.csv").write_bytes(b"id\n")
     code, _, error = gate("show", "meter", DAY)
     assert code == 2
-    assert "1 files in its folder are not read by any source" in error
+    assert "no source reads 1 file in its folder" in error
     assert f"{meter.folder}/meter_20240101.csv (write the day as YYYY-MM-DD" in error
 
 

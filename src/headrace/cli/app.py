@@ -58,7 +58,7 @@ SERVING, OPERATIONS = "Serving", "Operations"
 
 
 class Root(TyperGroup):
-    """Commands in the order of their panels; Typer would list all commands before groups."""
+    """Root group: commands in the order of their panels (Typer puts commands before groups)."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """List the commands without a panel first."""

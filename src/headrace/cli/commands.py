@@ -1,4 +1,4 @@
-"""Command groups: `--pipeline` as option or argument, and earlier names of commands and options."""
+"""Command classes: `--pipeline` as option or argument; earlier names of commands and options."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -11,7 +11,8 @@ from headrace.cli.output import err
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Earlier names of options, until version 0.3; valid if a command has only the present name.
+# {earlier option name: present name}; earlier names are accepted until version 0.3. A command
+# accepts one if it has an option with the present name and no option with the earlier name.
 EARLIER_OPTIONS = {
     "--anew": "--full-refresh",
     "--delete": "--apply",
@@ -24,7 +25,7 @@ EARLIER_OPTIONS = {
 
 
 def warn_of_name(earlier: str, present: str) -> None:
-    """Warn on stderr of an earlier name, since stdout may be a JSON document."""
+    """Warn that a name has been replaced; on stderr, since stdout may be a JSON document."""
     err.print(
         f"{earlier} is now {present}; the earlier name will be removed in version 0.3",
         style="yellow",
@@ -35,7 +36,11 @@ def warn_of_name(earlier: str, present: str) -> None:
 
 
 class Command(TyperCommand):
-    """Command that accepts earlier option names; without arguments, also a pipeline as one."""
+    """Command that accepts earlier option names.
+
+    A command with the option `--pipeline` and no arguments also accepts the pipeline's name as an
+    argument.
+    """
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:  # noqa: ANN401 - those of Typer
         super().__init__(*arguments, **settings)
@@ -68,13 +73,13 @@ class Command(TyperCommand):
 
 
 class CommandGroup(typer.Typer):
-    """Command group in which commands may have earlier names, too."""
+    """Command group whose commands can also be called by their earlier names."""
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[F], F]:  # noqa: ANN401
         return super().command(name, cls=Command, **settings)
 
     def renamed(self, earlier: str, present: str, command: Callable[..., Any]) -> None:
-        """Add a hidden command under its earlier name: `gate release`, now `gate approve`."""
+        """Add a hidden command under an earlier name, such as `gate release` of `gate approve`."""
 
         @wraps(command)
         def run(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401

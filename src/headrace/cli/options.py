@@ -22,11 +22,11 @@ AnyPipeline = Annotated[
 Principal = Annotated[
     str | None,
     typer.Option(
-        "--as", help="Who acts; default: HEADRACE_PRINCIPAL, or the user of this machine."
+        "--as", help="Act as this user; default: HEADRACE_PRINCIPAL, or the user of this machine."
     ),
 ]
 Reason = Annotated[str, typer.Option("--reason", "-m", help="Reason, kept in the audit trail.")]
-TableName = Annotated[str, typer.Argument(help="Table, as in `headrace gate ls`.")]
+TableName = Annotated[str, typer.Argument(help="Table name, as `headrace gate ls` prints it.")]
 Batch = Annotated[
     str, typer.Argument(help="Partition (2013-02-12, or `snapshot`), or the start of a batch id.")
 ]

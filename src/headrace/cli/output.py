@@ -34,8 +34,8 @@ from headrace.core.progress import Tick, listening
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# 0: done. 1: it ran, and something is blocked or failed. 2: invalid options or declarations.
-# 3: an error of a source or of stored state, or a crash.
+# Exit codes. 0: done. 1: the command ran, and something is blocked or failed. 2: invalid options
+# or declarations. 3: an error in a source or in stored state, or a crash.
 OK, BLOCKED, MISUSED, BROKEN = 0, 1, 2, 3
 
 # Width for pipes and logs; at 80 columns, text in tables would be cut off.
@@ -52,7 +52,7 @@ EXTRAS = {
     "sklearn": "models",
     "requests": "http",
 }
-_BROKEN = 72  # a paragraph goes on after a docstring line that is longer than this
+_BROKEN = 72  # a docstring line longer than this is joined with the line after it
 STYLES = {
     "PASS": "green",
     "WARN": "yellow",
@@ -80,12 +80,12 @@ def tell_taints(rows: Iterable[Mapping[str, Any]]) -> None:
             out.print(Text(f"{row['ref']} is tainted by {why}", "red"), soft_wrap=True)
 
 
-# Keys with ids of table snapshots, which exceed 2^53; a plain number under `_IDS` is a count.
+# JSON keys of snapshot ids, which exceed 2^53. A plain integer under a key of `_IDS` is a count.
 _ID, _IDS = "snapshot_id", ("snapshots", "frontier", "forgotten")
 
 
 def emit_json(value: object) -> None:
-    """Print one document; snapshot ids become text, since JavaScript and jq would round them."""
+    """Print a JSON document; snapshot ids become text, since JavaScript and jq would round them."""
     json.dump(_with_text_ids(value), sys.stdout, indent=2, default=str)
     sys.stdout.write("\n")
 
@@ -129,7 +129,7 @@ def _cell(value: object) -> Text:
 
 
 def fail(error: HeadraceError) -> typer.Exit:
-    """Print an error with its place and fix; return the exit to raise."""
+    """Print an error with its location and fix; return the `typer.Exit` to raise."""
     err.print(Text.assemble(("error: ", "bold red"), error.what), soft_wrap=True)
     for name, text in (("where", error.where), ("fix", error.fix)):
         if text:
@@ -148,7 +148,7 @@ _CREATING: set[Callable[..., Any]] = set()
 
 
 def creating(command: Callable[P, R]) -> Callable[P, R]:
-    """Mark a command that may create the home or the store; apply it below `explained`."""
+    """Mark a command that may create the home or the store; use it below `@explained`."""
     _CREATING.add(command)
     return command
 
@@ -168,7 +168,9 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
             if library not in EXTRAS:
                 raise
             fix = f"pip install 'headrace[{EXTRAS[library]}]'"
-            missing = DeclarationError(f"this needs {library}, which is not installed", fix=fix)
+            missing = DeclarationError(
+                f"the command needs {library}, which is not installed", fix=fix
+            )
             raise fail(missing) from None
 
     run.__doc__ = _flowing(command.__doc__ or "")
@@ -205,7 +207,7 @@ def progress(*, quiet: bool) -> Iterator[None]:
     )
 
     def show(tick: Tick) -> None:
-        bars.start()  # only now: without a bar, it would print an empty line
+        bars.start()  # not earlier: without a bar, the display prints an empty line
         if tick.stage not in tasks:
             tasks[tick.stage] = bars.add_task(tick.stage, total=tick.total, note="")
         # If a stage starts again with fewer steps, its bar stays as it is.

@@ -11,17 +11,18 @@ from rich.text import Text
 from headrace.cli.commands import CommandGroup
 from headrace.cli.options import AsJson
 from headrace.cli.output import BLOCKED, emit_json, explained, grid, out
+from headrace.web.wording import counted
 
 if TYPE_CHECKING:
     from headrace.contracts import ContractComparison
     from headrace.contracts.evolution.project_check import TableCheck
 
 app = CommandGroup(
-    no_args_is_help=True, help="Data contracts: what tables promise, and what a change breaks."
+    no_args_is_help=True, help="Data contracts: drafts, checks, and consumers that a change breaks."
 )
 
 STYLES = {"MAJOR": "bold red", "MINOR": "yellow", "PATCH": "green", "NONE": "green"}
-CONTRACT = "Contract file, or one at a git revision: main:pipelines/shop/contracts/orders.yaml."
+CONTRACT = "Contract file; at a git revision: main:pipelines/shop/contracts/orders.yaml."
 
 
 @app.command("diff")
@@ -59,7 +60,7 @@ def diff(
 def check(
     *,
     against: Annotated[
-        str, typer.Option(help="Git revision that consumers use: main, a tag.")
+        str, typer.Option(help="Git revision that consumers use: a branch or a tag.")
     ] = "main",
     as_json: AsJson = False,
 ) -> None:
@@ -86,7 +87,8 @@ def check(
         for result in results:
             _show_checked(result)
         wrong = sum(bool(result.problem) for result in results)
-        out.print(f"{len(results)} tables compared with {against}, {wrong} must not be merged")
+        tables = counted(len(results), "table")
+        out.print(f"{tables} compared with {against}, {wrong} must not be merged")
     if any(result.problem for result in results):
         raise typer.Exit(BLOCKED)
 
@@ -101,7 +103,7 @@ def lint(
     strict: Annotated[bool, typer.Option(help="Exit with code 1 if there is a hint.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List what contracts leave unspecified: units, limits, owners.
+    """List the gaps of contracts: missing units, limits, owners.
 
     Undecided parts of a draft (texts that begin with TODO) are listed first.
     """
@@ -117,7 +119,7 @@ def lint(
         emit_json([{"path": path, **asdict(hint)} for path, hint in hints])
     else:
         grid(
-            f"{len(contracts)} contracts, {len(hints)} hints",
+            f"{counted(len(contracts), 'contract')}, {counted(len(hints), 'hint')}",
             ["contract", "column", "hint", "problem", "fix"],
             [[path.name, hint.field or "", hint.rule, hint.text, hint.fix] for path, hint in hints],
         )
@@ -127,7 +129,7 @@ def lint(
 
 @contextmanager
 def _file(address: str) -> Iterator[Path]:
-    """Yield the file at a path, or at `REVISION:path from the project's folder`."""
+    """Yield the file at a path, or at `REVISION:PATH`, PATH relative to the project's folder."""
     from headrace.core.errors import DeclarationError
     from headrace.pipeline.earlier_revision import unpacked
 
@@ -154,7 +156,7 @@ def show_comparison(comparison: "ContractComparison") -> None:
     out.print(Text.assemble((title, "bold"), _level(comparison.level.name)))
     if comparison.changes:
         grid(
-            f"{len(comparison.changes)} changes",
+            counted(len(comparison.changes), "change"),
             ["column", "rule", "reader", "trainer", "effect"],
             [
                 [
@@ -168,7 +170,7 @@ def show_comparison(comparison: "ContractComparison") -> None:
             ],
         )
     if comparison.breaks:
-        out.print(Text(f"it breaks: {', '.join(comparison.breaks)}", "red"))
+        out.print(Text(f"the change breaks: {', '.join(comparison.breaks)}", "red"))
 
 
 def _show_checked(result: "TableCheck") -> None:
@@ -181,4 +183,4 @@ def _show_checked(result: "TableCheck") -> None:
         out.print(Text.assemble((f"{result.path}: {result.problem}", "bold red")), soft_wrap=True)
         out.print(Text(f"  fix: {result.fix}"), soft_wrap=True)
         if result.bereft:
-            out.print(Text(f"  it breaks: {', '.join(result.bereft)}"), soft_wrap=True)
+            out.print(Text(f"  the change breaks: {', '.join(result.bereft)}"), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`headrace contract export|import`: contracts to and from plain ODCS."""
+"""`headrace contract export|import`: conversion of contracts to and from plain ODCS documents."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ from rich.text import Text
 
 from headrace.cli.options import AsJson
 from headrace.cli.output import BLOCKED, emit_json, err, explained, out
+from headrace.web.wording import counted
 
 if TYPE_CHECKING:
     from headrace.scaffold.interchange import Arrived
@@ -31,9 +32,9 @@ def export(
 ) -> None:
     """Write a contract as a plain ODCS 3.2 document, for other tools.
 
-    Fields preserved from an import are restored, and the suite's checks on rows become quality
-    rules. The document is validated against the published JSON schema if that is installed (`pip
-    install 'headrace[odcs]'`).
+    The export restores fields that an import preserved, and writes the suite's checks on rows as
+    quality rules. It validates the document against the published JSON schema if that is installed
+    (`pip install 'headrace[odcs]'`).
 
     For example:
 
@@ -72,9 +73,9 @@ def import_(
 ) -> None:
     """Draft contracts from an ODCS document, one per table, for a person to complete.
 
-    What the standard does not cover (known-at, field ids, licence, purposes) is marked TODO. What
-    Headrace does not read is preserved word for word and restored on export. Quality rules become a
-    suite, or are listed as not enforced. Exit code 1: a contract could not be loaded
+    Values that ODCS has no field for (known-at, field ids, licence, purposes) are marked TODO.
+    Fields that Headrace does not read are preserved word for word and restored on export. Quality
+    rules become a suite, or are listed as not enforced. Exit code 1: a contract could not be loaded
     even with all TODOs resolved; the reason is shown.
 
     For example:
@@ -116,6 +117,7 @@ def _show(draft: "Arrived", to: Path | None) -> None:
         for text in filter(None, (draft.contract, draft.suite)):
             out.print(Text(text.rstrip()), soft_wrap=True)
     err.print(Text(draft.table, "bold"))
-    lines: list[Any] = [*draft.notes, f"{len(draft.undecided)} TODOs for a person to decide"]
+    todos = counted(len(draft.undecided), "TODO")
+    lines: list[Any] = [*draft.notes, f"{todos} for a person to decide"]
     for line in [*lines, *([draft.broken] if draft.broken else [])]:
         err.print(Text(f"  {line}"), soft_wrap=True)

@@ -11,6 +11,7 @@ from rich.text import Text
 from headrace.cli.contract.contracts import show_comparison
 from headrace.cli.options import AsJson
 from headrace.cli.output import BLOCKED, emit_json, err, explained, grid, out
+from headrace.web.wording import counted
 
 if TYPE_CHECKING:
     from headrace.contracts.authoring.open_questions import Undecided
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def propose(
     table: Annotated[
         str | None,
-        typer.Argument(help="Table with a contract, or its file; omit it for a new source."),
+        typer.Argument(help="Table with a contract, or its contract file; omit for a new source."),
     ] = None,
     *,
     data: Annotated[
@@ -33,17 +34,19 @@ def propose(
     before: Annotated[
         list[str] | None,
         typer.Option(
-            help="Earlier delivery, to detect renamed columns; default: what is published."
+            help="Earlier delivery, to detect renamed columns; default: the published rows."
         ),
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of a new table; default: the file's name.")
     ] = None,
     owner: Annotated[str | None, typer.Option(help="Owner of a new table.")] = None,
-    kind: Annotated[str | None, typer.Option(help="event, state or planned.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Kind of the rows: event, state or planned.")
+    ] = None,
     time: Annotated[str | None, typer.Option(help="Column with the time of the event.")] = None,
     key: Annotated[
-        list[str] | None, typer.Option(help="Column of the key; may be repeated.")
+        list[str] | None, typer.Option(help="Column of the primary key; may be repeated.")
     ] = None,
     known_after: Annotated[
         str | None, typer.Option(help="Delay from the event until its row is available: 10m, 1d.")
@@ -59,17 +62,17 @@ def propose(
 ) -> None:
     """Draft a contract from data, or the next version of one whose source changed.
 
-    What data cannot show (unit, zone, known-at, licence, purposes) is marked
-    TODO for a person, and nothing is published under a draft until a person
-    sets `status: active`. The active contract is never changed: the draft is
-    printed, or written to a new file.
+    Values that data cannot show (unit, zone, known-at, licence, purposes) are
+    marked TODO for a person to decide, and no rows are published under a draft
+    until a person sets `status: active`. The active contract is never changed:
+    the draft is printed, or written to a new file.
 
       headrace contract propose --data orders.csv --name orders --out orders.yaml
 
       headrace contract propose weather --data weather_2014-01-02.csv
 
-    Exit code 1: the next version would break a consumer, or rows of the data
-    fit no contract that could be drafted.
+    Exit code 1: the next version would break a consumer, or some rows do not
+    fit the draft.
     """
     if table is not None:
         _revise(table, data or [], before or [], to, as_json=as_json)
@@ -95,9 +98,8 @@ def _tell_draft(drafted: "Draft", to: Path | None, *, as_json: bool) -> None:
             out.print(Text(drafted.text.rstrip()), soft_wrap=True)
         _show_faults(drafted.faults)
         where = to or "FILE"
-        err.print(
-            f"{len(drafted.undecided)} TODOs for a person to decide: headrace contract lint {where}"
-        )
+        todos = counted(len(drafted.undecided), "TODO")
+        err.print(f"{todos} for a person to decide: headrace contract lint {where}")
     if drafted.faults:
         raise typer.Exit(BLOCKED)
 
@@ -109,7 +111,7 @@ def _revise(
 
     proposal = _revised(table, data, before)
     if proposal.after is not None and to is not None:
-        parse_contract(proposal.text, to.absolute())  # it must also be valid at its new path
+        parse_contract(proposal.text, to.absolute())  # the draft must also be valid at its new path
         _write(to, proposal.text)
     if as_json:
         emit_json({**proposal.as_json(), "path": to if proposal.after is not None else None})
@@ -147,7 +149,7 @@ def _revised(table: str, data: Sequence[str], before: Sequence[str]) -> "Proposa
 def _show(proposal: "Proposal", to: Path | None) -> None:
     if proposal.steps:
         grid(
-            f"{proposal.before.table}: what the data show",
+            f"{proposal.before.table}: findings in the data",
             ["column", "", "finding", "proposed"],
             [
                 [step.field or "", step.kind, step.text, step.edit is not None]
@@ -195,7 +197,7 @@ def _show_notes(notes: Sequence[str]) -> None:
 
 def _show_faults(faults: Sequence[str]) -> None:
     if faults:
-        err.print(Text("the data do not fit it:", "bold red"))
+        err.print(Text("the data do not fit the draft:", "bold red"))
     for fault in faults:
         err.print(Text(f"  {fault}"), soft_wrap=True)
 

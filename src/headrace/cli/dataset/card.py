@@ -31,9 +31,9 @@ def card(
 ) -> None:
     """Show the dataset card of a release: terms, sources, privacy, checks and columns.
 
-    Statements that only people can make come from card.yaml beside the pipeline, each with a name;
-    the card lists those that are missing. --croissant writes a document from which mlcroissant
-    loads the rows; --json prints it with addresses relative to the store's folder.
+    Statements that only people can make come from card.yaml beside the pipeline, each with the name
+    of its author; the card lists missing statements. --croissant writes a document from which
+    mlcroissant loads the rows; --json prints it with addresses relative to the store's folder.
 
     For example:
 

@@ -19,7 +19,7 @@ def coverage(
     rows: Annotated[
         Path | None,
         typer.Option(
-            help="Parquet file of rows to examine instead, with the columns of the release."
+            help="Parquet file with the columns of the release; examine its rows instead."
         ),
     ] = None,
     html: Annotated[
@@ -65,7 +65,7 @@ def _read(path: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
         return pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise SourceError(
-            f"it cannot be read: {str(error).splitlines()[0]}",
+            f"the file cannot be read: {str(error).splitlines()[0]}",
             where=str(path),
             fix="give a Parquet file",
         ) from error

@@ -1,4 +1,4 @@
-"""`headrace dataset ls`: all releases; each other command has its own module."""
+"""`headrace dataset ls`: list of all releases; each other command has its own module."""
 
 from dataclasses import asdict
 

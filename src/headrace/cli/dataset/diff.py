@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document (docs/reference/dataset-diff.md).")
 ]
-_LISTED, _APART = 20, 0.01  # number of columns to list, and their least distance
+_LISTED, _APART = 20, 0.01  # number of columns to list, and smallest distance of a listed column
 
 
 @explained
@@ -25,7 +25,7 @@ def diff(
     *,
     other_store: Annotated[
         str | None,
-        typer.Option("--store", help="Store of the second release, if it is another one."),
+        typer.Option("--store", help="Store of the second release; default: the project's store."),
     ] = None,
     html: Annotated[
         Path | None, typer.Option("--html", help="Also write a self-contained page to this file.")
@@ -41,8 +41,9 @@ def diff(
 ) -> None:
     """Compare two releases: rows and cells by key, columns, splits, meaning and governance.
 
-    Parts that both releases share are not read, so a small change is found quickly. Exit codes are
-    those of `diff`: 0, the releases are equal; 1, they differ; 2 or more, the comparison failed.
+    Part files that both releases share are not read, so a small change is found quickly. Exit
+    codes, as in Unix `diff`: 0, the releases are equal; 1, they differ; 2 or more, the comparison
+    failed.
 
     For example:
 

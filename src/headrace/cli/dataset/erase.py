@@ -18,8 +18,8 @@ def erase(
         typer.Option(
             "--entity",
             "--key",
-            help="COLUMN=VALUE of the rows to erase; repeat it for a key of several"
-            " columns: all must match.",
+            help="COLUMN=VALUE of the rows to erase; repeat the option for a key of several"
+            " columns: all of them must match.",
         ),
     ] = None,
     reason: Annotated[
@@ -37,7 +37,7 @@ def erase(
         typer.Option("--list", help="List the recorded erasures and verify their proofs."),
     ] = False,
     scan: Annotated[
-        bool, typer.Option(help="Search the files of store and home for the value afterwards.")
+        bool, typer.Option(help="Then search the files of the store and the home for the value.")
     ] = True,
     principal: Principal = None,
     as_json: AsJson = False,
@@ -46,11 +46,11 @@ def erase(
 
     Every release that contains such rows is replaced by a successor without them; subtraction of
     content hashes proves that nothing else changed. The original can no longer be opened or
-    rebuilt. Later releases exclude the erased key. It needs the privacy key,
+    rebuilt. Later releases exclude the erased key. The command needs the privacy key,
     HEADRACE_PRIVACY_KEY_FILE.
 
-    Source tables keep the rows until their source deletes them, and models keep what they learned:
-    both are listed. An interrupted erasure is completed by the same command.
+    Source tables keep the rows until their source deletes them, and models trained on the rows are
+    not changed: the output lists both. Run an interrupted erasure again to complete it.
 
     Exit code 1: the value is still in the store, a proof does not hold, or no release could be
     searched by the column.
@@ -89,7 +89,7 @@ def erase(
         emit_json(erased)
     else:
         _print_erasure(erased)
-    # If nothing could be searched, the column is probably misspelt: that must not count as success.
+    # If no release could be searched, the column is probably misspelt: this must not be a success.
     if erased["unsearched"] and not erased["searched"]:
         raise typer.Exit(BLOCKED)
     if not dry_run and (erased["remains"] or any(proof["problem"] for proof in erased["proofs"])):
@@ -101,8 +101,8 @@ def _print_erasure(erased: Mapping[str, Any]) -> None:
     for ref in erased["unsearched"]:
         columns = ", ".join(erased["columns"])
         _warn(
-            f"not searched: {ref} has no {columns} as text, whole numbers, or pseudonyms of a known"
-            " key"
+            f"not searched: {ref} has no {columns} as text, whole numbers, or pseudonyms made with"
+            " a known key"
         )
     for model in erased["models"]:
         note = ", the champion" if model["champion"] else ""
@@ -190,8 +190,8 @@ def retire(
 ) -> None:
     """Delete a release permanently: manifest, objects that no other release uses, pinned snapshots.
 
-    A tombstone remains: the content hash, who retired the release, and why. Its version number is
-    never reused and it cannot be rebuilt.
+    A tombstone remains: the content hash, the user who retired the release, and the reason. The
+    version number is never reused, and the release cannot be rebuilt.
 
     For example:
 

@@ -22,8 +22,8 @@ def lineage(
     """Show where each released column comes from: tables, columns and transformations.
 
     Direct inputs supply the values of a column; indirect inputs select them: the entity, the
-    window, the filter, the time of availability. Lineage is recorded when the release is made and
-    is part of it. For a single row see `headrace trace`.
+    window, the filter, the time of availability. Lineage is recorded with the release. For the
+    lineage of a single row, see `headrace trace`.
 
     For example:
 
@@ -37,7 +37,7 @@ def lineage(
         raise StateError(
             f"{manifest.ref} has no column lineage",
             where=str(store.root),
-            fix="it was released by hand, or before lineage was recorded; release it again",
+            fix="the release was made by hand, or before lineage was recorded; make a new release",
         )
     document = store.get_json(manifest.lineage)
     if unknown := sorted(set(column or ()) - set(document["columns"])):

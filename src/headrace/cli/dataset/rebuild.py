@@ -1,4 +1,4 @@
-"""`headrace dataset rebuild`: rebuild a release from its pinned inputs, and compare."""
+"""`headrace dataset rebuild`: rebuild of a release from its pinned inputs, and comparison."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,10 +35,10 @@ def rebuild(
 ) -> None:
     """Rebuild a release from its pinned snapshots and compare the content hash.
 
-    Only the pinned snapshots are read: nothing that was published since, and no cached feature
-    view. It refuses if the project now declares other definitions or contracts than the release;
-    the error names them and the git revision to check out. Exit code 1: the content differs; the
-    output shows where.
+    The rebuild reads only the pinned snapshots: no rows published later, and no cached feature
+    views. The command fails if definitions or contracts of the project differ from those of the
+    release; the error names them and the git revision to check out. Exit code 1: the content
+    differs; the output shows where.
 
     For example:
 
@@ -93,8 +93,8 @@ def _tell_differences(differences: "Differences") -> None:
             out.print(f"  {cell}", highlight=False, markup=False, soft_wrap=True)
     if differences.only_stored or differences.only_rebuilt:
         out.print(
-            f"{differences.only_stored:,} rows are only stored,"
-            f" {differences.only_rebuilt:,} only rebuilt"
+            f"{differences.only_stored:,} rows are only in the stored release,"
+            f" {differences.only_rebuilt:,} only in the rebuilt one"
         )
         for row in differences.rows[:LISTED]:
             out.print(f"  {row}", highlight=False, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`headrace dataset release`: release of the published tables, with the reason for its version."""
+"""`headrace dataset release`: release of a pipeline's dataset from the published tables."""
 
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,10 @@ def release(
 ) -> None:
     """Release the dataset of a pipeline from the tables as published now.
 
-    The version follows from what changed: MAJOR, the meaning; MINOR, rows or columns; PATCH,
-    metadata only. Without a change there is no new version. Releases are never overwritten, and
-    running it again is safe. It fails if the terms of a source forbid the release or a split leaks.
+    The version number depends on the changes: MAJOR if the meaning of columns changed, MINOR if
+    rows or columns did, PATCH if only metadata did. Without a change there is no new version.
+    Releases are never overwritten, and the command is safe to run again. It fails if the terms of a
+    source forbid the release, or if a split leaks.
 
     For example:
 

@@ -23,9 +23,9 @@ def show(
 ) -> None:
     """Show a release: splits, inputs, fitted transforms, and excluded rows with reasons.
 
-    Also why it has its version, and its history: recalls of its batches, openings despite a taint,
-    accesses to the evaluation split. --json prints the manifest, which never changes, and the
-    history under `since`.
+    The output also contains the reason for its version, and its history: recalls of its batches,
+    openings despite a taint, accesses to the evaluation split. --json prints the manifest, which
+    never changes, and the history under `since`.
     """
     from headrace.datasets.store.store import Store
 

@@ -1,4 +1,4 @@
-"""`headrace dataset pull`, `verify`, `gc`: copies, checks and cleanup of releases."""
+"""`headrace dataset pull`, `verify`, `gc`: copy, integrity check and garbage collection."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,13 +54,15 @@ def pull(
 def verify(
     ref: Annotated[str | None, typer.Argument(help="Release; or use --all.")] = None,
     *,
-    whole_store: Annotated[bool, typer.Option("--all", help="Every release in the store.")] = False,
+    whole_store: Annotated[
+        bool, typer.Option("--all", help="Verify every release in the store.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Read every byte of a release and compare it with its manifest.
 
-    Verifies object bytes, file footers, columns, order and splits of the rows, their sums, the
-    content hash and the id of the manifest. Exit code 1: something differs from what was released.
+    It verifies object bytes, file footers, columns, order and splits of the rows, their sums, the
+    content hash and the id of the manifest. Exit code 1: something differs from the manifest.
 
     For example:
 

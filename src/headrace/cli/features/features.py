@@ -21,10 +21,10 @@ app = CommandGroup(
 @app.command("ls")
 @explained
 def ls(*, pipeline: AnyPipeline = None, as_json: AsJson = False) -> None:
-    """List all features: what they are, their table and columns, and what uses them.
+    """List all features with description, table, columns, and the number of their users.
 
-    A release or model uses a feature if it contains its current definition; --json lists those with
-    an earlier definition as outdated.
+    Users are releases and models that contain the feature's current definition; --json lists those
+    with an earlier definition as outdated.
     """
     from headrace.core.home import Home
     from headrace.lineage.feature_usage import feature_catalogue
@@ -78,9 +78,9 @@ def diff(
     pipeline: OnePipeline = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show which features change meaning compared with an earlier state of the project, and why.
+    """List the features whose meaning differs from an earlier state of the project, and the causes.
 
-    Exit code 1: at least one changes meaning.
+    Exit code 1: the meaning of at least one feature changes.
 
     For example:
 
@@ -109,7 +109,7 @@ def frame(
     mode: Annotated[
         str | None,
         typer.Option(
-            help="When rows are available: `declared` by the contract, or `recorded` by"
+            help="Time from which a row is available: `declared` by the contract, or `recorded` by"
             " ingestion; default: the pipeline's."
         ),
     ] = None,
@@ -120,7 +120,7 @@ def frame(
     pipeline: OnePipeline = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the training set: one row per spine row, each as of its own point in time.
+    """Write the training set: one row per spine row, with features as of the row's own time.
 
     For example:
 

@@ -33,7 +33,8 @@ Where = Annotated[
     typer.Option(help="Only rows with this value: column=value; may be repeated."),
 ]
 Until = Annotated[
-    str | None, typer.Option(help="Last day of validity (UTC), or a time; default: no end.")
+    str | None,
+    typer.Option(help="Last day (UTC) or moment of the decision's validity; default: no end."),
 ]
 _LISTED = 50
 
@@ -46,7 +47,7 @@ class RowFormat(StrEnum):
     json = "json"
 
 
-# Options that select rows, by their name in a declaration.
+# {name in an action's declaration: (parameter, option)} of the options that select rows.
 _ROWS: dict[str, tuple[str, Any]] = {
     "checks": ("check", Checks),
     "lines": ("line", Lines),
@@ -108,8 +109,8 @@ def mute(
 ) -> None:
     """Mute checks until a date: they still run and report, but do not affect the verdict.
 
-    Batches validated earlier keep their verdict; `headrace gate rerun` validates one again. A check
-    that crashes still gives ERROR.
+    Batches validated earlier keep their verdicts; `headrace gate rerun` validates a batch again. A
+    muted check that crashes still gives the verdict ERROR.
 
     For example:
 
@@ -171,7 +172,7 @@ def log(
     table: Annotated[str | None, typer.Option(help="Only this table.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the audit trail: who did what to which batch, why, until when; and what was refused."""
+    """Show the audit trail: every action on a batch, done or refused, with user, reason, expiry."""
     from headrace.lake.ledger.ledger import Ledger
     from headrace.lake.overrides.audit_trail import actions
 
@@ -289,8 +290,8 @@ def _emit(outcome: dict[str, Any], as_json: bool) -> None:
             (f"{outcome['table']} {outcome['slot']}", "bold"),
             f" batch {str(outcome['batch'])[:12]}: {first}; now ",
             verdict(str(outcome["verdict"])),
-            f", {outcome['state']}: {outcome['passing']} rows pass, {outcome['quarantined']} are in"
-            " quarantine",
+            f", {outcome['state']}: {outcome['passing']} passing and {outcome['quarantined']}"
+            " quarantined rows",
         ),
         soft_wrap=True,
     )
@@ -315,7 +316,7 @@ def _csv(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _grid_of_rows(title: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Print the key of each row, and the values that its reasons are about."""
+    """Print the key of each row, and its values in the columns that its failed checks read."""
     cells = [
         [
             row["line"],
@@ -339,7 +340,7 @@ def _concerned(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _versions(row: dict[str, Any]) -> str:
-    """Return the values that a row's reasons are about, and those of a conflicting earlier row."""
+    """Return a row's values in the columns of its reasons; also of a conflicting earlier row."""
     now = _as_text(_concerned(row))
     return f"{now}; earlier {_as_text(row['earlier']['values'])}" if "earlier" in row else now
 

@@ -99,8 +99,8 @@ def export(
 ) -> None:
     """Print a verdict as a Great Expectations validation result (JSON).
 
-    For tools that read the ExpectationSuiteValidationResult of Great Expectations 1.24. Checks of
-    the contract appear as `headrace_...`, and `meta.headrace` contains the verdict.
+    The output is for tools that read the ExpectationSuiteValidationResult of Great Expectations
+    1.24. Checks of the contract appear as `headrace_...`, and `meta.headrace` contains the verdict.
     """
     from headrace.core.home import Home
     from headrace.gates import Judgement

@@ -1,4 +1,4 @@
-"""`headrace gate`: verdicts of the gate, and their reasons."""
+"""`headrace gate ls` and `gate show`: verdicts of the gate, and their reasons."""
 
 import json
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ from rich.text import Text
 from headrace.cli.commands import CommandGroup
 from headrace.cli.options import AsJson, Batch, TableName
 from headrace.cli.output import BLOCKED, emit_json, err, explained, grid, out, verdict
+from headrace.web.wording import counted
 
 if TYPE_CHECKING:
     from headrace.core.home import Home
@@ -158,10 +159,10 @@ _OFFERS = {
 
 
 def _name_unmatched(home: "Home", table: str, partition: str) -> None:
-    """Raise an error if a partition has no batch, but files that no source reads.
+    """Raise an error if a partition has no batch, but the table has files that no source reads.
 
     Raises:
-        DeclarationError: there is no batch, and there are such files.
+        DeclarationError: the partition has no batch, and there are such files.
     """
     from headrace.core.errors import DeclarationError
     from headrace.lake.ledger.ledger import Ledger
@@ -178,10 +179,11 @@ def _name_unmatched(home: "Home", table: str, partition: str) -> None:
     if files:
         listed = "; ".join(f"{file['path']} ({file['hint']})" for file in files[:SAMPLES])
         raise DeclarationError(
-            f"table {table} has no batch in partition {partition}; {len(files)} files in its"
-            " folder are not read by any source",
+            f"table {table} has no batch in partition {partition}; no source reads"
+            f" {counted(len(files), 'file')} in its folder",
             where=listed,
-            fix="headrace status lists them all; rename them, or change the pattern of the source",
+            fix="headrace status lists all of these files; rename them, or change the source's"
+            " pattern",
         )
 
 
@@ -202,25 +204,26 @@ def _print_offers(row: dict[str, Any]) -> None:
 
 
 def _tell_twice(row: dict[str, object]) -> None:
-    """Warn that the table has two versions of rows, from before conflicts were quarantined."""
+    """Warn of keys with two versions, published before the gate quarantined conflicting rows."""
     if count := row["held_twice"]:
         address = f"{row['table']} {row['slot']} batch {str(row['batch'])[:12]}"
         out.print(
-            f"{address}: {count} keys have two versions with the same known-at in the table,"
-            " from before conflicts were quarantined. Features read the greatest values. To"
-            " resolve it, quarantine the wrong rows (headrace gate quarantine), or deliver a"
-            " correction with a later known-at.",
+            f"{address}: {counted(int(str(count)), 'key has', 'keys have')} two versions with the"
+            " same known-at in the table, published before the gate quarantined conflicting rows."
+            " Features read the version with the greatest values. To remove a conflict, quarantine"
+            " the wrong rows (headrace gate quarantine), or deliver a correction with a later"
+            " known-at.",
             soft_wrap=True,
         )
 
 
 def name_broken_suites(selected: "Iterable[Table]") -> None:
-    """Warn of suites that cannot be run; the recorded verdicts are from earlier suites."""
+    """Warn of suites that cannot run; the recorded verdicts came from earlier versions of them."""
     for table in selected:
         if table.suite.broken:
             fault = table.suite.faults[0]
             err.print(
-                f"The suite of {table.name} cannot be run, so new batches of it stay pending:"
+                f"The suite of {table.name} cannot run, so new batches of the table stay pending:"
                 f" {fault.what}\n  where: {fault.where}\n  fix:   {fault.fix or 'correct the file'}"
                 "; headrace gate lint lists every error",
                 style="yellow", soft_wrap=True, highlight=False, markup=False,
@@ -241,7 +244,8 @@ def _show_batch(row: dict[str, Any]) -> None:
         )
     )
     origin = Text(
-        f"from {row['origin']}, {row['delivered']} rows, {row['quarantined']} quarantined"
+        f"from {row['origin']}, {counted(row['delivered'], 'row')},"
+        f" {row['quarantined']} quarantined"
     )
     out.print(origin, soft_wrap=True)
     if row["state"] == "pending":
@@ -265,7 +269,7 @@ def _show_batch(row: dict[str, Any]) -> None:
         out.print(f"all {len(judgement.counted)} checks passed")
         return
     grid(
-        f"{len(judgement.counted)} checks, {len(judgement.failed)} not passed",
+        f"{counted(len(judgement.counted), 'check')}, {len(judgement.failed)} not passed",
         ["check", "verdict", "expected", "observed", "rows#"],
         [
             [check.id, verdict(check.verdict), check.expected, check.reason, check.unexpected_count]

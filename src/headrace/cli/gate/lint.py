@@ -1,18 +1,19 @@
-"""`headrace gate lint`: every suite of the project against the contract of its table."""
+"""`headrace gate lint`: validation of every suite against the contract of its table."""
 
 import typer
 
 from headrace.cli.gate.gates import tables
 from headrace.cli.options import AsJson
 from headrace.cli.output import MISUSED, emit_json, explained, grid, out
+from headrace.web.wording import counted
 
 
 @explained
 def lint(*, as_json: AsJson = False) -> None:
-    """Validate every suite as the gate will read it; list each error with its place and fix.
+    """Validate every suite as the gate will read it; list each error with its location and fix.
 
     At run time an invalid suite gives every new batch of its table the verdict ERROR; other tables
-    continue. Run this in CI: exit code 2 if a suite has an error.
+    are not affected. Run this command in CI: exit code 2 if a suite has an error.
     """
     from headrace.core.home import project_root
     from headrace.gates.lint import lint as lint_suite
@@ -28,7 +29,7 @@ def lint(*, as_json: AsJson = False) -> None:
         emit_json({"ok": not faults, "suites": suites, "unread": stray})
     else:
         grid(
-            f"{len(suites)} suites",
+            counted(len(suites), "suite"),
             ["table", "suite", "checks#", "delegated#", "by segment#", "in shadow#", "errors#"],
             [
                 [
@@ -48,6 +49,6 @@ def lint(*, as_json: AsJson = False) -> None:
             text = f"{label}{fault['what']}\n  where: {fault['where']}\n  fix:   {fault['fix']}"
             out.print(text, soft_wrap=True, highlight=False, markup=False)
         for path in stray:
-            out.print(f"no table reads {path}", soft_wrap=True, highlight=False, markup=False)
+            out.print(f"no table uses {path}", soft_wrap=True, highlight=False, markup=False)
     if faults:
         raise typer.Exit(MISUSED)

@@ -24,13 +24,14 @@ def recall(
 ) -> None:
     """Recall a published batch: remove it from tables and online stores, taint releases and models.
 
-    A new snapshot removes only its file from the table; its rows count as rejected. Online
-    stores that contain it are updated at once; feature views are recomputed by the next run.
-    Releases that contain it, and models trained on them, are tainted and refuse to open unless the
-    caller gives a reason. A tainted champion keeps answering, marked, until it is replaced.
+    A new snapshot of the table omits the file of the batch; its rows count as rejected. Online
+    stores that contain the batch are updated at once; the next run recomputes the feature views.
+    Releases that contain the batch, and models trained on them, are tainted and refuse to open
+    unless the caller gives a reason. A tainted champion keeps answering until it is replaced; its
+    answers are marked as tainted.
 
-    The batch does not return by itself: not when its partition is run again, and not when the same
-    bytes are delivered again. A corrected delivery of the partition is published as usual.
+    The batch stays recalled when its partition is run again, and when the same bytes are delivered
+    again. A corrected delivery of the partition is published as usual.
     `headrace gate restore` withdraws the recall.
 
     An interrupted recall is completed by the same command. Exit code 1: an online store could not
@@ -72,8 +73,8 @@ def restore(
 ) -> None:
     """Withdraw a recall: the batch is published again as it was.
 
-    Its rows are available from now on, not from their first publication, since nobody saw them in
-    between. Releases and models that it had tainted open again.
+    Its rows count as available from now on, not from their first publication, since no reader saw
+    them during the recall. Releases and models that were tainted by the batch open again.
     """
     from headrace.core.home import Home
     from headrace.core.permissions import acting
@@ -134,6 +135,6 @@ def _end(outcome: Mapping[str, Any], text: str, *, as_json: bool) -> None:
         for line in incomplete:
             out.print(Text(line, "bold red"), soft_wrap=True)
         if "incomplete" in outcome:
-            out.print("features, release and model are rebuilt by: headrace run")
+            out.print("to rebuild features, release and model: headrace run")
     if incomplete:
         raise typer.Exit(BLOCKED)

@@ -16,10 +16,10 @@ from headrace.cli.shared import show_in_dagster, stopped_by_signals
 def reports(
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 3070,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0: any free port.")] = 3070,
     public: Annotated[
         bool,
-        typer.Option("--public", help="Allow everybody who reaches a public address to read."),
+        typer.Option("--public", help="Allow an address that other machines can reach."),
     ] = False,
 ) -> None:
     """Serve the report pages: pending and failed batches, one page per batch, and the monitors.
@@ -68,9 +68,9 @@ def report(
 ) -> None:
     """Write the report on a batch as one self-contained HTML file.
 
-    If a partition has several batches, the report is on the one that determines its verdict.
-    The comparison of its columns is stored in the home, so that the report can be rendered again
-    without the rows.
+    If a partition has several batches, the report is on the batch that determines the partition's
+    verdict. The comparison of the batch's columns with earlier batches is stored in the home, so
+    that the report can be rendered again without the rows.
 
     For example:
 

@@ -1,4 +1,4 @@
-"""`headrace gate shadow`: what checks in shadow would have done."""
+"""`headrace gate shadow`: effects that shadow checks would have had on batches."""
 
 from typing import Annotated, Any
 
@@ -30,8 +30,9 @@ def shadow(
     """Show what each shadow check would have blocked, quarantined or warned about, and when.
 
     A check with `meta: {shadow: true}` runs on every new batch and does not affect the verdict. A
-    new one has no results for earlier batches: --rehearse runs it on all of them. When you trust
-    it, remove the line; from then on it counts, and batches are validated again with it.
+    new check has no results for earlier batches: --rehearse runs it on all of them. When you trust
+    the check, remove `shadow: true`; from then on it affects verdicts, and batches are validated
+    again with it.
 
     For example:
 
@@ -62,7 +63,7 @@ def _show(checks: list[dict[str, Any]]) -> None:
         out.print("no check is, or was, in shadow; add meta: {shadow: true} to one")
         return
     grid(
-        "what checks in shadow would have done",
+        "effects that shadow checks would have had",
         ["table", "check", "batches#", "from", "to", *(f"{name}#" for name in _DOES), "rows#"],
         [
             [check["table"], check["check"], check["batches"], check["first"], check["last"]]

@@ -9,6 +9,7 @@ from headrace.cli.gate.gates import tables
 from headrace.cli.options import AsJson, TableName
 from headrace.cli.output import emit_json, err, explained, progress
 from headrace.core.errors import DeclarationError
+from headrace.web.wording import counted
 
 
 @explained
@@ -33,7 +34,7 @@ def suggest(
 
     Limits get a margin that is chosen on the first part of the history and confirmed on the rest. A
     check that a later delivery would have failed is not drafted; a comment above the suite lists
-    these checks and the deliveries. Checks that the table's suite already has are omitted. New
+    such checks and the deliveries. Checks that the table's suite already has are omitted. New
     checks start in shadow: they run and report, but do not affect the verdict.
 
     For example:
@@ -56,6 +57,5 @@ def suggest(
     if to is None:
         typer.echo(suite.text(), nl=False)
     else:
-        err.print(
-            f"{len(suite.checks)} checks in {to}, {len(suite.dropped)} not drafted", markup=False
-        )
+        checks = counted(len(suite.checks), "check")
+        err.print(f"{checks} in {to}, {len(suite.dropped)} not drafted", markup=False)

@@ -1,4 +1,4 @@
-"""`headrace gate convert-units`: limits of suites rewritten in the units of their contracts."""
+"""`headrace gate convert-units`: conversion of suite limits to the units of their contracts."""
 
 from typing import Annotated
 
@@ -20,8 +20,9 @@ def convert_units(
 ) -> None:
     """Convert the limits of suites to the units of their contracts, and set `units: contract`.
 
-    A limit of 2362 on a column of scale 2 becomes 23.62. Comments and order stay. The hash of the
-    suite stays the same, so no verdict changes and no batch is validated again.
+    A limit of 2362 on a column of scale 2 becomes 23.62. Comments and the order of checks are
+    kept. The hash of the suite stays the same, so no verdict changes and no batch is validated
+    again.
 
     For example:
 

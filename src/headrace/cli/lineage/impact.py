@@ -19,26 +19,26 @@ def impact(
     ],
     table: Annotated[
         str | None,
-        typer.Option("--table", help="Only this table, if the delivery has several."),
+        typer.Option("--table", help="Only this table, if the batch has rows of several tables."),
     ] = None,
     *,
     exact: Annotated[
         bool,
         typer.Option(
             "--exact",
-            help="Also count the rows of each release that use values of the batch.",
+            help="Also count the rows of each release that use a value of the batch.",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the releases that contain a batch, and the models trained on them.
 
-    A release contains a batch if a table snapshot that it read contains the batch, even if no
-    window reached it. With --exact the rows that use a value of the batch are counted: in a
-    feature, the label, or the spine row itself.
+    A release contains a batch if it was made from a table snapshot that contains the batch, even if
+    no feature window covers the batch's rows. With --exact the command counts the rows of each
+    release that use a value of the batch: in a feature, in the label, or as the spine row itself.
 
-    Models trained here and registered external models both count; the champion is marked. For batch
-    ids see `headrace gate ls --all` or a trace.
+    The list includes models trained here and registered external models; the champion is marked.
+    `headrace gate ls --all` and `headrace trace` print batch ids.
 
     For example:
 

@@ -21,8 +21,8 @@ def record(
 ) -> None:
     """Append OpenLineage events to the event file, except those it already contains.
 
-    `headrace run` does so at its end; after runs that Dagster's daemon started, use this command.
-    The file only grows and contains each run once.
+    `headrace run` does the same at its end; use this command after runs that Dagster's daemon
+    started. Events are never removed from the file, and it contains each run once.
     """
     from headrace.cli.shared import pipelines
     from headrace.core.home import Home
@@ -49,8 +49,9 @@ def export(
 ) -> None:
     """Print OpenLineage events, one JSON object per line, generated from what is stored now.
 
-    They are valid against the specification's schema and the same each time: the id of a run
-    follows from its output. Send them to any OpenLineage backend, or read them with jq.
+    The events are valid against the specification's schema, and repeated exports are identical,
+    because the id of a run is derived from its output. Send them to any OpenLineage backend, or
+    read them with jq.
 
     For example:
 

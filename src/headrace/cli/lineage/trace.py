@@ -57,12 +57,12 @@ def trace(
 ) -> None:
     r"""Trace a row of a release back to the delivered lines it was computed from.
 
-    For the spine, the label and each feature it shows the source rows used, where they were
-    delivered (file or page, line, batch), when they happened, were known and were available, the
-    verdict and the overrides under which they were published, and why a value is null.
+    For the spine, the label and each feature the command lists the source rows used: their place in
+    a delivery (file or page, line, batch), their event time, known-at and availability, the verdict
+    and the overrides under which they were published. For a null value it gives the reason.
 
-    The row is then recomputed from those rows alone, and the last line says whether it is equal, to
-    the bit. Exit code 1: it is not.
+    The command then recomputes the row from those source rows alone; the last line says if the
+    result is equal, to the bit. Exit code 1: it differs.
 
     For example:
 
@@ -122,7 +122,7 @@ def _selected(traced_row: "Trace", columns: Sequence[str]) -> list[str]:
     selected = [
         n for n in names if any(n == column or n.startswith(f"{column}__") for column in columns)
     ]
-    # The source rows of a transform are those of its inputs.
+    # A transform has no source rows of its own: show those of its inputs.
     selected += [
         feature
         for name in selected
@@ -133,7 +133,7 @@ def _selected(traced_row: "Trace", columns: Sequence[str]) -> list[str]:
         raise DeclarationError(
             f"{traced_row.ref} has no feature {', '.join(columns)}",
             where=traced_row.ref,
-            fix=f"name one of {', '.join(names)}, or a view: its part before the __",
+            fix=f"name one of {', '.join(names)}, or a view: the part of these names before the __",
         )
     return list(dict.fromkeys(selected))
 

@@ -17,7 +17,7 @@ app = CommandGroup(no_args_is_help=True, help="Trained models and the current ch
 def ls(*, as_json: AsJson = False) -> None:
     """List all models, oldest first, with their taints and the current champion.
 
-    For registered external models it shows the framework they need and when they were registered.
+    For registered external models the list shows the required framework and the registration time.
     """
     from headrace.core.home import Home
     from headrace.reports.status import model_rows
@@ -53,10 +53,10 @@ def promote(
         typer.Option(help="Reason to promote a model that was trained on a recalled batch."),
     ] = None,
 ) -> None:
-    """Make a model the champion: to roll back to an earlier one, or to override the comparison.
+    """Make a model the champion: roll back to an earlier one, or override a comparison's result.
 
-    Servers use it from their next answer. A model trained on a recalled batch is refused unless
-    --allow-tainted gives a reason, which is recorded.
+    Servers use the new champion from their next answer on. A model trained on a recalled batch is
+    refused unless --allow-tainted gives a reason, which is recorded.
 
     For example:
 
@@ -93,8 +93,9 @@ def export_mlflow(
 ) -> None:
     """Export a model to MLflow: parameters, metrics, release and files, as a registered version.
 
-    The champion gets MLflow's alias `champion`. Decisions stay in Headrace: MLflow only displays
-    them. Exporting the same model again changes nothing. Needs the extra `mlflow`.
+    The champion gets MLflow's alias `champion`. MLflow only displays the champion: promote models
+    in Headrace. Exporting the same model again changes nothing. The command needs the extra
+    `mlflow`.
 
     For example:
 

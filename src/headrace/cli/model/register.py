@@ -20,12 +20,12 @@ def register(
     framework: Annotated[str, typer.Option(help='Framework that loads it: "torch 2.9".')] = "",
     metrics: Annotated[
         str | None,
-        typer.Option(help="Its metrics: a JSON object, or a file with one."),
+        typer.Option(help="Metrics of the model: a JSON object, or a file with one."),
     ] = None,
     content_hash: Annotated[
         str | None,
         typer.Option(
-            help="Content hash that training read; refused if the release has another one."
+            help="Content hash of the training rows; refused if the release has another one."
         ),
     ] = None,
     principal: Principal = None,
@@ -33,9 +33,10 @@ def register(
 ) -> None:
     r"""Register a model that was trained elsewhere, with the release it was trained on.
 
-    Its files are copied and named by their SHA-256; they are never loaded. From then on `headrace
-    model ls` lists it, `headrace impact` includes it, and a recall of a batch in its release taints
-    it. A tainted release is refused. Repeating the command changes nothing.
+    The model's files are copied and named by their SHA-256; they are never loaded. From then on
+    `headrace model ls` lists the model, `headrace impact` includes it, and a recall of a batch in
+    its release taints it. A model of a tainted release is refused. Repeating the command changes
+    nothing.
 
     For example:
 
@@ -81,6 +82,6 @@ def _metrics(text: str | None) -> dict[str, Any]:
         ) from error
     if not isinstance(metrics, dict):
         raise DeclarationError(
-            "the metrics are not a JSON object", where="--metrics", fix="""as in {"auc": 0.81}"""
+            "the metrics are not a JSON object", where="--metrics", fix="""write {"auc": 0.81}"""
         )
     return metrics

@@ -1,4 +1,4 @@
-"""`headrace retrain`: train a challenger on newer rows, and compare it with the champion."""
+"""`headrace retrain`: training of a challenger on newer rows, and comparison with the champion."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,10 +19,10 @@ def retrain(
     *,
     trigger: Annotated[
         str | None,
-        typer.Option(help="Id of a trigger: of a decision, or of a retraining to continue."),
+        typer.Option(help="Id of the trigger: from a decision, or from a retraining to continue."),
     ] = None,
     as_of: Annotated[
-        str, typer.Option(help="Use no row or label after this time or day; default: now.")
+        str, typer.Option(help="Ignore rows and labels after this time or day; default: now.")
     ] = "",
     reason: Annotated[
         str, typer.Option("--reason", "-m", help="Reason, if there is no trigger; recorded.")
@@ -33,10 +33,10 @@ def retrain(
 ) -> None:
     """Release the dataset, train a challenger on it, and promote it if it is not worse.
 
-    Rows of windows with faults are excluded. Both models are compared on the newest rows: no
-    segment may get clearly worse. A promoted model is watched, and rolled back automatically. All
-    steps are recorded with who asked and why; the same trigger again continues where it stopped and
-    repeats nothing.
+    Rows of windows with data faults are excluded. Both models are compared on the newest rows: no
+    segment may get clearly worse. A promoted model is monitored, and rolled back automatically if
+    it performs worse. All steps are recorded with the requesting user and the reason. If you run
+    the command again with the same trigger, it continues after the last finished step.
 
     For example:
 
@@ -68,7 +68,7 @@ def retrain(
 
 
 def _refuse_beside_trigger(**options: str | None) -> None:
-    """Refuse options beside a trigger: its record has the reason, time and principal."""
+    """Reject options given with --trigger: its record has the reason, time and principal."""
     from headrace.core.errors import DeclarationError
 
     names = [name for name, value in options.items() if value]
@@ -77,7 +77,7 @@ def _refuse_beside_trigger(**options: str | None) -> None:
             f"--trigger cannot be combined with {', '.join(names)}: its record already has"
             " these values",
             where="headrace retrain",
-            fix=f"leave out {' and '.join(names)}, or --trigger to ask for another retraining",
+            fix=f"omit {' and '.join(names)}; or omit --trigger to request another retraining",
         )
 
 

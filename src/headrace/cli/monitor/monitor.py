@@ -1,4 +1,4 @@
-"""`headrace monitor …`: monitors, their decisions and reasons, and replays of policies."""
+"""`headrace monitor …`: status of monitors, reasons of decisions, and replays of policies."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -103,10 +103,10 @@ def _tell_status(report: "MonitorReport") -> None:
 def explain(
     window: Window = "last", *, pipeline: OnePipeline = None, as_json: AsJson = False
 ) -> None:
-    """Explain the decision on a window: evidence, cause, rules, and what other policies would do.
+    """Explain the decision on a window: evidence, cause, rules, and decisions of other policies.
 
-    The decision and its evidence are read from the ledger, so they appear as they were made,
-    however long ago.
+    The decision and its evidence are read from the ledger, so they appear exactly as they were
+    recorded.
 
     For example:
 
@@ -176,16 +176,16 @@ def replay(
     ],
     pipeline: OnePipeline = None,
     whole_history: Annotated[
-        bool, typer.Option("--all", help="Show all windows, not only those with another decision.")
+        bool, typer.Option("--all", help="List all windows, not only those whose decision differs.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Replay the decision history under another policy and compare the decisions.
 
-    It reads the evidence in the ledger and no data, so a year takes a moment, and it changes
-    nothing. Copy the pipeline's monitors.yaml, change a rule, replay it, and see what would have
-    retrained and paged. Changes to `detection:` cannot be tested this way, since detection produces
-    the evidence.
+    The replay reads the evidence in the ledger and no data, so a year takes a moment; it changes
+    nothing. Copy the pipeline's monitors.yaml, change a rule, replay the copy, and see which
+    windows would have triggered a retraining or a page. Changes to `detection:` cannot be tested
+    this way, since detection produces the evidence.
 
     For example:
 
@@ -215,7 +215,7 @@ def replay(
     _tell_replay(rows, recorded, replayed_tally, whole_history=whole_history)
     if not same_detection:
         out.print(
-            "its detection differs: the evidence is that of the recorded detection",
+            "`detection:` of this policy differs, but the evidence is from the recorded detection",
             style="yellow",
         )
 
@@ -240,7 +240,7 @@ def _tell_replay(
     listed = [row for row in rows if whole_history or row.differs]
     if listed:
         grid(
-            "all windows" if whole_history else "windows with another decision",
+            "all windows" if whole_history else "windows whose decision differs",
             ["window", "recorded", "replayed", "reason"],
             [
                 [
@@ -253,7 +253,7 @@ def _tell_replay(
             ],
         )
     else:
-        out.print("no window has another decision")
+        out.print("every window has the same decision")
 
 
 @app.command("ack")
@@ -268,9 +268,9 @@ def ack(
 ) -> None:
     """Acknowledge a window; stop paging about its findings.
 
-    A fault stays a fault: it is investigated as long as it lasts and never triggers a retraining.
-    If both the data and their relation to the label changed, the policy may retrain when the
-    change has lasted.
+    An acknowledged data fault stays open as long as it lasts, and never triggers a retraining. If
+    both the data and their relation to the label changed, the policy may trigger a retraining once
+    the change has lasted long enough.
 
     For example:
 
@@ -318,11 +318,11 @@ def accept(
 ) -> None:
     """Accept a window's data as the new baseline.
 
-    For changes that are correct and permanent (a new code, another sensor, another unit), from the
-    first window that shows them. Faults in its columns and rows become notices, later windows are
-    compared with it, and further changes are reported again. Rows held by gates and missing
-    deliveries are not accepted this way. The next run of the monitor applies it; it triggers
-    nothing for windows that are already decided.
+    Use it for changes that are correct and permanent (a new code, another sensor, another unit), on
+    the first window that shows them. Faults in the window's columns and rows become notices, later
+    windows are compared with this window, and further changes are reported again. Rows held by
+    gates and missing deliveries cannot be accepted this way. The acceptance takes effect at the
+    next run of the monitor; it triggers nothing for windows that are already decided.
 
     For example:
 
@@ -352,7 +352,7 @@ def accept(
         soft_wrap=True,
     )
     if new:
-        out.print("the next run of the monitor applies it", style="dim")
+        out.print("it takes effect at the next run of the monitor", style="dim")
 
 
 @app.command("report")
@@ -364,7 +364,7 @@ def report(
         Path | None,
         typer.Option("--out", help="File to write; `-` prints; default: under HEADRACE_HOME."),
     ] = None,
-    show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
 ) -> None:
     """Write the monitor's report as one self-contained HTML file.
 
@@ -389,7 +389,7 @@ def report(
         raise StateError(
             f"the report cannot be written: {error.strerror}",
             where=str(path),
-            fix="--out with a file in a folder that you may write to",
+            fix="give --out with a file in a folder that you may write to",
         ) from error
     out.print(str(path), highlight=False, markup=False, soft_wrap=True)
     if show:
