@@ -67,7 +67,7 @@ def _moment(at: object, now: int) -> int:
     try:
         moment = at if type(at) is int else _zoned(at)
     except ValueError:
-        raise _misformed(f"at is {at!r}, which is not a time", "at") from None
+        raise _misformed(f"at is {at!r}, which is not a timestamp with a zone", "at") from None
     if moment < _FIRST:  # training cannot represent it, so an audit could not compare answers
         raise _misformed("at is before the year 1", "at")
     if moment > now:
