@@ -76,14 +76,14 @@ class Rebuilt:
         if self.equal:
             return "the same content"
         if self.fits:
-            return f"fits came out otherwise: {', '.join(self.fits)}"
+            return f"the fitted transforms differ: {', '.join(self.fits)}"
         if self.content_hash == self.released:
-            return "the rebuild gives what was released; what the store holds was altered since"
+            return "the rebuild equals the release, but the stored content was altered since"
         if self.stored is not None and not self.stored.is_whole(self.released):
-            return "neither the rebuild nor what the store holds is what was released"
+            return "neither the rebuild nor the stored content equals the release"
         if self.altered_cells:
             return "files of the tables were altered since they were published"
-        return "the tables, or the code, give something else than they did then"
+        return "the tables or the code give other content than when the release was made"
 
     def to_json(self) -> dict[str, Any]:
         return {
