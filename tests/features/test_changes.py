@@ -96,7 +96,7 @@ def test_a_further_column_of_a_row_changes_no_other():
 def test_a_new_name_for_the_same_meaning_is_told_as_that():
     assert said(VIEW, with_feature(1, name="rows")) == [
         "removed v__r",
-        "added v__rows: it means what v__r meant",
+        "added v__rows: it has the definition of the former v__r",
     ]
 
 

@@ -123,7 +123,7 @@ def test_what_a_frame_cannot_be_made_of_is_told(memory):
     for says, change in cases.items():
         with pytest.raises(HeadraceError, match=says):
             made(**change)
-    with pytest.raises(HeadraceError, match="memory is 0 bytes"):
+    with pytest.raises(HeadraceError, match="limit of memory is 0 bytes"):
         training_frame(LOG.spine_table, VIEWS, LOG.history, SHAPES, memory=0)
 
 
@@ -251,7 +251,7 @@ def test_what_does_not_fit_a_scaled_column_is_refused(memory):
         "the values are double": [12.0, None, -1.5],
         "does not fit a scale of 2": [Decimal(12), None, Decimal("-1.505")],
         "10001 is too great": [0, -10001, 1],
-        "leaves int64": [Decimal(10) ** 20, None, Decimal(1)],
+        "does not fit int64": [Decimal(10) ** 20, None, Decimal(1)],
     }
     for says, column in cases.items():
         with pytest.raises(HeadraceError, match=says) as refusal:

@@ -77,7 +77,7 @@ def test_equals_the_frame_on_long_histories(corrected, memory, tmp_path, monkeyp
     assert found.equals(training_frame(spine, BIG_VIEWS, history, {"facts": BIG_SHAPE}))
     assert list(tmp_path.iterdir()) == []
     assert steps[-1] == ("rows of the frame", spine.num_rows, spine.num_rows)
-    assert ("rows of facts settled", facts.num_rows, 0) in steps
+    assert ("rows of facts resolved", facts.num_rows, 0) in steps
 
 
 def test_the_frame_takes_a_memory_limit(monkeypatch):

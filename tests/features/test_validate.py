@@ -85,7 +85,7 @@ CASES = {
         {"views": [view(Rows(TRAILING), entity_map={"who": "place"})]},
         "the same type on both sides",
     ),
-    "float entity": ({"views": [view(Rows(TRAILING), entity=("x",))]}, "not a float"),
+    "float entity": ({"views": [view(Rows(TRAILING), entity=("x",))]}, "not be a float"),
     "sum of a float": ({"views": [view(Sum("x", TRAILING))]}, "declare a decimal scale for x"),
     "mean of a text": ({"views": [view(Mean("s", TRAILING))]}, "take any type"),
     "std without bound": ({"views": [view(Std("big", TRAILING))]}, "declare max_abs"),

@@ -90,13 +90,13 @@ def test_a_store_of_other_views_is_neither_asked_nor_fed(world):
         lambda: about(pipeline, store).vectors(asked(world)[:1]),
         lambda: materialise(world.home, layout, store),
     ):
-        with pytest.raises(StateError, match="not known to hold what these views need") as raised:
+        with pytest.raises(StateError, match="does not have the layout of these views") as raised:
             ask()
         assert "headrace online sync --full-refresh" in str(raised.value.fix)
     del store.entries[b"m:layout"]  # as stores did that were filled before they said it
-    with pytest.raises(StateError, match="does not say"):
+    with pytest.raises(StateError, match="the store has none"):
         about(pipeline, store).vectors(asked(world)[:1])
-    with pytest.raises(StateError, match="does not say"):
+    with pytest.raises(StateError, match="the store has none"):
         materialise(world.home, other, store)
     clear(store)
     materialise(world.home, layout, store)
@@ -141,9 +141,9 @@ def test_an_unknown_mode_is_said_on_load(world):
         (lambda: (Staleness("line", "soon"),), "is not a staleness"),
         (lambda: (Staleness("line", 600),), "is not a staleness"),
         (lambda: (Staleness("line", "10m", then="shout"),), "is not a staleness"),
-        (lambda: (("line", "10m"),), "is not a staleness of a view"),
+        (lambda: (("line", "10m"),), "is not a staleness limit of a view"),
         (lambda: Staleness("line", "10m"), "is not a tuple"),
-        (lambda: (Staleness("line", "1m"), Staleness("line", "2m")), "two limits at which to flag"),
+        (lambda: (Staleness("line", "1m"), Staleness("line", "2m")), "two limits with action flag"),
     ],
 )
 def test_a_wrong_staleness_is_said_on_load(world, declared, says):

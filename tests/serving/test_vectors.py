@@ -127,7 +127,7 @@ GOOD = {"trip": 1, "line": "A", "stop": "north", "due": "2024-03-05T02:00:00Z", 
     ("change", "says"),
     [
         ({"line": ...}, r"lacks \['line'\]"),
-        ({"lime": "A"}, r"unknown \['lime'\]"),
+        ({"lime": "A"}, r"unknown columns \['lime'\]"),
         ({"line": 7}, "line is 7"),
         ({"trip": "1"}, "trip is '1'"),
         ({"trip": True}, "trip is True"),

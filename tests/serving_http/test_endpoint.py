@@ -331,7 +331,7 @@ def test_a_failure_of_the_server_tells_nothing_of_its_inside(lines, caplog):
         status, told = client.vectors(GOOD)
         assert (status, told) == (
             500,
-            {"error": {"what": "the server failed", "fix": "see its log"}},
+            {"error": {"what": "the server failed", "fix": "see the log of the server"}},
         )
         assert client.ask("GET", "/healthz")[0] == 200
     assert "secret inside" in caplog.text

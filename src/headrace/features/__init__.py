@@ -1,4 +1,4 @@
-"""Features, declared once and computed by one kernel, so that results are equal bit for bit."""
+"""Features: declared once, and computed by the same kernel in training and in serving."""
 
 from headrace.features.canonical import canonical, definition_hash
 from headrace.features.definition_changes import Change, Diff, diff, stored_forms

@@ -1,9 +1,9 @@
 """Canonical form of a feature definition, and its hash.
 
-Two declarations with the same canonical form have the same meaning. The form has everything that
-affects a feature's values: durations in microseconds, filter values as stored, types and scales of
-the columns used, the source code of a transform's functions, and the time-zone table if a transform
-uses one.
+Two declarations with the same canonical form have the same meaning. The form contains everything
+that affects a feature's values: durations in microseconds, filter values as stored, types and
+scales of the columns used, the source code of a transform's functions, and the time-zone table if a
+transform uses one.
 """
 
 import inspect
@@ -53,12 +53,12 @@ def definition_hash(definition: Definition, contracts: Contracts) -> str:
     return digest({"semantics": SEMANTICS_VERSION, "definition": canonical(definition, contracts)})
 
 
-# Key of the spine's hash; no view can have this name, since names have no brackets.
+# Key of the spine's hash. No view can have this name, because names have no parentheses.
 SPINE = "(spine)"
 
 
 def definition_hashes(spine: Spine, views: Sequence[View], contracts: Contracts) -> dict[str, str]:
-    """Return the hash of each view by name, and of the spine; releases and models record them."""
+    """Return the hashes of the views and the spine by name, as releases and models store them."""
     hashes = {view.name: definition_hash(view, contracts) for view in views}
     return {**hashes, SPINE: definition_hash(spine, contracts)}
 
@@ -103,14 +103,14 @@ def _feature(feature: Aggregate, shape: TableShape) -> dict[str, Any]:
 def _defaults(
     feature: Aggregate | Lookup, names: Sequence[str], shape: TableShape
 ) -> dict[str, dict[str, Scalar]]:
-    """Return the declared defaults of the outputs under the key `default`; empty without any."""
+    """Return the declared defaults of the outputs under the key `default`; {} if there are none."""
     values = zip(names, default_values(feature, shape), strict=True)
     defaults = {name: value for name, value in values if value is not None}
     return {"default": defaults} if defaults else {}
 
 
 def _filter(where: Filter, shape: TableShape) -> list[list[Any]]:
-    """Return the conditions sorted: all of them must hold, so their order does not matter."""
+    """Return the conditions, sorted, because their order does not matter: all must hold."""
     forms = []
     for condition in conditions(where):
         column = shape.column(condition.column, f"a filter on {shape.name}")
@@ -183,15 +183,18 @@ _HASHED_AS = {
     "headrace.features.kernel.rounding": "headrace.features.rounding",
 }
 
-# Names, in the canonical form, of the functions collected so far.
+# Functions collected so far, with their names in the canonical form.
 Met: TypeAlias = dict[FunctionType, str]
 
 
 def _collect(fn: Callable[..., Any], parts: dict[str, Any], met: Met, where: str) -> str:
     """Add the source hash of `fn`, and of everything that it uses, to `parts`.
 
-    For functions and classes outside its project, only the name is added. Returns the name of `fn`
-    in the form. Functions with the same name, such as two lambdas, are distinguished by a number.
+    For functions and classes outside the project of `fn`, only the name is added. Functions with
+    the same name, such as two lambdas, are distinguished by a number.
+
+    Returns:
+        The name of `fn` in the canonical form.
     """
     if not isinstance(fn, FunctionType):
         raise DeclarationError(
@@ -225,9 +228,9 @@ def _collect(fn: Callable[..., Any], parts: dict[str, Any], met: Met, where: str
 
 
 def _place_in(source: str, fn: FunctionType) -> str:
-    """Return the column of a lambda within its statement, whose source may have several lambdas.
+    """Return the column at which a lambda starts, to tell apart the lambdas of one statement.
 
-    Empty if the function is not a lambda or the only one.
+    Empty if `fn` is not a lambda, or is the only lambda in `source`.
     """
     if fn.__name__ != "<lambda>" or source.count("lambda") < 2:
         return ""
@@ -255,11 +258,12 @@ def _collect_value(  # noqa: PLR0917
 ) -> str | None:
     """Add the value of a variable to `parts`.
 
-    Returns its name in the form if it is a function, or a class of another project.
+    Returns:
+        The name in the canonical form, if the value is a function or a class of another project.
     """
     if isinstance(value, ModuleType) and _is_own(value.__name__, fn):
         raise DeclarationError(
-            f"it reads from the module {value.__name__}, whose contents are not part of its form",
+            f"it reads from the module {value.__name__}, whose contents the hash does not cover",
             where=where,
             fix="import the functions and constants it uses by name",
         )
@@ -276,7 +280,7 @@ def _collect_value(  # noqa: PLR0917
         return outside
     elif isinstance(value, CodeType) or not _is_constant(value):
         raise DeclarationError(
-            f"it uses {name.rpartition(':')[2]!r}, whose form is not fixed: {type(value).__name__}",
+            f"it uses {name.rpartition(':')[2]!r}, which cannot be hashed: {type(value).__name__}",
             where=where,
             fix="use constants (numbers, texts, tuples of them), functions and modules only",
         )

@@ -1,4 +1,4 @@
-"""Canonical forms split by feature into named parts, and texts for the values of these parts."""
+"""Canonical forms, split into named parts of each feature, and texts for the parts' values."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -21,7 +21,7 @@ _PLAIN = ("type", "inputs", "dtype", "status", "excluded")
 def parts_by_feature(forms: Sequence[Form]) -> dict[str, Parts]:
     """Split canonical forms into parts by feature.
 
-    Features are each output of a view or lookup, each transform, the spine and the label.
+    Each output of a view or lookup, each transform, the spine and the label count as a feature.
     """
     return {name: parts for form in forms for name, parts in _features(form)}
 

@@ -1,4 +1,4 @@
-"""Meaning of columns by their contracts, and descriptions of how it differs between contracts."""
+"""Meaning of columns as their contracts declare it, and descriptions of its changes."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ def contract_meanings(contracts: Contracts | None) -> ContractMeanings:
 
 @dataclass(frozen=True)
 class Explained:
-    """Descriptions of changed meanings; only facts that both contracts state are compared."""
+    """Descriptions of changed meanings; only properties that both contracts have are compared."""
 
     old: ContractMeanings
     new: ContractMeanings

@@ -24,9 +24,9 @@ def check_name(name: object, what: str) -> None:
         )
     if len(name) > _LONGEST_NAME and what != "feature":
         raise DeclarationError(
-            f"a name of {len(name)} characters",
+            f"the name has {len(name)} characters",
             where=f"{what} {name[:30]}...",
-            fix=f"use at most {_LONGEST_NAME}",
+            fix=f"use at most {_LONGEST_NAME} characters",
         )
 
 
@@ -47,7 +47,7 @@ def check_names(names: object, what: str, where: str, *, min_count: int = 1) -> 
 
 
 def check_duration(text: object, what: str, where: str) -> int:
-    """Check a duration of up to 100 years either way; return its microseconds."""
+    """Check a duration, positive or negative, of up to 100 years; return its microseconds."""
     if not isinstance(text, str):
         raise DeclarationError(
             f"{what} {text!r} is not a duration", where=where, fix="write a text, such as '90m'"

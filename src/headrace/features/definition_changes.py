@@ -1,7 +1,7 @@
 """Comparison of two sets of feature definitions: changed features, with the reasons.
 
-A feature also changes if one of its inputs does. A change in a column's meaning is described in
-detail if the contracts of both sides are given.
+A feature also changes if one of its inputs changes. If the contracts of both sets are given, a
+change in a column's meaning is described in detail.
 """
 
 import json
@@ -35,7 +35,7 @@ class ChangedPart:
 class Change:
     """Change of one feature.
 
-    `what` is added, removed or changed; `parts` are the changed parts of a changed feature.
+    `what` is "added", "removed" or "changed"; `parts` are the changed parts of a changed feature.
     """
 
     what: str
@@ -50,7 +50,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Diff:
-    """All changes, in order removed, added, changed; and the names of the unchanged features."""
+    """Removed, added and changed features, in this order, and names of the unchanged features."""
 
     changes: tuple[Change, ...]
     unchanged: tuple[str, ...] = field(repr=False)
@@ -60,10 +60,10 @@ class Diff:
 
     def __str__(self) -> str:
         lines = [str(change) for change in self.changes]
-        return "\n".join([*lines, f"{len(self.unchanged)} features mean the same"])
+        return "\n".join([*lines, f"unchanged features: {len(self.unchanged)}"])
 
     def as_json(self) -> dict[str, Any]:
-        """Return the names by kind of change; `changed` maps each name to its changed parts."""
+        """Return the names of features by kind of change; `changed` also has the changed parts."""
         by_kind = {
             kind: [change for change in self.changes if change.what == kind]
             for kind in ("added", "removed", "changed")
@@ -85,7 +85,7 @@ class Diff:
 def stored_forms(definitions: Sequence[Definition], contracts: Contracts) -> dict[str, Any]:
     """Return definitions as a JSON document that `diff` can compare with later definitions.
 
-    The document includes the meaning of the columns by their contracts, so that later changes can
+    The document includes the meaning of the columns in their contracts, so that later changes can
     be described.
     """
     forms = [canonical(definition, contracts) for definition in definitions]
@@ -113,7 +113,7 @@ def diff(
         old: definitions, their canonical forms, or a document of `stored_forms`.
         new: the definitions to compare with, in one of the same forms.
         contracts_old: contracts of the tables by name. They are required if `old` has definitions;
-            otherwise they only improve descriptions. None uses `contracts_new`.
+            otherwise they only add detail to the descriptions. None uses `contracts_new`.
         contracts_new: contracts for `new`; None uses `contracts_old`.
 
     Raises:
@@ -183,14 +183,16 @@ def _added(name: str, after: Mapping[str, Parts], before: Mapping[str, Parts]) -
         if former_name not in after and parts == after[name]
     ]
     return Change(
-        "added", name, detail=f"it means what {former_names[0]} meant" if former_names else ""
+        "added",
+        name,
+        detail=f"it has the definition of the former {former_names[0]}" if former_names else "",
     )
 
 
 def _differences(old: Parts, new: Parts, explain: "Explained") -> Iterator[ChangedPart]:
     for part in [*old, *(name for name in new if name not in old)]:
         before, after = old.get(part), new.get(part)
-        # If the feature uses another column now, the column's type is not reported as well.
+        # If a feature now uses another column, only that is reported, not the types of the columns.
         if before == after or (part.startswith(_OF_COLUMN) and not (part in old and part in new)):
             continue
         if part == "times" or part.startswith("meaning of "):
@@ -207,7 +209,7 @@ def _differences(old: Parts, new: Parts, explain: "Explained") -> Iterator[Chang
 
 
 def _follow_inputs(after: Mapping[str, Parts], changed: dict[str, tuple[ChangedPart, ...]]) -> None:
-    """Mark transforms as changed if an input changed.
+    """Mark a transform as changed if one of its inputs changed.
 
     Transforms are declared after their inputs, so one pass is enough.
     """

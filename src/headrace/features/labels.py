@@ -1,4 +1,7 @@
-"""Labels of spine rows, read as of a cut; a label is mature after a fixed time (rule 21)."""
+"""Labels of spine rows, as they were known at a given time, the cut (rule 21).
+
+A label is mature a fixed time after `t`.
+"""
 
 import numpy as np
 import pyarrow as pa
@@ -33,8 +36,9 @@ def attach_label(  # noqa: PLR0917
         label: label to read.
         history: as for `training_frame`.
         contracts: contracts by table name; must include the label's table.
-        cut: time in microseconds UTC; labels are read as they were known then. One for all rows,
-            or one for each row (training rows: the training cut; test rows: the release).
+        cut: time in microseconds UTC at which the labels are read, one for all rows or one for each
+            row. For training rows it is the end of the training split, for test rows the cutoff
+            of the release.
         mode: `declared` or `recorded`.
     """
     shape = shape_for(shapes_of(contracts), label.table, f"label {label.name}")
@@ -54,7 +58,7 @@ def attach_label(  # noqa: PLR0917
 
 
 def versions_at(versions: Versions, cut: int) -> Versions:
-    """Return the versions that are visible at the cut; their k and x have no meaning any more."""
+    """Return the versions that are visible at the cut; their k and x are no longer meaningful."""
     rows = np.flatnonzero((versions.k <= cut) & (cut < versions.x))
     return Versions(
         versions.shape,
@@ -67,7 +71,7 @@ def versions_at(versions: Versions, cut: int) -> Versions:
 
 
 def is_mature(t: Ints, matures_after: int, cut: int) -> Bools:
-    """Return True for rows whose label is mature at the cut, whether or not it has an outcome."""
+    """Return True for rows whose label is mature at the cut, even if there is no outcome."""
     return t + matures_after <= cut
 
 

@@ -1,4 +1,4 @@
-"""Comparison of sampled rows of a frame with the oracle, on data of any size.
+"""Comparison of sampled rows of a training frame with the oracle, on data of any size.
 
 The oracle is slow, so for each row it gets only the versions that can affect the result: all
 versions of every key that has a version of the row's entity within the view's time range.
@@ -43,7 +43,7 @@ def audit(
 ) -> list[CellDifference]:
     """Compare the views' values in some rows of a frame with the oracle, bit for bit.
 
-    `rows` are row numbers. A row transform is compared with its own result on the single row.
+    `rows` are row numbers. A row transform is compared with its own result for each row alone.
     """
     part = frame.take(pa.array(rows, type=pa.int64()))
     shapes = shapes_of(contracts)
@@ -72,7 +72,10 @@ def audit_label(
     cuts: Sequence[int],
     mode: Mode = "declared",
 ) -> list[CellDifference]:
-    """Compare a label in some rows with the oracle; `cuts` has each row's cut in microseconds."""
+    """Compare a label in some rows with the oracle.
+
+    `cuts` has, for each row, the time in microseconds at which its label was read.
+    """
     part = frame.take(pa.array(rows, type=pa.int64()))
     shape = shape_for(shapes_of(contracts), label.table, f"label {label.name}")
     columns = [*label.columns, *([label.status] if label.status else [])]
@@ -96,7 +99,7 @@ class Near:
         self, history: History, shape: TableShape, entity: Sequence[str], columns: Sequence[str]
     ) -> None:
         self.shape = shape
-        # Taking rows from hundreds of chunks would take longer than the oracle.
+        # In one chunk, because taking rows from hundreds of chunks takes longer than the oracle.
         self.table = _with_all_columns(history, shape, [*entity, *columns]).combine_chunks()
         self.e = times(self.table, "event_time", f"table {shape.name}")
         self.numbering = Numbering([self.table[name] for name in entity])
@@ -149,9 +152,9 @@ class Near:
 
 
 def _with_all_columns(history: History, shape: TableShape, columns: Sequence[str]) -> pa.Table:
-    """Read the needed columns of a table; the others, which only break ties, are null.
+    """Read the needed columns of a table. The other columns, which only break ties, are null.
 
-    If rows tie, all columns are read.
+    If rows have the same key, known-at and sequence, all columns are read.
     """
     sequence = [shape.sequence] if shape.sequence else []
     table = history(shape.name, list(dict.fromkeys([*shape.primary_key, *sequence, *columns])))

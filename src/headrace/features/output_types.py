@@ -26,7 +26,7 @@ def output_types(feature: Aggregate, shape: TableShape, where: str) -> tuple[pa.
 def default_values(
     feature: Aggregate | Lookup, shape: TableShape, where: str = ""
 ) -> tuple[Scalar | None, ...]:
-    """Return the declared default of each output in the output's unit; None if it has none.
+    """Return the declared default of each output in its unit; None for outputs without a default.
 
     Timestamps become int microseconds. A scaled number is converted like stored values,
     fl(q) / fl(10^d).
@@ -65,7 +65,7 @@ def request_defaults(spine: Spine, shape: TableShape) -> dict[str, Scalar | None
         column = shape.column(name, where)
         if name in shape.primary_key:
             raise DeclarationError(
-                f"{name} is part of the primary key, which every request names",
+                f"{name} is part of the primary key, which every request must give",
                 where=where,
                 fix="leave out this default",
             )

@@ -37,9 +37,9 @@ _OP_WORDS = {
     ">": "gt_",
 }
 _OPS = (*_OP_WORDS, ">=")
-# Operations that count: the result is never null, and 0 if there are no rows.
+# Operations that count: the result is never null; it is 0 if there are no rows.
 COUNTS = frozenset({"rows", "count", "distinct"})
-# Operations that sum: only for integer columns whose absolute value is bounded by the contract.
+# Operations that sum: allowed only for integer columns whose contract limits the absolute value.
 SUMMED = frozenset({"sum", "mean", "std"})
 
 
@@ -59,14 +59,14 @@ class Window:
         for bound in (self.start, self.end):
             if not isinstance(bound, str):
                 raise DeclarationError(
-                    f"a window is bounded on both sides, got {bound!r}",
+                    f"a window needs a start and an end, got {bound!r}",
                     where=where,
                     fix='write fixed durations, as in Window("-7d", "0s")',
                 )
             check_duration(bound, "the window's bound", where)
         if self.a >= self.b:
             raise DeclarationError(
-                "a window starts before it ends",
+                "the window does not start before it ends",
                 where=where,
                 fix='a trailing week is Window("-7d", "0s")',
             )
@@ -124,11 +124,11 @@ class Where:
                 fix=f"use one of {', '.join(_OPS)}; `in` and `not in` take a tuple",
             )
         if many and not self.value:
-            raise DeclarationError("a filter on no value", where=where, fix="name the values")
+            raise DeclarationError("the filter has no values", where=where, fix="name the values")
         for value in self.values:
             if not isinstance(value, str | int | float):
                 raise DeclarationError(
-                    f"{value!r} is not a text, number or truth value",
+                    f"{value!r} is not a text, number or boolean",
                     where=where,
                     fix="write a time as an RFC 3339 text; rows with null never pass a filter",
                 )
@@ -282,7 +282,7 @@ class Mean(_OfColumn):
 class Std(_OfColumn):
     """Sample standard deviation as float64; null for fewer than two values.
 
-    It is computed exactly up to the last four roundings.
+    All steps are exact except the last four, which round.
     """
 
     op: ClassVar[str] = "std"
@@ -313,7 +313,7 @@ class Last(_OfColumn):
 
 
 class Distinct(_OfColumn):
-    """Number of distinct non-null values of any type: int64, 0 if empty; -0 and +0 are equal."""
+    """Number of distinct non-null values of any type: int64, 0 if there are none; -0 equals +0."""
 
     op: ClassVar[str] = "distinct"
 
@@ -403,7 +403,7 @@ class FeatureView:
             raise DeclarationError(
                 f"features named twice: {', '.join(duplicates)}"
                 if duplicates
-                else "a view without features",
+                else "the view has no features",
                 where=f"view {self.name}",
                 fix="give one of them another name=..." if duplicates else "declare at least one",
             )
@@ -480,7 +480,7 @@ class RowTransform:
         check_name(self.name, "row transform")
         where = f"row transform {self.name}"
         if not self.inputs:
-            raise DeclarationError("a transform of nothing", where=where, fix="name its inputs")
+            raise DeclarationError("it has no inputs", where=where, fix="name its inputs")
         check_names(self.inputs, "inputs", where)
         if not callable(self.fn):
             raise DeclarationError(
@@ -499,10 +499,10 @@ View: TypeAlias = FeatureView | Lookup | RowTransform
 
 @dataclass(frozen=True)
 class Spine:
-    """Rows to predict for: each row of `table`, at t = its event_time + `at_offset`.
+    """Rows to predict for: one for each row of `table`, at t = its event_time + `at_offset`.
 
-    Each row has the version that is visible at t, so no column includes later knowledge. The spine
-    has the primary key, `columns`, and `t` (int64 microseconds, UTC).
+    Each row has the values of the version that is visible at t, so that no value was known only
+    later. The spine has the primary key, `columns`, and `t` (int64 microseconds, UTC).
 
     `defaults`, in the column's unit, are used for columns that a request omits; omitting a column
     without a default is an error. A None in the request or in the table stays null.
@@ -533,9 +533,9 @@ class Spine:
 class Label:
     """Target to predict: the last row of `key` with event_time in [t, t + horizon).
 
-    It is mature at a cut C exactly if t + horizon + settle <= C, whether or not there is such a
-    row. If the row's `status` is one of `excluded`, there is no label, and the status is its
-    reason. `key` are columns of the table; `entity_map` maps them to spine columns with other
+    The label is mature at a time C exactly if t + horizon + settle <= C, even if there is no such
+    row. If the row's `status` is one of `excluded`, there is no label, and the status is given as
+    the reason. `key` are columns of the table; `entity_map` maps them to spine columns with other
     names.
     """
 
@@ -581,7 +581,7 @@ class Label:
 
     @property
     def matures_after(self) -> int:
-        """Microseconds from t until the label is mature; the smallest embargo between splits."""
+        """Microseconds from t until the label is mature; splits need at least this embargo."""
         return duration(self.horizon) + duration(self.settle)
 
 

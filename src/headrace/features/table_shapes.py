@@ -51,7 +51,7 @@ class Column:
 class TableShape:
     """Columns and limits of a table.
 
-    `kind` is event, planned or state; `max_events` is the greatest number of rows in one window.
+    `kind` is event, planned or state; `max_events` is the maximum number of rows in one window.
     `times` is a digest of the contract's definitions of event time and known-at.
     """
 

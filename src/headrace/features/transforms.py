@@ -1,4 +1,4 @@
-"""Application of row transforms, and the test at load that they use one row only (rule 23)."""
+"""Application of row transforms, and the test that each result depends on one row (rule 23)."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -90,11 +90,12 @@ def _applied(transform: RowTransform, columns: Sequence[pa.Array]) -> pa.Array:
 
 
 def prove_row_local(transform: RowTransform, types: Sequence[pa.DataType]) -> None:
-    """Raise DeclarationError if a row's value depends on other rows, on order or on batch size.
+    """Raise DeclarationError if a row's value depends on other rows, their order or their number.
 
     The transform is run on random rows of the input types, with nulls and extremes: each row must
-    give the same value alone, among others, and among thousands. Such a test cannot detect other
-    inputs, such as today's date; so the code is searched for impure calls.
+    give the same value alone, with a few other rows, and with thousands. Such a test cannot detect
+    that the code reads something else, such as today's date, so the code is searched for impure
+    calls.
     """
     if reads := outside_reads(transform.fn):
         raise DeclarationError(
@@ -113,7 +114,7 @@ def prove_row_local(transform: RowTransform, types: Sequence[pa.DataType]) -> No
     random.Random(0).shuffle(order)  # noqa: S311
     for rows, why in (
         (order, "depends on the order"),
-        ([*order[::3], 5, 5], "sees its neighbours"),
+        ([*order[::3], 5, 5], "depends on other rows"),
     ):
         picked = [probe.take(pa.array(rows)) for probe in probes]
         expected = together.take(pa.array(rows))
@@ -122,7 +123,7 @@ def prove_row_local(transform: RowTransform, types: Sequence[pa.DataType]) -> No
     crowd = _attempt(transform, [probe.take(many) for probe in probes], "many rows")
     _expect(transform, crowd, together.take(many), f"depends on the batch size: {_MANY} rows")
     empty = _attempt(transform, [probe.slice(0, 0) for probe in probes], "no rows")
-    _expect(transform, empty, together.slice(0, 0), "fails on no rows")
+    _expect(transform, empty, together.slice(0, 0), "differs if there are no rows")
 
 
 def _attempt(transform: RowTransform, probes: list[pa.Array], what: str) -> pa.Array:

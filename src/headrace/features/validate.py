@@ -80,7 +80,7 @@ def _refuse_views(views: Sequence[View]) -> None:
             raise DeclarationError(
                 f"two views are called {view.name!r}",
                 where=f"number {number} of the views",
-                fix="choose another name, or make them one view",
+                fix="choose another name, or merge the two views",
             )
         names.add(view.name)
 
@@ -98,7 +98,7 @@ def spine_types(spine: Spine, shapes: Shapes) -> Types:
     names = (*shape.primary_key, *spine.columns)
     if "t" in names:
         raise DeclarationError(
-            "a spine has a column 't' of its own, the moment to predict at",
+            "a spine already has a column 't', the prediction time",
             where=f"Spine({spine.table!r})",
             fix="rename that column in the table's contract",
         )
@@ -159,7 +159,7 @@ def _check_entity(
             raise DeclarationError(
                 f"{shape.name}.{name} is {kind}, the spine's {spine_name} is {spine[spine_name]}",
                 where=where,
-                fix="an entity must have the same type on both sides, and not a float",
+                fix="give the entity the same type on both sides, which must not be a float",
             )
 
 
@@ -193,7 +193,7 @@ def _check_filter(where: Filter, shape: TableShape, place: str) -> None:
             stored_value(value, column.type, column.scale, f"{place}, its filter on {column_name}")
         if condition.op in {"<", "<=", ">", ">="} and not column.is_ordered:
             raise DeclarationError(
-                f"{condition.op} on {column.type}",
+                f"{condition.op} cannot compare {column.type} values",
                 where=f"{place}, its filter on {condition.column}",
                 fix="compare numbers or timestamps; for texts use == or in",
             )
@@ -214,14 +214,14 @@ def _prove_exact(feature: Aggregate, column: Column, shape: TableShape, where: s
     if column.max_abs is None or shape.max_events is None:
         missing = "max_abs of the column" if column.max_abs is None else "max_events of the table"
         raise DeclarationError(
-            f"nothing proves that {feature.op} of {feature.column} fits int64",
+            f"the contract does not ensure that {feature.op} of {feature.column} fits int64",
             where=where,
             fix=f"declare {missing} in the contract of {shape.name}",
         )
     n, largest, d = shape.max_events, column.max_abs, column.scale or 0
     too_large = _too_large(feature, n, largest, d)
     if too_large:
-        # With one digit less, the bound of the stored integers is a tenth, rounded up.
+        # With one digit less, the limit of the stored integers is a tenth as large, rounded up.
         smaller = (
             fewer
             for fewer in range(d - 1, -1, -1)
@@ -229,7 +229,7 @@ def _prove_exact(feature: Aggregate, column: Column, shape: TableShape, where: s
         )
         fitting = next(smaller, None)
         raise DeclarationError(
-            f"{too_large} can grow too large: max_abs {largest}, max_events {n}, scale {d}",
+            f"{too_large} can exceed int64: max_abs {largest}, max_events {n}, scale {d}",
             where=where,
             fix=f"declare scale {fitting} for {feature.column}, the greatest that fits, or lower"
             f" maxAbs or maxEvents, in the contract of {shape.name}"

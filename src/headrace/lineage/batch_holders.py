@@ -16,7 +16,7 @@ from headrace.models.registry import pointer
 
 @dataclass(frozen=True)
 class HeldBy:
-    """Release built from snapshots that contain the batch, with the tables of these snapshots.
+    """Release that was built from snapshots with the batch, and the tables of these snapshots.
 
     `tainted` is True if this batch, or another batch of the release, is recalled.
     """
@@ -44,7 +44,7 @@ class Impact:
 
 
 def batches_of(manifest: Manifest, home: Home) -> dict[str, list[str]]:
-    """Return {table: sorted ids of the batches live in the snapshot that the release pinned}."""
+    """Return {table: sorted ids of the batches in the snapshot that the release pinned}."""
     store = Store.find(home.store)
     return {
         table: list(store.get_json(input_table.batch_list)) if input_table.batch_list else []

@@ -1,4 +1,4 @@
-"""Impact of a batch: the number of rows of each release that depend on it."""
+"""Impact of a batch: the number of rows of each release that depend on the batch."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,10 +35,11 @@ class Reached:
     Attributes:
         rows: all rows of the release.
         used: rows whose features, label or spine row depend on the batch.
-        features, label, spine: rows in which this part depends on the batch; a row may count in
-            several.
+        features, label, spine: rows in which this part depends on the batch. One row may count for
+            several parts.
         by_split: `used` by split.
-        by_feature: dependent rows by feature, the largest number first; only features with any.
+        by_feature: number of dependent rows by feature, the largest first; features without such
+            rows are omitted.
     """
 
     rows: int
@@ -70,7 +71,7 @@ def find_batch(home: Home, id_prefix: str, table: str | None = None) -> tuple[st
         table: search this table only.
 
     Raises:
-        DeclarationError: no batch, or more than one, has such an id.
+        DeclarationError: no batch id, or more than one, starts with `id_prefix`.
     """
     with Ledger(home) as ledger:
         rows = ledger.connection.execute(
@@ -99,8 +100,8 @@ def reached_rows(
 ) -> dict[str, Reached | str]:
     """Return, for each release that holds the batch, how many of its rows depend on the batch.
 
-    The value is a reason instead if the release's declaration is no longer here, or if the release
-    hides the columns that identify its rows.
+    If the rows cannot be counted, the value is the reason: the project no longer declares the
+    release, or the release hides the columns that identify its rows.
     """
     store, declared = Store.find(home.store), list(pipelines)
     answers: dict[str, Reached | str] = {}
@@ -133,7 +134,7 @@ def _reached(  # noqa: PLR0917
     hidden = [name for name in names if facts[name].get("treatment", "none") not in UNCHANGED]
     if hidden:
         raise StateError(
-            f"{', '.join(hidden)} are not released as they are: rows cannot be identified"
+            f"rows cannot be identified, because the release changes {', '.join(hidden)}"
         )
     columns = tuple(column.name for column in manifest.columns)
     rows = Dataset(store, manifest, tuple(manifest.splits), columns).arrow

@@ -39,7 +39,7 @@ def _features(pipeline: Pipeline, views: list[FeatureView | Lookup]) -> Iterator
 
 
 def stores(pipelines: Iterable[Pipeline], home: Home, table: str) -> list[Pipeline]:
-    """Return the pipelines whose online store holds rows of the table, or cannot be read."""
+    """Return the pipelines whose online store has rows of the table or cannot be read."""
     return [
         pipeline
         for pipeline in pipelines

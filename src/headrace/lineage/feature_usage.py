@@ -13,8 +13,8 @@ from headrace.pipeline.feature_catalog import feature_rows
 def feature_catalogue(pipelines: Sequence[Pipeline], home: Home) -> list[dict[str, Any]]:
     """Return the `feature_rows` of all pipelines, with the releases and models that use them.
 
-    `releases` and `models` are refs that have the feature with its present definition; `outdated`
-    are refs that have a feature of this name with another definition.
+    `releases` and `models` list the refs that have the feature with its present definition.
+    `outdated` lists the refs that have a feature of this name with another definition.
     """
     releases, models = list(_releases(home)), list(_models(home))
     return [

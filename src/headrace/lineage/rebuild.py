@@ -40,10 +40,10 @@ class Rebuilt:
         content_hash: hash of the rebuilt content.
         released: hash of the released content, from the manifest.
         fits: names of fitted transforms that differ from the release's.
-        stored: the content that the store holds now, and damage to its objects; None if it was not
-            checked.
-        same_bytes: True if the objects are the same files, byte for byte. Another version of the
-            Parquet writer may write the same content as other bytes.
+        stored: the present content of the store, and damage to its objects; None if the store was
+            not checked.
+        same_bytes: True if the objects are the same files, byte for byte. Two versions of the
+            Parquet writer may write the same content as different bytes.
         differences: the differing cells, if the content differs.
         altered_cells: if the content differs, cells of published files that differ from their
             delivery.
@@ -76,14 +76,14 @@ class Rebuilt:
         if self.equal:
             return "the same content"
         if self.fits:
-            return f"fits came out otherwise: {', '.join(self.fits)}"
+            return f"the fitted transforms differ: {', '.join(self.fits)}"
         if self.content_hash == self.released:
-            return "the rebuild gives what was released; what the store holds was altered since"
+            return "the rebuild equals the release, but the stored content was altered since"
         if self.stored is not None and not self.stored.is_whole(self.released):
-            return "neither the rebuild nor what the store holds is what was released"
+            return "neither the rebuild nor the stored content equals the release"
         if self.altered_cells:
             return "files of the tables were altered since they were published"
-        return "the tables, or the code, give something else than they did then"
+        return "the tables or the code give other content than when the release was made"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -118,17 +118,17 @@ def rebuild(
 
     Args:
         ref: as in `headrace.open`.
-        pipelines: of the project; one of them made the release.
-        home: whose tables hold the pinned snapshots.
-        check: True to read the content of the store as well, and to locate the cells that differ.
+        pipelines: the pipelines of the project; one of them made the release.
+        home: the home whose tables have the pinned snapshots.
+        check: True to also read the content of the store and locate the cells that differ.
         to: folder that becomes a store with the rebuilt release if the content is equal; None to
             delete the rebuilt release.
         threads: number of threads; it does not change the result.
         store: the store of the release; the home's by default.
 
     Raises:
-        DeclarationError: the present declarations differ from those of the release, or no pipeline
-            here made it.
+        DeclarationError: the present declarations differ from those of the release, or none of
+            the pipelines made the release.
         StateError: a snapshot is gone, or the release is not reproducible after an erasure.
     """
     source = Store.find(store or home.store)
@@ -189,7 +189,7 @@ def _inputs(store: Store, manifest: Manifest) -> dict[str, InputTable]:
 
 
 def _copy_erasures(source: Store, work: Path, manifest: Manifest) -> None:
-    """Record the erasures that the release took into account, so that the rebuild does too."""
+    """Copy the erasures that the release applied, so that the rebuild applies them too."""
     ids = {erasure["id"] for erasure in manifest.erasures}
     for request in requests(source) if ids else ():
         if request.id in ids:
@@ -198,7 +198,7 @@ def _copy_erasures(source: Store, work: Path, manifest: Manifest) -> None:
 
 @contextmanager
 def _folder(to: Path | None) -> Iterator[Path]:
-    """Create a temporary work folder; inside `to`, if given, so that results can be renamed."""
+    """Create a temporary folder, inside `to` if it is given, so that results can be renamed."""
     if to is not None:
         to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".headrace-rebuild-", dir=to) as work:
@@ -228,7 +228,7 @@ def _located(
 
 
 def _keep(work: Path, rebuilt: Manifest, manifest: Manifest, source: Store, to: Path) -> None:
-    """Make `to` a store with this release under its own version, with its taints."""
+    """Make `to` a store that has this release, with its version and its taints."""
     target = Store(to.absolute())
     if manifest.version in target.versions(manifest.name):
         return

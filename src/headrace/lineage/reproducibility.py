@@ -1,7 +1,7 @@
-"""Check that a release can be rebuilt here, with the declarations it was made with.
+"""Check that the project still has the declarations that a release was made with.
 
-A release records everything its content depends on. If the declarations differ by now, they are
-reported and nothing is rebuilt.
+A release records everything that its content depends on. If declarations have changed since, the
+changes are reported and nothing is rebuilt.
 """
 
 import re
@@ -74,7 +74,7 @@ def _maker(pipelines: list[Pipeline], manifest: Manifest) -> Pipeline:
 
 
 def _definitions(pipeline: Pipeline, manifest: Manifest) -> Iterator[str]:
-    """Yield the views that changed or disappeared since the release; added views do not matter."""
+    """Yield the views that changed or were removed since the release; new views do not matter."""
     now = definition_hashes(pipeline.spine, pipeline.views, pipeline.contracts)
     for name, then in sorted(manifest.definitions.items()):
         if name not in now:
@@ -96,7 +96,7 @@ def _contracts(pipeline: Pipeline, manifest: Manifest) -> Iterator[str]:
 
 
 def _spec(spec: DatasetSpec, manifest: Manifest) -> DatasetSpec:
-    """Return the dataset spec with the values in the manifest; later releases may differ."""
+    """Return the dataset spec with the values that the manifest of the release has."""
     splits, apart = as_bounded_in(manifest.split_rule, spec.splits, spec.evaluation)
     return replace(
         spec,
@@ -180,7 +180,7 @@ def check_pins(lake: Lake, manifest: Manifest) -> dict[str, int]:
             raise StateError(
                 f"{len(missing)} files of snapshot {input_table.snapshot_id} of {table} are gone",
                 where=missing[0].path,
-                fix="restore them from a backup; the batches' delivered bytes may be there still:"
+                fix="restore them from a backup, or publish the delivered bytes again:"
                 f" headrace gate rerun {table} {missing[0].batch_id[:12]} --reason ...",
             )
         pins[table] = input_table.snapshot_id

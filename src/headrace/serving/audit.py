@@ -24,7 +24,7 @@ Cause: TypeAlias = Literal[
     "definition mismatch", "late commit", "stale store", "clock", "value", "frontier gone"
 ]
 # A commit's timestamp is slightly earlier than the moment at which readers see the commit. An
-# answer given in between is not stale.
+# answer given between these two moments is not stale.
 SETTLING = 5 * SECOND
 _SAMPLE_ROWS = 40
 _NO = object()
@@ -43,15 +43,16 @@ class Difference:
     Attributes:
         sequence: sequence number of the row in the log.
         cause: "definition mismatch": the feature definitions have changed; nothing was
-            recomputed. "late commit": the snapshots that the answer read give the logged bytes,
-            and today's tables do not: rows usable at t were published after the answer.
-            "stale store": the same, but the missing rows were published before the answer.
-            "clock": the snapshots give the logged bytes for a time other than the logged t.
-            "value": the snapshots give other bytes for every time tried. "frontier gone": the
-            snapshots have expired, so the cause is unknown.
+            recomputed. "late commit": recomputing from the snapshots that the answer read gives
+            the logged bytes, but recomputing from today's tables does not, because rows usable
+            at t were published after the answer. "stale store": the same, but the missing rows
+            were published before the answer. "clock": recomputing from the snapshots gives the
+            logged bytes only for a time other than the logged t. "value": recomputing from the
+            snapshots gives other bytes for every time tried. "frontier gone": the snapshots have
+            expired, so the cause is unknown.
         features: names of the features whose bytes differ.
-        detail: for "clock" the time that matches, for "value" the wrong rules that reproduce the
-            values; empty if none was found.
+        detail: for "clock" the time that gives the logged bytes; for "value" the known mistakes
+            in computing features that give the logged values; empty if none was found.
     """
 
     sequence: int
@@ -106,7 +107,7 @@ def _differences(rows: Sequence[dict[str, Any]], service: FeatureService) -> lis
 def _explained(
     rows: Sequence[dict[str, Any]], service: FeatureService, frontier: Frontier
 ) -> list[Difference]:
-    """Return the causes for differing rows that were served from the same frontier."""
+    """Return the causes for differing rows that were served from the same snapshots."""
     history = _read_once(service.history(frontier))
     then = _other_features(rows, service, history)
     right = [row for row in rows if not then[row["sequence"]]]
@@ -129,7 +130,7 @@ def _read_once(history: History) -> History:
 def _late_or_stale(
     rows: Sequence[dict[str, Any]], service: FeatureService, frontier: Frontier
 ) -> list[Difference]:
-    """Return the causes for rows whose bytes match the snapshots that the answer read.
+    """Return the causes for rows that the snapshots read by the answer reproduce.
 
     The store was stale if newer snapshots with other values existed when the answer was given.
     """
@@ -151,7 +152,7 @@ def _late_or_stale(
 
 
 def _frontier_at(service: FeatureService, frontier: Frontier, moment: int) -> dict[str, int]:
-    """Return each table's newest snapshot at `moment`, but none older than in `frontier`."""
+    """Return each table's newest snapshot at `moment`, or that of `frontier` if it is newer."""
     snapshots_until = getattr(service.published, "snapshots_until", None)
     if snapshots_until is None:
         return dict(frontier)
@@ -167,7 +168,8 @@ def _clock_or_value(
 ) -> list[Difference]:
     """Return the causes for rows that the snapshots read by the answer do not reproduce.
 
-    The cause is "clock" only if one error of t explains most rows; a few may match by chance.
+    The cause is "clock" only if the same error of t explains most rows, because a few rows may
+    match by chance.
     """
     if not rows:
         return []
@@ -186,8 +188,8 @@ def _best_moment(
 ) -> tuple[str, set[int]]:
     """Return the error of t that explains most rows, and the sequences of the explained rows.
 
-    The error is chosen on a sample and then tested on all rows. It is empty if no error explains
-    more than half of the sample.
+    The error is chosen on a sample and then tested on all rows. If no error explains more than
+    half of the sample, the description of the error and the set of rows are empty.
     """
     sample = rows[:: -(-len(rows) // _SAMPLE_ROWS)]
     moments = _other_moments(rows)
@@ -218,7 +220,7 @@ def _other_moments(rows: Sequence[dict[str, Any]]) -> dict[str, dict[int, int]]:
 
 
 def _wrong_rules(rows: Sequence[dict[str, Any]], service: FeatureService, history: History) -> str:
-    """Return the names of wrong rules that reproduce the logged values; empty if none does."""
+    """Return the known mistakes in computing features that give the logged values, or ""."""
     points = _spine(rows, service.schema.types)
     frame = training_frame(points, service.views, history, service.contracts, service.mode)
     trained = frame.select(output_columns(service.views))

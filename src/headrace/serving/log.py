@@ -1,9 +1,10 @@
 """Served log: one row for each answer, so that every vector can be recomputed.
 
 SQLite in WAL mode with full sync: appends are durable, several processes may write, and a crash
-leaves no partial rows. Parquet would need a file and two syncs for each answer, or a buffer that a
-crash loses. To query the log in DuckDB, pass it `table()` (Arrow): DuckDB's SQLite reader is an
-extension that may be missing. Read the JSON columns with `json_extract`.
+leaves no partial rows. Parquet would need one file and two disk syncs for each answer, or a buffer
+whose rows a crash would lose. To query the log in DuckDB, use the Arrow table that `table()`
+returns, because DuckDB's SQLite reader is an extension that may not be installed. Read the JSON
+columns with `json_extract`.
 """
 
 import hashlib
@@ -60,17 +61,20 @@ class ServedLog:
 
     Args:
         path: the SQLite file; its schema version is checked and migrated.
-        share: fraction of the entities (keys of the spine) to log, 0 to 1. The entity's hash
-            decides, so every process logs the same entities. Each row records the share.
+        share: fraction of the entities (keys of the spine) to log, 0 to 1. The hash of an entity
+            decides if it is logged, so every process logs the same entities. Each row of the log
+            records the share.
     """
 
     def __init__(self, path: Path, *, share: float = 1.0) -> None:
         if not 0 <= share <= 1:
             raise DeclarationError(
-                f"a share of {share} of the entities", where=str(path), fix="from 0 to 1"
+                f"the share {share} is not a fraction",
+                where=str(path),
+                fix="give a number from 0 to 1",
             )
         self.path, self.share = path, share
-        # Hashing an entity takes as long as answering: cache the result for recent entities.
+        # Hashing an entity takes as long as computing an answer, so recent results are cached.
         self._takes = lru_cache(_CACHED_ENTITIES)(partial(is_sampled, share=share))
         self._connection = open_database(path, _MIGRATIONS)
 
@@ -78,11 +82,11 @@ class ServedLog:
         self._connection.close()
 
     def takes(self, entity: tuple[Cell, ...]) -> bool:
-        """Return True if answers for an entity (values of the spine's key) are logged."""
+        """Return True if answers for this entity (the values of the spine's key) are logged."""
         return self._takes(entity)
 
     def append(self, entries: Iterable[Entry]) -> int:
-        """Log the entries of sampled entities in one transaction; return the number of rows."""
+        """Log the entries of sampled entities in one transaction; return the number of new rows."""
         rows = [_row(entry, self.share) for entry in entries if self.takes(_entity(entry.vector))]
         if rows:
             names = ", ".join(SCHEMA.names[1:])
@@ -126,7 +130,7 @@ class ServedLog:
 
 
 def is_sampled(entity: tuple[Cell, ...], share: float) -> bool:
-    """Return True if the entity belongs to the logged fraction `share`, by its hash."""
+    """Return True if the hash of the entity is in the logged fraction `share` of all hashes."""
     number = int.from_bytes(hashlib.sha256(canonical_json(entity)).digest()[:8], "big")
     return number < share * 2**64
 

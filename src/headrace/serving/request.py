@@ -1,4 +1,4 @@
-"""Schema of a request: the columns of the spine, with the types of its table (rule 18)."""
+"""Schema of a request: the columns of the spine, with the types of the spine's table (rule 18)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ Refusal: TypeAlias = Callable[..., HeadraceError]
 class RequestError(HeadraceError):
     """A request lacks a value, or has a value that the spine's table cannot hold.
 
-    `field` is the column, empty if the error concerns none; `number` is the request's index in its
-    batch.
+    `field` is the name of the column with the error, or empty; `number` is the index of the request
+    in its batch.
     """
 
     def __init__(
@@ -91,7 +91,9 @@ class RequestSchema:
         return tuple(cells)  # type: ignore[arg-type]  # OTHER was replaced above
 
     def table(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> pa.Table:
-        """Convert (request, t) pairs to a spine, one row each, in order; `t` in microseconds UTC.
+        """Convert (request, t) pairs to a spine with one row for each pair, in the same order.
+
+        `t` is in microseconds UTC.
 
         Raises:
             RequestError: as `cells` does.
@@ -120,7 +122,7 @@ class RequestSchema:
         missing = sorted(self._names - request.keys() - self.defaults.keys())
         unknown = sorted(request.keys() - self._names)
         if missing or unknown:
-            what = f"lacks {missing}" if missing else f"has unknown {unknown}"
+            what = f"lacks {missing}" if missing else f"has unknown columns {unknown}"
             raise RequestError(
                 f"the request {what}",
                 where=f"request {number}, spine {self.spine.table}",
@@ -149,7 +151,7 @@ class RequestSchema:
 
 
 def _text(field: Field, value: object, refusal: Refusal) -> str | None:
-    """Return the value as text, as a delivered file would contain it."""
+    """Return the value as the text that a delivered file would contain."""
     if value is None:
         return None
     if not isinstance(value, _TYPES[field.type]) or (

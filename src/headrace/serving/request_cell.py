@@ -1,7 +1,8 @@
 """Fast conversion of a single request value to its stored form, without building columns.
 
-Values of the usual form are converted here. All others give `OTHER`, and the caller uses the parser
-of delivered files (`headrace.contracts.typed_cells`). Both convert the same value to the same bits.
+Values of the usual form are converted here. For all other values the functions return `OTHER`, and
+the caller uses the parser of delivered files (`headrace.contracts.typed_cells`). This module and
+that parser convert a value to the same bits.
 """
 
 import math
@@ -17,7 +18,7 @@ from headrace.features.kernel.row_content import Cell
 OTHER: Final = object()
 Convert: TypeAlias = Callable[[object], object]
 
-_LONG = 2**63  # int64 values are below it
+_LONG = 2**63  # int64 values are less than this
 _EXACT = 2.0**53  # limit below which floats hold integers exactly
 _DIGITS = 19  # decimal digits of the largest int64
 _EXPONENT = -38  # smallest decimal exponent that is converted here
@@ -49,7 +50,7 @@ def converter(field: Field, *, nullable: bool) -> Convert:
 
 
 def stored(value: object) -> Cell:
-    """Convert a value from the parser of delivered files to the same stored form."""
+    """Convert a value that the parser of delivered files returned to the stored form."""
     return to_us(value) if isinstance(value, datetime) else value  # type: ignore[return-value]
 
 
@@ -129,7 +130,7 @@ def _from_text(scale: int) -> Convert:
         number = Decimal(repr(value)) if isinstance(value, float) else value
         assert isinstance(number, Decimal)
         exponent = number.as_tuple().exponent
-        if not isinstance(exponent, int) or exponent < _EXPONENT:  # not finite, or too fine
+        if not isinstance(exponent, int) or exponent < _EXPONENT:  # not finite, or too small
             return OTHER
         if number.adjusted() + scale >= _DIGITS - 1:
             return OTHER

@@ -28,7 +28,7 @@ def answer(
     """Score one request as of `at` (microseconds UTC), and log the answer before returning it.
 
     Raises:
-        DeclarationError: the model was trained on another definition of a view.
+        DeclarationError: a view has another definition than when the model was trained.
         RequestError, StateError: see `FeatureService.vector`.
     """
     vector = service.vector(request, at)

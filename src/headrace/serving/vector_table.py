@@ -9,7 +9,7 @@ from headrace.features.kernel.row_content import Cell
 
 
 class FeatureValues(Protocol):
-    """Interface of a vector: its feature values by name."""
+    """Interface of a vector: feature values by name."""
 
     @property
     def values(self) -> Mapping[str, Cell]: ...
@@ -40,5 +40,5 @@ def _float(value: Any) -> float:  # noqa: ANN401
     if isinstance(value, str):  # infinities are strings in JSON
         return float(value)
     if not isinstance(value, float):
-        raise TypeError(f"{value!r} was served where a float64 belongs")
+        raise TypeError(f"{value!r} was served for a float64 feature")
     return value

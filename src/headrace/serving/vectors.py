@@ -1,8 +1,8 @@
-"""Feature vectors over the published tables, computed by the kernel that builds training frames.
+"""Feature vectors from the published tables, computed by the kernel that builds training frames.
 
-A table's rows stay in memory until it has a newer snapshot. Each call compares snapshot ids, not
-times, so late rows are not missed: a row known on Monday but published on Wednesday counts from
-Wednesday.
+A table's rows stay in memory until the table has a newer snapshot. Each call compares snapshot ids,
+not times, so late rows are not missed: a row known on Monday but published on Wednesday is used
+from Wednesday on.
 """
 
 import threading
@@ -25,7 +25,7 @@ from headrace.features.spec import Mode, RowTransform, Spine, View, output_colum
 from headrace.features.validate import validate
 from headrace.serving.request import RequestSchema
 
-# Snapshot ids, by table, that an answer was computed from.
+# Ids of the snapshots that an answer was computed from, by table.
 Frontier: TypeAlias = Mapping[str, int]
 
 
@@ -77,7 +77,7 @@ class Vector:
 
 @dataclass(frozen=True)
 class Vectors(Sequence[Vector]):
-    """Answers to a batch of requests, from one frontier; a `Vector` is built on access.
+    """Answers to a batch of requests, all from the same snapshots; a `Vector` is built on access.
 
     Attributes:
         values: features of each request, in the form of `Vector.values`.
@@ -172,7 +172,7 @@ class FeatureService(DeclaredVectors):
 
         Args:
             request: a value or None for each column of the spine, in the column's unit.
-            at: the prediction time. Rows count if they are usable by then and published by now.
+            at: the prediction time. A row is used if it is usable by then and published by now.
 
         Raises:
             RequestError: the request does not fit the spine.
@@ -181,7 +181,7 @@ class FeatureService(DeclaredVectors):
         return self.vectors([(request, at)])[0]
 
     def vectors(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> Vectors:
-        """Return vectors for many (request, at) pairs, all from the same frontier."""
+        """Return vectors for many (request, at) pairs, all from the same snapshots."""
         spine = self.schema.table(requests)
         loaded = self._refreshed()
         frame = self._frame(spine, loaded)
@@ -195,7 +195,7 @@ class FeatureService(DeclaredVectors):
         return Vectors(values, keys, loaded.frontier, vector_at)
 
     def history(self, frontier: Frontier) -> History:
-        """Return a function that reads rows of these snapshots, for `training_frame`."""
+        """Return a function, for `training_frame`, that reads rows of these snapshots."""
         return lambda table, columns: self.published.rows(table, columns, frontier[table])
 
     def frontier(self) -> dict[str, int]:
@@ -209,7 +209,7 @@ class FeatureService(DeclaredVectors):
             raise StateError(
                 f"nothing was published to {', '.join(empty)} yet",
                 where="serving",
-                fix="ingest their slots first: `headrace run`",
+                fix="ingest their partitions first: `headrace run`",
             )
         return {table: snapshot for table, snapshot in snapshots.items() if snapshot is not None}
 
@@ -251,7 +251,7 @@ class FeatureService(DeclaredVectors):
 
 
 def cells(table: pa.Table) -> list[dict[str, Cell]]:
-    """Return rows as JSON values without loss: times as int microseconds, infinities as text."""
+    """Return rows as JSON values: times become int microseconds, infinities become text."""
     columns = [
         column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
         for column in table.columns
@@ -261,7 +261,7 @@ def cells(table: pa.Table) -> list[dict[str, Cell]]:
 
 
 def plain_cells(row: dict[str, Cell]) -> dict[str, Cell]:
-    """Replace infinities in a row by text, since JSON has none."""
+    """Replace infinities in a row by text, because JSON has no infinities."""
     for value in row.values():
         if type(value) is float and not isfinite(value):
             return {name: plain_cell(value) for name, value in row.items()}

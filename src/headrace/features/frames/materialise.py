@@ -1,9 +1,9 @@
 """Materialised columns of a view, stored on disk and recomputed only for rows that can change.
 
 A fact that becomes usable at time k does not affect rows with `t` before k. If a table has new
-files, the rows with `t` before the earliest such time in these files are kept, and only later rows
-are recomputed. If files were removed or replaced, or the definition has changed, all rows are
-recomputed.
+files, let k be the earliest time at which one of their rows becomes usable: the rows with `t`
+before k are kept, and only later rows are recomputed. If files were removed or replaced, or the
+definition has changed, all rows are recomputed.
 
 The folder `<home>/features/<pipeline>/<view>/` has `state.json` and Parquet segments. Only the
 first `rows` rows of a segment are valid; the rest is obsolete.
@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from headrace.core.files import digest, move_into_place, temporary_beside, write_json
 
 FORMAT = 1
-# With more segments, reading them costs more than rewriting them as one file.
+# Above this number of segments, reading them takes longer than rewriting them as one file.
 MOST_SEGMENTS = 40
 
 
@@ -70,7 +70,7 @@ def materialise(
     compute: Callable[[pa.Table], pa.Table],
     usable_from: Callable[[Mapping[str, tuple[str, ...]]], int | None],
 ) -> Materialised:
-    """Return the view's columns for all rows of the spine; recompute rows that may have changed.
+    """Return the view's columns for all rows of the spine; recompute only rows that may change.
 
     Args:
         folder: folder of the view.
@@ -103,7 +103,7 @@ def materialise(
 def read_state(folder: Path) -> ViewState | None:
     """Return the stored state; None if it is absent, has another format or lacks a segment.
 
-    The view is then recomputed; a damaged cache is not repaired.
+    If it is None, the view is recomputed; a damaged cache is not repaired.
     """
     try:
         raw: dict[str, Any] = json.loads((folder / "state.json").read_text())
@@ -112,7 +112,7 @@ def read_state(folder: Path) -> ViewState | None:
     if raw["format"] != FORMAT:
         return None
     segments = [Segment(**segment) for segment in raw["segments"]]
-    # Of two concurrent runs, the one that finishes last may have removed segments of the other.
+    # If two runs write at the same time, one may have removed segments of the other.
     if not all((folder / segment.file).exists() for segment in segments):
         return None
     return ViewState(raw["format"], raw["definition"], raw["files"], segments)

@@ -2,7 +2,8 @@
 
 Each table is processed in four steps:
 
-1. Its keys are read in batches, to count rows and to find out if keys ascend and so are unique.
+1. Its keys are read in batches, to count rows and to find out if the keys ascend. Keys that ascend
+   are unique.
 2. The visibility of row versions is resolved: batch by batch if keys ascend, otherwise in parts by
    hash of the primary key.
 3. The visible versions are written to disk in parts by entity, with only the columns that the views
@@ -88,7 +89,7 @@ def training_batches(
         contracts: contracts of all tables used, by name.
         mode: `declared` or `recorded`.
         memory: memory limit in bytes, without the spine. It is exceeded if one entity has too many
-            rows, because an entity is not split.
+            rows, because the rows of an entity are not split.
         reasons: add the reasons of null values.
         folder: folder for the parts; by default the system's folder for temporary files.
         progress: called to report progress.
@@ -142,8 +143,8 @@ class _Frame:
     def __post_init__(self) -> None:
         if self.memory < 1:
             raise HeadraceError(
-                f"memory is {self.memory} bytes",
-                where="a training frame part by part",
+                f"the limit of memory is {self.memory} bytes",
+                where="a training frame computed in parts",
                 fix="give memory in bytes, such as memory=2**30",
             )
         expect_table(self.spine, "the spine")
@@ -157,7 +158,7 @@ class _Frame:
             self.progress(what, completed, total)
 
     def compute(self, *, reasons: bool) -> list[tuple[list[str], Spill]]:
-        """Compute all joins; return the output column names and the spilled columns of each."""
+        """Compute all joins; return the output column names and the spill of each join."""
         outputs: list[tuple[list[str], Spill]] = []
         joins = self._joins()
         for table in self.needed:
@@ -206,7 +207,7 @@ class _Frame:
             yield from (rows.slice(at, _BATCH) for at in range(0, max(rows.num_rows, 1), _BATCH))
         else:
             with rows:
-                # An empty batch first, so that an empty table also gives the column types.
+                # Yield an empty batch first, so that an empty table also has column types.
                 yield quantised(shape, rows.schema.empty_table(), columns)
                 for batch in rows:
                     yield quantised(shape, pa.Table.from_batches([batch]), columns)
@@ -238,7 +239,7 @@ class _Frame:
     def _partition(
         self, shape: TableShape, joins: list[_Join], parts: int, *, ascending: bool, complete: bool
     ) -> list[Spill]:
-        """Resolve the table's visible versions; write them for each join in parts by entity."""
+        """Resolve the visible versions; write them to a spill per join, in parts by entity."""
         columns = self._columns(shape, complete=complete)
         needed = self._columns(shape, complete=False)
         spills = [
@@ -260,7 +261,7 @@ class _Frame:
                 codes = join.numbering.of([versions.array(name) for name in join.entity])
                 spill.write(flat, join.parts_of(codes, parts))
             completed += table.num_rows
-            self.say(f"rows of {shape.name} settled", completed)
+            self.say(f"rows of {shape.name} resolved", completed)
         for spill in spills:
             spill.close()
         return spills
@@ -270,7 +271,7 @@ class _Frame:
         spill = Spill(self.folder, f"{shape.name}-keys-{len(columns)}", parts)
         for batch in self._read(shape, columns):
             keys = shards_of([batch[name] for name in shape.primary_key], parts)
-            spill.write(batch, np.maximum(keys, 0))  # a null key raises when its part is resolved
+            spill.write(batch, np.maximum(keys, 0))  # resolving the part refuses null keys
         spill.close()
         for part in range(parts):
             table = spill.read(part)
@@ -287,7 +288,7 @@ class _Frame:
         out = Spill(self.folder, f"answers-{number}", spill.parts)
         codes = join.numbering.codes
         spine_columns = list(dict.fromkeys([*join.spine_entity, "t"]))
-        part_of = np.where(codes < 0, 0, codes % spill.parts)  # for a null entity any part will do
+        part_of = np.where(codes < 0, 0, codes % spill.parts)  # a null entity may be in any part
         names: list[str] = []
         for part in range(spill.parts):
             rows = np.flatnonzero(part_of == part)
@@ -367,7 +368,7 @@ def flatten(versions: Versions, columns: list[str]) -> pa.Table:
 
 
 def gather(shape: TableShape, flat: pa.Table) -> Versions:
-    """Build versions from a table of `flatten`, and sort them in event order (rule 7)."""
+    """Build versions from a table that `flatten` returned, in event order (rule 7)."""
     e, k, x = (np.asarray(values_of(flat[name]).data, dtype=np.int64) for name in _MOMENTS)
     keys = key_ranks([flat[name] for name in shape.primary_key]) if len(e) else e
     order = event_order(e, sequences(shape, flat), keys)

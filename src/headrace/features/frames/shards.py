@@ -39,7 +39,7 @@ def _hashes(array: pa.Array) -> Hashes:
 
 
 def _of_distinct(array: pa.Array) -> Hashes:
-    """Hash each distinct value once: the UTF-8 bytes of text, or of other types cast to text."""
+    """Hash the UTF-8 bytes of each distinct value; values of other types are cast to text."""
     if not (pa.types.is_string(array.type) or pa.types.is_binary(array.type)):
         array = array.cast(pa.string())
     encoded = array.cast(pa.binary()).dictionary_encode()

@@ -1,4 +1,4 @@
-"""Rows written to disk in parts, which are read back one at a time."""
+"""Rows written to disk in parts; the parts are read back one at a time."""
 
 from collections.abc import Generator
 from pathlib import Path
@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from headrace.features.kernel.arrays import Ints, stable_order
 
-# Small tables are buffered until a part has this many rows, because each batch on disk costs some
-# hundred bytes and a read.
+# Rows are buffered until a part has this many, because each batch on disk costs a few hundred bytes
+# and one read.
 _ROWS = 1 << 14
 
 
@@ -68,7 +68,7 @@ class Spill:
         if not self.rows[part]:
             return None
         with pa.OSFile(str(self._paths[part])) as file, pa.ipc.open_stream(file) as reader:
-            table = reader.read_all().combine_chunks()  # so that no later step copies each column
+            table = reader.read_all().combine_chunks()  # once, for all later steps
         self._paths[part].unlink()
         return table
 

@@ -48,7 +48,7 @@ def training_frame(
     progress: Progress | None = None,
     threads: int | None = None,
 ) -> pa.Table:
-    """Join features to the spine point in time: each row has the values as of its own `t`.
+    """Join features to the spine point-in-time: each row gets the values as of its own `t`.
 
     Args:
         spine: table with `t` (int64 microseconds UTC) and the columns that views use; rows may be
@@ -58,7 +58,8 @@ def training_frame(
         history: function `(table, columns) -> rows`; see
             `headrace.features.kernel.visibility.History`.
         contracts: contracts of all tables used, by name.
-        mode: `declared` (visible from known_at) or `recorded` (also not before the commit).
+        mode: `declared` (rows are visible from known_at on) or `recorded` (rows are visible from
+            known_at or from their commit on, whichever is later).
         reasons: for each feature of a view or lookup, add the column `<feature>__reason`, the
             reason why a value is null.
         memory: memory limit in bytes; the frame is then computed in parts on disk. The result is
@@ -151,7 +152,7 @@ def vector(
 
 
 def apply_transforms(frame: pa.Table, views: Sequence[View]) -> pa.Table:
-    """Add the row transforms among `views` to a frame, in their order."""
+    """Add the columns of the row transforms among `views` to a frame, in the order of `views`."""
     columns: NamedColumns = list(zip(frame.column_names, frame.columns, strict=True))
     for view in views:
         if isinstance(view, RowTransform):
@@ -171,7 +172,8 @@ def _input(columns: NamedColumns, name: str, transform: RowTransform) -> pa.Arra
     raise DeclarationError(
         f"there is no column {name!r} to read",
         where=f"row transform {transform.name}",
-        fix=f"use one declared before it: {', '.join(column_name for column_name, _ in columns)}",
+        fix="use a column declared before it:"
+        f" {', '.join(column_name for column_name, _ in columns)}",
     )
 
 
@@ -195,7 +197,7 @@ Use: TypeAlias = str | tuple[str, ...] | tuple[str, tuple[str, ...], tuple[str, 
 
 
 def _uses(view: FeatureView | Lookup) -> tuple[Use, Use, Use]:
-    """Return the keys of the state that a view shares: versions, spine places, and their join."""
+    """Return the keys of what a view shares with others: versions, spine places, and their join."""
     return view.table, view.spine_entity, (view.table, view.entity, view.spine_entity)
 
 
@@ -247,7 +249,7 @@ class Host:
         return columns
 
     def _release(self, view: FeatureView | Lookup) -> None:
-        """Free state that no later view uses; if it is used again, it is recomputed."""
+        """Free the results that no later view uses."""
         table, entity, join = _uses(view)
         self.uses.subtract([table, entity, join])
         if self.uses[table] <= 0:
@@ -328,9 +330,10 @@ def _with_reason(
 
 
 def with_default(joined: Joined, output: Output, array: pa.Array, default: object) -> pa.Array:
-    """Fill in the declared default (from `default_values`) where there is no result (rule 13).
+    """Replace missing results by the declared default, from `default_values` (rule 13).
 
-    A window with too many events stays null: a default would hide that it was not evaluated.
+    A window with too many events stays null, because a default would hide that the window was not
+    evaluated.
     """
     if default is None:
         return array
@@ -341,7 +344,10 @@ def with_default(joined: Joined, output: Output, array: pa.Array, default: objec
 
 
 def to_arrow(joined: Joined, output: Output, column: str | None, rows: int) -> pa.Array:
-    """Convert an output by place to a column in spine order; rows with a null entity are null."""
+    """Convert an output, one value per place, to a column in the order of the spine.
+
+    Rows with a null entity are null.
+    """
     ok = np.zeros(rows, dtype=np.bool_)
     ok[joined.places.rows] = output.ok
     if output.index is not None:
@@ -358,7 +364,7 @@ def to_arrow(joined: Joined, output: Output, column: str | None, rows: int) -> p
 
 
 def _version_values(joined: Joined, index: Ints, ok: np.ndarray, column: str) -> pa.Array:
-    """Return the values of the winning versions: numbers in their unit, other types as stored."""
+    """Return the values of the chosen versions: numbers in their unit, other types as stored."""
     versions, declared = joined.versions, joined.versions.shape.columns[column]
     rows = np.zeros(len(ok), dtype=np.int64)
     rows[joined.places.rows] = index

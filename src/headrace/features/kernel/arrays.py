@@ -16,7 +16,7 @@ Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
 Numbers: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
 
-# Greatest absolute value of a time; adding a window to it cannot overflow int64.
+# Greatest absolute value of a time. Adding a window to such a time cannot overflow int64.
 FURTHEST = 2**62
 NEVER = np.iinfo(np.int64).max
 _WIDE = 2**62
@@ -83,17 +83,17 @@ def expect_columns(table: pa.Table, names: Sequence[str], where: str) -> None:
 
 
 def expect_table(rows: object, where: str) -> None:
-    """Raise HeadraceError if the rows are not an Arrow table, such as a pandas DataFrame."""
+    """Raise HeadraceError if the rows are not an Arrow table (but a pandas DataFrame, say)."""
     if not isinstance(rows, pa.Table):
         kind = f"{type(rows).__module__.partition('.')[0]} {type(rows).__name__}"
         raise HeadraceError(
             f"it is a {kind}, not a pyarrow.Table",
             where=where,
-            fix="pa.Table.from_pandas(frame, preserve_index=False) makes one of a DataFrame",
+            fix="convert a DataFrame: pa.Table.from_pandas(frame, preserve_index=False)",
         )
 
 
-# Ranges of times between 1973 and 2286 since 1970, in each unit; microseconds have 15 or 16 digits.
+# Times between 1973 and 2286, counted from 1970 in each unit. Microseconds have 15 or 16 digits.
 _UNITS = (("seconds", 10**8, 10**10), ("milliseconds", 10**11, 10**13),
           ("nanoseconds", 10**17, 10**19))  # fmt: skip
 _MICROSECONDS = (10**14, 10**16)
@@ -102,8 +102,8 @@ _MICROSECONDS = (10**14, 10**16)
 def expect_one_unit(t: Ints, e: Ints, where: str) -> None:
     """Raise HeadraceError if int64 times are evidently not in microseconds.
 
-    That is the case if either the spine or the rows fall between 1973 and 2286 when read as
-    microseconds, and the other does when read in another unit.
+    That is the case if the times of one side (spine or rows) are between 1973 and 2286 when read as
+    microseconds, and those of the other side are when read in another unit.
     """
     if not (t.size and e.size):
         return
@@ -127,7 +127,11 @@ def _within(ends: tuple[int, int], first: int, end: int) -> bool:
 
 
 def times(table: pa.Table, name: str, where: str) -> Ints:
-    """Return a column of times as int64 microseconds; raise for nulls and far values (rule 4)."""
+    """Return a column of times as int64 microseconds.
+
+    Raises:
+        HeadraceError: the column has another type, nulls, or times too far from 1970 (rule 4).
+    """
     expect_columns(table, [name], where)
     kind = table.schema.field(name).type
     if not (pa.types.is_integer(kind) or pa.types.is_null(kind) or _is_microseconds(kind)):
@@ -178,7 +182,7 @@ def ranks(column: pa.ChunkedArray | pa.Array) -> tuple[Ints, int]:
 
 
 def key_ranks(columns: list[pa.ChunkedArray]) -> Ints:
-    """Return one integer per row such that integers compare like the rows' composite keys."""
+    """Return an integer for each row; the integers compare like the composite keys of the rows."""
     if len(columns) == 1 and pa.types.is_int64(columns[0].type) and not columns[0].null_count:
         return np.asarray(whole(columns[0]))
     codes, size = ranks(columns[0])
@@ -197,7 +201,7 @@ def dense(codes: Ints) -> tuple[Ints, int]:
 
 
 class Numbering:
-    """Numbers from 0 for the distinct entities of a spine; -1 for null and any other entity."""
+    """Numbers from 0 for the distinct entities of a spine; -1 for null and for other entities."""
 
     def __init__(self, columns: list[pa.ChunkedArray]) -> None:
         self._parts: list[pa.Array] = []
@@ -260,9 +264,9 @@ def _alike(dictionary: pa.Array, kind: pa.DataType) -> pa.Array:
     except pa.ArrowInvalid:  # a number out of range, or a timestamp that would lose digits
         pass
     raise HeadraceError(
-        f"an entity is {dictionary.type} in the spine and {kind} in its table",
+        f"an entity column is {dictionary.type} in the spine and {kind} in its table",
         where="a training frame",
-        fix="give the spine's column the table's type",
+        fix="convert the spine's column to the table's type",
     )
 
 

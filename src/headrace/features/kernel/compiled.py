@@ -53,10 +53,11 @@ def take(values: Ints, rows: Ints) -> Ints:
 def find_odd(
     e: Ints, k: Ints, x: Ints, index: Ints, starts: Ints, b: int, first: int, last: int, odd: Bools
 ) -> None:
-    """Mark as odd each version that is superseded, or starts to count after a later version does.
+    """Mark as odd each version that is superseded, or starts counting after a later version.
 
-    All others start and end to count in event order, so those that count at the same moment are
-    adjacent. `k` and `x` are indexed by version; `index` is the version of each row.
+    All other versions start and stop counting in event order, so the versions that count at the
+    same moment are adjacent. `k` and `x` are indexed by version; `index` is the version of each
+    row.
     """
     for c in range(first, last):
         earliest = _NEVER
@@ -123,7 +124,10 @@ def repeated(keys: Ints, low: int, span: int) -> Ints:
 def first_after(
     moments: Ints, starts: Ints, t: Ints, places: Ints, shift: int, first: int, last: int, out: Ints
 ) -> None:
-    """Find for each place the first row of its entity with moment > t + shift; moments ascend."""
+    """Find for each place the first row of its entity with moment > t + shift.
+
+    The moments of an entity must ascend.
+    """
     for c in range(first, last):
         i, stop = starts[c], starts[c + 1]
         for p in range(places[c], places[c + 1]):
@@ -238,10 +242,10 @@ def _best_of_ranges(pick: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401
     return best_of_ranges
 
 
-# Update `out` of each place with the minimum, or maximum, of values[begin:end]; an empty range
-# leaves it unchanged. A sparse table is built for each entity: level j holds the extreme of 2^j
-# blocks from each block on. Two overlapping entries, and the values before the first and after the
-# last whole block, cover a range.
+# For each place, lower `out` to the minimum of values[begin:end], or raise it to the maximum; an
+# empty range changes nothing. A sparse table is built for each entity: level j holds the extreme of
+# 2^j blocks from each block on. Two overlapping entries, and the values before the first and after
+# the last whole block, cover a range.
 range_minimum, range_maximum = _best_of_ranges(min), _best_of_ranges(max)
 
 

@@ -1,6 +1,6 @@
-"""Filters of features: conversion of their values to stored values, and evaluation on rows.
+"""Filters of features: conversion of filter values to stored values, and evaluation on rows.
 
-They follow rules 12 and 14 of the feature semantics.
+Both follow rules 12 and 14 of the feature semantics.
 """
 
 import math
@@ -25,8 +25,8 @@ def stored_value(value: Scalar, kind: pa.DataType, scale: int | None, where: str
     becomes microseconds.
 
     Raises:
-        DeclarationError: the value has another type, more digits than the column's scale, or does
-            not fit int64.
+        DeclarationError: the value has another type, has more digits than the column's scale, or
+            does not fit int64.
     """
     if scale is not None:
         return _quantised(value, scale, where)
@@ -74,7 +74,7 @@ def _quantised(value: Scalar, scale: int, where: str) -> int:
         raise DeclarationError(
             f"{value!r} is not a number with at most {scale} decimals",
             where=where,
-            fix="a column of declared scale holds values of that scale",
+            fix="the column has a declared scale: give a value of that scale",
         )
     return int(number)
 

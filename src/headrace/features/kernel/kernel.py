@@ -51,7 +51,7 @@ def state_end(x: Ints, e: Ints, max_age: int | None) -> Ints:
 
 
 def known_values(valid: Bools | None) -> Bools | None:
-    """Return the mask of the rows to use: null is skipped, never taken as 0; None for all rows."""
+    """Return the mask of the rows to use; None for all rows. Nulls are skipped, not taken as 0."""
     return valid
 
 
@@ -150,7 +150,7 @@ class Joined:
         return self.versions.x[self.index]
 
     def forget(self) -> None:
-        """Clear cached selections: they refer back to this object, which delays freeing it."""
+        """Clear the cached selections, whose references back to this object delay freeing it."""
         self._selections.clear()
         self._filtered.clear()
 
@@ -166,7 +166,7 @@ class Joined:
         return lo, np.maximum(lo, hi)
 
     def state(self, max_age: int | None) -> tuple[Ints, Ints]:
-        """Return for each version the places [lo, hi) at which it is the state or older."""
+        """Return for each version the places [lo, hi) at which it is the current or older state."""
         lo = self._at("state", None, lambda: state_start(self.k, self.e))
         hi = self._at("age", max_age, lambda: state_end(self.x, self.e, max_age))
         return lo, np.maximum(lo, hi)
@@ -200,7 +200,7 @@ class Joined:
         return self._filtered[key]
 
     def latest(self, max_age: int | None) -> AnySelection:
-        """Select versions that are the state or older; the last one is the state (rule 10)."""
+        """Select the current and older states; the last one is the current state (rule 10)."""
         if self.fast:
             a = None if max_age is None else -max_age
             return self._filtered_rows(((), True), None).window(a, 1, None, self.numbers)
@@ -239,10 +239,10 @@ class Joined:
         return len(self.codes) > limit and int(np.bincount(self.codes).max()) > limit
 
     def overfull(self, window: Window) -> Bools | None:
-        """Return a mask of the places whose window has more events than declared (rule 16).
+        """Return a mask of the places whose window has more events than the contract allows.
 
-        None if there are none. All visible rows of the entity count, whatever the feature's filter
-        and column.
+        None if there are no such places. All visible rows of the entity count, also rows that the
+        feature's filter or column excludes (rule 16).
         """
         if not self._may_overfill:
             return None
@@ -266,9 +266,9 @@ def _both(first: Bools | None, second: Bools | None) -> Bools | None:
 class Output:
     """Column with one value for each place where `ok` is True.
 
-    The values are `data`, or are taken from the version rows `index`. `why` returns the reasons for
-    null values, each with a mask of places, in order of precedence. `overfull` marks places whose
-    window has too many events; they stay null even if there is a default.
+    The values are `data`, or come from the versions with the row numbers `index`. `why` returns the
+    reasons for null values, each with a mask of places, in order of precedence. `overfull` marks
+    places whose window has too many events; they stay null even if there is a default.
     """
 
     ok: Bools
@@ -350,7 +350,10 @@ def _std(joined: Joined, selection: AnySelection, column: str) -> Output:
 
 
 def _squares_fit(q: Ints) -> bool:
-    """Return True if the sum of all squares must stay below 2^63; both ways give the same bits."""
+    """Return True if the sum of all squares is certainly below 2^63.
+
+    This only affects speed: both ways to add the squares give the same bits.
+    """
     largest = int(np.abs(q).max(initial=0))
     return len(q) * largest * largest < 2**63
 

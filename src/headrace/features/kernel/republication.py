@@ -36,7 +36,7 @@ def shown_before(table: pa.Table, known_at: Ints) -> tuple[Ints, Ints, Ints] | N
 
 
 def first_usable(table: pa.Table, known_at: Ints, k: Ints) -> Ints:
-    """Return the first time at which each row was usable, before or after republication."""
+    """Return the first time at which each row was usable, including times before republication."""
     earlier = shown_before(table, known_at)
     if earlier is not None:
         k = k.copy()
@@ -45,7 +45,10 @@ def first_usable(table: pa.Table, known_at: Ints, k: Ints) -> Ints:
 
 
 def winners(segments: Sequence[Segment]) -> list[tuple[int, int, int]]:
-    """Return the periods (row, from, until) in which each version of one key wins (rule 5)."""
+    """Return the periods (row, from, until) in which a version is the greatest of its key.
+
+    `segments` are the periods of visibility of all versions of one key (rule 5).
+    """
     ends = sorted({moment for _, _, since, until in segments for moment in (since, until)})
     spans: list[tuple[int, int, int]] = []
     for since, until in pairwise(ends):

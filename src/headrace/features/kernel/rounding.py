@@ -1,7 +1,7 @@
 """Rounding of exact integers to float64 (rule 15), shared by all engines.
 
-`fl(x)` is x rounded once to the nearest float64, ties to even, as the conversion of int64 does in
-hardware and `float(int)` does in Python for integers of any size.
+`fl(x)` is x rounded once to the nearest float64, ties to even. The hardware rounds like this when
+it converts int64, and Python's `float(int)` does so for integers of any size.
 """
 
 import math
@@ -83,6 +83,9 @@ def _spread(n: Ints, total: Ints, squares: Squares) -> Floats:
 
 
 def _small(n: Ints, total: Ints, square: Ints) -> bool:
-    """Return True if n S2 and S1^2 fit int64 for these values; both ways give the same bits."""
+    """Return True if n S2 and S1^2 fit int64 for these values.
+
+    This only affects speed: int64 and integers of any size give the same bits.
+    """
     largest = int(n.max(initial=0)) * int(square.max(initial=0))
     return largest < _INT64_END and int(np.abs(total).max(initial=0)) <= math.isqrt(_INT64_END - 1)

@@ -1,4 +1,4 @@
-"""Canonical bytes of a row's content, the last tie-breaker between versions (rule 6)."""
+"""Canonical bytes of a row's content, which break the last ties between versions (rule 6)."""
 
 import math
 from collections.abc import Mapping

@@ -1,9 +1,10 @@
 """Selections as ranges of adjacent rows: the compiled counterpart of `kernel.Selection`.
 
-Most versions of an entity, the regular ones, start and stop to count in event order. So the regular
-versions that count at a moment are a range of rows: its sum is the difference of two running sums,
-and its minimum and maximum come from a sparse table. The other, odd versions (superseded, or known
-after a later event is known) are handled as ranges of places, as in `kernel.Selection`.
+Most versions of an entity, called regular, start and stop counting in event order. So the regular
+versions that count at a moment are a range of rows. The sum of a range is the difference of two
+running sums, and its minimum and maximum come from a sparse table. The other versions, called odd,
+are superseded or become known after a later event. They are handled as ranges of places, as in
+`kernel.Selection`.
 """
 
 from collections.abc import Callable
@@ -72,7 +73,7 @@ class FilteredRows:
     def window(
         self, a: int | None, b: int, column: str | None, numbers: Callable[[str], Numbers]
     ) -> "RangeSelection":
-        """Select rows that count for [t + a, t + b); with `a=None` they count until superseded."""
+        """Select rows that count for [t + a, t + b); `a=None` means until superseded."""
         return RangeSelection(self, column or "", a, b, lambda: numbers(column or ""))
 
     def split(self, b: int) -> "Split":
@@ -86,8 +87,8 @@ class FilteredRows:
 class Split:
     """Regular rows and odd rows, as indices into the filtered rows.
 
-    `rows` are the regular ones; None if all are. `e`, `moments` and `starts` are of the regular
-    rows.
+    `rows` are the regular rows; None if all rows are regular. `e`, `moments` and `starts` belong to
+    the regular rows.
     """
 
     places: Places
@@ -161,7 +162,7 @@ def split(filtered: FilteredRows, b: int) -> Split:
     from headrace.features.kernel import compiled
 
     source, e = filtered.source, filtered.e
-    if source.on_time and b <= 1:  # then every version counts from e - b + 1 on: none is odd
+    if source.on_time and b <= 1:  # every version counts from e - b + 1 on, so none is odd
         return Split(source.places, None, np.zeros(0, dtype=np.int64), e, e, b - 1, filtered.starts)
     k, x = source.versions.k, source.versions.x
     index = cast("Ints", filtered.of(source.index))
@@ -228,7 +229,7 @@ class RangeSelection:
 
     @cached_property
     def odd(self) -> tuple[Ints, Ints]:
-        """For each odd row, the places [lo, hi) at which it counts; lo == hi if there are none."""
+        """For each odd row, the places [lo, hi) at which it counts; lo == hi if it never counts."""
         from headrace.features.kernel import compiled
 
         filtered, source, odd = self.filtered, self.filtered.source, self.split.odd

@@ -1,4 +1,4 @@
-"""Conversion of a history's scaled columns to the integers that the contract declares (rule 14)."""
+"""Conversion of scaled columns to integers at the scale that the contract declares (rule 14)."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from headrace.core.errors import HeadraceError
 from headrace.features.kernel.arrays import whole
 from headrace.features.table_shapes import Column, TableShape
 
-_DIGITS = 38  # most digits of a decimal128
+_DIGITS = 38  # maximum number of digits of a decimal128
 
 
 def quantised(shape: TableShape, table: pa.Table, columns: Sequence[str]) -> pa.Table:
@@ -41,7 +41,7 @@ def _integers(array: pa.Array, column: Column, where: str) -> pa.Array:
         return array.cast(pa.int64())
     if not pa.types.is_decimal(array.type):
         raise HeadraceError(
-            f"the values are {array.type}, and its contract declares a decimal scale of {scale}",
+            f"the values are {array.type}, but the contract declares a decimal scale of {scale}",
             where=where,
             fix=f"give int64 (the value times 10^{scale}) or a decimal type; a float is not exact",
         )
@@ -57,7 +57,7 @@ def _integers(array: pa.Array, column: Column, where: str) -> pa.Array:
     low, high = words[exact.offset : exact.offset + len(exact)].T
     missing = np.asarray(exact.is_null())
     if np.any((high != low >> 63) & ~missing):
-        raise _too_great(f"a value leaves int64 at a scale of {scale}", where)
+        raise _too_great(f"a value does not fit int64 at a scale of {scale}", where)
     return pa.array(low, mask=missing)
 
 
@@ -67,7 +67,7 @@ def _check_bounds(array: pa.Array, column: Column, where: str) -> None:
     ends = pc.min_max(array).as_py()
     greatest = max(abs(ends["min"] or 0), abs(ends["max"] or 0))
     if greatest > column.max_abs:
-        limit = f"its contract allows {column.max_abs} at a scale of {column.scale}"
+        limit = f"the contract allows {column.max_abs} at a scale of {column.scale}"
         raise _too_great(f"the stored integer {greatest} is too great: {limit}", where)
 
 
@@ -75,5 +75,5 @@ def _too_great(what: str, where: str) -> HeadraceError:
     return HeadraceError(
         what,
         where=where,
-        fix="keep such rows in quarantine, or raise the greatest value in the contract",
+        fix="keep such rows in quarantine, or raise the column's maxAbs in the contract",
     )

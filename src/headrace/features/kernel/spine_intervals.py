@@ -2,7 +2,8 @@
 
 A place is the position of a spine row in the order (entity, t). A version of entity E that counts
 for t in [s, x) covers the places [lo, hi): the spine rows of E with s <= t < x. Sums are computed
-from signed deltas at both ends of each range and a cumulative sum, extremes from a sparse table.
+by adding a value at the start of each range, subtracting it at the end, and taking a cumulative
+sum. Extremes are computed with a sparse table.
 """
 
 from functools import cached_property
@@ -61,8 +62,8 @@ def covered_count(lo: Ints, hi: Ints, size: int) -> Ints:
 def covered_sum(lo: Ints, hi: Ints, weights: Ints, size: int) -> Ints:
     """Return for each place the exact sum of the weights of the ranges that cover it.
 
-    Partial sums may overflow. The result is still correct, since `validate` has proved from the
-    contract's limits that it fits int64.
+    Partial sums may overflow. The result is still correct, because `validate` has proved from the
+    contract's limits that the result fits int64.
     """
     delta = np.zeros(size + 1, dtype=np.int64)
     np.add.at(delta, lo, weights)
@@ -73,9 +74,9 @@ def covered_sum(lo: Ints, hi: Ints, weights: Ints, size: int) -> Ints:
 def covered_best(lo: Ints, hi: Ints, values: Numbers, size: int, *, minimum: bool) -> Numbers:
     """Return for each place the extreme value of the ranges that cover it.
 
-    A place that no range covers gets the worst value of the type, so the result is valid only where
-    a count is positive. Each range is split into two overlapping blocks whose size is a power of
-    two, and blocks are halved level by level down to single places.
+    A place that no range covers gets the worst value of the type, so the result is valid only at
+    places with a positive count. Each range is split into two overlapping blocks whose size is a
+    power of two, and blocks are halved level by level down to single places.
     """
     pick = np.minimum if minimum else np.maximum
     empty = np.full_like(values, worst(values.dtype, minimum=minimum), shape=(size,))

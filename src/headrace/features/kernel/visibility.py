@@ -109,7 +109,8 @@ class Versions:
 def load_versions(shape: TableShape, columns: list[str], history: History, mode: Mode) -> Versions:
     """Read a table's history and resolve its visible versions.
 
-    All columns are read only if rows tie and their content must decide.
+    All columns are read only if rows have the same key, known-at and sequence, so that their
+    content must decide.
     """
     needed = [*shape.primary_key, *([shape.sequence] if shape.sequence else []), *columns]
     table = read_rows(shape, needed, history)
@@ -153,7 +154,7 @@ def resolve(shape: TableShape, table: pa.Table, mode: Mode, *, complete: bool = 
         rows = np.append(rows, returned[0])
         order = event_order(e[rows], sequence[rows], keys[rows])
         return Versions(shape, table, rows[order], e[rows[order]], k[order], x[order])
-    if visible.all() and np.all(e[1:] > e[:-1]):  # already in event order, as logs often are
+    if visible.all() and np.all(e[1:] > e[:-1]):  # already in event order, as often in logs
         return Versions(shape, table, np.arange(len(e)), e, k, x)
     if visible.all():
         order = event_order(e, sequence, keys)
@@ -171,8 +172,8 @@ def _in_spans(
 ) -> tuple[Ints, Ints, Ints]:
     """Return (row, from, until) of each period of visibility, for keys with a republished row.
 
-    `of` is keys, known-at, sequence, and the time from which each row is usable after its last
-    publication.
+    `of` has, for each row, the key, known-at, sequence, and the time from which the row is usable
+    after its last publication.
     """
     keys, known_at, sequence, k = of
     earlier_spans: dict[int, list[tuple[int, int]]] = {}
@@ -215,7 +216,10 @@ def committed(table: pa.Table, shape: TableShape, mode: Mode) -> Ints | None:
 
 
 def usable(known_at: Ints, commit: Ints | None) -> Ints:
-    """Return when each row is usable: once known and, in recorded mode, committed (rules 2, 3)."""
+    """Return the time from which each row is usable (rules 2 and 3).
+
+    A row must be known and, in recorded mode, committed.
+    """
     return known_at if commit is None else np.maximum(known_at, commit)
 
 
@@ -227,7 +231,7 @@ def alive(table: pa.Table) -> Bools:
 
 
 def sequences(shape: TableShape, table: pa.Table) -> Ints:
-    """Return the declared sequence column, 0 if none is declared; null sorts below all numbers."""
+    """Return the sequence column, or zeros if none is declared; null sorts below all numbers."""
     if shape.sequence is None:
         return np.zeros(table.num_rows, dtype=np.int64)
     values = values_of(table[shape.sequence])
@@ -251,7 +255,7 @@ def event_order(e: Ints, sequence: Ints, keys: Ints) -> Ints:
 def time_order(e: Ints) -> Ints:
     """Return row numbers sorted by time; equal times keep their order.
 
-    Logs are nearly sorted, so only late rows are sorted and then merged.
+    Logs are nearly sorted, so only the late rows are sorted, and then merged with the others.
     """
     if np.all(e[1:] >= e[:-1]):
         return np.arange(len(e))
@@ -353,7 +357,7 @@ def _next_visible(keys: Ints, k: Ints) -> Ints:
     x = np.full(len(k), NEVER, dtype=np.int64)
     pending = np.flatnonzero(keys[1:] == keys[:-1])
     x[pending] = k[pending + 1]
-    if not np.all(k[pending + 1] >= k[pending]):  # recorded mode: a later version came earlier
+    if not np.all(k[pending + 1] >= k[pending]):  # recorded: the greater may be usable first
         for i in pending[::-1].tolist():
             x[i] = min(x[i], x[i + 1])
     return x
@@ -365,5 +369,5 @@ def _refuse_null_keys(shape: TableShape, table: pa.Table) -> None:
             raise HeadraceError(
                 f"{table[name].null_count} rows have a null {name}, part of the primary key",
                 where=f"table {shape.name}",
-                fix="such rows belong in quarantine: was the table published by the gate?",
+                fix="such rows belong in quarantine: check that the gate published the table",
             )

@@ -1,4 +1,4 @@
-"""Append-only NDJSON file of lineage events, with each run once.
+"""Append-only NDJSON file of lineage events, which holds each run once.
 
 A line that a crash truncated is ignored, and its run is written again on a new line. One writer at
 a time holds the file's lock.
@@ -87,7 +87,7 @@ def _locked(path: Path) -> Iterator[int]:
 
 
 def _break(path: Path) -> bytes:
-    """Return a line break if the last line of the file has none."""
+    """Return a line break if the last line of the file does not end with one."""
     with path.open("rb") as file:
         if file.seek(0, os.SEEK_END) == 0:
             return b""

@@ -1,4 +1,4 @@
-"""OpenLineage run events, as plain JSON: a START and a COMPLETE or FAIL for each run.
+"""OpenLineage run events as plain JSON: START, then COMPLETE or FAIL, for each run.
 
 Events and run ids depend only on the stored state: the same state always gives the same events.
 Facets carry the `$id`s of the schemas that they follow.
@@ -56,7 +56,7 @@ def producer() -> str:
 
 
 def facet(kind: str, /, **content: Any) -> Facets:  # noqa: ANN401 - JSON
-    """Return `{kind: facet}`, to be merged with others."""
+    """Return `{kind: facet}`, which can be merged with other facets."""
     number, definition = FACETS[kind]
     url = f"{_BASE}/facets/{number}/{definition}.json#/$defs/{definition}"
     return {kind: {"_producer": producer(), "_schemaURL": url, **content}}
@@ -69,7 +69,7 @@ def dataset(
     input_facets: Facets | None = None,
     output_facets: Facets | None = None,
 ) -> dict[str, Any]:
-    """Return the JSON of a dataset; it may have facets as an input or output."""
+    """Return the JSON of a dataset, with facets for its use as an input or an output."""
     document: dict[str, Any] = {"namespace": namespace(), "name": name, "facets": facets or {}}
     if input_facets is not None:
         document["inputFacets"] = input_facets
@@ -86,7 +86,7 @@ class LineageRun:
         job: name of the job within the namespace.
         kind: word for the job's type, such as PUBLISH.
         identity: the values that identify the run.
-        error: why it failed; "" if it did not.
+        error: why the run failed; "" if it did not fail.
         revision: code revision, in the form that releases store.
     """
 
@@ -137,7 +137,7 @@ class LineageRun:
 
 
 def source_code(revision: str) -> Facets:
-    """Return the facet for the commit of the project, if the code revision names one."""
+    """Return the facet for the commit of the project; {} if the revision names no commit."""
     parsed = _COMMIT.search(revision)
     if parsed is None:
         return {}
@@ -147,7 +147,7 @@ def source_code(revision: str) -> Facets:
 
 
 def schema(fields: Iterable[tuple[str, str, str]]) -> Facets:
-    """Return the schema facet of fields (name, type, description or "")."""
+    """Return the schema facet of `fields`: (name, type, description or "")."""
     return facet(
         "schema",
         fields=[
@@ -161,7 +161,7 @@ def schema(fields: Iterable[tuple[str, str, str]]) -> Facets:
 def column_facet(
     columns: Mapping[str, Mapping[str, Any]], names: Mapping[str, str], *, only: Iterable[str] = ()
 ) -> Facets:
-    """Return the column lineage facet of a lineage document's columns.
+    """Return the column lineage facet for the columns of a lineage document.
 
     `names` is {table: dataset}.
     """

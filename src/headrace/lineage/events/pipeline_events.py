@@ -1,7 +1,8 @@
 """OpenLineage events of a pipeline, derived from the stored state.
 
-These are runs: each commit of a table (`publish`), with its deliveries and their verdicts; each
-blocked delivery, as a failed run; each release; each view that a release used; each model training.
+There is a run for each commit of a table (`publish`), with its deliveries and their verdicts; for
+each blocked delivery, as a failed run; for each release; for each view that a release used; and for
+each model training.
 """
 
 import logging
@@ -41,7 +42,7 @@ _BLOCKED = ("BLOCK", "ERROR")
 
 
 def record(pipeline: Pipeline, home: Home) -> int:
-    """Append the events that are not in the file yet; return their number.
+    """Append the events that are not in the file yet; return the number of appended events.
 
     Raises:
         StateError: the stored state cannot be read, or the file cannot be written.
@@ -75,11 +76,11 @@ def runs_of(pipeline: Pipeline, home: Home) -> Iterator[LineageRun]:
 
 
 def runs_of_release(pipelines: Sequence[Pipeline], ref: str, home: Home) -> list[LineageRun]:
-    """Return the runs of one release: its views, itself, and the models trained on it.
+    """Return the runs of one release, of its views, and of the models trained on it.
 
     Raises:
         StateError: there is no such release.
-        DeclarationError: none of the pipelines made it.
+        DeclarationError: none of the pipelines made the release.
     """
     store = Store.find(home.store)
     manifest = store.manifest(*store.resolve(ref))
@@ -140,7 +141,7 @@ def _commit(
     moments = [row.published_at for row in rows if row.published_at is not None]
     recorded = [row for row in rows if row.batch_id in batches]
     inputs = [_delivery(table, batches[row.batch_id], row) for row in recorded]
-    # Files may have earlier first commits; the run ended with the latest one.
+    # Files may have been committed earlier the first time; the run ended with the latest commit.
     return LineageRun(
         job=f"{pipeline.name}.publish.{table.name}",
         kind="PUBLISH",
@@ -198,7 +199,7 @@ def _of_table(contract: Contract) -> dict[str, Any]:
 
 
 def _from_delivery(table: Table, deliveries: list[str]) -> dict[str, Any]:
-    """Return the column lineage from the first delivery; all have the same columns."""
+    """Return the column lineage from the first delivery, since all have the same columns."""
     if not deliveries:
         return {}
     contract = table.contract

@@ -1,4 +1,4 @@
-"""Evidence about the batches of rows: the delivery, the verdict, and actions of people."""
+"""Evidence about the batches that rows come from: delivery, verdict, and actions of people."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -23,7 +23,7 @@ class BatchEvidence:
 
     Attributes:
         batch_id: id of the batch.
-        delivery: the batch's ledger row; None if this home's ledger does not have it.
+        delivery: the ledger row of the batch; None if the home's ledger does not have the batch.
         verdict: the verdict under which its rows were published.
         overrides: the actions that the verdict takes into account, as JSON documents.
     """
@@ -46,7 +46,7 @@ class BatchEvidence:
             return None
         try:
             payload = landed_delivery(self.home, self.delivery).payload
-        except StateError:  # the bytes are gone, so only the record's number is known
+        except StateError:  # the bytes are gone, so only the line number is known
             return None
         pages = [json.loads(line) for line in payload.split(b"\n") if line.strip()]
         return np.cumsum([len(page["records"]) for page in pages])
@@ -92,7 +92,7 @@ class BatchEvidence:
 def evidence_of(
     home: Home, table: str, batch_ids: Collection[str], live: Mapping[str, str]
 ) -> dict[str, BatchEvidence]:
-    """Return the evidence by batch; `live` has the path of each batch in a snapshot."""
+    """Return the evidence by batch; `live` maps the batches of a snapshot to their paths."""
     with Ledger(home) as ledger:
         deliveries = ledger.batches(table)
         verdicts = current_verdicts(ledger.judgements(table), live)

@@ -1,7 +1,8 @@
 """Rows of a release that depend on a batch, computed for all rows at once.
 
 A row depends on a version in the batch if its prediction time is in the version's interval, which
-is computed as in the kernel. In a window with too many events, filtered versions count as well.
+is computed as in the kernel. In a window with too many events, the versions that the filter
+excludes count as well.
 Rows removed by the batch (deletes, or corrections that moved a row) are not counted.
 """
 
@@ -25,9 +26,9 @@ from headrace.lineage.row_trace.feature_trace import LABEL, SPINE, Parts
 
 @dataclass
 class Used:
-    """Masks of the rows that depend on the batch, by output column, spine and label.
+    """Masks of the rows that depend on the batch: one per output column, for spine and for label.
 
-    `any` is the mask of the rows with any such dependence.
+    `any` is the mask of the rows that depend on the batch in any of these.
     """
 
     size: int
@@ -58,7 +59,7 @@ def used(
         parts: the declarations that make the rows.
         history: reads the snapshots from which the rows were made, with `_batch`.
         rows: spine columns and `t` (int64 microseconds UTC).
-        cuts: the time at which the label of each row was read.
+        cuts: for each row, the time at which its label was read.
         batch: table and batch id.
     """
     table = batch[0]
@@ -138,7 +139,7 @@ class _BatchTrace:
                 if all_joined is None or passing is None
                 else all_joined.overfull(feature.window)
             )
-            if over is not None:  # the number of rows decides, including filtered rows
+            if over is not None:  # rows that the filter excludes count too
                 full = np.zeros(len(self.t), dtype=np.bool_)
                 full[places.rows] = over
                 mask |= full & self._covered(places, lo, hi)

@@ -56,7 +56,7 @@ _ADDED = frozenset({"count", "sum", "mean", "std", "distinct"})
 
 @dataclass(frozen=True)
 class Roles:
-    """Numbers of rows in a table of versions, by role, ascending."""
+    """Row numbers in a table of versions, ascending, by role."""
 
     rows: dict[Role, Ints] = field(default_factory=dict)
 
@@ -74,7 +74,7 @@ def _union(parts: Iterable[Ints]) -> Ints:
 
 
 class UsableVersions:
-    """Versions of keys that were usable by the time of a look."""
+    """Versions of keys that were usable by the time of a row lookup."""
 
     def __init__(self, shape: TableShape, rows: pa.Table, look: RowLookup, mode: Mode) -> None:
         known_at = times(rows, "known_at", f"table {shape.name}")
@@ -99,7 +99,7 @@ class UsableVersions:
         )
 
     def within(self, first: int, end: int) -> Ints:
-        """Return positions in `holding`, in event order, of the entity's rows in an interval."""
+        """Return positions in `holding` of the entity's rows in an interval, in event order."""
         holding = self.holding
         inside = (holding.e >= first) & (holding.e < end) & self.of_entity[holding.rows]
         return np.flatnonzero(inside)
@@ -122,7 +122,7 @@ class UsableVersions:
         }
         rest = np.setdiff1d(traced, rows[inside])
         in_force = np.isin(rest, rows)
-        # A tombstone is current if no other version of its key is.
+        # A tombstone is current if no other version of its key is current.
         deleted = ~self.alive[rest] & ~np.isin(self.keys[rest], self.keys[rows])
         by_role |= {
             "moved": rest[in_force],

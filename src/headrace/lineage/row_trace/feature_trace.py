@@ -41,7 +41,7 @@ Row: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Parts:
-    """Declarations of a pipeline that make a row."""
+    """Declarations of a pipeline from which a row is computed."""
 
     spine: Spine
     views: tuple[View, ...]
@@ -51,12 +51,12 @@ class Parts:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """Names of all tables that a row is made of, sorted."""
+        """Names of all tables from which a row is computed, sorted."""
         stored = (view.table for view in self.views if not isinstance(view, RowTransform))
         return tuple(sorted({self.spine.table, self.label.table, *stored}))
 
     def looks(self, row: Row, cut: int) -> Iterator[RowLookup]:
-        """Yield all looks of the row."""
+        """Yield all row lookups that the row needs."""
         shapes = shapes_of(self.contracts)
         yield look_of_spine(self.spine, shapes[self.spine.table], row)
         for view in self.views:
@@ -112,7 +112,8 @@ class RowTrace:
     def recomputed(self, parts: Parts) -> pa.Table:
         """Return the row, recomputed from the traced rows only; empty if they do not give a row.
 
-        It has spine, features, label, and `<feature>__reason` for each feature of a view or lookup.
+        The table has spine, features, label, and `<feature>__reason` for each feature of a view or
+        lookup.
         """
         spine = build_spine(parts.spine, self.history, parts.contracts, parts.mode)
         shape = shapes_of(parts.contracts)[parts.spine.table]
@@ -143,9 +144,9 @@ def trace_row(parts: Parts, facts: TraceFacts, row: Row, cut: int) -> RowTrace:
 
     Args:
         parts: the declarations of the row.
-        facts: the source of its rows.
-        row: its spine columns and `t`; times are int64 microseconds UTC.
-        cut: the time at which its label was read.
+        facts: the source of the rows of tables.
+        row: spine columns and `t` of the row; times are int64 microseconds UTC.
+        cut: the time at which the label was read.
 
     Raises:
         StateError: the spine's table has no such row at that time.
@@ -224,7 +225,7 @@ class _Collected:
     _shapes: Mapping[str, TableShape] = field(init=False)
     _numbers: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
     _pieces: dict[str, list[pa.Table]] = field(default_factory=dict)
-    # Numbers of a look's rows, shared by the features of one view.
+    # Row numbers by row lookup, shared by the features of one view.
     _row_numbers: dict[int, Ints] = field(default_factory=dict)
     _versions: list[UsableVersions] = field(default_factory=list)
 

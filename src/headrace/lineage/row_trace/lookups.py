@@ -38,29 +38,29 @@ class RowLookup:
 
     @property
     def is_null(self) -> bool:
-        """True if a part of the entity is null: then the look has no rows (rule 13)."""
+        """True if a part of the entity is null, so that no rows are selected (rule 13)."""
         return None in self.values
 
     def anywhen(self) -> "RowLookup":
-        """Return the same look without limits on event time."""
+        """Return the same row lookup without limits on event time."""
         return replace(self, first=ALWAYS, end=FOREVER)
 
 
 def look_of_view(view: FeatureView | Lookup, row: Mapping[str, Any]) -> RowLookup:
-    """Return the look of a view for a row with spine columns and `t` (int microseconds)."""
+    """Return the row lookup of a view for a row with spine columns and `t` (int microseconds)."""
     first, end = reach(view, row["t"])
     values = tuple(row[name] for name in view.spine_entity)
     return RowLookup(view.table, view.entity, values, first, end, row["t"])
 
 
 def look_of_spine(spine: Spine, shape: TableShape, row: Mapping[str, Any]) -> RowLookup:
-    """Return the look at all versions of the row's key; the spine has the current one at `t`."""
+    """Return the row lookup of all versions of the row's key; the spine uses the one at `t`."""
     values = tuple(row[name] for name in shape.primary_key)
     return RowLookup(spine.table, shape.primary_key, values, ALWAYS, FOREVER, row["t"])
 
 
 def look_of_label(label: Label, row: Mapping[str, Any], cut: int) -> RowLookup:
-    """Return the look at the outcomes of the row, as read at its cut (rule 21)."""
+    """Return the row lookup of the outcomes of the row, as known at its cut (rule 21)."""
     values = tuple(row[name] for name in label.spine_key)
     end = row["t"] + duration(label.horizon)
     return RowLookup(label.table, label.key, values, row["t"], end, cut)
@@ -70,7 +70,7 @@ class TraceFacts(Protocol):
     """Source of rows for a trace."""
 
     def rows(self, look: RowLookup) -> pa.Table:
-        """Return all versions of every key with a version in the look.
+        """Return all versions of every key that has a version in the row lookup.
 
         The columns are the contract's columns, `event_time`, `known_at`, `_batch`, `_line`, and
         `committed_at` and `_deleted` if the table has them.
@@ -78,13 +78,13 @@ class TraceFacts(Protocol):
         ...
 
     def none(self, table: str) -> pa.Table:
-        """Return the same columns without a row."""
+        """Return a table with the same columns and no rows."""
         ...
 
 
 @dataclass
 class InMemory:
-    """Tables in memory, each read once and indexed by the entities of the looks."""
+    """Tables in memory, each read once and indexed by the entities of the row lookups."""
 
     history: History
     shapes: Shapes
@@ -119,7 +119,7 @@ class InMemory:
 
 
 def entity_arrays(shape: TableShape, look: RowLookup) -> list[pa.ChunkedArray]:
-    """Return the values of a look, in the types of the table."""
+    """Return the values of a row lookup, in the types of the table."""
     return [
         pa.chunked_array([typed(value, shape.columns[name].type)])
         for name, value in zip(look.columns, look.values, strict=True)
@@ -134,7 +134,7 @@ def typed(value: object, kind: pa.DataType) -> pa.Array:
 
 
 def is_entity(shape: TableShape, look: RowLookup, rows: pa.Table) -> np.ndarray:
-    """Return the mask of the rows of the entity, by the kernel's own matching."""
+    """Return the mask of the entity's rows, matched as the kernel matches them."""
     codes = Numbering(entity_arrays(shape, look)).of([rows[name] for name in look.columns])
     mask: np.ndarray = codes >= 0
     return mask

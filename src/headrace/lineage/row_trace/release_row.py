@@ -1,4 +1,4 @@
-"""Released row: found by its key, matched to its row of the spine, and recomputed."""
+"""Search for a released row by its key, and for its row in the spine."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -31,13 +31,13 @@ _SQL = {"int64": "BIGINT", "float64": "DOUBLE", "string": "VARCHAR", "bool": "BO
 
 
 def parts_of(pipeline: Pipeline) -> Parts:
-    """Return the declarations that make the pipeline's rows; table shapes are computed once."""
+    """Return the declarations from which rows are computed; table shapes are computed once."""
     shapes = shapes_of(pipeline.contracts)
     return Parts(pipeline.spine, pipeline.views, pipeline.label, shapes, pipeline.mode)
 
 
 def cut_of(pipeline: Pipeline, manifest: Manifest, t: int) -> int:
-    """Return the cut at which the label of a row was read, int64 microseconds UTC."""
+    """Return the time at which the label of a row was read (its cut), int64 microseconds UTC."""
     return int(label_cuts(pipeline.dataset, np.array([t]), manifest.cutoff_us)[0])
 
 
@@ -45,7 +45,7 @@ def released_row(store: Store, manifest: Manifest, key: Mapping[str, Any]) -> pa
     """Return the row of a release with this key; text values are parsed as the column's type.
 
     Raises:
-        DeclarationError: these are not the key's columns, or a value has another type.
+        DeclarationError: `key` does not have the key's columns, or a value has another type.
         StateError: there is no such row.
     """
     if set(key) != set(manifest.key):
@@ -105,7 +105,7 @@ def _value(name: str, value: Any, kind: str) -> str:  # noqa: ANN401 - a cell
 def spine_row(
     pipeline: Pipeline, manifest: Manifest, facts: PinnedFacts, released: pa.Table
 ) -> dict[str, Any]:
-    """Return the row of the spine of a released row, with times as int64 microseconds UTC.
+    """Return the spine row of a released row, with times as int64 microseconds UTC.
 
     For a pseudonymised key, the spine rows with the same time are pseudonymised and compared, which
     needs the privacy key.
@@ -142,14 +142,14 @@ def spine_row(
     raise StateError(
         f"no row of {spec.table} gives {target} at {iso(t)}",
         where=manifest.ref,
-        fix="was the store copied from another home? trace where it was released",
+        fix="the store may come from another home: trace the row where it was released",
     )
 
 
 def released_form(
     pipeline: Pipeline, manifest: Manifest, frame: pa.Table, released: pa.Table
 ) -> pa.Table:
-    """Return a recomputed row as it would be released: treated, and in the released shape."""
+    """Return a recomputed row as it would be released: with privacy treatment and column types."""
     spec = pipeline.dataset
     names = [n for n in frame.column_names if n == "label_reason" or not n.endswith("__reason")]
     classes = frame_classes(pipeline.spine, pipeline.views, pipeline.label, pipeline.contracts)

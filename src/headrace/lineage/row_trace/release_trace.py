@@ -42,7 +42,7 @@ class Trace:
 
     Attributes:
         manifest: manifest of the release.
-        pipeline: the pipeline that made it, with an unchanged declaration.
+        pipeline: the pipeline that made the release; its declaration has not changed since.
         released: the released row, as a table with one row.
         rows: the source rows of each column.
         home: where the tables and the ledger are.
@@ -84,9 +84,9 @@ class Trace:
 
     @cached_property
     def differs(self) -> tuple[str, ...]:
-        """Columns in which the recomputed row differs from the released one in any bit.
+        """Columns in which the recomputed row differs from the released row in any bit.
 
-        All columns if the traced rows give no row.
+        If no row can be recomputed from the traced rows, all columns.
         """
         recomputed = released_form(self.pipeline, self.manifest, self.recomputed, self.released)
         if recomputed.num_rows != 1:
@@ -161,7 +161,7 @@ class Trace:
             }
 
     def rows_of(self, column: str) -> dict[str, Any]:
-        """Return the table, window and time of a column's look, and its row numbers by role."""
+        """Return the table, window and time a column was read from, and row numbers by role."""
         traced = self.rows.columns[column]
         if not traced.table:
             return {}
@@ -250,13 +250,13 @@ def trace(
     Args:
         ref: `name@version`, `name@alias` or `name`.
         key: the release's key columns and their values, as released: typed, or as text.
-        home: where the tables and the ledger are; the default home.
+        home: where the tables and the ledger are; by default the default home.
         pipeline: the pipeline that made the release; by default found in the project.
         store: the store of the release; by default that of the home.
 
     Raises:
-        DeclarationError: these are not the release's key columns, no pipeline of the project made
-            it, or the pipeline's declaration has changed since.
+        DeclarationError: `key` does not have the release's key columns, no pipeline of the project
+            made the release, or the pipeline's declaration has changed since.
         StateError: there is no such row, or a snapshot is gone.
     """
     place = home or Home.find()

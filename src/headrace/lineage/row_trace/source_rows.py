@@ -1,7 +1,8 @@
-"""Reader of the rows that looks select, from pinned snapshots.
+"""Reader of the rows that row lookups select, from pinned snapshots.
 
-Each table is scanned twice, for any number of looks: first keys, entities and times are scanned to
-find the keys with a version in a look; then all versions of these keys are read.
+Each table is scanned twice, for any number of row lookups. The first scan reads keys, entities and
+times, to find the keys that have a version in a row lookup. The second reads all versions of these
+keys.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,8 +30,8 @@ class PinnedFacts:
 
     Attributes:
         home: where the tables are.
-        shapes: of every table that is used.
-        snapshots: {table: snapshot id} in the manifest.
+        shapes: shape of every table that is used.
+        snapshots: {table: snapshot id}, from the manifest.
     """
 
     home: Home
@@ -39,7 +40,7 @@ class PinnedFacts:
     _read: dict[str, tuple[frozenset[RowLookup], InMemory]] = field(default_factory=dict)
 
     def prepare(self, looks: Iterable[RowLookup]) -> None:
-        """Read the rows of all these looks at once."""
+        """Read the rows of all these row lookups at once."""
         by_table: dict[str, list[RowLookup]] = {}
         for look in looks:
             by_table.setdefault(look.table, []).append(look)
@@ -64,7 +65,7 @@ class PinnedFacts:
         return InMemory(lambda _name, _columns: rows, {table: self.shapes[table]})
 
     def scan(self, table: str, looks: Sequence[RowLookup]) -> pa.Table:
-        """Return all versions of the keys in any of these looks, in order of batch and line."""
+        """Return all versions of the keys that these row lookups select, by batch and line."""
         shape = self.shapes[table]
         parts = list(
             history_batches(
@@ -79,7 +80,7 @@ class PinnedFacts:
             raise StateError(
                 f"the release pins no snapshot of {table}",
                 where="its manifest",
-                fix="was the table empty then? a row cannot be traced into it",
+                fix="the table may have been empty then; rows cannot be traced into it",
             )
         return self.snapshots[table]
 
@@ -102,7 +103,7 @@ class PinnedFacts:
 
 
 def _test(look: RowLookup, shape: TableShape, values: list[Any]) -> str:
-    """Return a condition on rows; its values are appended to `values`."""
+    """Return an SQL condition for a row lookup; append its parameters to `values`."""
     parts = []
     for name, value in zip(look.columns, look.values, strict=True):
         values.append(value)

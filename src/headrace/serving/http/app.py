@@ -1,4 +1,4 @@
-"""Web application: paths, keys, limits, errors and metrics around `Answers`."""
+"""Web application: paths, keys, limits, errors and metrics around `ServiceAnswers`."""
 
 import logging
 import os
@@ -42,7 +42,7 @@ PAGE = Path(__file__).with_name("page.html")
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """Largest HTTP body in bytes, and most vector requests in one body."""
+    """Maximum bytes of an HTTP body, and maximum number of vector requests in one body."""
 
     body: int = 4 * 2**20
     requests: int = 1_000
@@ -158,7 +158,7 @@ class _Web:
         app.get("/healthz", summary="Liveness of the process; needs no key")(
             self.guarded("/healthz", self._healthz, keys=ApiKeys())
         )
-        app.get("/readyz", summary="Readiness, or the reason why it cannot answer; needs no key")(
+        app.get("/readyz", summary="Readiness, or the reason for not being ready; needs no key")(
             self.guarded("/readyz", self._readyz, keys=ApiKeys())
         )
         app.get("/metrics", summary="Prometheus metrics")(self.guarded("/metrics", self._metrics))
@@ -180,7 +180,7 @@ class _Web:
         return {path: respond for path, _, respond, _ in asking}
 
     def guarded(self, path: str, work: Work, *, keys: ApiKeys | None = None) -> Work:
-        """Return a handler that checks the key, answers errors in JSON and counts all requests."""
+        """Return a handler that checks the key, returns errors as JSON and counts all requests."""
         from fastapi import Request, Response
 
         checked = self.endpoint.keys if keys is None else keys
@@ -200,7 +200,10 @@ class _Web:
     def asking(
         self, path: str, answer: Callable[[VectorRequest], bytes], *, quick: bool
     ) -> ResponseHandler:
-        """Return a guarded handler that reads a body and answers on the event loop or a thread."""
+        """Return a handler that checks the key, reads the body and computes the answer.
+
+        The answer is computed on the event loop if `quick`, otherwise in a thread.
+        """
         from anyio import to_thread
         from starlette.datastructures import Headers
 
@@ -211,7 +214,7 @@ class _Web:
             try:
                 if keys.digests:
                     keys.check(Headers(scope=scope))
-                arrived = now_us()  # `t`, unless the body has its own
+                arrived = now_us()  # the prediction time, unless the body has `at`
                 request = read_body(await read(receive, limits.body), arrived, limits.requests)
                 if quick:
                     response = HttpResponse(answer(request))
@@ -238,7 +241,7 @@ class _Web:
         return JSONResponse({"status": "alive", **await self._warnings()})
 
     async def _warnings(self) -> dict[str, list[str]]:
-        """Return warnings that do not prevent answers."""
+        """Return the warnings about the model; the endpoint still answers."""
         from anyio import to_thread
 
         scorer = self.endpoint.scorer
@@ -267,7 +270,7 @@ def _error_response(path: str, error: Exception) -> HttpResponse:
     """Return the response to an error; details of internal errors go to the process log only."""
     if not isinstance(error, HeadraceError):
         _logger.error("%s failed", path, exc_info=error)
-        error = HttpError(500, "the server failed", fix="see its log")
+        error = HttpError(500, "the server failed", fix="see the log of the server")
     status = status_of(error)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     return HttpResponse(body_of(error), status, headers)
@@ -280,7 +283,7 @@ def _response(response: HttpResponse) -> "Response":
 
 
 def _framed(respond: ResponseHandler) -> Work:
-    """Wrap a handler for the web framework."""
+    """Wrap a handler so that the web framework can call it."""
     from fastapi import Request, Response
 
     async def handler(request: Request) -> Response:

@@ -1,7 +1,8 @@
 """ASGI application for the most frequent paths, in front of the web framework.
 
 The framework's routing, dependencies and response objects take longer than computing most answers.
-The framework also has these paths, for the OpenAPI document and for requests under a prefix.
+These paths are also registered in the framework, for the OpenAPI document and for requests under a
+prefix.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -61,16 +62,19 @@ async def read(receive: Receive, limit: int) -> bytes:
     """Read the body, and stop as soon as it is longer than `limit`.
 
     Raises:
-        HttpError: 413: the body is longer; 400: the client disconnected before the end.
+        HttpError: 413: the body is longer than `limit`; 400: the client disconnected before the
+            end of the body.
     """
     data = bytearray()
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            raise HttpError(400, "the body is incomplete", fix="send it whole")
+            raise HttpError(400, "the body is incomplete", fix="send the whole body")
         part: bytes = message.get("body", b"")
         data += part
         if len(data) > limit:
-            raise HttpError(413, f"the body is longer than {limit} bytes", fix="send it in parts")
+            raise HttpError(
+                413, f"the body is longer than {limit} bytes", fix="split it into several requests"
+            )
         if not message.get("more_body", False):
             return bytes(data)

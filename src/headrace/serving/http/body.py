@@ -38,7 +38,7 @@ def read_body(data: bytes, now: int, limit: int) -> VectorRequest:
     if not isinstance(body, dict) or not isinstance(body.get("requests"), list):
         raise _misformed("the body has no list of requests", "requests")
     if unknown := sorted(body.keys() - _FIELDS):
-        raise _misformed(f"the body has unknown {unknown}", unknown[0])
+        raise _misformed(f"the body has unknown fields {unknown}", unknown[0])
     requests = body["requests"]
     if not requests or not all(isinstance(request, dict) for request in requests):
         raise _misformed("requests is empty, or an item is not an object", "requests")
@@ -67,8 +67,8 @@ def _moment(at: object, now: int) -> int:
     try:
         moment = at if type(at) is int else _zoned(at)
     except ValueError:
-        raise _misformed(f"at is {at!r}", "at") from None
-    if moment < _FIRST:  # training cannot represent it, so an audit could not compare the answer
+        raise _misformed(f"at is {at!r}, which is not a timestamp with a zone", "at") from None
+    if moment < _FIRST:  # training cannot represent it, so an audit could not compare answers
         raise _misformed("at is before the year 1", "at")
     if moment > now:
         raise HttpError(
@@ -94,8 +94,8 @@ def _misformed(what: str, field: str) -> HttpError:
     return HttpError(
         422,
         what,
-        fix='send {"requests": [{column: value, ...}, ...]}, with "at" as a moment with its zone'
-        " or integer microseconds UTC if it is not now",
+        fix='send {"requests": [{column: value, ...}, ...]}; for a time other than now, add "at":'
+        " a timestamp with a zone, or integer microseconds UTC",
         field=field,
     )
 
@@ -103,7 +103,7 @@ def _misformed(what: str, field: str) -> HttpError:
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        raise ValueError("a name occurs twice in one object")
+        raise ValueError("an object has the same name twice")
     return document
 
 

@@ -1,4 +1,4 @@
-"""HTTP errors: the status of an exception, and the JSON body with its fix."""
+"""HTTP errors: the status of an exception, and the JSON body that describes it."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ from headrace.serving.request import RequestError
 
 
 class HttpError(HeadraceError):
-    """Error with its HTTP status; the request is refused before any feature is read."""
+    """Error of a request that is refused before any feature is read, with its HTTP status."""
 
     def __init__(
         self, status: int, what: str, *, where: str = "", fix: str = "", field: str = ""
@@ -20,7 +20,8 @@ class HttpError(HeadraceError):
 def status_of(error: HeadraceError) -> int:
     """Return the HTTP status of an error.
 
-    422: the request does not fit the spine. 409: another definition. 503: not ready. 500: others.
+    422: the request does not fit the spine. 409: the feature definitions differ. 503: the service
+    is not ready. 500: any other error.
     """
     if isinstance(error, HttpError):
         return error.status

@@ -15,7 +15,7 @@ from headrace.serving.vectors import Frontier, Vectors
 
 
 class Service(Protocol):
-    """Interface that the endpoint needs of a feature service (over tables or an online store)."""
+    """Interface of a feature service, from tables or an online store, that the endpoint uses."""
 
     @property
     def schema(self) -> RequestSchema: ...
@@ -44,7 +44,7 @@ class ServiceAnswers:
         """Return the feature vectors as JSON.
 
         Raises:
-            HttpError: 409: the client asked for another definition.
+            HttpError: 409: the client expects another definition.
             RequestError, StateError: see `FeatureService.vector`.
         """
         vectors = self._vectors(request)
@@ -55,11 +55,13 @@ class ServiceAnswers:
         """Return the scores of the champion as JSON.
 
         Raises:
-            DeclarationError: the model was trained on another definition of a view.
-            HttpError, RequestError, StateError: as `vectors`, or there is no model.
+            DeclarationError: a view has another definition than when the model was trained.
+            HttpError, RequestError, StateError: as for `vectors`, or there is no model.
         """
         if self.scorer is None:
-            raise HttpError(404, "this endpoint has no model", fix="ask /v1/vectors")
+            raise HttpError(
+                404, "this endpoint has no model", fix="request features from /v1/vectors"
+            )
         model = self.scorer.current(self.service.definitions)
         predictions = self._vectors(request)
         scores = model.scores(predictions)

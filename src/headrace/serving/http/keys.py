@@ -28,7 +28,7 @@ class ApiKeys:
         """Check the key of a request against all accepted keys, in constant time.
 
         Raises:
-            HttpError: 401: `Authorization: Bearer` and `X-API-Key` hold no accepted key.
+            HttpError: 401: neither `Authorization: Bearer` nor `X-API-Key` has an accepted key.
         """
         if not self.digests:
             return
@@ -42,7 +42,7 @@ class ApiKeys:
 
 
 def read_keys(path: Path | None) -> ApiKeys:
-    """Read API keys from a file (one a line) or from `HEADRACE_API_KEY` (separated by commas).
+    """Read API keys from a file (one per line) or from `HEADRACE_API_KEY` (comma-separated).
 
     Raises:
         DeclarationError: the file is missing or empty, or a key is short or not plain ASCII.
@@ -51,7 +51,7 @@ def read_keys(path: Path | None) -> ApiKeys:
     lines = _lines(path) if path else os.environ.get(VARIABLE, "").split(",")
     keys = [key.strip() for key in lines if key.strip()]
     if path and not keys:
-        raise DeclarationError("there is no API key", where=where, fix="write one a line")
+        raise DeclarationError("there is no API key", where=where, fix="write one key per line")
     if any(len(key) < SHORTEST or not key.isascii() or not key.isprintable() for key in keys):
         raise DeclarationError(
             f"an API key is shorter than {SHORTEST} characters, or not plain ASCII",

@@ -1,6 +1,6 @@
 """Background writer of the served log: one thread appends the entries that other threads queue.
 
-The queue is bounded and nothing is dropped: if the log does not keep up, requests are refused. An
+The queue is bounded. While it is full, requests are refused, and no queued entry is dropped. An
 orderly stop writes the whole queue. A crash loses the queue, about the last `pause` seconds.
 """
 
@@ -17,7 +17,7 @@ from headrace.serving.log import Entry, ServedLog
 
 _logger = logging.getLogger(__name__)
 _BATCH = 500
-_STRETCH, _BREAK = 8, 0.00005  # number of entries between two pauses, seconds of a pause
+_STRETCH, _BREAK = 8, 0.00005  # entries between two pauses, and seconds of each pause
 
 
 class LogWriter:
@@ -86,7 +86,7 @@ class LogWriter:
         if unwritten:
             raise StateError(
                 f"{unwritten} answers were given but not logged:"
-                f" {self.failure or 'see the errors'}",
+                f" {self.failure or 'see the process log'}",
                 where=str(self._log.path),
                 fix="make room on the disk" if self._waiting else "report the entries that failed",
             )
@@ -94,13 +94,13 @@ class LogWriter:
     def _run(self) -> None:
         while not self._stop.wait(self._pause):
             self._append()
-        for _ in range(3):  # the disk may be busy only for a moment
+        for _ in range(3):  # try again, because the disk may be busy only for a moment
             if self._append():
                 return
             time.sleep(self._pause)
 
     def _append(self) -> bool:
-        """Write the queue; return False if SQLite or the disk refused.
+        """Write the queue; return False if SQLite or the disk reports an error.
 
         An entry that cannot be written is dropped and counted, so that it does not block the rest.
         """
@@ -129,7 +129,7 @@ class LogWriter:
 
 
 def _gently(entries: Sequence[Entry]) -> Iterator[Entry]:
-    """Yield entries with short pauses, in which other threads get the interpreter's lock."""
+    """Yield entries with short pauses, so that other threads get the interpreter lock."""
     for number, entry in enumerate(entries):
         if number % _STRETCH == 0:
             time.sleep(_BREAK)

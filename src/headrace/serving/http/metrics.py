@@ -44,26 +44,26 @@ class Metrics:
         self._registry = CollectorRegistry()
         options: dict[str, Any] = {"registry": self._registry}
         self._requests = Counter(
-            "headrace_requests", "Answers given, by path and status.", ("path", "status"), **options
+            "headrace_requests", "Answers by path and status.", ("path", "status"), **options
         )
         self._seconds = Histogram(
             "headrace_request_seconds",
-            "Seconds from the head of a request to its answer.",
+            "Seconds from the arrival of a request to its answer.",
             ("path",),
             buckets=_SECONDS,
             **options,
         )
-        self._vectors = Counter("headrace_vectors", "Feature vectors given.", **options)
+        self._vectors = Counter("headrace_vectors", "Feature vectors returned.", **options)
         self._logged = Counter("headrace_served_log_rows", "Rows in the served log.", **options)
         self._waiting = Gauge(
             "headrace_served_log_waiting",
-            "Answers that are not in the log yet.",
+            "Answers in the queue of the served log, not written yet.",
             multiprocess_mode="livesum",
             **options,
         )
 
     def answered(self, path: str, status: int, seconds: float) -> None:
-        # Looking a child up by its labels takes longer than counting.
+        # Cached, because finding the counter for these labels takes longer than counting.
         children = self._children.get((path, status))
         if children is None:
             children = self._requests.labels(path, str(status)), self._seconds.labels(path)
@@ -94,7 +94,7 @@ class Metrics:
 
 
 class _Lagging:
-    """Collector that reads lags and taints only when Prometheus scrapes."""
+    """Collector that reads lags and taints when Prometheus scrapes the endpoint."""
 
     def __init__(self, lags: Lags, taints: Taints) -> None:
         self._lags, self._taints = lags, taints
@@ -120,5 +120,5 @@ class _Lagging:
             behind.add_metric([lag.table], lag.behind_s)
         yield age
         yield behind
-        tainted = "Recalled batches that the current model was trained on; it still answers."
+        tainted = "Recalled batches that the current model was trained on; the model still answers."
         yield GaugeMetricFamily("headrace_model_taints", tainted, value=len(self._taints()))

@@ -23,8 +23,8 @@ _EXAMPLES: Mapping[str, object] = {
     "boolean": True,
 }
 _MOMENT: Schema = {
-    "description": "The prediction time of all requests: a moment with its zone, or microseconds"
-    " UTC. Now by default; never later than now.",
+    "description": "The prediction time of all requests: a timestamp with a zone, or microseconds"
+    " UTC. The default is now; a time in the future is refused.",
     "anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "format": "int64"}],
 }
 _CELL: Schema = {"type": ["integer", "number", "string", "boolean", "null"]}
@@ -48,10 +48,11 @@ _ERROR: Schema = {
 _REFUSALS: Mapping[int, str] = {
     400: "The body is not JSON.",
     401: "The API key is missing or wrong.",
-    409: "The definition differs from the requested one, or from the one in training.",
+    409: "The feature definitions differ from the requested ones, or from those in training.",
     413: "The body is too long, or has too many requests.",
     422: "A request does not fit the spine; `field` and `fix` say how to fix it.",
-    503: "Not now: nothing is published, features are too stale, or answers cannot be logged.",
+    503: "No answer at present: nothing is published, features are too stale, or answers cannot be"
+    " logged.",
 }
 
 
@@ -70,7 +71,8 @@ def request_body(schema: RequestSchema, limit: int) -> Schema:
             "at": _MOMENT,
             "definition": {
                 "type": "string",
-                "description": "Expected digest of the feature definitions; others are refused.",
+                "description": "Expected digest of the feature definitions. If the service has"
+                " another digest, it refuses the requests.",
             },
         },
         ["requests"],
@@ -84,7 +86,8 @@ def vectors(features: Sequence[str]) -> dict[int | str, Schema]:
     """Return the answers of `POST /v1/vectors`, by status."""
     vector = _object(dict.fromkeys(features, _CELL), list(features))
     description = (
-        "One for each request, in order. Timestamps are microseconds UTC, infinities texts."
+        "One vector for each request, in order. Timestamps are microseconds UTC; infinities are"
+        " texts."
     )
     return _answers({"vectors": {"type": "array", "items": vector, "description": description}})
 
@@ -92,18 +95,18 @@ def vectors(features: Sequence[str]) -> dict[int | str, Schema]:
 def predictions() -> dict[int | str, Schema]:
     """Return the answers of `POST /v1/predictions`, by status."""
     prediction = _object({"score": {"type": "number"}}, ["score"])
-    description = "One for each request, in order: the probability of the model's target."
+    description = "One prediction for each request, in order: the probability of the target."
     return _answers(
         {
-            "model": {"type": "string", "description": "Its name and the id of its bundle."},
+            "model": {"type": "string", "description": "Name of the model and id of its bundle."},
             "predictions": {"type": "array", "items": prediction, "description": description},
         },
         {
             "tainted": {
                 "type": "array",
                 "items": {"type": "string"},
-                "description": "Recalled batches that the model was trained on: do not rely on it."
-                " Absent if there are none.",
+                "description": "Recalled batches that the model was trained on: do not rely on the"
+                " predictions. Absent if there are none.",
             }
         },
     )
@@ -115,7 +118,7 @@ def _answers(properties: Schema, maybe: Schema | None = None) -> dict[int | str,
         "definition": {"type": "string", "description": "Digest of the feature definitions."},
         "frontier": {
             "type": "object",
-            "description": "The id of the snapshot of each table that was read.",
+            "description": "Id of the snapshot that was read of each table.",
             "additionalProperties": {"type": "string"},
         },
     }

@@ -1,4 +1,4 @@
-"""Scorer with the current champion in memory; it reloads when the champion changes."""
+"""Scorer that keeps the current champion in memory, and reloads it when the champion changes."""
 
 import logging
 import threading
@@ -69,10 +69,11 @@ class Scorer:
         return self._name
 
     def taints(self) -> tuple[str, ...]:
-        """Return the taints of the champion, one sentence each; cached for `LOOK_EVERY` seconds.
+        """Return a sentence for each taint of the champion; cached for `LOOK_EVERY` seconds.
 
-        A tainted model still answers, so that a recall does not take an endpoint down. Its answers,
-        health, metrics and log report the taint until another model is promoted.
+        A tainted model still answers, so that a recall does not take an endpoint down. The answers,
+        the health check, the metrics and the process log report the taint until another model is
+        promoted.
         """
         champion = pointer(self._home, self._name)
         if champion is None:
@@ -98,10 +99,10 @@ class Scorer:
             return (f"its training data is unknown: {error.what}",)
 
     def current(self, definitions: Mapping[str, str]) -> Loaded:
-        """Return the champion; `definitions` (view -> hash) belong to the vectors to score.
+        """Return the champion; `definitions` (view -> hash) are those of the vectors to score.
 
         Raises:
-            DeclarationError: a view that the model uses had another definition in training.
+            DeclarationError: a view that the model uses has another definition than in training.
             StateError: there is no model, or its bundle is damaged.
         """
         champion = pointer(self._home, self._name)
@@ -109,7 +110,7 @@ class Scorer:
             raise StateError(
                 f"there is no current model {self._name} yet",
                 where="serving",
-                fix="train one: `headrace run`; features alone are at /v1/vectors",
+                fix="train one: `headrace run`; or request features alone from /v1/vectors",
             )
         with self._lock:
             if self._loaded is None or self._loaded.record.bundle_id != champion.bundle_id:

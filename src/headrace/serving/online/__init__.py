@@ -1,4 +1,4 @@
-"""Online store: for each entity the rows that its features need, updated by commits and streams."""
+"""Online store of the rows that each entity's features need; commits and streams update it."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any attribute
-    """Import `OnlineService` and `materialise` on first use; filling a store needs neither."""
+    """Import `OnlineService` and `materialise` on first use; `apply` needs neither."""
     if name == "OnlineService":
         from headrace.serving.online.service import OnlineService
 

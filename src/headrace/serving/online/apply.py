@@ -1,4 +1,4 @@
-"""Apply rows to a store. The result does not depend on the order of the rows or on repeats."""
+"""Apply rows to a store. The result does not depend on their order, or on repeated rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,9 +29,9 @@ from headrace.serving.online.versions import merged, seen_until
 
 @dataclass(frozen=True)
 class Applied:
-    """Numbers of applied rows and changed keys; `refused` are row numbers of corrections too late.
+    """Numbers of applied rows and changed keys; `refused` are the rows that came too late.
 
-    The keys of refused rows must be rebuilt from all their versions.
+    `refused` has row numbers. The keys of these rows must be rebuilt from all their versions.
     """
 
     rows: int
@@ -41,7 +41,7 @@ class Applied:
 
 @dataclass
 class _Change:
-    """Versions to add to or remove from the entities: rows, keys, and when each is superseded."""
+    """Versions to add to entities or to remove: rows, keys, and the times when superseded."""
 
     rows: list[Ints] = field(default_factory=list)
     keys: list[Ints] = field(default_factory=list)
@@ -74,8 +74,8 @@ def apply(
         store: a store of this layout.
         layout: layout of the served views.
         table: name of the table of the rows.
-        rows: complete rows as published: contract columns, event_time, known_at, in recorded mode
-            committed_at (int64 microseconds), and `_deleted` if there are deletions.
+        rows: complete rows as published: contract columns, event_time and known_at; committed_at
+            (int64 microseconds) in recorded mode; `_deleted` if there are deletions.
         frontier: record of the applied part of the table, written in the same transaction.
         rebuilding: True if the rows are all versions of their keys; then no row is too late.
         limit: maximum number of records in a leaf.
@@ -127,7 +127,8 @@ def apply_in(
         if rebuilding:
             useless = horizon.forgotten(joins, new.rows)
         else:
-            # Without its newer versions, a stored late row would hide that later rows are late.
+            # Do not store an unneeded late row: if its key were in the index again, other late rows
+            # of the key would not be refused.
             useless = late & horizon.unneeded(joins, new.rows)
             refused |= set(np.flatnonzero(single & late & ~useless).tolist())
         simple = np.flatnonzero(single & ~useless & (~late | rebuilding))
@@ -247,7 +248,7 @@ def _groups(names: list[bytes], mask: Bools) -> dict[bytes, list[int]]:
 
 
 def _show(change: _Change, versions: Ints, key: Ints) -> None:
-    """Add those versions of one key to `change` that are visible at some time."""
+    """Add to `change` the versions of one key that are visible at any time."""
     until = seen_until(versions)
     visible = (versions[:, DEAD] == 0) & (versions[:, COMMIT] < until)
     change.add(versions[visible], np.repeat(key, int(visible.sum()), axis=0), until[visible])
@@ -266,7 +267,7 @@ def _keep_texts(writer: Writer, texts: Mapping[int, bytes]) -> None:
 
 
 def _records(join: JoinLayout, change: _Change, retained: int | None) -> Coming:
-    """Convert the rows to records of `join`; skip rows with a null in the entity."""
+    """Convert the rows to records of `join`; skip rows that have a null in the entity."""
     form: TableLayout = join.table
     rows, keys, until = (
         np.concatenate(change.rows),
@@ -288,5 +289,5 @@ def _records(join: JoinLayout, change: _Change, retained: int | None) -> Coming:
 
 
 def last_use(join: JoinLayout, e: Ints, until: Ints) -> Ints:
-    """Return the first time at which a version cannot affect answers (rule 9: t < e - a + 1)."""
+    """Return the time from which a version cannot affect answers (rule 9: t < e - a + 1)."""
     return until if join.reach is None else np.minimum(until, e + join.reach + 1)

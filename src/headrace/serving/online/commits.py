@@ -1,7 +1,7 @@
 """Materialisation of an online store from published files, without a time watermark.
 
-The store records which files it has applied, so late rows are not missed: a row known on Monday but
-published on Wednesday is in a file of Wednesday. Only added and removed files are read.
+The store records which files it has applied, so it does not miss late rows: a row that is known on
+Monday but published on Wednesday is in a file of Wednesday. Only added and removed files are read.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,10 +33,10 @@ _KEYS = 100_000
 
 @dataclass(frozen=True)
 class AppliedCommits:
-    """Result by table: the applied snapshot, and counts of new rows and renewed keys.
+    """Applied snapshot, number of new rows and number of renewed keys of each table.
 
-    A key is renewed (rebuilt from all its rows in the table) if one of its rows was removed, or
-    arrived so late that the history it needs was pruned.
+    A key is renewed, which means rebuilt from all its rows in the table, if one of its rows was
+    removed, or arrived so late that the history it needs was pruned.
     """
 
     snapshots: Mapping[str, int]
@@ -50,10 +50,10 @@ def materialise(
     """Apply every published file that the store lacks; running it twice changes nothing.
 
     Changes to a table that is already served are applied in one transaction, which also records the
-    snapshot: an answer sees all of a commit or nothing of it. Rows of a removed file (its batch was
-    recalled, re-validated or rewritten) are removed unless other files contain them. The first load
-    of a table takes several transactions and continues after a crash; the table is not served until
-    the load is complete.
+    snapshot, so that an answer reads all of a commit or nothing of it. Rows of a removed file (its
+    batch was recalled, re-validated or rewritten) are removed unless other files contain them. The
+    first load of a table takes several transactions and continues after a crash; the table is not
+    served until the load is complete.
 
     Raises:
         StateError: the store has another layout, or lost content during the load.
@@ -69,13 +69,13 @@ def materialise(
 
 
 def clear(store: Store) -> None:
-    """Remove all content of the store, including its horizon, so that it can be filled again."""
+    """Remove all content of the store, with the retention horizon, so that it can be refilled."""
     with store.writing() as writer:
         writer.delete_many([key for key, _ in writer.scan(b"")])
 
 
 def file_name(file: LiveFile) -> str:
-    """Return `<snapshot id>:<path>`, by which a store records an applied file."""
+    """Return `<snapshot id>:<path>`, the name under which a store records an applied file."""
     return f"{file.snapshot_id}:{file.path}"
 
 
@@ -127,7 +127,7 @@ class _TableWork:
     renewed: int = 0
 
     def bring_up(self, store: Store, clock: Callable[[], int]) -> int | None:
-        """Apply new files, and return the applied snapshot; None if nothing was ever published."""
+        """Apply new files and return the applied snapshot; None if nothing was ever published."""
         while True:
             with store.writing() as writer:  # excludes other writers while the state is read
                 state = self._state(writer, clock())
@@ -141,7 +141,8 @@ class _TableWork:
                     self._clear(writer)
                     state = replace(state, applied=set())
                 store_metadata.write_files(writer, self.table, sorted(state.applied))
-            # Then the table is served, and the next pass applies newer commits in one transaction.
+            # After this load the table is served. The next pass applies newer commits in one
+            # transaction.
             self._apply_all(store, state)
 
     def _state(self, reader: Reader, as_of: int) -> _State | None:
@@ -165,10 +166,10 @@ class _TableWork:
         store_metadata.write_frontier(writer, self.table, state.claim)
 
     def _apply_all(self, store: Store, state: _State) -> None:
-        """Apply all files in several transactions, then prune history before the horizon.
+        """Apply all files in several transactions, then prune history before the retention horizon.
 
-        Each transaction checks that the previous one is still there: a Redis without persistence
-        may have been restarted or flushed, or may have evicted keys.
+        Each transaction checks that the content of the previous one is still there, because a Redis
+        server without persistence may have been restarted or flushed, or may have evicted keys.
         """
         applied = sorted(state.applied)
         for files in _groups(state.added):
@@ -182,7 +183,7 @@ class _TableWork:
                 store_metadata.write_files(writer, self.table, applied)
         with store.writing() as writer:
             if store_metadata.read_frontier(writer, self.table) is not None:
-                return  # another run was faster, and may have applied a later snapshot
+                return  # another run has finished first, maybe with a later snapshot
             self._expect(writer, applied)
             horizon = store_metadata.read_horizon(writer)
             if horizon is not None:
@@ -193,9 +194,9 @@ class _TableWork:
         """Raise StateError unless the store records exactly the files `applied`."""
         if not store_metadata.holds_files(reader, self.table, applied):
             raise StateError(
-                f"the store lost content of {self.table}, or another run syncs it at the same time",
+                f"the store lost content of {self.table}, or another run fills it at the same time",
                 where="online store",
-                fix="run headrace online sync, one at a time; check why the server loses content",
+                fix="run headrace online sync again, alone; check why the server loses content",
             )
 
     def _batches(self, state: _State, files: Sequence[LiveFile]) -> Iterator[pa.Table]:
@@ -249,7 +250,7 @@ class _TableWork:
             ).to_arrow_table()
 
     def _clear(self, writer: Writer) -> None:
-        """Remove the table's content, but keep the horizon."""
+        """Remove the table's content, but keep the retention horizon."""
         layout, table = self.layout, self.table
         prefixes = [b"v%02x" % layout.tables[table].number, store_metadata.frontier_key(table)]
         prefixes += [kind + join.prefix for join in layout.joins_of(table) for kind in (b"e", b"l")]

@@ -34,8 +34,8 @@ Texts = dict[int, bytes]
 class Encoded:
     """Rows of one table as words.
 
-    `rows` is int64[n, width]. `keys` is int64[n, any] and sorts like the primary keys. `names` has
-    each row's key in the store's index. `texts` maps codes to texts (UTF-8).
+    `rows` is int64[n, width]. `keys` is int64[n, any] and sorts like the primary keys. `names` are
+    the keys of the rows in the store's index. `texts` maps codes to texts (UTF-8).
     """
 
     rows: Ints
@@ -45,9 +45,9 @@ class Encoded:
 
 
 def encode(layout: TableLayout, table: pa.Table, mode: Mode) -> Encoded:
-    """Encode history rows: contract columns, event_time, known_at, committed_at, _deleted.
+    """Encode history rows with contract columns, event_time, known_at, committed_at and _deleted.
 
-    `committed_at` is needed in recorded mode only; `_deleted` is optional.
+    `committed_at` is needed only in recorded mode; `_deleted` is optional.
 
     Raises:
         HeadraceError: a null key or time; a column is missing.
@@ -86,7 +86,7 @@ def _refuse_incomplete(layout: TableLayout, table: pa.Table, mode: Mode) -> None
         raise HeadraceError(
             f"rows lack {', '.join(missing)}",
             where=f"online store, table {layout.shape.name}",
-            fix="apply whole rows, as the published table has them",
+            fix="apply rows with all columns of the published table",
         )
     for name in layout.shape.primary_key:
         if table[name].null_count:
@@ -131,7 +131,7 @@ def text_collision(first: bytes, second: bytes) -> HeadraceError:
     return HeadraceError(
         f"two texts have the same code: {first[:40]!r} and {second[:40]!r}",
         where="online store",
-        fix="it happens once in 10^12 stores of a million texts; add a character to one of them",
+        fix="such codes occur once in 10^12 stores of a million texts; add a character to one text",
     )
 
 
@@ -170,7 +170,7 @@ def _sortable(column: pa.ChunkedArray, kind: pa.DataType) -> Ints:
 
 
 def _ordered(array: pa.Array, kind: pa.DataType) -> list[bytes]:
-    """Encode each value as bytes that sort like the values; none is a prefix of another."""
+    """Encode each value as bytes that sort like the values, and are no prefix of other bytes."""
     if pa.types.is_string(kind):
         encoded = {
             text: text.encode().replace(b"\0", b"\0\xff") + b"\0\0"

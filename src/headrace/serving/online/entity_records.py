@@ -1,13 +1,15 @@
 """Stored records of one entity: a single leaf, or many leaves with a directory of tiles.
 
-Event time is halved until no leaf has more than `LIMIT` records; two halves that together have at
-most `LIMIT` records are merged. So the leaves depend on the records, not on their order of arrival.
+The range of event times is halved until no leaf has more than `LIMIT` records; two halves that
+together have at most `LIMIT` records are merged. So the leaves depend on the records, not on the
+order in which the records arrived.
 
-A leaf is its width, then int64[n, width], ordered by (event time, sequence, primary key). A
-directory is minus its number of lines, then int64[lines, leaves]. The lines are: start of the leaf,
-level (the leaf spans 2^level microseconds), count, first and last event time, the time from which
-the tile is valid, and the tile: sums over the versions that are not superseded. A tile caches sums;
-it is valid when all versions of the leaf are known and the superseded ones are invisible.
+A leaf is stored as its width, followed by int64[n, width], ordered by (event time, sequence,
+primary key). A directory is stored as minus the number of its lines, followed by
+int64[lines, leaves]. The lines are: start of the leaf, level (the leaf spans 2^level microseconds),
+count, first and last event time, the time from which the tile is valid, and the tile. A tile caches
+statistics of the versions that are not superseded. It is valid from the time at which all versions
+of the leaf are known and all superseded versions are invisible.
 """
 
 import struct
@@ -62,7 +64,7 @@ def write_directory(lines: Ints) -> bytes:
 
 
 def write_leaf(join: JoinLayout, records: Ints) -> bytes:
-    """Encode records as a leaf, without padding words that all keys share."""
+    """Encode records as a leaf, without the padding words at the end of all keys."""
     if join.text_keys:
         records = narrow(join, records)
     return struct.pack("<q", records.shape[1]) + records.tobytes()
@@ -87,7 +89,7 @@ def widen(records: Ints, width: int) -> Ints:
 def halve(e: Ints, piece: Piece, limit: int) -> list[Piece]:
     """Split a piece into leaves of at most `limit` records; `e` has the sorted event times.
 
-    A leaf whose records all have the same event time may have more.
+    A leaf whose records all have the same event time may have more than `limit` records.
     """
     leaves: list[Piece] = []
     open_ = [piece]
@@ -95,7 +97,7 @@ def halve(e: Ints, piece: Piece, limit: int) -> list[Piece]:
         part = open_.pop()
         indivisible = (
             part.level == 0 or part.start == FURTHEST
-        )  # the piece holds a single event time
+        )  # all its records have the same event time
         if part.end - part.begin <= limit or indivisible:
             leaves.append(part)
             continue
@@ -189,7 +191,10 @@ def _extreme(
 
 
 def square_words(q: Ints) -> list[Ints]:
-    """Square `q` into four 32-bit words, least significant first; 2^30 such words sum in int64."""
+    """Return `q` squared as four 32-bit words, least significant first.
+
+    The sum of 2^30 such words fits int64.
+    """
     size = np.abs(q).astype(np.uint64)
     low, high = size & np.uint64(2**32 - 1), size >> np.uint64(32)
     mask, half = np.uint64(2**32 - 1), np.uint64(32)

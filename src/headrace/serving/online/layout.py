@@ -23,7 +23,7 @@ from headrace.features.spec import conditions as conditions_of
 from headrace.features.table_shapes import Contracts, Shapes, TableShape, shape_for, shapes_of
 from headrace.serving.online.text_hash import text_code
 
-# Version of the stored bytes: a store of another format must be rebuilt.
+# Version of the stored bytes. A store with another version must be rebuilt.
 FORMAT = 1
 FLAG_BITS = 62
 KNOWN_AT, COMMIT, ROW_SEQ, ROW_E, DEAD, ROW_FLAGS = range(6)
@@ -101,14 +101,18 @@ class Stat:
 
 @dataclass(frozen=True)
 class JoinLayout:
-    """Layout of the records of one table and entity: E, SEQ, K, X, flags, columns, primary key."""
+    """Layout of the records of one table and entity: E, SEQ, K, X, flags, columns, primary key.
+
+    E is the event time, SEQ the sequence, K the time from which the version is usable, and X the
+    time at which it is superseded.
+    """
 
     number: int
     table: TableLayout
     entity: tuple[str, ...]
     columns: tuple[str, ...]
     stats: tuple[Stat, ...]
-    reach: int | None  # microseconds after its event in which a version can matter; None: always
+    reach: int | None  # microseconds that a version is used after its event time; None: always
 
     @property
     def prefix(self) -> bytes:
@@ -121,7 +125,7 @@ class JoinLayout:
 
     @cached_property
     def text_keys(self) -> bool:
-        """True if keys differ in length."""
+        """True if the primary key has a text column, so that keys differ in length."""
         shape = self.table.shape
         return any(pa.types.is_string(shape.columns[name].type) for name in shape.primary_key)
 
@@ -153,7 +157,7 @@ class CallOutput:
 
     @property
     def word(self) -> Any:  # noqa: ANN401 - int, float or None
-        """Default as the kernel returns it; a text is replaced by its code."""
+        """Default as the kernel returns it: the code of a text, other values unchanged."""
         return text_code(self.default) if isinstance(self.default, str) else self.default
 
 
@@ -209,7 +213,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Layout:
-    """Tables, joins and calls of a set of views; layouts with the same `name` store equal bytes."""
+    """Tables, joins and calls of a set of views.
+
+    Layouts with the same `name` store the same rows as equal bytes.
+    """
 
     mode: Mode
     tables: dict[str, TableLayout]
@@ -342,10 +349,10 @@ def _call(
 
 
 def _lead(program: NDArray[np.int64]) -> None:
-    """Group features that aggregate the same numbers, so that these are computed once.
+    """Group features that aggregate the same numbers, so that the numbers are computed once.
 
-    The first feature of a group is the leader: its line names the statistics of the whole group,
-    and the other lines refer to it.
+    The first feature of a group is the leader: its line lists the statistics that the group needs,
+    and the lines of the other features refer to the leader.
     """
     leaders: dict[tuple[int, ...], int] = {}
     for f, line in enumerate(program):

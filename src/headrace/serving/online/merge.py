@@ -55,7 +55,7 @@ def merge(
     going: Coming,
     limit: int = entity_records.LIMIT,
 ) -> None:
-    """Remove the records `going`, matched by event time, key and K, then add `coming`."""
+    """Remove the stored records with the event time, key and K of `going`, then add `coming`."""
     distinct, of = distinct_rows(np.vstack([coming.entities, going.entities]))
     if not len(distinct):
         return
@@ -191,7 +191,7 @@ def _write(entities: _Entities, slots: _Slots, records: Ints, lot: Ints) -> None
             pieces += entity_records.halve(records[:, E], leaf, entities.limit)
     for piece in pieces:
         write(entity_records.leaf_key(roots[piece.entity], piece.start), piece.begin, piece.end)
-    # Write the leaves before the directories: joining siblings reads the new leaves.
+    # Write the leaves before the directories, because joining siblings reads the new leaves.
     entities.writer.delete_many(deletes)
     entities.writer.put_many(entries)
     if pieces:
@@ -216,16 +216,16 @@ def _replaced(old: Ints | None, fresh: Ints) -> Ints:
     """Return the directory with the touched leaves replaced."""
     lines = fresh
     if old is not None:
-        # Each touched leaf was replaced by leaves of which the first has the same start.
+        # Each touched leaf was replaced by one or more leaves; the first has the same start.
         untouched = old[:, ~np.isin(old[START], fresh[START])]
         lines = np.hstack([untouched, fresh])
     return np.ascontiguousarray(lines[:, np.argsort(lines[START])])
 
 
 def _joined(entities: _Entities, root: bytes, lines: Ints) -> Ints | None:
-    """Merge sibling leaves with few records and return the new directory.
+    """Merge sibling leaves with few records, and return the new directory.
 
-    Return None if a single leaf remains; then it is written as the root.
+    If a single leaf remains, write it as the root and return None.
     """
     writer, join = entities.writer, entities.join
     while (i := entity_records.siblings(lines, entities.limit)) is not None:

@@ -42,11 +42,11 @@ def retain(
     limit: int = entity_records.LIMIT,
     clock: Callable[[], int] = now_us,
 ) -> Thinned:
-    """Prune history before `frontier`: later answers do not need it.
+    """Prune history that answers from `frontier` on do not need.
 
-    A version is pruned when min(k', e + W + 1) <= frontier, where k' is the time at which it was
-    superseded and W is the widest window. Its key stays in the index for `lateness` longer. A
-    correction that arrives even later needs a rebuild of its key.
+    A version is pruned if min(k', e + W + 1) <= frontier, where e is its event time, k' is the time
+    at which it was superseded, and W is the longest window. Its key stays in the index for
+    `lateness` longer. A correction that arrives even later needs a rebuild of its key.
 
     Args:
         store: a store of this layout.
@@ -54,7 +54,7 @@ def retain(
         frontier: microseconds UTC; not earlier than in the last run.
         lateness: microseconds by which a correction may be late without a rebuild of its key.
         limit: maximum number of records in a leaf.
-        clock: returns the time that is stored as that of the last pruning.
+        clock: returns the present time, which is stored as the time of the last pruning.
 
     Raises:
         HeadraceError: the frontier would move back, or the lateness would grow.
@@ -66,7 +66,8 @@ def retain(
                 f"history before {iso(before.retained)} was pruned, as were corrections more than"
                 f" {duration_text(before.lateness)} late; the retention horizon cannot move back",
                 where="online store",
-                fix="a later time without more lateness, or: headrace online sync --full-refresh",
+                fix="give a later time and no more lateness, or run headrace online sync"
+                " --full-refresh",
             )
         horizon = store_metadata.RetentionHorizon(frontier, lateness)
         store_metadata.write_horizon(writer, horizon)
@@ -91,7 +92,7 @@ def drop_useless(
     horizon: store_metadata.RetentionHorizon,
     limit: int = entity_records.LIMIT,
 ) -> Thinned:
-    """Prune history of one table that answers after the horizon do not need."""
+    """Prune the history of one table that answers after the horizon do not need."""
     form, joins = layout.tables[table], layout.joins_of(table)
     records = 0
     for join in joins:

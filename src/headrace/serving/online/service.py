@@ -1,4 +1,4 @@
-"""Feature vectors from an online store: interface and bytes are those of `FeatureService`."""
+"""Feature vectors from an online store, with the interface and the bytes of `FeatureService`."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ class OnlineService(DeclaredVectors):
         spine: declares the columns of a request.
         views: the features to serve.
         contracts: contracts of all tables in use, by name.
-        store: a store with the layout of these views, see `layout_of`.
+        store: a store with the layout of these views; see `layout_of`.
         mode: the mode in which the store was filled.
         max_staleness: staleness limits of views.
 
@@ -148,22 +148,22 @@ class OnlineService(DeclaredVectors):
     def _check_moments(
         self, reader: Reader, moments: Sequence[int]
     ) -> tuple[Mapping[str, int], dict[int, tuple[str, ...]]]:
-        """Refuse times that the store cannot answer; return snapshots and time -> stale views."""
+        """Refuse times that the store cannot answer; return snapshots, and stale views by time."""
         for number, at in enumerate(moments):
             if not -FURTHEST <= at <= FURTHEST:  # as in training: int64 sums would overflow
                 raise RequestError(
                     f"t lies more than 146,000 years from 1970: {at}",
                     where="request",
-                    fix="t is int microseconds since 1970 UTC; look for a wrong unit",
+                    fix="t is int microseconds since 1970 UTC; check the unit",
                     number=number,
                 )
         metadata = self._metadata(reader)
         horizon = metadata.horizon
         if horizon is not None and min(moments, default=horizon.retained) < horizon.retained:
             raise StateError(
-                f"{min(moments)} is before {horizon.retained}, before which history was pruned",
+                f"t {min(moments)} is before {horizon.retained}; older history was pruned",
                 where="online store",
-                fix="for earlier times use the published tables: `feature_service`",
+                fix="for earlier times, compute from the published tables: `feature_service`",
             )
         if not self._limits:
             return metadata.snapshots, dict.fromkeys(moments, ())
@@ -186,7 +186,7 @@ class OnlineService(DeclaredVectors):
     def _transformed(
         self, rows: list[dict[str, Cell]], moments: list[int], vectors: list[dict[str, Cell]]
     ) -> list[dict[str, Cell]]:
-        """Add the row transforms to the stored features; outputs are in the order of the views."""
+        """Add the row transforms to the stored features, and order the outputs like the views."""
         inputs = [
             {**row, "t": t, **vector} for row, t, vector in zip(rows, moments, vectors, strict=True)
         ]

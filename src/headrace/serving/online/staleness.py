@@ -1,4 +1,4 @@
-"""Staleness limits of views: flag or refuse answers from data that are too old."""
+"""Staleness limits of views: answers from data that are too old are flagged or refused."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from headrace.features.spec import RowTransform, View
 class Staleness:
     """Staleness limit: the store must hold everything published by `t - at_most` for `view`.
 
-    Otherwise the vector is flagged with the view, or refused.
+    Otherwise the answer lists the view as stale (`flag`), or is refused (`refuse`).
     """
 
     view: str
@@ -27,9 +27,9 @@ class Staleness:
             age = -1
         if age < 0 or self.then not in {"flag", "refuse"}:
             raise DeclarationError(
-                f"{self.at_most!r}, {self.then!r} is not a staleness",
+                f"{self.at_most!r}, {self.then!r} is not a staleness limit",
                 where=f"Staleness({self.view!r})",
-                fix='an age and an action: Staleness("carrier", "10m", then="refuse")',
+                fix='give an age and an action: Staleness("carrier", "10m", then="refuse")',
             )
 
 
@@ -41,22 +41,22 @@ def limits(declared: tuple[Staleness, ...], views: Sequence[View]) -> dict[str, 
     """Group the declared limits by the table that their view reads.
 
     Raises:
-        DeclarationError: a view is unknown or reads no table, or has two limits of one action.
+        DeclarationError: a view is unknown, reads no table, or has two limits with the same action.
     """
     tables = {view.name: view.table for view in views if not isinstance(view, RowTransform)}
     if not isinstance(declared, tuple):
         raise DeclarationError(
             f"{declared!r} is not a tuple",
             where="max_staleness",
-            fix='with a comma: max_staleness=(Staleness("carrier", "10m"),)',
+            fix='add a comma: max_staleness=(Staleness("carrier", "10m"),)',
         )
     by_table: dict[str, list[Staleness]] = {}
     for staleness in declared:
         if not isinstance(staleness, Staleness):
             raise DeclarationError(
-                f"{staleness!r} is not a staleness of a view",
+                f"{staleness!r} is not a staleness limit of a view",
                 where="max_staleness",
-                fix='a tuple of them: max_staleness=(Staleness("carrier", "10m"),)',
+                fix='write a tuple of limits: max_staleness=(Staleness("carrier", "10m"),)',
             )
         if staleness.view not in tables:
             raise DeclarationError(
@@ -69,9 +69,9 @@ def limits(declared: tuple[Staleness, ...], views: Sequence[View]) -> dict[str, 
             for o in by_table.get(tables[staleness.view], ())
         ):
             raise DeclarationError(
-                f"view {staleness.view} has two limits at which to {staleness.then}",
+                f"view {staleness.view} has two limits with action {staleness.then}",
                 where="max_staleness",
-                fix="keep one; a view may have one limit to flag and a greater one to refuse",
+                fix="keep one; a view may have one limit with flag and a greater one with refuse",
             )
         by_table.setdefault(tables[staleness.view], []).append(staleness)
     return by_table
@@ -83,7 +83,7 @@ def stale_views(
     """Return the views that exceed a limit with `then="flag"` at t.
 
     Raises:
-        StaleError: a view is too stale and declares `refuse`.
+        StaleError: a view exceeds a limit with `then="refuse"`.
     """
     if not limits:
         return ()
@@ -98,7 +98,7 @@ def stale_views(
                 raise StaleError(
                     f"view {limit.view} is stale: table {table} was {age or 'never applied'}",
                     where="online store",
-                    fix="headrace online sync, or a greater age in the pipeline's max_staleness",
+                    fix="run headrace online sync, or raise the limit in max_staleness",
                 )
             views.append(limit.view)
     return tuple(views)

@@ -26,16 +26,17 @@ class RetentionHorizon:
     lateness: int
 
     def too_late(self, rows: Ints) -> Bools:
-        """Return a mask of arriving rows whose key the index may have dropped with a newer version.
+        """Return a mask of the arriving rows that a version pruned from the index may supersede.
 
-        A dropped version was known at `retained - lateness` or before. A row that was known later
-        supersedes it; an older row may be superseded by it, whenever the row arrives.
+        Every pruned version was known at `retained - lateness` or earlier. A row that is known
+        later than that supersedes them. For an older row, it is unknown if one of them supersedes
+        it.
         """
         late: Bools = rows[:, KNOWN_AT] + self.lateness <= self.retained
         return late
 
     def unneeded(self, joins: list[JoinLayout], rows: Ints) -> Bools:
-        """Return a mask of rows that no answer needs: deleted, or before every window."""
+        """Return a mask of rows that no answer needs: deleted rows and rows before all windows."""
         unneeded: Bools = rows[:, DEAD] != 0
         if all(join.reach is not None for join in joins):
             reach = max(join.reach or 0 for join in joins)
@@ -51,9 +52,9 @@ class RetentionHorizon:
 
 @dataclass(frozen=True)
 class StoreMetadata:
-    """Applied snapshot of each table, the time `as_of` until which it is complete, and the horizon.
+    """Applied snapshot and time `as_of` of each table, and the retention horizon.
 
-    `as_of` is in microseconds UTC: everything published until then is applied.
+    Everything that was published until `as_of` (microseconds UTC) is applied.
     """
 
     snapshots: dict[str, int]
@@ -113,9 +114,9 @@ def claim_layout(writer: Writer, layout: Layout) -> None:
 def _expect_layout(layout: Layout, mark: bytes | None) -> None:
     if mark == layout.mark:
         return
-    other = "does not say" if mark is None else f"is {mark.decode(errors='replace')}"
+    other = "has none" if mark is None else f"has {mark.decode(errors='replace')}"
     raise StateError(
-        f"the store is not known to hold what these views need: they are {layout.mark.decode()},"
+        f"the store does not have the layout of these views: they need {layout.mark.decode()},"
         f" the store {other}",
         where="online store",
         fix="use the store of these views, or rebuild it: headrace online sync --full-refresh",
@@ -127,7 +128,7 @@ def files_key(table: str) -> bytes:
 
 
 def write_frontier(writer: Writer, table: str, frontier: Mapping[str, object]) -> None:
-    """Write `snapshot_id` and `as_of` of a table, and the names of all applied `files` if given.
+    """Write a table's `snapshot_id` and `as_of` and, if given, the names of all applied `files`.
 
     The frontier marks the table as complete, so that it is served.
     """
@@ -147,7 +148,10 @@ def read_files(reader: Reader, table: str) -> list[str]:
 
 
 def holds_files(reader: Reader, table: str, files: Sequence[str]) -> bool:
-    """Return True if `write_files` wrote exactly these names; an empty list must be written too."""
+    """Return True if `write_files` wrote exactly these names.
+
+    An empty list that was never written gives False.
+    """
     return reader.get(files_key(table)) == canonical_json(files)
 
 

@@ -10,7 +10,7 @@ from headrace.serving.vectors import Frontier, Vector, plain_cells
 
 
 class OnlineVector(Vector):
-    """Vector from the online store; `stale` names the views beyond their staleness limit."""
+    """Vector from the online store; `stale` are the views that exceed their staleness limit."""
 
     stale: tuple[str, ...]
 

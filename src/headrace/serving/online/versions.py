@@ -19,7 +19,10 @@ from headrace.serving.online.text_hash import text_key
 
 
 def seen_until(versions: Ints) -> Ints:
-    """Return for each sorted version when a later one becomes visible; NEVER for the last."""
+    """Return for each sorted version the time at which a later version becomes visible.
+
+    NEVER for the last version.
+    """
     until = np.full(len(versions), NEVER, dtype=np.int64)
     until[:-1] = np.minimum.accumulate(versions[:0:-1, COMMIT])[::-1]
     return until
@@ -30,10 +33,10 @@ def merged(
 ) -> tuple[Ints, Ints | None]:
     """Merge `fresh` rows into a key's stored versions (`blob`).
 
-    A row that arrives twice keeps the time at which it was first usable.
+    If a row arrives twice, the time at which it was first usable is kept.
 
     Returns:
-        The stored versions, and the merged ones; None instead of the latter if nothing changes.
+        The stored versions, and the merged versions (None if the merge changes nothing).
     """
     old = np.frombuffer(blob or b"", np.int64).reshape(-1, form.width)
     earliest: dict[bytes, Ints] = {}
@@ -59,7 +62,7 @@ def _ordered(reader: Reader, form: TableLayout, rows: list[Ints]) -> Ints:
 
 
 def content_of(reader: Reader, form: TableLayout, row: Ints) -> bytes:
-    """Return the row's content as bytes, by which ties are broken (rule 6)."""
+    """Return the row's content as bytes, which break ties between versions (rule 6)."""
     cells = {name: cell(reader, form, row, name) for name in form.columns}
     return content_bytes({**cells, "event_time": int(row[ROW_E]), "_deleted": bool(row[DEAD])})
 

@@ -1,4 +1,4 @@
-"""Computation of the stored views' outputs for spine rows, from an online store."""
+"""Computation of view outputs for spine rows, from an online store."""
 
 import struct
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from headrace.serving.online.text_hash import text_code, text_key
 
 
 def best_answerer() -> Answerer:
-    """Return the compiled kernel if numba is installed, else the one in plain Python."""
+    """Return the compiled kernel if numba is installed, else the kernel in plain Python."""
     from headrace.serving.online.kernel.answers import Compiled
     from headrace.serving.online.kernel.plain import Plain
 
@@ -31,7 +31,7 @@ def values(
     """Return the outputs of feature views and lookups for each row; times as int microseconds UTC.
 
     `rows` are spine rows as their table stores them: scaled numbers as integers, times as integers
-    in microseconds UTC. For all rows together, each join reads the store once or twice.
+    in microseconds UTC. Each join reads the store once or twice for all rows together.
     """
     outputs: list[dict[str, Cell]] = [{} for _ in rows]
     for call in layout.calls:
@@ -61,7 +61,7 @@ def _decoded(reader: Reader, call: Call, answers: Sequence[Row]) -> list[Row]:
         row = list(answer)
         for place in call.texts:
             if (code := row[place]) is not None:
-                text = texts[code]  # None if the code is a default that the store does not have
+                text = texts[code]  # None for the code of an unstored default
                 row[place] = str(call.results[place].default) if text is None else text.decode()
         for place in call.bools:
             if row[place] is not None:
@@ -71,7 +71,7 @@ def _decoded(reader: Reader, call: Call, answers: Sequence[Row]) -> list[Row]:
 
 
 def entity_bytes(call: Call, row: Mapping[str, Cell]) -> bytes | None:
-    """Encode the entity of a spine row as in the store's keys; None if a part is null."""
+    """Encode the entity of a spine row as in the store's keys; None if it has a null."""
     parts = []
     for name in call.spine_entity:
         value = row[name]

@@ -29,13 +29,13 @@ class Answerer(Protocol):
 
 _NO_WORDS = np.frombuffer(b"", np.int64), np.zeros(1, dtype=np.int64)
 _NONE_READ = np.zeros(0, dtype=np.bool_)
-_MAX_PICKERS = 4096  # patterns of states
+_MAX_PICKERS = 4096  # maximum number of cached pickers, one for each pattern of states
 
 
 class Compiled:
     """Answerer with the numba kernel; safe to use from several threads.
 
-    It reads the store at most twice: first the roots, then the leaves that directories name.
+    It reads the store at most twice: first the roots, then the leaves that the directories list.
     """
 
     def __init__(self) -> None:
@@ -129,7 +129,7 @@ def leaf_keys(roots: Sequence[bytes], owners: Ints, starts: Ints) -> list[bytes]
 
 
 def rounded(call: Call, place: int, parts: Sequence[int]) -> float:
-    """Compute a mean or standard deviation whose products exceed int64, from its exact parts."""
+    """Compute a mean or standard deviation from its exact parts, if its products exceed int64."""
     n, total, *squares = parts
     scale = call.results[place].scale or 0
     if call.program[place, OP] == MEAN_OP:

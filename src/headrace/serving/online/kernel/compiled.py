@@ -1,9 +1,9 @@
 # ruff: noqa: C901, PLR0912, PLR0915, PLR0917, PLR1714, PLR1716, SIM109 - loops for the compiler
 """Compiled kernel: find the leaves that an answer needs, and compute features from them.
 
-The input from the store is arrays of words: concatenated blobs, with their bounds in `edges`. One
+The store gives two arrays of words, each with concatenated blobs and their bounds in `edges`. One
 array has the root of each entity (a leaf, a directory, or nothing). The other has the leaves that
-the directories name, in the order of the entities.
+the directories list, in the order of the entities.
 
 All numbers are integers until the last division, as in `headrace.features.kernel.rounding`. If a
 product might exceed int64, the kernel returns the exact parts and Python computes the result.
@@ -54,7 +54,9 @@ def _lower(times: Ints, moment: int) -> int:
 def _needed(lines: Ints, program: Ints, t: int, read: Bools) -> None:
     """Mark in `read` the leaves of one directory whose tiles do not suffice.
 
-    These are leaves at a window's edge, with a tile not valid at `t`, or with a first/last record.
+    A leaf must be read if it is at the edge of a window, if its tile is not valid at `t`, or if it
+    may have the first or last record. For distinct counts, and if a window may exceed the limit of
+    events, all leaves of the window must be read.
     """
     first, last, bound, count = lines[_FIRST], lines[_LAST], lines[_BOUND], lines[_COUNT]
     total = count.sum()
@@ -65,7 +67,7 @@ def _needed(lines: Ints, program: Ints, t: int, read: Bools) -> None:
             continue
         lo, hi = _window(line, t)
         begin, end = _lower(last, lo), _lower(first, hi)
-        # If a window may exceed the limit of events, its records must be counted one by one.
+        # The records of a window that may exceed the limit of events must be counted one by one.
         crowded = total > line[_LIMIT] and count[begin:end].sum() > line[_LIMIT]
         if op == _DISTINCT or crowded:
             for j in range(begin, end):
@@ -133,7 +135,7 @@ def needed(words: Ints, edges: Ints, program: Ints, moments: Ints) -> tuple[Bool
 
 @njit(cache=True, nogil=True)
 def _passes(words: Ints, record: int, line: Ints) -> bool:
-    """Return True if the record at this word passes the filter and has the column."""
+    """Return True if the record at word `record` passes the filter and has a value."""
     flags = record + _FLAGS
     return bool(
         (words[flags + line[_WORD1]] & line[_MASK1]) == line[_MASK1]
@@ -313,7 +315,8 @@ def _entity_features(
         if leader == f:
             lo, hi = _window(line, t)
             inside = records[_from(words, records, lo) : _from(words, records, hi)]
-            # If the window could exceed the limit, `_needed` had all of its leaves read.
+            # `_needed` has marked all leaves of a window that could exceed the limit, so this
+            # count is exact.
             if inside.shape[0] > line[_LIMIT]:
                 state[f] = NULL
                 continue

@@ -1,4 +1,7 @@
-"""Mean and standard deviation from exact integers of any size, rounded by rule 15."""
+"""Mean and standard deviation from exact integers of any size, rounded as in rule 15.
+
+`fl(x)` is x rounded once to the nearest float64.
+"""
 
 import math
 from collections.abc import Sequence

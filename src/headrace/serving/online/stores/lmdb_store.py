@@ -62,7 +62,7 @@ class LmdbStore:
 
 
 class _Snapshot:
-    """Read transaction. LMDB returns views of the file; each value is copied once."""
+    """Read transaction. LMDB returns views of the file; the methods copy each value once."""
 
     def __init__(self, transaction: Any) -> None:  # noqa: ANN401 - lmdb carries no types
         self._transaction = transaction
@@ -121,7 +121,7 @@ def _unusable(folder: Path, why: str) -> StateError:
     return StateError(
         f"the online store {why}",
         where=str(folder),
-        fix="check the disk; the store can be removed and materialised again",
+        fix="check the disk; or delete the store, then run headrace online sync",
     )
 
 

@@ -21,7 +21,7 @@ class MemoryStore:
     def writing(self) -> Iterator["Overlay"]:
         overlay = Overlay(self.entries)
         yield overlay
-        entries = dict(self.entries)  # readers keep the state they began with
+        entries = dict(self.entries)  # a copy, because readers keep the state from when they began
         for key, value in overlay.changes.items():
             if value is None:
                 entries.pop(key, None)
@@ -30,7 +30,7 @@ class MemoryStore:
         self.entries = entries
 
     def close(self) -> None:
-        """Do nothing: there is nothing to close."""
+        """Do nothing, because there is nothing to close."""
 
 
 @dataclass

@@ -16,7 +16,7 @@ class Reader(Protocol):
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]: ...
 
     def get_joined(self, keys: Sequence[bytes]) -> tuple[bytes, list[int]]:
-        """Return the concatenated values, and the size of each; 0 for a missing key."""
+        """Return the concatenated values, and the size of each value (0 for a missing key)."""
         ...
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -25,7 +25,7 @@ class Reader(Protocol):
 
 
 def joined(values: Sequence[bytes | None]) -> tuple[bytes, list[int]]:
-    """Return the concatenated values, and the size of each; 0 for None."""
+    """Return the concatenated values, and the size of each value (0 for None)."""
     blobs = [value or b"" for value in values]
     return b"".join(blobs), [len(value) for value in blobs]
 

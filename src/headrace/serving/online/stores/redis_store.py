@@ -17,8 +17,9 @@ class RedisStore:
     """Store of one layout under `name`, on a dedicated or shared server.
 
     A transaction is one MULTI; if another writer commits first, it fails and changes nothing. A
-    reader has no snapshot: each read sees the current state. An entity with one leaf needs one
-    read. A larger entity needs several, so an answer may mix states if a commit comes in between.
+    reader has no snapshot: each read returns the current state. An entity with one leaf needs one
+    read. A larger entity needs several reads, so if a commit comes between them, the answer may
+    mix rows from before and after the commit.
 
     Args:
         client: `redis.Redis` that returns bytes (`decode_responses=False`, the default).
@@ -39,7 +40,7 @@ class RedisStore:
         import redis
 
         with self._answering(), self._client.pipeline(transaction=True) as pipe:
-            pipe.watch(self._fence, self.name)  # watch the hash too: it may be evicted or flushed
+            pipe.watch(self._fence, self.name)  # the hash too: it may be evicted or flushed
             base = _Remote(self._client, self.name)
             overlay = RemoteOverlay(base)
             yield overlay
@@ -50,9 +51,9 @@ class RedisStore:
                 pipe.execute()
             except redis.WatchError as error:
                 raise StateError(
-                    "another writer was faster; nothing was changed",
+                    "another writer committed first; nothing was changed",
                     where=f"online store {self.name.decode()}",
-                    fix="apply the rows again; let one writer feed a store",
+                    fix="apply the rows again; let only one writer change a store",
                 ) from error
 
     @contextmanager
@@ -65,7 +66,7 @@ class RedisStore:
             raise StateError(
                 f"the Redis server failed: {type(error).__name__}; nothing was changed",
                 where=f"online store {self.name.decode()}",
-                fix="check that it runs and has free memory, then repeat the command",
+                fix="check that the server runs and has free memory, then repeat the command",
             ) from error
 
     @property
