@@ -1,4 +1,4 @@
-"""Every benchmark, or those named; renews `docs/benchmarks.md`: `python -m bench [NAME ...]`."""
+"""Run all or the named benchmarks and renew `docs/benchmarks.md`: `python -m bench [NAME ...]`."""
 
 import argparse
 import json
@@ -101,8 +101,8 @@ used at most 1.15 times as much memory in the second half as in the first.
 """
 CLUSTER = """
 `python -m bench.cluster` computes the same training set in process ("embedded"), on Sail and on
-Spark, from Parquet to Parquet, all on one machine. It shows what the way over a cluster costs, not
-what is gained by many machines.
+Spark, from Parquet to Parquet, all on one machine. It shows the cost of using a cluster, not the
+gain from many machines.
 """
 GATES = """
 `python -m bench.gates` runs the same thirty checks (`bench/gates_suite.yaml`: ranges, sets,
@@ -117,9 +117,9 @@ process of its own, and starts the clock after imports and a small file:
 - "A scan" is DuckDB computing the minimum, the maximum and the count of every column.
 
 Answers are equal if both sides have the same verdict on each check. Each time is the minimum of
-{repeat} runs, because other work on the machine can only make a run longer. Headrace takes what it
-can from the footer of the file, reads the rest in one scan, and scans once more if rows failed.
-Writing the passing and the failing rows to two files has lines of its own.
+{repeat} runs, because other work on the machine can only make a run longer. Headrace takes as much
+as possible from the footer of the file, reads the rest in one scan, and scans once more if rows
+failed. Writing the passing and the failing rows to two files is measured in separate lines.
 """
 DATASETS = """
 `python -m bench.datasets`, about half an hour, measures four things.
@@ -148,11 +148,12 @@ without the imports; "into Arrow" and "into pandas" are measured after the impor
 Each time is the minimum of {repeat} runs.
 """
 MONITORING = """
-`python -m bench.monitoring` measures what monitors cost. First, the profiles (sketches) that every
-publication keeps of its rows: ten million rows of fifty columns are read from Parquet piece by
-piece, on two cores. The limit is one microsecond a row. The same is measured without numba, and for
-the reading alone. Second, Evidently's summary of data in memory, in an environment of its own and
-at sizes that it can handle, is compared with ours of the same rows. Third, a window is computed
+`python -m bench.monitoring` measures the cost of monitors. First, it computes the profiles
+(sketches) that every publication stores of its rows: ten million rows of fifty columns are read
+from Parquet piece by piece, on two cores. The limit is one microsecond per row. The same is
+measured without numba, and for the reading alone. Second, Evidently's summary of data in memory, in
+an environment of its own and at sizes that it can handle, is compared with Headrace's summary of
+the same rows. Third, a window is computed
 from the profiles of its days ("roll-up"), once with counts and once with whole sketches; this reads
 no rows. Each time is the median of {repeat} runs, each in a process of its own.
 """
@@ -178,7 +179,7 @@ def of_streams(repeat: int) -> Made:
 
 
 def of_study(_repeat: int, lines: Path | None = None) -> Made:
-    """Measured now, or by `bench.monitoring_study --json` before."""
+    """Return the section, measured now or read from the output of `monitoring_study --json`."""
     found = (
         json.loads(lines.read_text()) if lines else monitoring_study.study(monitoring_study.FULL)
     )
@@ -187,13 +188,16 @@ def of_study(_repeat: int, lines: Path | None = None) -> Made:
 
 
 def of_retraining(_repeat: int, lines: Path | None = None) -> Made:
-    """Measured now, or by `bench.retraining --json` before."""
+    """Return the section, measured now or read from the output of `bench.retraining --json`."""
     found = json.loads(lines.read_text()) if lines else retraining.measure(retraining.PARTS)
     return retraining.page(found), []
 
 
 def plain(intro: str, measure: Callable[[int], Iterator[Comparison] | list[Comparison]]):
-    """A section of lines alone: measured now, or by `--json` before, in as many parts as needed."""
+    """Return a function that makes a section of lines, measured now or read from `--json` output.
+
+    The file may contain the output of several runs.
+    """
 
     def make(repeat: int, lines: Path | None = None) -> Made:
         if lines is None:
@@ -226,18 +230,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run benchmarks and renew their page.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(SECTIONS)} (all)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each side (3)")
-    parser.add_argument("--lines", type=Path, help="take what `--json` printed; for one "
-                        "name, and neither year nor streams")  # fmt: skip
+    parser.add_argument("--lines", type=Path, help="read the output of `--json` instead of "
+                        "measuring; for one name, except year and streams")  # fmt: skip
     given = parser.parse_args()
     if unknown := set(given.names) - set(SECTIONS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
     if given.lines and (len(given.names) != 1 or given.names[0] in {"year", "streams"}):
-        parser.error("--lines goes with one name, and neither year nor streams")
+        parser.error("--lines needs exactly one name, other than year and streams")
     titles = [title for title, _ in SECTIONS.values()]
     for name in given.names or SECTIONS:
         title, make = SECTIONS[name]
         body, found = make(given.repeat, *([given.lines] if given.lines else []))
-        # At once: the next one may take half an hour.
+        # Write the page after each benchmark: the next one may take half an hour.
         PAGE.write_text(renew(PAGE.read_text(), titles, {title: body}))
         for comparison in found:
             print(comparison.line(), flush=True)

@@ -1,4 +1,4 @@
-"""Are two frames the same answer? Counts and integers exactly, floats to 1e-9 of their size."""
+"""Comparison of two frames: counts and integers exactly, floats to 1e-9 of their size."""
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +8,7 @@ RELATIVE = 1e-9
 
 
 def differences(ours: pa.Table, theirs: pa.Table) -> list[str]:
-    """What differs, a line a column; rows and columns are compared in the order of `ours`."""
+    """Return a line for each column that differs; rows are compared in the given order."""
     found = []
     if ours.num_rows != theirs.num_rows:
         return [f"{ours.num_rows} rows against {theirs.num_rows}"]
@@ -23,7 +23,7 @@ def differences(ours: pa.Table, theirs: pa.Table) -> list[str]:
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """One type for each kind of value, whatever an engine calls it."""
+    """Cast a column to one type per kind of value, because engines use different types."""
     kind = column.type
     if pa.types.is_timestamp(kind):
         return column.cast(pa.timestamp("us", kind.tz)).cast(pa.int64())

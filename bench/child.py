@@ -1,7 +1,7 @@
-"""One side in a process of its own: `python -m bench.child SIDE FOLDER URL OUT`; prints JSON.
+"""Run one side in a separate process: `python -m bench.child SIDE FOLDER URL OUT`; prints JSON.
 
-Imports are done before the clock starts. What is only there to compare the answers, the frame of
-all flights in `OUT/frame.arrow`, is made after it has stopped.
+Imports are done before the clock starts. The frame of all flights (`OUT/frame.arrow`), which only
+serves to compare the answers, is made after the clock has stopped.
 """
 
 import json
@@ -40,9 +40,10 @@ def main(side: str, folder: str, url: str, out: str) -> None:
 
 
 class Family(Thread):
-    """What this process and those it starts use together; looked at ten times a second.
+    """Thread that measures the memory and processor time of this process and its children.
 
-    The peak of this one alone is known exactly, and the least that can be said.
+    It takes a sample ten times a second. The peak of this process alone is known exactly, and is a
+    lower bound.
     """
 
     def __init__(self) -> None:
@@ -60,7 +61,7 @@ class Family(Thread):
             self._cpu |= {pid: max(busy(pid), self._cpu.get(pid, 0.0)) for pid in pids[1:]}
 
     def stop(self) -> tuple[float, float]:
-        """Seconds of processor time, and the peak of memory in MB."""
+        """Stop, and return the seconds of processor time and the peak memory in MB."""
         own = time.process_time() - self._before
         self._over.set()
         self.join()
@@ -70,19 +71,19 @@ class Family(Thread):
 
 
 def children() -> list[str]:
-    """Process ids."""
+    """Return the process ids of this process's children."""
     tasks = Path("/proc/self/task").glob("*/children")
     return [pid for task in tasks for pid in task.read_text().split()]
 
 
 def resident(pid: str) -> int:
-    """Bytes; 0 if the process is no more."""
+    """Return the resident memory of a process in bytes; 0 if the process has ended."""
     fields = read(pid, "statm")
     return int(fields[1]) * resource.getpagesize() if fields else 0
 
 
 def busy(pid: str) -> float:
-    """Seconds of processor time."""
+    """Return the seconds of processor time of a process; 0 if the process has ended."""
     fields = read(pid, "stat")
     return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
 

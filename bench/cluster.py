@@ -1,8 +1,8 @@
-"""The same frame on the embedded host, on Sail and on Spark: `python -m bench.cluster --json`.
+"""Compute the same frame in process, on Sail and on Spark: `python -m bench.cluster --json`.
 
-Parquet in, Parquet out, on this machine; every side in a process of its own, imports and a small
-frame before the clock starts. One machine shows what the way over a cluster costs, not what many
-machines gain. Spark is left out where its environment is missing (`make spark`).
+Input and output are Parquet files on this machine. Every side runs in a process of its own; imports
+and a small frame are done before the clock starts. One machine shows the cost of using a cluster,
+not the gain from many machines. Spark is skipped if its environment is missing (`make spark`).
 """
 
 import argparse
@@ -73,7 +73,10 @@ CONTRACTS = {"events": SHAPE}
 
 
 def make_data(folder: Path, scale: float) -> None:
-    """Events with skewed entities, 2% corrections that may change the entity, and late facts."""
+    """Write a spine, and events with skewed entities, 2% corrections (also of the entity) and lag.
+
+    One event in a hundred becomes known a day late.
+    """
     chance = np.random.default_rng(1)
     events, spine = int(EVENTS * scale), int(SPINE * scale)
     ids = np.arange(events)
@@ -144,7 +147,7 @@ def side_of(name: str, folder: Path):
 
 
 def run(name: str, small: Path, folder: Path) -> None:
-    """One side, in this process; prints JSON."""
+    """Run one side in this process, and print JSON."""
     with tempfile.TemporaryDirectory() as own, side_of(name, Path(own)) as work:
         work(small, Path(own) / "small")
         start = time.perf_counter()
@@ -161,7 +164,7 @@ def child(name: str, small: Path, folder: Path) -> dict:
 
 
 def bits_of(out: Path) -> pa.Table:
-    """The frame in the spine's order, floats as their bits; the files are then removed."""
+    """Return the frame in the spine's order, with floats as bits, and remove its files."""
     frame = pq.read_table(out)
     frame = frame.drop_columns([n for n in frame.column_names if n == "spine_row"])
     frame = frame.sort_by("number").combine_chunks()
@@ -207,8 +210,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--peers", default="", help="clusters whose name holds this")
-    parser.add_argument("--json", action="store_true", help="as ever; there is no other form")
+    parser.add_argument("--peers", default="", help="only clusters with this in their name")
+    parser.add_argument("--json", action="store_true", help="print JSON (always on)")
     parser.add_argument("--side", nargs=3, metavar=("NAME", "SMALL", "FOLDER"))
     given = parser.parse_args()
     if given.side:

@@ -1,10 +1,10 @@
-"""Content hash, diff, and ten versions of a dataset, against what people use for it.
+"""Compare content hash, diff, ten versions and opening of a dataset with common other tools.
 
     python -m bench.datasets [--json] [--scale 1.0] [--repeat 3] [--only hash,diff,versions,open]
 
-Each side is a process of its own that has done its imports and something small before the clock
-starts; times are the least of the runs, since what else a machine does can only add to them. Peers
-are in their best tuned forms, each with a line.
+Each side runs in a process of its own, which does its imports and a small task before the clock
+starts. Times are the minimum of the runs, because other work on the machine can only add to them.
+Each peer has a line for each of its best tuned forms.
 """
 
 import argparse
@@ -31,7 +31,7 @@ ROWS, WIDE_ROWS, VERSIONED = 10_000_000, 328_000, 1_000_000
 MOST_OF_A_WRITE, LEAST_JOINS = 1.6, 10.0
 VERSIONS, SHARE = 10, 0.01
 PEERS = Path(__file__).with_name("peers")
-# The tool, its environment, its forms.
+# (tool, its environment, its forms)
 KEEPERS = (
     ("DVC", "dvc", ("file", "files")),
     ("Delta Lake", "delta", ("overwrite", "merge")),
@@ -47,7 +47,7 @@ _WRITES = {
 def measure(
     scale: float = 1.0, repeat: int = 3, only: str = "hash,diff,versions,open"
 ) -> Iterator[Comparison]:
-    """Every comparison."""
+    """Yield every comparison."""
     for name, part in (("hash", _hash), ("diff", _diff), ("versions", _versions), ("open", _open)):
         if name in only.split(","):
             yield from part(scale, repeat)
@@ -80,7 +80,7 @@ def _of_table(name: str, path: Path, repeat: int) -> Iterator[Comparison]:
 
 
 def _wide(rows: int) -> pa.Table:
-    """Like a training table: mostly numbers, a fifth of them null."""
+    """Return a table like a training set: mostly numbers, a fifth of them null."""
     rng = np.random.default_rng(1)
     table = data.frame(rows)
     for n in range(68):
@@ -101,7 +101,7 @@ def _diff(scale: float, repeat: int) -> Iterator[Comparison]:
             name = f"diff, {_number(rows)} rows x 20 columns, {case}"
             sides = ("diff", "diff with distributions", "join", "join of hashes")
             commands = {side: [side, folder, "1.0.0", version] for side in sides}
-            # What is known of files lasts from run to run, as it does for people.
+            # Keep the cache between the runs, as it is kept for users.
             runs = _in_turn(name, commands, repeat, {"HEADRACE_CACHE": f"{folder}/cache"})
             best = min(sides[2:], key=lambda side: _least(runs[side]))
             for ours, told in ((sides[0], name), (sides[1], f"{name}, distributions too")):
@@ -113,7 +113,11 @@ def _diff(scale: float, repeat: int) -> Iterator[Comparison]:
 
 
 def _put_versions(store: Store, rows: int) -> dict[str, tuple[str, float | None]]:
-    """Versions: the first, one in 1% of its files, one in all of them, one with a column more."""
+    """Store a first version, and versions that change 1% of the files, all files, or add a column.
+
+    Returns:
+        {version: (name of the change, goal)} of the later versions.
+    """
     table = data.frame(rows)
     first = data.put(store, "1.0.0", table)
     parts = first.splits["train"].parts
@@ -173,7 +177,7 @@ def _kept(name: str, folder: Path, repeat: int) -> Iterator[Comparison]:
                 (f"{name}: then the same rows in another order", "again_seconds"),
                 (f"{name}: MB of that, not seconds", "again_mb"),
             ):
-                # Nothing is a hundredth: a ratio needs a number.
+                # Replace 0 by 0.01: a ratio needs a number above 0.
                 mine, other = ([max(0.01, run[key]) for run in runs] for runs in (ours, theirs))
                 yield compare(what, [min(mine)], peer, [min(other)], goal=None,
                               answers_equal=equal, rss_mb=rss)  # fmt: skip
@@ -233,7 +237,7 @@ def _run(command: list[str], environment: dict[str, str] | None = None) -> Run:
 def _compared(
     name: str, ours: list[Run], peer: str, theirs: list[Run], goal: float | None, *, equal: bool
 ) -> Comparison:
-    """The least of the runs of both sides."""
+    """Compare the minimum times of both sides."""
     return compare(
         name, [_least(ours)], peer, [_least(theirs)],
         goal=goal, answers_equal=equal, rss_mb=max(run["rss_mb"] for run in ours),
@@ -256,7 +260,9 @@ def _number(rows: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the rows; 0.01 is quick")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="factor for the number of rows; 0.01 is quick"
+    )
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--only", default="hash,diff,versions,open")
     args = parser.parse_args()

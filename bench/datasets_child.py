@@ -1,8 +1,8 @@
-"""One side of hashing or of a diff: `python -m bench.datasets_child SIDE ...`; prints JSON.
+"""Run one side of hashing or of a diff: `python -m bench.datasets_child SIDE ...`; prints JSON.
 
-`hash`, `hash in plain Python`, `write`, `write by default`: of the Arrow file given.
-`diff`, `join`, `join of hashes`: of two versions in the store given, by us or by DuckDB.
-Imports are done, and the side has done a small one of its kind, before the clock starts.
+`hash`, `hash in plain Python`, `write` and `write by default` process the given Arrow file.
+`diff` (by Headrace), `join` and `join of hashes` (by DuckDB) compare two versions in the given
+store. Imports and a small task of the same kind are done before the clock starts.
 """
 
 import json
@@ -50,7 +50,7 @@ def of_table(side: str, table: pa.Table, folder: str) -> Work:
 
 
 def of_releases(side: str, store: str, before: str, after: str) -> Work:
-    """A function that gives [added, removed, changed, moved, {column: cells}]."""
+    """Return a function that returns [added, removed, changed, moved, {column: cells}]."""
     if side.startswith("diff"):
         return lambda: ours(store, before, after, distributions=side != "diff")
     found = Store.find(store)
@@ -69,7 +69,7 @@ def ours(store: str, before: str, after: str, *, distributions: bool) -> list:
 
 
 def joined(a: list[str], b: list[str], columns: list[str]) -> list:
-    """One full outer join over all columns."""
+    """Compare two versions by one full outer join over all columns."""
     counts, both = _counts(columns), "a.k IS NOT NULL AND b.k IS NOT NULL"
     row = _asked(
         f"SELECT count(*) FILTER (a.k IS NULL), count(*) FILTER (b.k IS NULL), "
@@ -81,7 +81,7 @@ def joined(a: list[str], b: list[str], columns: list[str]) -> list:
 
 
 def joined_by_hash(a: list[str], b: list[str], columns: list[str]) -> list:
-    """A full outer join of keys and row hashes; then the columns of the rows that differ."""
+    """Compare by a full outer join of keys and row hashes, then by columns of differing rows."""
     listed = ", ".join(ident(name) for name in columns)
     hashed = [f"(SELECT k, hash({listed}) AS h FROM {_read(of)})" for of in (a, b)]
     with duckdb.connect() as connection:

@@ -1,4 +1,4 @@
-"""Tables and releases that the benchmark of datasets is about; made with a fixed seed."""
+"""Tables and releases for the benchmark of datasets, generated with a fixed seed."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from headrace.features.spec import Label
 START, END = "2013-01-01T00:00:00Z", "2014-01-01T00:00:00Z"
 BOUNDS = ("2013-09-01T00:00:00Z", "2013-11-01T00:00:00Z", END)
 SPLITS = ("train", "valid", "test")
-# Of these a correction changes a cell.
+# Columns in which a correction changes a cell.
 CORRECTED = ("f1", "i2")
 INPUT = InputTable(
     snapshot_id=1, contract_version="1.0.0", contract_hash="c" * 64, licence="CC0-1.0",
@@ -33,7 +33,7 @@ SPEC = DatasetSpec(
 
 
 def frame(rows: int, seed: int = 0) -> pa.Table:
-    """Nineteen columns in the order of time: key, t, a label, numbers and texts, some null."""
+    """Return nineteen columns, by time: key, t, a label, numbers and texts, some of them null."""
     rng = np.random.default_rng(seed)
     start, end = parse_iso(START), parse_iso(END) - 3 * DAY
     t = np.sort(rng.integers(start // HOUR, end // HOUR, rows)) * HOUR
@@ -46,14 +46,14 @@ def frame(rows: int, seed: int = 0) -> pa.Table:
     for n, values in enumerate((5, 300, 20_000)):
         words = pa.array([f"value {word}" for word in range(values)])
         made[f"s{n}"] = words.take(pa.array(rng.integers(0, values, rows)))
-    # A text of its own in every row.
+    # A different text in every row.
     made["id"] = pa.array(rng.permutation(rows) + 10**9).cast(pa.string())
     made["y"] = pa.array(rng.integers(0, 2, rows))
     return pa.table(made)
 
 
 def corrected(table: pa.Table, places: npt.NDArray[np.int64], step: int) -> pa.Table:
-    """The same rows; in these a number of two columns is another one."""
+    """Return the same rows, but add `step` to two columns of the rows at `places`."""
     for name in CORRECTED:
         cells = table.column(name)
         marks = np.zeros(table.num_rows, dtype=bool)
@@ -66,13 +66,13 @@ def corrected(table: pa.Table, places: npt.NDArray[np.int64], step: int) -> pa.T
 
 
 def clustered(rows: int, share: float, step: int) -> npt.NDArray[np.int64]:
-    """Rows of one stretch of time, further back with every step."""
+    """Return the indices of rows in one stretch of time, which is earlier for each later step."""
     count = max(1, int(rows * share))
     return np.arange(rows - count * step, rows - count * (step - 1))
 
 
 def scattered(rows: int, share: float, step: int) -> npt.NDArray[np.int64]:
-    """Rows anywhere."""
+    """Return the indices of random rows."""
     rng = np.random.default_rng(100 + step)
     return np.sort(rng.choice(rows, max(1, int(rows * share)), replace=False))
 
@@ -108,11 +108,11 @@ def put(store: Store, version: str, table: pa.Table) -> Manifest:
 
 
 def files(store: Store, manifest: Manifest) -> list[str]:
-    """The Parquet files of a release."""
+    """Return the paths of the Parquet files of a release."""
     parts = [part for split in manifest.splits.values() for part in split.parts]
     return [str(store.object_path(part.object, "parquet")) for part in parts]
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files in it."""
+    """Return the total size in bytes of all files in a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,11 +1,12 @@
-"""Opening a release and loading it, against its bare Parquet files.
+"""Compare opening and loading a release with reading its bare Parquet files.
 
     python -m bench.datasets_open [--json] [--scale 1.0] [--repeat 5]
 
-Two million rows of twenty columns in parts. Each side of each case is a process of its own; files
-are in the page cache, and their bytes have been hashed before, as on every opening but the first on
-a machine; the first is a line of its own. To the first batch: with the imports, from the start of
-the program's first line; and without. Loading: imports are done before the clock starts.
+The release has two million rows of twenty columns, in parts. Each side of each case runs in a
+process of its own. The files are in the page cache, and their bytes have been hashed before, as on
+every opening except the first one on a machine; the first one has a separate line. The time to the
+first batch is measured with the imports, from the program's first line on, and without them. The
+time of loading is measured after the imports.
 """
 
 import argparse
@@ -27,7 +28,7 @@ ROWS = 2_000_000
 VERSION = "1.0.0"
 MOST_FIRST, MOST_LOADING = 0.2, 1.2
 FIRST = ("first batch", "first batch, bare")
-# Of each kind the fastest form counts.
+# Of each kind, the fastest form of the peers counts.
 LOADING = {
     "Arrow": ("arrow", ("pyarrow, file by file", "pyarrow, read_table", "duckdb to Arrow")),
     "pandas": ("pandas", ("pyarrow to pandas", "pyarrow to pandas, by column", "duckdb to pandas")),
@@ -35,14 +36,14 @@ LOADING = {
 
 
 def measure(scale: float = 1.0, repeat: int = 5) -> Iterator[Comparison]:
-    """To the first batch, then loading; the least of the runs of each side."""
+    """Yield comparisons of the time to the first batch, then of loading, by minimum times."""
     rows = max(int(ROWS * scale), 1000)
     with TemporaryDirectory(prefix="open-") as name:
         folder = Path(name)
         store = Store(folder / "store")
         manifest = datasets_data.put(store, VERSION, datasets_data.frame(rows))
         paths = datasets_data.files(store, manifest)
-        for path in paths:  # old enough to be told by its times
+        for path in paths:  # so old that the cache recognises it by its modification time
             os.utime(path, (1_000_000_000, 1_000_000_000))
         yield from _first(folder, paths, repeat, rows)
         yield from _load(folder, paths, repeat, rows)
@@ -99,7 +100,10 @@ def _least(runs: list[Run]) -> float:
 def _in_turn(
     folder: Path, paths: list[str], sides: tuple[str, ...], repeat: int, *, forget: bool = False
 ) -> dict[str, list[Run]]:
-    """A first turn that does not count fills caches, unless they are to be forgotten."""
+    """Run the sides in turn; a first turn that is not counted fills the caches.
+
+    With `forget`, each turn has an empty cache, and the first turn counts.
+    """
     runs: dict[str, list[Run]] = {side: [] for side in sides}
     for turn in range(repeat + 1):
         for side in sides:

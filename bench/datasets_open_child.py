@@ -1,6 +1,6 @@
-"""One side in a process of its own: `python -m bench.datasets_open_child SIDE STORE FILE...`.
+"""Run one side in a separate process: `python -m bench.datasets_open_child SIDE STORE FILE...`.
 
-Prints JSON. Nothing heavy is imported before the clock of the first batch starts.
+Prints JSON. No large module is imported before the clock of the first batch starts.
 """
 
 import sys
@@ -59,7 +59,7 @@ def loading(side, store, paths):
     import headrace
     from headrace.datasets import reader
 
-    # Both load what they need at the first conversion: that is no loading of rows.
+    # Both import modules at the first conversion, which is not part of loading rows.
     pa.table({"a": [1], "b": ["c"]}).to_pandas()
     duckdb.sql("SELECT 1 AS a, 'b' AS c").df()
     assert reader

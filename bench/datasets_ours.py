@@ -1,4 +1,4 @@
-"""Our side of the ten versions: `python -m bench.datasets_ours FORM FOLDER WORK`."""
+"""Release ten versions with Headrace: `python -m bench.datasets_ours FORM FOLDER WORK`."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from headrace.datasets.store.store import Store
 
 
 def main(form: str, folder: str, work: str) -> None:
-    """The whole of a release each time: split, checks for leaks, shape, hash, parts, manifest."""
+    """Make a complete release of each version: splits, leakage checks, hash, parts, manifest."""
     del form
     store_at = Path(work) / "store"
 

@@ -1,4 +1,4 @@
-"""The environment of Feast, which takes about 600 MB: `python -m bench.feast_env`."""
+"""Environment of Feast, which takes about 600 MB: `python -m bench.feast_env`."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ from bench import peer_env
 
 
 def python() -> Path:
-    """The interpreter of the environment, which is made or renewed first where it has to be."""
+    """Return the interpreter of the environment, which is first made or renewed if necessary."""
     return peer_env.python("feast")
 
 
 def environment() -> dict[str, str]:
-    """Variables for a process in it: no telemetry, and nothing of our own environment's modules."""
+    """Return variables for its processes: no telemetry, and no modules of our environment."""
     return {**peer_env.environment(), "FEAST_USAGE": "False", "FEAST_TELEMETRY": "False"}
 
 

@@ -1,11 +1,11 @@
-"""Training frames against Polars, DuckDB and Feast: the same events, moments and answers.
+"""Compare training frames with Polars, DuckDB and Feast: the same events, times and answers.
 
     python -m bench.features [--json] [--scale 1.0] [--repeat 1] [--only NAME] [--peers NAME]
 
-Each side of each case is a process of its own that reads the same tables into memory before the
-clock starts. Peers come in several formulations (`bench/peers/features_*.py`); the fastest counts.
-`--scale 0.01` is a quick look, where start-up outweighs the work. A peer that takes longer than
-`--limit` seconds is stopped, or more memory than there is, and is said to have been.
+Each side of each case runs in a process of its own, which reads the same tables into memory before
+the clock starts. Peers come in several formulations (`bench/peers/features_*.py`); the fastest one
+counts. `--scale 0.01` is a quick run, in which start-up takes longer than the work. A peer that
+needs more than `--limit` seconds, or more memory than the machine has, is stopped and reported.
 """
 
 import argparse
@@ -39,7 +39,7 @@ MEMORY_MB = 2048
 
 @dataclass(frozen=True)
 class Test:
-    """One table of events, one spine, what is computed, and who else does it."""
+    """Test case: a table of events, a spine, the kind of features, and the peers."""
 
     name: str
     case: Case
@@ -76,7 +76,7 @@ TESTS = (
 def measure(
     scale: float = 1.0, repeat: int = 1, only: str = "", limit: float = 900, peers: str = ""
 ) -> Iterator[Comparison]:
-    """Every comparison, one test after the other."""
+    """Yield every comparison, one test after the other."""
     zero_lag: list[float] = []
     for test in TESTS:
         if only not in test.name:
@@ -114,7 +114,7 @@ def _runs(test: Test, folder: Path, repeat: int, limit: float) -> dict[str, list
 
 
 def _write(test: Test, folder: Path) -> None:
-    """The tables, once for all sides; a long log piece by piece."""
+    """Write the tables once for all sides; write a long log piece by piece."""
     if test.what == "memory":
         import pyarrow.parquet as pq
 
@@ -170,7 +170,7 @@ def _judge(run: Run, ours: pa.Table | None, path: Path) -> None:
         run["differences"] = ["not compared"]
         return
     run["rows_lost"] = ours.num_rows - theirs.num_rows
-    if run["rows_lost"]:  # said apart; of the others the answers must be equal
+    if run["rows_lost"]:  # reported separately; the answers for all other rows must be equal
         kept = pc.is_in(ours["row"], value_set=theirs["row"].combine_chunks())
         ours = ours.filter(kept)
     names = [name for name in ours.column_names if name in theirs.column_names]
@@ -178,8 +178,9 @@ def _judge(run: Run, ours: pa.Table | None, path: Path) -> None:
 
 
 def _same(ours: pa.Table, theirs: pa.Table, name: str) -> bool:
-    """To the last bits: Polars divides by a constant by multiplying. Deviations that were summed in
-    floats, to a millionth.
+    """Compare to 1e-14, because Polars divides by a constant by multiplying with its inverse.
+
+    Standard deviations are compared to 1e-6, because peers add floats.
     """
     mine, other = (
         np.asarray(table[name].combine_chunks().cast(pa.float64()).fill_null(np.nan))
@@ -239,9 +240,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--repeat", type=int, default=1)
-    parser.add_argument("--only", default="", help="tests whose name holds this")
-    parser.add_argument("--peers", default="", help="peers whose name holds this")
-    parser.add_argument("--limit", type=float, default=900, help="seconds for one side")
+    parser.add_argument("--only", default="", help="only tests with this in their name")
+    parser.add_argument("--peers", default="", help="only peers with this in their name")
+    parser.add_argument("--limit", type=float, default=900, help="maximum seconds of one side")
     args = parser.parse_args()
     for found in measure(args.scale, args.repeat, args.only, args.limit, args.peers):
         if args.json:

@@ -1,7 +1,8 @@
-"""One side of one test: `python -m bench.features_child SIDE WHAT FOLDER OUT`; prints JSON.
+"""Run one side of one test: `python -m bench.features_child SIDE WHAT FOLDER OUT`; prints JSON.
 
-Tables are in memory, in the side's own form, before the clock starts; imports are done, and a first
-tiny run has loaded what is loaded late. The answer is written after the clock has stopped.
+Before the clock starts, the tables are in memory in the side's own form, imports are done, and a
+tiny run has loaded everything that is loaded on first use. The answer is written after the clock
+has stopped.
 """
 
 import json
@@ -77,7 +78,7 @@ def ours(what: str, events: pa.Table, spine: pa.Table) -> Callable[[], pa.Table]
 
 
 def warm_up(work: Callable[..., pa.Table], events: pa.Table, spine: pa.Table) -> None:
-    """Load the compiled loops, as imports are loaded."""
+    """Load the compiled loops before the clock starts, like imports."""
     import os
 
     before = os.environ.get("HEADRACE_KERNEL")
@@ -140,7 +141,7 @@ def main(side: str, what: str, folder: str, out: str) -> None:
     if what == "memory":
         seconds = out_of_core(where, Path(out))
     else:
-        # Copied, so that no side maps what another has to have in memory.
+        # Copy the files, so that no side maps them while another has to hold them in memory.
         spine = feather.read_table(where / "spine.arrow", memory_map=False)
         events = feather.read_table(where / "events.arrow", memory_map=False).combine_chunks()
         module, _, how = side.partition(" ")
@@ -157,13 +158,13 @@ def main(side: str, what: str, folder: str, out: str) -> None:
 
 
 def peak_mb() -> float:
-    """Of this process alone: `ru_maxrss` would begin with the peak of the one that started it."""
+    """Return the peak of this process alone; `ru_maxrss` would include its parent's peak."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def from_files(where: Path, spine: pa.Table) -> Callable[[], pa.Table]:
-    """As Feast works: events from Parquet."""
+    """Return a function that reads the events from Parquet, as Feast does."""
     import pyarrow.parquet as pq
 
     path = where / "events.parquet"
@@ -183,7 +184,7 @@ def ours_once(events: pa.Table, spine: pa.Table) -> pa.Table:
 
 
 def out_of_core(where: Path, out: Path) -> float:
-    """Events from Parquet, the frame to Parquet; imports are before the clock."""
+    """Compute the frame from Parquet to Parquet; return the seconds, without imports."""
     import pyarrow.parquet as pq
 
     from headrace.features.frames.out_of_core import training_batches

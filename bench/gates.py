@@ -1,11 +1,12 @@
-"""Thirty checks on five million rows, against a bare scan and the tools that people use for it.
+"""Compare thirty checks on five million rows with a bare scan and with common tools.
 
     python -m bench.gates [--json] [--scale 1.0] [--repeat 3] [--peers NAME]
 
-One Parquet file without a fault and one with some, made with a fixed seed; each side of each case
-is a process of its own that has done its imports, and judged a small file, before the clock starts.
-All sides begin with the file on the disk, and must come to the same verdict on each of the thirty
-checks. A bare scan is DuckDB's least and greatest value and count of every column.
+There are two Parquet files, generated with a fixed seed: one without faults and one with faults.
+Each side of each case runs in a process of its own, which does its imports and validates a small
+file before the clock starts. All sides start from the file on disk, and must have the same verdict
+on each of the thirty checks. In a bare scan, DuckDB computes the minimum, the maximum and the count
+of every column.
 """
 
 import argparse
@@ -26,7 +27,7 @@ Run = dict[str, Any]
 ROWS, SMALL = 5_000_000, 5_000
 MOST_SCAN, MOST_MB, MOST_MEANING = 2.5, 300, 0.05
 PEERS = Path(__file__).with_name("peers")
-# By kind of peer: its forms, of which the fastest counts, and the least ratio that will do.
+# Kind of peer -> its forms, of which the fastest counts, and the required ratio.
 FORMS = {
     "great expectations": (("great expectations on pandas",), 10.0),
     "soda core": (("soda core on the file", "soda core on a table"), 1.0),
@@ -41,7 +42,7 @@ _ARGUMENTS = {
 
 
 def measure(scale: float = 1.0, repeat: int = 3, peers: str = "") -> Iterator[Comparison]:
-    """Every comparison, the file without a fault first."""
+    """Yield every comparison, first on the file without faults."""
     rows = int(ROWS * scale)
     with TemporaryDirectory(prefix="gates-") as name:
         folder = Path(name)
@@ -52,7 +53,7 @@ def measure(scale: float = 1.0, repeat: int = 3, peers: str = "") -> Iterator[Co
 
 
 def _of_meaning(days: int) -> Iterator[Comparison]:
-    """What detecting changes of meaning adds to a daily batch."""
+    """Yield the time that semantic change detection adds to a daily batch, by table."""
     command = [sys.executable, "-m", "bench.gates_meaning", str(days)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     for table, found in json.loads(done.stdout.splitlines()[-1]).items():
@@ -68,7 +69,7 @@ def _number(rows: int) -> str:
 
 
 def _write(folder: Path, kind: str, rows: int) -> dict[str, str]:
-    """The file and a small one like it, with the checks of each for peers."""
+    """Write the file and a small one like it, each with its checks for the peers."""
     files = {"rows": str(rows)}
     for name, count in (("file", rows), ("small", SMALL)):
         files[name] = str(folder / f"{kind}-{name}.parquet")
@@ -130,7 +131,7 @@ def _against(name: str, runs: dict[str, list[Run]], form: str, goal: float | Non
 def _compared(
     name: str, ours: list[Run], peer: str, theirs: list[Run], goal: float | None, *, equal: bool
 ) -> Comparison:
-    """The least of the runs of both sides: what else the machine does can only add to a time."""
+    """Compare the minimum times of both sides: other work on the machine only adds to a time."""
     return compare(
         name, [_least(ours)], peer, [_least(theirs)],
         goal=goal, answers_equal=equal, rss_mb=max(run["rss_mb"] for run in ours),
@@ -159,7 +160,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--peers", default="", help="peers whose name holds this; 'none' for none")
+    parser.add_argument("--peers", default="", help="only peers with this in their name; or none")
     args = parser.parse_args()
     for found in measure(args.scale, args.repeat, args.peers):
         if args.json:

@@ -1,8 +1,8 @@
-"""One side in our environment: `python -m bench.gates_child SIDE FILE ROWS SMALL`; prints JSON.
+"""Run one side in our environment: `python -m bench.gates_child SIDE FILE ROWS SMALL`; prints JSON.
 
-SIDE is `ours`, `ours writing` (passing and quarantined rows go to files) or `scan` (DuckDB's least
-and greatest value and count of every column).
-Imports are done, and a small file has been judged, before the clock starts.
+SIDE is `ours`, `ours writing` (passing and quarantined rows are written to files) or `scan` (DuckDB
+computes the minimum, the maximum and the count of every column). Imports and the validation of a
+small file are done before the clock starts.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""What detecting changes of meaning adds to a daily batch: `python -m bench.gates_meaning [DAYS]`.
+"""Time semantic change detection on daily batches: `python -m bench.gates_meaning [DAYS]`.
 
-The first days of every daily table of the flights are held against the days before them, as a run
-does: profile, comparison with the history, findings. Prints JSON: by table the median of seconds
-over the days that have enough history, and the rows of such a day.
+The first days of every daily table of the flights are compared with the days before them, as in an
+ingest: profile, comparison with the history, findings. Prints JSON: for each table the median of
+the seconds over the days that have enough history, and the median rows of such a day.
 """
 
 import json
@@ -22,7 +22,7 @@ from headrace.lake.table import Table
 from headrace.pipeline.load import slots_of, table_groups
 from headrace.verification.injected_faults.project import batches
 
-GROUP, DAYS = "flights", 30  # days that are timed, after those that make the history
+GROUP, DAYS = "flights", 30  # number of timed days, which follow the days of the history
 
 
 def of_table(table: Table, days: int) -> dict[str, float]:
@@ -44,7 +44,7 @@ def of_table(table: Table, days: int) -> dict[str, float]:
 
 
 def main() -> None:
-    # Read when the pipeline is imported, which making the deliveries does.
+    # The pipeline reads the variable when `deliveries` imports it.
     os.environ["FLIGHTS_DELIVERIES"] = str(default_root() / "bench" / "deliveries")
     deliveries()
     days = int(sys.argv[1]) if len(sys.argv) > 1 else DAYS

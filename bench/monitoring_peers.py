@@ -1,12 +1,14 @@
-"""What others make of the windows of a study, in environments of their own.
+"""Run other monitors on the windows of a study, in environments of their own.
 
-The untouched windows and the altered ones are written as Parquet, the peers' scripts answer with
-numbers a window, and `bench.monitoring_settings` takes verdicts from them. Judged are the windows
-after the first six with scores, which peers are fitted on; ours is told of the same windows. The
-`flights` of the tuning histories are left out here: their seventy columns take peers too long.
+The windows without and with faults are written as Parquet, the peers' scripts return numbers for
+each window, and `bench.monitoring_settings` derives alarms from these numbers. The first six
+windows with scores, on which peers are fitted, are not counted; the results of Headrace are for the
+same windows. The `flights` of the tuning histories are excluded, because peers take too long for
+its seventy columns.
 
-Peers get their best case: what they compare with is untouched always, a fault counts as found in a
-window in which they alarm anyway, and one of data as told apart even if the relation alarms too.
+The comparison favours the peers: their reference never has faults, a fault counts as detected in a
+window in which they raise an alarm anyway, and a data fault counts as attributed even if the
+relation raises an alarm as well.
 """
 
 import json
@@ -43,7 +45,7 @@ Numbers = dict[str, dict[str, Any]]
 
 
 def write(cases: Cases, folder: Path) -> None:
-    """The windows of a study, for `peers/monitoring_units.py` to read."""
+    """Write the windows of a study, which `peers/monitoring_units.py` reads."""
     about = [_history(one, cases, folder) for one in _chosen(cases)]
     (folder / "MANIFEST.json").write_text(json.dumps({"histories": about}))
 
@@ -74,20 +76,20 @@ def _history(prepared: Prepared, cases: Cases, folder: Path) -> dict[str, Any]:
 
 
 def calm(prepared: Prepared) -> list[Window]:
-    """The windows before a drift that is known."""
+    """Return the windows before a known drift."""
     since = prepared.history.drift_from
     closes = prepared.spec.closes
     return [one for one in prepared.windows if since is None or closes(one) <= since]
 
 
 def first_scored(prepared: Prepared) -> int:
-    """The place of the first window whose rows all have scores."""
+    """Return the index of the first window whose rows all have scores."""
     day = int(prepared.history.day[prepared.history.first_scored])
     return next(at for at, one in enumerate(prepared.windows) if one.first >= day)
 
 
 def _plain(rows: pa.Table) -> pa.Table:
-    """Numbers as float64, so that a null is NaN in every peer."""
+    """Cast numbers to float64, so that a null is NaN in every peer."""
     for at, field in enumerate(rows.schema):
         if field.name not in {"t", "window"} and kind_of(field) != "level":
             rows = rows.set_column(at, field.name, rows.column(at).cast(pa.float64()))
@@ -95,13 +97,13 @@ def _plain(rows: pa.Table) -> pa.Table:
 
 
 def environment() -> dict[str, str]:
-    """Variables for a peer's process: nobody is told of its use, and warnings are not repeated."""
+    """Return variables for a peer's process, which disable telemetry and warnings."""
     quiet = {"DO_NOT_TRACK": "1", "ITERATIVE_DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1"}
     return {**peer_env.environment(), **quiet, "PYTHONWARNINGS": "ignore"}
 
 
 def ask(name: str, folder: Path) -> Numbers:
-    """{history:unit: what the script of this peer says of it}."""
+    """Run the script of a peer, and return {history:unit: its numbers}."""
     script = SCRIPTS / f"monitoring_{name}.py"
     command = [str(peer_env.python(name)), str(script), str(folder)]
     subprocess.run(command, check=True, env=environment(), stdout=sys.stderr)
@@ -110,7 +112,7 @@ def ask(name: str, folder: Path) -> Numbers:
 
 
 def peers(cases: Cases) -> list[dict[str, Any]]:
-    """Ours, then every peer in every setting, on the same windows and the same faults."""
+    """Return results of Headrace, then of every peer setting, on the same windows and faults."""
     with TemporaryDirectory(prefix="monitoring-peers-") as name:
         folder = Path(name)
         write(cases, folder)
@@ -127,7 +129,7 @@ def _unit(said: Mapping[str, Numbers], name: str) -> dict[str, Any]:
 
 
 def _windows(prepared: Prepared, said: Mapping[str, Numbers]) -> Windows:
-    """{place: what is known of it} of the untouched windows that are judged."""
+    """Return {index of the window: numbers of the peers} for the counted windows without faults."""
     name, first = prepared.history.name, first_scored(prepared)
     last = len(calm(prepared))
     units = [_unit(said, f"{name}:untouched:{at}") for at in range(first, last)]
@@ -195,7 +197,7 @@ def _natural(prepared: Prepared, alarms: list[tuple[bool, bool]]) -> Natural:
 
 
 def _ours(cases: Cases, windows: Mapping[str, Windows]) -> dict[str, Any]:
-    """What our monitor said of the same windows and faults."""
+    """Return the results of Headrace's monitor on the same windows and faults."""
     naturals = []
     for name, places in windows.items():
         prepared = cases.prepared[name]

@@ -1,7 +1,7 @@
-"""How the numbers of peers become alarms: their defaults, and settings tuned for them.
+"""Rules that turn the numbers of peers into alarms: their defaults, and tuned settings.
 
-A tuned setting has one number for data and one for the relation, each the least of a grid with
-which at most a tenth (one in 25 for the relation) of the tuning histories' untouched windows alarm.
+A tuned setting has one number for data and one for the relation: the smallest of a grid with which
+at most 10% (for the relation 4%) of the windows of the tuning histories raise an alarm.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +17,10 @@ Unit = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Seen:
-    """One window of a history: what peers say of it, of the windows before it, and of the first.
+    """Numbers of the peers for one window of a history, and for windows before it.
 
-    `past` are the untouched windows with scores before it, oldest first; `fitted` the first of all.
+    `past` are the scored windows before it, without faults, oldest first; `fitted` are the first
+    scored windows of the history.
     """
 
     now: Unit
@@ -32,7 +33,7 @@ Rule = Callable[[Seen, float], bool]
 
 @dataclass(frozen=True)
 class Setting:
-    """`data` and `concept` alarm where they are true; a tuned one is given its number."""
+    """Setting of a peer; `data` and `concept` return True for an alarm, given the tuned number."""
 
     name: str
     setting: str
@@ -55,7 +56,10 @@ def _any_drifted(seen: Seen, _size: float) -> bool:
 
 
 def _past_distances(seen: Seen, size: float) -> bool:
-    """A column further from the four windows before than any window before was, times `size`."""
+    """Compare each column's distance from the four windows before with `size` times its maximum.
+
+    The maximum is over all earlier windows.
+    """
     return _beyond(seen, size, "recent") or _other_rows(seen)
 
 
@@ -71,7 +75,7 @@ def _beyond(seen: Seen, size: float, what: str) -> bool:
 
 
 def _other_rows(seen: Seen) -> bool:
-    """More nulls than ever by five points, or a third more or fewer rows than usual."""
+    """Return True for five points more nulls than ever before, or 30% more or fewer rows."""
     now, past = seen.now["evidently"], [one["evidently"] for one in seen.past]
     usual = median(one["rows"] for one in past)
     nulls = any(
@@ -82,19 +86,19 @@ def _other_rows(seen: Seen) -> bool:
 
 
 def _areas(windows: Sequence[Unit]) -> list[float]:
-    """The areas under the curve of those that have one: all outcomes may be alike."""
+    """Return the areas under the curve; a window whose outcomes are all the same has none."""
     found = [one["evidently"]["auc"] for one in windows]
     return [area for area in found if area is not None]
 
 
 def _fifth_off(seen: Seen, _size: float) -> bool:
-    """Evidently's own test of the area under the curve: a fifth off the reference's."""
+    """Apply Evidently's own test: the area under the curve differs from the reference's by 20%."""
     usual, now = _areas(seen.fitted), seen.now["evidently"]["auc"]
     return bool(usual) and now is not None and abs(now / median(usual) - 1) > 0.2
 
 
 def _ranks_worse(seen: Seen, size: float) -> bool:
-    """The area under the curve is `size` times further below its usual than any before was."""
+    """Return True if the area under the curve is `size` times further below usual than ever."""
     past, now = _areas(seen.past), seen.now["evidently"]["auc"]
     if not past or now is None:
         return False
@@ -110,7 +114,7 @@ def _any_alert_or_estimate(seen: Seen, size: float) -> bool:
 
 
 def _wide_alert(seen: Seen, size: float) -> bool:
-    """Drift `size` times its threshold, five points of nulls or of unseen values more."""
+    """Return True for drift of `size` times its threshold, or too many nulls or unseen values."""
     now = seen.now["nannyml"]
     drift = any(
         None not in {value, upper} and value > size * upper
@@ -129,7 +133,7 @@ def _realized(seen: Seen, _size: float) -> bool:
 
 
 def _realized_far(seen: Seen, size: float) -> bool:
-    """Realized performance `size` times further below its mean than the lower threshold is."""
+    """Return True if performance is `size` times further below its mean than the threshold."""
     value, _, _, lower = seen.now["nannyml"]["realized"]["roc_auc"]
     areas = _areas(seen.fitted)
     if not areas or value is None or lower is None:
@@ -147,7 +151,7 @@ def _p_under(seen: Seen, _size: float) -> bool:
 
 
 def _p_far_under(seen: Seen, size: float) -> bool:
-    """Against the four windows before; Bonferroni's limit, and `size` - 1 powers of ten below."""
+    """Compare with the four windows before: Bonferroni's limit, times 10 ** (1 - `size`)."""
     found = seen.now["evidently"]["plain_recent"]
     return any(p < 0.05 / len(found) * 10 ** (1 - size) for _, p in found.values())
 
@@ -167,7 +171,7 @@ SETTINGS = (
 
 
 def chosen(rule: Rule, windows: Sequence[Seen], most: float) -> float:
-    """The least number of the grid with which no more than this share of windows alarms."""
+    """Return the smallest number of the grid with which at most `most` of the windows alarm."""
     for size in GRID:
         if sum(rule(one, size) for one in windows) <= most * len(windows):
             return size

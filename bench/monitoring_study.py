@@ -1,9 +1,9 @@
-"""Right, and quiet: the monitors on real histories, untouched and with planted faults, and peers.
+"""Study monitors and peers on real histories, unchanged and with injected faults.
 
     python -m bench.monitoring_study [--quick] [--seed 0] [--repeats 16] [--no-peers] [--json]
 
-Prints a line for each fault and peer, or with `--json` what `headrace verify monitors --peers
---json` prints. `python -m bench monitoring_study` renews its section of docs/benchmarks.md and
+Prints a line for each fault and peer, or with `--json` the output of `headrace verify monitors
+--peers --json`. `python -m bench monitoring_study` renews its section of docs/benchmarks.md and
 docs/images/monitor-*.svg.
 """
 
@@ -59,7 +59,7 @@ FULL = StudyPlan()
 
 
 def study(plan: StudyPlan, *, peers: bool = True) -> Line:
-    """What `headrace verify monitors --json` says of the declared histories."""
+    """Return the results of `headrace verify monitors --json` for the declared histories."""
     from pipelines.flights.monitors import MONITOR
 
     policy = MONITOR.policy()
@@ -69,7 +69,7 @@ def study(plan: StudyPlan, *, peers: bool = True) -> Line:
 
 
 def page(found: Line) -> str:
-    """The section of docs/benchmarks.md."""
+    """Return the section of docs/benchmarks.md."""
     names = _histories(found)
     tuning = _histories(found["tuning"]) if "tuning" in found else []
     intro = INTRO.format(repeats=found["repeats"], tuning=_and(tuning), report=_and(names))
@@ -87,7 +87,7 @@ def page(found: Line) -> str:
 
 
 def _filled(words: str) -> str:
-    """Paragraphs as wide as the page's others."""
+    """Wrap paragraphs to the width of the page."""
     return "\n\n".join(fill(one, 98) for one in words.strip().split("\n\n"))
 
 
@@ -194,7 +194,7 @@ def _peers(peers: Sequence[Line]) -> str:
 
 
 def pictures(found: Line) -> dict[str, str]:
-    """{file name: SVG}: untouched windows with an alarm, and faults found rightly, by everyone."""
+    """Return {file name: SVG}: windows with a false alarm, and attributed faults, by monitor."""
     bars = [("data", "h3"), ("relation", "h4")]
     calm = [
         (f"{one['name']}, {one['setting']}",
@@ -218,7 +218,7 @@ def pictures(found: Line) -> dict[str, str]:
 def _bars(
     title: str, names: Sequence[tuple[str, str]], rows: Sequence[tuple[str, Sequence[float]]]
 ) -> str:
-    """Bars from the left, a group for each row, a shade for each name."""
+    """Draw horizontal bars: a group for each row, a shade for each name."""
     left, thin, wide, top = 300, 12, 400, 44
     tall = thin * len(names) + 8
     parts = []
@@ -246,7 +246,7 @@ def _words(x: float, y: float, words: str, anchor: str = "start") -> str:
 
 
 def draw(found: Line) -> None:
-    """The pictures, from numbers that were measured."""
+    """Write the pictures of measured numbers."""
     if not found["peers"]:
         return
     IMAGES.mkdir(parents=True, exist_ok=True)
@@ -256,11 +256,11 @@ def draw(found: Line) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a first impression")
+    parser.add_argument("--quick", action="store_true", help="few faults and repeats")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeats", type=int, default=16)
-    parser.add_argument("--no-peers", action="store_true", help="ours alone")
-    parser.add_argument("--json", action="store_true", help="the numbers, and write nothing")
+    parser.add_argument("--no-peers", action="store_true", help="only Headrace")
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     given = parser.parse_args()
     plan = quick(given.seed) if given.quick else StudyPlan(seed=given.seed, repeats=given.repeats)
     found = study(plan, peers=not given.no_peers)

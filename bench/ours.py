@@ -1,9 +1,9 @@
-"""The year through Headrace's core: what the Dagster assets call, without Dagster."""
+"""Run the year through Headrace's core: the functions that Dagster's assets call."""
 
 import time
 from pathlib import Path
 
-import lightgbm  # noqa: F401 - imports are no part of what is measured
+import lightgbm  # noqa: F401 - imports are not part of the measured time
 import numpy as np
 import pandas  # noqa: ICN001, F401
 import pyarrow as pa
@@ -32,7 +32,7 @@ MONITORS, TRAINING = "monitors", "training"
 
 
 def watched() -> Watch:
-    """A watch over the stages; the functions are wrapped where they are looked up."""
+    """Return a watch over the stages; functions are wrapped in the modules that call them."""
     watch = Watch()
     watch.wrap_iterator("headrace.lake.ingest.protocol", "fetch_slots", DELIVER)
     for name, label in (("read_rows", "parse"), ("conform", "contract"), ("judge", "gate")):
@@ -69,7 +69,7 @@ def work(folder: Path, url: str, out: Path) -> Result:  # noqa: ARG001 - it is i
 
 
 def tables(home: Home, last: str = "") -> list[SlotResult]:
-    """Ingest every slot that the contracts promise, up to `last`."""
+    """Ingest every partition that the contracts promise, up to `last`."""
     return [
         result
         for table in PIPELINE.tables
@@ -78,7 +78,7 @@ def tables(home: Home, last: str = "") -> list[SlotResult]:
 
 
 def stages(home: Home) -> dict[str, float]:
-    """Features to monitors; seconds of each stage."""
+    """Run all stages from features to monitors; return the seconds of each stage."""
     marks = [time.perf_counter()]
     context = BuildContext(PIPELINE, home)
     for view in VIEWS:
@@ -95,7 +95,7 @@ def stages(home: Home) -> dict[str, float]:
 
 
 def frame(home: Home) -> pa.Table:
-    """All flights with features, and the label and split of those that are in the release."""
+    """Return all flights with features, and with label and split if they are in the release."""
     whole = build.feature_frame(BuildContext(PIPELINE, home))
     released = open_release(f"{PIPELINE.dataset.name}@latest", store=home.store).arrow
     key = [*PIPELINE.dataset.key]
@@ -108,7 +108,7 @@ def frame(home: Home) -> pa.Table:
 
 
 def losses(home: Home) -> dict[str, float]:
-    """Log loss of model and baseline on the test split."""
+    """Return the log loss of model and baseline on the test split."""
     record = champion(home, PIPELINE.model.name)
     if record is None:
         return {}

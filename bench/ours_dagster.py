@@ -1,4 +1,4 @@
-"""The year through Dagster, as `headrace run` does it: what its event log adds to the core."""
+"""Run the year through Dagster, like `headrace run`, to measure the time of its event log."""
 
 from pathlib import Path
 

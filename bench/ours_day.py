@@ -1,4 +1,4 @@
-"""One more day: the year but for its last days, then one of these. Only that day may be touched."""
+"""Run the year without its last days, then one more day; only that day may change."""
 
 import time
 from pathlib import Path

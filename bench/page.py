@@ -1,4 +1,4 @@
-"""`docs/benchmarks.md`: a section a benchmark, each renewed by itself."""
+"""Page `docs/benchmarks.md`: one section per benchmark, each of which can be renewed alone."""
 
 import os
 import platform
@@ -22,7 +22,7 @@ PACKAGES = ("duckdb", "polars", "pyarrow", "lightgbm", "pyiceberg", "dagster")
 
 
 def renew(page: str, titles: Iterable[str], sections: dict[str, str]) -> str:
-    """The page with these sections new: in the order of `titles`, those that nobody knows gone."""
+    """Replace these sections of the page, sort all by `titles`, and drop those not in `titles`."""
     old = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", page, flags=re.MULTILINE | re.DOTALL))
     all_ = old | sections
     bodies = [f"## {title}\n\n{all_[title].strip()}\n" for title in titles if title in all_]
@@ -30,7 +30,7 @@ def renew(page: str, titles: Iterable[str], sections: dict[str, str]) -> str:
 
 
 def section(intro: str, rows: list[str], rest: str, found: Iterable[Comparison]) -> str:
-    """A section's body: what is compared, where, the table, what else is told, and the lines."""
+    """Return a section's body: introduction, machine, table, other results, and lines as JSON."""
     lines = "\n".join(one.line() for one in found)
     parts = [intro.strip(), machine(), "\n".join(rows), rest.strip(), "The same lines as JSON:",
              f"```json\n{lines}\n```"]  # fmt: skip
@@ -38,7 +38,7 @@ def section(intro: str, rows: list[str], rest: str, found: Iterable[Comparison])
 
 
 def table(found: Iterable[Comparison], undecided: Iterable[str] = ()) -> list[str]:
-    """Markdown rows; a goal against a peer in `undecided` is neither met nor missed."""
+    """Return Markdown rows; a goal against a peer in `undecided` is neither met nor missed."""
     rows = [
         "| what | ours, s | peer | its time, s | ratio | goal | met | answers equal | peak, MB |",
         "| --- | ---: | --- | ---: | ---: | ---: | --- | --- | ---: |",

@@ -1,7 +1,7 @@
-"""Environments of their own for peers whose pins do not fit ours: `python -m bench.peer_env NAME`.
+"""Separate environments for peers whose pins conflict with ours: `python -m bench.peer_env NAME`.
 
-Each lies under `.headrace/bench/NAME` and is made once, by `pip`, from the exact versions in
-`NAME_requirements.txt`, which are those of Python 3.11 on Linux.
+Each environment is in `.headrace/bench/NAME`. `pip` makes it once, from the exact versions in
+`NAME_requirements.txt`, which are for Python 3.11 on Linux.
 """
 
 import fcntl
@@ -18,10 +18,10 @@ from headrace.core.home import default_root
 
 
 def python(name: str) -> Path:
-    """The interpreter of the environment, which is made or renewed first where it has to be.
+    """Return the interpreter of the environment, which is first made or renewed if necessary.
 
     Raises:
-        subprocess.CalledProcessError: `pip` failed; what it said is on stderr.
+        subprocess.CalledProcessError: `pip` failed; its output is on stderr.
     """
     requirements = Path(__file__).with_name(f"{name}_requirements.txt")
     folder = default_root() / "bench" / name
@@ -32,12 +32,12 @@ def python(name: str) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             _run(sys.executable, "-m", "venv", str(folder))
             _run(str(interpreter), "-m", "pip", "install", "--quiet", "-r", str(requirements))
-            marker.write_text(wanted)  # last: what a crash left half done is made anew
+            marker.write_text(wanted)  # last, so that a half-made environment is made again
     return interpreter
 
 
 def environment() -> dict[str, str]:
-    """Variables for a process in one: nothing of our own environment's modules."""
+    """Return variables for a process in such an environment: no modules of our environment."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
@@ -47,7 +47,7 @@ def _run(*command: str) -> None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """One process at a time: two would write into one folder."""
+    """Let only one process at a time in: two would write to the same folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

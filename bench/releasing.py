@@ -1,7 +1,7 @@
-"""How much memory and time a release takes: `python -m bench.releasing --rows 10_000_000`.
+"""Measure memory and time of a release: `python -m bench.releasing --rows 10_000_000`.
 
-A frame of so many rows and twenty columns besides its key is made, and released into a new folder;
-then one row in a thousand of a tenth of it is changed, and it is released again.
+A frame with this number of rows and twenty columns besides its key is released into a new folder.
+Then every thousandth row of its last tenth is changed, and the frame is released again.
 """
 
 import argparse
@@ -43,7 +43,7 @@ INPUTS = {
 
 
 def frame(rows: int) -> pa.Table:
-    """`t`, an int64 key, 14 floats, 4 whole numbers, a text of few values, a label."""
+    """Return `t`, an int64 key, 14 floats, 4 integers, a text of few values and a label."""
     rng = np.random.default_rng(7)
     first, last = parse_iso("2013-01-01"), parse_iso("2014-01-01")
     t = np.sort(rng.integers(first // HOUR, last // HOUR, rows)) * HOUR
@@ -64,19 +64,19 @@ def frame(rows: int) -> pa.Table:
 
 
 def changed(table: pa.Table) -> pa.Table:
-    """One row in a thousand of the last tenth has another value."""
+    """Change a value in every thousandth row of the last tenth."""
     values = table["view__f0"].to_numpy().copy()
     values[-(len(values) // 10) :: 1_000] += 1.0
     return table.set_column(table.column_names.index("view__f0"), "view__f0", pa.array(values))
 
 
 def resident() -> int:
-    """Bytes in memory now."""
+    """Return the resident memory in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 class Peak:
-    """The most that was resident within the block, sampled a hundred times a second."""
+    """Peak of the resident memory within a `with` block, sampled a hundred times a second."""
 
     def __enter__(self) -> Self:
         self.before = self.most = resident()

@@ -1,4 +1,4 @@
-"""The form of every benchmark: one JSON line a comparison."""
+"""Result of every benchmark: one JSON line per comparison."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -8,10 +8,10 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Comparison:
-    """Ours against a peer: seconds, and whether their answers are equal.
+    """Comparison of Headrace with a peer: their seconds, and True if their answers are equal.
 
-    `ratio` is the peer's time over ours, so that more is better; `goal` is the least ratio that
-    will do, null where there is no limit. `met` needs equal answers as well.
+    `ratio` is the peer's time divided by ours, so greater is better. `goal` is the required ratio,
+    None without a requirement. `met` also requires equal answers.
     """
 
     name: str
@@ -38,7 +38,7 @@ def compare(
     answers_equal: bool,
     rss_mb: float,
 ) -> Comparison:
-    """Medians of the runs of both sides."""
+    """Compare the medians of the runs of both sides."""
     ours_s, peer_s = median(ours), median(theirs)
     ratio = peer_s / ours_s
     fast_enough = goal is None or ratio >= goal
@@ -56,7 +56,7 @@ def compare(
 
 
 def alternating(sides: dict[str, Callable[[], dict]], repeat: int) -> dict[str, list[dict]]:
-    """Run every side in turn, `repeat` times, so that what else the machine does hits all alike."""
+    """Run the sides in turn, `repeat` times, so that other work on the machine affects all."""
     found: dict[str, list[dict]] = {name: [] for name in sides}
     for _ in range(repeat):
         for name, side in sides.items():

@@ -1,12 +1,13 @@
-"""What retraining is worth: on the flights year as it was, with outcomes turned, and with faults.
+"""Measure the value of retraining on the flights year, with faults and reversed outcomes.
 
     python -m bench.retraining [untouched] [faults] [turns] [--json]
 
-Needs a home in which `headrace demo` has run. The year is lived through window by window in
-process, from April on, with a model of the first quarter: untouched; with the outcomes of one
-carrier turned from a day on, for good; and with faults planted in the features of single weeks. Of
-a turn: how many windows until the champion was replaced, and what it loses, on all later rows,
-against a model to which the turned relation was always true.
+It needs a home in which `headrace demo` has run. The year is replayed window by window in this
+process, from April on, with a model trained on the first quarter: unchanged; with faults in the
+features of single weeks; and with the outcomes of one carrier reversed from a day on. For the last
+variant it reports the number of windows until the champion was replaced, and compares the new
+champion's loss on all later rows with that of a model trained on outcomes that were always
+reversed.
 """
 
 import argparse
@@ -39,7 +40,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Life:
-    """One year lived. `retrainings` that were begun, `promoted` ones, and how they were judged."""
+    """Result of one replayed year: numbers of windows, retrainings, promotions and rollbacks.
+
+    `told` has a sentence for each retraining and each result of a promotion watch.
+    """
 
     name: str
     windows: int
@@ -51,10 +55,10 @@ class Life:
 
 @dataclass(frozen=True)
 class Recovery:
-    """After a turn of `segment` on `day`: log losses on all rows after the last promotion.
+    """Log losses on all rows after the last promotion, if `segment` is reversed from `day` on.
 
-    `windows` from the turn to the first promotion; `beyond` is the champion's loss beyond that of
-    full knowledge, as a share of the latter.
+    `windows` is the number of windows from `day` to the first promotion. `full` is the loss of a
+    model with full knowledge; `beyond` is the relative excess of the champion's loss over `full`.
     """
 
     segment: str
@@ -69,7 +73,7 @@ class Recovery:
 
 
 def flights() -> tuple[pa.Table, Any]:
-    """The rows of the demo's release, in order of time, and its manifest."""
+    """Return the rows of the demo's release, in order of time, and its manifest."""
     dataset = open_release("flights_delay@1.0.0", store=Home.find().store)
     parts = [dataset.split(one).arrow for one in ("train", "valid", "test")]
     rows = pa.concat_tables(parts).sort_by([("t", "ascending")]).combine_chunks()
@@ -97,7 +101,7 @@ def world(rows: pa.Table, manifest: Any) -> Iterator[FrameWorld]:
 
 
 def turned(rows: pa.Table, segment: str, since: int) -> pa.Table:
-    """`rows` with the outcomes of one carrier the other way round from `since` (us) on."""
+    """Reverse the outcomes of one carrier from `since` (microseconds UTC) on."""
     late = rows["late"].cast(pa.int64()).to_numpy()
     there = (rows["carrier"].to_numpy(zero_copy_only=False) == segment) & (
         rows["t"].to_numpy() >= since
@@ -110,7 +114,7 @@ WATCHED = 10
 
 
 def _watch_the_strongest(made: FrameWorld) -> None:
-    """The monitor looks at the features that the model leans on most, which says enough here."""
+    """Let the monitor check only the features with the highest gain, which is enough here."""
     record = champion(made.home, made.model.name)
     gain: dict[str, float] = {} if record is None else dict(record.metrics["gain"])
     known = [name for name in gain if "__" in name]
@@ -184,7 +188,7 @@ def _column(name: str, change: Callable[[Floats], Floats]) -> Spoil:
 
 
 def faults(numbers: Sequence[str]) -> list[tuple[str, Spoil]]:
-    """A kind of fault on each of the first of these columns."""
+    """Return a different kind of fault for each of the first columns."""
     kinds: list[tuple[str, Callable[[Floats], Floats]]] = [
         ("missing", lambda v: np.full_like(v, np.nan)),
         ("unit", lambda v: v * 60),
@@ -196,7 +200,7 @@ def faults(numbers: Sequence[str]) -> list[tuple[str, Spoil]]:
 
 
 def faulty_year(rows: pa.Table, manifest: Any) -> Life:
-    """Every sixth week from May on one fault, two weeks long, each of another kind."""
+    """Replay a year with a fault every six weeks from May on; each is two weeks long."""
     t = rows["t"].to_numpy()
     with world(rows, manifest) as made:
         gain = made.begin(BEGUN).metrics["gain"]
@@ -247,7 +251,7 @@ def measure(parts: Sequence[str]) -> dict[str, Any]:
 
 
 def page(found: dict[str, Any]) -> str:
-    """The section of docs/benchmarks.md."""
+    """Return the section of docs/benchmarks.md."""
     lives = [found[part] for part in ("untouched", "faults") if part in found]
     lives += [turn["life"] for turn in found.get("turns", ())]
     head = ("year", "windows", "retrainings", "promoted", "rolled back")
@@ -283,7 +287,7 @@ def _number(value: float | None, form: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", default=PARTS, metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument("--json", action="store_true", help="print compact JSON")
     given = parser.parse_args(arguments)
     found = measure(given.parts)
     print(json.dumps(found, indent=None if given.json else 2))

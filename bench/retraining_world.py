@@ -1,8 +1,9 @@
-"""A world of rows whose truth is known, lived through window by window: watch, decide, retrain.
+"""Replay of rows with known outcomes, window by window: monitor, decide, retrain.
 
-What the pipeline does over its tables, done over one frame: the monitor judges a window when it
-closes, by the champion's answers to rows it did not learn from; a decision that retrains does so
-at once, in process; promotions are watched. Nothing sees a later row than the moment it lives in.
+It does over one frame what the pipeline does over its tables. The monitor evaluates a window when
+it closes, by the champion's scores of rows on which it was not trained. A decision to retrain is
+carried out at once, in this process, and promotions are watched. No step sees rows that are later
+than its own time.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,11 @@ DEFINITIONS = {"x": "0" * 64}
 
 @dataclass
 class FrameWorld:
-    """`frame`: `t` (int64 us), keys, features, the target (0, 1, null) and `label_reason`."""
+    """Replayed frame, and the specifications for dataset, model, monitor and retraining.
+
+    `frame` has `t` (int64 microseconds UTC), keys, features, the target (0, 1 or null) and
+    `label_reason`.
+    """
 
     home: Home
     frame: pa.Table
@@ -61,9 +66,9 @@ class FrameWorld:
         self,
         first: int,
         until: int,
-        known: int,  # noqa: ARG002 - as the protocol says
+        known: int,  # noqa: ARG002 - required by the protocol
     ) -> tuple[pa.Table, Mapping[str, str]]:
-        """Labels that are not mature yet are there: whoever asks looks at the clock."""
+        """Return the rows in [first, until), also with immature labels, which callers must skip."""
         t = self.moments
         return self.frame.filter(pa.array((t >= first) & (t < until))), self.definitions
 
@@ -76,7 +81,7 @@ class FrameWorld:
         return found
 
     def begin(self, as_of: int) -> ModelRecord:
-        """The first model, of a release as of a moment, takes charge."""
+        """Train a first model on a release as of `as_of`, and make it the champion."""
         manifest = self.release(as_of, ())
         dataset = open_release(manifest.ref, store=self.home.store)
         record = train(dataset, self.model, self.home)
@@ -86,7 +91,7 @@ class FrameWorld:
 
 @dataclass
 class Lived:
-    """What happened in one window. `ends` is its end, us."""
+    """Events in one window, which ends at `ends` (microseconds UTC)."""
 
     ends: int
     action: str
@@ -97,7 +102,7 @@ class Lived:
 
 @dataclass
 class _Answers:
-    """Of each champion, to the rows that it did not learn from, until the next took charge."""
+    """Scores of each champion for the rows on which it was not trained."""
 
     world: FrameWorld
     features: Sequence[str]
@@ -128,7 +133,7 @@ class _Answers:
 
 
 def live(world: FrameWorld, first: int, last: int, *, retrains: bool = True) -> Iterator[Lived]:
-    """Window after window that closes in (first, last], us."""
+    """Replay and yield the windows that close in (first, last] (microseconds UTC)."""
     spec, home = world.monitor, world.home
     ledger = DecisionLedger(home)
     manifest = open_release(f"{world.dataset.name}@latest", store=home.store).manifest
@@ -141,7 +146,7 @@ def live(world: FrameWorld, first: int, last: int, *, retrains: bool = True) -> 
             continue
         record = champion(home, world.model.name)
         trained_at = None if record is None else learned_until(home, record.dataset, tuned=False)
-        # only what was there by then: a monitor may not look ahead
+        # Pass only earlier rows: a monitor must not see the future.
         seen = watched_columns.filter(pa.array(world.moments < ends))
         run = monitor(
             replace(spec, segments=world.model.segments),

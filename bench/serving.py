@@ -1,11 +1,12 @@
-"""The online store.
+"""Measure the online store.
 
     python -m bench.serving [--json] [--scale 1] [--repeat 3] [--no-http] [--peers none]
 
-Twenty windowed features of one entity, in process, by `OnlineService.get`, request and all; against
-the budgets and against Feast's in-process path, which is given the values and computes nothing.
-Seconds are those of 100,000 vectors that each take as long as the percentile named. Ingest is one
-process, one transaction for each 100,000 events, fsynced. SQLite holds the same bytes as LMDB.
+`OnlineService.get` computes twenty windowed features of one entity in process, for a complete
+request. It is compared with the budgets, and with Feast's in-process path, which is given the
+values and computes nothing. The seconds are 100,000 times the named percentile of the time of a
+vector. Ingest runs in one process, with one fsynced transaction for each 100,000 events. SQLite
+stores the same bytes as LMDB.
 """
 
 import argparse
@@ -47,7 +48,7 @@ def rows_of(case):
 
 
 def ingest(store, rows):
-    """Seconds to apply all rows."""
+    """Apply all rows, and return the seconds."""
     from headrace.serving.online import apply, layout_of
 
     layout = layout_of((view(rich=False),), {"events": SHAPE}, "declared")
@@ -72,7 +73,7 @@ def ingests(rows, repeat):
 
 
 def timed(service, entities, at):
-    """Seconds of each vector."""
+    """Return the seconds of each vector."""
     found = []
     for number in entities:
         request = {"entity": int(number), "asked_at": serving_http.ASKED}
@@ -100,7 +101,7 @@ def feast(folder, store, entities):
 
 
 def equal(service, at, entities, answers):
-    """Whether Feast gave the values that ours gives."""
+    """Return True if Feast's values are equal to those of Headrace."""
     for number, theirs in zip(entities, answers, strict=False):
         request = {"entity": int(number), "asked_at": serving_http.ASKED}
         ours = service.get(request, at)
@@ -110,7 +111,7 @@ def equal(service, at, entities, answers):
 
 
 def latencies(case, repeat, scale, peers):
-    """Ours against budgets, and Feast unless peers are left out."""
+    """Compare Headrace with the budgets, and with Feast unless peers are excluded."""
     found = []
     with TemporaryDirectory(prefix="serving-") as name:
         folder = Path(name)
@@ -177,12 +178,12 @@ def comparisons(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The online store.")
+    parser = argparse.ArgumentParser(description="Measure the online store.")
     parser.add_argument("--json", action="store_true", help="only the JSON lines")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--scale", type=float, default=1.0, help="of the number of events (1)")
-    parser.add_argument("--no-http", action="store_true", help="leave out the endpoint")
-    parser.add_argument("--peers", default="feast", help="'none' leaves Feast out")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor of the number of events")
+    parser.add_argument("--no-http", action="store_true", help="skip the endpoint")
+    parser.add_argument("--peers", default="feast", help="'none' skips Feast")
     options = parser.parse_args()
     given = {"scale": options.scale, "repeat": options.repeat, "peers": options.peers}
     for comparison in comparisons(http=not options.no_http, **given):

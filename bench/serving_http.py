@@ -1,12 +1,13 @@
-"""The endpoint under load: against a bare one of the same web stack, and Feast's feature server.
+"""Compare the endpoint under load with a bare endpoint, and with Feast's feature server.
 
     python -m bench.serving_http [--json] [--repeat 3] [--seconds 3] [--scale 1] [--peers none]
 
-Twenty windowed features an entity. Each side is a server of one process, asked in turn by the same
-client over connections that are kept open; seconds are those of 1,000 requests under load. The bare
-endpoint reads the same JSON and gives an answer of the same form that does not depend on it. Feast
-is given the values that ours are at that moment, and computes nothing; its answers must be equal.
-Ours logs a tenth of the entities, as `headrace serve` does. The best of Feast's stores has a goal.
+There are twenty windowed features per entity. Each side is a server of one process, to which the
+same client sends requests over connections that stay open; the seconds are those of 1,000 requests
+under load. The bare endpoint has the same web stack, reads the same JSON and returns an answer of
+the same form that does not depend on the request. Feast is given Headrace's values at that time,
+and computes nothing; its answers must be equal. Headrace logs a tenth of the entities, like
+`headrace serve`. The goal applies to the fastest of Feast's stores.
 """
 
 import argparse
@@ -57,7 +58,7 @@ def service(folder):
 
 
 def serve(side, folder, port):
-    """One of our own servers, in this process."""
+    """Run our server or the bare one in this process."""
     import uvicorn
 
     app = bare_app(folder) if side == "bare" else ours_app(folder)
@@ -91,7 +92,7 @@ def bare_app(folder):
 
 
 def prepare(folder, case):
-    """Fill our store; the values of all entities, for Feast; bodies for both. The entities."""
+    """Fill our store, and write the values of all entities (for Feast) and bodies of requests."""
     from headrace.serving.online import apply
 
     made = service(folder)
@@ -110,7 +111,7 @@ def prepare(folder, case):
     table = features.append_column("entity", pa.array(entities)).append_column("event_time", moment)
     pq.write_table(table, folder / "values.parquet")
     made.store.close()
-    asked = rows["entity"].to_numpy()  # as skewed as the events are
+    asked = rows["entity"].to_numpy()  # requests are as skewed as the events
     for count in ENTITIES:
         chosen = np.random.default_rng(count).choice(asked, (BODIES, count))
         ours = [ours_body(line) for line in chosen.tolist()]
@@ -126,7 +127,7 @@ def ours_body(entities):
 
 @contextmanager
 def running(command, **options):
-    """A server of its own, stopped in the end."""
+    """Run a server in a separate process, and stop it at the end."""
     with subprocess.Popen(command, stdout=sys.stderr, **options) as process:
         try:
             yield process
@@ -147,7 +148,7 @@ def feast(folder, store, port):
     subprocess.run([*setup, folder / "values.parquet"], check=True, **about)
     command = [python.with_name("feast"), "-c", repo, "serve", "-h", "127.0.0.1", "-p", str(port)]
     command += ["--no-access-log", "--workers", "1", "--registry_ttl_sec", "3600"]
-    # By default a worker ends after 1,000 requests, and its connections with it.
+    # By default a worker ends after 1,000 requests and closes its connections.
     command += ["--max-requests", "0", "--max-requests-jitter", "0"]
     try:
         with running(command, env=feast_env.environment()) as process:
@@ -169,7 +170,7 @@ def ask(port, path, body):
 
 
 def reached(port, path, body, seconds=90):
-    """The first answer of a server that is starting."""
+    """Wait for a starting server, and return its first answer."""
     end = time.monotonic() + seconds
     while True:
         try:
@@ -187,7 +188,7 @@ def load(port, path, bodies, connections, seconds):
 
 
 def equal(folder, port, theirs):
-    """Whether Feast gives the values that ours gives, for the first of the bodies."""
+    """Return True if Feast and Headrace return equal values for the first bodies."""
     for count in ENTITIES:
         lines = [
             (folder / f"{s}_{count}.ndjson").read_text().splitlines() for s in ("ours", "feast")
@@ -215,7 +216,7 @@ def has_redis():
 
 
 def stores(peers: str) -> list[str]:
-    """Stores of Feast to compare with."""
+    """Return the Feast stores to compare with."""
     if "feast" not in peers:
         return []
     return ["sqlite", *(["redis"] if has_redis() else [])]
@@ -224,7 +225,7 @@ def stores(peers: str) -> list[str]:
 def comparisons(
     *, repeat: int = 3, seconds: float = 3.0, scale: float = 1.0, peers: str = "feast"
 ) -> list[Comparison]:
-    """All sides, for one and for a hundred entities a request."""
+    """Compare all sides, for one and for a hundred entities per request."""
     theirs = stores(peers)
     with TemporaryDirectory(prefix="http-") as name, ExitStack() as stack:
         folder = Path(name)
@@ -284,12 +285,12 @@ def judged(count, runs, same, rss) -> list[Comparison]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The HTTP endpoint under load.")
+    parser = argparse.ArgumentParser(description="Measure the HTTP endpoint under load.")
     parser.add_argument("--json", action="store_true", help="only the JSON lines")
     parser.add_argument("--repeat", type=int, default=3, help="loads of each side (3)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each load (3)")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the number of events (1)")
-    parser.add_argument("--peers", default="feast", help="'none' leaves Feast out")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds of each load (3)")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor of the number of events")
+    parser.add_argument("--peers", default="feast", help="'none' skips Feast")
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:

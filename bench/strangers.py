@@ -1,10 +1,10 @@
-"""Drafts for tables of strangers, and gross faults in their days: `python -m bench.strangers`.
+"""Test drafts for unseen tables, and gross faults in their days: `python -m bench.strangers`.
 
-Four tables that the project does not hold otherwise. Each becomes a project in a folder outside
-this checkout, by the commands a stranger types: `headrace new project`, `headrace run --stage
-ingest`. `--headrace PATH` takes those of another environment, such as one that has the wheel
-alone. Then the last day is delivered again with one gross fault after the other, and judged as
-ingestion judges it against the days before.
+There are four tables that the project does not use otherwise. Each becomes a project in a folder
+outside of this checkout, by the commands that a new user types: `headrace new project` and
+`headrace run --stage ingest`. `--headrace PATH` uses the command of another environment, such as
+one with only the wheel. Then one gross fault after the other is injected in the last day, which is
+validated as in an ingest and compared with the days before.
 """
 
 import argparse
@@ -40,15 +40,15 @@ NOTHING = ("", "NA", "nil")
 
 @dataclass(frozen=True)
 class Stranger:
-    """A table: how it is drafted, and which of its columns the faults alter.
+    """Unseen table, with its draft options and the columns that the faults change.
 
     Attributes:
-        name: of project and table.
-        options: of `headrace new project`, beside `--data`.
-        measure, other: two numbers.
-        code: a column of few values; `constant` is one of them.
-        date: the time, or its month.
-        about: where the table comes from.
+        name: name of the project and of its table.
+        options: options of `headrace new project`, besides `--data`.
+        measure, other: two numeric columns.
+        code: a column with few values; `constant` is one of these.
+        date: the column with the time, or with its month.
+        about: origin of the table.
     """
 
     name: str
@@ -90,7 +90,7 @@ STRANGERS = (
 )  # fmt: skip
 
 
-# The faults: each gives the bytes of a day anew, from its rows and those of the day before
+# Faults: each returns the faulty bytes of a day, from its rows and those of the day before
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _swapped(day: Day) -> bytes:
 
 
 def _later(text: str, years: int) -> str:
-    """The same moment some years later; of a month, one that does not exist."""
+    """Return the same time some years later; for a month, a month that does not exist."""
     return f"{int(text[:4]) + years}{text[4:]}" if len(text) > 4 else str(int(text) + 12)
 
 
@@ -168,7 +168,7 @@ FAULTS: Mapping[str, Callable[[Day], bytes]] = {
 
 
 def _copies(day: Day) -> Rows:
-    """Ten of each row; where a key is a number, each gets its own, else each its own measure."""
+    """Return ten copies of each row, with different numeric keys or else different measures."""
     key = next((k for k in ("booking", "reading", "No") if k in day.rows[0]), None)
     column, step = (key, 10_000_000) if key else (day.stranger.measure, 1)
     return [
@@ -187,7 +187,7 @@ def _plus(text: str, more: int) -> str:
 
 
 def make(stranger: Stranger, folder: Path) -> Path:
-    """The table as a CSV file."""
+    """Write the table as a CSV file, and return its path."""
     if stranger.name == "glucose":
         packed = member("bokeh_sampledata", "bokeh_sampledata/_data/CGM.csv.gz")
         table = pv.read_csv(pa.BufferReader(gzip.decompress(packed)), convert_options=AS_TEXT)
@@ -220,7 +220,7 @@ AS_TEXT = pv.ConvertOptions(
 
 
 def command(headrace: str, *words: str, cwd: Path) -> tuple[int, str, float]:
-    """Exit code, output and seconds."""
+    """Run a command, and return its exit code, output and seconds."""
     environment = {n: v for n, v in os.environ.items() if not n.startswith("HEADRACE")}
     started = time.perf_counter()
     done = subprocess.run(
@@ -246,7 +246,7 @@ def clean(headrace: str, stranger: Stranger, data: Path, folder: Path) -> dict[s
 
 
 def faults(stranger: Stranger, root: Path, last: int = 60) -> dict[str, dict[str, Any]]:
-    """What the gate does to each fault on the last day, after the `last` days before it."""
+    """Return the gate's verdict on each fault in the last of the `last` latest days."""
     name = stranger.name
     contract = load_contract(root / f"pipelines/{name}/contracts/{name}.yaml")
     suite = load_suite(root / f"quality_suites/{name}/{name}.yaml", contract)
@@ -270,7 +270,7 @@ def faults(stranger: Stranger, root: Path, last: int = 60) -> dict[str, dict[str
 
 
 def is_stopped(judgement: Judgement, rows: int, fault: str) -> bool:
-    """Whether the batch is held, or the altered rows are in quarantine."""
+    """Return True if the batch is blocked, or nearly all altered rows are quarantined."""
     altered = rows / 3 if "third" in fault else rows
     return not judgement.verdict.publishes or judgement.quarantined_count >= 0.9 * altered
 
@@ -287,9 +287,9 @@ def _read(path: Path) -> Rows:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     own = str(Path(sys.executable).with_name("headrace"))
-    parser.add_argument("--headrace", default=own, help="the command to draft and run with")
-    parser.add_argument("--out", type=Path, help="a folder to keep; a scratch one if left out")
-    parser.add_argument("names", nargs="*", help="some of the tables")
+    parser.add_argument("--headrace", default=own, help="the headrace command to use")
+    parser.add_argument("--out", type=Path, help="folder for the projects; default: temporary")
+    parser.add_argument("names", nargs="*", help="only these tables")
     given = parser.parse_args()
     for stranger in STRANGERS:
         if given.names and stranger.name not in given.names:

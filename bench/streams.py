@@ -1,10 +1,12 @@
-"""`python -m bench.streams [--json]`: how fast a stream comes in, and what too fast a one does.
+"""Measure the intake of streams, also under overload: `python -m bench.streams [--json]`.
 
-Events through a broker against the same events as files, which go through the same contract and
-gate: what the stream costs on top. A micro-batch in a table that holds many. And three times as
-many events as come through, for `--minutes`: the consumer's memory must stay flat, its lag must be
-shown, and in the end every event must be there once. Needs a NATS server with JetStream and a Redis
-server.
+It needs a NATS server with JetStream, and a Redis server. It measures:
+
+- the intake of events through a broker, compared with the same events as files, which pass the same
+  contract and gate;
+- a micro-batch in a table that already has many;
+- three times as many events as the consumer can process, for `--minutes`: its memory must stay
+  flat, the status must show its lag, and in the end every event must be published exactly once.
 """
 
 import argparse
@@ -38,10 +40,10 @@ from headrace.streams.status import stream_status
 
 HERE = Path(__file__).parent
 DAY = "2024-01-01"
-# The pressed consumer takes small bites: its rate is a matter of commits, and ten minutes of three
-# times that rate fit on a disk.
+# Under overload the consumer has small batches: commits then limit its rate, and the events of ten
+# minutes at three times this rate fit on a disk.
 PRESSED = {"batch_events": 500, "buffer_events": 1000, "linger": "0s", "max_lag": "2s"}
-FLAT = 1.15  # greatest memory of the second half, as a multiple of the first half's
+FLAT = 1.15  # maximum ratio of peak memory in the second half to that in the first half
 KILOBYTES = 1024
 
 
@@ -124,7 +126,7 @@ def redis_stream(events: list[bytes]) -> Iterator[str]:
 
 
 def rows(home: Home) -> tuple[int, int, int]:
-    """Rows, different keys, and the sum of the values: enough to tell tables apart."""
+    """Return the numbers of rows and different keys, and the sum of values, to compare tables."""
     relation = Lake(home).relation("meter", ["id", "value"])
     with duckdb.connect() as db:
         found = db.execute(
@@ -134,7 +136,7 @@ def rows(home: Home) -> tuple[int, int, int]:
 
 
 def by_files(root: Path, events: list[bytes], size: int) -> tuple[float, tuple[int, int, int]]:
-    """The same micro-batches as files, each a delivery of its own."""
+    """Ingest the same micro-batches as files, one delivery each."""
     folder, home = root / "drop", Home(root / "home")
     folder.mkdir(parents=True)
     for number, start in enumerate(range(0, len(events), size)):
@@ -157,7 +159,7 @@ def intake(count: int, repeat: int) -> Iterator[Comparison]:
     size = Stream("meter", RedisStream("x"), "b").batch_events
     times: dict[str, list[float]] = {"files": [], "nats": [], "redis": []}
     answers = set()
-    for turn in range(repeat + 1):  # the first one only loads what all of them use
+    for turn in range(repeat + 1):  # the first turn only loads modules, and is not counted
         for side, spent in times.items():
             with tempfile.TemporaryDirectory() as folder:
                 seconds, found = _one_side(side, Path(folder), events, size)
@@ -185,7 +187,7 @@ def _one_side(
 
 
 def commits(count: int) -> Comparison:
-    """A micro-batch of ten events when the table holds `count` of them, and when it holds few."""
+    """Compare micro-batches of ten events in a table that has `count` of them, and that has few."""
     seconds: list[float] = []
     events = [event(number) for number in range(10 * count)]
     with tempfile.TemporaryDirectory() as folder, redis_stream(events) as name:
@@ -204,7 +206,7 @@ def commits(count: int) -> Comparison:
 
 
 def pressure(minutes: float, events: int) -> tuple[Comparison, dict]:
-    """Three times the rate at which a consumer keeps up, for a while; then drain and count."""
+    """Send events at three times the consumer's rate for some minutes; then drain and count."""
     with tempfile.TemporaryDirectory() as folder, nats_stream() as name:
         root = Path(folder)
         home, calm = Home(root / "home"), Home(root / "calm")
@@ -255,7 +257,7 @@ def pressure(minutes: float, events: int) -> tuple[Comparison, dict]:
 
 
 def _press(name: str, root: Path, rate: float, seconds: float, first: int) -> dict:
-    """A consumer in a process of its own, and a producer in another; returns what was seen."""
+    """Run a consumer and a producer in separate processes; return memory, events and seconds."""
     python = [sys.executable, "-m", "bench.streams"]
     consumer = subprocess.Popen([*python, "--consume", name, "--root", str(root)])
     rss: list[float] = []
@@ -266,7 +268,7 @@ def _press(name: str, root: Path, rate: float, seconds: float, first: int) -> di
             status = Path(f"/proc/{consumer.pid}/status").read_text()
             rss.append(int(status.split("VmRSS:")[1].split()[0]) // KILOBYTES)
 
-    time.sleep(min(8, 4 * seconds))  # what it loads at first is no growth
+    time.sleep(min(8, 4 * seconds))  # do not count initial loading as growth of memory
     watcher = threading.Thread(target=watch)
     watcher.start()
     started = time.monotonic()
@@ -311,14 +313,14 @@ def _consume(name: str, root: Path) -> None:
 def measure(
     repeat: int = 3, events: int = 400_000, number: int = 1000, minutes: float = 10
 ) -> tuple[list[Comparison], dict]:
-    """All comparisons, and what was seen under pressure."""
+    """Return all comparisons, and the figures of the run under overload."""
     pressed, told = pressure(minutes, events)
     return [*intake(events, repeat), commits(number), pressed], told
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="one JSON line a comparison")
+    parser.add_argument("--json", action="store_true", help="one JSON line per comparison")
     parser.add_argument("--events", type=int, default=400_000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=10)

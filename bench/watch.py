@@ -1,7 +1,7 @@
-"""Where time goes, without touching the code that is timed: functions are wrapped from outside.
+"""Profile of the time by function; functions are wrapped from outside, without changing their code.
 
-Each second of the main thread is counted once, under the innermost name that is watched. Other
-threads work at the same time, so their seconds are a second account and add up to nothing.
+Each second of the main thread is counted once, under the innermost wrapped function. Other threads
+work at the same time, so their seconds are counted separately and are not part of the sum.
 """
 
 import threading
@@ -15,7 +15,7 @@ REST = "the rest"
 
 
 class Watch:
-    """Seconds by name, of the main thread (`main`) and of the others (`beside`)."""
+    """Seconds by name, in the main thread (`main`) and in all other threads (`beside`)."""
 
     def __init__(self) -> None:
         self.main: dict[str, float] = {}
@@ -31,7 +31,7 @@ class Watch:
         self._since = time.perf_counter()
 
     def stop(self) -> dict[str, float]:
-        """The main thread's account, greatest first."""
+        """Return the main thread's seconds by name, the longest first."""
         self._turn()
         return dict(sorted(self.main.items(), key=lambda item: -item[1]))
 
@@ -50,7 +50,7 @@ class Watch:
         setattr(owner, name, timed)
 
     def wrap_iterator(self, place: str, name: str, label: str) -> None:
-        """Count the waiting for each item of the iterator that `name` returns."""
+        """Count the time of waiting for items of the iterator that `name` returns."""
         owner = _find(place)
         function = getattr(owner, name, None)
         if function is None:
@@ -89,7 +89,7 @@ class Watch:
 
 
 def _find(place: str) -> Any:
-    """A module, or a class in one."""
+    """Return the module or class with this dotted name."""
     module, _, name = place.rpartition(".")
     if name[:1].isupper():
         return getattr(import_module(module), name)

@@ -1,9 +1,9 @@
-"""The year from deliveries to model: Headrace against scripts written by hand for the same duty.
+"""Compare the year from deliveries to model with scripts written by hand for the same duties.
 
     python -m bench.year [--json] [--repeat 3] [--no-extras]
 
-Both sides read the same deliveries, served by the same feed in a process of its own; each run is a
-process of its own with an empty home, the sides in turn. The clock leaves imports out. The peer is
+Both sides read the same deliveries, which a feed in a separate process serves. The sides take
+turns; each run is a process of its own with an empty home, and imports are not timed. The peer is
 the faster of a Polars and a DuckDB script (`bench/peers`).
 """
 
@@ -31,14 +31,14 @@ from headrace.core.home import default_root
 NAME = "year from deliveries to model"
 GOAL = 1 / 3
 PEERS = ("polars", "duckdb")
-# Runs of one side differ by a few hundredths on a machine that does nothing else.
+# Maximum ratio of runs of one side; it is at most 1.1 on a machine that does nothing else.
 STEADY = 1.3
 Run = dict[str, Any]
 
 
 @dataclass
 class Year:
-    """What was measured."""
+    """Results of the benchmark."""
 
     comparisons: list[Comparison]
     runs: dict[str, list[Run]]
@@ -46,20 +46,20 @@ class Year:
     columns: int = 0
 
     def best(self, side: str) -> Run:
-        """The run that was disturbed least."""
+        """Return the fastest run, which other work disturbed least."""
         return min(self.runs[side], key=lambda run: run["seconds"])
 
     def spread(self, peer: str) -> float:
-        """The slowest run over the fastest, of the side of these two where it is greater."""
+        """Return the ratio of the slowest to the fastest run, the greater one of both sides."""
         sides = [[run["seconds"] for run in self.runs[side]] for side in ("ours", peer)]
         return max(max(seconds) / min(seconds) for seconds in sides)
 
     def disturbed(self, peer: str) -> bool:
-        """Whether other work on the machine may have made the ratio what it is."""
+        """Return True if other work on the machine may have distorted the ratio."""
         return self.spread(peer) > STEADY
 
     def rounds(self, peer: str) -> list[float]:
-        """The ratio of each round: what runs beside slows neighbours more alike than strangers."""
+        """Return the ratio of each round, whose runs are equally disturbed by other work."""
         pairs = zip(self.runs["ours"], self.runs[peer], strict=True)
         return [theirs["seconds"] / ours["seconds"] for ours, theirs in pairs]
 
@@ -102,7 +102,7 @@ def judged(runs: dict[str, list[Run]], differing: dict[str, list[str]]) -> Year:
         )
 
     comparisons = [
-        # To the model: what we do after it no peer does.
+        # Compare up to the model: no peer has monitors.
         against("", best, GOAL, "monitors"),
         against(", our monitors included", best, None),
         against(
@@ -116,7 +116,7 @@ def judged(runs: dict[str, list[Run]], differing: dict[str, list[str]]) -> Year:
 
 @dataclass
 class Bench:
-    """Deliveries, their feed, and a folder to work in."""
+    """Runner of the sides, with deliveries, their feed, and a work folder."""
 
     folder: Path
     url: str
@@ -129,7 +129,7 @@ class Bench:
         return lambda: self.run(name)
 
     def run(self, side: str) -> Run:
-        """One run in a process of its own; its answer is compared with ours, and its files go."""
+        """Run a side in a separate process, compare its answer with ours, and remove its files."""
         out = self.work / side.replace(" ", "_")
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir()
@@ -149,7 +149,7 @@ class Bench:
         return found
 
     def _compare(self, side: str, answer: Path, losses: dict[str, float]) -> None:
-        """Keep ours; hold every round of the others against it: the frame, and the models."""
+        """Keep our answer; compare frame and models of every other run with it."""
         kept = self.work / "ours.arrow"
         if side == "ours":
             answer.replace(kept)
@@ -167,7 +167,7 @@ class Bench:
 
 
 def deliveries() -> Path:
-    """The bench's own deliveries; made once."""
+    """Return the folder of the benchmark's own deliveries, which are made once."""
     from demo.flights import make_deliveries
 
     folder = default_root() / "bench" / "deliveries"
@@ -177,7 +177,7 @@ def deliveries() -> Path:
 
 @contextmanager
 def feed(folder: Path) -> Iterator[str]:
-    """URL of the feed, served by a process of its own."""
+    """Serve the feed in a separate process, and yield its URL."""
     command = [sys.executable, "-m", "demo.flights.server"]
     command += ["--folder", str(folder), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
@@ -189,7 +189,7 @@ def feed(folder: Path) -> Iterator[str]:
 
 
 def told(year: Year) -> str:
-    """The breakdown, for people."""
+    """Return the breakdown as text."""
     lines = []
     for side, runs in year.runs.items():
         chosen = year.best(side)
@@ -209,20 +209,20 @@ def told(year: Year) -> str:
 
 
 def warnings(year: Year) -> list[str]:
-    """What must be known before a ratio is believed."""
+    """Return a warning if other work on the machine may have distorted the ratios."""
     peer = year.comparisons[0].peer
     if not year.disturbed(peer):
         return []
     spread = f"runs of one side differ {year.spread(peer):.1f}-fold"
-    advice = "Run it again where nothing else runs."
-    return [f"The machine was not quiet, {spread}: these ratios decide nothing. {advice}"]
+    advice = "Run it again on a machine that does nothing else."
+    return [f"The machine was busy with other work ({spread}): do not use these ratios. {advice}"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The reference year against scripts by hand.")
+    parser = argparse.ArgumentParser(description="Compare the reference year with scripts.")
     parser.add_argument("--json", action="store_true", help="only the JSON lines")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each side (3)")
-    parser.add_argument("--no-extras", action="store_true", help="no event log, no one more day")
+    parser.add_argument("--no-extras", action="store_true", help="skip event log and one more day")
     options = parser.parse_args()
     year = measure(options.repeat, extras=not (options.no_extras or options.json))
     if not options.json:

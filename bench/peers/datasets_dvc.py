@@ -1,8 +1,8 @@
 """Ten versions in DVC: `datasets_dvc.py FORM FOLDER WORK`, in an environment of its own.
 
-Called in process, without Git and with links instead of copies, which spares it seconds a version.
-FORM is `file` (one Parquet file) or `files` (one for each 100,000 rows, of which DVC keeps equal
-ones once: its best case).
+DVC is called in process, without Git and with links instead of copies, which saves it seconds per
+version. FORM is `file` (one Parquet file) or `files` (one file for each 100,000 rows; DVC stores
+equal files only once, which is its best case).
 """
 
 import os
@@ -44,7 +44,7 @@ def main(form: str, folder: str, work: str) -> None:
 
 
 def remove(target: Path) -> None:
-    """Files may be links to DVC's own: they are taken away, never written into."""
+    """Remove the files of `target`: they may be links into DVC's cache, so never overwrite them."""
     for path in target.iterdir() if target.is_dir() else [target]:
         path.unlink(missing_ok=True)
 

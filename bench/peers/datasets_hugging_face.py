@@ -1,6 +1,6 @@
 """Ten versions with Hugging Face datasets: `datasets_hugging_face.py FORM FOLDER WORK`.
 
-In an environment of its own. FORM is `save_to_disk`, or `parquet`: the same rows with `to_parquet`.
+It runs in an environment of its own. FORM is `save_to_disk`, or `parquet` for `to_parquet`.
 """
 
 import sys

@@ -1,8 +1,8 @@
-"""What every side of the ten versions does: store each, and read some back. Needs pyarrow alone.
+"""Work of every side of the ten versions: store each one, and read some back. Needs only pyarrow.
 
-`FOLDER` holds the versions as Arrow files, `1.arrow` and so on, the rows of each that changed
-(`1.changed.arrow`), and `resorted.arrow`, the last one's rows in another order. A version is in
-memory before the clock starts.
+`FOLDER` has the versions as Arrow files (`1.arrow` and so on), the changed rows of each version
+(`2.changed.arrow` and so on), and `resorted.arrow`, the rows of the last version in another order.
+A version is in memory before the clock starts.
 """
 
 import json
@@ -19,7 +19,7 @@ Read = Callable[[int], pa.Table]
 
 
 def run(folder: Path, work: Path, store: Store, read: Read) -> None:
-    """Print one JSON line: seconds and bytes of all versions, of one more of the same rows."""
+    """Print a JSON line: seconds and MB of all versions, and of the last one in another order."""
     count = len([path for path in folder.glob("*.arrow") if path.stem.isdigit()])
     seconds = [timed(store, n, load(folder / f"{n}.arrow"), changed(folder, n))
                for n in range(1, count + 1)]  # fmt: skip
@@ -50,7 +50,7 @@ def changed(folder: Path, number: int) -> pa.Table | None:
 
 
 def answer(table: pa.Table) -> list:
-    """Rows and sums: two columns of numbers, and the texts' lengths."""
+    """Return the number of rows, the sums of two columns, and the text lengths of a third."""
     ordered = table.sort_by("k")
     return [
         table.num_rows,
@@ -61,7 +61,7 @@ def answer(table: pa.Table) -> list:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files; a file with several names once."""
+    """Return the bytes of all files in a folder; a file with several hard links counts once."""
     found = {
         (stat.st_dev, stat.st_ino): stat.st_size
         for path in folder.rglob("*")
@@ -72,6 +72,6 @@ def size_of(folder: Path) -> int:
 
 
 def peak_mb() -> float:
-    """Of this process; what its parent had is not counted, as it is by `getrusage`."""
+    """Return the peak memory of this process; `getrusage` would include its parent's peak."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024

@@ -1,4 +1,4 @@
-"""The features of the flights by hand in DuckDB. Moments are whole minutes, as in the source."""
+"""Features of the flights, written by hand in DuckDB; times are whole minutes, as in the source."""
 
 import duckdb
 
@@ -18,7 +18,7 @@ SKY = ("temp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressu
 
 
 def features(db: duckdb.DuckDBPyConnection) -> None:
-    """Table `features`: one row a flight."""
+    """Make the table `features`, with one row per flight."""
     order = ", ".join(KEY)
     make(
         db,
@@ -79,13 +79,13 @@ def features(db: duckdb.DuckDBPyConnection) -> None:
 
 
 class Reads:
-    """Where rows look into tables of running sums: an ASOF join for each table and offset."""
+    """Lookups in tables of running sums: one ASOF join for each table and offset."""
 
     def __init__(self, code: str) -> None:
         self.code, self.joins = code, {}
 
     def at(self, table: str, minutes: int) -> str:
-        """Alias of the last row of `table` up to t + minutes."""
+        """Return the alias of the join with the last row of `table` up to t + minutes."""
         alias = f"{table}_{minutes}".replace("-", "m")
         self.joins[alias] = (
             f"ASOF LEFT JOIN {table} {alias} ON look.spot + ({minutes}) >= {alias}.spot"
@@ -93,7 +93,7 @@ class Reads:
         return alias
 
     def range(self, name: str, begin: tuple[str, int], end: tuple[str, int]) -> str:
-        """The running sum `name` up to `end` less that before `begin`."""
+        """Return the difference of the running sum `name` up to `end` and before `begin`."""
         first, last = self.at(begin[0], begin[1] - 1), self.at(*end)
         return f"(coalesce({last}.{name}, 0) - coalesce({first}.{name}, 0))"
 
@@ -103,7 +103,10 @@ class Reads:
 
 
 def running(db: duckdb.DuckDBPyConnection, name: str, rows: str, columns: tuple[str, ...]) -> None:
-    """Sums of all rows up to each `spot`, in the order of (spot, rank); `last_*` is of that row."""
+    """Make a table of sums over all rows up to each `spot`, ordered by (spot, rank).
+
+    `last_*` are the values of the last of these rows.
+    """
     sums = "".join(f", sum({column}) OVER w AS {column}" for column in columns)
     kept = "".join(f", max_by({column}, rank)::BIGINT AS {column}" for column in columns)
     values = "".join(f", {column} AS last_{column}" for column in columns)
@@ -121,7 +124,7 @@ def running(db: duckdb.DuckDBPyConnection, name: str, rows: str, columns: tuple[
 
 
 def past(db: duckdb.DuckDBPyConnection, view: str) -> str:
-    """Features of what was known by t, in a table of its own."""
+    """Make a table with the features of a view, from the events that were known by t."""
     rows, cancelled, values = VIEWS[view]
     reads = Reads(CODE[view])
     columns = tuple(sorted({column for column, *_ in values} | {"squared", "flown"}))
@@ -131,7 +134,7 @@ def past(db: duckdb.DuckDBPyConnection, view: str) -> str:
         return f"SELECT *, {at} FROM happened WHERE status IN ({status})"
 
     def tables(statuses: list[str]) -> tuple[str, str]:
-        """Counts by event time and by known-at."""
+        """Make the tables of running counts by event time and by known-at."""
         name = "count_" + "_".join(statuses)
         listed = ", ".join(f"'{status}'" for status in statuses)
         for axis in "ek":
@@ -139,7 +142,7 @@ def past(db: duckdb.DuckDBPyConnection, view: str) -> str:
         return f"{name}_e", f"{name}_k"
 
     found = []
-    # What happened before the window was known by its end if the lag is no longer than the window.
+    # An event before the window was known by the window's end if its lag is not longer than it.
     for label, window in rows.items():
         e, k = tables([status for status, lag in LAG.items() if lag <= window])
         found.append(f"{reads.range('n', (e, -window), (k, 0))} AS {view}__rows_{label}")
@@ -147,7 +150,7 @@ def past(db: duckdb.DuckDBPyConnection, view: str) -> str:
         e, k = tables(["cancelled"])
         count = reads.range("n", (e, -window), (k, 0))
         found.append(f"{count} AS {view}__rows_where_status_cancelled_{label}")
-    # Delays of flights that have not arrived are known after all windows that would show them.
+    # Delays of flights that do not arrive become known only after the windows with these flights.
     running(db, "arrived", events("e", "'arrived'"), columns)
     end = ("arrived", -LAG["arrived"])
     for column, kind, label in values:
@@ -196,7 +199,7 @@ def coming(
     rows: dict[str, tuple[int, int]],
     miles: dict[str, tuple[int, int]],
 ) -> str:
-    """Of flights planned from t + a to before t + b, all of them announced by t."""
+    """Make features of flights planned for [t + a, t + b), which are all announced by t."""
     reads = Reads(CODE[code])
     flights = f"SELECT *, ({CODE[code]}) * {SPAN} + e AS spot, 1 AS rank FROM planned"
     running(
@@ -214,7 +217,7 @@ def coming(
 
 
 def sky(db: duckdb.DuckDBPyConnection) -> None:
-    """The last observation of up to 6 hours ago, and what the last hours showed; by (origin, t)."""
+    """Make the table `sky`: by (origin, t) the last observation within 6 hours, and aggregates."""
     minute = "epoch_us(known_at) // 60000000"
     names = ", ".join(SKY)
     recent, day_ = 6 * H - 10, D - 10

@@ -1,16 +1,16 @@
-"""The year by hand in DuckDB: the same duty and the same features, nothing general about it.
+"""The year written by hand in DuckDB: the same duties and features, for this data set only.
 
-Found by trying, on two cores; what is here won:
+Several forms were tried on two cores; this script uses the fastest ones:
 - `json_transform` of the pages as they came, unnested: as fast as `read_ndjson` of a file that has
   to be written first.
 - Times and checks once over all rows of a source, grouped by file; `COPY ... PARTITION_BY (file)`
-  writes the deliveries with both cores, several times as fast as a `COPY` for each.
-- One `CASE` branch a time zone, each with its name as a constant: `timezone(zone, moment)` with a
-  column of zones looks up the zone of every row.
+  writes the deliveries with both cores, several times as fast as a `COPY` for each delivery.
+- One `CASE` branch per time zone, with the name of the zone as a constant: `timezone(zone, moment)`
+  with a column of zones looks up the zone of every row.
 - Windows: running sums in the order of (entity, time), read at both ends by ASOF joins on a packed
-  key. `RANGE BETWEEN` windows over events and predictions together, which share their sort, cost
-  3 to 5 times as much, and so do sums of joined ranges. Greatest values have no running form and
-  use such a window.
+  key. `RANGE BETWEEN` windows over the union of events and predictions, which share their sort,
+  take 3 to 5 times as long, and so do sums over range joins. Maxima cannot be computed from running
+  values, so they use such a window.
 """
 
 from collections.abc import Sequence
@@ -32,11 +32,11 @@ OUTCOMES |= dict.fromkeys(("dep_time", "arr_time", "dep_delay", "arr_delay", "ai
 REALS = ("temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib")
 WEATHER = {"origin": S} | dict.fromkeys(("year", "month", "day", "hour", "wind_dir"), INT)
 WEATHER |= dict.fromkeys(REALS, F) | {"time_hour": "TIMESTAMPTZ"}
-SMALLEST_FILE = 600  # rows; fewer is a part of a file
+SMALLEST_FILE = 600  # minimum number of rows of a complete file
 
 
 def work(folder: Path, url: str, out: Path) -> Result:
-    """The year: deliveries, dataset, model and baseline; everything is written below `out`."""
+    """Run the year from deliveries to dataset, model and baseline; write everything to `out`."""
     marks = Marks()
     with duckdb.connect() as db:
         db.execute("SET TimeZone = 'UTC'")
@@ -200,7 +200,7 @@ def reference(db: duckdb.DuckDBPyConnection, folder: Path, out: Path, table: str
 
 
 def pages(db: duckdb.DuckDBPyConnection, url: str, name: str, columns: dict[str, str]) -> None:
-    """`<name>_read`: the records of all days; a record that a page repeats comes once."""
+    """Make the table `<name>_read`: the records of all days, without repetitions on other pages."""
     days = list(raw.feed(url, name))
     provenance(db, [(day.name, day.sha256) for day in days])
     bodies = [(day.name, place, body) for day in days for place, body in enumerate(day.bodies)]
@@ -257,9 +257,9 @@ def with_schedule(table: str) -> str:
 
 
 def next_clock(rows: str, after: str, name: str, result: str) -> str:
-    """The first moment after `after` at which the destination's clock shows `name`.
+    """Return a query for the first time after `after` at which the local clock shows `name`.
 
-    Of the year's flights none arrives in an hour that its clock skips or shows twice.
+    No flight of the year arrives in an hour that a clock skips or shows twice.
     """
     zones = sorted(set(ZONES.values()))
 
@@ -278,13 +278,13 @@ def next_clock(rows: str, after: str, name: str, result: str) -> str:
         )"""
 
 
-# Checks, and one Parquet a delivery
+# Checks, and one Parquet file per delivery
 
 
 def published(
     db: duckdb.DuckDBPyConnection, out: Path, table: str, usable: str, checks: Sequence[str]
 ) -> None:
-    """Count what fails in each delivery, write each delivery, keep the rows that may be used."""
+    """Count the failures in each delivery, drop unusable rows, and write each delivery."""
     (out / "checks").mkdir(parents=True, exist_ok=True)
     (out / "tables").mkdir(parents=True, exist_ok=True)
     nulls = "count(*) - count(COLUMNS(* EXCLUDE (file, sha256)))"
@@ -331,7 +331,7 @@ def places() -> list[str]:
 
 
 def labelled(db: duckdb.DuckDBPyConnection) -> None:
-    """`frame`: the features with `late` and `split`; both null where a flight is in none."""
+    """Make the table `frame`: features, `late` and `split`; both are null outside of splits."""
 
     def case(place: int) -> str:
         branches = " ".join(

@@ -1,7 +1,8 @@
-"""Feast's side, in its own environment: `python feast_http.py REPO STORE VALUES`.
+"""Set up Feast, in its own environment: `python feast_http.py REPO STORE VALUES`.
 
-Makes a repository in REPO whose online store (STORE: sqlite or redis) holds VALUES, a Parquet file
-of `entity`, `event_time` and the features as they are to be served. `--remove` empties it again.
+It makes a repository in REPO, and fills its online store (STORE: sqlite or redis) with VALUES, a
+Parquet file of `entity`, `event_time` and the feature values to serve. `--remove` in place of
+VALUES empties the store again.
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""Feast's in-process path, in its own environment: `python feast_inprocess.py REPO ENTITIES`.
+"""Time Feast's in-process path, in its own environment: `python feast_inprocess.py REPO ENTITIES`.
 
-ENTITIES is a JSON file of entity numbers. Prints seconds of each call, and the first answers.
+ENTITIES is a JSON file of entity numbers. Prints the seconds of each call, and the first answers.
 """
 
 import json

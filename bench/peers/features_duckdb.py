@@ -1,6 +1,6 @@
-"""Windowed features by hand in DuckDB: a query a formulation, all with the same answers.
+"""Windowed features by hand in DuckDB: several formulations with the same answers.
 
-Events are known when they happen. A window leaves out its end, as ours do.
+Events are known when they happen. A window excludes its end, like Headrace's windows.
 """
 
 import duckdb
@@ -12,7 +12,7 @@ BOTH = """
 
 
 def window(db: duckdb.DuckDBPyConnection, windows: dict[str, int], *, rich: bool = False) -> None:
-    """Window functions over events and spine rows together."""
+    """Use window functions over the union of events and spine rows."""
     columns, frames = [], []
     for name, width in windows.items():
         columns += [f"{f}(amount) OVER w_{name} AS {f}_{name}" for f in _functions(rich=rich)]
@@ -31,7 +31,7 @@ def window(db: duckdb.DuckDBPyConnection, windows: dict[str, int], *, rich: bool
 
 
 def running(db: duckdb.DuckDBPyConnection, windows: dict[str, int], *, rich: bool = False) -> None:
-    """Running sums read at both ends by ASOF joins; least and greatest by window functions."""
+    """Read running sums at both ends by ASOF joins; use window functions for the extremes."""
     del rich
     db.execute("""
         CREATE OR REPLACE TEMP TABLE sums AS
@@ -68,7 +68,7 @@ def running(db: duckdb.DuckDBPyConnection, windows: dict[str, int], *, rich: boo
 
 
 def joined(db: duckdb.DuckDBPyConnection, windows: dict[str, int], *, rich: bool = False) -> None:
-    """Each row with all events of its longest window, then grouped."""
+    """Join each row with all events of its longest window, then group by row."""
     columns = []
     for name, width in windows.items():
         kept = f"FILTER (e.t >= spine.t - {width})"
@@ -91,7 +91,7 @@ def joined(db: duckdb.DuckDBPyConnection, windows: dict[str, int], *, rich: bool
 
 
 def asof(db: duckdb.DuckDBPyConnection) -> None:
-    """The last event up to t, the bare join: without a tie-break and in no order."""
+    """Join the last event up to t, without a tie-break and in no order."""
     db.execute("""
         CREATE OR REPLACE TABLE features AS
         SELECT row, e.amount / 100 AS amount, e.shop FROM spine ASOF LEFT JOIN events AS e
@@ -110,7 +110,7 @@ def _frame(width: int) -> str:
 def _finish(
     db: duckdb.DuckDBPyConnection, query: str, windows: dict[str, int], *, rich: bool = False
 ) -> None:
-    """Table `features`: in the column's unit."""
+    """Make the table `features`, with values in the column's unit."""
     columns = ["row"]
     for name in windows:
         columns += [

@@ -1,6 +1,6 @@
 """Feast's `get_historical_features`, in its own environment: `python features_feast.py FOLDER OUT`.
 
-Prints JSON as the other sides do. Its moments are timestamps; events come from Parquet.
+Prints JSON like the other sides. Times are timestamps, and events are read from Parquet.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Windowed features by hand in Polars: a function a formulation, all with the same answers.
+"""Windowed features by hand in Polars: several formulations with the same answers.
 
-Events are known when they happen. A window leaves out its end, as ours do.
+Events are known when they happen. A window excludes its end, like Headrace's windows.
 """
 
 import polars as pl
@@ -11,7 +11,7 @@ T, E, V = "t", "entity", "amount"
 def rolling(
     events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int], *, rich: bool = False
 ) -> pl.DataFrame:
-    """`DataFrame.rolling` over events and spine rows together, a pass per window."""
+    """Use `DataFrame.rolling` over the union of events and spine rows, one pass per window."""
     both = _both(events, spine).sort(E, T, maintain_order=True)
     found = spine.select("row")
     for name, width in windows.items():
@@ -25,7 +25,7 @@ def rolling(
 def mixed(
     events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int], *, rich: bool = True
 ) -> pl.DataFrame:
-    """What can be searched is searched; distinct values alone by `DataFrame.rolling`."""
+    """Use `searched` for all features except distinct counts, which use `DataFrame.rolling`."""
     found = searched(events, spine, windows, rich=rich)
     both = _both(events, spine).sort(E, T, maintain_order=True)
     for name, width in windows.items():
@@ -41,7 +41,7 @@ def mixed(
 def rolling_by(
     events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int], *, rich: bool = False
 ) -> pl.DataFrame:
-    """`rolling_*_by` over each entity of events and spine rows together."""
+    """Use `rolling_*_by` by entity over the union of events and spine rows."""
     del rich
     both = _both(events, spine).sort(E, T).lazy()
     return _finish(
@@ -63,14 +63,14 @@ def rolling_by(
 def running(
     events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int], *, rich: bool = False
 ) -> pl.DataFrame:
-    """Running sums read at both ends by as-of joins; least and greatest by `rolling_*_by`."""
+    """Read running sums at both ends by as-of joins; use `rolling_*_by` for minimum and maximum."""
     del rich
     sums = (
         events.select(E, T, V)
         .sort(E, T)
         .with_columns(n=pl.int_range(1, pl.len() + 1), s=pl.col(V).cum_sum())
     )
-    # All rows of an entity before its first have the sums of the entities before it.
+    # Spine rows before an entity's first event use the sums over all entities before it.
     base = sums.group_by(E, maintain_order=True).agg(
         n0=pl.col("n").first() - 1, s0=(pl.col("s") - pl.col(V)).first()
     )
@@ -119,8 +119,9 @@ def running(
 def searched(
     events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int], *, rich: bool = False
 ) -> pl.DataFrame:
-    """Packed keys searched, running sums gathered, and a table of powers of two for the extremes:
-    the algorithm for which there is no operator, out of columns.
+    """Search packed keys, and gather running sums; use tables of powers of two for the extremes.
+
+    Polars has no operator for this algorithm, so it is composed of column operations.
     """
     codes = events[E].unique().sort()
     span = int(max(events[T].max(), spine[T].max())) + max(windows.values()) + 2
@@ -154,7 +155,7 @@ def searched(
         for name, lo in ends.items():
             n, s = columns[f"count_{name}"], columns[f"sum_{name}"]
             square = squares.gather(hi) - squares.gather(lo)
-            # In integers, or equal amounts deviate by the rounding of their squares.
+            # Use integers: floats would give equal amounts a deviation by rounding.
             columns[f"std_{name}"] = ((n * square - s * s) / (n * (n - 1))).sqrt()
             some = (n > 0).cast(pl.Int64)
             columns[f"last_{name}"] = v.gather((hi - 1) * some)
@@ -163,7 +164,7 @@ def searched(
 
 
 def _powers(v: pl.Series, hi: pl.Series, ends: dict[str, pl.Series]) -> dict[str, pl.Series]:
-    """Least and greatest of v[lo:hi]: level j holds them of 2^j values from each place on."""
+    """Return the extremes of v[lo:hi]; level j has those of 2^j values from each index on."""
     rows = {
         name: pl.DataFrame({"lo": lo, "hi": hi, "row": pl.int_range(len(hi), eager=True)})
         .filter(pl.col("hi") > pl.col("lo"))
@@ -176,7 +177,7 @@ def _powers(v: pl.Series, hi: pl.Series, ends: dict[str, pl.Series]) -> dict[str
     }
     top = max((level for parts in by_level.values() for level in parts), default=-1)
     least = greatest = v
-    # Of a few events every window may be empty: there is always a frame to join with.
+    # With few events every window may be empty, so start with an empty frame to join with.
     nothing = pl.DataFrame(schema={"row": pl.Int64, "least": v.dtype, "greatest": v.dtype})
     pieces = {name: [nothing] for name in ends}
     for j in range(top + 1):
@@ -246,7 +247,7 @@ def _finish(
     rich: bool = False,
     distinct: bool = True,
 ) -> pl.DataFrame:
-    """In the spine's order and the column's unit."""
+    """Return the features in the spine's order and in the column's unit."""
     columns = ["row"]
     for name in windows:
         n, s = pl.col(f"count_{name}"), pl.col(f"sum_{name}")

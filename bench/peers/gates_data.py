@@ -1,4 +1,4 @@
-"""Orders to judge, with a fixed seed, and the thirty checks that every side is asked."""
+"""Orders to validate, generated with a fixed seed, and the thirty checks that every side runs."""
 
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ START = 1_600_000_000_000_000  # September 2020
 SUITE = Path(__file__).parents[1] / "gates_suite.yaml"
 TOWNS = [f"town{number:03}" for number in range(300)]
 STATUS = ["open", "paid", "sent", "gone", "lost"]
-# In a faulty file one row in so many breaks each rule that can be broken.
+# In a faulty file, one row in this many violates each of the rules that rows can violate.
 ONE_IN = 2_000
 
 
 def write(path: Path, rows: int, *, faulty: bool) -> None:
-    """`rows` orders; of a faulty file some break a range, a set, a form, an order or a key."""
+    """Write `rows` orders; in a faulty file some violate a range, set, pattern, order or key."""
     chance = np.random.default_rng(20)
     writer = None
     for first in range(0, rows, PIECE):
@@ -59,7 +59,7 @@ def _orders(chance: np.random.Generator, first: int, rows: int, *, faulty: bool)
         "paid_at": pa.array(np.where(some(), ordered - 1, paid), mask=unpaid),
         "gift": chance.random(rows) < 0.1,
     }
-    if faulty and rows > 1000:  # the key of one order again
+    if faulty and rows > 1000:  # repeat the key of one order
         columns["id"][999] = columns["id"][998]
     moments = {name: pa.array(columns[name]).cast(pa.timestamp("us", "UTC"))
                for name in ("ordered_at", "paid_at")}  # fmt: skip
@@ -67,7 +67,7 @@ def _orders(chance: np.random.Generator, first: int, rows: int, *, faulty: bool)
 
 
 def suite_document(rows: int) -> dict[str, Any]:
-    """The suite, with the limits of a file of `rows`."""
+    """Return the suite, with the limits for a file of `rows` rows."""
     limits = {"ROWS": rows, "MOST_ID": 7 * rows + 3, "LEAST_SUM": 450_000 * rows,
               "MOST_SUM": 550_000 * rows}  # fmt: skip
     document = yaml.safe_load(SUITE.read_text())
@@ -81,6 +81,6 @@ def suite_document(rows: int) -> dict[str, Any]:
 
 
 def checks(rows: int) -> list[tuple[str, str, dict[str, Any]]]:
-    """(id, type, kwargs) of each."""
+    """Return (id, type, kwargs) of each check."""
     listed = suite_document(rows)["expectations"]
     return [(e["meta"]["id"], e["type"], e["kwargs"]) for e in listed]

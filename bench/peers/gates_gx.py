@@ -1,7 +1,7 @@
 """Great Expectations on pandas, the same suite: `python -m bench.peers.gates_gx FILE SMALL ...`.
 
-Arguments and answer as `gates_soda`'s. The file is read by pandas, in the time that is measured; of
-the results only success is asked for, which is the least that it can be asked.
+Arguments and answer are like those of `gates_soda`. pandas reads the file within the measured time.
+Only the success of each check is requested, which is the fastest result format.
 """
 
 import json

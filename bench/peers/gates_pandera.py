@@ -1,8 +1,9 @@
 """Pandera, in its own environment: `python gates_pandera.py FORM FILE SMALL SMALL_CHECKS CHECKS`.
 
-FORM is `polars` or `pandas`. Built-in checks where Pandera has them, else checks written as one
-expression of the library below; all failures are asked for (`lazy`), as our gate tells all. The
-file is read in the time that is measured, by the columns as they are. Answer as `gates_soda`'s.
+FORM is `polars` or `pandas`. Pandera's built-in checks are used if they exist, else checks that are
+one expression of Polars or pandas. All failures are requested (`lazy`), because Headrace's gate
+reports all failures too. The file is read within the measured time. The answer is like that of
+`gates_soda`.
 """
 
 import json
@@ -27,7 +28,7 @@ def polars_schema(of: dict):
     from pandera.polars import Check, Column
 
     def whole(name: str, expression):
-        """A check of the whole frame: one expression, one truth."""
+        """Return a check of the whole frame: an expression with one boolean result."""
         return Check(lambda data: data.lazyframe.select(expression), name=name)
 
     def within(value, kwargs: dict):

@@ -1,8 +1,8 @@
 """Soda Core on DuckDB, in its own environment: `python gates_soda.py FORM FILE ROWS SMALL CHECKS`.
 
-FORM is `view` (every query reads the file) or `table` (the file is loaded first, in the time that
-is measured). Every check is written in the form that Soda has for it, else as a SQL expression.
-CHECKS is a JSON file of (id, type, kwargs). Prints JSON as the other sides do.
+FORM is `view` (every query reads the file) or `table` (the file is first loaded, within the
+measured time). Every check is one of Soda's own types if there is one, else a SQL expression.
+CHECKS is a JSON file of (id, type, kwargs). Prints JSON like the other sides.
 """
 
 import json
@@ -30,7 +30,7 @@ def between(kwargs: dict) -> dict:
 
 def contract(checks: list) -> dict:
     of = {name: kwargs for name, _, kwargs in checks}
-    # Shares: Soda counts what fails in percent of all rows.
+    # Soda gives the share of failing rows in percent of all rows.
     lengths = {"valid_min_length": 7, "valid_max_length": 7}
     columns: dict[str, list] = {
         "id": [

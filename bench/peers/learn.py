@@ -1,4 +1,4 @@
-"""What both scripts end in: model and baseline, with what LightGBM needs and no more."""
+"""Last step of both scripts: train model and baseline, with only the steps that LightGBM needs."""
 
 import time
 from collections.abc import Callable
@@ -20,7 +20,7 @@ CATEGORICAL = ("carrier", "origin", "dest")
 
 @dataclass
 class Marks:
-    """Seconds from one mark to the next."""
+    """Stopwatch of the seconds from one mark to the next."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     last: float = field(default_factory=time.perf_counter)
@@ -33,7 +33,7 @@ class Marks:
 
 @dataclass(frozen=True)
 class Result:
-    """The frame of all flights, where the time went, and the log loss of model and baseline."""
+    """Frame of all flights, seconds of each step, and log loss of model and baseline."""
 
     frame: Callable[[], pa.Table]
     breakdown: dict[str, float]
@@ -41,14 +41,14 @@ class Result:
 
 
 def train(rows: pa.Table, out: Path) -> dict[str, float]:
-    """Train both on the rows of the dataset, stop by `valid`, judge on `test`; log loss of each.
+    """Train model and baseline on `train`, stop early by `valid`; return their log loss on `test`.
 
-    `rows` holds the key, t, spine, features, late and split.
+    `rows` has the key, t, spine, features, late and split.
     """
     split = rows["split"].to_numpy()
     parts = {name: np.flatnonzero(split == name) for name in ("train", "valid", "test")}
     left_out = {*KEY, *SPINE, "t", "late", "split"}
-    # By name: which columns a tree may see is drawn by their place.
+    # Sort by name: LightGBM samples the columns of a tree by their position.
     features = [*CATEGORICAL, *sorted(set(rows.column_names) - {*left_out, *CATEGORICAL})]
     of_row = ("dep_", "arr_", "miles", "scheduled_minutes")
     baseline = [name for name in features if name in CATEGORICAL or name.startswith(of_row)]

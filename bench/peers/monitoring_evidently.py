@@ -1,9 +1,9 @@
 """Evidently and plain statistics, in its environment: `python monitoring_evidently.py FOLDER`.
 
-For each unit: Evidently's drift preset against the rows that the model learned from, its
-Jensen-Shannon distances to the four windows before, the shares of nulls, the rows, the area under
-the curve. Beside it plain PSI (ten quantile bins), and the p-values of the two-sample
-Kolmogorov-Smirnov test or, for texts, of chi squared.
+It writes, for each unit: Evidently's drift preset with the model's training rows as reference, its
+Jensen-Shannon distances to the four windows before, the shares of nulls, the number of rows, and
+the area under the curve; also plain PSI (ten quantile bins), and the p-values of the two-sample
+Kolmogorov-Smirnov test or, for texts, of the chi-squared test.
 """
 
 import sys
@@ -19,10 +19,11 @@ from scipy.stats import chi2_contingency, ks_2samp
 def of_evidently(
     history: Units, now: pd.DataFrame, reference: pd.DataFrame, how: str | None = None
 ) -> dict:
-    """{column: [value, whether Evidently calls it drift]}; `how` is its default, if None.
+    """Return {column: [value, True for drift]}; `how` is the test, None for Evidently's default.
 
-    Its tests are called as its drift metrics call them, without the figures of the report, which
-    take seconds a window. A column that is all null on one side fails there: it counts as drifted.
+    The tests are called like in Evidently's drift metrics, but without the report's plots, which
+    take seconds per window. Evidently fails on a column that is all null on one side: it counts as
+    drifted.
     """
     found = {}
     for name in history.columns:
@@ -40,7 +41,7 @@ def of_evidently(
 
 
 def psi(now: pd.Series, reference: pd.Series, *, text: bool) -> float:
-    """Population stability index; nulls are a bin of their own."""
+    """Return the population stability index; nulls are a separate bin."""
     if text:
         levels = reference.value_counts(dropna=False).index[:50]
         p, q = (
@@ -66,7 +67,7 @@ def psi(now: pd.Series, reference: pd.Series, *, text: bool) -> float:
 
 
 def p_value(now: pd.Series, reference: pd.Series, *, text: bool) -> float:
-    """Of equal distributions; nulls are left out, as the tests do."""
+    """Return the p-value for equal distributions; nulls are excluded, as these tests do."""
     now, reference = now.dropna(), reference.dropna()
     if not len(now) or not len(reference):
         return 0.0
@@ -77,7 +78,7 @@ def p_value(now: pd.Series, reference: pd.Series, *, text: bool) -> float:
 
 
 def of_plain(history: Units, now: pd.DataFrame, reference: pd.DataFrame) -> dict:
-    """{column: [PSI, p-value]}"""
+    """Return {column: [PSI, p-value]}."""
     return {
         name: [
             psi(now[name], reference[name], text=name in history.texts),

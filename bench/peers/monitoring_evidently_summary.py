@@ -1,8 +1,8 @@
 """Evidently's summary of a table, in Evidently's environment: FILE; prints JSON.
 
-Rows are in pandas, and the library is loaded, before the clock starts.
+The rows are in pandas, and the library is loaded, before the clock starts.
 """
-# ruff: noqa: E402  # what is set in the environment is read when the library is imported
+# ruff: noqa: E402  # the library reads the environment variables when it is imported
 
 import json
 import os

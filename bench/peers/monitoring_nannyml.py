@@ -1,8 +1,9 @@
 """NannyML in its environment: `python monitoring_nannyml.py FOLDER`.
 
-Its univariate drift (Jensen-Shannon), shares of missing and of unseen values, realized performance
-and CBPE's estimate of it, with chunks that are the windows. Drift is fitted on the rows that the
-model learned from, performance on the first six windows with scores, which it judges not.
+It writes NannyML's univariate drift (Jensen-Shannon), shares of missing and of unseen values,
+realized performance, and CBPE's estimate of the performance, with the windows as chunks. Drift is
+fitted on the model's training rows, performance on the first six windows with scores, which are
+not evaluated.
 """
 
 import sys
@@ -17,7 +18,7 @@ FITTED = 6
 
 
 class ByUnit(Chunker):
-    """Chunks are the units, of which it is told how long they are in each frame."""
+    """Chunker whose chunks are the units; it gets the lengths of the units in each frame."""
 
     def __init__(self, *frames: list[pd.DataFrame]) -> None:
         super().__init__()
@@ -37,7 +38,7 @@ def prepared(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def results(calculator, reference: pd.DataFrame, rows: pd.DataFrame, keys: list[str]):
-    """A row a unit: its `unit`, and what NannyML says."""
+    """Return one row per unit: its name in `unit`, and NannyML's results."""
     calculator.fit(reference)
     run = calculator.estimate if hasattr(calculator, "estimate") else calculator.calculate
     found = run(rows).filter(period="analysis").to_df(multilevel=False)
@@ -45,7 +46,7 @@ def results(calculator, reference: pd.DataFrame, rows: pd.DataFrame, keys: list[
 
 
 def by_unit(frame: pd.DataFrame) -> dict:
-    """{unit: {name: [value, alert, upper threshold, lower threshold]}}"""
+    """Return {unit: {name: [value, alert, upper threshold, lower threshold]}}."""
     names = [c.removesuffix("_alert") for c in frame.columns if c.endswith("_alert")]
     ends = ("_value", "_alert", "_upper_threshold", "_lower_threshold")
     return {

@@ -1,7 +1,8 @@
-"""What the peers of monitoring read: `MANIFEST.json` and Parquet files in a folder.
+"""Input of the monitoring peers: `MANIFEST.json` and Parquet files in a folder.
 
-A unit is one window: untouched, or of a case with a fault. All peers get the same rows, and answer
-with numbers a unit, from which `bench.monitoring_peers` takes the verdicts of each setting.
+A unit is one window, either without a fault or from a case with a fault. All peers get the same
+rows, and return numbers for each unit, from which `bench.monitoring_peers` derives the alarms of
+each setting.
 """
 
 import json
@@ -10,11 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 
-RECENT = 4  # windows before one that it is compared with, where that is asked for
+RECENT = 4  # number of earlier windows with which a window is compared
 
 
 class Units:
-    """One history: `untouched` windows by place, and cases as (case, place, rows)."""
+    """Windows of one history: `untouched` windows by index, and the windows of its cases."""
 
     def __init__(self, folder: Path, about: dict) -> None:
         self.name, self.about = about["name"], about
@@ -29,21 +30,21 @@ class Units:
 
     @property
     def first_scored(self) -> int:
-        """The first window whose rows all have scores: the model learned from those before."""
+        """Index of the first window whose rows all have scores; earlier ones trained the model."""
         return self.about["first_scored"]
 
     def learned(self) -> pd.DataFrame:
-        """The rows before: what a reference usually is."""
+        """Return the model's training rows, which are the usual reference."""
         places = [at for at in self.untouched if at < self.first_scored]
         return pd.concat([self.untouched[at] for at in places])
 
     def recent(self, place: int) -> pd.DataFrame:
-        """The untouched windows just before one."""
+        """Return the rows of the windows without faults just before a window."""
         places = [at for at in self.untouched if place - RECENT <= at < place]
         return pd.concat([self.untouched[at] for at in places])
 
     def units(self) -> Iterator[tuple[str, int, pd.DataFrame]]:
-        """Every window that is judged: its name, its place, its rows."""
+        """Yield every evaluated window: its name, its index and its rows."""
         for place, rows in self.untouched.items():
             if place >= self.first_scored:
                 yield f"untouched:{place}", place, rows

@@ -1,4 +1,4 @@
-"""The features of the flights by hand in Polars. Moments are whole minutes, as in the source."""
+"""Features of the flights, written by hand in Polars; times are whole minutes, as in the source."""
 
 import polars as pl
 
@@ -7,10 +7,10 @@ from bench.peers.times import NEW_YORK
 KEY = ["year", "month", "day", "carrier", "flight", "origin"]
 INT = pl.Int64
 H, D = 60, 24 * 60
-# From event to knowledge, in minutes, by status.
+# Minutes from the event until it is known, by status.
 LAG = {"arrived": 10, "cancelled": 4 * H, "not_arrived": 12 * H}
-_SPAN, _ZERO = 1 << 22, 22_000_000  # more minutes than there are from a minute before them all
-# Codes of entities, made of the codes of their parts.
+_SPAN, _ZERO = 1 << 22, 22_000_000  # all times are within _SPAN minutes from minute _ZERO on
+# Codes of entities, combined from the codes of their parts.
 CODE = {
     "carrier": pl.col("carrier"),
     "origin": pl.col("origin"),
@@ -66,7 +66,7 @@ def minutes(name: str) -> pl.Expr:
 def features(
     schedule: pl.DataFrame, outcomes: pl.DataFrame, weather: pl.DataFrame, airports: pl.DataFrame
 ) -> pl.DataFrame:
-    """One row a flight, ordered by (t, key)."""
+    """Return one row per flight, ordered by (t, key)."""
     t = pl.col("sched_dep_at") - pl.duration(hours=2)
     spine = schedule.filter(pl.col("known_at") <= t).select(
         *KEY, "dest", "distance", "sched_minutes", "sched_dep_at", "sched_arr_at", t=t
@@ -95,7 +95,7 @@ def features(
 
 
 def coded(*tables: pl.DataFrame) -> list[pl.DataFrame]:
-    """The tables with carrier, origin and dest as numbers, the same in all."""
+    """Replace carrier, origin and dest by numbers, which are the same in all tables."""
     names = ["carrier", "origin", "dest"]
     codes = pl.concat(table.select(names) for table in tables)
     codes = codes.select(pl.all().cast(pl.Categorical).to_physical().cast(INT))
@@ -107,14 +107,14 @@ def coded(*tables: pl.DataFrame) -> list[pl.DataFrame]:
 
 
 class Ordered:
-    """Events in the order of (entity, minute): any range of an entity's minutes is a slice."""
+    """Events sorted by (entity, minute), so that a range of an entity's minutes is a slice."""
 
     def __init__(
         self, view: str, events: pl.DataFrame, look: pl.Series, columns: list[str]
     ) -> None:
         at = place(view)
         self.look, self.columns = look, columns
-        # the bits that need no sort are there already: events come in order of time
+        # The sort is stable, and the events are already in order of time.
         self.events = events.select(at.alias("at"), *columns).sort("at", maintain_order=True)
         running = [pl.col(name).fill_null(0).cum_sum() for name in columns]
         zero = pl.DataFrame({name: [0] for name in columns}, schema=dict.fromkeys(columns, INT))
@@ -122,7 +122,7 @@ class Ordered:
         self._found: dict[tuple[int, str], pl.Series] = {}
 
     def index(self, minutes: int, side: str) -> pl.Series:
-        """How many events lie before (`left`) or up to (`right`) t + minutes."""
+        """Count the events before (`left`) or up to (`right`) t + minutes."""
         if (minutes, side) not in self._found:
             found = self.events["at"].search_sorted(self.look + minutes, side=side)
             self._found[minutes, side] = found.cast(INT)
@@ -148,7 +148,7 @@ def past(
     cancelled: dict[str, int],
     values: list[tuple[str, str, str]],
 ) -> list[pl.Series]:
-    """Features of what was known: of a status with lag l, events from t - window to t - l."""
+    """Return features of known events: for a status with lag l, from t - window to t - l."""
     looks = look.select(place(view)).to_series()
     # Searching in order is three times as fast as searching in the spine's order.
     order = looks.arg_sort()
@@ -176,8 +176,8 @@ def past(
         found.append(count("cancelled", window).alias(name))
     arrived = by_status["arrived"]
     known = (-LAG["arrived"], "right")
-    # Delays are there for every arrived flight, and those of others are known after 12 hours,
-    # which is longer than the windows that look at departure delays.
+    # Every arrived flight has delays. Delays of other flights are known after 12 hours, which is
+    # longer than the windows over departure delays.
     for column, kind, label in values:
         first = -WINDOWS[label]
         n = (
@@ -209,7 +209,7 @@ def moment(kind: str, n: pl.Series, total: pl.Series, squares: pl.Series) -> pl.
 
 
 def greatest(events: Ordered, column: str, window: int) -> pl.Series:
-    """Over the events and the looks of an entity together, by the minute each is known."""
+    """Return rolling maxima over the union of events and spine rows, by the minute of knowledge."""
     at = events.events["at"] + LAG["arrived"]
     entity_end = len(at)
     both = pl.DataFrame(
@@ -219,7 +219,7 @@ def greatest(events: Ordered, column: str, window: int) -> pl.Series:
         }
     ).with_row_index("row")
     both = both.sort("at")
-    # An entity's minutes are far from the next one's, so one window over all does for each.
+    # The minutes of different entities are far apart, so one window serves all entities.
     best = pl.col("value").rolling_max_by(
         "at", window_size=f"{window - LAG['arrived']}i", closed="both"
     )
@@ -238,7 +238,7 @@ def coming(
     rows: dict[str, tuple[int, int]],
     miles: dict[str, tuple[int, int]],
 ) -> list[pl.Series]:
-    """Of flights planned from t + a to before t + b, all of them announced by t."""
+    """Return features of flights planned for [t + a, t + b), which are all announced by t."""
     looks = look.select(place(code)).to_series()
     flights = Ordered(code, planned, looks, ["distance"] if miles else [])
     found = []
@@ -252,9 +252,9 @@ def coming(
 
 
 def sky(spine: pl.DataFrame, weather: pl.DataFrame) -> list[pl.Series]:
-    """The last observation of up to 6 hours ago, and what the last hours showed.
+    """Return the last observation within 6 hours, and aggregates of the last hours.
 
-    Many flights share a moment, so all is worked out once for each origin and moment.
+    Many flights share a time, so features are computed once for each origin and time.
     """
     names = ["temp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
     number = (
@@ -283,7 +283,7 @@ def sky(spine: pl.DataFrame, weather: pl.DataFrame) -> list[pl.Series]:
         sky__wind_gust_max_6h=pl.col("wind_gust").rolling_max_by("at", **recent),
     )
     hours = hours.filter("asked").drop("asked")
-    # The first pressure since t - 6 h, as long as it is known by t.
+    # The first pressure since t - 6 h, if it is known by t.
     pressures = seen.filter(pl.col("pressure").is_not_null())
     pressures = pressures.select(sky__pressure_first_6h="pressure", at="at", seen="at")
     since = moments.with_columns(from_=pl.col("at") - (6 * H - 10)).join_asof(
@@ -296,7 +296,7 @@ def sky(spine: pl.DataFrame, weather: pl.DataFrame) -> list[pl.Series]:
 
 
 def rained(window: dict[str, str]) -> pl.Expr:
-    """Inches; null where nothing was observed, which a rolling sum gives as 0."""
+    """Return inches; null without an observation, for which a rolling sum would be 0."""
     cents = pl.col("precip")
     observed = cents.rolling_min_by("at", **window).is_not_null()
     return pl.when(observed).then(cents.rolling_sum_by("at", **window) / 100)

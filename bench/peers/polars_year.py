@@ -1,17 +1,18 @@
-"""The year by hand in Polars: the same duty and the same features, nothing general about it.
+"""The year written by hand in Polars: the same duties and features, for this data set only.
 
-Found by trying, on two cores; what is here won:
-- The pages of the feed cut into lines and parsed at once as NDJSON: 6 times faster than
+Several forms were tried on two cores; this script uses the fastest ones:
+- The pages of the feed are cut into lines and parsed at once as NDJSON: 6 times faster than
   `str.json_decode` of the pages, which is faster than `json.loads`.
-- Times, and the checks of all deliveries of a source, once over all rows and grouped by file: a
-  delivery at a time costs 5 times as much.
-- `sink_parquet` with `PartitionBy`: a quarter faster than a loop of `write_parquet`, with or
+- Times, and the checks of all deliveries of a source, are computed once over all rows and grouped
+  by file: one delivery at a time takes 5 times as long.
+- `sink_parquet` with `PartitionBy` is a quarter faster than a loop of `write_parquet`, with or
   without threads.
-- Windows: `known_at` is the event time plus a lag that only the status decides, so a window of
-  known events is a range of one status' events: running sums in the order of (entity, time), read
-  at both ends with `search_sorted`. Half the time of `join_asof` by entity, a third of
-  `rolling_sum_by`; least and greatest have no running form and use `rolling_*_by`.
-- Sums are of integers, so means and deviations are exact to the last rounding.
+- Windows: `known_at` is the event time plus a lag that depends only on the status, so a window of
+  known events is a range of the events of one status: running sums in the order of (entity, time)
+  are read at both ends with `search_sorted`. This takes half the time of `join_asof` by entity, and
+  a third of `rolling_sum_by`. Minimum and maximum cannot be computed from running values, and use
+  `rolling_*_by`.
+- Sums are of integers, so means and deviations are exact up to the last rounding.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,11 +35,11 @@ REALS = ("temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure
 WEATHER = {"origin": S} | dict.fromkeys(("year", "month", "day", "hour", "wind_dir"), INT)
 WEATHER |= dict.fromkeys(REALS, pl.Float64) | {"time_hour": S}
 MINUTE = pl.duration(minutes=1)
-SMALLEST_FILE = 600  # rows; fewer is a part of a file
+SMALLEST_FILE = 600  # minimum number of rows of a complete file
 
 
 def work(folder: Path, url: str, out: Path) -> Result:
-    """The year: deliveries, dataset, model and baseline; everything is written below `out`."""
+    """Run the year from deliveries to dataset, model and baseline; write everything to `out`."""
     marks = Marks()
     frame = run(folder, url, out, marks)
     dataset = frame.filter(pl.col("split").is_not_null())
@@ -50,7 +51,7 @@ def work(folder: Path, url: str, out: Path) -> Result:
 
 
 def run(folder: Path, url: str, out: Path, marks: Marks) -> pl.DataFrame:
-    """From the deliveries to the frame of all flights, ordered by (t, key)."""
+    """Return the frame of all flights, computed from the deliveries and ordered by (t, key)."""
     schedule = published(out, "schedule", scheduled(read_schedule(folder)), schedule_checks())
     outcomes = happened(read_feed(url, "outcomes", OUTCOMES)).unique(
         [*KEY, "file"], maintain_order=True
@@ -98,7 +99,7 @@ def read_table(folder: Path, name: str) -> pl.DataFrame:
 
 
 def provenance(files: Sequence[tuple[str, str]], counts: list[int], first: int) -> pl.DataFrame:
-    """File, hash and line of every row."""
+    """Return file, hash and line of every row."""
     per_file = pl.DataFrame(files, schema=["file", "sha256"], orient="row")
     rows = per_file.with_columns(
         line=pl.int_ranges(first, pl.Series(counts, dtype=INT) + first, dtype=INT)
@@ -172,14 +173,14 @@ def local(day: pl.Expr, clock: pl.Expr) -> pl.Expr:
 
 
 def instant(wall: pl.Expr, zone: str, ambiguous: str = "earliest") -> pl.Expr:
-    """UTC of a wall clock; null where it does not show."""
+    """Return the UTC time of a wall clock time; null for a time that the clock skips."""
     aware = wall.dt.replace_time_zone(zone, ambiguous=ambiguous, non_existent="null")
     return aware.dt.convert_time_zone("UTC")
 
 
 def with_schedule(rows: pl.DataFrame) -> pl.DataFrame:
     leaves = local(date(), pl.col("sched_dep_time"))
-    skipped = instant(leaves + 60 * MINUTE, NEW_YORK)  # in the gap of spring: an hour on
+    skipped = instant(leaves + 60 * MINUTE, NEW_YORK)  # in the gap of spring: an hour later
     rows = rows.with_columns(sched_dep_at=pl.coalesce(instant(leaves, NEW_YORK), skipped))
     return rows.with_columns(
         next_clock(rows, "sched_dep_at", "sched_arr_time").alias("sched_arr_at")
@@ -187,7 +188,7 @@ def with_schedule(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def next_clock(rows: pl.DataFrame, after: str, clock: str) -> pl.Series:
-    """The first instant after `after` at which the clock of the destination shows `clock`."""
+    """Return the first time after `after` at which the destination's clock shows `clock`."""
     zone = pl.col("dest").replace_strict(ZONES, return_dtype=S)
     rows = rows.select(
         pl.col(after).alias("after"), pl.col(clock).alias("clock"), zone.alias("zone")
@@ -199,11 +200,11 @@ def next_clock(rows: pl.DataFrame, after: str, clock: str) -> pl.Series:
 
 def _next_in_zone(rows: pl.DataFrame, zone: str) -> pl.DataFrame:
     there = pl.col("after").dt.convert_time_zone(zone).dt.replace_time_zone(None)
-    # 2400 is midnight: the next one after, as any clock
+    # 2400 is midnight, and like any clock time means the next one after `after`.
     wall = local(there.dt.truncate("1d"), pl.col("clock") % 2400)
     rows = rows.with_columns(wall=wall).with_columns(found=instant(pl.col("wall"), zone))
     same_day = pl.col("found") > pl.col("after")
-    # Few arrive on another day; only these are worth the other tries.
+    # Few flights arrive on another day; only for these are other candidates computed.
     shown = [
         instant(pl.col("wall"), zone, "latest"),
         *(instant(pl.col("wall") + pl.duration(days=days), zone) for days in (1, 2)),
@@ -214,11 +215,11 @@ def _next_in_zone(rows: pl.DataFrame, zone: str) -> pl.DataFrame:
     return pl.concat([rows.filter(same_day), rest]).select("row", "found")
 
 
-# Checks, and one Parquet a delivery
+# Checks, and one Parquet file per delivery
 
 
 def published(out: Path, table: str, rows: pl.DataFrame, checks: Iterable[pl.Expr]) -> pl.DataFrame:
-    """Count what fails in each delivery, write each delivery, return the rows that may be used."""
+    """Count the failures in each delivery, write the usable rows of each, and return them."""
     counts = rows.group_by("file", "sha256", maintain_order=True).agg(
         pl.len().alias("rows"),
         pl.all().exclude("file", "sha256").null_count().name.prefix("null_"),
@@ -320,7 +321,7 @@ def weather_checks() -> list[pl.Expr]:
 
 
 def labelled(frame: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
-    """`late` and `split`; both null where a flight is in none."""
+    """Add the columns `late` and `split`; both are null if a flight is in no split."""
     found = outcomes.filter(pl.col("status") == "arrived").select(
         *KEY, "late", e=pl.col("event_time"), k=pl.col("known_at")
     )

@@ -1,4 +1,4 @@
-"""The deliveries as bytes, for both hand-written scripts: files, pages, rows of a database."""
+"""Raw deliveries for both hand-written scripts: files, pages, and rows of a database."""
 
 import http.client
 import sqlite3
@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 DAYS = [(date(2013, 1, 1) + timedelta(n)).isoformat() for n in range(366)]
 REFERENCE = {"planes": "tailnum", "airlines": "carrier", "airports": "faa"}
-# The most the feed gives at once: fewer pages were faster than smaller ones.
+# Maximum page size of the feed: few large pages are faster than many small ones.
 PAGE = 1000
 
 
 @dataclass(frozen=True)
 class Pages:
-    """One day of one feed, and the hash of what came."""
+    """Pages of one day of one feed, and the hash of their bytes."""
 
     name: str
     sha256: str
@@ -25,7 +25,7 @@ class Pages:
 
 
 def schedule_files(folder: Path) -> Iterator[tuple[str, str, bytes]]:
-    """(name, sha256, content) of the files of the drop folder; the same bytes come once."""
+    """Yield (name, sha256, content) of the files in the drop folder, without duplicate contents."""
     seen = set()
     for path in sorted((folder / "drop").glob("schedule_*.csv")):
         content = path.read_bytes()
@@ -36,7 +36,7 @@ def schedule_files(folder: Path) -> Iterator[tuple[str, str, bytes]]:
 
 
 def feed(url: str, name: str) -> Iterator[Pages]:
-    """Every day of a feed that has records, all pages of it, over one connection."""
+    """Yield all pages of every day of a feed that has records, over one connection."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc)
     for day in DAYS:
         bodies, cursor = [], ""
@@ -52,7 +52,7 @@ def feed(url: str, name: str) -> Iterator[Pages]:
 
 
 def reference(folder: Path, table: str) -> tuple[str, list[str], list[tuple[object, ...]]]:
-    """(sha256, columns, rows in order of the key) of a table of the database."""
+    """Return (sha256, columns, rows in order of the key) of a table of the database."""
     with sqlite3.connect(folder / "reference.db") as connection:
         found = connection.execute(f"SELECT * FROM {table} ORDER BY {REFERENCE[table]}")
         columns = [column[0] for column in found.description]

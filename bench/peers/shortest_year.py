@@ -1,6 +1,7 @@
-"""The year by hand without any duty: no hashes, no checks, no file a delivery; same dataset.
+"""The year by hand without duties: no hashes, checks or files per delivery, but the same dataset.
 
-What it costs that a delivery can be traced, judged and stopped is the rest of the other script.
+The difference to the time of `polars_year` is the cost of tracing, validating and stopping
+deliveries.
 """
 
 from pathlib import Path
@@ -23,9 +24,9 @@ from bench.peers.polars_year import (
 
 
 def work(folder: Path, url: str, out: Path) -> Result:
-    """The year: deliveries, dataset, model and baseline."""
+    """Run the year from deliveries to dataset, model and baseline."""
     marks = Marks()
-    # A file that came twice, or first in part, holds nothing that the whole one does not.
+    # Files that came twice or incompletely have no rows that are not in the complete file.
     drop = folder / "drop" / "schedule_*.csv"
     schedule = scheduled(pl.read_csv(drop, schema=SCHEDULE, null_values=["NA"]).unique(KEY))
     outcomes = happened(records(url, "outcomes", OUTCOMES).unique(KEY).with_row_index("line"))
@@ -46,7 +47,7 @@ def work(folder: Path, url: str, out: Path) -> Result:
 
 
 def records(url: str, name: str, schema: dict[str, pl.DataType]) -> pl.DataFrame:
-    """Every record of a feed."""
+    """Return every record of a feed."""
     pages = [body for day in raw.feed(url, name) for body in day.bodies]
     lines = [body[12 : body.rindex(b'],"next"')].replace(b"},{", b"}\n{") for body in pages]
     return pl.read_ndjson(b"\n".join(lines), schema=schema)

@@ -1,4 +1,4 @@
-"""The port of the online store on SQLite, to choose the embedded backend by measurement."""
+"""Online store on SQLite, with which the embedded backend is compared."""
 
 import sqlite3
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What both scripts know of time: zones of destinations, splits of the dataset."""
+"""Time zones of destinations and splits of the dataset, for both scripts."""
 
 import csv
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ with _ZONES.open() as _file:
 
 _BEGIN, _OCTOBER = datetime(2012, 12, 1, tzinfo=UTC), datetime(2013, 10, 1, 4, tzinfo=UTC)
 _NOVEMBER, _END = datetime(2013, 11, 1, 4, tzinfo=UTC), datetime(2014, 1, 1, 5, tzinfo=UTC)
-# Name, first and last prediction time (the last one excluded), as of when labels are read.
+# Name, start and end of prediction times (end excluded), and the cutoff of the labels.
 SPLITS = (
     ("train", _BEGIN, _OCTOBER, _OCTOBER),
     ("valid", _OCTOBER, _NOVEMBER, _NOVEMBER),

@@ -1,6 +1,6 @@
-"""The outside world of the flights pipeline: its deliveries, and the feed that hands some out.
+"""The outside world of the flights pipeline: its deliveries, and the feed that serves some of them.
 
-It plays the part of the airport, so the pipeline reads what it makes and shares no code with it.
+It plays the part of the airport, so the pipeline reads its deliveries and shares no code with it.
 """
 
 from demo.flights.feed_server import FeedServer

@@ -1,9 +1,9 @@
-"""The airport's feed as it is kept and paged: records of a day, a cursor, repeats at boundaries.
+"""Storage and paging of the airport's feed: records of a day, a cursor, repeats at page boundaries.
 
-`feed.sqlite` holds one row for each feed and UTC day with the JSON text of its records, one a
-line, in the order in which they were reported. The feed promises *at least once*: on days that
-are marked so, the last record of a page comes again as the first of the next. A feed that
-stands in the table `down` gives no answers.
+`feed.sqlite` has one row for each feed and UTC day with the JSON text of its records, one per line,
+in the order in which they were reported. The feed promises *at least once* delivery: on days marked
+`repeats`, the last record of a page comes again as the first record of the next page. A feed that
+is listed in the table `down` does not answer.
 """
 
 import base64
@@ -23,27 +23,27 @@ LIMIT, MOST = 500, 1000
 
 
 class DownError(RuntimeError):
-    """The feed gives no answers at present."""
+    """Error of a feed that is down."""
 
 
 class BadRequestError(ValueError):
-    """A request that the feed cannot answer; its text is for whoever sent it."""
+    """Error of a request that the feed cannot answer; the client gets its text."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One day of one feed: its records as JSON text, and whether boundaries are repeated."""
+    """One day of one feed: its records as JSON text; `repeats` is True for repeated records."""
 
     records: tuple[bytes, ...]
     repeats: bool
 
     def stride(self, limit: int) -> int:
-        """From the start of a page to the start of the next."""
+        """Return the number of records from the start of a page to the start of the next."""
         return limit - 1 if self.repeats and limit > 1 else limit
 
 
 def write_feed(path: Path, slots: Iterable[tuple[str, str, bool, int, bytes]]) -> None:
-    """Write (feed, day, repeats, records, text of the records, one a line) for every slot."""
+    """Write (feed, day, repeats, number of records, text with one record per line) for each day."""
     temporary = path.with_name(path.name + ".part")
     temporary.unlink(missing_ok=True)
     with sqlite3.connect(temporary) as connection:
@@ -59,7 +59,7 @@ def write_feed(path: Path, slots: Iterable[tuple[str, str, bool, int, bytes]]) -
 
 
 class Feed:
-    """Answers for `feed.sqlite`; safe to ask from many threads."""
+    """Reader of the pages in `feed.sqlite`, which several threads may use."""
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
@@ -76,16 +76,17 @@ class Feed:
         self._connection.close()
 
     def days(self, feed: str) -> list[str]:
-        """The days that have records, in order."""
+        """Return the days that have records, in order."""
         with self._lock:
             query = "SELECT day FROM slots WHERE feed = ? ORDER BY day"
             return [day for (day,) in self._connection.execute(query, (feed,))]
 
     def page(self, feed: str, day: str, limit: int = LIMIT, cursor: str = "") -> bytes:
-        """One page: `{"records": [...], "next": cursor or null}`; a day without records is empty.
+        """Return a page `{"records": [...], "next": cursor or null}`, empty for an empty day.
 
         Raises:
-            BadRequestError: no date, a limit out of range, or a cursor that is not ours.
+            BadRequestError: the day is not a date, the limit is out of range, or the cursor is not
+                from this feed and day.
             DownError: this feed is down.
         """
         _require_date(day)
@@ -101,7 +102,7 @@ class Feed:
         return b'{"records":[' + records + b'],"next":' + token + b"}"
 
     def _refresh(self, feed: str) -> None:
-        """Forget what was read before somebody wrote."""
+        """Clear the cache after a write of another connection; raise DownError for a down feed."""
         if (version := self._seen()) != self._version:
             self._version = version
             self.slot.cache_clear()
@@ -109,12 +110,12 @@ class Feed:
             known = "SELECT 1 FROM sqlite_master WHERE name = 'down'"
             down = "SELECT 1 FROM down WHERE feed = ?"
             if not self._connection.execute(known).fetchone():
-                return  # made before there was such a table
+                return  # the file was made by a version without this table
             if self._connection.execute(down, (feed,)).fetchone():
                 raise DownError(f"{feed} is down for maintenance")
 
     def _seen(self) -> int:
-        """Changes with every write of another connection."""
+        """Return a number that changes with every write of another connection."""
         with self._lock:
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 

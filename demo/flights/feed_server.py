@@ -19,7 +19,7 @@ from demo.flights.feed import FEEDS, LIMIT, BadRequestError, DownError, Feed
 
 
 class FeedServer:
-    """The feed of `folder` on 127.0.0.1 while the `with` block runs; port 0 takes a free one."""
+    """Server of the feed of `folder` on 127.0.0.1 in a `with` block; port 0 selects a free port."""
 
     def __init__(self, folder: Path | str, port: int = 0) -> None:
         self._feed = Feed(Path(folder) / "feed.sqlite")
@@ -73,15 +73,15 @@ class _Server(ThreadingHTTPServer):
         self._open.pop(request, None)
 
     def server_close(self) -> None:
-        """Also end the connections that clients keep open, and wait for their threads."""
+        """Close the server and the connections that clients keep open; wait for their threads."""
         super().server_close()
         for connection, thread in list(self._open.items()):
-            with suppress(OSError):  # the client was first
+            with suppress(OSError):  # the client closed it first
                 connection.shutdown(socket.SHUT_RDWR)
             thread.join()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
-        """A client that goes away in the middle of an answer is no news."""
+        """Do not report a client that disconnects during an answer."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -89,7 +89,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # head and body leave in one segment
+    wbufsize = -1  # head and body are sent in one segment
     server: _Server
 
     def do_GET(self) -> None:

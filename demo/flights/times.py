@@ -1,8 +1,8 @@
-"""When the world learned what: the moments behind each delivery, from the source alone.
+"""Times at which facts became known, computed from the source alone.
 
-This package plays the outside world, so it works out its times by itself, with `zoneinfo`, and
-shares no code with the pipeline that reads it. Times are int64 seconds since the epoch, UTC;
-clock readings are HHMM integers as in the source, 2400 being midnight.
+This package plays the outside world, so it computes times by itself, with `zoneinfo`, and shares no
+code with the pipeline that reads its deliveries. Times are int64 seconds since the epoch, UTC;
+clock readings are HHMM integers as in the source, where 2400 is midnight.
 """
 
 from bisect import bisect_left
@@ -34,7 +34,7 @@ _FIRST, _LAST = datetime(2012, 12, 1, tzinfo=UTC), datetime(2014, 2, 1, tzinfo=U
 
 @dataclass(frozen=True)
 class Offsets:
-    """Offsets of a zone from UTC over the year: `seconds[i]` holds before `until[i]`."""
+    """Offsets of a zone from UTC over the year: `seconds[i]` applies until `until[i]`."""
 
     until: Ints
     seconds: Ints
@@ -43,14 +43,14 @@ class Offsets:
         return self.seconds[np.searchsorted(self.until, utc, side="right")]
 
     def shown(self, local: Ints) -> list[Ints]:
-        """The instants at which the wall clock shows `local`; NULL where it does not."""
+        """Return, for each offset, the times at which a clock shows `local`, or NULL."""
         instants = [local - offset for offset in np.unique(self.seconds)]
         return [np.where(self.at(utc) + utc == local, utc, NULL) for utc in instants]
 
 
 @cache
 def offsets(zone: str) -> Offsets:
-    """Offsets from the tz database that is installed as a package, not the system's."""
+    """Return the offsets of a zone from the package `tzdata`, not from the system's files."""
     path = files("tzdata").joinpath("zoneinfo", *zone.split("/"))
     with path.open("rb") as stream:
         table = ZoneInfo.from_file(stream, key=zone)
@@ -66,13 +66,16 @@ def offsets(zone: str) -> Offsets:
 
 
 def _change(offset: Callable[[int], int], day: int) -> int:
-    """The first second of the new offset, which begins within a day of `day`."""
+    """Return the first second of the new offset, which begins within a day after `day`."""
     old = offset(day)
     return bisect_left(range(day + DAY), True, lo=day, key=lambda second: offset(second) != old)
 
 
 def first_shown(local: Ints, zone: str) -> Ints:
-    """UTC of a wall-clock time: the first of two, and after the gap by as much as it was in it."""
+    """Convert wall clock times to UTC.
+
+    A time that occurs twice means its first occurrence; a skipped time is shifted by the gap.
+    """
     rule = offsets(zone)
     shown = np.stack(rule.shown(local))
     first = np.where(shown == NULL, np.iinfo(np.int64).max, shown).min(axis=0)
@@ -81,7 +84,7 @@ def first_shown(local: Ints, zone: str) -> Ints:
 
 
 def next_shown(after: Ints, clock: Ints, zone: str) -> Ints:
-    """The first instant after `after` at which the wall clock of `zone` shows `clock`."""
+    """Return the first time after `after` at which the wall clock of `zone` shows `clock`."""
     rule = offsets(zone)
     midnight = (after + rule.at(after)) // DAY * DAY
     of_day = minutes(clock) * MINUTE % DAY
@@ -91,12 +94,12 @@ def next_shown(after: Ints, clock: Ints, zone: str) -> Ints:
 
 
 def minutes(clock: Ints) -> Ints:
-    """Minutes of the day of HHMM readings."""
+    """Convert HHMM readings to minutes of the day."""
     return clock // 100 * 60 + clock % 100
 
 
 def arrival(after: Ints, clock: Ints, dest: npt.NDArray[np.str_], zones: dict[str, str]) -> Ints:
-    """`next_shown`, each row in the zone of its destination."""
+    """Return `next_shown` for each row, in the zone of its destination."""
     out = np.full(len(after), NULL)
     zone_of = np.array([zones[name] for name in dest])
     for zone in np.unique(zone_of):
@@ -107,9 +110,9 @@ def arrival(after: Ints, clock: Ints, dest: npt.NDArray[np.str_], zones: dict[st
 
 @dataclass(frozen=True)
 class Flights:
-    """The columns of flights that times depend on; NULL where the source has none."""
+    """Columns of flights on which times depend; NULL if the source has no value."""
 
-    day: Ints  # seconds of local midnight as if it were UTC
+    day: Ints  # local midnight in seconds, as if it were UTC
     sched_dep: Ints
     sched_arr: Ints
     dep_time: Ints
@@ -120,7 +123,7 @@ class Flights:
 
     @classmethod
     def of(cls, table: pa.Table) -> "Flights":
-        """From the table of flights as text."""
+        """Convert the table of flights, which has texts."""
         year, month, day = (_whole(table, name) for name in ("year", "month", "day"))
         months = (year - 1970) * 12 + month - 1
         days = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + day - 1
@@ -141,28 +144,29 @@ def _whole(table: pa.Table, name: str) -> Ints:
 
 
 def seconds(moments: pa.ChunkedArray) -> Ints:
-    """RFC 3339 moments in UTC as seconds."""
+    """Convert RFC 3339 times in UTC to seconds."""
     return pc.cast(pc.cast(moments, pa.timestamp("s", "UTC")), pa.int64()).to_numpy()
 
 
 def day_number(iso: str) -> int:
-    """Days since the epoch."""
+    """Return the days from the epoch to an ISO date."""
     return int(np.datetime64(iso, "D").astype(np.int64))
 
 
 def zones_of(airports: pa.Table) -> dict[str, str]:
-    """The zone of every airport that has one, and of the destinations that are not listed."""
+    """Return the zone of every airport that has one, and of the destinations not listed."""
     names, zones = airports["faa"].to_pylist(), airports["tzone"].to_pylist()
     return {name: zone for name, zone in zip(names, zones, strict=True) if zone} | EXTRA_ZONES
 
 
 def outcomes_known(flights: Flights, zones: dict[str, str]) -> Ints:
-    """When each flight's outcome is known.
+    """Return the time at which each flight's outcome is known.
 
-    Arrived: ten minutes after it arrived, which is the scheduled arrival and the arrival delay,
-    or, if it was diverted and has no delay, when the destination's clock next shows its arrival
-    time. Cancelled: four hours after the scheduled departure, since the source gives no time.
-    Left and never arrived: twelve hours after it left.
+    The outcome of an arrived flight is known ten minutes after its arrival: the scheduled arrival
+    plus the delay or, for a diverted flight without a delay, the next time at which the
+    destination's clock shows its arrival time. A cancellation is known four hours after the
+    scheduled departure, since the source has no time. A flight that left and did not arrive is
+    known twelve hours after its departure.
     """
     departure = first_shown(flights.day + minutes(flights.sched_dep) * MINUTE, NEW_YORK)
     due = arrival(departure, flights.sched_arr, flights.dest, zones)

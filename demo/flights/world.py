@@ -1,6 +1,6 @@
-"""Where the airport puts its deliveries, for a simulation that lets them come day by day.
+"""Places to which the airport delivers, for a simulation in which deliveries come day by day.
 
-`held` is a folder that `make_deliveries` filled, `live` the one that the sources read.
+`held` is a folder that `make_deliveries` filled, `live` is the folder that the sources read.
 """
 
 import json
@@ -19,7 +19,7 @@ from headrace.sources.files import DropFolder
 
 
 def places(held: Path, live: Path) -> Mapping[str, Place]:
-    """A place for every table; the feed and the database are made, and empty."""
+    """Return a place for every table; create an empty feed and remove the database."""
     live.mkdir(parents=True, exist_ok=True)
     write_feed(live / "feed.sqlite", ())
     with closing(sqlite3.connect(live / "feed.sqlite")) as feed:
@@ -36,7 +36,7 @@ def places(held: Path, live: Path) -> Mapping[str, Place]:
 
 @dataclass(frozen=True)
 class FeedPlace:
-    """One feed of `feed.sqlite`; a day's records are there an hour after the day."""
+    """Place of one feed of `feed.sqlite`; the records of a day come an hour after the day."""
 
     name: str
     held: Path
@@ -69,7 +69,7 @@ class FeedPlace:
 
 @dataclass(frozen=True)
 class TablePlace:
-    """One table of `reference.db`, whole; it goes down by losing its name."""
+    """Place of one complete table of `reference.db`; it is renamed while it is down."""
 
     name: str
     held: Path

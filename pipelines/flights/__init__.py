@@ -1,4 +1,4 @@
-"""Will a flight from New York arrive over 15 minutes late? Asked two hours before it leaves."""
+"""Predict if a flight from New York arrives over 15 minutes late, two hours before it leaves."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +27,7 @@ def table(name: str, source: Source, *, partitioned: bool) -> Table:
 
 
 def pipeline(folder: Path) -> Pipeline:
-    """The pipeline over the deliveries in `folder`."""
+    """Return the pipeline over the deliveries in `folder`."""
     return Pipeline(
         name="flights",
         tables=(

@@ -1,8 +1,8 @@
 """`flights_delay`: one row per scheduled flight, two hours before it is due to leave.
 
-A flight belongs to the split its prediction time falls in; months are months in New York. Training
-labels are read as of the end of September, so the last two days of September, whose labels were not
-settled then, are left out, and so are the last two of October before the test weeks.
+A flight belongs to the split with its prediction time; months are months in New York. Training
+labels are read as of the end of September. Labels of the last two days of September are not mature
+by then, so these flights are excluded, and so are the last two days of October.
 """
 
 from pathlib import Path
@@ -16,9 +16,9 @@ LABEL = Label(
     table="outcomes",
     key=("year", "month", "day", "carrier", "flight", "origin"),
     columns=("late",),
-    # The longest flight arrives within a day and a half of its prediction; what is not known then
-    # gets half a day more to settle. The 717 flights that landed without a stated delay have one
-    # derived by the contract, and so a label.
+    # The longest flight arrives within a day and a half after its prediction; outcomes that are not
+    # known by then get another half day. The 717 flights that landed without a stated delay have a
+    # delay that the contract derives, and so a label.
     horizon="36h",
     settle="12h",
     status="status",
@@ -34,11 +34,11 @@ DATASET = DatasetSpec(
         valid_until="2013-11-01T00:00:00-04:00",
         test_until="2014-01-01T00:00:00-05:00",
     ),
-    # Two days after the last flight: of the last days of December some are not mature by then.
+    # Two days after the last flight: some labels of late December are not mature by then.
     cutoff="2014-01-02T00:00:00Z",
-    # Without an arrival there is nothing to be late. These flights stay countable in the manifest.
+    # A flight without an arrival has no delay. The manifest still counts these flights.
     left_out=("cancelled", "not_arrived", "no outcome"),
-    # What the model reads as categories: their places are fixed by the training rows.
+    # Categorical columns of the model; their codes are fitted on the training rows.
     fits=(Vocabulary(("carrier", "dest", "origin")),),
     purpose="delay-prediction",
     description=(

@@ -1,4 +1,4 @@
-"""The code location `flights`: what `workspace.yaml` points at."""
+"""Code location `flights`, which `workspace.yaml` names."""
 
 from assets import assets
 from headrace.dagster import definitions

@@ -1,8 +1,8 @@
-"""What the model knows two hours before a flight is due to leave.
+"""Features of a flight, two hours before its scheduled departure.
 
-Delays are those of flights whose outcome was known by then; a flight still in the air, or on the
-ground, tells nothing yet. `late` is the label's own column, so its means are point-in-time means of
-the target. The timetable of the next hours is known: it was published the evening before.
+Delays are those of flights whose outcome was known by then, not of flights that are still in the
+air or on the ground. `late` is the label's own column, so its means are point-in-time means of the
+target. The timetable of the next hours is known: it was published the evening before.
 """
 
 from headrace.features import (
@@ -32,7 +32,7 @@ SPINE = Spine(
 HOURS_3, HOURS_6, DAY, WEEK, MONTH = (
     Window(start) for start in ("-3h", "-6h", "-1d", "-7d", "-28d")
 )
-# Departure is at t + 2h: an hour on either side, a quarter of one, and the bank before.
+# Departure is at t + 2h: windows of one hour and of 15 minutes around it, and the hours before.
 AROUND, CLOSE, BEFORE = Window("1h", "3h"), Window("105m", "135m"), Window("0s", "2h")
 CANCELLED = Where("status", "==", "cancelled")
 
@@ -109,7 +109,7 @@ VIEWS = (
             Last("dep_delay", HOURS_6),
         ),
     ),
-    # The same flight on earlier days: some run late by habit, most of all where they are padded.
+    # The same flight number on earlier days, because some flights are usually late.
     FeatureView(
         "number",
         "outcomes",

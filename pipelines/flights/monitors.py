@@ -1,4 +1,4 @@
-"""What is watched of the flights pipeline, week by week."""
+"""Weekly monitor of the flights pipeline."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ MONITOR = MonitorSpec(
     name="flights",
     policy_path=Path(__file__).with_name("monitors.yaml"),
     anchor="2013-01-01",
-    # flights are dated in New York: five hours behind UTC keeps a flight day in one piece all year
+    # flights have New York dates: with five hours behind UTC a flight day is in one window all year
     offset="-5h",
-    # The calendar moves by itself: a new month is no drift.
+    # Calendar columns always change: a new month is not drift.
     exclude=("dep_month", "dep_day_of_year", "dep_weekday"),
-    # as long as the label takes: horizon 36 h, settle 12 h
+    # time until a label is mature: horizon 36 h + settle 12 h
     maturity="48h",
     max_age={"schedule": "2d", "outcomes": "2d", "weather": "2d"},
 )

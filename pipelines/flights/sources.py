@@ -1,4 +1,4 @@
-"""Sources of the flights tables, by table. Every place can be set by an environment variable.
+"""Sources of the flights tables, by table. Environment variables can set every address.
 
 FLIGHTS_DELIVERIES    folder of the demonstration's deliveries (default: under HEADRACE_HOME)
 FLIGHTS_FEED_URL      the airport's feed (default: the demonstration's server, started when needed)
@@ -45,7 +45,7 @@ def schedule(folder: Path) -> Source:
 
 
 def feed(name: str, folder: Path, page_size: int) -> Source:
-    """One day of the feed's `name` endpoint: outcomes or weather."""
+    """Return the source that reads the feed's `name` endpoint, outcomes or weather, day by day."""
     return Feed(name, folder, os.environ.get("FLIGHTS_FEED_URL", ""), page_size)
 
 
@@ -56,7 +56,7 @@ def reference(table: str, key: str, folder: Path) -> Source:
 
 @dataclass(frozen=True)
 class Feed:
-    """The feed at `url`, or the demonstration's server over `folder` where there is no url."""
+    """Source of the feed at `url`, or of the demonstration's server over `folder` without a URL."""
 
     name: str
     folder: Path
@@ -71,7 +71,8 @@ class Feed:
             self._apis[url] = CursorApi(
                 self.name, url, path, {"day": "{slot}"}, AIRPORT, self.page_size
             )
-        # The origin names the slot, not the host: a feed that moves does not deliver again.
+        # The origin names the partition, not the host, so that a feed with a new address does not
+        # deliver everything again.
         return [
             replace(delivery, origin=f"{path}?day={slot}")
             for delivery in self._apis[url].deliveries(slot)

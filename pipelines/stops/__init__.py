@@ -1,7 +1,8 @@
-"""Police stops in Minneapolis in 2017: a source for measuring the gate on, apart from any model.
+"""Police stops in Minneapolis in 2017: a source for measuring the gate, without a model.
 
-The gate's thresholds were chosen on the flights. Here they meet data of another kind: 365 local
-days of 33 to 251 rows, texts with few and with many levels, nulls by the nature of a stop.
+The gate's thresholds were chosen on the flights. This source has another kind of data: 365 local
+days of 33 to 251 rows, texts with few and with many categories, and nulls that depend on the kind
+of stop.
 """
 
 from pathlib import Path

@@ -106,7 +106,7 @@ def test_the_page_stands_alone_and_says_what_audits_ask_for(root):
         "weather may be kept for 30 years",
         "late: from table outcomes",
         "no key is in two splits",
-        "agree in all features",
+        "with the same features as a training row",
         "2013-03-01",
     ):
         assert said in page, said

@@ -132,8 +132,8 @@ def test_looks_are_counted_in_a_bucket_and_told_by_the_card(monkeypatch):
     store = Store.find(root)
     assert [one.purpose for one in looks(store, manifest)] == ["look 0", "look 1"]
     page = card(store, manifest).html()
-    assert "the evaluation split was looked at 2 times" in page
-    assert "0 rows of evaluation agree in all features with a training row" in page
+    assert "the evaluation split was accessed 2 times" in page
+    assert "0 rows of evaluation with the same features as a training row" in page
     assert "of recent rows lie outside" in page
 
 

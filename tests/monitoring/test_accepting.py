@@ -382,7 +382,7 @@ def test_the_command_and_what_comes_of_it(watch, monkeypatch):
     assert "km/h by the new firmware" in told["later"][0]["reasons"][0]
     assert "speed by" in command("explain", DAY_OF_IT)
     page = render(monitor_report(watch.pipeline, watch.home))
-    assert "they are right (speed): km/h by the new firmware" in page
+    assert "accepted the data (speed): km/h by the new firmware" in page
 
     done = json.loads(command(*words[:2], "--withdraw", "--reason", "no", "--json"))
     assert (done["withdrawn"], done["changed"], done["about"]) == (True, True, ["data_fault:speed"])

@@ -124,7 +124,7 @@ def test_figures_come_from_the_ledgers(made):
 
 def test_the_page_says_what_it_has_to(made):
     page = render(monitor_report(*made[:2]))
-    for words in ("outcomes seen", "as the model scored them",
+    for words in ("observed outcomes", "predicted by the model",
                   "Evidence and decisions", "Columns, window by window", "retrain on any drift",
                   "speed is missing", "compared with the champion", "By segment", "4 s",
                   "pages a month", "headrace monitor replay"):  # fmt: skip
@@ -154,7 +154,7 @@ def test_a_monitor_that_saw_nothing_has_a_page(tmp_path, made):
     pipeline, home, _ = made
     report = monitor_report(pipeline, type(home)(tmp_path / "empty"))
     assert report.windows == ()
-    assert "Nothing is judged yet" in render(report)
+    assert "No window is evaluated yet" in render(report)
     assert status_json(report, 8)["next_retraining"] is None
 
 

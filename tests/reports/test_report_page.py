@@ -128,7 +128,7 @@ def test_the_order_is_what_matters_first():
         ("pending", "BLOCK", "Needs a decision"),
         ("pending", "ERROR", "says nothing about the data"),
         ("published", "QUARANTINE", "Can wait"),
-        ("superseded", "BLOCK", "A later delivery of this slot passed"),
+        ("superseded", "BLOCK", "A later delivery of this partition passed"),
         ("rejected", "BLOCK", "The batch was rejected"),
         ("recalled", "PASS", "It was published and is recalled"),
         ("judged", "PASS", "Under way"),

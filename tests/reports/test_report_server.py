@@ -57,13 +57,13 @@ def test_the_index_begins_with_what_waits(server):
 
 def test_what_was_not_delivered_is_on_the_index(server):
     _, page = ask(server, "/?table=weather")
-    assert "Expected, and not delivered" in page
-    assert re.search(r"<strong>weather</strong>: \d+ slots, 2013-01-01 to 2013-12-31", page)
+    assert "Expected, but not delivered" in page
+    assert re.search(r"<strong>weather</strong>: \d+ partitions, 2013-01-01 to 2013-12-31", page)
 
 
 def test_the_index_of_one_table(server):
     _, page = ask(server, "/?table=weather")
-    assert "Nothing waits" in page
+    assert "No batch waits" in page
     assert "schedule 2013" not in page
     assert ask(server, "/?table=nothing")[0].status == 404
 

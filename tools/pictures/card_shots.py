@@ -14,7 +14,7 @@ SHOTS = {"card-wide": (1400, 1000, "light"), "card-phone": (390, 844, "dark")}
 
 
 def take_card(ref: str) -> None:
-    """Save the page as it opens, wide and light, and on a phone and dark."""
+    """Save the top of the page, wide in light colours, and on a phone in dark colours."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
         path = Path(folder) / "card.html"
         path.write_text(headrace.open(ref).card.html(), encoding="utf-8")

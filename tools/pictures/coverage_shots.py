@@ -1,7 +1,7 @@
 """Take the pictures of docs/explanation/splits.md.
 
 `python -m tools.pictures.screenshots --coverage --home HOME` runs it.
-HOME holds a release of the flights.
+HOME must have a release of the flights.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ PHONE, WIDE = (390, 844), (1200, 900)
 
 
 def take_coverage(home: Path, out: Path, executable: str, flags: list[str]) -> None:
-    """Save the plot as SVG, and the page wide and, in the dark, on a phone."""
+    """Save the plot as SVG, and the page wide, and on a phone in dark colours."""
     out.mkdir(parents=True, exist_ok=True)
     dataset = open_release("flights_delay@1.0.0", home / "store")
     report = coverage_of(dataset)

@@ -1,8 +1,8 @@
 """Take the pictures of docs/reference/dataset-diff.md.
 
 `python -m tools.pictures.screenshots --diff --home HOME` runs it.
-HOME holds the flights' first release. A store of its own gets it, and a second one in which a
-fortnight of wind came in knots, a week was thinned, and a feature was added.
+HOME must have the flights' first release. It is released into a temporary store, and then a second
+release in which two weeks of wind speeds are in knots and a third of a week's flights is missing.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ BEYOND = "2014-01-02T00:00:00Z"
 
 
 def take_diff(home: Path, out: Path, executable: str, flags: list[str]) -> None:
-    """Save the pictures: the page wide and on a phone, and its columns in the dark."""
+    """Save the pictures: the page wide and on a phone, and its columns in dark colours."""
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder, sync_playwright() as play:
         page_file = Path(folder) / "diff.html"
@@ -49,7 +49,7 @@ def take_diff(home: Path, out: Path, executable: str, flags: list[str]) -> None:
 
 
 def two_releases(home: Path, store: Path) -> ReleaseDiff:
-    """The flights as they were released, and as they were not."""
+    """Release the flights unchanged and edited, and return the diff of the two releases."""
     whole = open_release("flights_delay@1.0.0", home / "store")
     manifest = whole.manifest
     frame = whole.arrow.drop_columns(["split"])

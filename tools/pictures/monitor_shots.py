@@ -1,8 +1,8 @@
-"""The pictures of docs/explanation/monitoring.md: `python -m tools.pictures.monitor_shots HOME`.
+"""Take pictures of docs/explanation/monitoring.md: `python -m tools.pictures.monitor_shots HOME`.
 
-HOME is one in which the year of flights ran (`headrace demo`) and a challenger was trained after it
-(`headrace retrain --reason ... --as-of 2013-12-15`). The window whose relation moved is of a small
-world with planted drift, since the year has none.
+In HOME, the year of flights must have run (`headrace demo`), and after it a challenger must have
+been trained (`headrace retrain --reason ... --as-of 2013-12-15`). The window whose relation changed
+is from a small data set with injected drift, since the year has none.
 """
 
 import sys
@@ -46,7 +46,7 @@ def _save(browser: Browser, text: str, path: Path, look: Look, part: str = "") -
     page = context.new_page()
     page.set_content(text)
     if part:
-        # as high as the page: scrolled, what sticks to its top would be in the picture
+        # make it as high as the page: after scrolling, the sticky bar would be in the picture
         page.set_viewport_size({"width": width, "height": 20_000})
         page.evaluate("document.querySelectorAll('#models details').forEach(d => d.open = true)")
         page.locator(part).first.screenshot(path=path)

@@ -1,7 +1,7 @@
 """Take the pictures of the gate report: `python -m tools.pictures.screenshots --reports`.
 
-A home of its own takes in six weeks of schedules as they were delivered, but for two days: one came
-in kilometres, and of one only the first half arrived. The weather has its own bad row.
+Six weeks of schedules are ingested in a temporary home, with two faulty days: one has distances in
+kilometres, and of one only the first half is delivered. The weather data already has a bad row.
 """
 
 import threading
@@ -56,7 +56,7 @@ def _shots() -> list[tuple[str, str, tuple[int, int], str, Callable[[Page], None
 
 
 def _stay(page: Page) -> None:
-    """The page as it opens."""
+    """Do not scroll: show the top of the page."""
     del page
 
 
@@ -68,7 +68,7 @@ def _to(part: str) -> Callable[[Page], None]:
 
 
 def damaged_days(home: Path) -> Site:
-    """The site over a home in which these days were taken in."""
+    """Ingest the days into a home, and return the report site over it."""
     from headrace.core.clock import days
     from headrace.core.home import Home
     from headrace.lake.ingest.protocol import ingest

@@ -1,7 +1,7 @@
 """Take the pictures in docs/images.
 
-`python -m tools.pictures.screenshots` runs the year with one damaged day and photographs it.
-Needs Chromium (its path in CHROMIUM, or on PATH). With --home it looks at a state that is there.
+`python -m tools.pictures.screenshots` runs the year with one damaged day and takes its pictures.
+It needs Chromium (its path in CHROMIUM, or on PATH). With --home it uses an existing home.
 """
 
 import argparse
@@ -24,32 +24,32 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
-# No sandbox inside containers; the rest keeps Chromium from calling home.
+# Containers do not support the sandbox; the other flags stop network calls of Chromium itself.
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 GROUPS = ("ingestion", "features", "datasets", "models", "monitoring", "serving")
 PATIENCE = 120
-ZOOM_OUT = 5  # clicks, each a tenth of the range
+ZOOM_OUT = 5  # number of clicks, each a tenth of the range
 PAN = (-20, 145)
-SETTLE = 5000  # ms: layouts settle by animation, which no event announces
+SETTLE = 5000  # ms to wait for the animation of a layout, whose end has no event
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A page of the Dagster UI, and a text that is there once it is drawn."""
+    """Page of the Dagster UI, and a text that appears when it is complete."""
 
     name: str
     path: str
     wait_for: str
-    # What to do before the picture is taken.
+    # Action before the picture is taken.
     then: Callable[[Page], None] | None = None
     size: tuple[int, int] = (1600, 1000)
 
 
 def shots() -> list[Shot]:
-    """The graph of a project of which the gate stopped a day."""
+    """Return the shot of the asset graph of a project with a blocked day."""
     return [
         Shot(
             "graph",
@@ -62,12 +62,12 @@ def shots() -> list[Shot]:
 
 
 def _opened() -> str:
-    """Groups come collapsed in the whole graph; their names in the address open them."""
+    """Return the URL parameter that expands all groups, which are collapsed by default."""
     return ",".join(f"global@global:{group}" for group in GROUPS)
 
 
 def _whole_graph(page: Page) -> None:
-    """Opened groups outgrow the first fit: zoom out, and move the middle into the picture."""
+    """Zoom out and centre the graph: with expanded groups it is larger than the page."""
     buttons = page.locator("button[class*=SVGViewport_iconButton]")
     for _ in range(ZOOM_OUT):
         buttons.nth(1).click()
@@ -122,7 +122,7 @@ def the_walk(out: Path) -> None:
 
 
 def run_with_a_damaged_day(home: Path, table: str, day: str) -> None:
-    """The demonstration in a home of its own; of one day's file only the first half arrived."""
+    """Run the demonstration in this home, but with only the first half of one day's file."""
     from headrace.core.home import Home
     from headrace.dagster.execute import run_pipeline
     from headrace.pipeline import project_pipelines
@@ -165,8 +165,8 @@ def _take(page: Page, address: str, shot: Shot, out: Path) -> None:
 @contextmanager
 def served(home: Path, workspace: Path) -> Iterator[str]:
     port = free_port()
-    # Dagster prefers the `.env` of its folder to the environment, and the project's may speak of
-    # another home: serve from the home itself, with the project's folder spelled out.
+    # The `.env` in Dagster's working folder overrides the environment, and the project's `.env` may
+    # set another home: serve from the home, with the project's folder as an absolute path.
     served = home / workspace.name
     served.write_text(
         workspace.read_text().replace(
@@ -185,7 +185,7 @@ def served(home: Path, workspace: Path) -> Iterator[str]:
 
 
 def wait(address: str, server: subprocess.Popen[bytes]) -> None:
-    """Until something answers there; ends the script if the server ends before."""
+    """Wait until the server answers; end the script if the server ends before."""
     for _ in range(PATIENCE * 2):
         if server.poll() is not None:
             raise SystemExit(f"{server.args} ended with {server.returncode}")

@@ -1,7 +1,7 @@
 """Draw the time lines of docs/reference/feature-semantics.md: `python -m tools.pictures.timelines`.
 
-Each is a few lanes over one axis of hours. What a test checks is that the committed files are
-what this draws.
+Each time line has a few lanes over one axis of hours. A test checks that the committed files are
+equal to the output of this module.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ BAND = "#ddf4ff"
 
 @dataclass
 class Picture:
-    """Lanes over hours `first` to `last`; `lanes` are their names from the top."""
+    """Picture with lanes over the hours `first` to `last`; `lanes` are their names from the top."""
 
     title: str
     first: float
@@ -54,14 +54,14 @@ class Picture:
         )
 
     def event(self, lane: int, hour: float, words: str = "", colour: str = BLUE) -> None:
-        """A dot: when it happened."""
+        """Draw a dot at the time of an event."""
         self.parts.append(
             f'<circle cx="{self.x(hour):.1f}" cy="{self.y(lane):.1f}" r="6" fill="{colour}"/>'
         )
         self.text(self.x(hour), self.y(lane) - 11, words, colour)
 
     def known(self, lane: int, hour: float, words: str = "", colour: str = ORANGE) -> None:
-        """A diamond: from when it is known."""
+        """Draw a diamond at the time from which a row is known."""
         x, y = self.x(hour), self.y(lane)
         self.parts.append(
             f'<path d="M{x:.1f} {y - 7:.1f} l7 7 l-7 7 l-7 -7 z" fill="#fff" stroke="{colour}" '
@@ -72,7 +72,7 @@ class Picture:
     def bar(
         self, lane: int, start: float, end: float, words: str = "", colour: str = GREEN
     ) -> None:
-        """A span that has its start and not its end."""
+        """Draw a span that includes its start and excludes its end."""
         x, y, width = self.x(start), self.y(lane), self.x(end) - self.x(start)
         self.parts.append(
             f'<rect x="{x:.1f}" y="{y - 6:.1f}" width="{width:.1f}" height="12" fill="{colour}" '
@@ -86,7 +86,7 @@ class Picture:
         self.line(self.x(start), self.y(lane), self.x(end), self.y(lane), FAINT, 'stroke-width="2"')
 
     def band(self, start: float, end: float, words: str) -> None:
-        """A window over all lanes, [start, end)."""
+        """Draw a window [start, end) over all lanes."""
         x, width = self.x(start), self.x(end) - self.x(start)
         high = LANE * len(self.lanes) + 6
         self.parts.insert(
@@ -98,13 +98,13 @@ class Picture:
         self.text(x + width / 2, self.height - 8, words, BLUE)
 
     def now(self, hour: float, words: str, colour: str = INK) -> None:
-        """A prediction time, or a cut."""
+        """Draw a prediction time, or a cutoff."""
         x = self.x(hour)
         self.line(x, TOP - 12, x, TOP + LANE * len(self.lanes), colour, 'stroke-width="2"')
         self.text(x, TOP - 17, words, colour)
 
     def note(self, lane: int, hour: float, words: str, colour: str = INK) -> None:
-        """Words on the lane itself, clear of its line."""
+        """Write a text on a lane, over its line."""
         self.text(self.x(hour), self.y(lane) + 4, words, colour, "start")
         halo = ' stroke="#fff" stroke-width="4" paint-order="stroke">'
         self.parts[-1] = self.parts[-1].replace(">", halo, 1)
@@ -126,7 +126,7 @@ class Picture:
         for hour, words in ticks.items():
             self.line(self.x(hour), bottom, self.x(hour), bottom + 5, INK)
             self.text(self.x(hour), bottom + 19, words, FAINT)
-        # Bands go below the lanes, all else above them.
+        # Bands are drawn below the lanes, everything else above them.
         bands = [part for part in body if part.startswith("<rect") and BAND in part]
         rest = [part for part in body if part not in bands]
         return "\n".join([*head, *bands, *self.parts, *rest, "</svg>", ""])

@@ -1,8 +1,8 @@
 """Go through docs/how-to/on-call.md in a browser: a fault, its alert, its page, the approval.
 
-`python -m tools.pictures.screenshots --walk` makes a home of its own with six weeks of flights, of
-which the last day's schedule came in kilometres, and goes the way of the person who is paged. It
-fails where that person would be stuck.
+`python -m tools.pictures.screenshots --walk` makes a temporary home with six weeks of flights, in
+which the distances of the last day's schedule are in kilometres, and follows the steps of the
+person who is paged. It fails at the step at which that person could not continue.
 """
 
 import csv
@@ -38,13 +38,13 @@ routes:
 
 @dataclass
 class Pager:
-    """A webhook, as of a chat or a pager: keeps the messages that came."""
+    """Webhook, like that of a chat or a pager, which stores the received messages."""
 
     url: str = ""
     messages: list[dict[str, Any]] = field(default_factory=list)
 
     def wait_for(self, kind: str) -> dict[str, Any]:
-        """The sensor looks every half minute."""
+        """Wait for a message of a kind; the alert sensor runs every half minute."""
         for _ in range(PATIENCE):
             for message in self.messages:
                 if message["kind"] == kind:
@@ -76,7 +76,7 @@ def pager() -> Iterator[Pager]:
 
 @dataclass(frozen=True)
 class Place:
-    """One home with everything that runs on it."""
+    """Home with the addresses of its servers and its pager."""
 
     home: Path
     dagster: str
@@ -86,7 +86,7 @@ class Place:
 
 @contextmanager
 def place(home: Path) -> Iterator[Place]:
-    """The fault, the run that meets it, and then Dagster with its daemon and the report server."""
+    """Run with an injected fault, then start Dagster with its daemon and the report server."""
     home.mkdir(parents=True, exist_ok=True)
     (home / "alerts.yaml").write_text(ROUTES)
     dagster, reports = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
@@ -112,7 +112,7 @@ def _environment(found: Place) -> dict[str, str]:
 
 
 def run_with_kilometres(home: Path) -> None:
-    """Six weeks as they were delivered; only the last day's distances are in kilometres."""
+    """Ingest six weeks of deliveries, with the last day's distances in kilometres."""
     from headrace.core.home import Home
     from headrace.dagster.execute import run_pipeline
     from headrace.pipeline import project_pipelines
@@ -169,7 +169,7 @@ def _serving(command: list[str], folder: Path, address: str) -> Iterator[None]:
 
 
 def _end(server: "subprocess.Popen[bytes]") -> None:
-    """Dagster ends its own children by an interrupt, which those of a background job ignore."""
+    """End a server; kill its group if needed, as background jobs ignore Dagster's interrupt."""
     server.terminate()
     try:
         server.wait(timeout=20)
@@ -178,7 +178,7 @@ def _end(server: "subprocess.Popen[bytes]") -> None:
 
 
 def walk(home: Path, out: Path) -> dict[str, Any]:
-    """Go the whole way; returns the message that paged and the one that said it is over."""
+    """Follow all steps; return the message that opened the alert and the one that closed it."""
     out.mkdir(parents=True, exist_ok=True)
     with place(home) as found, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
@@ -220,7 +220,7 @@ def _look_at_the_day(page: Page, day: str, out: Path) -> None:
 
 
 def _approve(page: Page, decide: str, out: Path) -> None:
-    """On the phone: one reason, one button; without a reason nothing is sent."""
+    """Approve the batch on the phone; check that nothing is sent without a reason."""
     page.goto("about:blank")
     _open(page, decide, "What you can do")
     approve = page.get_by_role("button", name="Approve")

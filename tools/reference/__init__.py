@@ -1,1 +1,1 @@
-"""Generated pages of the reference: `python -m tools.reference` writes them to docs/reference."""
+"""Generated pages of the reference, which `python -m tools.reference` writes to docs/reference."""

@@ -13,7 +13,7 @@ Headrace reads these variables from the environment. In a project, Dagster also 
 `.env` at its root, and so do commands for the addresses of alerts, and for nothing else."""
 READS = re.compile(r"environ|getenv|envvar|(?:HEADRACE|AWS|DAGSTER)_[A-Z]")
 LITERAL = re.compile(r"(?:HEADRACE|AWS|DAGSTER)_[A-Z0-9_]+")
-# Functions that read variables whose names are data: addresses of alerts, values to restore.
+# Functions that read variables whose names are not in the source, such as addresses of alerts.
 BY_NAME = frozenset({"address", "_environment", "entered"})
 
 
@@ -133,7 +133,7 @@ GROUPS = (
 
 
 def page() -> str:
-    """Return the page; ValueError if it misses a variable of the source, or has one too many."""
+    """Return the page; ValueError if it misses a variable of the source, or has another one."""
     listed = {variable.name for group in GROUPS for variable in group.variables}
     if sum(len(group.variables) for group in GROUPS) > len(listed):
         raise ValueError("a variable is described twice")

@@ -97,7 +97,7 @@ def _class(kind: type[HeadraceError]) -> tuple[str, str, str, str]:
 
 @cache
 def classes() -> tuple[type[HeadraceError], ...]:
-    """Return every class of errors: each below the one that it derives from."""
+    """Return every error class, each listed below its base class."""
     known = {"HeadraceError": "headrace.core.errors"}
     while added := {
         node.name: source.name

@@ -36,7 +36,7 @@ def texts() -> dict[str, str]:
 
 
 def write() -> None:
-    """Write every page that changed, and delete generated pages that are none any more."""
+    """Write every page that changed, and delete generated pages that no longer exist."""
     for name, text in texts().items():
         path = FOLDER / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def write() -> None:
 
 
 def stale() -> list[str]:
-    """Return the pages whose file is not what would be written now."""
+    """Return the pages whose files differ from the generated text."""
     current = texts()
     changed = [name for name, text in current.items() if _stored(FOLDER / name) != text]
     return sorted([*changed, *(str(path.relative_to(FOLDER)) for path in _orphans())])

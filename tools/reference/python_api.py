@@ -1,4 +1,4 @@
-"""Pages of the Python API: signatures and docstrings of what users import."""
+"""Pages of the Python API: signatures and docstrings of the objects that users import."""
 
 import ast
 import importlib
@@ -31,7 +31,7 @@ class Area:
 
     Attributes:
         objects: names by the module they are imported from; `*` is all that it exports.
-        without: dotted names that are described under another one.
+        without: dotted names that are described under another name.
     """
 
     name: str
@@ -261,7 +261,7 @@ def _field(node: ast.AnnAssign) -> str:
 
 
 def _default(node: ast.expr) -> str:
-    """Return a default; a factory as what it makes."""
+    """Return a default value; for a factory, the value that it makes."""
     text = _code(node)
     made = re.search(r"default_factory=(?:lambda: )?([\w.\[\], ]+|\{.*?\})[,)]", text)
     if text.startswith(("field(", "attribute(")):
@@ -275,7 +275,7 @@ def _default(node: ast.expr) -> str:
 def _fields_table(
     node: ast.ClassDef, fields: Sequence[ast.AnnAssign], attributes: dict[str, str]
 ) -> Iterator[str]:
-    """Yield what the fields mean, from `Attributes:` or the text below each."""
+    """Yield the meanings of the fields, from `Attributes:` or the text below each field."""
     texts = dict(attributes)
     for each, below in zip(node.body, node.body[1:], strict=False):
         if isinstance(each, ast.AnnAssign) and each in fields and isinstance(below, ast.Expr):
@@ -322,7 +322,7 @@ def _code(node: ast.AST) -> str:
 
 
 def _annotation(node: ast.expr | None) -> str:
-    """Return an annotation; one in quotes is what it says."""
+    """Return an annotation, without the quotes of a quoted one."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     return _code(node) if node else ""
@@ -354,7 +354,7 @@ def _sections(docstring: str) -> list[tuple[str, str]]:
         if title := SECTION.match(line):
             sections.append((title[1], []))
         elif line and not line.startswith(" ") and sections[-1][0]:
-            # What follows a section is text again.
+            # Text that follows a section belongs to the body again.
             sections[0][1].extend(["", line])
             sections.append(("", sections[0][1]))
         else:

@@ -34,7 +34,7 @@ def percent(share: float) -> str:
 
 
 def why(form: Mapping[str, Any]) -> str:
-    """Describe the values of a column that training does not cover."""
+    """Describe those values of a column that training does not cover."""
     parts = []
     if form["kind"] == "number" and "least" in form:
         if form["below"]:
@@ -56,11 +56,11 @@ def _value(number: float | str) -> str:
 def summary(report: Mapping[str, Any]) -> str:
     """Return the report in one or two sentences."""
     text = (
-        f"{percent(report['rows'])} of {report['recent_rows']:,} recent rows are outside what"
-        f" {report['train_rows']:,} training rows cover, in some column"
+        f"{percent(report['rows'])} of {report['recent_rows']:,} recent rows have a value in some"
+        f" column that the {report['train_rows']:,} training rows do not cover"
     )
     if report["moved"]:
-        text += f"; not counted are columns that moved as a whole: {', '.join(report['moved'])}"
+        text += f"; columns that moved as a whole are not counted: {', '.join(report['moved'])}"
     return text
 
 
@@ -111,7 +111,7 @@ def page(report: Mapping[str, Any], ref: str) -> str:
     span = f"Recent rows: {iso(begin)} to {iso(end)}." if begin is not None else "No recent rows."
     top = element(
         "header",
-        element("h1", f"What training does not cover: {ref}"),
+        element("h1", f"Values that training does not cover: {ref}"),
         element("p", f"{summary(report)}."),
         element("p", span, class_="soft"),
         class_="top NONE",
@@ -137,10 +137,10 @@ def _columns(report: Mapping[str, Any]) -> Html:
         for name, form in ordered(report)
     ]
     caption = (
-        "Shares of the recent rows, by column, the farthest outside first. Bars are relative to the"
-        " farthest that has not moved as a whole."
+        "Shares of recent rows outside training, by column, the largest first. Bars are relative to"
+        " the largest share among columns that have not moved as a whole."
     )
-    return _section("Columns", table(caption, ["column", "", "outside", "seldom", "what"], rows))
+    return _section("Columns", table(caption, ["column", "", "outside", "seldom", "values"], rows))
 
 
 def _meter(share: float, largest: float, name: str) -> Html:
@@ -151,7 +151,7 @@ def _meter(share: float, largest: float, name: str) -> Html:
         ground,
         bar,
         role="img",
-        aria_label=f"how far {name} is outside, relative to the farthest",
+        aria_label=f"share of {name} outside training, relative to the largest share",
         viewBox="0 0 120 12",
         width=120,
         height=12,
@@ -172,7 +172,7 @@ def _segments(report: Mapping[str, Any]) -> list[Html]:
             )
             for line in sorted(lines, key=lambda line: -line["outside"])
         ]
-        caption = "Rows outside in some column that has not moved as a whole."
+        caption = "Rows outside training in a column that has not moved as a whole."
         heads: Sequence[str] = (name, "rows", "outside", "most in")
         segments.append(_section(f"By {name}", table(caption, heads, rows)))
     return segments

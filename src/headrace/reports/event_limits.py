@@ -17,7 +17,7 @@ WARNED_AT = 0.8  # fraction of maxEvents
 
 
 def crowded_windows(pipelines: Sequence[Pipeline], home: Home) -> list[dict[str, Any]]:
-    """Return the fullest window of each view in which it has at least 80 % of `maxEvents`.
+    """Return the fullest window of each view, if it has at least 80 % of `maxEvents` rows.
 
     The count is an upper bound for features: it is the maximum over all positions of the view's
     longest window, and includes corrected and deleted rows. Tables with fewer rows in total are not

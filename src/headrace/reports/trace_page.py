@@ -16,12 +16,12 @@ from headrace.web.wording import value
 MAX_ROWS = 30
 _ROLE_TEXTS = {
     "decides": "gives the value",
-    "counts": "in the window, changes nothing",
-    "filtered": "out by the filter",
-    "superseded": "another version took its place",
-    "deleted": "the tombstone that held",
+    "counts": "in the window, but does not change the value",
+    "filtered": "excluded by the filter",
+    "superseded": "replaced by another version",
+    "deleted": "tombstone that deletes its key",
     "moved": "of another entity, or outside the window",
-    "witness": "shows that there is a history",
+    "witness": "evidence that the entity has a history",
 }
 
 
@@ -53,7 +53,7 @@ def page(trace: Trace, max_rows: int = MAX_ROWS) -> str:
                     id="features"),
             _sources(trace),
         ),
-        element("footer", element("p", "made by ", element("code", trace.manifest.code_revision)),
+        element("footer", element("p", "code ", element("code", trace.manifest.code_revision)),
                 element("p", "content hash ", element("code", trace.manifest.content_hash))),
     )  # fmt: skip
 
@@ -192,7 +192,7 @@ def _sources(trace: Trace) -> Html:
     return element(
         "section",
         element("h2", "Sources"),
-        table("what the traced rows passed", heads, rows),
+        table("gate results of the traced rows' batches", heads, rows),
         id="sources",
     )
 

@@ -1,9 +1,9 @@
 """Leakage test: perturb all future data and check that no spine row or feature changes.
 
-For a time t, all rows that are not usable by t are perturbed: values are shuffled, event times
-shifted, rows removed, and corrections and deletions of past keys added that become known after t.
-The spine is rebuilt from the perturbed history. Its rows at exactly t, with all their features,
-must have the same bytes as before.
+For a time t, all rows that are not usable by t are perturbed: values are shuffled, event times are
+shifted, rows are removed, and corrections and deletions of past keys are added, which become known
+after t. The spine is rebuilt from the perturbed history. Its rows at exactly t, with all their
+features, must have the same bytes as before.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +35,7 @@ Frame: TypeAlias = Callable[[pa.Table, Sequence[View], History, Contracts, Mode]
 
 @dataclass(frozen=True)
 class TimeReach:
-    """Time around t in which rows matter: microseconds `back` (None: unlimited) and `ahead`."""
+    """Time around t in which rows affect features: microseconds `back` (None: all) and `ahead`."""
 
     back: int | None
     ahead: int
@@ -112,7 +112,7 @@ def leaks(
 
 
 def reach_of(views: Sequence[View], spine: Spine | None = None) -> dict[str, TimeReach]:
-    """Return, by table, how far before and after t the event times of relevant rows can be."""
+    """Return, by table, how far before and after t a row's event time can affect the features."""
     reaches: dict[str, TimeReach] = {}
     parts: list[tuple[str, int | None, int]] = []
     for view in views:
@@ -132,7 +132,7 @@ def reach_of(views: Sequence[View], spine: Spine | None = None) -> dict[str, Tim
 
 
 def random_moments(spine: pa.Table, rows: int, *, seed: int = 0) -> list[int]:
-    """Return times `t` of random spine rows, so that together they have at least `rows` rows."""
+    """Return random values of `t` from the spine that together have at least `rows` spine rows."""
     t, counts = np.unique(times(spine, "t", "the spine"), return_counts=True)
     chance = np.random.default_rng(seed)
     order = np.repeat(np.arange(len(t)), counts)[chance.permutation(spine.num_rows)]

@@ -1,9 +1,9 @@
 """Parity (training-serving consistency): replay history through a serving path, compare values.
 
-The serving path gets the history step by step, in the order of publication. When it answers for
-random entities and times, it has only what was published by then; the training frame is computed
-from the complete history. Values must be equal to the bit. `parity_diagnosis` searches for the
-causes of differences.
+The serving path gets the history step by step, in the order of publication. After each step it
+answers requests for random entities and times, from the data published so far. The training frame
+is computed from the complete history. Values must be equal to the bit. `parity_diagnosis` searches
+for the causes of differences.
 """
 
 from collections import Counter
@@ -192,7 +192,7 @@ def why(
     hypotheses: Sequence[Hypothesis] = HYPOTHESES,
     extra: History | None = None,
 ) -> list[Cause]:
-    """Diagnose the differences of a replay: causes, with the number of points each explains."""
+    """Return the causes of a replay's differences, with the number of points each explains."""
     shapes = shapes_of(contracts)
     pairs: list[tuple[Observed, Observed]] = []
     differing: set[int] = set()
@@ -314,9 +314,9 @@ def random_points(
             combines columns of different rows.
         moments: event times and availability times of the tables. A third of the points are at the
             row's own `t`, a third at random times between the first and the last of these times. A
-            third are at or one microsecond beside a critical time, at which a row appears or enters
-            or leaves a window.
-        views: the views whose windows define these times.
+            third are at most one microsecond before or after a critical time, at which a row
+            appears or enters or leaves a window.
+        views: the views whose windows define the critical times.
         samples: number of points.
         seed: seed of the random choices.
     """

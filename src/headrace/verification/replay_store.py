@@ -1,4 +1,4 @@
-"""Replay through an online store: rows are applied in random order, and some of them twice."""
+"""Replay of a history through an online store: rows arrive in random order, some of them twice."""
 
 import tempfile
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """HTML form for decisions: a field for the reason, and a button for each possible action.
 
-It needs no script. Only a server that listens on this machine alone shows the form (see `Form`);
-otherwise the page has only commands and links.
+The form needs no script. Only a server that listens on the local machine alone shows the form (see
+`Form`); otherwise the page has only commands and links.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,14 +49,14 @@ def steps(report: Report, form: Form | None) -> Html:
             [_step(step) for step in report.steps if step not in able],
             element(
                 "details",
-                element("summary", "The same as commands, and in Dagster"),
+                element("summary", "The same actions as commands, and in Dagster"),
                 [_step(step) for step in able],
             ),
             id="act",
         )
     hint = "Use the button or the command; each action is recorded."
     if not any(step.url for step in report.steps):
-        hint = "Each command below is complete: tap it to select it whole."
+        hint = "Each command below is complete: tap a command to select all of it."
     head.append(element("p", hint, class_="soft"))
     return element("section", head, [_step(step) for step in report.steps], id="act")
 
@@ -68,7 +68,7 @@ def decide(
     ends: Html | None = None,
     days: Mapping[str, str] | None = None,
 ) -> Html:
-    """Build the form; it is posted to the URL of its page.
+    """Build the form, which is posted to the URL of its page.
 
     Args:
         form: data of the form, with the error of the previous submission.
@@ -84,7 +84,7 @@ def decide(
          for action, day in (days or {}).items()],
         element("label", "Reason", for_="reason"),
         element("textarea", form.reason, id="reason", name="reason", rows=3, required=True,
-                maxlength=2000, placeholder="Recorded for good, with your name"),
+                maxlength=2000, placeholder="Recorded permanently, with your name"),
         ends,
         [_choice(step) for step in able],
         element("p", "You act as ", element("strong", form.principal),

@@ -16,7 +16,7 @@ FROM_THEM, FROM_ROW = "computed from these", "from the row itself"
 def blast_radius(
     pipeline: Pipeline, home: Home, table: str, batch_id: str, *, published: bool
 ) -> Reach:
-    """Return everything downstream of `table`; for a published batch also the releases with it."""
+    """Return everything downstream of `table`; if published, also the releases with the batch."""
     views = tuple(_views(pipeline, table))
     uses = _uses(pipeline, table, features=sum(count for _, count in views))
     holders = impact(home, batch_id) if published else None
@@ -32,7 +32,7 @@ def blast_radius(
 
 
 def _views(pipeline: Pipeline, table: str) -> Iterator[tuple[str, int]]:
-    """Yield (view, number of features); row transforms are grouped by where their inputs are."""
+    """Yield (view, number of features); row transforms are grouped by origin of their inputs."""
     stored = [v for v in pipeline.views if not isinstance(v, RowTransform) and v.table == table]
     yield from ((view.name, len(view.outputs)) for view in stored)
     reached = [name for reader in readers([pipeline], table) for name in reader["features"]]

@@ -12,12 +12,12 @@ from headrace.web.html import Html, element, join
 _FEWEST, _MAX_CARDS = 3, 8  # minimum and maximum number of columns that are not collapsed
 _ORDER = "Columns that a failed check names come first, then those that moved more than usual."
 _RANGE = {"low": "min", "high": "max"}
-_ODD_DISTANCE = 0.02  # a column is highlighted if its distance exceeds the usual one by more
+_ODD_DISTANCE = 0.02  # a column is highlighted if it moved by this much more than usual
 
 
 def comparison(report: Report, page: Page) -> Html:
     """Show the comparison: first the columns of failed checks, then the largest unusual shifts."""
-    head = element("h2", "Against the last good batch")
+    head = element("h2", "Compared with the last good batch")
     if report.comparison is None or report.last_good is None:
         sentence = report.not_compared or "There is no earlier batch to compare it with."
         return element("section", head, element("p", sentence), id="compare")
@@ -45,8 +45,8 @@ def comparison(report: Report, page: Page) -> Html:
 
 def _thinned(step: int) -> str:
     return (
-        f"Rows, nulls, min and max are of every row; the rest is of one row in {step}, since the"
-        " batch is long."
+        "Numbers of rows and nulls, min and max are computed from all rows, all other figures from"
+        f" one row in {step}, because the batch is large."
     )
 
 
@@ -55,7 +55,8 @@ def _legend() -> Html:
         "p",
         element("span", class_="key t"), "this batch",
         element("span", class_="key o"), "the last good one. ",
-        element("span", "“Moved” goes from 0% (alike) to 100% (nothing in common).", class_="soft"),
+        element("span", "“Moved” goes from 0% (same values) to 100% (no value in common).",
+                class_="soft"),
         class_="small",
     )  # fmt: skip
 
@@ -75,7 +76,7 @@ def _card(alike: Sequence[ColumnComparison], unit: str) -> Html:
     return element(
         "article",
         element("h3", element("bdi", column.name), kind_label),
-        element("p", f"and {also}, alike", class_="small soft also") if duplicates else None,
+        element("p", f"same values: {also}", class_="small soft also") if duplicates else None,
         element("p", _shift_text(column), class_="small bad" if is_odd(column) else "small soft"),
         _picture(column),
         _stats(column),

@@ -18,15 +18,15 @@ def rows(report: Report) -> Html | None:
     if failing is None or not failing.total:
         return None
     truncated = failing.total > len(failing.rows)
-    caption = f"The first {len(failing.rows)} of {failing.total:,}" if truncated else "All of them"
-    shared = [element("p", "All of them: ", [_cell(*pair) for pair in failing.shared])]
+    caption = f"The first {len(failing.rows)} of {failing.total:,}" if truncated else "All rows"
+    shared = [element("p", "The same in all rows: ", [_cell(*pair) for pair in failing.shared])]
     first, rest = failing.rows[:_ROWS], failing.rows[_ROWS:]
     return element(
         "section",
         element("h2", "Failing rows"),
         shared if failing.shared else None,
-        _table(f"{caption}, by key, with the checks they failed.", first),
-        element("details", element("summary", f"{len(rest)} more"), _table("The next ones.", rest))
+        _table(f"{caption}, by key, with the failed checks.", first),
+        element("details", element("summary", f"{len(rest)} more"), _table("The next rows.", rest))
         if rest
         else None,
         element("p", "All failing rows, with all columns and reasons:"),
@@ -36,7 +36,7 @@ def rows(report: Report) -> Html | None:
 
 
 def _table(caption: str, failing: Sequence[FailingRow]) -> Html:
-    return table(caption, ("row", "values looked at", "failed"), [_row(row) for row in failing])
+    return table(caption, ("row", "checked values", "failed"), [_row(row) for row in failing])
 
 
 def _row(row: FailingRow) -> TableRow:
@@ -63,7 +63,7 @@ def history(report: Report) -> Html | None:
         "section",
         element("h2", "Have these checks failed before?"),
         element("p", f"The last {len(verdict_history.slots)} batches, {first} to {last}; a higher "
-                "mark is a more severe verdict, the underlined one is this batch.",
+                "mark is a more severe verdict, the underlined mark is this batch.",
                 class_="soft small"),
         [_strip(rule) for rule in (*verdict_history.rules, batch_verdicts)],
         id="history",
@@ -85,14 +85,14 @@ def past(rule: RuleHistory) -> str:
     """Return the history of a check as a sentence."""
     before = [v for v in rule.verdicts[:-1] if v]
     if not before:
-        return "It is new: no earlier batch was validated by it."
+        return "The check is new: it has not validated any earlier batch."
     bad = Counter(v for v in before if v not in {"", "PASS"})
     if not bad and rule.check.startswith("semantic:"):
-        return f"Not seen in the {len(before)} batches before this one."
+        return f"Not found in the {len(before)} batches before this one."
     if not bad:
         scope = f"all {len(before)} batches" if len(before) > 1 else "the one batch"
         return f"Passed in {scope} before this one."
     counts = wording.listed(f"{count} {verdict}" for verdict, count in bad.most_common())
     streak = next((at for at, v in enumerate(reversed(before)) if v == "PASS"), len(before))
-    run = f" It has not passed {streak + 1} times in a row now." if streak else ""
+    run = f" With this batch, it has not passed {streak + 1} times in a row." if streak else ""
     return f"Of {len(before)} batches before this one: {counts}.{run}"

@@ -1,8 +1,8 @@
 """Facts of a gate report, from the ledger, the lake and the pipeline's declaration.
 
 A report shows the result that the gate recorded at validation, so its page stays the same when the
-rules change. It needs only the ledger. The comparison of columns also needs the staged or delivered
-files, or a stored comparison; without them the page says that there is none.
+rules change. The report needs only the ledger; its comparison of columns also needs the staged or
+delivered files, or a stored comparison. Without them the page says that there is no comparison.
 """
 
 import shlex
@@ -51,7 +51,7 @@ def gate_report(
         table: a table of the pipeline.
         batch_id: the complete id, as in the ledger.
         link: returns the URL at which an action can be done in a browser.
-        keeping: True to store the comparison, so that the report still has it without the rows.
+        keeping: True to store the comparison, so that it can be shown after the rows are deleted.
         memory: cache of comparisons.
 
     Raises:
@@ -150,7 +150,7 @@ def _rules(facts: ReportFacts) -> Rules:
         suite_hash=judgement.suite_hash,
         contract_version=contract.version
         if contract_unchanged
-        else f"before today's {contract.version}",
+        else f"before the current {contract.version}",
         contract_hash=judgement.contract_hash,
         rule_hash=facts.judgement_row.rule_hash,
         judged_at=facts.judgement_row.judged_at,

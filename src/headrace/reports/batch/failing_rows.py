@@ -23,8 +23,8 @@ def failing_rows(
 ) -> FailingRows | None:
     """Return up to `MAX_ROWS` failing rows: those that fail the most checks first.
 
-    A validation result has at most twenty rows per check; `command` lists all of them. Key columns
-    with the same value in all rows are returned separately, in the contract's order.
+    A validation result has at most twenty rows per check; `command` lists all failing rows. Key
+    columns with the same value in all rows are returned separately, in the contract's order.
     """
     merged: dict[object, _Row] = {}
     for result in judgement.failed:
@@ -50,7 +50,7 @@ def _ordered(names: Iterable[str], keys: Sequence[str]) -> list[str]:
 
 
 def _shared(rows: Sequence[_Row], keys: Sequence[str]) -> dict[str, Any]:
-    """Return the key columns with the same value in all rows; none if that is the entire key."""
+    """Return the key columns with the same value in all rows; none if these are the entire key."""
     first, remaining = rows[0].key, rows[1:]
     shared = {n: v for n, v in first.items() if all(r.key.get(n, r) == v for r in remaining)}
     return shared if remaining and len(shared) < len(first) and set(first) <= set(keys) else {}
@@ -85,6 +85,6 @@ def _values(sample: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _total(judgement: Judgement, merged_count: int) -> int:
-    """Return a lower bound of the number of failing rows: the checks are not added up."""
+    """Return a lower bound of the number of failing rows, since a row can fail several checks."""
     counts = [r.unexpected_count or 0 for r in judgement.failed if r.sample]
     return max(merged_count, judgement.quarantined_count, judgement.violation_count, *counts, 0)

@@ -58,11 +58,11 @@ class Index:
 def render_index(index: Index) -> str:
     waiting = len(index.pending)
     title = (
-        f"{wording.counted(waiting, 'batch', 'batches')} waiting" if waiting else "Nothing waits"
+        f"{wording.counted(waiting, 'batch', 'batches')} waiting"
+        if waiting
+        else "No batch waits for a decision"
     )
-    older_note = (
-        f"{index.older:,} older ones are not listed: headrace gate ls" if index.older else ""
-    )
+    older_note = f"Not listed: {index.older:,} older (see headrace gate ls)" if index.older else ""
     return document(
         title,
         element("header", element("h1", title), _filter(index),
@@ -86,7 +86,7 @@ def _monitors(monitors: Sequence[tuple[str, int]]) -> Html | None:
         return None
     entries = [
         element("li", element("a", f"monitor {name}", href=f"./monitor/{quote(name, safe='')}"),
-                f": {wording.counted(waiting, 'thing')} to look at" if waiting else ": all is well")
+                f": {wording.counted(waiting, 'open incident')}" if waiting else ": all is well")
         for name, waiting in monitors
     ]  # fmt: skip
     return element("section", element("h2", "Monitors"), element("ul", entries, class_="monitors"))
@@ -101,20 +101,20 @@ def _missing(tables: Sequence[Missing]) -> Html | None:
     ]
     return element(
         "section",
-        element("h2", "Expected, and not delivered"),
+        element("h2", "Expected, but not delivered"),
         element("ul", entries),
-        element("p", "headrace status names each.", class_="soft"),
+        element("p", "headrace status lists all of them.", class_="soft"),
     )
 
 
 def _span(gap: Missing) -> str:
     if gap.slots == 1:
         return gap.first
-    return f"{wording.counted(gap.slots, 'slot')}, {gap.first} to {gap.last}"
+    return f"{wording.counted(gap.slots, 'partition')}, {gap.first} to {gap.last}"
 
 
 def _calm() -> Html:
-    sentence = "Every batch is published, or closed."
+    sentence = "None: every batch is published or closed."
     return element("section", element("h2", "Waiting for a decision"), element("p", sentence))
 
 

@@ -70,7 +70,7 @@ def _steps(case: ActionCase) -> Iterator[ActionStep]:
         yield from _quarantined(case)
     yield ActionStep(
         "Look closer",
-        "Every column against the last good batch, and every check, in a terminal.",
+        "Compare every column with the last good batch, and show every check, in a terminal.",
         f"headrace gate compare {case.arguments}\nheadrace gate show {case.arguments}",
     )
     if case.state in {"pending", "published"} and "mute" in case.allowed:
@@ -78,15 +78,15 @@ def _steps(case: ActionCase) -> Iterator[ActionStep]:
     if "recall" in case.allowed:
         yield case.step(
             "Recall the batch",
-            "It should never have been published: its rows leave tables and stores, and releases"
-            " and models that hold them are marked.",
+            "The batch should never have been published: remove its rows from tables and stores,"
+            " and mark the releases and models that contain them.",
             "recall",
             "what is wrong",
         )
     if "restore" in case.allowed:
         yield case.step(
             "Withdraw the recall",
-            "The batch was right: its rows are shown again, usable from that moment.",
+            "The batch was right: publish its rows again. They are usable from then on.",
             "restore",
             "why it is right",
         )
@@ -96,21 +96,21 @@ def _pending(case: ActionCase) -> Iterator[ActionStep]:
     if "ack" in case.allowed:
         yield case.step(
             "Acknowledge",
-            "You are on it: no more messages about this batch.",
+            "You are working on it: send no more messages about this batch.",
             "ack",
             "looking into it",
         )
     if case.judgement.verdict.value == "ERROR" and "rerun" in case.allowed:
         yield case.step(
             "Validate it again",
-            "Once the cause of the crash is fixed, the same bytes are validated again.",
+            "The cause of the crash is fixed: validate the same bytes again.",
             "rerun",
             "what was fixed",
         )
     yield ActionStep(
         "Ask for a corrected delivery",
-        f"The safe way{case.contact and f': ask {case.contact}'}. Once it is there, this run"
-        " validates it, and it replaces this batch.",
+        f"This is the safe way{case.contact and f': ask {case.contact}'}. When the corrected"
+        " delivery has arrived, run this command: a delivery that passes replaces this batch.",
         _run(case.slot),
     )
     if "release" in case.allowed:
@@ -120,7 +120,7 @@ def _pending(case: ActionCase) -> Iterator[ActionStep]:
     if "reject" in case.allowed:
         yield case.step(
             "Reject",
-            "The data is wrong and will not be corrected: set it aside for good.",
+            "The data is wrong and will not be corrected: exclude the batch permanently.",
             "reject",
             "what is wrong",
         )
@@ -129,11 +129,11 @@ def _pending(case: ActionCase) -> Iterator[ActionStep]:
 def _override(case: ActionCase) -> ActionStep:
     quarantine_note = ""
     if case.judgement.quarantined_count:
-        quarantine_note = " The rows that fail a check of their own go to quarantine."
+        quarantine_note = " Rows that fail a check of single rows go to quarantine."
     return case.step(
         "Approve",
-        f"The data is right and the gate is not: publish the batch.{quarantine_note} Who and why go"
-        " with it into every release.",
+        f"The data is right and the gate is wrong: publish the batch.{quarantine_note} Your name"
+        " and your reason are recorded in every release with this batch.",
         "release",
         "why it is right",
     )
@@ -143,8 +143,8 @@ def _mend(case: ActionCase) -> ActionStep:
     """Offer a change of the contract: a batch that breaks the contract cannot be approved."""
     return ActionStep(
         "Change the contract",
-        "The new form is intended: review the proposal, describe the form in the contract, and the"
-        " same bytes are validated again.",
+        "The new format is intended: review the proposal and describe the format in the contract;"
+        " the same bytes are then validated again.",
         f"headrace contract propose {shlex.quote(case.table)}\n{_run(case.slot)}",
     )
 
@@ -154,14 +154,14 @@ def _quarantined(case: ActionCase) -> Iterator[ActionStep]:
     if "release" in case.allowed:
         yield case.step(
             f"Approve {rows}",
-            "In quarantine, and right after all: publish. Usable from that moment, not before.",
+            f"In quarantine, but right: publish {rows}. Usable from then on, not earlier.",
             "release",
             "why they are right",
         )
     if "reject" in case.allowed:
         yield case.step(
             f"Reject {rows}",
-            "In quarantine, wrong, and nobody will correct it: set aside for good.",
+            f"In quarantine, wrong, and will not be corrected: exclude {rows} permanently.",
             "reject",
             "what is wrong",
         )
@@ -174,8 +174,8 @@ def _mute(case: ActionCase) -> ActionStep:
     arguments = shlex.join([case.table, check])
     return ActionStep(
         "Mute the check",
-        "It is a noisy check: it keeps reporting, but blocks no batch that is validated from now"
-        " on, until a date that you choose.",
+        "The check is noisy: let it report, but not block batches that are validated from now on,"
+        " until a date that you choose.",
         f"headrace gate mute {arguments} --until {until} --reason 'why'",
         case.link("mute", checks=[check], expires=f"{MUTED}d"),
     )

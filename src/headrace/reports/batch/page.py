@@ -33,7 +33,7 @@ def render(report: Report, home: str = "", form: action_form.Form | None = None)
         record.log(report),
         action_form.steps(report, form),
     ]
-    footer = f"Made {wording.moment(report.rendered_at)} from what the gate recorded at validation."
+    footer = f"Made {wording.moment(report.rendered_at)} from the gate's recorded results."
     back = element("p", element("a", "All reports", href=home)) if home else None
     return document(
         f"{report.verdict} {report.table} {report.slot}",

@@ -9,20 +9,20 @@ from headrace.web.tables import TableRow, table
 def lineage(report: Report) -> Html:
     origin, rules = report.origin, report.rules
     pairs: list[tuple[str, Child]] = [
-        ("Owner", element("strong", rules.owner or "nobody is named")),
-        ("Support", [_channel(*channel) for channel in rules.support] or "none is named"),
+        ("Owner", element("strong", rules.owner or "none is declared")),
+        ("Support", [_channel(*channel) for channel in rules.support] or "none is declared"),
         ("Producer", origin.producer),
         ("Delivered as", element("code", element("bdi", origin.origin))),
         ("Also delivered as", [element("code", element("bdi", o)) for o in origin.origins] or None),
         ("Arrived", _moment(origin.arrived_at, report)),
-        ("Judged", _moment(rules.judged_at, report)),
+        ("Validated", _moment(rules.judged_at, report)),
         ("Published", _moment(report.published_at, report) if report.published_at else None),
         ("Contract", [f"version {rules.contract_version} ", _hash(rules.contract_hash)]),
         ("Suite", [f"{rules.suite} ", _hash(rules.suite_hash)]),
         ("Rules", [_hash(rules.rule_hash), "" if rules.current else " (the table has newer ones)"]),
         ("Batch", element("code", report.batch_id)),
         ("Content", [f"sha256 {origin.sha256}, {wording.counted(origin.bytes, 'byte')}"]),
-        ("Kept as", element("code", f"landing/{origin.raw_path}")),
+        ("Stored as", element("code", f"landing/{origin.raw_path}")),
         ("State", [wording.state(report.state), f": {report.note}" if report.note else ""]),
     ]  # fmt: skip
     entries = [join([element("dt", name), element("dd", what)]) for name, what in pairs if what]
@@ -49,10 +49,10 @@ def _moment(us: int, report: Report) -> str:
 
 
 def log(report: Report) -> Html:
-    """List the actions on this batch, also the refused ones, the newest first."""
-    head = element("h2", "What was done about it")
+    """List the actions on this batch, also refused actions, the newest first."""
+    head = element("h2", "Actions on this batch")
     if not report.log:
-        body = element("p", "Nothing so far: no actions, and no refused ones.")
+        body = element("p", "None so far, not even a refused action.")
         return element("section", head, body, id="log")
     entries = sorted(report.log, key=lambda entry: entry.at, reverse=True)
     caption = "The audit trail, newest first. Lines are never changed or removed."

@@ -20,9 +20,9 @@ def headline(report: Report) -> str:
 def call(report: Report) -> tuple[str, str]:
     """Return (call to act, explanation), such as ("Can wait", "Everything is published; ...")."""
     if report.state == "superseded":
-        return "Closed", "A later delivery of this slot passed and replaced it."
+        return "Closed", "A later delivery of this partition passed and replaced it."
     if report.closed:
-        return "Closed", f"The batch was {report.state}; no row of it is used."
+        return "Closed", f"The batch was {report.state}; none of its rows is used."
     if report.is_pending:
         rows = wording.counted(report.judgement.delivered - report.judgement.repeated, "row")
         return "Needs a decision", f"Nothing of this batch is published: {rows} blocked."
@@ -38,7 +38,7 @@ def _call_of_published(report: Report) -> tuple[str, str]:
         return "Decided", wording.capital(report.overrides[-1].reason)
     if report.judgement.quarantined_count:
         rows = wording.counted(report.judgement.quarantined_count, "row")
-        return "Can wait", f"Published without {rows}, kept in quarantine."
+        return "Can wait", f"Published, except for {rows} in quarantine."
     if report.verdict == "WARN":
         return "Can wait", "Everything is published; look at the warning in working hours."
     return "Nothing to do", "Everything is published."
@@ -53,15 +53,15 @@ def if_nothing_is_done(report: Report) -> list[str]:
     if report.judgement.quarantined_count:
         return _while_quarantined(report)
     if report.verdict == "WARN":
-        return ["Nothing waits, and nothing is missing: all rows are published and in use."]
-    return ["Nothing waits."]
+        return ["Nothing changes: all rows are published and in use."]
+    return ["Nothing changes."]
 
 
 def _closed(report: Report) -> str:
     if report.state != "superseded":
         note = f" ({report.note})" if report.note else ""
-        return f"Nothing: its rows are set aside for good and count as rejected{note}."
-    return "Nothing: its rows are in no table, and the delivery that passed is used instead."
+        return f"Nothing changes: its rows stay excluded and count as rejected{note}."
+    return "Nothing changes: its rows are in no table; the delivery that passed is used instead."
 
 
 def _standing(report: Report) -> str:
@@ -81,19 +81,19 @@ def _standing(report: Report) -> str:
 def _while_held(report: Report) -> list[str]:
     good, rows = report.last_good, report.judgement.delivered - report.judgement.repeated
     if report.state == "published":
-        return [f"{report.table} keeps serving the file of this batch that passed earlier rules."]
+        return [f"{report.table} keeps serving the rows of this batch that passed earlier rules."]
     if good is None:
         return [
             f"{report.table} stays without data: no batch before this one was published.",
-            f"{wording.counted(rows, 'row')} wait.",
+            f"{wording.counted(rows, 'row')} blocked.",
         ]
     when = wording.ago(good.published_at, report.rendered_at)
-    unchanged = f"{report.table} keeps serving what it served before, up to {good.slot}"
+    unchanged = f"{report.table} keeps serving its earlier rows, up to {good.slot}"
     if report.corrects:
         serves = f"{report.table} keeps serving the earlier delivery of {good.slot}"
-        return [f"{serves}, published {when}. Its correction stays out."]
+        return [f"{serves}, published {when}. Its correction stays blocked."]
     return [
-        f"{unchanged} (published {when}). Readers see no bad row, and no error.",
+        f"{unchanged} (published {when}). Readers see neither bad rows nor errors.",
         f"{report.slot} stays missing: {wording.counted(rows, 'row')}. {_stale(report)}".rstrip(),
         *_unreleased(report),
     ]
@@ -103,14 +103,12 @@ def _stale(report: Report) -> str:
     features = sum(count for _, count in report.reach.views)
     if not features:
         return ""
-    return f"{wording.counted(features, 'feature')} are computed from older rows until it is there."
+    return f"Until it is published, older rows are used for {wording.counted(features, 'feature')}."
 
 
 def _unreleased(report: Report) -> list[str]:
     names = [name for name, uses in report.reach.datasets if "its rows" in uses]
-    sentence = (
-        f"{wording.listed(names)} has no rows of {report.slot}; a new release will lack them."
-    )
+    sentence = f"A new release of {wording.listed(names)} will have no rows of {report.slot}."
     return [sentence] if names else []
 
 
@@ -118,7 +116,7 @@ def _next_run(report: Report) -> list[str]:
     if report.verdict == "ERROR":
         rerun = "The next run validates the batch again, and publishes it if it passes."
         return [f"The crash says nothing about the data. {rerun}"]
-    return ["On the next run a corrected delivery of the same slot replaces it automatically."]
+    return ["On the next run a corrected delivery of the same partition replaces it automatically."]
 
 
 def _while_quarantined(report: Report) -> list[str]:

@@ -97,7 +97,7 @@ def reach(report: Report) -> Html:
     stages = [stage for stage in _stages(report, to) if stage]
     return element(
         "section",
-        element("h2", "What it reaches"),
+        element("h2", "Downstream"),
         element("p", _reach_said(report)),
         element("ol", [element("li", stage) for stage in stages], class_=f"flow {tone(report)}"),
         _holding(report),
@@ -107,11 +107,11 @@ def reach(report: Report) -> Html:
 
 def _reach_said(report: Report) -> str:
     if report.is_pending:
-        return "Blocked for everything below: none of it reads a row of this batch."
+        return "The batch is blocked: nothing below reads its rows."
     if report.state == "recalled":
-        return "It was published and is recalled: what has read it before is marked."
+        return "It was published and is recalled: everything that has read it is marked."
     if report.closed:
-        return "Nothing below has read a row of this batch, or will."
+        return "Nothing below has read a row of this batch, and nothing will."
     if report.judgement.quarantined_count:
         return "Everything below reads the rows that passed, and none of the quarantined ones."
     return "Everything below may read this batch."
@@ -147,7 +147,7 @@ def _state(report: Report) -> Html:
 
 
 def _holding(report: Report) -> Html | None:
-    """Name the releases that contain rows of this batch; they keep them, being immutable."""
+    """Name the releases that contain rows of this batch; releases are immutable and keep them."""
     released, trained = report.reach.released, report.reach.trained
     if not released:
         return None
@@ -173,7 +173,7 @@ def why(report: Report) -> Html:
             title = f"{wording.counted(len(rest), 'more check')} not passed"
             body.append(element("details", element("summary", title), rest))
     if shadows:
-        title = f"{wording.counted(len(shadows), 'check')} in shadow would not have passed"
+        title = f"{wording.counted(len(shadows), 'shadow check')} would not have passed"
         shadow_checks = [_check(r) for r in shadows]
         body.append(element("details", element("summary", title), shadow_checks))
     body += [

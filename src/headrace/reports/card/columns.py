@@ -87,7 +87,7 @@ def _picture(name: str, distribution: DistributionShape) -> list[Html]:
     drawn = svg(
         _WIDE,
         _TALL + 2,
-        f"How {name} is spread: training outlined, all other rows in grey",
+        f"Distribution of {name}: training outlined, all other rows in grey",
         *grey,
         element("path", class_="tf", d=f"{edge}V{_TALL}z"),
         element("path", class_="t", d=f"{edge}V{_TALL}", stroke_width="1.5"),

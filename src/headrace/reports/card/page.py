@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _JUMPS = (
     ("Terms", "#terms"),
-    ("Made of", "#made"),
+    ("Sources", "#made"),
     ("Privacy", "#privacy"),
     ("Columns", "#columns"),
 )
@@ -28,8 +28,8 @@ def page(card: "Card") -> str:
     """Return the complete document."""
     sections = [
         _composition(card),
-        _stated(card, "For what", ("use_cases", "not_for", "biases", "limitations",
-                                   "social_impact"), "purpose"),
+        _stated(card, "Purpose and limits", ("use_cases", "not_for", "biases", "limitations",
+                                             "social_impact"), "purpose"),
         _terms(card),
         _inputs(card),
         _label(card),
@@ -37,7 +37,8 @@ def page(card: "Card") -> str:
         _privacy(card),
         _keeping(card),
         columns(card),
-        _stated(card, "Ask and cite", ("contact", "maintenance", "citation", "licence"), "cite"),
+        _stated(card, "Contact and citation", ("contact", "maintenance", "citation", "licence"),
+                "cite"),
         _identity(card),
     ]  # fmt: skip
     footer = (
@@ -140,7 +141,7 @@ def _composition(card: "Card") -> Html:
     if manifest.left_out:
         exclusions.append(f"outside of all splits: {_counts(manifest.left_out)}")
     return _section(
-        "What it holds",
+        "Contents",
         element("p", f"One row for each {', '.join(manifest.key)}, by time; split "
                      f"{wording.split_rule_text(manifest)}."),
         table("Splits", ["split", "rows", "from", "to", f"mean {manifest.target}"], rows),
@@ -190,8 +191,8 @@ def _terms(card: "Card") -> Html:
         element("h3", "Obligations"),
         _listed(terms.get("obligations", ())) or element("p", "none"),
         element("h3", "Credits"),
-        _listed(terms.get("credits", ())) or element("p", "none asked for"),
-        table("Sources", ["table", "owner", "licence", "read as", "allowed purposes"], rows),
+        _listed(terms.get("credits", ())) or element("p", "none required"),
+        table("Sources", ["table", "owner", "licence", "chosen licence", "allowed purposes"], rows),
         place="terms",
     )  # fmt: skip
 
@@ -213,7 +214,7 @@ def _inputs(card: "Card") -> Html:
     ]
     overrides = [override for source in manifest.inputs.values() for override in source.overrides]
     return _section(
-        "What it is made of",
+        "Sources and gate results",
         _pairs({FIELDS["collection"]: _statement(card, "collection")}),
         table("Tables, and the gate's verdicts on their deliveries",
               ["table", "contract", "deliveries", "verdicts", "overrides", "snapshot"], rows),
@@ -243,22 +244,22 @@ def _checks(card: "Card") -> Html:
     manifest = card.manifest
     rule = manifest.split_rule
     lines = [
-        "no key is in two splits, or twice in one: a release with one is refused",
+        "no key is in two splits, or twice in one split: such a release is refused",
         "training labels were read as of the end of training, test labels as of the cutoff"
         if rule.get("kind") == "time" or rule.get("after_us") is not None
         else "labels were read as of the cutoff: the splits are not by time",
     ]
     for split, rows in manifest.leakage.get("twins", {}).items():
         what = counted(rows, "row")
-        lines.append(f"{what} of {split} agree in all features with a training row")
+        lines.append(f"{what} of {split} with the same features as a training row")
     if because := manifest.leakage.get("because"):
         lines.append(f"overlap of splits is allowed: {because}")
     if card.looks is not None:
-        lines.append(f"the evaluation split was looked at {counted(card.looks, 'time')}")
+        lines.append(f"the evaluation split was accessed {counted(card.looks, 'time')}")
     outside = card.coverage.get("rows")
     share = percent(float(outside)) if isinstance(outside, int | float) else ""
     if share:
-        lines.append(f"{share} of recent rows lie outside of what the training split supports")
+        lines.append(f"{share} of recent rows have values that the training split does not cover")
     return _section("Checks", _listed(lines), place="checks")
 
 
@@ -266,14 +267,14 @@ def _privacy(card: "Card") -> Html:
     manifest = card.manifest
     erased = [
         f"{erasure['because']} (erasure {str(erasure['id'])[:12]}, "
-        f"asked for {iso(erasure['at_us'])[:10]})"
+        f"requested {iso(erasure['at_us'])[:10]})"
         for erasure in manifest.erasures
     ]
     return _section(
         "Privacy",
         _listed(wording.privacy_sentences(manifest)),
-        element("h3", "Erased from it, or kept out"),
-        _listed(erased) or element("p", "nobody"),
+        element("h3", "Erased or excluded persons"),
+        _listed(erased) or element("p", "none"),
         _pairs({FIELDS["consent"]: _statement(card, "consent")}),
         place="privacy",
     )
@@ -281,7 +282,7 @@ def _privacy(card: "Card") -> Html:
 
 def _keeping(card: "Card") -> Html:
     return _section(
-        "How long", element("p", wording.retention_sentence(card.manifest)), place="keeping"
+        "Retention", element("p", wording.retention_sentence(card.manifest)), place="keeping"
     )
 
 
@@ -292,7 +293,7 @@ def _identity(card: "Card") -> Html:
         "Content hash": element("code", manifest.content_hash),
         "Manifest": element("code", manifest.id),
         "Released": card.created_at[:19].replace("T", " ") + " UTC",
-        "Looks back from": moment(manifest.cutoff_us),
+        "Cutoff": moment(manifest.cutoff_us),
         "Availability": manifest.mode,
         "Code": element("code", manifest.code_revision),
         "Pipeline": manifest.pipeline

@@ -64,7 +64,7 @@ def _top(diff: ReleaseDiff) -> Html:
                 element("span", span(diff), class_="mono"),
                 element("span", diff.change, class_=f"chip {tone}"), class_="where"),
         element("h1", wording.capital(headline(diff))),
-        element("div", element("p", element("strong", "Released after the first, the second is "),
+        element("div", element("p", element("strong", "From the first to the second, it changes: "),
                                element("strong", diff.change), "."),
                 element("ul", reasons), class_="call"),
         element("dl", [element("div", element("dt", name), element("dd", f"{count:,}"))
@@ -76,8 +76,8 @@ def _top(diff: ReleaseDiff) -> Html:
 def _rows(diff: ReleaseDiff) -> Html:
     rows = diff.rows
     read = (
-        f"{rows.skipped:,} of the {rows.same:,} rows that are the same lie in parts which both "
-        f"releases have; {diff.parts[2]:,} such parts were not read."
+        f"{rows.skipped:,} of the {rows.same:,} equal rows are in parts that both releases share; "
+        f"these {diff.parts[2]:,} parts were not read."
     )
     if diff.keys is None:
         read = "The two releases have different keys, so their rows cannot be matched."
@@ -108,14 +108,14 @@ def _by_split(diff: ReleaseDiff) -> Html | None:
                          ("removed", f"{rows.removed_by_split.get(name, 0):,}")))
         for name in names
     ]  # fmt: skip
-    return table("Rows that came and went, by split", ("split", "added", "removed"), lines)
+    return table("Added and removed rows, by split", ("split", "added", "removed"), lines)
 
 
 def _moves(diff: ReleaseDiff) -> Html | None:
     if not diff.rows.moves:
         return None
     lines = [Line(f"{a} → {b}", (("rows", f"{n:,}"),)) for a, b, n in diff.rows.moves]
-    return table("Rows that are in another split", ("from, to", "rows"), lines)
+    return table("Rows that moved to another split", ("from, to", "rows"), lines)
 
 
 def _examples(caption: str, lines: Sequence[Line]) -> Html | None:
@@ -162,9 +162,9 @@ def _columns(diff: ReleaseDiff) -> Html:
             "p",
             element("span", class_="key t"), "after",
             element("span", class_="key o"), "before. ",
-            element("span", "“Apart” goes from 0% (alike) to 100% (nothing in common); a PSI above "
-                    "0.25 is commonly called a shift. Nulls, ends and means are of all rows; the "
-                    "rest is of samples.", class_="soft"),
+            element("span", "“Apart” goes from 0% (same values) to 100% (no value in common); a "
+                    "PSI above 0.25 is commonly called a shift. Nulls, min, max and means are "
+                    "computed from all rows, all other figures from samples.", class_="soft"),
             class_="small",
         ) if changed_columns else element("p", "No column changed."),
         element("div", cards[:_OPEN], class_="cards"),
@@ -219,7 +219,7 @@ def _schema(diff: ReleaseDiff) -> Html | None:
         for change in diff.schema
     ]  # fmt: skip
     heads = ("column", "what", "before", "after")
-    schema_table = table("Columns that came, went or changed", heads, lines)
+    schema_table = table("Added, removed and changed columns", heads, lines)
     return element("section", element("h2", "Schema"), schema_table, id="schema")
 
 
@@ -248,7 +248,7 @@ def _steps(diff: ReleaseDiff) -> Html | None:
         Line(step.version, (("", step.change), ("", element("ul", [
             element("li", reason) for reason in step.reasons])))) for step in diff.steps
     ]  # fmt: skip
-    steps_table = table("Each with its reasons", ("version", "change", "why"), lines)
+    steps_table = table("Versions and their reasons", ("version", "change", "why"), lines)
     return element("section", element("h2", "Versions in between"), steps_table, id="steps")
 
 
@@ -257,7 +257,7 @@ def _origin(diff: ReleaseDiff) -> Html | None:
         return None
     return element(
         "section",
-        element("details", element("summary", "Where they came from"),
+        element("details", element("summary", "Differences of origin"),
                 element("p", "These differences alone do not change the version.", class_="soft"),
                 _change_table("Origin", diff.origin)),
         id="origin",

@@ -164,7 +164,7 @@ def _heat_half(windows: Sequence[WindowView], rows: Sequence[str], chunk: range)
                 x=_NAMES if where == "start" else WIDE, text_anchor=where)
         for at, where in ((chunk.start, "start"), (chunk.stop - 1, "end"))
     ]  # fmt: skip
-    label = "How far each column came towards its own limit, window by window"
+    label = "Distance of each column relative to its own limit, window by window"
     return svg(WIDE, tall + 18, label, *labels, *cells, *ends)
 
 

@@ -195,14 +195,14 @@ def monitor_standing(pipeline: Pipeline, home: Home) -> MonitorStatus:
     unknown = [incident for incident in going if incident.acknowledged is None]
     metadata: dict[str, Any] = {"report": {"url": monitor_url(name)}, "open": len(going)}
     if not past.first:
-        return MonitorStatus("well", "no window is over yet", metadata)
+        return MonitorStatus("well", "no window is complete yet", metadata)
     last = past.first[-1]
     why = " ".join(last.decision.reasons)
     metadata |= {"window": last.window.text, "decision": last.decision.action, "why": why}
     sentence = f"{last.window.text}, {last.decision.action}: {why}"
     if unknown:
         return MonitorStatus(
-            "open", f"to be looked at since {unknown[0].first.text}: {why}", metadata
+            "open", f"not acknowledged since {unknown[0].first.text}: {why}", metadata
         )
     watched = going or last.decision.action == "watch"
     return MonitorStatus("watch" if watched else "well", sentence, metadata)
@@ -299,11 +299,11 @@ def _by_hand(steps: Sequence[Step]) -> tuple[str, ...]:
     """Return a sentence on the person who started a retraining without a decision, and why."""
     detail = next((step.detail for step in steps if step.step == "started"), {})
     why = "; ".join(map(str, detail.get("why", ()))) or "no reason is recorded"
-    return (f"{detail.get('by') or 'Somebody'} asked for it: {why}.",)
+    return (f"{detail.get('by') or 'A person'} requested it: {why}.",)
 
 
 def _reigns(pipeline: Pipeline, home: Home, past: MonitorHistory, cut: int) -> Iterator[Reign]:
-    """Yield every champion; after a retraining it begins when the triggering window closed."""
+    """Yield every champion; a retrained one begins at the close of the window that triggered it."""
     from headrace.models.registry import history as champions
 
     closes = {
@@ -318,7 +318,7 @@ def _reigns(pipeline: Pipeline, home: Home, past: MonitorHistory, cut: int) -> I
     ]
     for at, champion in enumerate(champions(home, pipeline.model.name)):
         since = parse_iso(champion.since)
-        # The step is recorded right after the promotion: the first one not before `since` is its.
+        # The step is recorded right after the promotion, so it is the first one from `since` on.
         window_end = (
             next((began for recorded, began in promoted if recorded >= since), None) if at else None
         )

@@ -17,10 +17,10 @@ def pictures(run: MonitorRun) -> dict[str, str]:
     marks = [result.decision.action for result in run.results]
     plots = {
         "decisions": svg_plots.timeline(
-            "Decisions, one window a bar", marks, labels, ACTION_STYLES
+            "Decisions, one bar per window", marks, labels, ACTION_STYLES
         ),
         "heat": svg_plots.heat(
-            "Columns: distance from their past / limit",
+            "Columns: distance from earlier windows / limit",
             heat_rows(run.results),
             labels,
         ),
@@ -28,7 +28,7 @@ def pictures(run: MonitorRun) -> dict[str, str]:
     if any(result.scored for result in run.results):
         loss = [result.scored.loss if result.scored else None for result in run.results]
         ranks = [result.scored.ranking if result.scored else None for result in run.results]
-        plots["loss"] = svg_plots.line("Log loss on labels that were mature", loss, labels)
+        plots["loss"] = svg_plots.line("Log loss on mature labels", loss, labels)
         plots["ranking"] = svg_plots.line("Area under the ROC curve", ranks, labels)
     return plots
 
@@ -51,7 +51,7 @@ def markdown(run: MonitorRun) -> str:
     if loud:
         parts.append("\n".join(["| window | action | why |", "|---|---|---|", *_rows(loud)]))
     if run.notes:
-        parts.append("Not watched: " + "; ".join(run.notes) + ".")
+        parts.append("Not monitored: " + "; ".join(run.notes) + ".")
     return "\n\n".join(parts)
 
 

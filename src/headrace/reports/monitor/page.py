@@ -59,9 +59,9 @@ def _top(report: MonitorReport, form: Form | None) -> Html:
     open_one = next((incident for incident in report.open if incident.acknowledged is None), None)
     right = sentences.acceptance(report, open_one) if open_one else ""
     steps = [
-        element("p", "Acknowledge it once you know of it; it then pages nobody again:"),
+        element("p", "Acknowledge it to stop further pages about it:"),
         element("pre", sentences.acknowledgement(open_one, report.pipeline)),
-        element("p", "Or accept right data as the new baseline:") if right else None,
+        element("p", "Or, if the data are right, accept them as the baseline:") if right else None,
         element("pre", right) if right else None,
     ] if open_one else None  # fmt: skip
     return element(
@@ -93,7 +93,7 @@ def _act(report: MonitorReport, form: Form) -> Html:
         able.append(
             ActionStep(
                 "Accept the data",
-                "The data are right, and stay so: from there on this is the baseline.",
+                "The data are right and will stay like this: use them as the new baseline.",
                 "",
                 action="accept",
             )
@@ -108,7 +108,7 @@ def _sums(report: MonitorReport) -> Html:
     acknowledged = sum(incident.acknowledged is not None for incident in report.open)
     figures = [
         ("quiet windows", quiet),
-        ("open", f"{len(report.open)} ({acknowledged} known)" if acknowledged
+        ("open", f"{len(report.open)} ({acknowledged} acknowledged)" if acknowledged
          else str(len(report.open))),
         ("retrainings", str(len(report.retrainings))),
         ("age of the champion", sentences.champion_age(report)),
@@ -126,17 +126,17 @@ def _timeline(report: MonitorReport) -> Html:
         element("h2", "Evidence and decisions"),
         element(
             "p",
-            f"Each column is a window of {wording.counted(days, 'day')}. Tall is an alarm, ",
-                "low a notice; a higher decision is more severe: none, watch, investigate, ",
-                "retrain. ▼ is where a champion began. Columns that are not quiet lead to their ",
-                "window.", class_="small soft"),
+            f"Each column is a window of {wording.counted(days, 'day')}. A tall bar is an alarm, ",
+                "a low bar a notice. A taller decision bar is a more severe decision: none, ",
+                "watch, investigate, retrain. ▼ marks the start of a champion. Columns with an ",
+                "action link to their window.", class_="small soft"),
         charts.timeline(report.windows, report.reigns) if report.windows else _none_yet(),
         id="timeline",
     )  # fmt: skip
 
 
 def _none_yet() -> Html:
-    return element("p", "No window is over yet.")
+    return element("p", "No window is complete yet.")
 
 
 def _heat(report: MonitorReport) -> Html | None:
@@ -146,8 +146,9 @@ def _heat(report: MonitorReport) -> Html | None:
     return element(
         "section",
         element("h2", "Columns, window by window"),
-        element("p", "How far each column came from the windows before, in units of what its own "
-                "past allows: over 1 is evidence. Empty is not judged.", class_="small soft"),
+        element("p", "Distance of each column from earlier windows, divided by the column's own "
+                "limit: more than 1 is evidence. Empty cells were not evaluated.",
+                class_="small soft"),
         charts.heat_key(),
         picture,
         id="columns",
@@ -164,11 +165,11 @@ def _alternatives(report: MonitorReport) -> Html:
                 ("retrainings", f"{len(counts.retrainings)}"),
                 ("pages", f"{len(counts.pages)}"),
                 ("watched", f"{counts.actions['watch']}"),
-                ("windows otherwise", "" if differ is None else f"{differ}"),
+                ("other decisions", "" if differ is None else f"{differ}"),
             ),
         )
         for name, description, counts, differ in [
-            ("on record", "What was decided.", report.recorded, None),
+            ("on record", "The recorded decisions.", report.recorded, None),
             *((other.name, other.description, other.tally, _differ(report, other.name))
               for other in report.alternatives),
         ]
@@ -181,15 +182,15 @@ def _alternatives(report: MonitorReport) -> Html:
         ],
         class_="pairs",
     )
-    heads = ["policy", "retrainings", "pages", "watched", "windows otherwise"]
+    heads = ["policy", "retrainings", "pages", "watched", "other decisions"]
     return element(
         "section",
-        element("h2", "The policy, and what others would have done"),
-        element("p", "Decisions of other policies on the same evidence. A fault never retrains, "
-                "whatever the policy says.", class_="small soft"),
+        element("h2", "The policy, compared with other policies"),
+        element("p", "Decisions of other policies on the same evidence. No policy retrains on a "
+                "data fault.", class_="small soft"),
         table("decisions under other policies", heads, rows),
         element("details", element("summary", f"The rules of {path}"), rules,
-                element("p", "Try your own: ",
+                element("p", "Try another policy: ",
                         element("code", f"headrace monitor replay --policy FILE "
                                 f"--pipeline {report.pipeline}"))),
         id="policy",
@@ -211,11 +212,11 @@ def _figures(report: MonitorReport) -> Html:
              for cost in figures.costs]  # fmt: skip
     pairs: list[tuple[str, Child]] = [
         ("from delivery to model", _spread(figures.lead_time, "batch", "batches")),
-        ("cost of a retraining", element("ul", costs) if costs else "none was done"),
+        ("cost of a retraining", element("ul", costs) if costs else "no retraining yet"),
         ("from alarm to acknowledgement",
          [_spread(figures.diagnose, "incident"), f"; {acknowledged}"]),
         ("pages a month", pages),
-        ("windows judged", share),
+        ("windows evaluated", share),
     ]  # fmt: skip
     return element(
         "section",
@@ -230,7 +231,7 @@ def _spread(spread: Spread | None, noun: str, plural: str = "") -> str:
     if spread is None:
         return "not known yet"
     return (
-        f"{wording.age(spread.median)} in the middle, {wording.age(spread.longest)} at most "
+        f"median {wording.age(spread.median)}, at most {wording.age(spread.longest)} "
         f"({wording.counted(spread.count, noun, plural)})"
     )
 
@@ -240,6 +241,6 @@ def _notes(report: MonitorReport) -> Html | None:
         return None
     return element(
         "section",
-        element("h2", "Not watched"),
+        element("h2", "Not monitored"),
         element("ul", [element("li", note) for note in report.notes]),
     )

@@ -38,7 +38,7 @@ def headline(report: MonitorReport) -> str:
     """Return the headline: open incidents, and blocked or missing deliveries."""
     lacking = gap_words(report.gaps)
     if not report.windows:
-        return f"Nothing is judged yet{lacking and f'; {lacking}'}"
+        return f"No window is evaluated yet{lacking and f'; {lacking}'}"
     if not report.open and report.windows[-1].action not in {"retrain", "watch"}:
         return wording.capital(lacking) if lacking else "All is well: nothing is open"
     return f"{_lacking_nothing(report)}{lacking and f'; {lacking}'}"
@@ -48,12 +48,12 @@ def _lacking_nothing(report: MonitorReport) -> str:
     """Return the headline without gaps: the state of the evaluated windows."""
     unknown = [incident for incident in report.open if incident.acknowledged is None]
     if unknown:
-        return f"{wording.counted(len(unknown), 'thing')} to look at: {unknown[0].sentence}"
+        return f"{wording.counted(len(unknown), 'open incident')}: {unknown[0].sentence}"
     if report.open:
         return f"Acknowledged: {report.open[0].sentence}"
     if report.windows[-1].action == "retrain":
         return "The last window triggers a retraining"
-    return "Nothing is open; the last window is watched"
+    return "No incident is open; the last window is watched"
 
 
 def gap_words(gaps: Sequence[Gap]) -> str:
@@ -90,9 +90,9 @@ def call(report: MonitorReport) -> tuple[str, str]:
     last = report.windows[-1]
     if unknown:
         since = day_text(unknown[0].first.first)
-        return "Find the cause", f"It is there since {since}. Nothing retrains meanwhile."
+        return "Find the cause", f"Open since {since}. No retraining starts until it is resolved."
     if report.open and (ack := report.open[0].acknowledged):
-        return "Nothing to do", f"{ack.principal} knows of it: {ack.reason}"
+        return "Nothing to do", f"{ack.principal} acknowledged it: {ack.reason}"
     return "Nothing to do", f"{last.entry.window.text}: {' '.join(last.entry.decision.reasons)}"
 
 
@@ -101,7 +101,7 @@ def next_retraining(report: MonitorReport) -> str:
     if report.next_retraining is None:
         return "never: the policy's budget is 0"
     if report.next_retraining == 0:
-        return "with any window"
+        return "at the close of any window"
     return wording.moment(report.next_retraining)[:10]
 
 
@@ -135,8 +135,8 @@ def acceptance(report: MonitorReport, incident: Incident) -> str:
 def accepted(statement: Acceptance) -> str:
     """Return a sentence on an acceptance or its withdrawal: person, topics and reason."""
     topics = ", ".join(topic.partition(":")[2] for topic in statement.about)
-    what = "withdrew that they are right" if statement.withdrawn else "they are right"
-    return f"{statement.principal}: {what} ({topics}): {statement.reason}"
+    what = "withdrew the acceptance" if statement.withdrawn else "accepted the data"
+    return f"{statement.principal} {what} ({topics}): {statement.reason}"
 
 
 def incident_words(incident: Incident) -> str:
@@ -178,15 +178,16 @@ def rules(policy: Policy) -> Sequence[tuple[str, str, str]]:
     strong = "off" if policy.strong is None else f"{policy.strong:g} times the limit"
     age = "no limit" if policy.max_age is None else duration_text(policy.max_age)
     return (
-        ("quorum", f"{policy.quorum}", "moved columns that make a shift of the population"),
-        ("hysteresis", f"{policy.hysteresis}", "windows in a row that a cause has to last"),
-        ("retrain_on", ", ".join(policy.retrain_on) or "nothing", "kinds of evidence that retrain"),
-        ("strong", strong, "a relation that moved so far needs one window only"),
+        ("quorum", f"{policy.quorum}", "moved columns that count as a population shift"),
+        ("hysteresis", f"{policy.hysteresis}", "consecutive windows for which a cause must last"),
+        ("retrain_on", ", ".join(policy.retrain_on) or "nothing",
+         "kinds of evidence that can trigger a retraining"),
+        ("strong", strong, "change of the relation that retrains after a single window"),
         ("patience", f"{policy.patience}",
-         "windows that data and relation move together before that retrains unacknowledged"),
+         "consecutive windows in which data and relation move before an unacknowledged retraining"),
         ("attempts", f"{policy.attempts}", "retrainings without effect before a person looks"),
         ("cool_down", duration_text(policy.cool_down), "between two retrainings"),
         ("budget", f"{policy.budget}",
          f"retrainings in {duration_text(policy.budget_period)}"),
-        ("max_age", age, "of the model, from which it is retrained without other evidence"),
+        ("max_age", age, "age at which the model is retrained without other evidence"),
     )  # fmt: skip

@@ -21,11 +21,11 @@ def loud_windows(report: MonitorReport) -> Html:
     """Show the windows with an action, the newest first, and the number of the others."""
     loud = [view for view in reversed(report.windows) if view.loud]
     quiet = len(report.windows) - len(loud)
-    intro = f"The newest first. {wording.counted(quiet, 'window')} had nothing beyond its limits."
+    intro = f"The newest first. {wording.counted(quiet, 'other window')} had no action."
     return element(
         "section",
-        element("h2", "Windows that were not quiet"),
-        element("p", intro if loud else "There was none.", class_="small soft"),
+        element("h2", "Windows with an action"),
+        element("p", intro if loud else "No window had an action.", class_="small soft"),
         [_window(report, view, opened=at < OPENED) for at, view in enumerate(loud)],
         id="windows",
     )
@@ -89,7 +89,7 @@ def _pictures(view: WindowView) -> Html | None:
     shapes = list((view.details.shapes if view.details else {}).items())
     if not shapes:
         return None
-    legend = _legend("this window", "the windows before")
+    legend = _legend("this window", "earlier windows")
     cards = [
         element("article", element("h3", element("bdi", name)), charts.shape(name, distribution),
                 class_="card")
@@ -117,7 +117,7 @@ def _segments(view: WindowView) -> Html | None:
     selected = ["all"] * ("all" in rates) + [*by_name, *remaining][:_COLUMNS]
     if not selected:
         return None
-    legend = _legend("outcomes seen", "as the model scored them")
+    legend = _legend("observed outcomes", "predicted by the model")
     cards = [
         element("article",
                 element("h3", element("bdi", "all rows" if name == "all" else name)),
@@ -171,7 +171,7 @@ def _alternatives(view: WindowView) -> Html | None:
         return element("p", "All alternative policies decide the same.", class_="small soft")
     return element(
         "p",
-        "By other policies: ",
+        "Other policies would decide: ",
         [element("span", decision, class_="tag") for decision in decisions],
     )
 
@@ -199,9 +199,9 @@ def _on_record(report: MonitorReport, view: WindowView) -> list[Child]:
     return [
         element("p", "Acknowledged:") if acks else None,
         element("ul", acks) if acks else None,
-        element("p", "Said of its data:") if accepted else None,
+        element("p", "Acceptances of its data:") if accepted else None,
         element("ul", accepted) if accepted else None,
         element("p", sentence, class_="small soft"),
         element("p", f"Later evidence was recorded {wording.counted(later, 'time')}; "
-                "it starts nothing.", class_="small soft") if later else None,
+                "it triggers no action.", class_="small soft") if later else None,
     ]  # fmt: skip

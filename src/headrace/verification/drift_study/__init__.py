@@ -1,4 +1,4 @@
-"""Study of a monitor on histories: false alarms without faults, detection of injected faults."""
+"""Study of a drift monitor: false alarms on unchanged histories, detection of injected faults."""
 
 from headrace.verification.drift_study.replayed_history import (
     ReplayedHistory,

@@ -12,7 +12,7 @@ from headrace.verification.drift_study.fault_catalogue import Planted, StudyFaul
 from headrace.verification.drift_study.replayed_history import ReplayedHistory
 from headrace.verification.drift_study.scoring import FaultOutcome
 
-SAMPLE = 2  # cases of each fault in each history: other detectors may take seconds per window
+SAMPLE = 2  # cases per fault and history; few, as other detectors may take seconds per window
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class StudyCase:
 
 @dataclass(eq=False)
 class Cases:
-    """Collector of the original histories, and of the first `sample` cases of each fault."""
+    """Collector of the original histories, and of `sample` cases of each fault in each history."""
 
     sample: int = SAMPLE
     prepared: dict[str, Prepared] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Cases:
 def rows_by_window(
     history: ReplayedHistory, laid: list[Window], windows: Iterable[Window]
 ) -> pa.Table:
-    """Return the rows of some windows, in the form of `StudyCase.rows`."""
+    """Return the rows of `windows`, with the columns of `StudyCase.rows`."""
     parts = []
     for window in windows:
         first, last = np.searchsorted(history.day, [window.first, window.end]).tolist()
@@ -70,7 +70,7 @@ def rows_by_window(
 
 
 def _answers(history: ReplayedHistory, name: str, first: int, last: int) -> pa.ChunkedArray:
-    """Return a column of the scores for rows [first, last) of the frame; null without a score."""
+    """Return column `name` of the scores for frame rows [first, last); null for unscored rows."""
     skipped = history.first_scored
     column = history.scores[name]
     without = max(0, min(last, skipped) - first)

@@ -74,7 +74,7 @@ def _drawn(rows: HistoryRows, now: Floats, other: Floats, rng: np.random.Generat
 
 
 def _important(rows: HistoryRows, rng: np.random.Generator) -> str:
-    """Return a random one of the three inputs with the highest gain in the model's trees."""
+    """Return one of the three inputs with the highest gain in the model's trees, at random."""
     import lightgbm
 
     scorer = rows.history.scorer

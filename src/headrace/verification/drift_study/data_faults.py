@@ -27,10 +27,10 @@ Change = Callable[[HistoryRows, float, np.random.Generator], Touched]
 FACTORS = (60.0, 1 / 60, 1000.0, 1 / 1000, 3.2808, 1 / 3.2808, 1.6093, 1 / 1.6093, 2.54, 100.0)
 MANY = 8  # minimum number of distinct values of a measurement
 SENTINELS = (-999.0, 9999.0, -1e6)
-SHARE_TOLERANCE = (
-    0.35  # relative tolerance within which a single category has the share of a segment
-)
-UNLIKE = 0.5  # minimum Kolmogorov-Smirnov distance of two columns that are swapped
+# A single category is used as a segment if its share differs from the required share by at most
+# this fraction of it.
+SHARE_TOLERANCE = 0.35
+UNLIKE = 0.5  # minimum Kolmogorov-Smirnov distance between two columns to be swapped
 
 
 def measurements(rows: HistoryRows) -> list[str]:
@@ -127,7 +127,7 @@ def unseen(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
 
 
 def frozen(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
-    """Let a measurement repeat its last value in a segment with a share `size` of the rows."""
+    """Repeat a measurement's last earlier value in a segment with a share `size` of the rows."""
     name = _random_column(measurements(rows), rng, "that measures")
     values, valid = numbers_of(rows.table, name)
     last = _usual_values(rows, name)[-1]
@@ -144,7 +144,7 @@ def bias(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
 
 
 def sentinel(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
-    """Replace a share `size` of a measurement by a sentinel, a number that means "no value"."""
+    """Replace a share `size` of a measurement's values by a number that means "no value"."""
     name = _random_column(measurements(rows), rng, "that measures")
     values, valid = numbers_of(rows.table, name)
     mark = float(rng.choice(SENTINELS))
@@ -167,7 +167,7 @@ def truncated(rows: HistoryRows, size: float, _rng: np.random.Generator) -> Touc
         np.arange(first, first + max(1, round(n * (1 - size))))
         for first, n in zip(starts, counts, strict=True)
     ]
-    if len(starts) == rows.table.num_rows:  # a row a day: drop whole days
+    if len(starts) == rows.table.num_rows:  # one row per day: drop whole days
         places = [np.arange(round(rows.table.num_rows * (1 - size)))]
     return rows.take(np.concatenate(places)), ("rows",)
 
@@ -188,9 +188,9 @@ def misjoined(rows: HistoryRows, _size: float, rng: np.random.Generator) -> Touc
 
 
 def covariate(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touched:
-    """Shift the inputs without changing the relation: resample rows, weighted by one measurement.
+    """Shift the inputs, but not the relation of labels to inputs: resample whole rows.
 
-    Whole rows are drawn with weights exp(size * z), where z is the measurement's normal score.
+    Rows are drawn with weights exp(size * z), where z is the normal score of one measurement.
     Among rows with equal inputs the share of each label stays the same. The measurement's mean
     moves by about `size` standard deviations.
     """
@@ -203,7 +203,7 @@ def covariate(rows: HistoryRows, size: float, rng: np.random.Generator) -> Touch
 
 
 def normal_scores(values: Floats) -> Floats:
-    """Convert ranks to quantiles of the standard normal (Blom's positions); ties by position."""
+    """Convert values to normal scores by their ranks (Blom's formula); ties by position."""
     from statistics import NormalDist
 
     n = len(values)
@@ -215,7 +215,7 @@ def normal_scores(values: Floats) -> Floats:
 
 
 def _affected_rows(rows: HistoryRows, size: float, rng: np.random.Generator) -> Mask:
-    """Return a mask of all rows for a size of 1, else of a segment with about that share."""
+    """Return a mask of all rows if `size` is 1, else of a segment with about that share of rows."""
     if size >= 1:
         return np.ones(rows.table.num_rows, np.bool_)
     return segment(rows, size, rng)[0]
@@ -226,9 +226,9 @@ def segment(
 ) -> tuple[Mask, dict[str, tuple[str, ...]]]:
     """Select about `share` of the rows, by categories of a segment column.
 
-    A single category is used if it has about that share. Otherwise categories are added in random
-    order as long as their total comes closer to it. If even the rarest category is much larger, a
-    random part of its rows is used.
+    If a single category has about that share, it is used. Otherwise the categories are tried in
+    random order, and each one is added that brings the total closer to `share`. If even the rarest
+    category is much larger, a random part of its rows is used.
 
     Returns:
         The mask of the rows, and {segment column: selected categories}.

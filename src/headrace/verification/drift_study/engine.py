@@ -1,8 +1,8 @@
 """Repeated runs of the monitor on a history: only windows that a fault changed are recomputed.
 
-`monitor` itself runs once on the original history. A history with a fault reuses the bins, and the
-profiles of all days outside of the fault's windows. Its evidence is collected by the same function
-that `monitor` uses, up to the last of these windows.
+`monitor` itself runs once, on the original history. A run on the history with a fault reuses the
+bins, and the profiles of all days outside of the fault's windows. It collects the evidence up to
+the last of these windows, with the same function that `monitor` uses.
 """
 
 import tempfile
@@ -35,7 +35,8 @@ _ARRAYS = ("rows", "nulls", "low", "high", "limbs", "counts")
 class Prepared:
     """Results of the monitor on a history without faults.
 
-    The training rows of its model end at `trained_at` (microseconds UTC).
+    `natural` are the results of its windows. The training rows of the history's model end at
+    `trained_at` (microseconds UTC).
     """
 
     history: ReplayedHistory
@@ -55,7 +56,7 @@ class Prepared:
 def prepare(history: ReplayedHistory, policy: Policy, policy_path: Path) -> Prepared:
     """Run the monitor over the original history, in a temporary home.
 
-    The bins are computed from the warm-up days of the policy or of the history, whichever are more.
+    The bins are computed from the warm-up days: the policy's or the history's, whichever are more.
     """
     warmup = max(policy.detection.warmup_days, history.warmup_days)
     policy = replace(policy, detection=replace(policy.detection, warmup_days=warmup))
@@ -103,7 +104,7 @@ def replay(prepared: Prepared, planted: Planted, *, after: int = 0) -> list[Wind
 
 
 def profiles_with_fault(prepared: Prepared, planted: Planted) -> Profiles:
-    """Return the profiles of a history with a fault; only days of its windows are recomputed."""
+    """Return the profiles of a history with a fault; recompute only days in the fault's windows."""
     if planted.fault.moves_labels_only:
         return prepared.profiles
     history = planted.history

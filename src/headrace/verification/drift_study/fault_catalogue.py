@@ -1,4 +1,4 @@
-"""Catalogue of faults that a study injects; each depends only on a history, windows and a seed."""
+"""Catalogue of faults that a study injects; history, windows and seed determine an injection."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,9 @@ from headrace.verification.drift_study.replayed_history import ReplayedHistory
 from headrace.verification.drift_study.row_edits import HistoryRows, replace_rows, rows_of
 
 Kind = Literal["data", "concept", "both"]
-# Required detection: `certain` faults always in one window, `gross` and `strong` faults nearly
-# always, `weak` faults over several windows. For `faint` faults the rate is only reported.
+# Required detection: `certain` faults always within one window, `gross` and `strong` faults nearly
+# always within one window, `weak` faults within several windows. The detection rate of `faint`
+# faults is reported, but has no required minimum.
 Grade = Literal["certain", "gross", "strong", "weak", "faint"]
 LASTING = 4  # length of a weak fault in windows, within which it must be detected
 
@@ -41,7 +42,7 @@ class StudyFault:
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """History with an injected fault; `touched` are columns, or segments as `column=category`."""
+    """History with an injected fault; `touched` names columns, or segments as `column=category`."""
 
     fault: StudyFault
     history: ReplayedHistory
@@ -144,5 +145,5 @@ CATALOGUE: tuple[StudyFault, ...] = (
         (concept.reversed_, data.unit), 1.0,
     ),
 )  # fmt: skip
-# The place is part of each fault's seed, so that not all faults choose the same column.
+# A fault's position in the catalogue is part of its seed, so that not all choose the same column.
 CATALOGUE_PLACES = {fault.name: at for at, fault in enumerate(CATALOGUE)}

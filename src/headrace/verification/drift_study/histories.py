@@ -1,4 +1,4 @@
-"""Histories for the study of a project's monitors: its pipelines' own, and declared ones."""
+"""Histories for the study of a project's monitors: those of its pipelines, and declared ones."""
 
 from dataclasses import dataclass
 from pathlib import Path

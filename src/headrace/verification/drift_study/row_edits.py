@@ -21,7 +21,7 @@ USUAL = 4_000  # size of the sample of earlier rows, from which usual values are
 
 @dataclass(frozen=True, eq=False)
 class HistoryRows:
-    """Consecutive scored rows of a history, replaced by edited rows.
+    """Consecutive scored rows of a history, and the edited rows that replace them.
 
     `first` and `count` are the replaced rows of the frame. `table` (columns of the frame) and
     `label` (int64) are the edited rows. `before` is a sample of at most `USUAL` earlier rows.
@@ -101,7 +101,7 @@ def replace_rows(changed: HistoryRows) -> ReplayedHistory:
 
 
 def _spliced(table: pa.Table, first: int, count: int, part: pa.Table) -> pa.Table:
-    """Replace `count` rows of `table`, from `first`, by `part`."""
+    """Replace `count` rows of `table`, starting at index `first`, by `part`."""
     part = part.cast(table.schema)
     return pa.concat_tables([table.slice(0, first), part, table.slice(first + count)])
 

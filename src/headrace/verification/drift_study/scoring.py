@@ -22,16 +22,16 @@ from headrace.verification.drift_study.intervals import wilson
 from headrace.verification.drift_study.replayed_history import Part
 
 YEAR = 365 * DAY
-TRIES = 4  # number of seeds to try if a fault finds nothing to touch
+TRIES = 4  # number of seeds to try if a fault cannot be injected
 
 
 @dataclass(frozen=True)
 class Natural:
     """Numbers of alarms and retrainings on a history without injected faults.
 
-    `windows` and `scored` count the evaluated windows and those with scores. `drifted_after` is the
-    number of windows until the monitor detected a known concept drift, including the window of the
-    alarm; None if no drift is known or detected.
+    `windows` counts the evaluated windows, `scored` those of them that have scores. `drifted_after`
+    is the number of windows until the monitor detected a known concept drift, including the window
+    of the alarm; None if no drift is known or detected.
     """
 
     history: str
@@ -132,7 +132,7 @@ def _drifted(prepared: Prepared, result: WindowResult) -> bool:
 
 
 def data_alarm(result: WindowResult, prepared: Prepared) -> bool:
-    """Return True if the window has a data cause, or enough notices for a population shift."""
+    """Return True if the attributed cause is in the data, or if a population shift is found."""
     shifted = result.attribution.cause == "none" and bool(shifts(result.evidence, prepared.policy))
     return shifted or result.attribution.cause in {"data", "both"}
 

@@ -62,7 +62,7 @@ class Study:
         return rest if rest.naturals else self
 
     def to_json(self) -> dict[str, Any]:
-        """Return the reported results as JSON; `tuning` has those of the tuning histories."""
+        """Return the reported results as JSON; key `tuning` has those on the tuning histories."""
         reported = self.reported
         tuning = self.part(tuning=True)
         extra = {"tuning": tuning.body()} if reported is not self and tuning.naturals else {}
@@ -86,7 +86,7 @@ class Study:
 
 
 def decisions(study: Study) -> dict[str, Any]:
-    """Count retrainings on data faults (where each is wrong), and per year without faults."""
+    """Count retrainings caused by data faults (all are wrong), and retrainings without faults."""
     faulty = [trial for trial in study.outcomes if trial.fault.kind == "data"]
     rates = {
         history.history: history.retrainings / history.years
@@ -105,7 +105,7 @@ def decisions(study: Study) -> dict[str, Any]:
 def run_study(
     inputs: Sequence[StudyInput], plan: StudyPlan, witness: Witness | None = None
 ) -> Study:
-    """Run every history without faults and with those of the plan; the result is reproducible."""
+    """Run every history without faults, then with each fault of the plan; it is reproducible."""
     naturals: list[Natural] = []
     outcomes: list[FaultOutcome] = []
     sizes = [len(plan.faults) * plan.repeats_in(history.part) for history, _, _ in inputs]

@@ -22,7 +22,7 @@ PARAMS = {
     "seed": 7,
 }  # fmt: skip
 ROUNDS, PATIENCE = 300, 20
-VALIDATION_SHARE = 0.2  # share of the training rows, the last ones, for early stopping
+VALIDATION_SHARE = 0.2  # share of the training rows (the last ones) used for early stopping
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""Faults that a batch of a table can have, derived from its contract.
+"""Faults that a batch of a table can have, derived from the table's contract.
 
-Magnitudes are fixed: unit changes by true factors, in a whole column or in the rows of one
-category; 0.5% of rows duplicated, stale or replaced by a sentinel; the last tenth cut off; clocks
-one hour off; sensors stuck for six hours; a new category in 1% of rows; one category renamed; each
-pair of columns of the same type swapped; columns renamed singly and all at once.
+Magnitudes are fixed: units converted by their true factors, in a whole column or in the rows of one
+category; 0.5% of rows duplicated, stale or with a sentinel value; the last tenth of the rows cut
+off; clocks one hour off; sensors stuck for six hours; a new category in 1% of rows; one category
+renamed; each pair of columns of the same type swapped; columns renamed singly and all at once.
 """
 
 import re
@@ -33,8 +33,8 @@ class InjectedFault:
     """One fault of one table.
 
     Attributes:
-        kind: the kind that a finding must have.
-        label: kind and variant, for people.
+        kind: the kind that a finding must have to identify the fault.
+        label: display name: kind and variant.
         plant: injects the fault in a batch; returns None if it would change nothing.
         columns: the columns that a finding must name; empty if any columns are accepted.
         keyed: True if a declared explanation, relation or invariant constrains the columns.
@@ -72,7 +72,7 @@ def _words(expression: str) -> set[str]:
 
 
 def _delivered(contract: Contract, names: set[str]) -> set[str]:
-    """Return the delivered columns among these, and the delivered inputs of derived columns."""
+    """Return the delivered columns among `names`; replace derived columns by their inputs."""
     delivered: set[str] = set()
     by_name = {f.name: f for f in contract.columns}
     todo = [name for name in names if name in by_name]

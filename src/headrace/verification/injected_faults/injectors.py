@@ -27,8 +27,8 @@ _FEWEST_READINGS = 20  # minimum number of readings of a station that gets stuck
 def slice_column(contract: Contract) -> str | None:
     """Return the column whose categories are used as slices; None if there is no text column.
 
-    If the primary key has several columns besides timestamps, it is the first text column of the
-    key; otherwise the first text column outside of the key.
+    The first text column of the primary key is used if the key has several columns besides
+    timestamps; otherwise the first text column outside of the key.
     """
     texts = [f.name for f in contract.delivered if f.type == "string"]
     moments = {f.name for f in contract.delivered if f.type == "timestamp"}
@@ -71,7 +71,7 @@ def _level(day: Day, name: str) -> str | None:
 
 
 def _levels(day: Day, name: str) -> list[str]:
-    """Return the categories of a column; none if nearly every row has its own value."""
+    """Return the categories of a column; none if it has too many different values."""
     texts = [text for text in day.text(name) if text is not None]
     levels = sorted(set(texts))
     return levels if len(levels) <= _MOST_LEVELS * len(texts) else []

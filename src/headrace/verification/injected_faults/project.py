@@ -73,7 +73,7 @@ def _of(group: str, by_task: dict[Task, TaskResult]) -> list[TaskResult]:
 
 
 def _clean(group: str, by_task: dict[Task, TaskResult]) -> dict[str, Any]:
-    """Count days by the verdicts on any table of the group, among days with enough history."""
+    """Count the days on which a table of the group failed; only days with enough history count."""
     by_day: dict[str, set[str]] = {}
     for measured in _of(group, by_task):
         for slot in list(measured.verdicts)[_skipped(measured) :]:
@@ -141,7 +141,7 @@ def _measure(task: Task) -> TaskResult:
 
 
 def batches(table: Table, slots: Iterable[str]) -> Iterator[tuple[str, RawRows]]:
-    """Yield (partition, delivered rows); for several deliveries the rows of the last one."""
+    """Yield (partition, rows of its last delivery) for each partition with deliveries."""
     for slot in slots:
         deliveries = table.source.deliveries(slot)
         if deliveries:

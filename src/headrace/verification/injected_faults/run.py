@@ -1,7 +1,7 @@
 """Injection of the fault catalogue in one table's batches, day by day, and counts of detections.
 
-Batches are validated by the same functions as in a run, but nothing is stored: each batch is
-compared with the profiles of the earlier clean ones.
+Batches are validated by the same functions as in an ingest, but nothing is stored: each batch is
+compared with the profiles of the earlier clean batches.
 """
 
 from collections import defaultdict
@@ -130,7 +130,7 @@ def declared_names(contract: Contract, rows: RawRows) -> RawRows:
 
 
 def _turns(counts: list[FaultCount]) -> list[Iterator[FaultCount]]:
-    """Return an endless cycle through the variants of each kind; keyed faults have their own."""
+    """Return an endless cycle through the variants of each kind, with a separate cycle if keyed."""
     groups: Mapping[tuple[str, bool], list[FaultCount]] = defaultdict(list)
     for count in counts:
         groups[count.fault.kind, count.fault.keyed].append(count)

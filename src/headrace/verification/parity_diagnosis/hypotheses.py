@@ -1,8 +1,8 @@
 """Diagnosis of differences: find the wrong rule that reproduces the observed values.
 
 If serving and training disagree on a value, the oracle computes it and decides which side is wrong.
-The values of that side are then recomputed under one named wrong rule after another. A rule that
-reproduces every observed value, where the sides differ and where they agree, is the cause.
+The values of that side are then recomputed under one named wrong rule after another. The cause is
+the first rule that reproduces every value of that side, including those on which the sides agree.
 """
 
 import math
@@ -148,7 +148,7 @@ def _limits(hypothesis: Hypothesis, observed: Sequence[Observed]) -> list[int]:
 def _reproduces(hypothesis: Hypothesis, parameter: object, observed: Observed) -> bool:
     try:
         computed = hypothesis.answer(observed.case, parameter)
-    except HeadraceError:  # impossible under this rule, such as a filter finer than the scale
+    except HeadraceError:  # the rule cannot compute it, such as a filter finer than the scale
         return False
     matches = close if hypothesis.close else equal
     return all(matches(computed[name], value) for name, value in observed.outputs.items())
@@ -192,7 +192,7 @@ def explain(
             guilty[side] = True
     for side, is_guilty in guilty.items():
         if is_guilty:
-            # Pass this side's right values too: a cause must reproduce all of its values.
+            # Pass this side's right values too: a cause must reproduce all values of the side.
             causes += _explain_side(side, sides[side], hypotheses)
     return causes
 

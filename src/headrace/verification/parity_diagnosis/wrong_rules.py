@@ -1,7 +1,7 @@
 """Wrong rules that real systems are known to follow, in order of preference.
 
-If possible, a rule is the oracle applied to changed rows, windows or times. For parameters, such as
-the lag of a store, it is enough to try values at which the answer to some case changes.
+If possible, a rule is the oracle applied to changed rows, windows or times. For a parameter, such
+as the lag of a store, it is enough to try the values at which the result of a case changes.
 """
 
 import math
@@ -145,7 +145,7 @@ def _without_tombstones(case: DiagnosisCase, _: object) -> list[Row]:
 
 
 def _tile_bound(case: DiagnosisCase, feature: Any, tile: int) -> DiagnosisCase:  # noqa: ANN401
-    """Take rows in complete tiles as in the store at the frontier, the other rows as known at t."""
+    """Use rows in complete tiles as stored at the frontier, and all other rows as known at t."""
     start = -(-(case.t + feature.window.a) // tile) * tile
     end = (case.t + feature.window.b) // tile * tile
     edges = [
@@ -377,13 +377,13 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     ),
     Hypothesis(
         "wrong zone",
-        "event times are off by a zone",
+        "event times are off by the offset of a time zone",
         _by_row(_shift("event_time")),
         _candidates(*_HALF_HOURS),
     ),
     Hypothesis(
         "wrong zone",
-        "times are off by a zone",
+        "all times are off by the offset of a time zone",
         _by_row(_shift(*_TIMES)),
         _candidates(*_HALF_HOURS),
     ),
@@ -425,7 +425,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     ),
     Hypothesis(
         "clock",
-        "the prediction time was another one",
+        "another prediction time was used",
         lambda case, by: answer(_at(case, case.t + by * SECOND)),
         _candidates(*_CLOCKS),
     ),
@@ -437,7 +437,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     ),
     Hypothesis(
         "global target encoding",
-        "a mean over all time",
+        "a mean over all time was used, including the future",
         lambda case, _: _by_window(lambda *__: _window(-(50 * 365) * DAY, 50 * 365 * DAY))(
             replace(case, rows=_final(case)), None
         ),
@@ -448,9 +448,17 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
         _by_window(lambda _, w, length: _window(w.b - length, w.b)),
         _candidates(*_LENGTHS),
     ),
-    Hypothesis("population std", "a spread over n, not n - 1", _population_std, close=True),
     Hypothesis(
-        "float sum", "sums of floats, in some order", lambda case, _: answer(case), close=True
+        "population std",
+        "the standard deviation was divided by n, not n - 1",
+        _population_std,
+        close=True,
+    ),
+    Hypothesis(
+        "float sum",
+        "floats were summed in another order",
+        lambda case, _: answer(case),
+        close=True,
     ),
 )
 

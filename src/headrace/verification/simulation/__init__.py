@@ -1,1 +1,1 @@
-"""Simulation of a pipeline: daily deliveries with incidents, and what becomes of them."""
+"""Simulation of a pipeline: daily deliveries with incidents, and the outcome of each incident."""

@@ -1,7 +1,8 @@
-"""Dagster code location of a simulation, and a check if its daemon is idle.
+"""Dagster code location of a simulation, and a check that its daemon is idle.
 
-`defs` are the project's definitions, with the sources of the simulation. The simulation starts a
-code server that loads this module; `HEADRACE_SIMULATED` names the pipeline's module.
+`defs` are the project's definitions, but with sources that read the simulation's folders. The
+simulation starts a code server that loads this module; `HEADRACE_SIMULATED` names the pipeline's
+module.
 """
 
 import os
@@ -67,7 +68,7 @@ def counted(instance: dg.DagsterInstance) -> dict[str, int]:
 
 
 if CLOCK in os.environ and MODULE in os.environ:
-    # Dagster runs in the simulation's folder, so that it reads the `.env` there. The project's code
-    # expects to run in the project's folder.
+    # Dagster is started in the simulation's folder, so that it does not read the project's `.env`.
+    # The project's code expects to run in the project's folder.
     os.chdir(os.environ[PROJECT])
     defs = load()

@@ -182,8 +182,8 @@ def _start(
 ) -> "subprocess.Popen[bytes]":
     log: Path = site.root / f"{name}.log"
     with log.open("ab") as out:
-        # Dagster's working folder is the simulation's, because a `.env` in it overrides the
-        # environment: that of the project names the project's home, not that of the simulation.
+        # Dagster starts in the simulation's folder: a `.env` in its working folder overrides the
+        # environment, and the project's `.env` would set the project's home.
         return subprocess.Popen(
             [sys.executable, *arguments],
             env=environment,

@@ -61,7 +61,7 @@ def build(pipeline: Pipeline, home: Home) -> str:
 
 
 def try_build(pipeline: Pipeline, home: Home) -> str:
-    """Build, and return any error as text, or "": like a failed run, it stops nothing else."""
+    """Build, and return the error as text or "": as in a Dagster run, it stops nothing else."""
     try:
         return build(pipeline, home)
     except Exception as error:  # noqa: BLE001 - a Dagster run would also only fail

@@ -154,8 +154,8 @@ def wrong_day(original: OriginalDelivery) -> bytes | None:
 def drifted(original: OriginalDelivery) -> bytes | None:
     """Drop half of the records of the most frequent category, as if a carrier flew less.
 
-    The choice does not depend on measurements. This is a real change of the population, not a
-    fault.
+    Records are chosen without regard to their measurements. This is a real change of the
+    population, not a fault.
     """
     texts = [f.name for f in original.contract.delivered if f.type == "string"]
     records = original.records

@@ -22,7 +22,7 @@ class Engine(Protocol):
     """Interface of an engine, which processes everything that has arrived."""
 
     def step(self, machine: list[SimulatedIncident], *, build: bool) -> None:
-        """Do all due work, with these incidents of the machine; with `build`, also build."""
+        """Do all due work while the incidents in `machine` happen; with `build`, also build."""
         ...
 
     def close(self) -> None: ...

@@ -15,7 +15,7 @@ from headrace.core.home import Home
 PAGER = "HEADRACE_SIMULATED_PAGER"
 SIMULATION = "simulation.json"  # marks the folder as the home of a simulation
 ALERTS = """\
-# Of a simulation: everybody has the same pager.
+# Alert routes of a simulation: all alerts go to the same pager.
 version: 1
 routes:
   "*":

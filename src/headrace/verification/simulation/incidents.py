@@ -44,9 +44,9 @@ class SimulatedIncident:
         kind: one of `KINDS`.
         table: the affected table; "" if the whole machine is affected.
         slot: the first affected partition.
-        begins: start, int64 microseconds UTC; for deliveries the ordinary time of delivery.
+        begins: start, int64 microseconds UTC; for a delivery its ordinary time of arrival.
         ends: time of the repair, of the late delivery or of the recovery.
-        beside: True if the faulty file stays beside the repaired one.
+        beside: True if the faulty file stays visible beside the repaired one.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Chance:
 
     Attributes:
         table: name of the table.
-        slots: partition -> arrival of its only delivery, int64 microseconds UTC, in order.
+        slots: partition -> arrival of its only delivery (int64 microseconds UTC), in order.
         side_by_side: True if several deliveries of a partition stay visible.
         kinds: kinds of incidents that are possible here.
     """
@@ -100,7 +100,7 @@ def plan(
 ) -> list[SimulatedIncident]:
     """Plan `count` incidents between two times, all kinds in turn, one at a time per table.
 
-    There are fewer incidents if they do not fit. The same arguments give the same plan.
+    Fewer incidents are planned if not all fit. The same arguments give the same plan.
     """
     chance = Random(seed)  # noqa: S311 - a plan, no secret
     kinds = _in_turn(chance)

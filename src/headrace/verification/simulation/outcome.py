@@ -1,4 +1,4 @@
-"""Outcome of a simulation: what became of each incident, the pages, and the final data."""
+"""Outcome of a simulation: the outcome of each incident, the pages, and the final data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -39,8 +39,8 @@ def module_of(name: str) -> str:
 def simulated(pipeline: Pipeline, home: Home) -> Pipeline:
     """Return the pipeline with sources under the home.
 
-    A pipeline that declares `places` already reads from there; for others the source folders are
-    replaced.
+    A pipeline that declares `places` already reads from these places; for other pipelines the
+    source folders are replaced.
 
     Raises:
         DeclarationError: a source is not a folder, and the pipeline declares no `places`.

@@ -21,12 +21,12 @@ from headrace.verification.simulation.incidents import (
     kinds_for,
 )
 
-_BACK = 30 * DAY  # shift of a clock that went back
+_BACK = 30 * DAY  # time by which a producer's clock goes back
 
 
 @dataclass(frozen=True)
 class ProducerEvent:
-    """Change at a place: it shows these deliveries of a partition, or goes down or up."""
+    """Event at a delivery place: it shows `deliveries` of a partition, goes down or comes back."""
 
     at: int
     table: str
@@ -41,7 +41,7 @@ class ProducerWorld:
 
     Attributes:
         tables: the simulated tables by name.
-        places: where the deliveries of each table are put.
+        places: the delivery place of each table.
         slots: the partitions of each table, in order.
         seed: seed of the random choices of faults.
         final: (table, slot) -> the deliveries that the producer finally confirms.
@@ -209,7 +209,7 @@ class ProducerWorld:
         return max((event.at for event in self.events), default=0)
 
     def truth(self, now: int) -> None:
-        """Make exactly the final deliveries of all producers visible, of those due by `now`."""
+        """Make exactly those final deliveries visible that are due by `now`, at all places."""
         for place in self.places.values():
             place.open()
         for (name, slot), deliveries in self.final.items():

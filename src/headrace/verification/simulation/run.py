@@ -31,7 +31,7 @@ from headrace.verification.simulation.producers import ProducerWorld
 HOURS = (6, 18)
 # The first days have no incidents, because the gate needs history to detect unusual data.
 QUIET_DAYS = 28
-_APART = 2 * HOUR  # minimum distance of time steps; of two closer ones the later is simulated
+_APART = 2 * HOUR  # minimum time between steps; of two closer steps only the later is simulated
 _LONGEST = 12 * DAY  # maximum time from the last day to the end of the last incident
 
 
@@ -210,7 +210,7 @@ class _Stage:
                 self.outcome.published_faults[incident.name] = rows
 
     def close(self, pager: Pager) -> None:
-        """Record the final state and that of an undisturbed run, on the final deliveries only."""
+        """Record the final state, and that of an undisturbed run with only the final deliveries."""
         outcome = self.outcome
         with _timed(outcome, "proof"):
             outcome.state = proof.state_of(self.pipeline, self.home)

@@ -79,7 +79,7 @@ class System:
         fit: fits the transforms, given the frame and the indices of its training rows.
         served_fit: returns the fitted transforms that serving uses, given the served rows and the
             model's fitted transforms.
-        definitions: definition hashes by view that serving uses.
+        definitions: the definition hash of each view that serving uses.
     """
 
     path: PathMaker = tables_path

@@ -74,7 +74,7 @@ class _EditedTables(PublishedSoFar):
 
     def snapshot_id(self, table: str) -> int:
         del table
-        return self.until  # not the number of rows: edits may change the rows with time alone
+        return self.until  # not the number of rows: edits may depend on the time alone
 
     def rows(self, table: str, columns: list[str], snapshot_id: int) -> pa.Table:
         count = super().snapshot_id(table)
@@ -165,7 +165,7 @@ def with_values(alter: Callable[[pa.Array], pa.Array]) -> System:
 
 
 def latest(rows: Sequence[Row], t: int) -> list[Row]:
-    """Return the newest version by `t` of each key that is not deleted, in the order of arrival."""
+    """Return each key's newest version known by `t`, without deleted keys, in order of arrival."""
     newest: dict[int, Row] = {}
     for row in rows:
         if max(row["known_at"], row["committed_at"]) <= t and (
@@ -356,7 +356,7 @@ def _short_lived(path: OwnPath, point: pa.Table, t: int) -> pa.Table:
 
 
 def _tiled(path: OwnPath, point: pa.Table, t: int) -> pa.Table:
-    """Take rows in complete hours as in the store, and only the other rows as known at t."""
+    """Use rows in complete hours as stored so far, and all other rows as known at t."""
     columns: dict[str, pa.ChunkedArray] = {}
     for view in VIEWS:
         if not isinstance(view, FeatureView):

@@ -1,7 +1,7 @@
-"""Replay through a feature service: it gets the history as it was published, and client requests.
+"""Replay through a feature service, which gets the history as it was published, and requests.
 
-Each request takes the complete path of a live request: values in their unit, conversion by the
-request schema, and plain values in the vector.
+Each request is processed like a live request: it has values in their units, the request schema
+converts them, and the vector has plain values.
 """
 
 from collections.abc import Mapping, Sequence

@@ -14,7 +14,7 @@ CLEAN_RUNS = 5
 
 @dataclass(frozen=True)
 class SkewFault:
-    """Result for one fault: True if a detector found anything, and the diagnosed cause."""
+    """Result for one fault; `detected` is True if any detector had a finding."""
 
     fault: str
     detected: bool

@@ -168,7 +168,7 @@ class SampleWorld:
         return build_spine(SPINE, self.history, CONTRACTS, MODE)
 
     def points(self, samples: int) -> pa.Table:
-        """Return points: half are random, half are at times at which a view's rows matter."""
+        """Return points: half are random, half are at times at which a row affects a view."""
         moments = []
         for name, rows in self._tables.items():
             moments += [times(rows, "event_time", name), usable_moments(rows, MODE, name)]
