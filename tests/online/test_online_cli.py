@@ -126,7 +126,7 @@ def test_a_table_without_rows_is_said(run, tmp_path, monkeypatch):
     monkeypatch.setenv("HEADRACE_HOME", str(tmp_path))
     done = run("online", "sync")
     assert done.exit_code == 1
-    assert "nothing of arrivals, gauges, plan is published" in done.output
+    assert "no rows of arrivals, gauges, plan are published" in done.output
 
 
 def test_serve_fills_the_store_and_answers_from_it(run, lines, monkeypatch):

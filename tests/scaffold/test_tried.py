@@ -69,7 +69,7 @@ def run(*arguments):
 
 def test_try_says_what_is_there(data):
     told = run(str(data)).output
-    assert "480 rows, all there are" in told
+    assert "480 rows, the whole source" in told
     assert "key    Order ID" in told
     assert 'declare DropFolder("orders"' in told
 

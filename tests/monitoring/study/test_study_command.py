@@ -43,4 +43,4 @@ def test_people_get_tables(monkeypatch):
     assert done.exit_code == 0
     assert "unmodified windows" in done.stdout
     assert "column renamed" in done.stdout
-    assert "0 retrainings in 2 faults of data" in done.stdout
+    assert "0 retrainings in 2 data faults" in done.stdout

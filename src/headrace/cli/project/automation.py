@@ -1,4 +1,4 @@
-"""`headrace automation`: switch Dagster's schedules and sensors on and off, and list them."""
+"""`headrace automation on`, `off`, `ls`: state of Dagster's schedules and sensors."""
 
 import os
 from typing import TYPE_CHECKING, Annotated
@@ -31,8 +31,8 @@ Names = Annotated[
 def on(names: Names = None, *, as_json: AsJson = False) -> None:
     """Turn on the recommended schedules and sensors, or the named ones.
 
-    It also works while the UI runs. They only tick while a Dagster daemon runs: `headrace ui`
-    starts one; on a server run `dagster-daemon run`.
+    The command also works while the UI runs. Schedules and sensors only tick while a Dagster daemon
+    runs: `headrace ui` starts one; on a server run `dagster-daemon run`.
 
     For example:
 
@@ -52,7 +52,7 @@ def off(names: Names = None, *, as_json: AsJson = False) -> None:
 @app.command("ls")
 @explained
 def ls(*, as_json: AsJson = False) -> None:
-    """List schedules and sensors with their state, what they do and when to turn them on."""
+    """List schedules and sensors with their state, their task, and advice when to turn them on."""
     from headrace.dagster.automation import list_automation
 
     home, root = _places()
@@ -67,7 +67,7 @@ def _switch(names: "list[str] | tuple[str, ...]", *, on: bool, as_json: bool) ->
 
 
 def _places() -> "tuple[Home, Path]":
-    """Return the project's home, prepared for Dagster if it was never opened, and its folder."""
+    """Return the project's home and the project's folder; prepare the home for Dagster first."""
     from headrace.core.home import Home, project_root
     from headrace.dagster.instance import prepare
     from headrace.pipeline.load import make_importable, pipeline_modules
@@ -102,7 +102,8 @@ def _show(automations: "list[Automation]", *, as_json: bool) -> None:
         ],
     )
     if any(automation.usual and not automation.running for automation in automations):
-        out.print("turn on the recommended ones: headrace automation on", highlight=False)
+        out.print("to turn on the recommended ones: headrace automation on", highlight=False)
     err.print(
-        "they only tick while a Dagster daemon runs, such as that of headrace ui", highlight=False
+        "schedules and sensors only tick while a Dagster daemon runs; headrace ui starts one",
+        highlight=False,
     )

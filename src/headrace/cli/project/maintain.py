@@ -7,6 +7,7 @@ import typer
 
 from headrace.cli.options import AsJson, DryRunFirst
 from headrace.cli.output import emit_json, explained, grid, out
+from headrace.web.wording import counted
 
 if TYPE_CHECKING:
     from headrace.core.home import Home
@@ -26,22 +27,22 @@ def maintain(
         typer.Option("--older-than", help="Keep files younger than this: 1d, 36h; at least 1h."),
     ] = "1d",
     keep: Annotated[
-        int, typer.Option(min=1, help="Snapshots to keep per table, besides those of releases.")
+        int, typer.Option(min=1, help="Snapshots to keep per table, besides the releases' ones.")
     ] = 50,
     decimals: Annotated[
         bool,
         typer.Option(
             "--rewrite-decimals",
-            help="Only rewrite scaled columns as DECIMAL in tables from 0.1.0.",
+            help="Instead of that, rewrite scaled columns as DECIMAL in tables of version 0.1.0.",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Expire old table snapshots and delete unneeded files.
 
-    Snapshots of releases are kept, so that these can be rebuilt, and so are all files in the
-    ledger. Metadata of expired snapshots and leftovers of interrupted runs are deleted. Without
-    --apply nothing is changed. Running it again is safe.
+    Snapshots of releases are kept, so that the releases can be rebuilt; so are all files that the
+    ledger lists. Metadata of expired snapshots and leftovers of interrupted runs are deleted.
+    Without --apply nothing is changed. Running the command again is safe.
 
     For example:
 
@@ -118,9 +119,10 @@ def _print_outcome(outcome: "MaintenanceReport") -> None:
     for ref in outcome.pinned:
         out.print(f"{ref}: its snapshots {verb} pinned{' now' if outcome.applied else ''}")
     for ref in outcome.unreproducible:
-        out.print(f"{ref}: a snapshot it was made of is gone; it cannot be rebuilt", style="red")
+        out.print(f"{ref} cannot be rebuilt: one of its input snapshots is gone", style="red")
     for name, tags in outcome.let_go.items():
-        out.print(f"{name}: {', '.join(tags)} {'kept' if outcome.applied else 'keep'} a snapshot"
-                  " that no release needs")  # fmt: skip
+        verb = "removed" if outcome.applied else "would remove"
+        out.print(f"{name}: {verb} {counted(len(tags), 'snapshot tag')} that no release needs:"
+                  f" {', '.join(tags)}")  # fmt: skip
     if not outcome.applied:
         out.print("nothing was changed; to apply it: headrace maintain --apply")

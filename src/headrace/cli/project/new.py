@@ -30,7 +30,7 @@ Time = Annotated[
 ]
 Key = Annotated[
     list[str] | None,
-    typer.Option(help="Column of the key; may be repeated."),
+    typer.Option(help="Column of the primary key; may be repeated."),
 ]
 Entity = Annotated[
     list[str] | None,
@@ -39,7 +39,8 @@ Entity = Annotated[
 KnownAfter = Annotated[
     str | None,
     typer.Option(
-        help="Delay from the event until its row is available: 10m, 2h, 1d. Too short leaks."
+        help="Delay from the event until its row is available: 10m, 2h, 1d. If it is too short,"
+        " features leak future data."
     ),
 ]
 Zone = Annotated[str, typer.Option(help="IANA zone of times without an offset: Europe/Berlin.")]
@@ -59,7 +60,7 @@ EXAMPLE = (
 
 @dataclass(frozen=True)
 class _Options:
-    """Options that all commands of the group have."""
+    """Options that all commands of the group share."""
 
     data: Path | None
     time: str | None
@@ -86,7 +87,7 @@ class _Options:
         if missing or self.data is None:
             raise DeclarationError(
                 f"nothing to start from: give {', '.join(missing)}",
-                where="a CSV file of your own, and what identifies a row",
+                where="a CSV file of your own, and the columns that identify a row",
                 fix=example,
             )
         return Ask(
@@ -118,14 +119,16 @@ def project(
     time_format: TimeFormat = None,
     target: Target = None,
     table: TableName = None,
-    into: Annotated[Path, typer.Option("--out", help="Folder to create it in.")] = Path(),
+    into: Annotated[
+        Path, typer.Option("--out", help="Folder in which to create the project's folder.")
+    ] = Path(),
     json: AsJson = False,
 ) -> None:
     r"""Create a working project from a CSV file of your own events.
 
     It drafts contract, suite, features, label, model, monitors and tests, and
-    splits the file's rows into daily deliveries in a drop folder. What it cannot
-    know gets a default that works, and a TODO. For example:
+    splits the file's rows into daily deliveries in a drop folder. Settings that
+    the file does not show get a working default and a TODO. For example:
 
       headrace new project shop --data orders.csv \
         --time ordered_at --key order_id --entity customer_id \
@@ -196,19 +199,22 @@ def source(
     zone: Zone = "UTC",
     time_format: TimeFormat = None,
     kind: Annotated[
-        str, typer.Option(help="event (it happened), state (valid from then on) or planned.")
+        str,
+        typer.Option(
+            help="Kind of the rows: event (it happened), state (valid from then on) or planned."
+        ),
     ] = "event",
     snapshot: Annotated[
-        bool, typer.Option(help="The file is the whole table, not a delivery of some days.")
+        bool, typer.Option(help="Treat the file as the whole table, not as deliveries of days.")
     ] = False,
     deletions: Annotated[
         bool,
-        typer.Option("--deletions", help="Treat keys missing from the whole table as deleted."),
+        typer.Option("--deletions", help="Treat keys that vanish from the table as deleted."),
     ] = False,
     to: Annotated[
         str | None,
         typer.Option(
-            "--pipeline", "-p", help="Pipeline to add it to; needed if there are several."
+            "--pipeline", "-p", help="Pipeline to add the table to; needed if there are several."
         ),
     ] = None,
     json: AsJson = False,

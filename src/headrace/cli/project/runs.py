@@ -1,4 +1,4 @@
-"""`headrace demo` and `run`: the main job."""
+"""`headrace demo` and `headrace run`: all outstanding work of the pipelines."""
 
 import os
 import shutil
@@ -25,9 +25,9 @@ _LISTED = 20
 @explained
 @creating
 def demo(*, as_json: AsJson = False) -> None:
-    """Generate the demonstration's deliveries, run everything, and show what to look at next.
+    """Generate the demonstration's deliveries, run all pipelines, and suggest the next commands.
 
-    Running it again is safe and changes nothing.
+    Running the command again is safe and changes nothing.
     """
     from headrace.core.home import Home
     from headrace.pipeline import project_pipelines
@@ -50,15 +50,16 @@ def run(
     first: Annotated[str | None, typer.Option("--from", help="First day to process.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last day to process.")] = None,
     stage: Annotated[
-        str, typer.Option(help="`ingest`, `build` (features to monitors), or `all`.")
+        str, typer.Option(help="Stage to run: `ingest`, `build` (features to monitors), or `all`.")
     ] = "all",
     as_json: AsJson = False,
 ) -> None:
     """Bring everything up to date: ingest deliveries, compute features, release, train, monitor.
 
     Only outstanding steps are run. Exit code 0: everything is up to date. 1: a batch is blocked,
-    pending or in ERROR, now or since an earlier run, or a step failed, or nothing was delivered;
-    the rest was published. 2: invalid input, such as a range in which no delivery is expected.
+    pending or in ERROR (from this run or an earlier one), a step failed, or nothing was delivered;
+    everything else was published. 2: invalid input, such as a range in which no delivery is
+    expected.
 
     For example:
 
@@ -108,7 +109,7 @@ def _problems(
     first: str,
     last: str,
 ) -> list[dict[str, str]]:
-    """Return why the days are not up to date: unpublished batches, or no delivery at all."""
+    """Return the problems of these days: unpublished batches, or no delivery at all."""
     from headrace.lake.ledger.batch_listing import held_batches
     from headrace.lake.ledger.ledger import Ledger
 

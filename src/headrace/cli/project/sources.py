@@ -1,4 +1,4 @@
-"""`headrace source`: inspect a source before it is declared."""
+"""`headrace source inspect`: inspection of a source before it is declared."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,7 +46,8 @@ def inspect(
         str | None, typer.Option(help="Column with the time of the event; default: guessed.")
     ] = None,
     key: Annotated[
-        list[str] | None, typer.Option(help="Column of the key; may be repeated; default: guessed.")
+        list[str] | None,
+        typer.Option(help="Column of the primary key; may be repeated; default: guessed."),
     ] = None,
     known_after: Annotated[
         str | None, typer.Option(help="Delay from the event until its row is available: 10m.")
@@ -55,17 +56,17 @@ def inspect(
     time_format: Annotated[
         str | None, typer.Option(help="Format of times (strptime), if ambiguous.")
     ] = None,
-    kind: Annotated[str, typer.Option(help="event, state or planned.")] = "event",
+    kind: Annotated[str, typer.Option(help="Kind of the rows: event, state or planned.")] = "event",
     deletions: Annotated[
         bool,
-        typer.Option("--deletions", help="Treat keys missing from the whole table as deleted."),
+        typer.Option("--deletions", help="Treat keys that vanish from the table as deleted."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     r"""Inspect a source: columns, types, nulls, keys, times and first rows; draft a contract.
 
-    It only reads, and no more than the first rows. A password comes from the
-    environment (HEADRACE_SQL_PASSWORD) and is never shown. For example:
+    The command only reads, and no more than the first rows. A password is taken
+    from the environment (HEADRACE_SQL_PASSWORD) and never printed. For example:
 
       headrace source inspect deliveries/orders_2024-03-01.csv
 
@@ -152,7 +153,7 @@ def _counted(inspected: "InspectedSample") -> str:
     sample = inspected.sample
     read = f"{inspected.rows:,} rows read"
     if sample.complete:
-        return f"{inspected.rows:,} rows, all there are"
+        return f"{inspected.rows:,} rows, the whole source"
     return read + (f" of {sample.total:,}" if sample.total is not None else ", there are more")
 
 

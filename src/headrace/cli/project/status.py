@@ -8,6 +8,7 @@ from rich.text import Text
 from headrace.cli.gate.gates import name_broken_suites
 from headrace.cli.options import AsJson
 from headrace.cli.output import emit_json, explained, grid, marked, out, tell_taints, verdict
+from headrace.web.wording import counted
 
 
 @explained
@@ -16,8 +17,8 @@ def status(*, as_json: AsJson = False) -> None:
 
     For each table: delivered = published + quarantined + pending + rejected. Duplicates (repeated
     within a delivery, delivered again, superseded by a corrected delivery) are counted separately.
-    Missing partitions were expected by the contract and have no delivery. Files in drop folders
-    that no source reads are listed with the likeliest reason.
+    A partition is missing if the contract expects it and nothing was delivered for it. Files in
+    drop folders that no source reads are listed with the likeliest reason.
     """
     from headrace.core.home import Home
     from headrace.pipeline import project_pipelines
@@ -64,9 +65,10 @@ def show(report: dict[str, list[dict[str, Any]]]) -> None:
     for table in report["tables"]:
         if count := table["held_twice"]:
             out.print(
-                f"{table['table']}: {count} keys have two versions with the same known-at, from"
-                " before conflicts were quarantined; features read the greatest. See which:"
-                f" headrace gate ls --table {table['table']}",
+                f"{table['table']}: {counted(count, 'key has', 'keys have')} two versions with the"
+                " same known-at, published before the gate quarantined conflicting rows; features"
+                " read the version with the greatest values. To list their batches: headrace gate"
+                f" ls --table {table['table']}",
                 soft_wrap=True,
             )
     for window in report["crowded"]:

@@ -1,4 +1,4 @@
-"""`headrace stream`: consume an event stream into its table, and see how far behind it is."""
+"""`headrace stream`: consumption of event streams into tables, and their lag."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +9,7 @@ from headrace.cli.options import AnyPipeline, AsJson, OnePipeline
 from headrace.cli.output import BLOCKED, creating, emit_json, err, explained, grid, out
 from headrace.cli.shared import one_pipeline, pipelines, stopped_by_signals
 from headrace.core.errors import DeclarationError
+from headrace.web.wording import counted
 
 if TYPE_CHECKING:
     from headrace.lake.table import Table
@@ -33,14 +34,16 @@ def run(
     accept_lost: Annotated[
         bool,
         typer.Option(
-            "--accept-lost", help="Continue although unread events were deleted; recorded."
+            "--accept-lost",
+            help="Continue although the broker deleted unread events; their number is recorded.",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Consume events into their table, each exactly once, until interrupted.
 
-    SIGTERM and Ctrl-C end it after the current micro-batch. If it is killed, no event is lost.
+    SIGTERM and Ctrl-C end the command after the current micro-batch. No event is lost if the
+    process is killed.
 
     For example:
 
@@ -58,8 +61,9 @@ def run(
     def show(batch: "PublishedBatch") -> None:
         if not as_json:
             err.print(
-                f"{batch.stream}: {batch.events} events, {batch.verdict},"
-                f" {batch.delay:.1f} s after the first came; {batch.buffered} more read",
+                f"{batch.stream}: {counted(batch.events, 'event')}, {batch.verdict},"
+                f" {batch.delay:.1f} s after the first event arrived; {batch.buffered} more"
+                " buffered",
                 highlight=False,
             )
 
@@ -75,7 +79,8 @@ def run(
     if as_json:
         emit_json({"stream": declared.name, "table": table.name, "events": events})
     else:
-        out.print(f"{events} events of stream {declared.name} consumed", highlight=False)
+        consumed = counted(events, "event")
+        out.print(f"{consumed} of stream {declared.name} consumed", highlight=False)
 
 
 @app.command("status")
@@ -85,7 +90,7 @@ def status(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show how far each stream is behind, and account for every event.
+    """Show the lag of each stream, and account for every event.
 
     Each consumed event is published, quarantined, pending, rejected or a duplicate. The lag is the
     number of events that wait in the broker, and the age of the oldest. Exit code 1: there is a

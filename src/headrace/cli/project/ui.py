@@ -1,4 +1,4 @@
-"""`headrace ui`: Dagster's UI with its daemon, and the report pages that it and alerts link to."""
+"""`headrace ui`: Dagster's UI and daemon, and the report pages that the UI and alerts link to."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ from headrace.cli.output import creating, err, explained
 from headrace.cli.shared import stopped_by_signals
 
 LOOPBACK = "127.0.0.1"
-ATTEMPTS = 20  # ports to try, from the usual one on
+ATTEMPTS = 20  # number of ports to try, starting with the usual one
 PATIENCE = 20  # seconds until child processes that do not end are killed
 _REPORTS = "from headrace.cli.app import main; main()"
 
@@ -50,9 +50,9 @@ def ui(
 ) -> None:
     """Start Dagster (graph, checks, runs, schedules, sensors) and the report pages.
 
-    The report pages listen on this machine only, whatever the host of Dagster is: there a batch is
-    approved, rejected or acknowledged in the name of this machine's user. Both end with this
-    command.
+    The report pages always listen on this machine only, whatever --host says, because they accept
+    approvals, rejections and acknowledgements in the name of this machine's user. Both servers end
+    with this command.
     """
     from headrace.core.home import Home, project_root
     from headrace.dagster.instance import prepare
@@ -106,14 +106,14 @@ def _need_one_home(root: Path, home: Path) -> None:
     written = dotenv_values(root / ".env").get("HEADRACE_HOME")
     if written != str(home):
         raise DeclarationError(
-            f".env names the home {written}, and Dagster would show that instead of {home}",
+            f".env names the home {written}, and Dagster would show that home instead of {home}",
             where=str(root / ".env"),
-            fix="unset HEADRACE_HOME, or take HEADRACE_HOME and DAGSTER_HOME out of .env",
+            fix="unset HEADRACE_HOME, or remove HEADRACE_HOME and DAGSTER_HOME from .env",
         )
 
 
 def _port(service: LocalServer, requested: int | None, before: str | None) -> int:
-    """Return the requested port; else the last used one, so that links stay valid, or a free one.
+    """Return the requested port; else the last used port, so that links stay valid, or a free one.
 
     Raises:
         DeclarationError: the requested port is taken, or none is free.
@@ -175,7 +175,7 @@ def _run(commands: Sequence[Sequence[str]], root: Path, environment: dict[str, s
     """Run the child processes until a signal comes or Dagster ends; then end all of them."""
     stop = stopped_by_signals()
     with contextlib.ExitStack() as ending:
-        # Sessions of their own: Ctrl-C reaches this process only, which then ends them in order.
+        # Each child has a session of its own: Ctrl-C reaches only this process, which ends them.
         children = [
             ending.enter_context(
                 _ended(subprocess.Popen(command, cwd=root, env=environment, start_new_session=True))
@@ -212,7 +212,7 @@ def _watch(children: "Sequence[subprocess.Popen[bytes]]", stop: threading.Event)
 
 
 def _lives(child: "subprocess.Popen[bytes]") -> bool:
-    """Return True while a process of the child's group runs; Dagster starts further servers."""
+    """Return True while any process of the child's group runs, such as Dagster's code servers."""
     child.poll()
     try:
         os.killpg(child.pid, 0)

@@ -1,4 +1,4 @@
-"""`headrace online`: sync the online store, prune it, and show how far it is behind."""
+"""`headrace online`: sync of the online store with the tables, pruning, and status."""
 
 from typing import Annotated, Any
 
@@ -10,7 +10,8 @@ from headrace.cli.output import BLOCKED, emit_json, err, explained, grid, out, p
 from headrace.cli.shared import pipelines, stopped_by_signals
 
 app = CommandGroup(
-    help="Online store: features of one entity in microseconds.", no_args_is_help=True
+    help="Online store, which answers requests for features of one entity in microseconds.",
+    no_args_is_help=True,
 )
 
 
@@ -35,14 +36,14 @@ def sync(
 ) -> None:
     """Sync the online store with the published tables, commit by commit.
 
-    Only files added or removed since the last sync are read; running it again is safe and cheap. A
-    server can answer from the store meanwhile: it sees each commit completely or not at all. An
-    interrupted sync continues where it stopped. Rows of a recalled batch are removed.
+    The sync reads only files added or removed since the last sync, so running it again is safe and
+    cheap. A server can answer from the store meanwhile: it sees each commit completely or not at
+    all. An interrupted sync continues where it stopped. Rows of a recalled batch are removed.
 
     Exit code 1: a table of the views has no published rows, so no request can be answered yet.
 
-    `headrace serve --backend store` answers from it. Keep it fresh with --every, or with Dagster's
-    job `online`.
+    `headrace serve --backend store` answers from the store. Keep the store fresh with --every, or
+    with Dagster's job `online`.
 
     For example:
 
@@ -77,27 +78,28 @@ def prune(
     pipeline: AnyPipeline = None,
     *,
     keep: Annotated[
-        str | None, typer.Option(help="Keep answering requests up to this old, such as 7d.")
+        str | None,
+        typer.Option(help="Keep the history for requests that are at most this old, such as 7d."),
     ] = None,
     before: Annotated[
         str | None,
-        typer.Option(help="Or: answer no requests before this time, such as 2024-03-01."),
+        typer.Option(help="Or drop the history for requests before this time: 2024-03-01."),
     ] = None,
     lateness: Annotated[
         str | None,
         typer.Option(
-            help="Keep keys this much longer for late corrections; later ones read their"
-            " table. Default: as before, 7d at first."
+            help="Keep keys this much longer for late corrections; a later correction rebuilds its"
+            " key from the table. Default: unchanged; 7d at first."
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Prune history that is not needed to answer requests after a given time.
 
-    All data in the views' windows at that time or later is kept. Requests for earlier times are
-    refused; the published tables still answer them (`headrace serve --backend tables`), and
-    `headrace online sync --full-refresh` restores the history. The file does not shrink: its free
-    space is reused.
+    All data in the views' windows at that time or later is kept. The store refuses requests for
+    earlier times; the published tables still answer them (`headrace serve --backend tables`), and
+    `headrace online sync --full-refresh` restores the history. The store's file does not shrink:
+    its free space is reused.
 
     For example:
 
@@ -137,11 +139,10 @@ def status(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show which commit of each table the online store contains, and how far it is behind.
+    """Show which commit of each table the online store contains, and how far the store is behind.
 
-    `synced` is the time since the store last contained all published rows; it is compared with the
-    `max_staleness` of each view. Exit code 1: there is a problem, such as a view staler than its
-    pipeline allows.
+    `synced` is the time since the store last contained all published rows. Exit code 1: there is a
+    problem, such as a view for which this time exceeds `max_staleness`.
     """
     from headrace.core.home import Home
     from headrace.operations.online_store import online_status
@@ -171,7 +172,7 @@ def _print_synced(stores: list[dict[str, Any]]) -> None:
         if store["missing"]:
             names = ", ".join(store["missing"])
             err.print(
-                f"nothing of {names} is published, so no request can be answered yet:"
+                f"no rows of {names} are published, so no request can be answered yet:"
                 f" headrace run {store['pipeline']}",
                 style="red",
                 highlight=False,
@@ -181,7 +182,8 @@ def _print_synced(stores: list[dict[str, Any]]) -> None:
 
 def _show(store: dict[str, Any], *, count: bool) -> None:
     if store["state"] == "not filled":
-        out.print(f"{store['pipeline']}: empty. headrace online sync {store['pipeline']}")
+        name = store["pipeline"]
+        out.print(f"{name}: the store is empty; to fill it: headrace online sync {name}")
         return
     thinned = f"pruned {store['thinned_at'][:19]}" if store["thinned_at"] else "never pruned"
     answers = (
@@ -226,8 +228,8 @@ def _show(store: dict[str, Any], *, count: bool) -> None:
     )
     for old in store["older_stores"]:
         err.print(
-            f"store of other views, not in use: {old['store']}, {_size(old['bytes'])};"
-            " delete the folder once no server of that revision runs",
+            f"unused store of other view definitions: {old['store']}, {_size(old['bytes'])};"
+            " delete the folder once no server with those definitions runs",
             highlight=False,
             soft_wrap=True,
         )

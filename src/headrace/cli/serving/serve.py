@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 # Environment variable that passes the options to worker processes. It contains no API key.
 VARIABLE = "HEADRACE_SERVE"
-STOP_WITHIN = 30  # seconds to answer open requests
+STOP_WITHIN = 30  # seconds for open requests after a stop signal
 
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the command line."""
+    """Options of the command that worker processes need."""
 
     pipeline: str | None
     key_file: str | None
@@ -41,14 +41,17 @@ def serve(
     pipeline: OnePipeline = None,
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 8000,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0: any free port.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Number of worker processes.")] = 1,
     api_key_file: Annotated[
         Path | None,
         typer.Option(help="File of API keys, one per line; default: HEADRACE_API_KEY."),
     ] = None,
     no_api_key: Annotated[
-        bool, typer.Option("--no-api-key", help="Allow everybody who reaches a public address.")
+        bool,
+        typer.Option(
+            "--no-api-key", help="Need no API key on an address that other machines can reach."
+        ),
     ] = False,
     log_share: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the entities whose answers are logged.")
@@ -63,7 +66,7 @@ def serve(
 ) -> None:
     """Serve features and predictions over HTTP; the API documentation is at /docs.
 
-    On SIGTERM or Ctrl-C it stops in order: open requests are answered, and the log is written.
+    On SIGTERM or Ctrl-C the server answers open requests, writes the log, and stops.
 
     For example:
 
@@ -114,14 +117,14 @@ def _run(options: Options, listener: socket.socket, workers: int) -> None:
         "server_header": False,
         "timeout_graceful_shutdown": STOP_WITHIN,
     }
-    # When it has stopped, the server raises the signal again; that must not end this process.
+    # After it has stopped, uvicorn raises the signal again; that must not end this process.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     if workers == 1:
         uvicorn.Server(uvicorn.Config(application(), **quiet)).run(sockets=[listener])
         return
     host, port = listener.getsockname()[:2]
-    listener.close()  # uvicorn opens its own
+    listener.close()  # uvicorn opens a socket of its own
     with TemporaryDirectory(prefix="headrace-metrics-") as shared:
         os.environ[SHARED] = shared
         name = "headrace.cli.serving.serve:application"
@@ -150,7 +153,7 @@ def _require_extra() -> None:
 
 
 def _require_key(options: Options, host: str, *, anonymous: bool) -> None:
-    """Raise an error for a public address without API keys, unless that is requested."""
+    """Raise an error for a public address without API keys, unless `anonymous` allows it."""
     from headrace.report_server.actions import is_loopback
     from headrace.serving.http import read_keys
 

@@ -87,8 +87,8 @@ def leaks(
 def skew(*, pipeline: OnePipeline = None, as_json: AsJson = False) -> None:
     """Measure training-serving skew: recompute every served vector as training does.
 
-    Reads the log of the feature server and names the cause of each difference. Exit code 1: at
-    least one vector differs.
+    The command reads the log of the feature server and names the cause of each difference. Exit
+    code 1: at least one vector differs.
     """
     from headrace.core.home import Home
     from headrace.pipeline.serving.services import audit_served
@@ -108,9 +108,9 @@ def skew(*, pipeline: OnePipeline = None, as_json: AsJson = False) -> None:
 def self_test(*, seed: Seed = 0, as_json: AsJson = False) -> None:
     """Test the verification itself, on faults injected into a synthetic system.
 
-    Each fault must be detected and identified. The detectors do not know what was injected; systems
-    without a fault are examined as well. Needs no project. Exit code 1: a fault was missed or
-    misidentified, or there was a false alarm.
+    Each fault must be detected and identified. The detectors do not know which fault was injected;
+    systems without a fault are examined as well. The command needs no project. Exit code 1: a fault
+    was missed or misidentified, or there was a false alarm.
     """
     from headrace.verification.skew.run import planted as inject
 

@@ -21,18 +21,20 @@ def faults(
     all_variants: Annotated[
         bool,
         typer.Option(
-            "--all", help="Every variant of every fault on every day, not one per day in turn."
+            "--all",
+            help="Inject every variant of every fault on every day; default: one variant per day,"
+            " in turn.",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Inject faults into copies of real batches and count what the gate detects and identifies.
 
-    Units, swapped, renamed and shifted columns, stale and repeated rows, truncated files,
-    sentinels, stuck sensors, new and recoded categories: each in a copy of one day's delivery,
-    validated as in a run, against the clean days before it. The clean days are validated too, for
-    false alarms. Nothing is written. A year of three tables takes minutes; --every 10 gives a first
-    impression.
+    The faults are changed units; swapped, renamed and shifted columns; stale and repeated rows;
+    truncated files; sentinels; stuck sensors; new and recoded categories. Each fault is injected
+    into a copy of one day's delivery, which is validated as in a run, after the clean days before
+    it. The clean days are validated as well, to count false alarms. Nothing is written. A year of
+    three tables takes minutes; --every 10 gives a first impression.
 
     For example:
 
@@ -87,4 +89,4 @@ def _show(report: dict[str, list[dict[str, Any]]]) -> None:
             for c in report["clean"]
         ],
     )
-    out.print("explained: a declared explanation, relation or invariant reaches the column")
+    out.print("explained: an explanation, relation or invariant is declared for the column")

@@ -14,34 +14,35 @@ from headrace.cli.output import creating, emit_json, explained, grid, out, progr
 def monitors(
     *,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Only the simplest faults, twice in each history.")
+        bool,
+        typer.Option("--quick", help="Inject only the simplest faults, twice in each history."),
     ] = False,
     seed: Annotated[
-        int, typer.Option(min=0, help="Seed: other windows, columns and segments.")
+        int, typer.Option(min=0, help="Seed of the choice of windows, columns and segments.")
     ] = 0,
     repeats: Annotated[
-        int, typer.Option(min=1, help="Injections of each fault in each history.")
+        int, typer.Option(min=1, help="Number of injections of each fault in each history.")
     ] = 16,
     peers: Annotated[
         bool,
         typer.Option(
-            "--peers", help="Also run other detectors on the same windows, if a study has them."
+            "--peers", help="Also run other detectors on the same windows, if a study declares any."
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure the monitors on your own history: false alarms, faults detected and attributed.
 
-    The released rows of each pipeline are replayed window by window under its own policy, with its
-    champion's answers, and so is every additional history that the project declares. This counts
-    the alarms of weeks in which nothing was wrong. Then faults are injected into copies, each in
-    other weeks, columns and segments: in data (units, nulls, codes, sensors, rows, another
-    population), in the relation (labels flipped, effects reversed), and both. A fault is detected
-    if the monitor alarmed in its weeks, and attributed if the monitor also identified which of them
-    it was.
+    The released rows of each pipeline are replayed window by window under the pipeline's policy,
+    with its champion's predictions; so is every additional history that the project declares. The
+    alarms in these unmodified windows count as false. Then faults are injected into copies, each in
+    other windows, columns and segments: into the data (units, nulls, codes, sensors, rows, another
+    population), into the relation of data and label (labels flipped, effects reversed), or both. A
+    fault is detected if the monitor raised an alarm in its windows, and attributed if the monitor
+    also identified its kind: data, relation or both.
 
-    Nothing is written. It takes minutes for a year of a few hundred thousand rows; with --quick
-    less than one, as a rule.
+    Nothing is written. For a year of a few hundred thousand rows the command takes minutes; with
+    --quick usually less than one.
 
     For example:
 
@@ -88,14 +89,14 @@ def _show(report: dict[str, Any]) -> None:
         )
     decisions = report["decisions"]
     out.print(
-        f"{decisions['retrained_on_data_faults']} retrainings in {decisions['data_faults']} faults"
-        f" of data; {decisions['untouched_retrainings']} in {decisions['untouched_years']}"
+        f"{decisions['retrained_on_data_faults']} retrainings in {decisions['data_faults']} data"
+        f" faults; {decisions['untouched_retrainings']} in {decisions['untouched_years']}"
         " unmodified years",
         highlight=False,
     )
     if "tuning" in report:
         out.print(
-            Text("Settings were chosen on tuning histories; faults are of the others.", "dim")
+            Text("Settings were chosen on tuning histories; fault counts exclude them.", "dim")
         )
 
 

@@ -1,4 +1,4 @@
-"""`headrace verify simulate`: a pipeline's days with injected incidents, and their outcome."""
+"""`headrace verify simulate`: run of a pipeline's days with injected incidents."""
 
 from pathlib import Path
 from tempfile import mkdtemp
@@ -19,7 +19,7 @@ def simulate(
     pipeline: OnePipeline = None,
     *,
     days: Annotated[
-        int, typer.Option(min=1, help="Number of days, up to the last one that the pipeline has.")
+        int, typer.Option(min=1, help="Number of days; they end with the pipeline's last day.")
     ] = 30,
     daemon: Annotated[
         bool, typer.Option("--daemon", help="Use Dagster's daemon, with real runs; slower.")
@@ -27,15 +27,17 @@ def simulate(
     incidents: Annotated[
         int | None, typer.Option(min=0, help="Number of incidents; default: one per day.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed: which incidents, where and when.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the choice of incidents, tables and times.")
+    ] = 1,
     build_interval: Annotated[
         str, typer.Option("--build-every", help="Interval of builds: 7d, 28d.")
     ] = "7d",
     home: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the simulation, empty or of an earlier one; removed at the end;"
-            " default: a temporary one."
+            help="Folder of the simulation: empty, or left by an earlier simulation; removed at the"
+            " end. Default: a temporary folder."
         ),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the folder.")] = False,
@@ -43,14 +45,14 @@ def simulate(
 ) -> None:
     """Simulate a pipeline's days while sources, files and machines fail.
 
-    Deliveries arrive on time, late, twice, partial, broken or changed; sources go down, the machine
-    is killed. Deliveries of earlier days exist from the start. A simulated on-call person does
-    what only a person can. In the end everything published is compared with a run on the repaired
-    deliveries.
+    Deliveries arrive on time, late, twice, partial, broken or changed; sources go down, processes
+    are killed. Deliveries of earlier days exist from the start. A simulated on-call person takes
+    the decisions that need a person. In the end everything published is compared with a run on the
+    repaired deliveries.
 
-    Nothing outside its own folder is touched, and only the home of a simulation ever has a
-    simulated time. Exit code 1: a bad row was published, a delivery was lost or duplicated, an
-    incident paged more than once, or the hashes differ.
+    Nothing outside the simulation's folder is touched, and simulated time is used in no other home.
+    Exit code 1: a bad row was published, a delivery was lost or duplicated, an incident paged more
+    than once, or the hashes differ.
 
     For example:
 
@@ -108,7 +110,7 @@ def _print_outcome(outcome: "SimulationOutcome") -> None:
         f" {len(outcome.lost_deliveries)} deliveries lost,"
         f" {len(outcome.duplicate_deliveries)} duplicated;"
         f" {outcome.triggers} retrainings triggered; content"
-        f" {'as' if outcome.equal else 'NOT as'} in an undisturbed run",
+        f" {'equals' if outcome.equal else 'DIFFERS from'} that of an undisturbed run",
         highlight=False,
         soft_wrap=True,
     )
