@@ -304,7 +304,7 @@ def test_what_fits_no_column(contract, tmp_path):
     some("amount", "9" * 30)(rows, None)
     made = proposed(contract, written(tmp_path, rows))
     assert made.after is None
-    assert "20 values fit no column" in made.steps[0].text
+    assert "values that do not fit int64: 20" in made.steps[0].text
 
 
 def test_what_others_hang_on_is_left_to_a_person(contract, tmp_path):
@@ -379,8 +379,8 @@ def test_a_first_draft_is_marked_and_fits(tmp_path):
 @pytest.mark.parametrize(
     ("told", "mark"),
     [
-        ({}, "is this when it happened?"),
-        ({"time": "day"}, "whose clock is it?"),
+        ({}, "is this the event time?"),
+        ({"time": "day"}, "in which time zone is it?"),
         ({"time": "day", "zone": "Europe/Berlin"}, None),
     ],
 )
@@ -460,7 +460,7 @@ def test_nothing_to_propose(project):
         (["nothing", "--data", "x.csv"], "there is no contract of 'nothing'"),
         ([], "nothing to propose from"),
         (["--data", "sales.csv", "--key", "nr"], "no column 'nr'"),
-        (["--data", "sales.csv", "--kind", "thing"], "no kind 'thing'"),
+        (["--data", "sales.csv", "--kind", "thing"], "'thing' is not a kind"),
     ],
 )
 def test_misuse(project, arguments, says):
@@ -514,7 +514,7 @@ def test_the_past_tells_names_and_units(shop, monkeypatch):
         ("q1",),
         ("q2",),
     )
-    assert any("all batches before" in step["text"] for step in told["steps"])
+    assert any("all earlier batches" in step["text"] for step in told["steps"])
     rows = of_day("2024-03-21", 78)
     each("weight", lambda v, _: f"{float(v) * 2.20462:.6f}")(rows, None)
     done = run("propose", "sales", "--data", written(shop, rows), "--json")

@@ -60,7 +60,9 @@ class SourceAnswers:
     def __post_init__(self) -> None:
         check_name(self.name, "table", "--name NAME")
         if self.kind not in {None, *KINDS}:
-            raise DeclarationError(f"no kind {self.kind!r}", fix=f"one of {', '.join(KINDS)}")
+            raise DeclarationError(
+                f"{self.kind!r} is not a kind of table", fix=f"one of {', '.join(KINDS)}"
+            )
         if self.known_after is not None:
             duration(self.known_after)
         if self.zone is not None:
@@ -127,18 +129,16 @@ def _time(inspected: InspectedSample, answers: SourceAnswers, *, trial: bool) ->
     """Return the event time: from the answers, else from the only candidate (marked TODO)."""
     times = (answers.time,) if answers.time else inspected.times
     if len(times) != 1:
-        words = (
-            f"TODO: when did a row happen? Of: {', '.join(times) or 'no column reads as a time'}"
-        )
+        words = f"TODO: what is the event time? Time columns: {', '.join(times) or 'none'}"
         return _Time(_SOMEWHEN if trial else MARK, words)
     header = times[0]
     column = inspected.column(header).column
     form = time_form(inspected.sample.table[header], _TimedDraft(header, answers.time_format))
     words = f"{header}, {how(form, answers.zone or 'UTC')}."
     if answers.time is None:
-        words = f"TODO: is this when it happened? {words}"
+        words = f"TODO: is this the event time? {words}"
     elif not form.aware and answers.zone is None:
-        words = f"TODO: whose clock is it? {words}"
+        words = f"TODO: in which time zone is it? {words}"
     return _Time(ident(moment_of(column.name, form)), words, column, form)
 
 
@@ -181,7 +181,7 @@ def _written(inspected: InspectedSample, answers: SourceAnswers, *, trial: bool 
     )
 
 
-_KNOWN_AT_TODO = "TODO: from when can a row be used? Too early, and features see the future."
+_KNOWN_AT_TODO = "TODO: from when can a row be used? If too early, features see the future."
 
 
 def _as_time(column: InspectedColumn, time: _Time) -> InspectedColumn:
@@ -209,4 +209,4 @@ def _grain(inspected: InspectedSample, key: tuple[str, ...], answers: SourceAnsw
         return f"One row for each {names}."
     if key:
         return f"TODO: is it one row for each {names}? No two of {inspected.rows:,} rows share it."
-    return "TODO: what is one row? No few columns identify every row."
+    return "TODO: what is one row? No small set of columns identifies every row."

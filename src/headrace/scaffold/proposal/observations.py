@@ -68,7 +68,7 @@ def observe(field: Field, text: pa.Array) -> Iterator[RevisionStep]:
         yield RevisionStep(
             field.name,
             "null_text",
-            f"{quoted} appears where a {field.type} is expected: taken for null",
+            f"{quoted} appears where a {field.type} is expected: treated as null",
             with_custom(field.name, nullTokens=all_tokens),
         )
         text = _without(text, tokens)
@@ -99,11 +99,12 @@ def _wrong(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
     field, rows = delivered.field, delivered.cells.wrong
     first = delivered.text[rows[0]].as_py()
     sentence = (
-        f"{len(rows):,} of {delivered.filled:,} values are no {field.type}, the first is {first!r}"
+        f"{len(rows):,} of {delivered.filled:,} values are not of type {field.type}, the first is"
+        f" {first!r}"
     )
     (column,) = typed_columns(pa.table({"x": delivered.text}))
     if delivered.few(len(rows)) or column.type == field.type:
-        yield RevisionStep(field.name, "rows", f"{sentence}: faults of these rows, the type stays")
+        yield RevisionStep(field.name, "rows", f"{sentence}: these rows are faulty, the type stays")
         return
     custom: dict[str, object] = dict.fromkeys(_DROPPED[column.type])
     if column.scale is not None and column.max_abs is not None and field.form == "text":
@@ -112,10 +113,10 @@ def _wrong(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
     yield RevisionStep(
         field.name,
         "retyped",
-        f"{sentence}: a {column.type} from now on",
+        f"{sentence}: the type becomes {column.type}",
         with_type(field, column.type, custom),
         RevisionStep(
-            field.name, "rows", f"{sentence}; what is derived from it needs a {field.type}"
+            field.name, "rows", f"{sentence}; columns derived from it need a {field.type}"
         ),
     )
 
@@ -133,13 +134,13 @@ def _digits(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
     if not finer:
         return
     scale = min(pc.max(lengths).as_py(), MOST_DECIMALS)
-    sentence = f"{finer:,} values have more than {field.scale} decimal digits"
+    sentence = f"values with more than {field.scale} decimal digits: {finer:,}"
     limit = _limit_in_unit(field) or Decimal(1)
     if delivered.few(finer) or scale <= field.scale or not sums_fit(limit, scale):
         yield RevisionStep(field.name, "rows", f"{sentence}; they are rounded")
         return
     edit = with_custom(field.name, scale=scale)
-    yield RevisionStep(field.name, "finer", f"{sentence}: {scale} are kept from now on", edit)
+    yield RevisionStep(field.name, "finer", f"{sentence}; the scale becomes {scale}", edit)
 
 
 def _limit(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
@@ -151,7 +152,7 @@ def _limit(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
     values = delivered.cells.values.take(pa.array(rows))
     if values.null_count:  # these do not even fit int64
         yield RevisionStep(
-            field.name, "rows", f"{values.null_count:,} values fit no column; quarantined"
+            field.name, "rows", f"values that do not fit int64: {values.null_count:,}; quarantined"
         )
     beyond = values.drop_null().to_pylist()
     if not beyond:
@@ -177,7 +178,7 @@ def _sentinel(field: Field, code: float, count: int) -> RevisionStep:
     return RevisionStep(
         field.name,
         "sentinel",
-        f"{in_unit} comes {count:,} times and is beyond the limit: taken for null",
+        f"{in_unit} appears {count:,} times and is beyond the limit: treated as null",
         with_custom(field.name, sentinels=[*codes, _plain(in_unit)]),
     )
 
@@ -186,12 +187,12 @@ def _beyond(delivered: _DeliveredColumn, beyond: list[float]) -> RevisionStep:
     """Return the step for values beyond the limit; it rises if they are many and sums still fit."""
     field = delivered.field
     largest = _in_unit(field, max(map(abs, beyond)))
-    sentence = f"{len(beyond):,} values are beyond {_limit_in_unit(field)}, up to {largest}"
+    sentence = f"values beyond {_limit_in_unit(field)}: {len(beyond):,}, up to {largest}"
     limit = limit_of(largest)
     if delivered.few(len(beyond)) or (field.scale is not None and not sums_fit(limit, field.scale)):
         return RevisionStep(field.name, "rows", f"{sentence}; their rows are quarantined")
     edit = with_custom(field.name, maxAbs=limit)
-    return RevisionStep(field.name, "raised", f"{sentence}: the limit is {limit}", edit)
+    return RevisionStep(field.name, "raised", f"{sentence}; the limit becomes {limit}", edit)
 
 
 def _nulls(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
@@ -201,10 +202,12 @@ def _nulls(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
     sentence = f"{count:,} of {len(delivered.text):,} rows have no {field.name}"
     if field.primary_key_position is not None or count <= FEW * len(delivered.text):
         yield RevisionStep(
-            field.name, "rows", f"{sentence}, which must be there; they are quarantined"
+            field.name, "rows", f"{sentence}, which is required; they are quarantined"
         )
         return
-    yield RevisionStep(field.name, "nullable", f"{sentence}: it may be null", optional(field.name))
+    yield RevisionStep(
+        field.name, "nullable", f"{sentence}: the column becomes nullable", optional(field.name)
+    )
 
 
 def _levels(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
@@ -219,10 +222,10 @@ def _levels(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
     examples = ", ".join(map(repr, new[:10]))
     if len(new) > _MOST_LEVELS:
         yield RevisionStep(
-            field.name, "rows", f"{len(new):,} values are not listed codes, as {examples}"
+            field.name, "rows", f"{len(new):,} values are not listed codes, such as {examples}"
         )
         return
-    recoded = "" if len(new) < len(codes) else "; none of the known ones came: is it a recoding?"
+    recoded = "" if len(new) < len(codes) else "; no listed code appears: was the column recoded?"
     sentence = f"codes that are not listed: {examples}{recoded}"
     yield RevisionStep(field.name, "level", sentence, with_level(field, new))
 

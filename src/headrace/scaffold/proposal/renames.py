@@ -89,14 +89,14 @@ def _pair(
     elif field.levels and not cells.wrong:
         content = _of_levels(field, cells.values)
     if content is None:
-        likeness, why = 0.95 * name + 0.05 * place, f"by its name ({name:.0%} alike)"
+        likeness, why = 0.95 * name + 0.05 * place, f"its name is {name:.0%} alike"
         if field.type == "string" and _all_numbers(text):
             likeness *= 0.8  # any column parses as text, but text columns rarely hold only numbers
     else:
         likeness = 0.55 * content + 0.3 * name + 0.15 * place
-        why = f"by its values ({content:.0%} alike) and its name ({name:.0%})"
+        why = f"its values are {content:.0%} alike and its name {name:.0%}"
     if place == 1:
-        why += ", and it is in the same place"
+        why += ", and its position is the same"
     return Rename(field.name, header, likeness, why)
 
 

@@ -164,7 +164,7 @@ def _steps(
         yield RevisionStep(
             ", ".join(finding.columns),
             "meaning",
-            f"{finding.sentence} If so, say it in the contract.",
+            f"{finding.sentence} If that is right, change the contract.",
         )
     for field in contract.delivered:
         header = headers[field.name]
@@ -179,7 +179,7 @@ def _with_profiles(
     likely: list[Rename], maybe: list[Rename], renames: Mapping[str, str]
 ) -> tuple[list[Rename], list[Rename]]:
     """Add the renames found by drift detection; they override those found in the rows alone."""
-    why = "its values are like those of all batches before"
+    why = "its values resemble those of all earlier batches"
     certain = [Rename(old, new, 1.0, why) for old, new in renames.items()]
     used = {name for pair in certain for name in (pair.field, pair.header)}
     rest = [[p for p in side if not {p.field, p.header} & used] for side in (likely, maybe)]
@@ -196,17 +196,20 @@ def _rename_words(pair: Rename) -> str:
 
 def _missing_column(field: Field) -> RevisionStep:
     """Return the step for a missing column: drop it, allow its absence, or leave it to a person."""
-    sentence = "the data lack it"
-    last = RevisionStep(field.name, "rows", f"{sentence}, and the table cannot do without it")
+    sentence = "the data do not contain it"
+    last = RevisionStep(field.name, "rows", f"{sentence}, but the table requires it")
     absent = with_custom(field.name, mayBeAbsent=True)
     is_required = field.required or field.primary_key_position is not None
     optional_step = RevisionStep(
-        field.name, "vanished", f"{sentence}; others are derived from it: null for now", absent
+        field.name,
+        "vanished",
+        f"{sentence}, but others are derived from it: it becomes optional",
+        absent,
     )
     return RevisionStep(
         field.name,
         "vanished",
-        f"{sentence}: it is gone",
+        f"{sentence}: the column is removed",
         without_column(field),
         last if is_required else optional_step,
     )
@@ -227,9 +230,7 @@ def _added(contract: Contract, table: pa.Table, ids: Iterator[int]) -> Iterator[
             unit="TODO" if free.type == "number" else None,
         )
         edit = with_column(last, lines)
-        yield RevisionStep(
-            free.name, "added", f"a column that is not declared, a {free.type}", edit
-        )
+        yield RevisionStep(free.name, "added", f"an undeclared column of type {free.type}", edit)
 
 
 def _free_name(column: InspectedColumn, used_names: set[str]) -> InspectedColumn:
@@ -265,7 +266,7 @@ def _apply_step(text: str, path: Path, step: RevisionStep) -> tuple[str, Revisio
     except DeclarationError as error:
         if step.otherwise is not None:
             return _apply_step(text, path, step.otherwise)
-        sentence = f"{step.text}, which the contract cannot follow: {error.what}"
+        sentence = f"{step.text}, but the edited contract would be invalid: {error.what}"
         return text, RevisionStep(step.field, "rows", sentence)
     return draft.text, step
 
