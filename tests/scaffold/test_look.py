@@ -105,15 +105,15 @@ def test_names(tmp_path, header, name):
 @pytest.mark.parametrize(
     ("header", "rows", "more", "what"),
     [
-        ("id,at", ["1,05/07/2024"], {}, "both '%m/%d/%Y' and '%d/%m/%Y' read it"),
-        ("id,at", ["1,soon"], {}, "no reading fits"),
-        ("id,at", ["1,2024-07-05"], {"time_format": "%d/%m"}, "does not read it"),
+        ("id,at", ["1,05/07/2024"], {}, "both '%m/%d/%Y' and '%d/%m/%Y' fit"),
+        ("id,at", ["1,soon"], {}, "no known format fits"),
+        ("id,at", ["1,2024-07-05"], {"time_format": "%d/%m"}, "the format '%d/%m' does not fit"),
         ("id,at", ["1,2024-07-05"], {"time": "when"}, "no column 'when'"),
         ("id,at", ["1,2024-07-05"], {"key": ("nr",)}, "no column 'nr'"),
-        ("id,at", ["1,2024-07-05", "1,2024-07-06"], {}, "1 rows have the same key as another row"),
+        ("id,at", ["1,2024-07-05", "1,2024-07-06"], {}, "rows that repeat another row's key: 1"),
         ("id,at", ["1,2024-07-05,9"], {}, "line 2: expected 2 fields, got 3"),
-        ("id;at", ["1;2024-07-05"], {}, "1 columns and 1 rows"),
-        ("id,at", [], {}, "2 columns and 0 rows"),
+        ("id;at", ["1;2024-07-05"], {}, "columns: 1, rows: 1"),
+        ("id,at", [], {}, "columns: 2, rows: 0"),
     ],
 )
 def test_refusals(tmp_path, header, rows, more, what):

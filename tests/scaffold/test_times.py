@@ -72,7 +72,7 @@ def test_times_that_nobody_named(tmp_path, row, expected):
     [
         ({"a": "x", "b": "y"}, "", "no column says when"),
         ({"on": "05/07/2013"}, "", "both '%m/%d/%Y' and '%d/%m/%Y'"),
-        ({**ROW, "kind": "x"}, "year,month,day,kind", "'kind' is not a part of a date or a clock"),
+        ({**ROW, "kind": "x"}, "year,month,day,kind", "not a part of a date or a clock: 'kind'"),
         ({"month": "7", "hour": "5"}, "month,hour", "no date in month, hour"),
         ({**ROW, "hour": "5"}, "year,month,when", "no column 'when'"),
     ],

@@ -1,9 +1,9 @@
 """Scaffolding: create a working project or pipeline from a CSV of a team's own events.
 
-`inspection` examines the file and its time columns. `contract` and `suite` draft the gate from it,
-and `pipeline_choices` picks entity, windows, label and splits. `project` assembles the files, and
-`files` writes them but never overwrites one. Whatever cannot be derived from the file gets a
-working default and a TODO beside it.
+`inspection` examines the file and its time columns. From the results, `contract` drafts a contract,
+`suite` drafts a quality suite, and `pipeline_choices` picks entity, windows, label and splits.
+`project` assembles the files, and `files` writes them but never overwrites one. Where the file does
+not determine a value, the draft has a working default and a TODO.
 """
 
 from headrace.scaffold.answers import Ask

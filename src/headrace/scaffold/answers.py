@@ -33,7 +33,7 @@ class Ask:
         snapshot: True if the file is the whole table, not rows to deliver day by day.
         known_at: the column with the known-at, if the source has one.
         deleted: the column that is true for deleted rows, if the source has one.
-        partial: True if the file is only a sample, so that row counts mean nothing.
+        partial: True if the file is only a sample; then the draft does not check row counts.
     """
 
     data: Path
@@ -60,7 +60,9 @@ class Ask:
         if self.known_after is not None:
             duration(self.known_after)
         if self.kind not in KINDS:
-            raise DeclarationError(f"no kind {self.kind!r}", fix=f"one of {', '.join(KINDS)}")
+            raise DeclarationError(
+                f"{self.kind!r} is not a kind of table", fix=f"one of {', '.join(KINDS)}"
+            )
         check_name(self.table_name, "table", "--table NAME")
 
     def time_columns(self, headers: Sequence[str]) -> tuple[str, ...]:
@@ -79,7 +81,8 @@ def check_name(name: str, what: str, fix: str) -> str:
     if not _NAME.fullmatch(name) or "__" in name or name.endswith("_") or keyword.iskeyword(name):
         raise DeclarationError(
             f"{name!r} cannot be the name of a {what}",
-            where="lower-case letters, digits and single underscores, a letter first, at most 41",
+            where="a name begins with a letter and has at most 41 characters: lower-case letters,"
+            " digits and single underscores",
             fix=fix,
         )
     return name

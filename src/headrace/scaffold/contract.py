@@ -34,7 +34,7 @@ def draft_contract(
         derived: columns to derive from each row.
         pipeline: name of the pipeline, the first part of the contract's id.
         consumers: the datasets that read the table.
-        delays: delays of known-at that the rows' own columns show.
+        delays: delays of known-at, derived from other time columns of the rows.
         relations: relations that hold for nearly all rows.
     """
     ask = look.ask
@@ -81,8 +81,8 @@ def draft_contract(
     )
 
 
-# A known-at derived from the row's own columns stays the same in a correction, so corrections carry
-# their own known-at in this column.
+# A known-at that is derived from other columns would be the same in a correction as in the original
+# row. So a correction states its own known-at in this column.
 CORRECTED = "corrected_at"
 _INTRO = """\
 # Drafted from one file. TODO: owner, licence and purposes; what each column means; a unit for each
@@ -90,7 +90,7 @@ _INTRO = """\
 
 _DELETED = """\
       - property: deleted
-        value: {{expression: {}, description: The source says that it is gone.}}
+        value: {{expression: {}, description: The source marked the row as deleted.}}
 """
 
 
@@ -104,14 +104,14 @@ def _known_at(look: Look, delays: Delays) -> str:
 
 
 def can_be_corrected(look: Look) -> bool:
-    """Return True if the draft gets a `corrected_at` column, by which corrections move known-at."""
+    """Return True if the draft gets `corrected_at`, the column with the known-at of corrections."""
     return not look.ask.known_at and all(column.name != CORRECTED for column in look.columns)
 
 
 def _corrected(number: int) -> list[str]:
     description = (
-        "From when a correction of the row could be read: 2013-01-31T12:00:00Z. A correction is the"
-        " whole row once more, with this column; other files leave it out."
+        "The time from which a correction of the row could be read, such as 2013-01-31T12:00:00Z. A"
+        " correction repeats the whole row, with this column; other files omit the column."
     )
     return [
         f"      - name: {CORRECTED}",
@@ -131,7 +131,7 @@ def _later_names(delays: Delays) -> list[str]:
 def _known_words(look: Look, delays: Delays) -> str:
     lag = known_after(look, delays)
     if look.ask.known_at:
-        return f"{look.ask.known_at}, from when it could be read."
+        return f"{look.ask.known_at}, the time from which the row could be read."
     later = f", or {CORRECTED} if that is later" if can_be_corrected(look) else ""
     if delays.later:
         names = ", ".join(delay.column.name for delay in delays.later)
@@ -146,9 +146,11 @@ def _known_comment(look: Look, delays: Delays) -> str:
         lines.append(f"A row is complete only after {names}: features must not see it earlier.")
     if delays.clocks and not look.ask.known_after:
         names = ", ".join(delays.clocks)
-        lines.append(f"{names}: clocks without a date, up to a day after the row's own time.")
+        lines.append(f"{names}: clocks without a date; they may be up to a day after the event.")
     if not look.ask.known_after and not look.ask.known_at:
-        lines.append("TODO: from when can a row be used? Too early, and features see the future.")
+        lines.append(
+            "TODO: from when can a row be used? If this is too early, features see the future."
+        )
     return "".join(f"      # {line}\n" for line in lines)
 
 
@@ -156,7 +158,7 @@ def _zone_lines(zone: str) -> str:
     if zone == "UTC":
         return ""
     return (
-        "      # The days of the deliveries are days of this zone.\n"
+        "      # Daily deliveries cover a day of this time zone.\n"
         f"      - {{property: slotZone, value: {zone}}}\n"
     )
 
@@ -165,8 +167,8 @@ def _relation_lines(relations: Sequence[DeclaredRelation]) -> str:
     if not relations:
         return ""
     lines = [
-        "      # What nearly all rows keep. No row fails for breaking one; a delivery in which",
-        "      # many do has changed its meaning. TODO: remove what holds by chance.",
+        "      # Relations that hold for nearly all rows. Single rows may break one; if many do, a",
+        "      # semantic change is reported. TODO: remove relations that hold by chance.",
         "      - property: relations",
         "        value:",
     ]
@@ -290,12 +292,12 @@ def column_lines(
 def _description(look: Look, column: InspectedColumn) -> str:
     if column.header in {look.ask.known_at, look.ask.deleted}:
         return "Given by the source: " + (
-            "from when the row could be read."
+            "the time from which the row could be read."
             if column.header == look.ask.known_at
-            else "whether it is gone."
+            else "true if the row is deleted."
         )
     if column in look.times:
-        part = "A part of when it happened" if len(look.times) > 1 else "When it happened"
+        part = "A part of the event time" if len(look.times) > 1 else "The event time"
         return f"{part}, {_how(look)}."
     measured = column.is_number and column not in (*look.key, *look.entity)
     if measured and unit_of(column):
@@ -362,7 +364,7 @@ def _clocked(name: str, description: str, attribute: str, parts: str, zone: str)
 def _hidden(name: str, sql: str) -> Iterator[str]:
     yield f"      - name: {name}"
     yield "        logicalType: integer"
-    yield "        description: A part of the time on the wall clock."
+    yield "        description: A part of the local time."
     yield f"        transformLogic: {flow(sql)}"
     yield "        customProperties:"
     yield "          - {property: hidden, value: true}"

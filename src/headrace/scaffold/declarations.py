@@ -34,7 +34,7 @@ class DeclaredSource:
         return f"{self.kind}({', '.join(self.arguments)})"
 
     def lines(self, indent: str) -> str:
-        """Return the expression; if it is too long for one line, with one argument a line."""
+        """Return the expression on one line or, if it is too long, with one argument per line."""
         if len(self.call) < _WIDTH:
             return self.call
         inner = "".join(f"{indent}    {argument},\n" for argument in self.arguments)
@@ -44,7 +44,7 @@ class DeclaredSource:
 def declared(
     inspected: InspectedSample, name: str, key: tuple[str, ...] = (), *, deletions: bool = False
 ) -> DeclaredSource:
-    """Return the source declaration for table `name`; without a `key`, the likeliest is used.
+    """Return the source declaration for table `name`; the default `key` is the likeliest candidate.
 
     Raises:
         DeclarationError: if no source class reads this format.
@@ -93,9 +93,10 @@ def _table(
 
 
 def reads_on(inspected: InspectedSample, *, deletions: bool) -> bool:
-    """Return True if a table should be read incrementally rather than as snapshots.
+    """Return True if a table should be read incrementally, False if as full snapshots.
 
-    That is the case if it has a cursor, if deletions matter, or if it has no time column.
+    A table is read incrementally if it has a cursor, if deletions matter, or if it has no time
+    column.
     """
     return bool(inspected.cursors) or deletions or not inspected.times
 
@@ -105,7 +106,7 @@ def _api(inspected: InspectedSample, name: str) -> DeclaredSource:
         raise DeclarationError(
             f"no source reads {inspected.sample.format} by HTTP",
             where=inspected.sample.address,
-            fix="fetch it into a drop folder; an API that is read answers"
+            fix="download the data into a drop folder; Headrace reads only APIs that answer"
             ' {"records": [...], "next": cursor or null}',
         )
     bare = inspected.sample.address.partition("?")[0]

@@ -47,7 +47,7 @@ class Trial:
             self.other[result.reason].append(slot)
 
     def actions(self) -> dict[str, str]:
-        """Return actions of semantic changes such that no day is blocked and few have warnings.
+        """Return actions for semantic changes so that no day is blocked and few get a warning.
 
         The rarest changes warn, as long as at most `WARNED_SHARE` of the days get a warning; the
         others are switched off.
@@ -73,8 +73,9 @@ class Trial:
 def rehearse(suite: Suite, contract: Contract, days: Mapping[str, bytes]) -> Trial:
     """Validate `days` ({partition: CSV}, in order) with contract, suite and drift detectors.
 
-    Every batch joins the baseline of later batches, even if it fails: failing checks will be
-    dropped or muted, so one pass gives the results of the first run.
+    Every day joins the baseline of later days, even if checks fail on it. The final draft drops or
+    mutes these checks, so the day would pass; one pass therefore gives the results of the first
+    run.
     """
     trial, reference = Trial(), Baseline()
     for slot, payload in days.items():
@@ -90,7 +91,7 @@ def rehearse(suite: Suite, contract: Contract, days: Mapping[str, bytes]) -> Tri
 def judge_day(
     suite: Suite, contract: Contract, reference: Baseline, slot: str, payload: bytes
 ) -> tuple[Judgement, BatchProfile]:
-    """Validate a day's CSV as ingestion does after the batches in `reference`.
+    """Validate a day's CSV as the ingestion does, with `reference` as the baseline.
 
     Returns the verdict and the day's profile; add the profile to `reference` for later days.
     """

@@ -32,8 +32,8 @@ def labelled(facts: Facts, choices: Choices) -> dict[str, int]:
         raise DeclarationError(
             f"too few rows are followed by another of the same {', '.join(choices.entity)} within "
             f"{choices.horizon}: {counts}",
-            where="training and validation need some",
-            fix="give more history, or an --entity whose rows come more often",
+            where="training and validation need labelled rows",
+            fix="give more history, or an --entity that has rows more often",
         )
     return counts
 

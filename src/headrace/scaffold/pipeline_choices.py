@@ -57,7 +57,7 @@ def derived_columns(facts: Facts) -> tuple[Derived, ...]:
 
 
 def choose(facts: Facts) -> Choices:
-    """Choose by the facts; raise DeclarationError if history is too short or there is no target."""
+    """Make the choices; raise DeclarationError if history is too short or there is no target."""
     entity, guessed = _entity(facts)
     target, derived = _target(facts)
     lag = known_by(facts.look, facts.delays)
@@ -197,7 +197,7 @@ def _target(facts: Facts) -> tuple[str, tuple[Derived, ...]]:
         label, words = f"{name}_is_{plain_name(level)}", f"1 if {name} is {level!r}, else 0."
     else:
         raise DeclarationError(
-            f"{column.header!r} cannot be predicted: every row has the same value, or its own",
+            f"{column.header!r} cannot be predicted: it has one value only, or too many values",
             where="--target",
             fix=f"name another column: {', '.join(c.header for c in facts.look.columns)}",
         )
@@ -260,7 +260,7 @@ def _horizon(gap: int, span: int) -> str:
 
 
 def _windows(gap: int, horizon: str) -> tuple[str, str]:
-    """Return a short window, of at least three usual gaps and the horizon, and the next longer."""
+    """Return a window of at least three usual gaps and the horizon, and the next longer window."""
     minimum = max(3 * gap, duration(horizon))
     places = [n for n, (step, _) in enumerate(pairwise(_LADDER)) if duration(step) >= minimum]
     place = places[0] if places else len(_LADDER) - 2
@@ -281,7 +281,7 @@ def _splits(facts: Facts, matures: int, lag: str) -> tuple[str, str, str]:
     if not int(t[0]) + minimum < train < valid < end:
         raise DeclarationError(
             "the file is too short to be split into training, validation and test",
-            where=f"labels need {matures / DAY:.1f} days to be known",
+            where=f"a label is known only {matures / DAY:.1f} days after the event",
             fix="give more history",
         )
     return _iso(train), _iso(valid), _iso(end)

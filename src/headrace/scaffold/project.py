@@ -22,7 +22,7 @@ from headrace.scaffold.suite import draft_suite
 from headrace.scaffold.templates import fill
 
 _WORKSPACE = (
-    "# One code location per pipeline: each loads, fails and reloads by itself.\nload_from:\n"
+    "# One code location per pipeline: they load, fail and reload independently.\nload_from:\n"
 )
 Files = dict[str, str | bytes]
 
@@ -49,7 +49,7 @@ def new_project(name: str, ask: Ask, parent: Path) -> ScaffoldResult:
     """Create a project in the folder `name` under `parent`, with one pipeline of that name.
 
     Raises:
-        DeclarationError: if the file or its columns do not fit, or a file to write exists already.
+        DeclarationError: if the file cannot be used, or a file to write exists already.
     """
     check_name(name, "project", "headrace new project shop")
     facts, choices = _drafted(ask, name)
@@ -91,8 +91,8 @@ def new_source(ask: Ask, pipeline: str | None, start: Path) -> ScaffoldResult:
     if not add_table(folder / "__init__.py", entry):
         notes.append(f"{folder.relative_to(root)}/__init__.py: add to tables:\n    {entry}")
     notes.append(
-        f"features.py: use it, as in {code.view_hint(facts)}. Days outside FIRST_DAY to "
-        "LAST_DAY in __init__.py are not looked at; every_day=True there shows missing ones."
+        f"features.py: use the table, as in {code.view_hint(facts)}. Days outside FIRST_DAY to "
+        "LAST_DAY in __init__.py are ignored; every_day=True there reports missing days."
     )
     return ScaffoldResult(root, tuple(files), decided(facts, None), tuple(notes))
 
@@ -229,17 +229,18 @@ def notes_on(facts: Facts) -> tuple[str, ...]:
     if facts.undated:
         lines = ", ".join(map(str, facts.undated[:5]))
         notes.append(
-            f"{len(facts.undated)} rows have no readable time (lines {lines}): undated.csv"
+            f"rows without a readable time, now in undated.csv: {len(facts.undated)}"
+            f" (lines {lines})"
         )
     if facts.look.ask.known_after is None and facts.look.ask.known_at is None:
         notes.append(
-            f"rows are taken to be usable {_availability(facts)}: see knownAt in the contract"
+            f"assumed that rows are usable {_availability(facts)}: see knownAt in the contract"
         )
     if facts.look.found_time:
         notes.append(
-            f"{facts.look.ask.time} was taken for when a row happened: --time names others"
+            f"assumed that {facts.look.ask.time} is the event time; --time names another column"
         )
     if facts.look.personal:
         names = ", ".join(sorted(facts.look.personal))
-        notes.append(f"personal, replaced by stand-ins in the sample for tests: {names}")
+        notes.append(f"personal columns, with fake values in the sample for tests: {names}")
     return tuple(notes)

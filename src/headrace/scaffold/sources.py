@@ -68,7 +68,7 @@ def new_source_at(
     notes = [
         *data_notes,
         *_declare(root, folder, name, source, inspected.sample),
-        f"features.py: use it, as in {hint}",
+        f"features.py: use the table, as in {hint}",
     ]
     return ScaffoldResult(root, tuple(files), {**decisions, "source": source.call}, tuple(notes))
 
@@ -99,7 +99,7 @@ def _function(name: str, source: DeclaredSource, sample: Sample) -> str:
     imports = "".join(f"    {line}\n" for line in source.imports)
     return (
         f'def {name}() -> Source:\n    """Drafted from {sample.address.replace(chr(92), "/")}."""\n'
-        f"{imports}\n    # TODO: who answers for the content?\n    return {source.lines('    ')}\n"
+        f"{imports}\n    # TODO: who is the producer?\n    return {source.lines('    ')}\n"
     )
 
 

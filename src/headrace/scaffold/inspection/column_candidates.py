@@ -34,8 +34,8 @@ class SampledColumn:
         declared: the type that the source declares; "" if none.
         nulls: number of rows without a value, including null texts such as NA.
         distinct: number of distinct values.
-        minimum, maximum: smallest and greatest value, by size for numbers and by text otherwise;
-            None if all are null.
+        minimum, maximum: smallest and greatest value; numbers are compared by size, others as
+            text. None if all are null.
         examples: some values.
         time: description of its time format; "" if it is not a time.
     """
@@ -182,12 +182,12 @@ def _as_time(db: duckdb.DuckDBPyConnection, table: pa.Table, column: InspectedCo
     try:
         return _words(time_form(table[column.header], _Timed(column.header)))
     except DeclarationError as error:
-        return "a date, day or month first is not clear" if "both" in error.what else ""
+        return "a date, but day first or month first is unclear" if "both" in error.what else ""
 
 
 def _words(form: TimeForm) -> str:
     what = "a date" if form.dates else "a moment"
-    return what + (" in UTC or with an offset" if form.aware else ", no zone: say --zone")
+    return what + (" in UTC or with an offset" if form.aware else " without a zone: give --zone")
 
 
 def _time_rank(column: SampledColumn) -> tuple[bool, bool, bool]:

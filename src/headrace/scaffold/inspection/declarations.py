@@ -20,7 +20,7 @@ class Derived:
 
 @dataclass(frozen=True)
 class Later:
-    """Time column with values at or after the event time: the row is not complete before them."""
+    """Time column with values at or after the event time; a row is complete only from then on."""
 
     column: InspectedColumn
     form: TimeForm

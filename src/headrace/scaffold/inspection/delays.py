@@ -1,4 +1,4 @@
-"""Delays of known-at that rows themselves show: later time columns, and clocks without a date."""
+"""Delays of known-at, derived from later time columns and from clocks without a date."""
 
 import re
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ class _TextColumn:
 
 
 def delays(facts: Facts) -> Delays:
-    """Return delays that a row's other time columns show; none if there is a known-at column."""
+    """Derive the delays from other time columns; return none if there is a known-at column."""
     if facts.look.ask.known_at or facts.look.ask.kind == "planned":
         return NO_DELAYS
     late = list(_later(facts))
@@ -51,7 +51,7 @@ def delays(facts: Facts) -> Delays:
 
 
 def _later(facts: Facts) -> Iterator[tuple[Later, Ints]]:
-    """Yield time columns (almost) never before the event, with their delays in microseconds."""
+    """Yield time columns that are (almost) never before the event, with delays in microseconds."""
     for column in facts.look.columns:
         form = _form(facts, column)
         if form is None:

@@ -159,7 +159,8 @@ def contract_of(text: str, table: str) -> Contract:
 def _broken(look: Look, conformed: Conformed) -> DeclarationError:
     first = "; ".join(str(violation) for violation in conformed.violations[:3])
     return DeclarationError(
-        f"{conformed.violation_count} rows break the contract drafted from the file: {first}",
+        f"the file breaks the contract that was drafted from it"
+        f" (violations: {conformed.violation_count}): {first}",
         where=str(look.ask.data),
-        fix="fix the rows, or take them out; a first project needs a clean file",
+        fix="fix or remove these rows; the first file of a project must be clean",
     )

@@ -146,13 +146,14 @@ def _rows(ask: Ask, payload: bytes) -> RawRows:
     if rows.malformed:
         first = rows.malformed[0]
         raise DeclarationError(
-            f"{len(rows.malformed)} lines are not rows; line {first.line}: {first.why}",
+            f"lines that are not valid rows: {len(rows.malformed)}; line {first.line}: {first.why}",
             where=f"{ask.data}: {first.text}",
-            fix="fix the file; a first project needs clean bytes, later ones pass the gate",
+            fix="fix the file; the first file of a project must be clean",
         )
     if len(rows.columns) < 2 or rows.table.num_rows == 0:
         raise DeclarationError(
-            f"{len(rows.columns)} columns and {rows.table.num_rows} rows",
+            "the file needs at least two columns and one row; it has columns:"
+            f" {len(rows.columns)}, rows: {rows.table.num_rows}",
             where=str(ask.data),
             fix='give comma-separated values with a header; duckdb -c "COPY (FROM read_csv('
             "'in.csv')) TO 'out.csv'\" rewrites other separators",

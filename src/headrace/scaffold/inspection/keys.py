@@ -21,18 +21,18 @@ def check_key(table: pa.Table, ask: Ask) -> None:
         return
     better = _unique_extension(rows, ask)
     raise DeclarationError(
-        f"{duplicates} rows have the same key as another row",
+        f"the key is not unique; rows that repeat another row's key: {duplicates}",
         where=" ".join(f"--key {name}" for name in ask.key),
-        fix="these identify every row: " + " ".join(f"--key {name!r}" for name in better)
+        fix="these columns identify every row: " + " ".join(f"--key {name!r}" for name in better)
         if better
         else "name the columns that identify a row; if there are none, number the rows of the file",
     )
 
 
 def _unique_extension(rows: pa.Table, ask: Ask) -> list[str] | None:
-    """Return the key extended by one or two columns (time and entity first) so that it is unique.
+    """Add one or two columns to the key (time and entity first), so that it is unique.
 
-    None if that is impossible.
+    Return None if no such columns exist.
     """
     likely = [*ask.time_columns(rows.column_names), *ask.entity]
     candidates = [name for name in rows.column_names if name not in ask.key]

@@ -50,7 +50,7 @@ def take(address: str, limits: Limits) -> Sample:
 
         return sample_sql(address, limits)
     raise DeclarationError(
-        f"nothing reads {scheme}://",
+        f"Headrace cannot read {scheme}:// addresses",
         where=f"the address: {scheme}://…",
         fix="a path, s3://, http(s)://, postgresql://, sqlite:///, duckdb:///, nats://, redis://"
         " or kafka://",
@@ -87,8 +87,9 @@ def ask_from_sample(
 ) -> Ask:
     """Write the sample as a file in `folder`, and return an `Ask` for it with its columns' roles.
 
-    `like` holds the user's answers by field name of `Ask`; without a time or key, the likeliest
-    ones are used. Columns that an incremental source would add to the table are added here too.
+    `like` holds the user's answers, by field name of `Ask`. If it has no time or key, the likeliest
+    columns are used. If the source is to be read incrementally, the columns that it would add to
+    the table are added to the sample.
 
     Raises:
         DeclarationError: if no column is a time, or no small set of columns identifies every row.
@@ -99,10 +100,10 @@ def ask_from_sample(
         answers.setdefault("time", NOTICED)
     if "time" not in answers:
         answers["time"] = _likeliest(
-            inspected.times, "no column reads as a time", "--time COLUMN", inspected
+            inspected.times, "no column can be read as a time", "--time COLUMN", inspected
         )
     if "key" not in answers:
-        what = "no few columns identify every row"
+        what = "no small set of columns identifies every row"
         answers["key"] = _likeliest(inspected.keys, what, "--key COLUMN, repeated", inspected)
     sample = inspected.sample
     partial = not sample.complete
@@ -136,7 +137,9 @@ def _likeliest(candidates: Sequence[T], what: str, option: str, inspected: Inspe
 
 def _unsaid(what: str, option: str, inspected: InspectedSample) -> DeclarationError:
     names = ", ".join(column.column.header for column in inspected.columns)
-    return DeclarationError(what, where=inspected.sample.address, fix=f"say {option}, of: {names}")
+    return DeclarationError(
+        what, where=inspected.sample.address, fix=f"give {option}; columns: {names}"
+    )
 
 
 def drafts(ask: Ask, pipeline: str = "drafted") -> dict[str, str]:

@@ -47,7 +47,7 @@ def read_times(table: pa.Table, names: Sequence[str], ask: Timed) -> TimeForm:
         clock, rest = _clock(db, [name for name in names if name not in calendar.names])
         if rest:
             raise DeclarationError(
-                f"{', '.join(map(repr, rest))} is not a part of a date or a clock",
+                f"not a part of a date or a clock: {', '.join(map(repr, rest))}",
                 where=f"--time {','.join(names)}",
                 fix="name year,month,day or one date column, then a clock (hhmm, HH:MM or hour)",
             )
@@ -107,7 +107,7 @@ def _calendar(
     raise DeclarationError(
         f"no date in {', '.join(names)}",
         where="--time",
-        fix="name the columns of year, month and day, or the one of the date",
+        fix="name the columns of year, month and day, or one column with the date",
     )
 
 
@@ -194,9 +194,9 @@ def _template(sql: str, names: Sequence[str]) -> str:
 
 def _unreadable(names: Sequence[str]) -> DeclarationError:
     return DeclarationError(
-        f"{', '.join(names)} together do not read as a time",
+        f"{', '.join(names)} together cannot be read as a time",
         where="--time",
-        fix="year,month,day and a clock: an hour, hhmm such as 517, or HH:MM",
+        fix="name year,month,day and a clock: an hour, hhmm such as 517, or HH:MM",
     )
 
 
@@ -227,7 +227,7 @@ def likely_times(table: pa.Table) -> list[str]:
     raise DeclarationError(
         "no column says when a row happened",
         where=f"columns: {', '.join(table.column_names)}",
-        fix="--time COLUMN, or the columns of a split calendar: --time year,month,day,hour",
+        fix="--time COLUMN, or several columns that form a time: --time year,month,day,hour",
     )
 
 

@@ -80,7 +80,7 @@ def time_form(texts: pa.ChunkedArray, ask: Timed) -> TimeForm:
 def _stated(db: duckdb.DuckDBPyConnection, ask: Timed, time_format: str) -> TimeForm:
     expression = f"try_strptime({{}}, {literal(time_format)})"
     if not _reads(db, expression):
-        raise _unreadable(db, ask, f"{time_format!r} does not read it")
+        raise _unreadable(db, ask, f"the format {time_format!r} does not fit")
     return TimeForm("string", expression, aware=False, dates=_midnights(db, expression))
 
 
@@ -117,13 +117,13 @@ def _by_format(db: duckdb.DuckDBPyConnection, ask: Timed) -> TimeForm:
     expressions = {form: f"try_strptime({{}}, {literal(form)})" for form in formats}
     fitting = {form: sql for form, sql in expressions.items() if _reads(db, sql)}
     if not fitting:
-        raise _unreadable(db, ask, "no reading fits")
+        raise _unreadable(db, ask, "no known format fits")
     (form, expression), *alternatives = fitting.items()
     for other, sql in alternatives:
         where = f"{_over(expression)} IS DISTINCT FROM {_over(sql)}"
         (differing,) = _row(db, f"SELECT count(*) FROM given WHERE {where}")  # noqa: S608
         if differing:
-            raise _unreadable(db, ask, f"both {form!r} and {other!r} read it, and differ")
+            raise _unreadable(db, ask, f"both {form!r} and {other!r} fit, and give different times")
     return TimeForm("string", expression, aware=False, dates=_midnights(db, expression))
 
 
@@ -132,7 +132,7 @@ def _unreadable(db: duckdb.DuckDBPyConnection, ask: Timed, why: str) -> Declarat
     return DeclarationError(
         f"cannot read the times of {ask.time!r}: {why}",
         where=f"values such as {', '.join(map(repr, samples))}",
-        fix="say how it reads: --time-format '%d/%m/%Y %H:%M' (strptime)",
+        fix="give the format: --time-format '%d/%m/%Y %H:%M' (strptime)",
     )
 
 
