@@ -103,7 +103,7 @@ def test_what_waits_is_about_the_day_that_is_left(store, sent):
     assert sent(BEGIN + 11 * HOUR) == []
     assert sent(BEGIN + 12 * HOUR) == ["opened"]
     assert sent.arrived[0][1].startswith("MISSING meter 2024-01-02")
-    assert "1 more of meter have the same cause." in sent.arrived[0][2]
+    assert "Other alerts of meter with this cause: 1." in sent.arrived[0][2]
     store.close_alert(nothing(2).alert_id, "delivered", BEGIN + DAY)
     assert sent(BEGIN + DAY) == ["opened", "closed"]
 

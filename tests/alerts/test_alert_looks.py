@@ -46,7 +46,7 @@ def test_a_blocked_batch_is_told_once(meter, hook, written):
     assert alert.notified_at
     assert alert.messages == {"sent": 1}
     body = got["message"].splitlines()
-    assert body[1] == "5 rows held; readers keep the last good version. Read by tests."
+    assert body[1] == "Rows held: 5. Readers keep the last good version. Read by tests."
     page = f"http://127.0.0.1:3070/batch/meter/{alert.condition.batch_id}"
     assert body[2:4] == [page, f"Decide: {page}#act"]
     assert "/assets/tables/meter?view=partitions&partition=2024-01-01" in body[4]
@@ -165,7 +165,7 @@ def test_quiet_verdicts_are_not_told_unless_asked_for(meter, hook, written):
     (got,) = hook.got
     assert got["title"] == "QUARANTINE meter 2024-01-02: check limit failed"
     assert got["message"].splitlines()[1] == (
-        "1 rows quarantined, the rest is published. Read by tests."
+        "Rows quarantined: 1. The other rows are published. Read by tests."
     )
     meter.drop(SLOTS[2], GOOD)
     run(meter, SLOTS[2])

@@ -34,8 +34,8 @@ def test_a_batch_blocked_outside_dagster_is_told_by_the_sensor_once(
 ):
     deliver(folder, "visits", "2024-03-03", [10])
     ingest(pipeline.table("visits"), ["2024-03-03"], home)
-    assert tick(pipeline, home, instance) == "1 opened, 0 closed, 1 messages sent"
-    assert tick(pipeline, home, instance) == "0 opened, 0 closed, 0 messages sent"
+    assert tick(pipeline, home, instance) == "opened: 1, closed: 0, messages sent: 1"
+    assert tick(pipeline, home, instance) == "opened: 0, closed: 0, messages sent: 0"
     assert [one["title"] for one in hook.got] == ["BLOCK visits 2024-03-03: check rows failed"]
 
 
@@ -52,7 +52,7 @@ def test_a_run_tells_at_its_end_and_the_sensor_tells_nothing_more(
     deliver(folder, "visits", "2024-03-03", [10, 20, 30], suffix="_corrected")
     ingest(pipeline.table("visits"), ["2024-03-03"], home)
     with open_instance(home) as instance:
-        assert tick(pipeline, home, instance) == "0 opened, 1 closed, 1 messages sent"
+        assert tick(pipeline, home, instance) == "opened: 0, closed: 1, messages sent: 1"
     assert hook.closed == hook.ids
 
 
@@ -66,5 +66,5 @@ def test_a_target_that_fails_is_named_and_nothing_fails(pipeline, home, instance
     deliver(folder, "visits", "2024-03-03", [10])
     ingest(pipeline.table("visits"), ["2024-03-03"], home)
     told = tick(pipeline, home, instance)
-    assert told.startswith("1 opened, 0 closed, 0 messages sent; PAGER: ")
+    assert told.startswith("opened: 1, closed: 0, messages sent: 0; PAGER: ")
     assert "s3cr3t" not in told

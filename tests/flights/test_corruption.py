@@ -189,7 +189,7 @@ def test_the_run_fails_and_names_the_days(story):
     assert not story.bad.ok
     told = "\n".join(story.bad.lines())
     for table, days in BLOCKED.items():
-        assert f"{table}: {len(days)} not published: {', '.join(sorted(days))}" in told
+        assert f"{table}: unpublished partitions ({len(days)}): {', '.join(sorted(days))}" in told
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import Action, actions
 from headrace.lake.table import Table
 
-# A partition after the newest delivered one counts as missing only if that one is at most this old:
-# after the replay of a past year, no further day is expected.
+# A partition after the newest delivered one counts as missing only if the latter is at most this
+# old: after the replay of a past year, no further day is expected.
 ALIVE = 7 * DAY
 
-# The latest verdict on each batch; for a pending batch the gate's own verdict, not that of an
-# override, which has expired.
+# The latest verdict on each batch. For a pending batch that is the gate's own verdict, because an
+# override of it has expired.
 _LATEST_VERDICTS = """
     SELECT b.batch_id, b.slot, b.state, j.verdict, j.delivered, j.quarantined, j.judged_at,
            j.rule_hash
@@ -55,7 +55,7 @@ def blocked_batches(ledger: Ledger, table: Table, now: int) -> list[Condition]:
 
 
 def _blocked(ledger: Ledger, table: Table, row: LatestVerdict, now: int) -> Condition:
-    """Return the condition; an expired override is its cause, since readers lost the rows."""
+    """Return the condition; its cause is an expired override, if any, as readers lost the rows."""
     condition = _condition(ledger, table, row)
     ended = [
         action
@@ -93,7 +93,7 @@ def missing(ledger: Ledger, table: Table, now: int) -> list[Condition]:
     if newest >= from_us(now - ALIVE).date().isoformat():
         newest = max(newest, yesterday)
     return [
-        _of_slot(table, slot, "missing", "a delivery was expected and has not come", "MISSING")
+        _of_slot(table, slot, "missing", "the expected delivery has not arrived", "MISSING")
         for slot in table.expected_slots(newest)
         if first < slot <= yesterday and slot not in delivered
     ]

@@ -7,7 +7,7 @@
       "*":                                   # every other owner
         - ${DATA_TEAM_MAIL}
     quiet: [WARN, QUARANTINE]                # verdicts that don't alert
-    wait: {missing: 12h, source: 2h}         # how late a delivery, how long an outage may be
+    wait: {missing: 12h, source: 2h}         # delay before an alert, by cause
     mute:
       - why: the source moves
         tables: [weather]
@@ -44,7 +44,7 @@ ANYBODY = "*"
 CONFIG = Keys((
     Key("version", choice(VERSIONS), "Version of the format.", required=True),
     Key("routes", "mapping from owner to list of `${NAME}`",
-        "Environment variables that hold the addresses of an owner, as `team.name` in the "
+        "Environment variables with the addresses of an owner. Owners are the `team.name` of "
         f"contracts; `{ANYBODY}` is every other owner.", default="none: no alerts are sent"),
     Key("quiet", f"list of {choice(VERDICTS)}", "Verdicts that do not alert.",
         default=f"`[{', '.join(sorted(QUIET))}]`"),
@@ -52,9 +52,10 @@ CONFIG = Keys((
     Key("mute", "list of mutes", "Periods in which messages wait.", default="none"),
 ))  # fmt: skip
 WAITS = Keys((
-    Key(MISSING, "duration", "From the first check after the day (UTC) of a missing partition.",
+    Key(MISSING, "duration",
+        "Delay, from the first check after the day (UTC) of a missing partition.",
         default=f"`{duration_text(WAIT[MISSING])}`"),
-    Key(SOURCE, "duration", "From the first failed attempt to read a source.",
+    Key(SOURCE, "duration", "Delay, from the first failed attempt to read a source.",
         default=f"`{duration_text(WAIT[SOURCE])}`"),
 ))  # fmt: skip
 _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")

@@ -63,7 +63,7 @@ def _key(result: Result) -> str:
 def _words(result: Result) -> str:
     """Return the cause for a title, such as `unit change in distance`."""
     if result.status == "error":
-        return _BROKEN.get(result.type, f"no answer of check {result.id}")
+        return _BROKEN.get(result.type, f"check {result.id} could not run")
     if result.kind == _DIAGNOSED:
         return _in(result.type.replace("_", " "), result.columns)
     if result.kind == OVERRIDE:
@@ -87,4 +87,4 @@ def _and_others(count: int) -> str:
 
 def _violations(document: Mapping[str, Any]) -> str:
     count = document.get("violation_count", 0)
-    return f"{count} contract violations" if count else "see the report"
+    return f"contract violations: {count}" if count else "see the report"

@@ -14,7 +14,7 @@ LISTED = 20
 
 @dataclass(frozen=True)
 class Text:
-    """Message to send; `facts` are for machines, with the ids of its alerts for deduplication."""
+    """Message to send; programs read `facts`, with the ids of its alerts for deduplication."""
 
     title: str
     body: str
@@ -31,7 +31,9 @@ def message(alerts: Sequence[Alert], kind: str) -> Text:
 def _single(alert: Alert, kind: str) -> Text:
     condition = alert.condition
     related = (
-        f"{alert.related} more of {condition.table} have the same cause." if alert.related else ""
+        f"Other alerts of {condition.table} with this cause: {alert.related}."
+        if alert.related
+        else ""
     )
     lines = [condition.reason, impact(condition), related]
     title = f"{condition.verdict} {condition.table} {condition.slot}"
@@ -85,9 +87,9 @@ def impact(condition: Condition) -> str:
         return "The current champion keeps serving; this trigger starts no further retraining."
     read = f" Read by {', '.join(condition.consumers)}." if condition.consumers else ""
     if condition.verdict in BLOCKING and condition.has_batch:
-        return f"{condition.rows:,} rows held; readers keep the last good version.{read}"
+        return f"Rows held: {condition.rows:,}. Readers keep the last good version.{read}"
     if condition.verdict == "QUARANTINE":
-        return f"{condition.rows:,} rows quarantined, the rest is published.{read}"
+        return f"Rows quarantined: {condition.rows:,}. The other rows are published.{read}"
     if condition.verdict == "WARN":
         return f"Published with this warning.{read}"
     if condition.verdict == INVESTIGATE:

@@ -19,7 +19,7 @@ MUTE = Keys((
     Key("verdicts", f"list of {choice(VERDICTS)}", "Verdicts that it covers.", default="all"),
     Key("from", "ISO 8601 timestamp", "When it begins.", default="at once"),
     Key("until", "ISO 8601 timestamp", "When it ends. Required without `daily`."),
-    Key("daily", "`HH:MM-HH:MM`", "Hours of each day, past midnight if the second is not later."),
+    Key("daily", "`HH:MM-HH:MM`", "Hours of each day, until the next day if the end is not later."),
     Key("days", f"list of {choice(DAYS)}", "Days on which `daily` begins.", default="all"),
     Key("zone", "IANA time zone", "Time zone of `daily` and `days`.", default="`UTC`"),
 ))  # fmt: skip
@@ -27,7 +27,7 @@ MUTE = Keys((
 
 @dataclass(frozen=True)
 class DailyHours:
-    """Daily hours from `start` to `end` in `zone`, past midnight if `end` is not later.
+    """Daily hours from `start` to `end` in `zone`; they end on the next day if `end` is not later.
 
     Attributes:
         days: days of the week (0 is Monday) on which the hours begin.
@@ -82,7 +82,10 @@ def read_mute(node: Node) -> AlertMute:
     """Read one entry of `mute`, which must have `until` or `daily`, so that it ends."""
     entry = node.entries(MUTE)
     if "daily" not in entry and "until" not in entry:
-        raise node.error("this mute has no end", fix="write until: a moment, or daily: 22:00-07:00")
+        raise node.error(
+            "this mute has no end",
+            fix="add `until` with a timestamp, or `daily` such as 22:00-07:00",
+        )
     tables = entry["tables"].texts() if "tables" in entry else ()
     verdicts = [verdict.choose(VERDICTS) for verdict in entry["verdicts"].items()] if (
         "verdicts" in entry

@@ -31,7 +31,7 @@ def notify(address: str, text: Text) -> None:
     """Send one message.
 
     Raises:
-        SendError: it was not accepted.
+        SendError: the notifier did not accept it.
         DeclarationError: no notifier accepts the address, or `headrace[alerts]` is not installed.
     """
     apprise = _apprise()
@@ -74,7 +74,7 @@ def _apprise() -> Any:  # noqa: ANN401 - Apprise carries no types
 
 
 def _canonical_address(apprise: Any, address: str) -> str:  # noqa: ANN401
-    """Return the address in Apprise's form; a web address of no known service is a webhook."""
+    """Return the address in Apprise's form; an unknown web address becomes a webhook."""
     scheme, _, rest = address.partition("://")
     if scheme.lower() not in _WEBHOOK:
         return address

@@ -34,7 +34,7 @@ def _try(owner: str, target: str, send: Notify) -> dict[str, Any]:
     facts = {"alert": "test", "kind": "test"}
     text = Text(
         f"Headrace test for {owner}",
-        f"Alerts for {owner} arrive here. Nothing has happened. {moment}",
+        f"This is a test: alerts for {owner} arrive here. {moment}",
         ("test",),
         "WARN",
         facts,

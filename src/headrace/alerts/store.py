@@ -44,7 +44,7 @@ MIGRATIONS = (
     CREATE INDEX messages_waiting ON messages (state, due_at);
     CREATE TABLE looked (tbl TEXT PRIMARY KEY, judged_at INTEGER NOT NULL) WITHOUT ROWID
     """,
-    # Each older alert is an incident of its own: its fault is empty, and no new fault is.
+    # Each older alert is an incident of its own: its fault is empty, and new alerts have a fault.
     """
     ALTER TABLE alerts ADD COLUMN fault TEXT NOT NULL DEFAULT '';
     ALTER TABLE alerts ADD COLUMN incident TEXT NOT NULL DEFAULT '';
@@ -105,7 +105,7 @@ class AlertStore:
             condition: the condition that the owner is alerted to.
             targets: variables with the addresses of the recipients.
             now: int64 microseconds UTC.
-            wait: microseconds before the message is sent; if the alert is closed before, none is.
+            wait: microseconds until the message is sent, unless the alert is closed before.
         """
         incident = self._incident(condition, now)
         cursor = self._connection.execute(

@@ -32,7 +32,7 @@ class AlertUpdate:
     failed: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        text = f"{len(self.opened)} opened, {len(self.closed)} closed, {self.sent} messages sent"
+        text = f"opened: {len(self.opened)}, closed: {len(self.closed)}, messages sent: {self.sent}"
         return text + "".join(f"; {target}: {why}" for target, why in self.failed.items())
 
     def to_json(self) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def report_unreadable_sources(home: Home, table: Table, results: Iterable[SlotRe
 
 
 def open_alerts(home: Home, conditions_: Sequence[Condition]) -> None:
-    """Open alerts for conditions that the ledger does not record; repeated ones open nothing.
+    """Open alerts for conditions that the ledger does not record, unless they are open already.
 
     Errors of alerts are logged, not raised.
     """
@@ -151,7 +151,7 @@ def _update_table(
 def _source_recovery(store: AlertStore, table: Table) -> str:
     """Return why an outage is over; "" if it is not, or there is none.
 
-    This reads the source again: that a run succeeded with nothing new would prove nothing.
+    This reads the source again, since a run without new deliveries does not prove that it works.
     """
     alerts = [alert for alert in store.open_alerts(table.name) if alert.condition.cause == SOURCE]
     if not alerts or isinstance(table.source, Resuming):

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 # `headrace automation on` switches these on, and the sensors of streams.
 USUAL = ("deliveries", "builds", "alerts", "nightly_maintenance")
-# The other ones, with advice when to switch them on.
+# All others, with advice when to switch them on.
 _ELSE = {
     "daily_ingest": "instead of deliveries: once a day",
     "daily_reference": "instead of deliveries: once a day",
     "daily_build": "instead of builds: once a day",
     "retraining": "once you trust the monitors: it trains and promotes models",
     "online": "if you serve from the online store",
-    "daily_audit": "if you serve features: it compares what was served with training",
+    "daily_audit": "if you serve features: it compares served vectors with recomputed ones",
 }
 
 

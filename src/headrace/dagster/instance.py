@@ -12,12 +12,12 @@ from headrace.core.files import write_atomically
 from headrace.core.home import Home
 
 CONFIG = """\
-# Written by headrace when it was missing; yours to edit from then on.
+# Headrace wrote this file because it was missing. You may edit it.
 telemetry:
   enabled: false
 nux:
   enabled: false
-# What grows without end is forgotten after a while; runs and asset events are kept.
+# Old ticks of schedules and sensors are deleted; runs and asset events are kept.
 retention:
   schedule:
     purge_after_days: 90

@@ -33,7 +33,7 @@ def model_asset(
         group=asset_names.MODELS,
         deps=deps,
         kinds={"lightgbm"},
-        description=f"Trained on {pipeline.dataset.name}; the champion is a pointer beside it.",
+        description=f"Trained on {pipeline.dataset.name}; a pointer names the champion version.",
         owners=asset_names.owners(pipeline.tables[0].contract.owner),
         home=home,
     )

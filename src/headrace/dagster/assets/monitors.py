@@ -25,7 +25,8 @@ def monitor_assets(
 ) -> dg.AssetsDefinition:
     """Return the assets of a pipeline's monitor: profiles, drift and the decision.
 
-    The profiles depend on `data` (the release and the tables); drift depends on them and the model.
+    The profiles depend on `data` (the release and the tables); drift depends on the profiles and
+    the model.
     """
     specs = _specs(pipeline, data, model)
     decision = specs[-1].key
@@ -94,13 +95,13 @@ def _specs(pipeline: "Pipeline", data: Upstream, model: dg.AssetsDefinition) -> 
             pipeline,
             drift,
             [profiles, *model.keys],
-            "Each window compared with the windows before it: columns, and the model's answers.",
+            "Columns and model scores of each window, compared with earlier windows.",
         ),
         _spec(
             pipeline,
             decision,
             [drift],
-            "The action on the drift, with reasons; 'none' is recorded, too.",
+            "The action to take on the drift, with reasons; the action can be `none`.",
         ),
     ]
 

@@ -13,7 +13,7 @@ from headrace.dagster.assets.stage import StageOutcome, Upstream, stage_asset
 from headrace.dagster.sensors.backoff import not_now, request
 
 if TYPE_CHECKING:
-    # What `define_asset_job` returns has no public name.
+    # The type that `define_asset_job` returns has no public name.
     from dagster._core.definitions.unresolved_asset_job_definition import (
         UnresolvedAssetJobDefinition as AssetJob,
     )
@@ -51,7 +51,7 @@ def online_asset(
         group=SERVING,
         deps=deps,
         kinds={"lmdb"},
-        description="The rows of each entity that views need, for answers in microseconds.",
+        description="The rows of each entity that feature views need, for fast lookups in serving.",
         owners=asset_names.owners(pipeline.tables[0].contract.owner),
         home=home,
     )
@@ -69,7 +69,7 @@ def online_job(pipeline: "Pipeline") -> "AssetJob":
 def online_sensor(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find
 ) -> dg.SensorDefinition:
-    """Return the sensor that syncs the online store after commits, and before a view is stale."""
+    """Return the sensor that syncs the online store after commits, and before a view gets stale."""
 
     @dg.sensor(
         name=ONLINE,
@@ -86,7 +86,7 @@ def online_sensor(
         due = status["state"] != "filled" or any(map(_is_due, status["tables"]))
         if due or any(_ages(view, status["tables"]) for view in status["views"]):
             return request(pipeline.name)
-        return dg.SkipReason("the online store holds all that is published")
+        return dg.SkipReason("the online store contains all published rows")
 
     return behind
 

@@ -1,4 +1,4 @@
-"""The served log as an asset: a run recomputes every logged vector and compares the bytes.
+"""The served log as an asset: a run recomputes every logged vector and compares both.
 
 The asset check fails on any difference and names the cause.
 """
@@ -14,7 +14,7 @@ from headrace.dagster.assets.stage import Upstream
 from headrace.dagster.failures import readable
 
 if TYPE_CHECKING:
-    # What `define_asset_job` returns has no public name.
+    # The type that `define_asset_job` returns has no public name.
     from dagster._core.definitions.unresolved_asset_job_definition import (
         UnresolvedAssetJobDefinition as AssetJob,
     )
@@ -31,14 +31,14 @@ MEANS = {
     "revision, or retrain.",
     "late commit": "Rows usable at the requested time were published after the answer. Find the "
     "late delivery; in mode `recorded` training does not see it either.",
-    "stale store": "The rows that make the difference had been published when the answer was "
-    "given. Sync the store, and find out why it was behind.",
-    "clock": "The values are those of another time than the one that was logged. Set the "
-    "server's clock, or the caller's zone.",
-    "value": "The tables as they were give other bytes, so serving computes something else. Keep "
-    "the log, and take the server out of service.",
-    "frontier gone": "The snapshots that were read have expired, so the cause is unknown. Keep "
-    "snapshots for as long as the log is audited.",
+    "stale store": "The rows that explain the difference were already published when the answer "
+    "was given. Sync the store, and find out why it was behind.",
+    "clock": "The values belong to another time than the logged one. Correct the server's clock, "
+    "or the caller's time zone.",
+    "value": "Recomputing from the tables as they were gives other bytes, so serving computes "
+    "something else. Keep the log, and take the server out of service.",
+    "frontier gone": "The snapshots that the server read have expired, so the cause is unknown. "
+    "Keep snapshots for as long as the log is audited.",
 }
 
 
@@ -89,7 +89,7 @@ def audit_job(pipeline: "Pipeline") -> "AssetJob":
     return dg.define_asset_job(
         AUDIT,
         selection=dg.AssetSelection.assets(served_key(pipeline.name)),
-        description="Recompute served vectors as for training, and compare them.",
+        description="Recompute served vectors as for training, and compare both.",
     )
 
 
@@ -99,7 +99,7 @@ def audit_schedule() -> dg.ScheduleDefinition:
         job_name=AUDIT,
         cron_schedule="30 5 * * *",
         execution_timezone="UTC",
-        description="Recompute served vectors as for training, and compare them, after the build.",
+        description="Recompute served vectors as for training, and compare both, after the build.",
     )
 
 

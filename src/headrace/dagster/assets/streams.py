@@ -77,7 +77,7 @@ def stream_job(
 
     @dg.job(
         name=name,
-        description=f"Events of {stream.name} into {table.name}, until nothing waits or"
+        description=f"Ingest events of {stream.name} into {table.name}, until none waits or"
         f" {seconds:.0f} s have passed.",
         tags={"headrace/pipeline": pipeline.name},
     )

@@ -1,4 +1,4 @@
-"""Published tables as assets: each one receives, validates and publishes; with three checks."""
+"""Published tables as assets: each ingests its deliveries, and has three asset checks."""
 
 from collections.abc import Callable, Iterator, Sequence
 

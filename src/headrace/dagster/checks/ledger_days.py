@@ -1,4 +1,4 @@
-"""Results of days from the ledger, for checks that run on their own and after decisions."""
+"""Results of days, read from the ledger: for checks run without an ingest, and after decisions."""
 
 import logging
 from collections.abc import Mapping, Sequence

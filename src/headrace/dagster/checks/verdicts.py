@@ -143,10 +143,10 @@ def failure(table: Table, stopped: Sequence[SlotResult]) -> dg.Failure:
     return dg.Failure(
         "\n".join(
             [
-                f"{table.name}: {len(stopped)} not published: {slots}{unlisted}",
+                f"{table.name}: unpublished partitions ({len(stopped)}): {slots}{unlisted}",
                 *(f"  {line}" for line in why),
                 "Everything else of this run was published; readers keep the last good state.",
-                "After a corrected delivery re-run only these, or decide on the page of each.",
+                "After corrected deliveries re-run only these partitions, or decide in the reports.",
             ]
         ),
         metadata={slot: dg.MetadataValue.url(page) for slot, page in pages.items() if page},
@@ -194,7 +194,7 @@ def _described(results: Sequence[SlotResult], status: Mapping[str, Any], *, rows
     summary = metadata.summary(results)
     if not rows_held or any(map(metadata.stopped, results)):
         return summary
-    return f"{summary}. {status['pending']:,} rows of other deliveries are pending"
+    return f"{summary}. Rows of other deliveries are pending: {status['pending']:,}"
 
 
 def _severity(*, error: bool) -> dg.AssetCheckSeverity:

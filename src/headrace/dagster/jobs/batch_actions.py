@@ -90,7 +90,7 @@ def _table(pipeline: "Pipeline", name: str) -> Table:
 def _do(
     action: str, home: Home, pipeline: "Pipeline", arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Perform the action like the command; return its decision.
+    """Perform the action as the command does; return the recorded decision.
 
     Raises:
         DeclarationError: the table is unknown, or the principal or reason is empty.

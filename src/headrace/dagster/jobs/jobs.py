@@ -12,7 +12,7 @@ from headrace.dagster.partitions import Span, spans
 from headrace.dagster.sensors.pending_partitions import due_slots
 
 if TYPE_CHECKING:
-    # What `define_asset_job` returns has no public name.
+    # The type that `define_asset_job` returns has no public name.
     from dagster._core.definitions.unresolved_asset_job_definition import (
         UnresolvedAssetJobDefinition as AssetJob,
     )
@@ -36,17 +36,17 @@ def jobs(pipeline: "Pipeline") -> "list[AssetJob]":
             pipeline,
             BUILD,
             dg.AssetSelection.groups(*_BUILT),
-            "Features to monitors, over what is published.",
+            "Build features, dataset, model and monitors from the published tables.",
         ),
     ]
     if daily_tables := asset_names.partitioned(pipeline.tables):
         keys = [asset_names.table_key(table.name) for table in daily_tables]
-        description = "Deliver, validate and publish days of the event tables."
+        description = "Ingest, validate and publish days of the partitioned tables."
         selection = dg.AssetSelection.assets(*keys).without_checks()
         asset_jobs.append(_job(pipeline, INGEST, selection, description))
     if snapshot_tables := asset_names.snapshots(pipeline.tables):
         keys = [asset_names.table_key(table.name) for table in snapshot_tables]
-        description = "Deliver, validate and publish the tables that are delivered whole."
+        description = "Ingest, validate and publish the tables that are delivered as snapshots."
         selection = dg.AssetSelection.assets(*keys).without_checks()
         asset_jobs.append(_job(pipeline, REFERENCE, selection, description))
     return asset_jobs
@@ -57,10 +57,10 @@ def schedules(
 ) -> list[dg.ScheduleDefinition]:
     """Return the daily schedules for reference, ingest and build; all are off by default."""
     schedule_list = [
-        _plain("daily_build", BUILD, "30 4 * * *", "Features to monitors, after the ingest.")
+        _plain("daily_build", BUILD, "30 4 * * *", "Run the build after the daily ingest.")
     ]
     if asset_names.snapshots(pipeline.tables):
-        description = "The tables that are delivered whole, before the event tables."
+        description = "Ingest the snapshot tables, before the daily ingest."
         schedule_list.append(_plain("daily_reference", REFERENCE, "45 2 * * *", description))
     if asset_names.partitioned(pipeline.tables):
         schedule_list.append(_daily_ingest(pipeline, home))
@@ -73,8 +73,8 @@ def _daily_ingest(pipeline: "Pipeline", home: Callable[[], Home]) -> dg.Schedule
         job_name=INGEST,
         cron_schedule="0 3 * * *",
         execution_timezone="UTC",
-        description="Every slot with an unsettled delivery, late and corrected ones too, and the "
-        "newest slot, so that a missing delivery is noticed.",
+        description="Ingest every partition with an outstanding delivery, also late and corrected "
+        "ones, and the newest partition, so that a missing delivery is reported.",
     )
     def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         moment = context.scheduled_execution_time

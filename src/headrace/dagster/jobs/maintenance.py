@@ -23,8 +23,8 @@ def maintenance_job(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) 
         report = look_after(home(), [table.name for table in pipeline.tables], apply=True)
         for table_report in report.tables:
             context.log.info(
-                "%s: %d snapshots kept (%d pinned), %d forgotten; %d files, %d bytes deleted",
-                table_report.table or "landed bytes",
+                "%s: snapshots kept: %d (pinned: %d), expired: %d; files deleted: %d, bytes: %d",
+                table_report.table or "raw files",
                 table_report.snapshots,
                 table_report.pinned,
                 len(table_report.forgotten),

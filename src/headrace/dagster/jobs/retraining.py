@@ -60,8 +60,8 @@ def retrain_job(
 
     @dg.job(
         name=RETRAIN,
-        description="A new release and a challenger against the champion; triggered by the decision"
-        " ledger, or by a person. `headrace retrain` does the same.",
+        description="Release the dataset, train a challenger and compare it with the champion."
+        " Triggered by the decision ledger or by a person; `headrace retrain` does the same.",
         tags={"headrace/pipeline": pipeline.name},
     )
     def retrain() -> None:

@@ -26,7 +26,7 @@ def alert_sensor(
         minimum_interval_seconds=interval(SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Notifies owners of batches that the gate stopped, once for each batch and"
-        " cause, and of the end. Routes: alerts.yaml.",
+        " cause, and again when the alert is closed. Routes: alerts.yaml.",
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         from headrace.alerts import load_config, update_alerts

@@ -27,7 +27,7 @@ from headrace.dagster.sensors.settings import interval, status
 from headrace.lake.table import SNAPSHOT_SLOT
 
 if TYPE_CHECKING:
-    # What `define_asset_job` returns has no public name.
+    # The type that `define_asset_job` returns has no public name.
     from dagster._core.definitions.unresolved_asset_job_definition import (
         UnresolvedAssetJobDefinition as AssetJob,
     )
@@ -93,8 +93,8 @@ def deliveries_sensor(
         jobs=list(targets),
         minimum_interval_seconds=interval(SECONDS),
         default_status=status(),
-        description="Launches an ingest of new deliveries, late and corrected ones too, and of the"
-        " slots that a dead run had planned.",
+        description="Launches an ingest of new deliveries, also late and corrected ones, and of the"
+        " partitions that a dead run had planned.",
     )
     def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         before, now, instance = SensorCursor.of(context.cursor), now_us(), context.instance
@@ -139,7 +139,7 @@ def build_sensor(
         job=target,
         minimum_interval_seconds=interval(SECONDS),
         default_status=status(),
-        description="Launches a build, features to monitors, when the published tables changed.",
+        description="Launches a build when the published tables have changed.",
     )
     def builds(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         before, now, instance = SensorCursor.of(context.cursor), now_us(), context.instance
