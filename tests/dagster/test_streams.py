@@ -86,14 +86,14 @@ def test_one_run_at_a_time_and_a_while_after_a_failure(look, defs, instance, job
 
 @pytest.mark.parametrize("what", ["commits", "files", "gone"])
 def test_a_store_that_is_behind_asks_for_a_run(look, what):
-    assert "holds all" in look("online")
+    assert "contains all" in look("online")
     assert len(look("online", tables=[{"table": "visits", "behind": {**BEHIND, what: 1}}])) == 1
 
 
 def test_a_view_is_looked_after_before_it_is_stale(look):
     views = [{"table": "visits", "max_staleness": {"flag": "10m", "refuse": "1h"}}]
     aged = lambda age: [{"table": "visits", "behind": BEHIND, "age_seconds": age}]
-    assert "holds all" in look("online", views=views, tables=aged(299.0))
+    assert "contains all" in look("online", views=views, tables=aged(299.0))
     assert len(look("online", views=views, tables=aged(301.0))) == 1
 
 

@@ -146,7 +146,7 @@ def failure(table: Table, stopped: Sequence[SlotResult]) -> dg.Failure:
                 f"{table.name}: unpublished partitions ({len(stopped)}): {slots}{unlisted}",
                 *(f"  {line}" for line in why),
                 "Everything else of this run was published; readers keep the last good state.",
-                "After corrected deliveries re-run only these partitions, or decide in the reports.",
+                "After corrected deliveries re-run only these partitions, or decide in a report.",
             ]
         ),
         metadata={slot: dg.MetadataValue.url(page) for slot, page in pages.items() if page},
