@@ -40,7 +40,7 @@ def test_a_missing_part_is_named_with_the_command(monkeypatch, module):
 
 @pytest.mark.parametrize("address", ["sc://127.0.0.1:9", "http://127.0.0.1:9", "sc://"])
 def test_an_address_where_nobody_is(address):
-    with pytest.raises(HeadraceError, match=r"nobody answers at 127\.0\.0\.1:9|not the address"):
+    with pytest.raises(HeadraceError, match=r"no server answers at 127\.0\.0\.1:9|not the address"):
         connect(address)
 
 
@@ -195,4 +195,4 @@ def test_a_program_without_a_file_may_connect():
     done = subprocess.run(
         [sys.executable, "-c", program], check=False, capture_output=True, text=True
     )
-    assert "nobody answers at 127.0.0.1:9" in done.stdout, done.stderr
+    assert "no server answers at 127.0.0.1:9" in done.stdout, done.stderr

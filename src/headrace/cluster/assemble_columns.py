@@ -21,7 +21,7 @@ def send_whole_spine(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa
 
 
 def assemble_group(job: Job, messages: pa.Table) -> pa.Table:
-    """Rows of the training set for one row shard, ordered by row number."""
+    """Return the rows of the training set for one row shard, ordered by row number."""
     spine = of_kind(messages, SPINE)
     if spine is None:
         raise _unstable("the spine changed when it was read again")
@@ -38,7 +38,7 @@ def assemble_group(job: Job, messages: pa.Table) -> pa.Table:
 
 
 def _of_rows(columns: pa.Table | None, numbers: Ints) -> pa.Table:
-    """Columns of a join, ordered as `numbers`; each row must occur exactly once."""
+    """Return the columns of a join, ordered as `numbers`; each row must occur exactly once."""
     rows = np.zeros(0, dtype=np.int64) if columns is None else np.asarray(columns[ROW])
     order = np.argsort(rows, kind="stable")
     if columns is None or not np.array_equal(rows[order], numbers):

@@ -33,7 +33,7 @@ def as_spine(job: Job, rows: pa.Table) -> pa.Table:
 
 
 def spine_shards(spine: pa.Table, join: Join, count: int) -> Ints:
-    """Entity shard of each spine row; rows with a null entity are spread over all shards."""
+    """Return each spine row's entity shard; rows with a null entity are spread over all shards."""
     shards = shards_of([spine[name] for name in join.spine_entity], count)
     return np.where(shards < 0, np.asarray(spine[ROW]) % count, shards)
 

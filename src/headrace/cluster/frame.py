@@ -111,13 +111,13 @@ def training_frame(
 def _spine(
     session: Session, spine: DataFrame | pa.Table, order: str | None, sent: list[str]
 ) -> tuple[DataFrame, pa.Schema]:
-    """Spine on the cluster with row numbers, and its schema without the number."""
+    """Return the spine on the cluster with row numbers, and its schema without them."""
     names = spine.schema.names
     if ROW in names and order != ROW:
         raise DeclarationError(
-            f"the spine has a column {ROW!r} of its own",
+            f"the spine already has a column {ROW!r}",
             where="a training frame on a cluster",
-            fix="rename it; Headrace numbers the rows in this column",
+            fix="rename it; Headrace adds a column of this name with row numbers",
         )
     if isinstance(spine, pa.Table):
         numbers = pa.array(np.arange(spine.num_rows))
@@ -146,7 +146,7 @@ def _output(
     *,
     reasons: bool,
 ) -> pa.Schema:
-    """Schema of the training set: that of the embedded host for an empty spine."""
+    """Return the training set's schema, by joining an empty spine on this machine."""
 
     def empty_table(table: str, columns: list[str]) -> pa.Table:
         fields = [(name, shapes[table].columns[name].type) for name in columns]
@@ -158,7 +158,7 @@ def _output(
 
 
 def _engine_types(schema: pa.Schema) -> pa.Schema:
-    """Types with which the engine passes these columns to and from workers."""
+    """Return the types with which the engine passes these columns to and from workers."""
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
     return to_arrow_schema(from_arrow_schema(schema), timezone="UTC")
@@ -167,7 +167,7 @@ def _engine_types(schema: pa.Schema) -> pa.Schema:
 def _rows(
     session: Session, history: ClusterHistory, job: Job, table: str, sent: list[str]
 ) -> tuple[DataFrame, bool]:
-    """Rows of a table, and True if all columns are read, as resolving ties by content requires."""
+    """Return a table's rows, and True if all columns are read, as ties by content require."""
     shape = job.shapes[table]
     rows = history(table, job.needed(table))
     complete = set(shape.columns) <= set(rows.schema.names)
@@ -215,8 +215,7 @@ def _exchange(
 ) -> DataFrame:
     """Shuffle messages to their groups and apply `work` to each group.
 
-    `cogroup` would fit, but it takes only two sides, and fails on Sail 0.7 if a column holds a
-    null.
+    `cogroup` is not used: it takes only two sides, and fails on Sail 0.7 if a column holds a null.
     """
     together = sent[0]
     for table in sent[1:]:

@@ -29,18 +29,18 @@ def pack(rows: pa.Table) -> bytes:
 
 
 def unpack(data: pa.ChunkedArray | pa.Array) -> list[pa.Table]:
-    """Tables of a column of Arrow streams."""
+    """Return the table in each Arrow stream of a column."""
     return [pa.ipc.open_stream(value.as_buffer()).read_all() for value in data]
 
 
 def of_kind(messages: pa.Table, kind: int) -> pa.Table | None:
-    """Rows of all messages of `kind`; None if there are none."""
+    """Return the rows of all messages of `kind`; None if there are none."""
     selected = messages.filter(pa.array(np.asarray(messages["kind"]) == kind))
     return pa.concat_tables(unpack(selected["data"])) if selected.num_rows else None
 
 
 def letters(rows: pa.Table, groups: Ints, kind: int) -> pa.RecordBatch:
-    """One message for each group that has rows; rows with group -1 are dropped."""
+    """Return one message for each group that has rows; rows with group -1 are dropped."""
     size = int(groups.max(initial=-1)) + 1
     order = stable_order(groups + 1, size + 1)
     ends = np.cumsum(np.bincount(groups + 1, minlength=size + 1))
@@ -68,6 +68,6 @@ def chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 
 def packed(rows: pa.Table) -> pa.Table:
-    """A table as one packed value, which `chunks` unpacks; an empty table has no value."""
+    """Pack a table into one value, which `chunks` unpacks; an empty table gives no value."""
     data = [pack(rows)] if rows.num_rows else []
     return pa.table([pa.array(data, pa.binary())], schema=PACKED)

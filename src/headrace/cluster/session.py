@@ -48,13 +48,13 @@ def _require_listening(url: str) -> None:
         raise HeadraceError(
             "this is not the address of a Spark Connect server",
             where="a session with a cluster",
-            fix="sc://host:15002, with parameters as in sc://host:443/;use_ssl=true",
+            fix="write it as sc://host:15002, or with parameters: sc://host:443/;use_ssl=true",
         )
     try:
         socket.create_connection((host, port), CONNECTS_WITHIN).close()
     except OSError as error:
         raise HeadraceError(
-            f"nobody answers at {host}:{port}: {error}",
+            f"no server answers at {host}:{port}: {error}",
             where="a session with a cluster",
             fix="start the server, or correct the address",
         ) from error

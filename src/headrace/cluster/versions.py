@@ -45,7 +45,7 @@ def key_shards(shape: TableShape, rows: pa.Table, count: int) -> Ints:
 
 
 def as_declared(shape: TableShape, rows: pa.Table, columns: list[str]) -> pa.Table:
-    """Those of `columns` that `rows` has, cast to the types that the contract declares."""
+    """Select those of `columns` that `rows` has, cast to the types that the contract declares."""
 
     def declared(name: str) -> pa.Array:
         array = whole(rows[name])
@@ -97,7 +97,7 @@ def _entity_groups(job: Job, number: int, flat: pa.Table) -> Ints:
 
 
 def flatten(versions: Versions, columns: list[str]) -> pa.Table:
-    """Visible versions as a table: `columns`, then `MOMENTS`."""
+    """Return the visible versions as a table: `columns`, then `MOMENTS`."""
     moments = (versions.e, versions.k, versions.x)
     picked = versions.table.select(columns).take(pa.array(versions.rows))
     for name, values in zip(MOMENTS, moments, strict=True):
@@ -116,7 +116,7 @@ def gather(job: Job, join: Join, flat: pa.Table | None) -> Versions:
 
 
 def empty_table(job: Job, table: str) -> pa.Table:
-    """Empty table with the column types of versions."""
+    """Return an empty table with the column types of versions."""
     columns = job.shapes[table].columns
     fields = [(name, columns[name].type) for name in job.needed(table)]
     return pa.schema(fields + [(name, pa.int64()) for name in MOMENTS]).empty_table()

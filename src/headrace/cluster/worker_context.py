@@ -49,7 +49,7 @@ class Job:
         return list(dict.fromkeys(join.table for join in self.joins))
 
     def needed(self, table: str) -> list[str]:
-        """Columns of the table that views use, and columns that order its versions."""
+        """Return the columns of the table that views use or that order its versions."""
         shape = self.shapes[table]
         used = [
             name
@@ -62,7 +62,7 @@ class Job:
         return list(dict.fromkeys([*shape.primary_key, *sequence, *used]))
 
     def read(self, table: str) -> list[str]:
-        """Columns to read: the needed ones, or all if ties are resolved by content."""
+        """Return the columns to read: the needed ones, or all if ties are resolved by content."""
         return list(self.shapes[table].columns) if table in self.complete else self.needed(table)
 
 
