@@ -1,6 +1,6 @@
 """Decisions on a report page: the same calls as the commands, as the user of this machine.
 
-The server does not verify principals. So it accepts an action only if the request must come from
+The server does not verify principals. So it accepts an action only if the request surely comes from
 this machine: the server listens on a loopback address, the peer has one, no proxy forwarded the
 request, the Host header is a loopback name (against DNS rebinding), and the form has the secret of
 this process. Otherwise pages are read-only.
@@ -73,7 +73,7 @@ def objection(caller: Caller) -> str:
     if not is_loopback(caller.peer):
         return f"{READ_ONLY}: the request comes from {caller.peer}, not from this machine"
     if any(caller.headers.get(name) for name in _FORWARDED):
-        return f"{READ_ONLY}: a proxy forwarded the request, and who is behind it is not verified"
+        return f"{READ_ONLY}: a proxy forwarded the request, so its sender is unknown"
     if not is_loopback(caller.name):
         return f"{READ_ONLY}: the Host header is {caller.name}, which is not a loopback name"
     return ""
@@ -151,7 +151,9 @@ def act_on_monitor(home: Home, pipeline: Pipeline, form: Mapping[str, str]) -> N
 def _requested_action(form: Mapping[str, str], allowed: tuple[str, ...]) -> tuple[str, str]:
     action, reason = form.get("action", ""), form.get("reason", "").strip()
     if action not in allowed:
-        raise DeclarationError("no action was chosen", fix=f"one of {', '.join(allowed)}")
+        raise DeclarationError("no action was chosen", fix=f"choose {' or '.join(allowed)}")
     if not reason:
-        raise DeclarationError("a reason is missing", fix="say why; it is recorded for good")
+        raise DeclarationError(
+            "a reason is missing", fix="give a reason; it is recorded permanently"
+        )
     return action, reason

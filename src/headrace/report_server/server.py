@@ -39,7 +39,7 @@ class ReportServer(ThreadingHTTPServer):
             raise DeclarationError(
                 f"cannot listen on {host} port {port}: {error.strerror}",
                 where="headrace reports",
-                fix="--port with another number, or --port 0 for any free one",
+                fix="give another --port, or --port 0 for any free port",
             ) from error
 
 
@@ -93,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
         name = host_name(self.headers.get("Host", ""))
         if self.names is None or name in self.names:
             return None
-        text = f"this server is not called {name}; see HEADRACE_REPORTS_URL\n"
+        text = f"this server does not accept the host name {name}; see HEADRACE_REPORTS_URL\n"
         return PageAnswer(
             HTTPStatus.MISDIRECTED_REQUEST, text.encode(), "text/plain; charset=utf-8"
         )

@@ -113,14 +113,16 @@ class Site:
         parts = _parts(urlsplit(target).path)
         acting = self.acting
         if len(parts) != _FORMS.get(parts[0]):
-            no_form = DeclarationError("There is no form here.", fix="start from the list")
-            return _problem(HTTPStatus.METHOD_NOT_ALLOWED, "Only to read", no_form, _up(parts))
+            no_form = DeclarationError(
+                "This page has no form.", fix="start from the list of reports"
+            )
+            return _problem(HTTPStatus.METHOD_NOT_ALLOWED, "Read-only page", no_form, _up(parts))
         if acting is None:
-            why = f"{READ_ONLY}: the server does not listen on this machine alone"
+            why = f"{READ_ONLY}: other machines can reach this server"
         else:
             why = form_objection(caller, acting.token, body)
         if acting is None or why:
-            refused = RefusedError(why, fix="headrace gate, on the machine itself")
+            refused = RefusedError(why, fix="use headrace gate on the server's machine")
             return _problem(HTTPStatus.FORBIDDEN, "Nothing was done", refused, _up(parts))
         try:
             self._act(acting, parts, body)
@@ -133,7 +135,7 @@ class Site:
                 return replace(self._route(parts, {}, form), status=status)
             except HeadraceError:
                 return _failed(wrong, parts)
-        # Without a fragment browsers keep the one of the form; the new state is at the top.
+        # Without a fragment, browsers keep that of the form; the new state is at the top.
         return PageAnswer(HTTPStatus.SEE_OTHER, location=f"./{quote(parts[-1], safe='')}#top")
 
     def _act(self, acting: Acting, parts: list[str], body: Mapping[str, str]) -> None:
@@ -217,7 +219,7 @@ class Site:
         pipelines = [pipeline for pipeline in self.pipelines if pipeline.monitor.name == name]
         if not pipelines:
             names = ", ".join(pipeline.monitor.name for pipeline in self.pipelines)
-            raise DeclarationError(f"There is no monitor {name}.", fix=f"one of {names}")
+            raise DeclarationError(f"There is no monitor named {name}.", fix=f"one of {names}")
         return pipelines[0]
 
     def _monitor(self, name: str, form: Form | None) -> PageAnswer:
@@ -227,7 +229,7 @@ class Site:
     def _slot(self, table: str, slot: str) -> PageAnswer:
         lines = [_line(row) for row in self._rows(table) if row["slot"] == slot]
         if not lines:
-            raise _none(table, f"batch in slot {slot}")
+            raise _none(table, f"batch of partition {slot}")
         if len(lines) == 1:
             place = f"../../batch/{quote(table, safe='')}/{lines[0].batch_id}"
             return PageAnswer(HTTPStatus.FOUND, location=place)

@@ -122,7 +122,7 @@ def _counting(real: bool) -> Any:
     return counting
 
 
-# They fill all arguments from `nulls` on, partition by partition. `valid` is Arrow's validity
+# Both fill all arguments from `nulls` on, partition by partition. `valid` is Arrow's validity
 # bitmap, in which bit `offset` belongs to the first row; it is empty if there are no nulls. `cells`
 # and `counts` have as many entries as rows; partition p fills `ends[p - 1]` to `ends[p]`.
 # `table` is all zeros before and after.

@@ -12,7 +12,7 @@ from headrace.sketches.arrays import kind_of
 from headrace.sketches.counting import sketch
 from headrace.sketches.sketch import Sketches, merged
 
-_WAITING = 8  # sketches that are merged at once: merging two costs as much as merging many
+_WAITING = 8  # sketches that are merged together: merging two costs as much as merging many
 _START = np.zeros(1, np.int64)
 
 

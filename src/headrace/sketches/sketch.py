@@ -10,7 +10,7 @@ from headrace.sketches.arrays import Ints, Kind, Mask
 from headrace.sketches.distinct import Registers, estimate
 from headrace.sketches.histogram_cells import PREFIX, from_ordered, plainest
 
-LEVELS = 4096  # with more distinct strings a partition counts prefixes of tokens only
+LEVELS = 4096  # a partition with more distinct strings counts only prefixes of tokens
 
 # `low` and `high` of a partition without values: neutral under min and max.
 NO_LOW = np.iinfo(np.int64).max
@@ -127,7 +127,7 @@ def joined(parts: Sequence[Sketches]) -> Sketches:
     kinds = {sketches.kind for sketches in parts}
     if len(kinds) != 1:
         raise DeclarationError(
-            f"a column is {' and '.join(sorted(kinds))}: such sketches cannot be merged",
+            f"sketches of different kinds cannot be merged: {' and '.join(sorted(kinds))}",
             fix="sketch the rows again with one type",
         )
     return parts[0] if len(parts) == 1 else stacked(parts)

@@ -1,4 +1,4 @@
-"""HTML built from elements: every text is escaped on entry, so that no page can forget to.
+"""HTML built from elements: every text is escaped, so no page can contain unescaped text.
 
 Only `element` makes `Html`; everything else is text, even if it looks like markup.
 """
@@ -19,7 +19,7 @@ _LINK = re.compile(r"(?:https?://|mailto:|#|\./|\.\./)[^\s]*", re.IGNORECASE)
 
 
 class Html(str):
-    """Markup, made by `element`."""
+    """Markup created by `element`; it is not escaped again."""
 
     __slots__ = ()
 
@@ -39,10 +39,10 @@ def element(tag: str, *children: Child, **attributes: str | int | bool | None) -
     """Return one element; `class_` becomes `class`, and `data_label` becomes `data-label`.
 
     Args:
-        tag: must be trusted, like attribute names, since they are not escaped.
+        tag: name of the element. It is not escaped, like attribute names, so it must be trusted.
         children: `Html`, or anything that is shown as text; None shows nothing.
-        attributes: escaped. None and False omit the attribute, and so does a `href` that is not a
-            web, mail or page address.
+        attributes: attribute values, which are escaped. None and False omit the attribute, and so
+            does a `href` that is not a web, mail or page address.
     """
     opening = f"<{tag}{_attributes(attributes)}>"
     if tag in _VOID:
