@@ -41,7 +41,9 @@ def test_a_failed_migration_changes_nothing(tmp_path):
 def test_a_newer_ledger_is_refused(tmp_path):
     path = tmp_path / "x.sqlite"
     open_database(path, [FIRST, SECOND]).close()
-    with pytest.raises(StateError, match="schema 2, this Headrace reads up to 1"):
+    with pytest.raises(
+        StateError, match="schema 2, but this version of Headrace reads only up to schema 1"
+    ):
         open_database(path, [FIRST])
 
 

@@ -74,7 +74,7 @@ For example:
         rows=("checks", "lines", "where"),
         form={"checks": [], "lines": []},
         help="""\
-Move published rows to quarantine, whatever the rules are later.
+Move published rows to quarantine, where they stay even if rules change later.
 
 Select rows by --line, by a --check that they fail (also one that only warns), or by --where
 their columns have given values. For a whole batch use `headrace gate recall`.

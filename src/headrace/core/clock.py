@@ -3,7 +3,7 @@
 A home may use virtual time: `HEADRACE_CLOCK` names a file in the home that holds a
 timestamp. Virtual time has this value when the file is written, and then advances as fast as real
 time, so that all processes agree on it. The home must contain the marker file `virtual-time`. In
-any other home `HEADRACE_CLOCK` raises an error: real records must not get an invented time.
+any other home `HEADRACE_CLOCK` raises an error, because real records must not get a virtual time.
 """
 
 import os
@@ -42,7 +42,7 @@ def duration(text: str) -> int:
 
 
 def duration_text(span_us: int) -> str:
-    """Return the shortest text that `duration` reads back."""
+    """Return the shortest text that `duration` converts to `span_us`."""
     for unit in ("d", "h", "m", "s"):
         if span_us and span_us % _UNITS[unit] == 0:
             return f"{span_us // _UNITS[unit]}{unit}"
@@ -176,11 +176,11 @@ def forward(last: int, where: str, clock: Callable[[], int]) -> int:
     while (now := clock()) < last:
         if last - now > STEP:
             raise StateError(
-                f"the clock of this machine was set back: it shows {iso(now)}, and the latest"
-                f" record is of {iso(last)}",
+                f"the clock of this machine was set back: it shows {iso(now)}, but the latest"
+                f" record has the time {iso(last)}",
                 where=where,
-                fix="set the clock right and run again; if it was ahead when that was recorded,"
-                " wait until then, or restore a backup of the home from before",
+                fix="set the clock right and run again; if the clock was ahead when the record was"
+                " written, wait until that time, or restore an earlier backup of the home",
             )
         time.sleep(min(last - now, SECOND) / SECOND)
     return now
@@ -200,9 +200,9 @@ def _virtual(clock: Path, now: int) -> int:
 
 def _no_clock(clock: Path, why: str) -> StateError:
     return StateError(
-        f"{CLOCK} is set, and there is no virtual time: {why}",
+        f"{CLOCK} is set, but the virtual time cannot be read: {why}",
         where=str(clock),
-        fix=f"unset {CLOCK}; it is only for homes that live in virtual time",
+        fix=f"unset {CLOCK}; it is only for homes that use virtual time",
     )
 
 

@@ -1,7 +1,7 @@
 """Compute settings: kernel choice, thread limits, and per-thread in-memory DuckDB connections.
 
-Loops over many rows are compiled by numba if it is installed and there are enough rows to pay for
-loading it; both kernels give the same bits. `HEADRACE_KERNEL` forces `numpy` or `compiled`.
+Loops are compiled by numba, if it is installed and there are so many rows that loading it pays off;
+both kernels give the same bits. `HEADRACE_KERNEL` forces `numpy` or `compiled`.
 `HEADRACE_THREADS` sets the number of threads (at most 16); the default is the number of CPUs that
 the process may use.
 
@@ -54,7 +54,7 @@ def compiled(rows: int) -> bool:
     wish = os.environ.get("HEADRACE_KERNEL", "")
     if wish == "compiled" and not has_numba():
         raise HeadraceError(
-            "HEADRACE_KERNEL=compiled, and numba is not installed",
+            "HEADRACE_KERNEL=compiled, but numba is not installed",
             where="the environment",
             fix="pip install headrace[fast], or unset HEADRACE_KERNEL",
         )

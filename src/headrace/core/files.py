@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def canonical_json(value: object) -> bytes:
-    """Return the only byte form of a JSON value: sorted keys, no spaces, UTF-8, no NaN."""
+    """Return the canonical bytes of a JSON value: sorted keys, no spaces, UTF-8, no NaN."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()

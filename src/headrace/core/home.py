@@ -38,7 +38,8 @@ class Home:
         stored = int(json.loads(marker.read_text())["format"])
         if stored > FORMAT:
             raise StateError(
-                f"this state has format {stored}, this Headrace reads up to {FORMAT}",
+                f"this state has format {stored}, but this version of Headrace reads only up to"
+                f" format {FORMAT}",
                 where=str(self.root),
                 fix="upgrade headrace, or point HEADRACE_HOME at another folder",
             )

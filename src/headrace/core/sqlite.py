@@ -79,7 +79,8 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
         version = _version(connection)
         if version > len(migrations):
             raise StateError(
-                f"this database has schema {version}, this Headrace reads up to {len(migrations)}",
+                f"this database has schema {version}, but this version of Headrace reads only up to"
+                f" schema {len(migrations)}",
                 where=str(path),
                 fix="upgrade headrace, or point HEADRACE_HOME at another folder",
             )

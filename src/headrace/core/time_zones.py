@@ -25,7 +25,7 @@ Int64Array = NDArray[np.int64]
 Ambiguous = Literal["first", "last", "raise"]
 Missing = Literal["forward", "raise"]
 
-# The yearly rule at the end of a zone's file has no end. Local times are read up to this year.
+# The yearly rule at the end of a zone's file holds for ever. Local times are read up to this year.
 LAST_YEAR = 2199
 _LIMIT = 7_258_118_400  # 2200-01-01T00:00:00Z, in seconds
 # Weekdays, and with them yearly rules, repeat every 400 years. The table contains one cycle after
@@ -74,9 +74,9 @@ def to_utc(
 ) -> Int64Array:
     """Convert local times of `zone` to UTC instants: int64[n] microseconds to int64[n].
 
-    If a local time occurs twice (clocks set back), `ambiguous` selects the occurrence. One that
-    never occurs (clocks set forward) is shifted forward by the gap: 02:30 becomes 03:30. With
-    `"raise"`, such a time raises a ValueError that names the first one.
+    If a local time occurs twice (clocks set back), `ambiguous` selects the occurrence. A local time
+    that never occurs (clocks set forward) is shifted forward by the gap: 02:30 becomes 03:30. With
+    `"raise"`, such times raise a ValueError that names the first of them.
     """
     table = zone_table(zone)
     _refuse_beyond_table(local_us, zone)

@@ -63,7 +63,7 @@ PROPERTY = Keys(
     (
         Key("property", "text", "Name of the custom property.", required=True),
         Key("value", "depends on the property", "Its value.", required=True),
-        Key("id", "as in ODCS", "Of the standard; Headrace stores it and does not use it."),
+        Key("id", "as in ODCS", "Defined by ODCS; Headrace stores it but does not use it."),
         Key("description", "text", "Note for readers."),
     )
 )
@@ -203,7 +203,7 @@ def parse_document(text: str, path: Path) -> Node:
 
 def _nearest(word: str, words: Collection[str]) -> str:
     near = difflib.get_close_matches(word, words, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(words)}"
+    return f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(words)}"
 
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster
