@@ -28,7 +28,7 @@ def table_entry(ask: Ask, *, every_day: bool) -> str:
 
 
 def view_hint(facts: Facts) -> str:
-    """Return code of a feature view or lookup on a further table, as a hint for the user."""
+    """Return example code of a feature view or lookup over an added table, as a hint."""
     ask = facts.look.ask
     names = [column.name for column in facts.look.columns if column not in facts.look.key]
     times = {column.name for column in facts.look.times}
@@ -132,10 +132,10 @@ def _imports(choices: Choices) -> list[str]:
 
 
 def _unmonitored_columns(facts: Facts, choices: Choices) -> list[str]:
-    """Return the columns that monitors exclude: ids, the label, which model monitoring compares
-    with scores, and the month, because a new month is not drift.
+    """Return the columns that monitors exclude.
 
-    Hour and weekday are monitored, since every window contains all their values.
+    These are ids, the label (model monitoring compares it with scores) and the month (a new month
+    is not drift). Hour and weekday are monitored, since every window contains all their values.
     """
     ids = [column.name for column in facts.look.key]
     entity = [] if choices.context else list(choices.entity)
@@ -157,7 +157,7 @@ def _stale_days(facts: Facts) -> int:
 
 
 def _offset(facts: Facts) -> str:
-    """Return the zone's UTC offset in January ("-5h"), so that days begin near its midnight."""
+    """Return the zone's UTC offset in January ("-5h"), so that days begin near local midnight."""
     january = parse_iso(f"{from_us(int(facts.event_us[0])).year}-01-15")
     local = int(to_local(np.array([january]), facts.look.ask.zone)[0])
     return f"{math.floor((local - january) / (DAY // 24))}h"

@@ -17,7 +17,7 @@ class DeclaredSource:
 
     Attributes:
         kind, arguments: class name and arguments of the expression that creates the source.
-        imports: the imports it needs, as `from a import b` lines.
+        imports: the imports that the expression needs, as `from a import b` lines.
         partitioned: True if the source has daily partitions.
         stream: for a topic, the expression of the stream that feeds the table.
     """

@@ -29,7 +29,7 @@ def deliveries(facts: Facts) -> dict[str, bytes]:
     for line, text in records:
         if line in day_of:
             file = f"{name}_{iso_day(day_of[line])}.csv"
-        # an exact duplicate is not in the table: it goes to the same file as the previous line
+        # an exact duplicate is not in the table, so it goes to the file of the previous line
         files.setdefault("undated.csv" if line in undated else file, []).append(text)
     return {key: header + b"".join(files[key]) for key in sorted(files)}
 

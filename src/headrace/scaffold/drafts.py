@@ -1,4 +1,4 @@
-"""Drafting of a contract in two passes: the first reads the file's values, the second uses them."""
+"""Contract drafts in two passes: the first types the rows, the second adds columns and delays."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -15,7 +15,7 @@ Derive = Callable[[Facts], Iterable[Derived]]
 def drafted(
     look: Look, pipeline: str, consumers: Sequence[str] = (), derive: Derive = lambda _: ()
 ) -> Facts:
-    """Draft a contract for a file, and return the file's facts under it.
+    """Draft a contract for a file; return the file's rows and statistics, typed by the contract.
 
     Args:
         look: the inspected file.

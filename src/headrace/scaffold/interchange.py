@@ -29,8 +29,8 @@ _HEAD = "# Imported from {source}. Every TODO is for a person to decide: headrac
 class Arrived:
     """Imported table of an ODCS document: the YAML of its contract and of its suite.
 
-    `suite` is empty if the document has no rules that a suite can express. `broken` is the error
-    that prevents the contract from loading apart from open questions; empty if there is none.
+    `suite` is empty if the document has no rules that a suite can express. `broken` is the error,
+    other than open questions, that prevents the contract from loading; empty if there is none.
     """
 
     table: str
@@ -62,9 +62,11 @@ def arrive(path: Path, table: str | None = None) -> list[Arrived]:
     positions = [n for n, name in enumerate(names) if table in {None, name}]
     if not positions:
         raise DeclarationError(
-            f"it describes no table {table!r}" if table else "it describes no table",
+            f"the document describes no table {table!r}"
+            if table
+            else "the document describes no table",
             where=str(path),
-            fix=f"--table, one of: {', '.join(names)}" if names else "it needs a schema",
+            fix=f"--table, one of: {', '.join(names)}" if names else "add a table to its schema",
         )
     modern = modernised(source)
     invalid = problems(modern) or []
@@ -82,7 +84,7 @@ def _arrived(imported: Imported, source: Path, notes: Sequence[str]) -> Arrived:
 
 
 def _suite(imported: Imported, source: Path) -> str:
-    head = f"# The demands of {source.name} on the rows of {imported.table}.\n"
+    head = f"# Quality rules of {imported.table}, imported from {source.name}.\n"
     return head + block(
         {
             "name": imported.table,
@@ -125,7 +127,7 @@ def depart(contract: Contract, suite: Path | None) -> dict[str, Any]:
     faults = problems(document)
     if faults:
         raise DeclarationError(
-            f"the export breaks the published schema: {'; '.join(faults[:3])}",
+            f"the exported document is not valid ODCS: {'; '.join(faults[:3])}",
             where=str(contract.path),
             fix="fix these parts of the contract",
         )

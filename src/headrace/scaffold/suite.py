@@ -30,7 +30,7 @@ _LEAST_MARGIN, _SNAPSHOT_MARGIN = 0.5, 2.0
 
 
 def draft_suite(facts: Facts, pipeline: str) -> str:
-    """Return the suite's YAML; nearly every day of the file passes it, see `WARNED_SHARE`."""
+    """Return the suite's YAML. Nearly every day of the file passes it; see `WARNED_SHARE`."""
     drafts = draft_checks(_statistics(facts), _draft_request(facts)).accepted
     text = _text(facts, pipeline, drafts, Trial())
     if facts.look.ask.snapshot or facts.look.ask.partial:
@@ -72,15 +72,15 @@ def _text(facts: Facts, pipeline: str, drafts: Sequence[CheckDraft], trial: Tria
 def _rehearsal_comments(trial: Trial, actions: Mapping[str, str]) -> Iterator[str]:
     """Yield comment lines that summarise the rehearsal for the reader of the draft."""
     if actions:
-        yield "`semantic`: detectors that reported these days of the file, which nobody changed:"
+        yield "`semantic`: detectors that reported days of the file, which is presumed correct:"
         for key in actions:
             yield f"  {key}: {_few_days(trial.changes[key])}"
     if rare := sorted(trial.changes.keys() - actions.keys()):
-        yield "Detectors that stay on although they warn of these days of the file:"
+        yield "Detectors that stay on, although they warn on these days of the file:"
         for key in rare:
             yield f"  {key}: {_few_days(trial.changes[key])}"
     if trial.checks:
-        yield "Not drafted, because they failed on days of the file:"
+        yield "Checks that are not drafted, because they failed on days of the file:"
         for name, days in sorted(trial.checks.items()):
             yield f"  {name}: {_few_days(days)}"
     for finding, days in trial.other.items():
@@ -143,11 +143,11 @@ def _domains(facts: Facts) -> Iterator[tuple[str, tuple[float, float, str]]]:
 
 def _passing_words(facts: Facts, warned: int) -> str:
     if facts.look.ask.snapshot or facts.look.ask.partial:
-        return "with slack; " + ("they pass" if facts.look.ask.partial else "the file passes")
+        return "with a margin; " + ("they pass" if facts.look.ask.partial else "the file passes")
     days = len(facts.days)
     if warned:
-        return f"with slack; of the {days:,} days {days - warned:,} pass and {warned:,} warn"
-    return f"with slack; each of the {days:,} days passes"
+        return f"with a margin; of the {days:,} days {days - warned:,} pass and {warned:,} warn"
+    return f"with a margin; each of the {days:,} days passes"
 
 
 def _share(facts: Facts) -> float:

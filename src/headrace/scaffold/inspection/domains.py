@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from headrace.scaffold.inspection.column_words import words
 from headrace.scaffold.inspection.file_inspection import InspectedColumn
 
-# (last words of names, least value, greatest value, reason): limits of calendar, clock and globe.
+# Limits of dates, times and coordinates: (last words of names, least, greatest value, reason).
 _LIMITS: tuple[tuple[frozenset[str], float, float, str], ...] = (
     (frozenset({"month", "mon", "mnth"}), 1, 12, "A year has 12 months."),
     (frozenset({"day", "mday", "dom"}), 1, 31, "A month has at most 31 days."),
@@ -77,7 +77,7 @@ _AMOUNT = frozenset(
 
 @dataclass(frozen=True)
 class Domain:
-    """Range outside which no value is possible, in the contract's unit, and the reason."""
+    """Range of possible values, in the contract's unit, and the reason for the limits."""
 
     low: float
     high: float

@@ -219,7 +219,7 @@ def _typed(
 
 
 def limit_of(largest: Decimal) -> int:
-    """Return a power of ten more than ten times the largest value, at least 100."""
+    """Return the least power of ten above ten times the largest value, and at least 100."""
     return int(10 ** (max(largest, Decimal(1)).adjusted() + 2))
 
 

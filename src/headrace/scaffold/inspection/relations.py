@@ -43,7 +43,7 @@ class _Values:
 
 
 def relations(facts: Facts) -> list[DeclaredRelation]:
-    """Return the relations among number columns, first sums and products, at most one per total."""
+    """Return relations of number columns: sums, products (at most one per total), then orders."""
     accepted: list[DeclaredRelation] = []
     explained: set[str] = set()
     columns = [_values(facts, column) for column in _candidates(facts)]
@@ -77,7 +77,7 @@ def _agree(left: Floats, right: Floats, tolerance: float) -> bool:
     if filled.sum() < max(50, 0.2 * len(left)):
         return False
     near = np.abs(left[filled] - right[filled]) <= tolerance + 1e-9
-    # a column that is nearly always zero is no evidence of a sum
+    # a column that is nearly always zero is not evidence of a sum
     return bool(near.mean() >= MIN_SHARE and (left[filled] != 0).mean() > 0.2)
 
 

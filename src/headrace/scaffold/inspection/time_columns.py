@@ -36,7 +36,7 @@ def read_times(table: pa.Table, names: Sequence[str], ask: Timed) -> TimeForm:
     """Return the time format of the columns `names` of a table of strings.
 
     Raises:
-        DeclarationError: if they do not form a time, or are ambiguous between two formats.
+        DeclarationError: if the columns do not form a time, or if two time formats fit them.
     """
     if len(names) == 1:
         return time_form(table[names[0]], ask)

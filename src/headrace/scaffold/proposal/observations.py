@@ -28,7 +28,7 @@ from headrace.scaffold.proposal.steps import (
 
 # A difference in a smaller share of rows is not a change of the source; the gate handles the rows.
 FEW = 0.01
-# Least share of the values beyond a limit that must be equal to count as a code for null.
+# Least share of the values beyond a limit that one value must have to count as a code for null.
 _CODE_SHARE = 0.8
 _CODE = re.compile(r"-?9{2,}|-1|-9")
 _MOST_LEVELS = 40
@@ -122,7 +122,7 @@ def _wrong(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
 
 
 def _digits(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
-    """Yield the step for values with more decimals than the scale; it rises if they are many."""
+    """Yield the step for values with more decimals than the scale: raise it if they are many."""
     field = delivered.field
     if field.scale is None or field.form != "text":
         return
@@ -184,7 +184,7 @@ def _sentinel(field: Field, code: float, count: int) -> RevisionStep:
 
 
 def _beyond(delivered: _DeliveredColumn, beyond: list[float]) -> RevisionStep:
-    """Return the step for values beyond the limit; it rises if they are many and sums still fit."""
+    """Return the step for values beyond the limit: raise it if they are many and sums still fit."""
     field = delivered.field
     largest = _in_unit(field, max(map(abs, beyond)))
     sentence = f"values beyond {_limit_in_unit(field)}: {len(beyond):,}, up to {largest}"

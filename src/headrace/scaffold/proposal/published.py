@@ -33,7 +33,7 @@ class PublishedState:
 
 
 def published(contract: Contract) -> PublishedState:
-    """Read the published state of the contract's table in `HEADRACE_HOME`, if that exists."""
+    """Read the published state of the contract's table; it is empty if there is no home yet."""
     if not (default_root() / "format.json").exists():
         return PublishedState()
     home = Home.find()

@@ -14,7 +14,7 @@ from headrace.contracts.typed_cells import parse
 from headrace.scaffold.answers import plain_name
 from headrace.scaffold.inspection.column_words import NULL_TEXTS
 
-# Least likeness of a pair to be proposed, and least lead over other pairs with either column.
+# Least likeness for proposing a pair, and least lead over other pairs with one of its columns.
 LIKELY, MARGIN = 0.6, 0.08
 _FITS = 0.99
 _MOST_ROWS = 20_000
