@@ -12,7 +12,7 @@ from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import Action, actions
 from headrace.lake.table import Table
 
-# A partition after the newest delivered one counts as missing only if the latter is at most this
+# Partitions after the newest delivered one count as missing only if that newest one is at most this
 # old: after the replay of a past year, no further day is expected.
 ALIVE = 7 * DAY
 
@@ -55,7 +55,7 @@ def blocked_batches(ledger: Ledger, table: Table, now: int) -> list[Condition]:
 
 
 def _blocked(ledger: Ledger, table: Table, row: LatestVerdict, now: int) -> Condition:
-    """Return the condition; its cause is an expired override, if any, as readers lost the rows."""
+    """Return the condition; if an override expired, that is its cause: readers lost the rows."""
     condition = _condition(ledger, table, row)
     ended = [
         action

@@ -167,7 +167,7 @@ def _engine_types(schema: pa.Schema) -> pa.Schema:
 def _rows(
     session: Session, history: ClusterHistory, job: Job, table: str, sent: list[str]
 ) -> tuple[DataFrame, bool]:
-    """Return a table's rows, and True if all columns are read, as ties by content require."""
+    """Return a table's rows, and True if all columns are read, which resolving ties needs."""
     shape = job.shapes[table]
     rows = history(table, job.needed(table))
     complete = set(shape.columns) <= set(rows.schema.names)

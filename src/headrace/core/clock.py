@@ -61,7 +61,7 @@ def from_us(epoch_us: int) -> datetime:
 
 
 def iso(us: int) -> str:
-    """Return a time as RFC 3339 in UTC, with microseconds only where there are any."""
+    """Return a time as RFC 3339 in UTC, with a fraction of a second only if it is not zero."""
     return from_us(us).isoformat().replace("+00:00", "Z")
 
 

@@ -187,7 +187,7 @@ def days_since_epoch(year: int, month: int, day: int) -> int:
 
 
 def _clock(text: str) -> int:
-    """Convert `-9:30` to seconds."""
+    """Convert a time or offset such as `-9:30` to seconds."""
     sign = -1 if text.startswith("-") else 1
     parts = [int(part) for part in text.lstrip("+-").split(":")]
     return sign * sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))

@@ -135,7 +135,7 @@ class Site:
                 return replace(self._route(parts, {}, form), status=status)
             except HeadraceError:
                 return _failed(wrong, parts)
-        # Without a fragment, browsers keep that of the form; the new state is at the top.
+        # Without #top, browsers would stay at the form; the new state is at the top of the page.
         return PageAnswer(HTTPStatus.SEE_OTHER, location=f"./{quote(parts[-1], safe='')}#top")
 
     def _act(self, acting: Acting, parts: list[str], body: Mapping[str, str]) -> None:

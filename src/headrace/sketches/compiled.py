@@ -102,7 +102,7 @@ def _counting(real: bool) -> Any:
                     mixed = _hash(value)
                 index, rest = mixed >> _R54, mixed & _REST
                 rank = registers[part, index]
-                if rest >> np.uint64(52 - rank) == 0:  # it has at least as many leading zeros
+                if rest >> np.uint64(52 - rank) == 0:  # at least as many leading zeros as before
                     probe = _HIGHEST >> np.uint64(rank)
                     rank += 1
                     while probe and not rest & probe:

@@ -91,7 +91,7 @@ def _by_machine(kind: Kind, array: pa.Array, starts: Ints, sizes: Ints) -> Sketc
 
 
 def _room(rows: int) -> tuple[Halves, Halves, Halves]:
-    """Return this thread's scratch memory: a zeroed table of all cells, and two arrays of rows.
+    """Return this thread's scratch memory: a zeroed table of all cells, and two entries per row.
 
     The table must be zero again after use. Allocating it each time would cost as much as counting.
     """

@@ -14,7 +14,7 @@ from headrace.sketches.arrays import Floats, Ints
 
 BITS = 10
 ERROR = 2.0**-BITS  # greatest relative difference of `plainest` from a value of its cell
-HALF = 1 << (BITS + 11)  # more than there are cells of either sign
+HALF = 1 << (BITS + 11)  # greater than the number of cells of either sign
 _SHIFT = 52 - BITS
 _WITHIN = (1 << _SHIFT) - 1
 _MAGNITUDE = np.iinfo(np.int64).max

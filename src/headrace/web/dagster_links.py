@@ -101,7 +101,7 @@ def action_url(
         values: other fields of the job's configuration.
     """
     config = empty_form(action, table=table, slot=slot, batch=batch, principal=principal, **values)
-    # JSON values are YAML; with one field a line, a person can edit them.
+    # JSON values are valid YAML; with one field per line, a person can edit them.
     text = "\n".join(_lines(config))
     page = f"{base or dagster_url()}/locations/{quote(location, safe='')}/jobs/{job_name(action)}"
     return f"{page}/playground/setup?{urlencode({'config': text}, quote_via=quote)}"

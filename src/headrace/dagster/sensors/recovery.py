@@ -84,7 +84,7 @@ def slots_of(
 
 
 def close(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun]) -> None:
-    """Mark runs as failed. Call it last: after an earlier crash, the runs can be found again."""
+    """Mark runs as failed. Call it last: until then, a later process can find these runs again."""
     for run in runs:
         instance.report_run_failed(run, "the process that executed this run was killed")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TAG = "headrace/trigger"
 # Maximum time from the launch of a run until it holds the lock of its retraining.
 GRACE = timedelta(minutes=10)
-# Number of runs that ended without starting the retraining after which the sensor gives up.
+# The sensor gives up after this many runs that ended without starting the retraining.
 LAUNCHES = 10
 
 
@@ -51,9 +51,9 @@ def retraining_sensor(
 ) -> dg.SensorDefinition:
     """Return the sensor that runs `retrain` once per trigger, and again if the run died.
 
-    The cursor is the sequence of the newest trigger with a request. If a daemon dies after a launch
-    but before it stores the cursor, it requests the same run key again, and Dagster ignores the
-    duplicate.
+    The cursor is the sequence number of the newest trigger with a requested run. If a daemon dies
+    after a launch but before it stores the cursor, it requests the same run key again, and Dagster
+    ignores the duplicate.
     """
 
     @dg.sensor(
@@ -93,7 +93,7 @@ def _relaunches(
     home: Callable[[], Home],
     forwarded: Iterable[RetrainingTrigger],
 ) -> Iterator[dg.RunRequest]:
-    """Yield run requests for forwarded triggers that have not ended and have no live run."""
+    """Yield run requests for earlier triggers that have not ended and have no live run."""
     for trigger in forwarded:
         runs = instance.get_run_records(dg.RunsFilter(tags={TAG: trigger.trigger_id}))
         if any(_lives(instance, pipeline, home, record) for record in runs):
