@@ -87,7 +87,7 @@ def report_unreadable_sources(home: Home, table: Table, results: Iterable[SlotRe
 
 
 def open_alerts(home: Home, conditions_: Sequence[Condition]) -> None:
-    """Open alerts for conditions that the ledger does not record, unless they are open already.
+    """Open alerts for conditions that the ledger does not record; repeated conditions open none.
 
     Errors of alerts are logged, not raised.
     """

@@ -281,7 +281,7 @@ def _splits(facts: Facts, matures: int, lag: str) -> tuple[str, str, str]:
     if not int(t[0]) + minimum < train < valid < end:
         raise DeclarationError(
             "the file is too short to be split into training, validation and test",
-            where=f"a label is known only {matures / DAY:.1f} days after the event",
+            where=f"a label is known only {matures / DAY:.1f} days after the prediction",
             fix="give more history",
         )
     return _iso(train), _iso(valid), _iso(end)

@@ -143,7 +143,9 @@ def _domains(facts: Facts) -> Iterator[tuple[str, tuple[float, float, str]]]:
 
 def _passing_words(facts: Facts, warned: int) -> str:
     if facts.look.ask.snapshot or facts.look.ask.partial:
-        return "with a margin; " + ("they pass" if facts.look.ask.partial else "the file passes")
+        return "with a margin; " + (
+            "these rows pass" if facts.look.ask.partial else "the file passes"
+        )
     days = len(facts.days)
     if warned:
         return f"with a margin; of the {days:,} days {days - warned:,} pass and {warned:,} warn"

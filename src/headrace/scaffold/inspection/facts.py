@@ -159,8 +159,8 @@ def contract_of(text: str, table: str) -> Contract:
 def _broken(look: Look, conformed: Conformed) -> DeclarationError:
     first = "; ".join(str(violation) for violation in conformed.violations[:3])
     return DeclarationError(
-        f"the file breaks the contract that was drafted from it"
+        "the file breaks the contract that was drafted from it"
         f" (violations: {conformed.violation_count}): {first}",
         where=str(look.ask.data),
-        fix="fix or remove these rows; the first file of a project must be clean",
+        fix="fix or remove these rows; a draft needs a clean file",
     )

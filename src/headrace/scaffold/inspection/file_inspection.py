@@ -148,7 +148,7 @@ def _rows(ask: Ask, payload: bytes) -> RawRows:
         raise DeclarationError(
             f"lines that are not valid rows: {len(rows.malformed)}; line {first.line}: {first.why}",
             where=f"{ask.data}: {first.text}",
-            fix="fix the file; the first file of a project must be clean",
+            fix="fix or remove these lines; a draft needs a clean file",
         )
     if len(rows.columns) < 2 or rows.table.num_rows == 0:
         raise DeclarationError(

@@ -68,7 +68,7 @@ def observe(field: Field, text: pa.Array) -> Iterator[RevisionStep]:
         yield RevisionStep(
             field.name,
             "null_text",
-            f"{quoted} appears where a {field.type} is expected: treated as null",
+            f"{quoted} appears in a column of type {field.type}: treated as null",
             with_custom(field.name, nullTokens=all_tokens),
         )
         text = _without(text, tokens)
@@ -99,12 +99,12 @@ def _wrong(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
     field, rows = delivered.field, delivered.cells.wrong
     first = delivered.text[rows[0]].as_py()
     sentence = (
-        f"{len(rows):,} of {delivered.filled:,} values are not of type {field.type}, the first is"
-        f" {first!r}"
+        f"values that are not of type {field.type}: {len(rows):,} of {delivered.filled:,},"
+        f" the first is {first!r}"
     )
     (column,) = typed_columns(pa.table({"x": delivered.text}))
     if delivered.few(len(rows)) or column.type == field.type:
-        yield RevisionStep(field.name, "rows", f"{sentence}: these rows are faulty, the type stays")
+        yield RevisionStep(field.name, "rows", f"{sentence}; these rows are faulty, the type stays")
         return
     custom: dict[str, object] = dict.fromkeys(_DROPPED[column.type])
     if column.scale is not None and column.max_abs is not None and field.form == "text":
@@ -113,11 +113,9 @@ def _wrong(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
     yield RevisionStep(
         field.name,
         "retyped",
-        f"{sentence}: the type becomes {column.type}",
+        f"{sentence}; the type becomes {column.type}",
         with_type(field, column.type, custom),
-        RevisionStep(
-            field.name, "rows", f"{sentence}; columns derived from it need a {field.type}"
-        ),
+        RevisionStep(field.name, "rows", f"{sentence}; columns derived from it need this type"),
     )
 
 
@@ -199,14 +197,14 @@ def _nulls(delivered: _DeliveredColumn) -> Iterator[RevisionStep]:
     field, count = delivered.field, delivered.cells.values.null_count
     if not count or not (field.required or field.primary_key_position is not None):
         return
-    sentence = f"{count:,} of {len(delivered.text):,} rows have no {field.name}"
+    sentence = f"rows without {field.name}: {count:,} of {len(delivered.text):,}"
     if field.primary_key_position is not None or count <= FEW * len(delivered.text):
         yield RevisionStep(
-            field.name, "rows", f"{sentence}, which is required; they are quarantined"
+            field.name, "rows", f"{sentence}; it is required, so they are quarantined"
         )
         return
     yield RevisionStep(
-        field.name, "nullable", f"{sentence}: the column becomes nullable", optional(field.name)
+        field.name, "nullable", f"{sentence}; the column becomes nullable", optional(field.name)
     )
 
 
