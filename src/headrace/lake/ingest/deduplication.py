@@ -1,8 +1,8 @@
 """Detection of redeliveries, so that the same rows in different bytes are not published twice.
 
-A producer that sends a file again may sort it differently or use other line ends, which makes it
-another batch with the same rows. A batch is compared only with the batch before it, because a
-delivery that reverts a correction is new data.
+A producer that sends a file again may sort it differently or use other line endings. The result is
+another batch with the same rows. A batch is compared only with the batch before it: a delivery that
+repeats an older batch reverts the correction between them, so it is new data.
 """
 
 from collections.abc import Mapping, Sequence
