@@ -145,7 +145,10 @@ class Where:
 
 
 def _word(value: Scalar) -> str:
-    """Convert a filter's value to a part of a feature name; empty without letters or digits."""
+    """Convert a filter's value to a part of a feature name.
+
+    The result is empty if the value has no letters or digits.
+    """
     word = re.sub(r"[^A-Za-z0-9]+", "_", str(value)).strip("_")
     return f"minus_{word}" if isinstance(value, int | float) and value < 0 else word
 
@@ -282,7 +285,8 @@ class Mean(_OfColumn):
 class Std(_OfColumn):
     """Sample standard deviation as float64; null for fewer than two values.
 
-    All steps are exact except the last four, which round.
+    The sums are exact. Four steps round: converting numerator and divisor to float64, the division,
+    and the square root.
     """
 
     op: ClassVar[str] = "std"
@@ -443,7 +447,7 @@ class Lookup:
             raise DeclarationError(
                 f"max_age {self.max_age!r} is not an age",
                 where=where,
-                fix='a duration from "0s", or None for a state that never expires',
+                fix='give a duration of at least "0s", or None for a state that never expires',
             )
         check_names(self.columns, "columns", where)
         check_defaults(self.default, self.columns, f"lookup {self.name}")
@@ -480,7 +484,9 @@ class RowTransform:
         check_name(self.name, "row transform")
         where = f"row transform {self.name}"
         if not self.inputs:
-            raise DeclarationError("it has no inputs", where=where, fix="name its inputs")
+            raise DeclarationError(
+                "the row transform has no inputs", where=where, fix="name its inputs"
+            )
         check_names(self.inputs, "inputs", where)
         if not callable(self.fn):
             raise DeclarationError(
@@ -501,8 +507,8 @@ View: TypeAlias = FeatureView | Lookup | RowTransform
 class Spine:
     """Rows to predict for: one for each row of `table`, at t = its event_time + `at_offset`.
 
-    Each row has the values of the version that is visible at t, so that no value was known only
-    later. The spine has the primary key, `columns`, and `t` (int64 microseconds, UTC).
+    Each row has the values of the version that is visible at t, so it contains no value that became
+    known after t. The spine has the primary key, `columns`, and `t` (int64 microseconds, UTC).
 
     `defaults`, in the column's unit, are used for columns that a request omits; omitting a column
     without a default is an error. A None in the request or in the table stays null.
@@ -576,7 +582,7 @@ class Label:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the label's columns, which are those of the table, and `label_reason`."""
+        """Output names: the label's columns, named as in the table, and `label_reason`."""
         return (*self.columns, "label_reason")
 
     @property
