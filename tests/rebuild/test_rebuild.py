@@ -390,5 +390,5 @@ def test_rows_that_were_taken_out_or_put_in_are_found(grown):
     assert not found.equal
     assert found.differences.only_stored == 2
     told = " ".join(map(str, found.altered_cells))
-    assert "it has 39 rows, and was published with 40" in told
+    assert "the file has 39 rows, but was published with 40" in told
     assert "line 999 was not delivered" in told

@@ -224,9 +224,9 @@ class Rows:
 class _OfColumn:
     """Aggregate of one column.
 
-    `default`, in the column's unit, replaces a null result: the entity has no history, the window
-    is empty, all values are null, or `Std` has a single value. If the entity is null, the result
-    stays null.
+    `default`, in the column's unit, replaces a null result. The result is null if the entity has no
+    history, the window is empty, all values are null, or `Std` has a single value. If the entity is
+    null, the result stays null.
     """
 
     column: str
@@ -277,7 +277,7 @@ class Sum(_OfColumn):
 
 
 class Mean(_OfColumn):
-    """Mean as float64: the exact sum and the exact divisor are each rounded once, then divided."""
+    """Mean as float64: exact sum and exact divisor are each rounded to float64, then divided."""
 
     op: ClassVar[str] = "mean"
 
@@ -525,7 +525,7 @@ class Spine:
         check_names(self.columns, "columns", where, min_count=0)
         if unknown := sorted(set(self.defaults) - set(self.columns)):
             raise DeclarationError(
-                f"a default for {unknown[0]!r}, which is not one of columns {self.columns!r}",
+                f"defaults has {unknown[0]!r}, which is not one of columns {self.columns!r}",
                 where=where,
                 fix="give defaults for the spine's columns; the primary key has none",
             )
