@@ -95,7 +95,7 @@ class ParquetRows:
         return pa.chunked_array([chunk for part in parts for chunk in part.chunks], kind)
 
 
-def batch_rows_of(home: Home, contract: Contract, batch: Batch, judgement: JudgementRow) -> Any:  # noqa: ANN401 - a table, or `ParquetRows` in its place
+def batch_rows_of(home: Home, contract: Contract, batch: Batch, judgement: JudgementRow) -> Any:  # noqa: ANN401 - a table or `ParquetRows`
     """Return every row of a batch, including quarantined rows.
 
     Raises:

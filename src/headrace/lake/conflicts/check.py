@@ -63,9 +63,10 @@ def leaving(picks: Iterable[Pick]) -> set[str]:
 
 
 def find_conflicts(run: Run, picks: Sequence[Pick]) -> dict[str, list[Loser]]:
-    """Return the rows of these picks that must be held because they are in conflict, by batch.
+    """Return {batch: its rows in conflict that must be held} for the batches in these picks.
 
-    Sets `run.compared` to the published files with which the rows were compared.
+    A held row is quarantined, or blocked with its batch. Sets `run.compared` to the published files
+    with which the rows were compared.
     """
     contract, rows = run.table.contract, staged_rows(picks)
     if not rows or not contract.identity:

@@ -1,7 +1,7 @@
 """Verdict on a batch with conflicts: rows are quarantined, or the batch is blocked.
 
-The ledger stores this verdict under its own rule hash, beside the gate's verdict on the batch
-alone.
+The ledger stores this verdict under its own rule hash, in addition to the gate's verdict, which
+does not consider other batches.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -71,7 +71,7 @@ class ConflictHold:
         """Return the verdict with these conflicts, after writing its files; idempotent.
 
         Args:
-            conflicts: all conflicts of the batch, including those that `gate` contains already.
+            conflicts: all conflicts of the batch, including those already recorded with `gate`.
             source: the staged file in which new conflicts were found.
             earlier: {batch: its file} of the batches that have the earlier rows.
         """

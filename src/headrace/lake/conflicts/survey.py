@@ -27,7 +27,7 @@ def note_survey(ledger: Ledger, contract: Contract, plan: SnapshotPlan | None) -
 def keys_held_twice(home: Home, ledger: Ledger, contract: Contract) -> dict[int, list[str]]:
     """Return the batches of published rows in conflict, grouped by the rows' identity.
 
-    The keys of the result are numbers of the identities.
+    The keys of the result number the identities.
     """
     surveyed = _surveyed(ledger, contract.table) if contract.identity else []
     if surveyed == []:

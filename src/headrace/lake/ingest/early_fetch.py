@@ -76,5 +76,5 @@ def _fetch(source: Source, slot: str, home: Home, table: str) -> Fetched:
 
 
 def _landed(deliveries: Sequence[Delivery], home: Home) -> tuple[Landed, ...]:
-    """Store the delivered bytes; the ledger records them later, so each of its rows has a file."""
+    """Store the delivered bytes; the ledger records them later, so each ledger row has a file."""
     return tuple(Landed(delivery, land(home, delivery)) for delivery in deliveries)

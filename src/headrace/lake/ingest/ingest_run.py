@@ -92,7 +92,7 @@ class Run:
         return without_repeats(picked, batches, self.live, self.table.contract)
 
     def due(self, slot: str) -> list[Standing]:
-        """Return the standings of the partition's batches whose overrides are not applied yet."""
+        """Return the effective verdicts of the partition to which overrides must yet be applied."""
         open_ones = [b for b in self.batches.get(slot, []) if b.state not in SETTLED_STATES]
         open_standings = [
             self.standings[b.batch_id] for b in open_ones if b.batch_id in self.standings

@@ -39,7 +39,7 @@ MEMORY_MB = 256
 def conformed_file(contract: Contract, delivery: Delivery, beside: Path) -> Iterator[Any]:
     """Write an object's conformed rows to a temporary file; yield `Conformed` and the file's path.
 
-    `Conformed` has no table.
+    `Conformed.table` is None.
 
     Raises:
         StateError: the object is gone, or its bytes changed since it was registered.

@@ -44,7 +44,8 @@ from headrace.lake.table import Table
 from headrace.lake.tables.lake import Lake
 from headrace.sources.base import Delivery, NoFiles
 
-# Partitions per ledger transaction. More of them need fewer disk syncs; fewer lose less in a crash.
+# Number of partitions per ledger transaction. A higher number needs fewer disk syncs; with a lower
+# number, a crash loses less work.
 _CHUNK = 16
 # Maximum number of attempts. Another attempt follows only if conflicting rows were found and new
 # verdicts recorded, or another run committed meanwhile.
@@ -65,7 +66,7 @@ def ingest(
 
     Args:
         table: source, contract and gate.
-        slots: partitions: ISO days, or "snapshot"; the results have the same order.
+        slots: partitions as ISO days, or "snapshot"; the results have the same order.
         home: where the state lives.
         on_slot: called after each partition is validated, before the commit.
 
@@ -396,7 +397,8 @@ def _publish(run: Run, slots: Sequence[str]) -> tuple[int | None, bool]:
         run.lake.publish(run.table.contract, add, exchange, recalled=recalled, outdated=outdated)
         reconcile(run.ledger, run.lake, run.name)
     snapshot_id = run.lake.snapshot_id(run.name)
-    # A batch whose rows are all in quarantine has no file in the table, so its time is marked here.
+    # The table has no file of a batch whose rows are all in quarantine, so the time of publication
+    # comes from the clock.
     empty = [
         (row.batch_id, "", now_us(), snapshot_id or 0)
         for p in picks.values()

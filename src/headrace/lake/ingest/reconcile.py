@@ -1,4 +1,4 @@
-"""Reconciliation of the ledger with the table. Its files show which batches are published."""
+"""Reconciliation of the ledger with the table, whose files show which batches are published."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -44,8 +44,8 @@ class Helper:
         self.stop()
         self._ready = False
         with suppress(OSError):
-            # The process has its own session, so that Ctrl-C reaches only this process. It ends
-            # when its input pipe closes.
+            # The second process has its own session, so that Ctrl-C does not reach it. It ends when
+            # its input pipe closes.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "headrace.lake.ingest.validator_worker"],
                 stdin=subprocess.PIPE,
