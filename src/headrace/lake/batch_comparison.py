@@ -32,7 +32,7 @@ from headrace.sources.parse import read_rows
 
 FORMAT = 1
 USUAL = 8  # number of good batches used to measure how far each column usually moves
-# Maximum total number of rows of these batches; with more rows, their movement is not measured.
+# Maximum total rows of these batches; with more, the usual movement of columns is not measured.
 MOST_ROWS = 2_000_000
 
 

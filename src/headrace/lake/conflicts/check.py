@@ -103,7 +103,7 @@ def find_conflicts(run: Run, picks: Sequence[Pick]) -> dict[str, list[Loser]]:
 
 
 def rows_in_conflict(home: Home, contract: Contract, rows: pa.Table) -> dict[int, Place]:
-    """Return {line: published row in conflict} for the typed rows of one batch."""
+    """Return {line: place of the published row in conflict} for the typed rows of one batch."""
     if not rows.num_rows:
         return {}
     with TemporaryDirectory() as folder:
@@ -113,7 +113,7 @@ def rows_in_conflict(home: Home, contract: Contract, rows: pa.Table) -> dict[int
 
 
 def file_in_conflict(home: Home, contract: Contract, batch_id: str, path: Path) -> dict[int, Place]:
-    """Return {line: published row in conflict} for the rows in a batch's file.
+    """Return {line: place of the published row in conflict} for the rows in a batch's file.
 
     Args:
         home: where the state lives.

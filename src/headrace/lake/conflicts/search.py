@@ -93,7 +93,7 @@ def published_lines(arriving: Sequence[Arriving]) -> set[Place]:
 def held_twice(
     contract: "Contract", plan: SnapshotPlan, files: Sequence[LiveFile] | None = None
 ) -> list[RowVersion]:
-    """Return published rows in conflict, from before conflicts were checked."""
+    """Return rows in conflict that were published before conflicts were checked."""
     import duckdb
 
     columns = _columns(contract, plan)

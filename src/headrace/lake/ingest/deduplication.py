@@ -19,7 +19,7 @@ from headrace.sources.base import STANDALONE
 def without_repeats(
     pick: Pick, batches: Sequence[Batch], live: Mapping[str, str], contract: Contract
 ) -> Pick:
-    """Remove from a pick the batches that only repeat the batch before them.
+    """Remove the batches from `pick` that have the same rows as the batch before them.
 
     Args:
         pick: the decision for one partition.
@@ -30,7 +30,7 @@ def without_repeats(
     adding = {row.batch_id: row for row in pick.add}
     if not any(batch.batch_id in adding and batch.format not in STANDALONE for batch in batches):
         return pick
-    previous: tuple[str, str] | None = None  # id and path of the batch before
+    previous: tuple[str, str] | None = None  # id and path of the previous batch
     repeats: list[tuple[str, str]] = []
     for batch in batches:
         if batch.format in STANDALONE:

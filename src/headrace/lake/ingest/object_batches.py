@@ -71,7 +71,7 @@ def stage_file(
     """Move the rows of `path` that are not in `quarantined` to `staged`; idempotent.
 
     Raises:
-        StateError: the number of these rows is not `rows`.
+        StateError: the number of rows to move is not `rows`.
     """
     if staged.exists() and _count(staged) == rows:
         return  # it may be published already; the same bytes and rules give the same content

@@ -1,4 +1,4 @@
-"""Result of each partition after a run, from the table and the ledger."""
+"""Result of each partition after a run, computed from the table and the ledger."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

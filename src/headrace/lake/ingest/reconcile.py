@@ -143,7 +143,10 @@ def _returned(
 
 
 def _shown_since(file: LiveFile, showings: Sequence[tuple[int, str]]) -> int | None:
-    """Return when another file of the batch was last published after this one, or None."""
+    """Return the time at which another file of the batch was last published after this one.
+
+    Returns None if there is no such file.
+    """
     moments = [at for at, path in showings if path == file.path]
     other_moments = [
         at for at, path in showings if path != file.path and moments and at > moments[-1]

@@ -78,7 +78,7 @@ class BatchValidator:
         base: hash of the table's present contract and suite; empty if it equals `rule`.
         mutes: the checks that people muted; they are already applied to `suite`.
         write: calls a function that writes a file, at once or in another thread. A verdict must be
-            recorded only after all these functions have returned.
+            recorded only after its files are written.
     """
 
     contract: Contract

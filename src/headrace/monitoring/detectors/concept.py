@@ -59,7 +59,7 @@ def judge_answers(
 ) -> dict[Window, AnswerJudgement]:
     """Evaluate each window's answers against earlier answers of the model that served the window.
 
-    If another model served an earlier window, the answers that the first model would have given
+    For an earlier window that another model served, the answers that this model would have given
     there are used. `doubtful` windows are excluded when segments of later windows are compared with
     earlier windows, and when segments are added up over several windows. So a fault is neither part
     of the baseline nor reported twice.
