@@ -69,7 +69,7 @@ def _fetch(source: Source, slot: str, home: Home, table: str) -> Fetched:
         crash = SourceError(
             f"source {source.name} crashed: {type(error).__name__}: {error}",
             where=f"slot {slot}",
-            fix="a source raises SourceError for expected errors; this is a bug in its code",
+            fix="correct the source's code; for an expected error, it must raise SourceError",
         )
         return Fetched(slot, error=crash)
     return Fetched(slot, _landed(deliveries, home))

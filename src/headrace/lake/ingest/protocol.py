@@ -141,7 +141,7 @@ def _settle(run: Run, slots: Sequence[str]) -> list[SlotResult]:
         f"table {run.name} changed {_MOST_TURNS} times while this run compared the new rows with"
         " the published ones",
         where=str(run.home.root),
-        fix="run it again when fewer writers are running; nothing was lost",
+        fix="run it again when fewer other runs write to the table; nothing was lost",
     )
 
 
