@@ -235,7 +235,7 @@ def test_a_frame_released_by_hand_is_refused(grown, tmp_path):
 def test_an_erasure_that_is_not_on_record_is_refused(grown, tmp_path):
     manifest = Store(grown.home.store).manifest("line_lateness", "1.0.0")
     Store(tmp_path).publish(replace(manifest, erasures=({"id": "e1"},)))
-    with pytest.raises(StateError, match="erasure e1 is not on record"):
+    with pytest.raises(StateError, match="no record of erasure e1"):
         rebuild(REF, [grown.pipeline], grown.home, store=tmp_path)
 
 
