@@ -178,7 +178,7 @@ def check_pins(lake: Lake, manifest: Manifest) -> dict[str, int]:
         ]
         if missing:
             raise StateError(
-                f"{len(missing)} files of snapshot {input_table.snapshot_id} of {table} are gone",
+                f"files of snapshot {input_table.snapshot_id} of {table} are gone: {len(missing)}",
                 where=missing[0].path,
                 fix="restore them from a backup, or publish the delivered bytes again:"
                 f" headrace gate rerun {table} {missing[0].batch_id[:12]} --reason ...",
