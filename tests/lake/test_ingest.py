@@ -187,7 +187,7 @@ def test_a_new_rule_that_blocks_leaves_the_last_good_file(meter):
     strict = meter.with_limit(5)
     result = run(meter, [DAY], strict)[0]
     assert (result.state, result.verdict, result.published) == ("pending", "BLOCK", 3)
-    assert any("keeps serving" in reason for reason in result.reasons)
+    assert any("stays published" in reason for reason in result.reasons)
     assert balanced(table_status(meter.home, strict))
     assert outstanding(strict, [DAY], meter.home) == []
 

@@ -478,7 +478,7 @@ def test_what_people_took_out_stays_out_while_it_cannot_be_derived(meter, monkey
         patch.setattr(failing, "find", lambda *_, **__: [])
         result = run(meter, [DAY], other)[0]
     assert (result.state, result.verdict) == ("pending", "ERROR")
-    assert "could not be carried out" in result.reasons[0]
+    assert "could not be applied" in result.reasons[0]
     assert values(meter) == [1]
     assert outstanding(other, [DAY], meter.home) == [DAY]
     assert run(meter, [DAY], other)[0].state == "published"

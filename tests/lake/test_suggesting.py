@@ -48,5 +48,5 @@ def test_the_last_slots_only_and_checks_that_count(meter) -> None:
 
 def test_a_table_without_history_is_refused(tmp_path) -> None:
     meter = Meter(tmp_path)
-    with pytest.raises(DeclarationError, match="has published nothing"):
+    with pytest.raises(DeclarationError, match="has no published deliveries"):
         suggest(meter.home, meter.table)

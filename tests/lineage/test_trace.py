@@ -138,10 +138,10 @@ def test_a_null_says_why(grown):
 @pytest.mark.parametrize(
     ("key", "error", "says"),
     [
-        ({"trip": 10**6}, StateError, r"(?s)has no row trip=1000000.*as in trip=\d+; rows"),
+        ({"trip": 10**6}, StateError, r"(?s)has no row trip=1000000.*as in trip=\d+; the release"),
         ({"trip": "north"}, DeclarationError, "is not of type int64"),
-        ({"line": "A"}, DeclarationError, "is not the key"),
-        ({}, DeclarationError, "nothing is not the key"),
+        ({"line": "A"}, DeclarationError, "are not the key"),
+        ({}, DeclarationError, r"\(none\) are not the key"),
     ],
 )
 def test_what_cannot_be_traced_is_told(grown, key, error, says):

@@ -30,7 +30,7 @@ def test_a_code_server_that_never_listens_is_not_waited_for(tmp_path, monkeypatc
     monkeypatch.setattr(daemon, "_PAUSE", 0.05)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        with pytest.raises(StateError, match="lives, but does not listen"):
+        with pytest.raises(StateError, match="runs, but does not listen"):
             daemon._start_server(SimulationSite(tmp_path), {}, taken.getsockname()[1])
     assert server.poll() is not None
 

@@ -20,7 +20,7 @@ NOON = parse_iso("2013-03-01T12:00:00Z")
 
 def test_what_is_no_simulation_is_left_alone(tmp_path: Path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(StateError, match="not empty and is not a simulation"):
+    with pytest.raises(StateError, match="not empty and does not hold a simulation"):
         SimulationSite.begin(tmp_path, {})
     assert (tmp_path / "mine.txt").read_text() == "mine"
 

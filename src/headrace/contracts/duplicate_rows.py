@@ -28,7 +28,8 @@ def find_duplicates(
 ) -> DuplicateRows:
     """Find rows with equal `identity`: duplicates if their `content` is equal too, else clashes.
 
-    Rows whose `never_null` column (known-at) is null cannot clash: their order is unknown.
+    A row with a null known-at (column `never_null`) cannot clash, because without it the row has no
+    place in the order of versions.
     """
     suspects = _suspects([_codes(rows.column(name)) for name in identity])
     if not len(suspects):

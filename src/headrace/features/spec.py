@@ -145,7 +145,10 @@ class Where:
 
 
 def _word(value: Scalar) -> str:
-    """Convert a filter's value to a part of a feature name; empty without letters or digits."""
+    """Convert a filter's value to a part of a feature name.
+
+    The result is empty if the value has no letters or digits.
+    """
     word = re.sub(r"[^A-Za-z0-9]+", "_", str(value)).strip("_")
     return f"minus_{word}" if isinstance(value, int | float) and value < 0 else word
 
@@ -221,9 +224,9 @@ class Rows:
 class _OfColumn:
     """Aggregate of one column.
 
-    `default`, in the column's unit, replaces a null result: the entity has no history, the window
-    is empty, all values are null, or `Std` has a single value. If the entity is null, the result
-    stays null.
+    `default`, in the column's unit, replaces a null result. The result is null if the entity has no
+    history, the window is empty, all values are null, or `Std` has a single value. If the entity is
+    null, the result stays null.
     """
 
     column: str
@@ -274,7 +277,7 @@ class Sum(_OfColumn):
 
 
 class Mean(_OfColumn):
-    """Mean as float64: the exact sum and the exact divisor are each rounded once, then divided."""
+    """Mean as float64: exact sum and exact divisor are each rounded to float64, then divided."""
 
     op: ClassVar[str] = "mean"
 
@@ -282,7 +285,8 @@ class Mean(_OfColumn):
 class Std(_OfColumn):
     """Sample standard deviation as float64; null for fewer than two values.
 
-    All steps are exact except the last four, which round.
+    The sums are exact. Four steps round: converting numerator and divisor to float64, the division,
+    and the square root.
     """
 
     op: ClassVar[str] = "std"
@@ -443,7 +447,7 @@ class Lookup:
             raise DeclarationError(
                 f"max_age {self.max_age!r} is not an age",
                 where=where,
-                fix='a duration from "0s", or None for a state that never expires',
+                fix='give a duration of at least "0s", or None for a state that never expires',
             )
         check_names(self.columns, "columns", where)
         check_defaults(self.default, self.columns, f"lookup {self.name}")
@@ -480,7 +484,9 @@ class RowTransform:
         check_name(self.name, "row transform")
         where = f"row transform {self.name}"
         if not self.inputs:
-            raise DeclarationError("it has no inputs", where=where, fix="name its inputs")
+            raise DeclarationError(
+                "the row transform has no inputs", where=where, fix="name its inputs"
+            )
         check_names(self.inputs, "inputs", where)
         if not callable(self.fn):
             raise DeclarationError(
@@ -501,8 +507,8 @@ View: TypeAlias = FeatureView | Lookup | RowTransform
 class Spine:
     """Rows to predict for: one for each row of `table`, at t = its event_time + `at_offset`.
 
-    Each row has the values of the version that is visible at t, so that no value was known only
-    later. The spine has the primary key, `columns`, and `t` (int64 microseconds, UTC).
+    Each row has the values of the version that is visible at t, so it contains no value that became
+    known after t. The spine has the primary key, `columns`, and `t` (int64 microseconds, UTC).
 
     `defaults`, in the column's unit, are used for columns that a request omits; omitting a column
     without a default is an error. A None in the request or in the table stays null.
@@ -519,7 +525,7 @@ class Spine:
         check_names(self.columns, "columns", where, min_count=0)
         if unknown := sorted(set(self.defaults) - set(self.columns)):
             raise DeclarationError(
-                f"a default for {unknown[0]!r}, which is not one of columns {self.columns!r}",
+                f"defaults has {unknown[0]!r}, which is not one of columns {self.columns!r}",
                 where=where,
                 fix="give defaults for the spine's columns; the primary key has none",
             )
@@ -576,7 +582,7 @@ class Label:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the label's columns, which are those of the table, and `label_reason`."""
+        """Output names: the label's columns, named as in the table, and `label_reason`."""
         return (*self.columns, "label_reason")
 
     @property

@@ -1,7 +1,7 @@
 """Comparison of a batch with an earlier batch of its table, and the stored result.
 
 A blocked batch has no staged file, so its rows are read again from the delivered bytes. The stored
-comparison contains no rows, and remains after the files are deleted.
+comparison contains no rows, and is kept after the batch's files are deleted.
 """
 
 import json
@@ -32,7 +32,8 @@ from headrace.sources.parse import read_rows
 
 FORMAT = 1
 USUAL = 8  # number of good batches used to measure how far each column usually moves
-MOST_ROWS = 2_000_000  # total of these batches; above it, the usual movement is not measured
+# Maximum total rows of these batches; with more, the usual movement of columns is not measured.
+MOST_ROWS = 2_000_000
 
 
 BatchVerdict = tuple[Batch, JudgementRow]
@@ -54,7 +55,7 @@ class JudgedBatches:
         return self.batches[batch_id], self.verdicts[batch_id]
 
     def until(self, batch: Batch) -> list[BatchVerdict]:
-        """Return the validated batches up to and with `batch`, sorted by partition and arrival."""
+        """Return `batch` and the validated batches before it, sorted by partition and arrival."""
         place = (batch.slot, *batch.order)
         pairs = (self.of(key) for key in self.batches if key in self.verdicts)
         earlier = [pair for pair in pairs if (pair[0].slot, *pair[0].order) <= place]
@@ -94,7 +95,7 @@ class ParquetRows:
         return pa.chunked_array([chunk for part in parts for chunk in part.chunks], kind)
 
 
-def batch_rows_of(home: Home, contract: Contract, batch: Batch, judgement: JudgementRow) -> Any:  # noqa: ANN401 - a table, or `Rows`, which reads as one
+def batch_rows_of(home: Home, contract: Contract, batch: Batch, judgement: JudgementRow) -> Any:  # noqa: ANN401 - a table or `ParquetRows`
     """Return every row of a batch, including quarantined rows.
 
     Raises:
@@ -126,7 +127,7 @@ def _rows_in_place(contract: Contract, delivery: Delivery) -> ParquetRows:
 
 def _unreadable(contract: Contract, batch_id: str, conformed: Conformed) -> StateError:
     return StateError(
-        f"its rows cannot be read under contract {contract.version}: {conformed.violations[0]}",
+        f"the rows cannot be read under contract {contract.version}: {conformed.violations[0]}",
         where=f"batch {batch_id} of {contract.table}",
     )
 
@@ -147,7 +148,7 @@ def compare_batches(
 ) -> Comparison:
     """Compare the batch `current` with `other`.
 
-    How far each column usually moves is measured on the good batches `before`.
+    The good batches `before` show how far each column usually moves.
 
     Raises:
         StateError: see `batch_rows_of`.
@@ -174,7 +175,7 @@ def _usual(
             [(batch_rows_of(home, contract, *pair), slot_start(pair[0].slot)) for pair in before]
         )
     except StateError:
-        return None  # an old file is gone, so the usual movement cannot be measured
+        return None  # an old file is gone, so the usual movements cannot be measured
 
 
 def slot_start(slot: str) -> int:

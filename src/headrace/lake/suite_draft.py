@@ -33,9 +33,9 @@ class Suggestion:
     """A drafted suite.
 
     Attributes:
-        checks: new checks that every later delivery passes.
+        checks: new checks that every delivery of the history passes.
         existing: drafted checks that the suite has already (same type, same columns).
-        dropped: checks that some later delivery would have failed.
+        dropped: checks that some delivery of the history would have failed.
     """
 
     table: Table
@@ -76,15 +76,16 @@ class Suggestion:
         first, last, count = self.slots[0], self.slots[-1], len(self.slots)
         lines = [
             f"Drafted from {count} published deliveries of {self.table.name}, {first} to {last}.",
-            "Every check here would have passed all of them. Margins were chosen on the first",
-            "ones and tested on the later ones; the reason of each says how. Keep the checks that",
-            "you agree with. A check in shadow decides nothing: `headrace gate shadow` reports",
-            "what it would do, and it takes effect once you remove `shadow: true`.",
+            "All of them would have passed every check here. The margins of the limits were chosen",
+            "on the first deliveries and tested on the later ones; each check's reason has the",
+            "result. Keep the checks that you agree with. A shadow check has no effect on batches:",
+            "`headrace gate shadow` reports the batches that would fail it. To put the check into",
+            "effect, remove `shadow: true`.",
         ]
         if self.existing:
-            lines += ["", f"{len(self.existing)} more are in the suite already."]
+            lines += ["", f"Drafted checks that the suite has already: {len(self.existing)}."]
         if self.dropped:
-            lines += ["", "Not drafted, because later deliveries contradict it:"]
+            lines += ["", "Not drafted, because some of these deliveries would fail the check:"]
             lines += [f"  {_why(draft, self.slots)}" for draft in self.dropped]
         return lines
 
@@ -92,11 +93,12 @@ class Suggestion:
 def _why(draft: CheckDraft, slots: tuple[str, ...]) -> str:
     record, name = draft.record, draft.meta["id"]
     if not record.failed:
-        return f"{name}: it moves all the time, no margin holds"
+        return f"{name}: with every margin, some of the first deliveries fail"
     failing_slots = ", ".join(slots[place] for place in record.failed[:3])
     rest = " ..." if len(record.failed) > 3 else ""
     return (
-        f"{name}: {len(record.failed)} of {record.confirmed_on} would fail: {failing_slots}{rest}"
+        f"{name}: {len(record.failed)} of {record.confirmed_on} later deliveries fail:"
+        f" {failing_slots}{rest}"
     )
 
 
@@ -120,7 +122,7 @@ def suggest(
     batches = _published(home, table, live, last)
     if snapshot_id is None or not batches:
         raise DeclarationError(
-            f"table {table.name} has published nothing to learn from",
+            f"table {table.name} has no published deliveries to draft a suite from",
             fix="run the pipeline first; headrace new source drafts a suite from a file",
         )
     statistics = _measured(lake, table, batches, live)

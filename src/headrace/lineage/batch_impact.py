@@ -83,14 +83,14 @@ def find_batch(home: Home, id_prefix: str, table: str | None = None) -> tuple[st
     ids = sorted({batch for batch, _ in matches})
     if len(ids) != 1 or not id_prefix:
         problem = (
-            f"{len(ids)} batches start with {id_prefix!r}"
+            f"the ids of {len(ids)} batches start with {id_prefix!r}"
             if ids
             else f"there is no batch {id_prefix!r}"
         )
         raise DeclarationError(
             problem + (f" in table {table}" if table else ""),
             where=str(home.ledger),
-            fix="list what there is: headrace gate ls --all",
+            fix="list the batches: headrace gate ls --all",
         )
     return ids[0], tuple(tbl for _, tbl in matches)
 

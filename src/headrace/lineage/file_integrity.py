@@ -88,7 +88,7 @@ def _in(home: Home, contract: Contract, batch: Batch, file: LiveFile) -> Iterato
         return
     if published.num_rows != file.rows:
         yield finding(
-            0, "", f"it has {published.num_rows} rows, and was published with {file.rows}"
+            0, "", f"the file has {published.num_rows} rows, but was published with {file.rows}"
         )
     names = [name for name in published.column_names if name in delivered.column_names]
     expected = delivered.select(names).cast(published.select(names).schema)

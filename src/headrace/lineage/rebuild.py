@@ -83,7 +83,7 @@ class Rebuilt:
             return "neither the rebuild nor the stored content equals the release"
         if self.altered_cells:
             return "files of the tables were altered since they were published"
-        return "the tables or the code give other content than when the release was made"
+        return "the tables or the code now give content that differs from the release"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -198,7 +198,7 @@ def _copy_erasures(source: Store, work: Path, manifest: Manifest) -> None:
 
 @contextmanager
 def _folder(to: Path | None) -> Iterator[Path]:
-    """Create a temporary folder, inside `to` if it is given, so that results can be renamed."""
+    """Create a temporary folder; inside `to` if given, so that results are moved by a rename."""
     if to is not None:
         to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".headrace-rebuild-", dir=to) as work:

@@ -58,7 +58,7 @@ def _maker(pipelines: list[Pipeline], manifest: Manifest) -> Pipeline:
         raise DeclarationError(
             f"no pipeline made {manifest.ref}: its frame was released by hand",
             fix="only the author of that frame can build it again; `headrace dataset verify`"
-            " checks that the stored content is what was released",
+            " checks that the stored content equals the released content",
         )
     for pipeline in pipelines:  # format 1 does not name the pipeline
         matches = pipeline.name == manifest.pipeline or not manifest.pipeline
@@ -125,7 +125,7 @@ def _at_revision(manifest: Manifest) -> str:
     if parsed is None:
         return f"check out the project as it was when {manifest.code_revision} made the release"
     commit, changes = parsed.groups()
-    note = " (it had changes that were not committed; they are needed, too)" if changes else ""
+    note = " (the project had uncommitted changes, which are needed, too)" if changes else ""
     return (
         f"git worktree add ../{manifest.name}-{manifest.version} {commit}, and rebuild from there"
         f" with HEADRACE_HOME as it is now{note}"
@@ -149,13 +149,13 @@ def check_not_ended(store: Store, manifest: Manifest) -> None:
         str(erasure["id"]) for erasure in manifest.erasures if erasure["id"] not in recorded
     ]
     if has_ended(store, manifest) or unrecorded:
-        why = f", and erasure {unrecorded[0]} is not on record here" if unrecorded else ""
+        why = f", and this store has no record of erasure {unrecorded[0]}" if unrecorded else ""
         raise StateError(
-            f"rows were erased from {manifest.ref}{why}: it cannot be rebuilt, because the"
-            " tables would bring them back",
+            f"rows were erased from {manifest.ref}{why}: it cannot be rebuilt, because a rebuild"
+            " from the tables would bring the rows back",
             where=str(store.root),
-            fix="the erasure's proof is the subtraction of hashes; `headrace dataset verify` checks"
-            " what is stored",
+            fix="the erasure is proven by subtracting hashes; `headrace dataset verify` checks the"
+            " stored content",
         )
 
 
@@ -169,16 +169,16 @@ def check_pins(lake: Lake, manifest: Manifest) -> dict[str, int]:
     for table, input_table in manifest.inputs.items():
         if not isinstance(input_table.snapshot_id, int):
             raise StateError(
-                f"{manifest.ref} pins no snapshot of {table}, but {input_table.snapshot_id!r}",
-                where="its manifest",
-                fix="it was not made from published tables, so it cannot be rebuilt from them",
+                f"{manifest.ref} pins {input_table.snapshot_id!r}, not a snapshot of {table}",
+                where="the release's manifest",
+                fix="the release was not made from published tables, so it cannot be rebuilt",
             )
         missing = [
             file for file in lake.files(table, input_table.snapshot_id) if not _is_there(file.path)
         ]
         if missing:
             raise StateError(
-                f"{len(missing)} files of snapshot {input_table.snapshot_id} of {table} are gone",
+                f"files of snapshot {input_table.snapshot_id} of {table} are gone: {len(missing)}",
                 where=missing[0].path,
                 fix="restore them from a backup, or publish the delivered bytes again:"
                 f" headrace gate rerun {table} {missing[0].batch_id[:12]} --reason ...",

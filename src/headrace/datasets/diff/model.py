@@ -89,7 +89,7 @@ class Distribution:
     Attributes:
         distance: from 0 (equal) to 1 (disjoint). Numbers and timestamps: Kolmogorov-Smirnov
             distance. Text: total variation distance. If the share of nulls changed by more than
-            this distance, the change of the share of nulls.
+            this distance, `distance` is that change instead.
         psi: population stability index over ten bins of equal share in the first release, or over
             the values of a text column; below 0.1 is commonly called stable, above 0.25 a shift.
         before, after: shares of the non-null rows, one for each bar of the chart.
@@ -151,7 +151,10 @@ class MetadataChange:
 
 @dataclass(frozen=True)
 class VersionChange:
-    """A version after the first release, up to the second: its change and the reasons."""
+    """Change of one version, and the reasons.
+
+    The version is later than the first release, and at most as late as the second.
+    """
 
     version: str
     change: str

@@ -206,7 +206,8 @@ def _successor(
     """Publish the successor without the rows; return it and the content sum of the erased rows."""
     key = key_of(request)
     mark = {**request.entry(), "from": old.ref}
-    for before in releases(store, old.name):  # made by a run that was killed before `bury`
+    # A run that was killed before `bury` may already have published the successor.
+    for before in releases(store, old.name):
         if before.previous == old.id and mark in before.erasures:
             return before, _content(store, old) - _content(store, before)
     splits, splits_cut, erased_sums = {}, {}, []

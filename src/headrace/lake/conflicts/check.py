@@ -25,7 +25,7 @@ from headrace.lake.tables.lake import Lake
 
 
 def hold_conflicts(run: Run, slots: Sequence[str]) -> bool:
-    """Record new verdicts for batches of these partitions with rows in conflict.
+    """Record new verdicts for the batches of these partitions that have rows in conflict.
 
     Returns:
         False if there are no conflicts.
@@ -52,7 +52,7 @@ def hold_conflicts(run: Run, slots: Sequence[str]) -> bool:
 
 
 def staged_rows(picks: Iterable[Pick]) -> list[JudgementRow]:
-    """Return the verdicts of these picks whose rows enter the table."""
+    """Return those verdicts of the picks whose rows are to enter the table."""
     return [row for pick in picks for row in (*pick.add, *pick.replace) if row.staged_path]
 
 
@@ -63,9 +63,10 @@ def leaving(picks: Iterable[Pick]) -> set[str]:
 
 
 def find_conflicts(run: Run, picks: Sequence[Pick]) -> dict[str, list[Loser]]:
-    """Return the rows to hold, by batch, for publishing these picks into the present table.
+    """Return {batch: its rows in conflict that must be held} for the batches in these picks.
 
-    Sets the run's `compared` to the published files that were compared.
+    A held row is quarantined, or blocked with its batch. Sets `run.compared` to the published files
+    with which the rows were compared.
     """
     contract, rows = run.table.contract, staged_rows(picks)
     if not rows or not contract.identity:
@@ -102,7 +103,7 @@ def find_conflicts(run: Run, picks: Sequence[Pick]) -> dict[str, list[Loser]]:
 
 
 def rows_in_conflict(home: Home, contract: Contract, rows: pa.Table) -> dict[int, Place]:
-    """Return {line: published row in conflict} for the typed rows of one batch."""
+    """Return {line: place of the published row in conflict} for the typed rows of one batch."""
     if not rows.num_rows:
         return {}
     with TemporaryDirectory() as folder:
@@ -112,13 +113,13 @@ def rows_in_conflict(home: Home, contract: Contract, rows: pa.Table) -> dict[int
 
 
 def file_in_conflict(home: Home, contract: Contract, batch_id: str, path: Path) -> dict[int, Place]:
-    """Return {line: published row in conflict} for the rows in a batch's file.
+    """Return {line: place of the published row in conflict} for the rows in a batch's file.
 
     Args:
         home: where the state lives.
         contract: contract of the table.
-        batch_id: its own published rows are not compared.
-        path: file with the rows that are to be published.
+        batch_id: batch of the file; the rows of this batch in the table are not compared.
+        path: file with the rows to publish.
     """
     if not contract.identity:
         return {}
@@ -146,7 +147,7 @@ def _hold(run: Run, batch_id: str) -> ConflictHold:
 def _verdict(
     run: Run, row: JudgementRow, losers: Sequence[Loser], paths: Mapping[str, Path]
 ) -> tuple[JudgementRow | None, list[Conflict]]:
-    """Return the verdict on a batch, with its recorded conflicts and these new ones."""
+    """Return the verdict on a batch, and its conflicts: those recorded earlier and the new ones."""
     standing = run.standings[row.batch_id]
     if row.rule_hash not in {standing.gate.rule_hash, standing.rule}:
         run.barred.add(row.batch_id)  # its last good file is in conflict now

@@ -1,6 +1,7 @@
 """Verdict on a batch with conflicts: rows are quarantined, or the batch is blocked.
 
-It has its own rule hash and is stored beside the gate's verdict on the batch alone.
+The ledger stores this verdict under its own rule hash, in addition to the gate's verdict, which
+does not consider other batches.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -39,8 +40,8 @@ class ConflictHold:
     """Gate verdict on a batch, to which conflicts are added.
 
     Attributes:
-        gate: the verdict so far.
-        report: its report.
+        gate: the verdict before the conflicts are added.
+        report: the report of `gate`.
     """
 
     home: Home
@@ -67,12 +68,12 @@ class ConflictHold:
     def verdict(
         self, conflicts: Sequence[Conflict], source: Path, earlier: Mapping[str, Path]
     ) -> JudgementRow:
-        """Write the files of the verdict with these conflicts, and return its row; idempotent.
+        """Return the verdict with these conflicts, after writing its files; idempotent.
 
         Args:
-            conflicts: all rows to hold, including rows that `gate` holds already.
+            conflicts: all conflicts of the batch, including those already recorded with `gate`.
             source: the staged file in which new conflicts were found.
-            earlier: the file of each batch that has an earlier row.
+            earlier: {batch: its file} of the batches that have the earlier rows.
         """
         gate, name = self.gate, self.contract.table
         rule, lines = _rule(gate, conflicts), [conflict.line for conflict in conflicts]
@@ -153,7 +154,7 @@ def _quarantined(gate: JudgementRow) -> set[int]:
 
 
 def _passing(gate: JudgementRow, lines: Collection[int]) -> int:
-    """Count the lines that are in the gate's staged file."""
+    """Count how many of these lines are in the gate's staged file."""
     return 0 if not gate.staged_path else _rows(Path(gate.staged_path), lines).num_rows
 
 
@@ -236,7 +237,7 @@ def samples(
 def earlier_paths(
     ledger: Ledger, home: Home, table: str, conflicts: Iterable[Conflict]
 ) -> dict[str, Path]:
-    """Return, by batch, the file with the earlier row: the published file, or the last one."""
+    """Return {batch: file with its earlier rows}: the published file, or else the latest one."""
     batch_ids = {conflict.earlier_batch for conflict in conflicts}
     paths = {
         row.batch_id: Path(row.staged_path)

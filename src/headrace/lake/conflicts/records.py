@@ -1,6 +1,7 @@
-"""Records of conflicts in the ledger: held row, verdict that holds it, and earlier row.
+"""Records of conflicts in the ledger: the held row, its batch's verdict, and the earlier row.
 
-They are stored with the verdict, so that any process, even after a crash, derives it again.
+They are stored in the same transaction as the verdict. From them, any process can derive the
+verdict again, even after a crash.
 """
 
 from collections.abc import Iterable
@@ -13,11 +14,11 @@ CONFLICT = "conflict"
 
 @dataclass(frozen=True)
 class Conflict:
-    """Row with the identity of an earlier row, and other values.
+    """Row with the identity of an earlier row, but other values.
 
     Attributes:
         line: line of the held row in its delivery.
-        earlier_batch, earlier_line: the row that stays in the table.
+        earlier_batch, earlier_line: place of the row that stays in the table.
         after: id of the batch's latest action when the conflict was found. A later approval of the
             row publishes it if the earlier row has left the table by then.
     """
@@ -38,7 +39,7 @@ class Conflict:
 def record_conflicts(
     ledger: Ledger, table: str, row: JudgementRow, conflicts: Iterable[Conflict]
 ) -> None:
-    """Record the conflicts that the verdict `row` holds; idempotent."""
+    """Record the conflicts that led to the verdict `row`; idempotent."""
     ledger.connection.executemany(
         "INSERT OR IGNORE INTO conflicts VALUES (?,?,?,?,?,?,?)",
         [
@@ -49,7 +50,7 @@ def record_conflicts(
 
 
 def conflicts_of(ledger: Ledger, table: str, batch_id: str, rule_hash: str) -> dict[int, Conflict]:
-    """Return the conflicts that the gate's verdict under `rule_hash` holds, by line."""
+    """Return the conflicts that led to the batch's verdict under `rule_hash`, by line."""
     rows = ledger.connection.execute(
         "SELECT line, earlier_batch, earlier_line, after_action FROM conflicts"
         " WHERE tbl = ? AND batch_id = ? AND rule_hash = ? ORDER BY line",
@@ -59,7 +60,7 @@ def conflicts_of(ledger: Ledger, table: str, batch_id: str, rule_hash: str) -> d
 
 
 def conflict_count(ledger: Ledger, table: str) -> dict[tuple[str, str], int]:
-    """Return the number of held rows by batch and rule hash of the gate's verdict."""
+    """Return {(batch, rule hash of its verdict): number of held rows}."""
     rows = ledger.connection.execute(
         "SELECT batch_id, rule_hash, count(*) FROM conflicts WHERE tbl = ?"
         " GROUP BY batch_id, rule_hash",

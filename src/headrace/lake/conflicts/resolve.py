@@ -1,4 +1,4 @@
-"""Choice of the version that stays, among rows in conflict: a pure function of the rows."""
+"""Choice of the row that stays, among rows in conflict; a pure function of the rows."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ Place = tuple[str, int]  # batch and line of a row
 class RowVersion(NamedTuple):
     """A row that shares its key, known-at and sequence with a row of other content.
 
-    `group` numbers the identities; `content` numbers the different contents within a group.
+    Rows with the same identity have the same number `group`. Within a group, rows with the same
+    values have the same number `content`.
     """
 
     group: int
@@ -21,7 +22,7 @@ class RowVersion(NamedTuple):
 
 @dataclass(frozen=True)
 class Loser:
-    """Held row, and the place of the row that stays."""
+    """Row to hold (quarantine, or block with its batch), and the place of the row that stays."""
 
     line: int
     earlier: Place
@@ -36,13 +37,14 @@ def resolve(
     """Return the rows to hold, by batch and in order of line.
 
     Args:
-        versions: rows whose identity occurs with several contents.
-        arriving: batches to be published, in order of delivery; all other batches are published.
-        published: rows of `arriving` that the table holds already; they stay.
+        versions: rows whose identity occurs with different values.
+        arriving: batches to publish, in order of delivery; all other batches in `versions` are
+            published already.
+        published: places of rows of `arriving` that the table holds already; these rows stay.
         blocks: function of a batch and its number of held rows; True if the batch is blocked, so
-            that none of its rows counts.
+            that later batches are not in conflict with its rows.
     """
-    groups: dict[int, dict[int, Place]] = {}  # the places that stay, by group and content
+    groups: dict[int, dict[int, Place]] = {}  # places of the rows that stay, by group and content
     waiting: dict[str, list[RowVersion]] = {batch: [] for batch in arriving}
     for version in sorted(versions, key=lambda row: (row.batch, row.line)):
         place = (version.batch, version.line)

@@ -1,7 +1,8 @@
 """DuckDB search for rows with the same key, known-at and sequence but different values.
 
-Keys are read first, of published files only if their range of known-at overlaps that of the
-arriving files; then the values of rows that share a key. Neither has to fit in memory.
+The search first reads the keys of the arriving files, and of the published files whose range of
+known-at overlaps theirs. Then it reads the values of the rows that share a key. Neither the keys
+nor the values have to fit in memory.
 """
 
 from bisect import bisect_left
@@ -61,8 +62,8 @@ def versions(
     Args:
         contract: its `identity` columns identify a row.
         plan: the table's present state; None if nothing was published.
-        arriving: at least one row of each group comes from these files.
-        published: published files to compare them with.
+        arriving: files to publish; each returned group has at least one row from them.
+        published: published files with which `arriving` is compared.
     """
     import duckdb
 
@@ -92,7 +93,7 @@ def published_lines(arriving: Sequence[Arriving]) -> set[Place]:
 def held_twice(
     contract: "Contract", plan: SnapshotPlan, files: Sequence[LiveFile] | None = None
 ) -> list[RowVersion]:
-    """Return published rows in conflict, from before conflicts were checked."""
+    """Return rows in conflict that were published before conflicts were checked."""
     import duckdb
 
     columns = _columns(contract, plan)
@@ -131,7 +132,7 @@ def _hash(contract: "Contract") -> str:
 
 
 def _suspects(db: "duckdb.DuckDBPyConnection", contract: "Contract", new: str, old: str) -> int:
-    """Store the hashes of keys in `new` that occur more than once in total; count them."""
+    """Store the hashes of the keys in `new` that occur again in `new` or `old`; count them."""
     key = _hash(contract)
     db.execute(
         f"CREATE TEMP TABLE suspects AS WITH new AS (SELECT {key} AS h FROM {new}),"  # noqa: S608
@@ -163,7 +164,10 @@ def _clashing(
 
 
 def known_range(path: Path) -> tuple[int, int] | None:
-    """Return the least and the greatest known-at (us) of a staged file, from its footer."""
+    """Return the least and the greatest known-at (us) in the footer of a staged file.
+
+    Returns None if the footer does not have them.
+    """
     metadata = pq.read_metadata(path)
     place = metadata.schema.to_arrow_schema().names.index("known_at")
     statistics = [

@@ -1,7 +1,7 @@
-"""One-time survey for conflicting rows that were published before conflicts were checked.
+"""One-time survey of a table for conflicting rows published before conflicts were checked.
 
-Conflicting rows can no longer be published, so one survey of all files is enough: later, only the
-batches that it found are read again. The survey removes no rows.
+Conflicting rows can no longer be published, so one survey of all files is enough. Later searches
+read only the batches that the survey found. The survey removes no rows.
 """
 
 import json
@@ -25,7 +25,10 @@ def note_survey(ledger: Ledger, contract: Contract, plan: SnapshotPlan | None) -
 
 
 def keys_held_twice(home: Home, ledger: Ledger, contract: Contract) -> dict[int, list[str]]:
-    """Return the batches with conflicting published rows, by the number of the identity."""
+    """Return the batches of published rows in conflict, grouped by the rows' identity.
+
+    The keys of the result number the identities.
+    """
     surveyed = _surveyed(ledger, contract.table) if contract.identity else []
     if surveyed == []:
         return {}
@@ -40,7 +43,7 @@ def keys_held_twice(home: Home, ledger: Ledger, contract: Contract) -> dict[int,
 
 
 def twice_by_batch(home: Home, ledger: Ledger, contract: Contract) -> dict[str, int]:
-    """Return, by batch, the number of identities with a conflicting row in the batch."""
+    """Return {batch: number of identities for which the batch has a published row in conflict}."""
     counts: dict[str, int] = {}
     for batches in keys_held_twice(home, ledger, contract).values():
         for batch in set(batches):

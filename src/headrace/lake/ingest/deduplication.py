@@ -1,8 +1,8 @@
 """Detection of redeliveries, so that the same rows in different bytes are not published twice.
 
-A producer that sends a file again may sort it differently or use other line ends, which makes it
-another batch with the same rows. A batch is compared only with the batch before it, because a
-delivery that reverts a correction is new data.
+A producer that sends a file again may sort it differently or use other line endings. The result is
+another batch with the same rows. A batch is compared only with the batch before it: a delivery that
+repeats an older batch reverts the correction between them, so it is new data.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from headrace.sources.base import STANDALONE
 def without_repeats(
     pick: Pick, batches: Sequence[Batch], live: Mapping[str, str], contract: Contract
 ) -> Pick:
-    """Remove from a pick the batches that only repeat the batch before them.
+    """Remove the batches from `pick` that have the same rows as the batch before them.
 
     Args:
         pick: the decision for one partition.
@@ -30,7 +30,7 @@ def without_repeats(
     adding = {row.batch_id: row for row in pick.add}
     if not any(batch.batch_id in adding and batch.format not in STANDALONE for batch in batches):
         return pick
-    previous: tuple[str, str] | None = None  # id and path of the batch before
+    previous: tuple[str, str] | None = None  # id and path of the previous batch
     repeats: list[tuple[str, str]] = []
     for batch in batches:
         if batch.format in STANDALONE:

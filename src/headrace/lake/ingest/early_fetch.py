@@ -69,12 +69,12 @@ def _fetch(source: Source, slot: str, home: Home, table: str) -> Fetched:
         crash = SourceError(
             f"source {source.name} crashed: {type(error).__name__}: {error}",
             where=f"slot {slot}",
-            fix="a source raises SourceError for expected errors; this is a bug in its code",
+            fix="correct the source's code; for an expected error, it must raise SourceError",
         )
         return Fetched(slot, error=crash)
     return Fetched(slot, _landed(deliveries, home))
 
 
 def _landed(deliveries: Sequence[Delivery], home: Home) -> tuple[Landed, ...]:
-    """Store the bytes before the ledger records them, so that each ledger row has its file."""
+    """Store the delivered bytes; the ledger records them later, so each ledger row has a file."""
     return tuple(Landed(delivery, land(home, delivery)) for delivery in deliveries)

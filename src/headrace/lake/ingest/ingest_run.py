@@ -29,8 +29,9 @@ class Run:
     """State of one running ingest of one table.
 
     Attributes:
-        compared: the published files that the new rows were compared with for conflicts.
-        barred: batches whose last good file must not return, because its rows are in conflict now.
+        compared: the published files with which the new rows were compared to find conflicts.
+        barred: batches whose last good file must not be published again, because some of its rows
+            are in conflict with other rows now.
     """
 
     table: Table
@@ -63,7 +64,7 @@ class Run:
         return self.table.name
 
     def reload(self) -> None:
-        """Read the ledger again: another run may have written meanwhile."""
+        """Read the ledger again: another run may have changed it meanwhile."""
         self.batches = {}
         for batch in self.ledger.batches(self.name).values():
             self.batches.setdefault(batch.slot, []).append(batch)
@@ -72,13 +73,13 @@ class Run:
         self.verdicts = {
             key: standing.row or standing.gate for key, standing in self.standings.items()
         }
-        # A batch whose verdict could not be derived is not changed, and is shown as an error.
+        # A batch whose verdict could not be derived is not changed, and is reported as an error.
         self.verdicts |= self.stuck
         blocked = any(row.verdict in BLOCKED for row in self.verdicts.values())
         broken = self.table.suite.broken
         rows = self.ledger.judgements(self.name) if blocked or broken else {}
         if broken:
-            # If the suite cannot be read, batches that were published before do not change.
+            # If the suite cannot be read, batches in the table keep their present verdict.
             before = current_verdicts(rows, self.live)
             self.verdicts |= {key: row for key, row in before.items() if is_shown(row, self.live)}
         self.lapsed = lapsed(rows.values(), self.verdicts, self.live)
@@ -91,7 +92,7 @@ class Run:
         return without_repeats(picked, batches, self.live, self.table.contract)
 
     def due(self, slot: str) -> list[Standing]:
-        """Return the partition's standings whose verdict with overrides is not derived yet."""
+        """Return the effective verdicts of the partition to which overrides must yet be applied."""
         open_ones = [b for b in self.batches.get(slot, []) if b.state not in SETTLED_STATES]
         open_standings = [
             self.standings[b.batch_id] for b in open_ones if b.batch_id in self.standings
@@ -99,7 +100,7 @@ class Run:
         return [standing for standing in open_standings if standing.row is None]
 
     def moved_on(self, files: Sequence[StagedFile]) -> set[str]:
-        """Return the batches that should no longer be published with these files."""
+        """Return the batches whose file in `files` was made outdated by people's later actions."""
         if not actions(self.ledger, self.name):
             return set()
         now = standings(self.ledger, self.name, self.rule, now_us())

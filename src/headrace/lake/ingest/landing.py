@@ -34,7 +34,7 @@ def read_landed(home: Home, batch_id: str) -> Delivery:
 
 
 def landed_delivery(home: Home, batch: Batch) -> Delivery:
-    """Return the delivery of a batch, as `read_landed` does, from its ledger row."""
+    """Return the delivery of a batch, with its original bytes, from the batch's ledger row."""
     return Delivery(
         source=batch.source,
         slot=batch.slot,

@@ -1,7 +1,8 @@
 """Validation and staging of objects that stay in their bucket, some rows at a time.
 
-An object is never held in memory as a whole, and no raw copy of it is kept. It is not published as
-it is but rewritten, because published rows need a batch, a line, times and stored units.
+An object is never in memory as a whole, and no copy of its raw bytes is kept. Its rows are written
+to a new file, because published rows also need columns for batch, line and times, and numbers in
+the table's stored units.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,9 @@ MEMORY_MB = 256
 
 @contextmanager
 def conformed_file(contract: Contract, delivery: Delivery, beside: Path) -> Iterator[Any]:
-    """Conform an object into a temporary file; yield `Conformed` without a table, and the path.
+    """Write an object's conformed rows to a temporary file; yield `Conformed` and the file's path.
+
+    `Conformed.table` is None.
 
     Raises:
         StateError: the object is gone, or its bytes changed since it was registered.
@@ -65,10 +68,10 @@ def judged_file(
 def stage_file(
     contract: Contract, path: Path, quarantined: Path | None, staged: Path, rows: int
 ) -> None:
-    """Move the `rows` rows of `path` that are not `quarantined` to `staged`; idempotent.
+    """Move the rows of `path` that are not in `quarantined` to `staged`; idempotent.
 
     Raises:
-        StateError: the number of these rows is not `rows`.
+        StateError: the number of rows to move is not `rows`.
     """
     if staged.exists() and _count(staged) == rows:
         return  # it may be published already; the same bytes and rules give the same content
@@ -97,7 +100,7 @@ def _count(path: Path) -> int:
 
 
 def rewritten(path: Path, to: Path, without: "np.typing.NDArray[np.int64]") -> None:
-    """Copy the rows of `path` except those on the lines `without`, batch by batch."""
+    """Copy the rows of `path` to `to`, except the rows on the lines `without`."""
     with pq.ParquetFile(path) as file, writer_of(to, file.schema_arrow) as writer:
         for batch in file.iter_batches():
             mask = ~np.isin(batch.column("_line").to_numpy(), without)
@@ -146,7 +149,7 @@ def _rounded(parts: Sequence[Conformed]) -> tuple[Rounded, ...]:
 
 
 def _without_repeats(contract: Contract, conformed: Conformed, path: Path) -> Conformed:
-    """Drop rows that repeat a row of an earlier piece; report contradictions as violations."""
+    """Drop repeated rows; report rows with one identity but different values as violations."""
     suspects = _suspects(contract, path)
     if not suspects.num_rows:
         return conformed
@@ -174,7 +177,7 @@ def _without_repeats(contract: Contract, conformed: Conformed, path: Path) -> Co
 
 
 def _suspects(contract: Contract, path: Path) -> pa.Table:
-    """Return the rows that share their identity with another row, in order of line."""
+    """Return the rows that share their identity with another row, sorted by line."""
     names = list(contract.identity) or [column.name for column in contract.delivered]
     by = ", ".join(map(ident, names))
     file = f"read_parquet({literal(str(path))})"

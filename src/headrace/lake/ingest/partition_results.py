@@ -1,4 +1,4 @@
-"""Result of each partition after a run, from the table and the ledger."""
+"""Result of each partition after a run, computed from the table and the ledger."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,9 +65,9 @@ def _verdict(
     if slot in run.errors:
         return "failed", "ERROR", (str(run.errors[slot]),), None
     if top is None and batches:
-        return "missing", "MISSING", ("every delivery of this slot was rejected or recalled",), None
+        return "missing", "MISSING", ("all deliveries were rejected or recalled",), None
     if top is None and run.table.expects(slot):
-        return "missing", "MISSING", ("expected, and no delivery has come",), None
+        return "missing", "MISSING", ("a delivery was expected, but none has arrived",), None
     if top is None:
         return "not_expected", "MISSING", (), None
     state: State = "pending" if top[1].verdict in BLOCKED else "published"
@@ -87,4 +87,4 @@ def _reasons(run: Run, batches: Sequence[Batch], files: Mapping[str, LiveFile]) 
             continue
         yield row.summary
         if row.verdict in BLOCKED and batch.batch_id in files:
-            yield "It was published under earlier rules; its last good file keeps serving."
+            yield "The batch was published under earlier rules; its last good file stays published."

@@ -44,9 +44,11 @@ from headrace.lake.table import Table
 from headrace.lake.tables.lake import Lake
 from headrace.sources.base import Delivery, NoFiles
 
-# Number of partitions whose ledger rows share a transaction: few syncs, and little lost in a crash.
+# Number of partitions per ledger transaction. A higher number needs fewer disk syncs; with a lower
+# number, a crash loses less work.
 _CHUNK = 16
-# Maximum number of attempts; each one holds more rows in conflict or meets another commit.
+# Maximum number of attempts. Another attempt follows only if conflicting rows were found and new
+# verdicts recorded, or another run committed meanwhile.
 _MOST_TURNS = 100
 
 
@@ -60,17 +62,18 @@ def ingest(
     """Validate the deliveries that the source has for `slots`, and publish those that pass.
 
     At most one snapshot is committed. A partition whose source fails, or whose batch is blocked,
-    does not hold up the others. Running it again changes nothing.
+    does not stop the others. A repeated call changes nothing.
 
     Args:
         table: source, contract and gate.
-        slots: ISO days, or "snapshot"; results come in this order.
+        slots: partitions as ISO days, or "snapshot"; the results have the same order.
         home: where the state lives.
         on_slot: called after each partition is validated, before the commit.
 
     Raises:
         DeclarationError: the contract's status is `proposed`.
-        StateError: the table's schema cannot be changed to the contract's, or state is damaged.
+        StateError: the table's schema cannot be changed to the contract's, or stored state is
+            damaged.
     """
     must_be_decided(table.contract)
     with staging_lock(home), Ledger(home) as ledger:
@@ -85,12 +88,12 @@ def ingest(
 
 
 def settle(table: Table, slots: Sequence[str], home: Home) -> list[SlotResult]:
-    """Publish what the ledger has for these partitions, including the effects of people's actions.
+    """Apply the overrides recorded for these partitions, and publish their batches that pass.
 
-    No source is read.
+    Batches whose override has ended leave the table. The source is not read.
 
     Raises:
-        StateError: as `ingest`.
+        StateError: in the same cases as `ingest`.
     """
     with staging_lock(home), Ledger(home) as ledger:
         lake = Lake(home)
@@ -102,12 +105,12 @@ def settle(table: Table, slots: Sequence[str], home: Home) -> list[SlotResult]:
 
 
 def rejudge(table: Table, batch: Batch, home: Home) -> list[SlotResult]:
-    """Validate a batch again from its delivered bytes, and settle its partition.
+    """Validate a batch again under the present checks and mutes, and publish the result.
 
-    The present checks and mutes are used. The source is not read.
+    The stored bytes of the delivery are used; the source is not read.
 
     Raises:
-        StateError: as `ingest`.
+        StateError: in the same cases as `ingest`.
     """
     must_be_decided(table.contract)
     table_without_source = replace(table, source=NoFiles(table.source.name))
@@ -135,24 +138,25 @@ def _settle(run: Run, slots: Sequence[str]) -> list[SlotResult]:
         if is_current:
             return results(run, slots, snapshot_id)
     raise StateError(
-        f"table {run.name} changed {_MOST_TURNS} times while this run compared its rows with it",
+        f"table {run.name} changed {_MOST_TURNS} times while this run compared the new rows with"
+        " the published ones",
         where=str(run.home.root),
-        fix="run it again when fewer writers are running; nothing was lost",
+        fix="run it again when fewer other runs write to the table; nothing was lost",
     )
 
 
 def outstanding(table: Table, slots: Sequence[str], home: Home, *, patience: int = 0) -> list[str]:
-    """Return the partitions with a delivery that is not settled under the present rules.
+    """Return the partitions for which an ingest under the present rules has work to do.
 
-    Nothing is changed. A partition whose source cannot be read is outstanding: its ingest will
-    report why.
+    This function changes nothing. A partition whose source cannot be read counts as outstanding;
+    its ingest reports the error.
 
     Args:
         table: its source is read.
         slots: partitions to check.
         home: where the state lives.
         patience: number of unreadable partitions in a row after which the source counts as down and
-            the rest is skipped; 0 to check all.
+            the remaining partitions are skipped; 0 to check all.
     """
     with Ledger(home) as ledger:
         run = Run(table, home, ledger, Lake(home), table_rule(table), len(slots), None)
@@ -172,7 +176,7 @@ def outstanding(table: Table, slots: Sequence[str], home: Home, *, patience: int
 
 
 def _visible(run: Run, slot: str) -> list[Delivery] | None:
-    """Return the deliveries that the source has; None if it cannot be read."""
+    """Return the deliveries that the source has for a partition; None if it cannot be read."""
     try:
         return deliveries_of(run.table.source, slot, run.home, run.name)
     except SourceError:
@@ -192,7 +196,7 @@ def _is_done(run: Run, slot: str, deliveries: Sequence[Delivery]) -> bool:
     )
 
 
-# Steps 1 to 3: deliver, judge, record
+# Record deliveries, validate them, record the verdicts
 
 
 def _judge_all(run: Run, slots: Sequence[str]) -> None:
@@ -207,7 +211,8 @@ def _judge_all(run: Run, slots: Sequence[str]) -> None:
                 rows = _judge_chunk(run, chunk, judges, validator, past)
                 while writes:
                     writes.pop().result()
-                # Before the verdicts, so that a recorded verdict always has its profile.
+                # Save the profiles before the verdicts, so that a recorded verdict always has its
+                # profile.
                 past.save()
                 with run.ledger.transaction():
                     for row in rows:
@@ -270,7 +275,7 @@ def _verdict_with_history(
 ) -> JudgementRow:
     """Return the verdict after a comparison with earlier batches.
 
-    Batches that are not compared, such as events, keep the verdict that they have.
+    Batches of formats that are not compared, such as events, keep their verdict.
     """
     if validated.glance is None:
         return validated.row
@@ -282,7 +287,10 @@ def _verdict_with_history(
 
 
 def _unjudged(run: Run, fetched: Fetched) -> list[Delivery]:
-    """Return the deliveries without a verdict under these rules, even if the source lost them."""
+    """Return the deliveries to validate: without a verdict under the present rules, or with ERROR.
+
+    Deliveries that the source no longer offers are included.
+    """
     batches = run.batches_by_id(fetched.slot)
     visible = {landed.delivery.batch_id: landed.delivery for landed in fetched.landed}
     todo = [d for key, d in visible.items() if key not in batches]
@@ -314,7 +322,7 @@ def _report(run: Run, fetched: Fetched, rows: Iterable[JudgementRow]) -> None:
 
 
 def _derive_all(run: Run, slots: Sequence[str]) -> None:
-    """Derive the missing verdicts with overrides under the present rules."""
+    """Apply the overrides that are not applied yet, and record the resulting verdicts."""
     rows = [(slot, _derived(run, slot, standing)) for slot in slots for standing in run.due(slot)]
     with run.ledger.transaction():
         for slot, row in rows:
@@ -337,17 +345,17 @@ def _derived(run: Run, slot: str, standing: Standing) -> JudgementRow:
         contract = run.table.contract
         return derive(Case(run.home, contract, suite, delivery, standing, report, conflicts))
     except Exception as error:  # noqa: BLE001 - fails closed, and holds up no other batch
-        why = f"ERROR: what people did about it could not be carried out: {error}"
+        why = f"ERROR: the overrides of this batch could not be applied: {error}"
         return replace(gate, verdict="ERROR", summary=why, staged_path="")
 
 
-# Steps 4 to 8: pick, commit once, mark
+# Select the files, commit once, mark the batches
 
 
 def _refuse_other_home(run: Run) -> None:
     """Refuse to commit to a table that holds no batch of this home's ledger.
 
-    If a ledger was lost, ingesting the earlier deliveries again fills it with their batches.
+    After the loss of a ledger, an ingest of the earlier deliveries records their batches again.
     """
     if not run.live or run.live.keys() & run.ledger.batches(run.name).keys():
         return
@@ -356,14 +364,15 @@ def _refuse_other_home(run: Run) -> None:
         " them: the warehouse or its catalog belongs to another home",
         where=str(run.ledger.path),
         fix="point HEADRACE_HOME and HEADRACE_CATALOG at one and the same home; if the ledger was"
-        " lost, restore it from a backup, or ingest what was published before first",
+        " lost, restore it from a backup, or first ingest the earlier deliveries again",
     )
 
 
 def _publish(run: Run, slots: Sequence[str]) -> tuple[int | None, bool]:
-    """Commit the picks of these partitions; return the snapshot id, and True if they are complete.
+    """Commit the changes selected for these partitions.
 
-    It is False if another run has published rows in conflict with them.
+    Returns the snapshot id, and True if all changes were committed. The second value is False if
+    another run has meanwhile published rows in conflict with some of the selected batches.
     """
     picks = {slot: run.pick(slot) for slot in slots}
     run.changed.update(slot for slot, p in picks.items() if p != Pick())
@@ -373,7 +382,8 @@ def _publish(run: Run, slots: Sequence[str]) -> tuple[int | None, bool]:
         with run.ledger.transaction():
             run.ledger.mark_withdrawn(run.name, leaving)
         exchange += [StagedFile(Path(), batch_id, 0, run.name) for batch_id in leaving]
-    # The next run completes a recall that was interrupted.
+    # Recalled batches that are still in the table: an earlier recall was interrupted, and this run
+    # completes it.
     left_over = run.ledger.recalled(run.name) & run.live.keys()
     late: set[str] = set()
     if add or exchange or left_over:
@@ -387,7 +397,8 @@ def _publish(run: Run, slots: Sequence[str]) -> tuple[int | None, bool]:
         run.lake.publish(run.table.contract, add, exchange, recalled=recalled, outdated=outdated)
         reconcile(run.ledger, run.lake, run.name)
     snapshot_id = run.lake.snapshot_id(run.name)
-    # A batch with all rows in quarantine has no file that shows when it was published.
+    # The table has no file of a batch whose rows are all in quarantine, so the time of publication
+    # comes from the clock.
     empty = [
         (row.batch_id, "", now_us(), snapshot_id or 0)
         for p in picks.values()

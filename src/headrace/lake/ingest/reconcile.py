@@ -1,4 +1,4 @@
-"""Reconciliation of the ledger with the table, which decides what is published."""
+"""Reconciliation of the ledger with the table, whose files show which batches are published."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,9 +13,12 @@ from headrace.lake.tables.snapshot_files import LiveFile
 
 
 def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
-    """Mark batches that the table shows as published, unmark others; return the live paths.
+    """Mark the batches whose files are in the table as published, and unmark the others.
 
-    Only the ledger knows batches whose rows are all in quarantine, since they have no file.
+    A batch whose rows are all in quarantine has no file; its mark does not change.
+
+    Returns:
+        {batch: path of its file in the table}
     """
     plan = lake.plan(table)
     files = plan.files if plan else ()
@@ -25,17 +28,17 @@ def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
         rename_files(ledger, table, renamed)
         verdicts = ledger.judgements(table).values()
     by_path = {row.staged_path: row for row in verdicts if row.staged_path}
-    # Commit times are rounded down to milliseconds; a file is never usable before its validation.
+    # Commit times are rounded down to milliseconds, so use the time of validation if it is later.
     unmarked = [
         (f.batch_id, f.path, max(times.get(f.snapshot_id, now_us()), row.judged_at), f.snapshot_id)
         for f in files
         if (row := by_path.get(f.path)) is not None and row.published_at is None
     ]
     live = {file.batch_id: file.path for file in files}
-    # Oldest verdict first, so that the newest published one of each batch remains.
+    # The verdicts are sorted by time, so the newest published one of each batch remains.
     published = {row.batch_id: row for row in verdicts if row.published_at is not None}
     newest = {row.batch_id: row for row in verdicts}
-    # A batch whose rows have all been quarantined since is absent by decision, not lost.
+    # If all rows of a batch were quarantined after its publication, its absence is intended.
     emptied = {
         key
         for key, row in newest.items()
@@ -64,13 +67,13 @@ def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
 
 
 def _readmit(ledger: Ledger, table: str, rows: Iterable[tuple[JudgementRow, int, int]]) -> None:
-    """Record that the table shows files that the ledger has as withdrawn.
+    """Correct the ledger for files that it marks as withdrawn although the table holds them.
 
-    If the file was committed after the withdrawal, its batch was absent in between. Otherwise the
-    run that withdrew it was killed before its commit, and the file never left the table.
+    If a file was committed after its withdrawal, its batch was absent in between. Otherwise the run
+    that recorded the withdrawal was killed before its commit, so the file never left the table.
 
     Args:
-        ledger: ledger to record it in.
+        ledger: ledger to correct.
         table: name of the table with the files.
         rows: verdict, snapshot id and commit time (us) of each file.
     """
@@ -88,7 +91,7 @@ def _readmit(ledger: Ledger, table: str, rows: Iterable[tuple[JudgementRow, int,
 
 
 def rename_files(ledger: Ledger, table: str, names: Mapping[str, str]) -> None:
-    """Replace file names in verdicts by those of rewritten files with the same rows.
+    """Replace the file names in verdicts by the names of rewritten files with the same rows.
 
     Publication times do not change.
 
@@ -111,7 +114,10 @@ def rename_files(ledger: Ledger, table: str, names: Mapping[str, str]) -> None:
 
 
 def _renamed(files: Iterable[LiveFile], ledger_paths: set[str]) -> dict[str, str]:
-    """Return {old path: new path} of files whose rewrite was killed right after its commit."""
+    """Return {old path: new path} of rewritten files that the ledger has under the old path.
+
+    This happens if the rewrite was killed between its commit and the update of the ledger.
+    """
     before = {
         before_rewrite(file.path): file.path for file in files if file.path not in ledger_paths
     }
@@ -125,7 +131,7 @@ def _returned(
     verdicts: Iterable[JudgementRow],
     times: Mapping[int, int],
 ) -> list[tuple[str, str, int]]:
-    """Return (batch, path, time) of files published again after another file of their batch."""
+    """Return (batch, path, time) of each file published again after another file of its batch."""
     published = Counter(row.batch_id for row in verdicts if row.published_at is not None)
     several = [file for file in files if published[file.batch_id] > 1]
     showings = ledger.showings(table) if several else {}
@@ -137,7 +143,10 @@ def _returned(
 
 
 def _shown_since(file: LiveFile, showings: Sequence[tuple[int, str]]) -> int | None:
-    """Return when another file of the batch was last published after this one, or None."""
+    """Return the time at which another file of the batch was last published after this one.
+
+    Returns None if there is no such file.
+    """
     moments = [at for at, path in showings if path == file.path]
     other_moments = [
         at for at, path in showings if path != file.path and moments and at > moments[-1]

@@ -25,7 +25,7 @@ def deliveries_of(source: Source | Resuming, slot: str, home: Home, table: str) 
 
 @dataclass(frozen=True)
 class SourceHistory:
-    """Earlier deliveries of one source to one table, after which the source resumes."""
+    """Earlier deliveries of one source to one table; the source continues after them."""
 
     ledger: Ledger
     home: Home

@@ -1,4 +1,4 @@
-"""Staged and quarantined rows: one Parquet file per batch and rule hash, complete or absent."""
+"""Staged and quarantined rows: one Parquet file per batch and rule hash, never a partial one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -41,14 +41,14 @@ def quarantine_path(home: Home, table: str, batch_id: str, rule: str) -> Path:
 
 
 def stage(home: Home, contract: "Contract", batch_id: str, rule: str, rows: pa.Table) -> StagedFile:
-    """Write the passing rows in the table's types and field ids; idempotent.
+    """Write the passing rows with the table's types and field ids; idempotent.
 
     Args:
         home: where the state lives.
         contract: gives the table's name, columns, dtypes and field ids.
         batch_id: value of `_batch` in every row.
         rule: the rule hash under which the rows were validated.
-        rows: at least the contract's and the reserved columns.
+        rows: rows with at least the contract's columns and the reserved columns.
     """
     path = staged_path(home, contract.table, batch_id, rule)
     schema = contract.arrow_schema()
@@ -62,7 +62,10 @@ def stage(home: Home, contract: "Contract", batch_id: str, rule: str, rows: pa.T
 def fitting(
     files: Sequence[StagedFile], contract: "Contract", schema: pa.Schema
 ) -> list[StagedFile]:
-    """Return files with the same rows, with scaled columns in the types of the table's `schema`."""
+    """Return files with the same rows, whose scaled columns have the types of `schema`.
+
+    `schema` is the schema of the table.
+    """
     if contract.table_schema() == contract.arrow_schema():
         return list(files)
     return [replace(f, path=fitted(f.path, schema)) if f.rows else f for f in files]
@@ -83,8 +86,8 @@ def quarantine_schema(schema: pa.Schema, contract: "Contract") -> pa.Schema:
 
 
 def _write(path: Path, rows: pa.Table) -> None:
-    # A file with its final name is complete, and another run may have published it. A file with as
-    # many rows is not replaced: the same bytes and rules give the same content.
+    # A file with its final name is complete, and another run may have published it. It is not
+    # replaced if it has the same number of rows: the same bytes and rules give the same content.
     if path.exists() and pq.read_metadata(path).num_rows == rows.num_rows:
         return
     write_rows(rows, path)

@@ -1,4 +1,4 @@
-"""Validation of a delivery by parser, contract and gate, with staged files and a ledger row."""
+"""Validation of a delivery: parse it, apply contract and gate, stage rows, return a ledger row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,8 +27,8 @@ from headrace.sources.delivery_reference import Reference as ObjectReference
 from headrace.sources.parse import read_rows
 from headrace.sources.rows import RawRows
 
-# Increment when the parser or `conform` reads the same bytes differently: then all batches are
-# validated again.
+# Increment if a change makes the parser or `conform` read the same bytes differently. All batches
+# are then validated again.
 PARSER_VERSION = 1
 
 
@@ -75,10 +75,10 @@ class BatchValidator:
 
     Attributes:
         rule: hash of the rules in use: the contract, and the suite with its mutes.
-        base: hash of the table's present contract and suite; empty if it is `rule`.
-        mutes: the checks that people muted; `suite` is the suite with them.
-        write: runs a function, at once or in another thread. A verdict must be recorded only after
-            all these functions have returned.
+        base: hash of the table's present contract and suite; empty if it equals `rule`.
+        mutes: the checks that people muted; they are already applied to `suite`.
+        write: calls a function that writes a file, at once or in another thread. A verdict must be
+            recorded only after its files are written.
     """
 
     contract: Contract
@@ -106,7 +106,8 @@ class BatchValidator:
             else:
                 conformed = conform(self.contract, rows, delivery.batch_id)
                 judgement = judge(self.suite, self.contract, conformed)
-                # A standalone batch (events, changes, objects) is not like the batches before it.
+                # A standalone batch (events, changes, objects) cannot be compared with earlier
+                # batches.
                 if delivery.format not in STANDALONE:
                     glance, judgement = self._glance(delivery, rows, conformed, judgement)
         except Exception as error:  # noqa: BLE001  # fails closed: the batch stays pending, others continue
@@ -116,16 +117,19 @@ class BatchValidator:
     def _glance(
         self, delivery: Delivery, rows: RawRows, conformed: Conformed, judgement: Judgement
     ) -> tuple[BatchSummary | None, Judgement]:
-        """Return the summary to compare with earlier batches; None, and a note, if it fails."""
+        """Return the summary to compare with earlier batches, and the verdict.
+
+        If the computation of the summary crashes, it is None, and the verdict has a note about it.
+        """
         try:
             return glance_at(self.contract, rows, conformed, delivery.slot), judgement
-        except Exception as error:  # noqa: BLE001  # detection failed, not the data
+        except Exception as error:  # noqa: BLE001  # a crash here says nothing about the data
             return None, judgement.also([crashed(error)])
 
     def weigh(
         self, row: JudgementRow, glance: BatchSummary, reference: Baseline
     ) -> VerdictWithHistory:
-        """Return the verdict with semantic changes since earlier batches, and the profile."""
+        """Compare the batch with earlier ones; add semantic changes to its verdict."""
         look = glance.look(self.contract)
         profile = glance.profile
         try:
@@ -135,7 +139,7 @@ class BatchValidator:
                 *results_of(examination.findings, self.suite, look),
                 *notes_of(examination.notes),
             ]
-        except Exception as error:  # noqa: BLE001  # detection failed, not the data
+        except Exception as error:  # noqa: BLE001  # a crash here says nothing about the data
             results = [crashed(error)]
         if not results:
             return VerdictWithHistory(row, profile)
@@ -154,7 +158,7 @@ class BatchValidator:
         )
 
     def _judge_in_place(self, delivery: Delivery) -> JudgementRow:
-        """Validate an object in place, some rows at a time."""
+        """Validate an object that stays in its bucket, some rows at a time."""
         at = (self.home, self.name, delivery.batch_id, self.rule)
         staged, quarantine_file = staged_path(*at), quarantine_path(*at)
         try:
@@ -225,7 +229,7 @@ def _count(rows: pa.Table | None) -> int:
 
 
 def _accounted(judgement: Judgement) -> Judgement:
-    """Return the verdict, or an ERROR if rows are unaccounted for."""
+    """Return the verdict, or ERROR if rows were lost or added in the gate."""
     unique = judgement.delivered - judgement.repeated
     accounted = _count(judgement.passing) + _count(judgement.quarantined)
     if judgement.verdict.value not in PUBLISHABLE or unique == accounted:

@@ -1,7 +1,7 @@
 """Validation of many deliveries: in this process and, if a core is free, in a second one.
 
-Validation runs much Python code, so threads do not help but a second interpreter does. It is
-optional: without it, or if it dies, all deliveries are validated in this process.
+Validation mostly runs Python code, so a second process makes it faster, whereas threads do not. The
+second process is optional: without it, or if it dies, this process validates all deliveries.
 """
 
 import atexit
@@ -21,16 +21,16 @@ from typing import Self
 from headrace.lake.ingest.validator import BatchValidator, ValidatedBatch, Write
 from headrace.sources.base import Delivery
 
-# Deliveries from which a second process is worth its start, which takes about a second.
+# Minimum number of deliveries for which a second process is started; its start takes a second.
 WORTH_IT = 64
 
 Placed = tuple[int, ValidatedBatch]
 
 
 class Helper:
-    """Second process, started when it is first needed; it exits when it is idle.
+    """Second process, which validates deliveries. It starts when first needed and exits when idle.
 
-    Requests and answers are pickled and sent through pipes that only the two processes hold.
+    Requests and answers are pickled and sent through pipes that only the two processes can use.
     """
 
     def __init__(self) -> None:
@@ -44,8 +44,8 @@ class Helper:
         self.stop()
         self._ready = False
         with suppress(OSError):
-            # Its own session, so that Ctrl-C reaches only the parent; the process ends with the
-            # pipe.
+            # The second process has its own session, so that Ctrl-C does not reach it. It ends when
+            # its input pipe closes.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "headrace.lake.ingest.validator_worker"],
                 stdin=subprocess.PIPE,
@@ -96,14 +96,17 @@ atexit.register(_HELPER.stop)
 
 
 class Judges:
-    """Context manager that validates deliveries; one at a time in a process uses the helper."""
+    """Context manager that validates deliveries.
+
+    Within a process, only one instance at a time uses the helper.
+    """
 
     def __init__(self, validator: BatchValidator, write: Write, expected: int) -> None:
         """Set up the pool.
 
         Args:
             validator: validator of the table.
-            write: the `write` of the validator for deliveries validated in this process.
+            write: `BatchValidator.write` for the deliveries validated in this process.
             expected: expected number of deliveries.
         """
         self._remote, self._local = validator, replace(validator, write=write)
@@ -122,11 +125,11 @@ class Judges:
             _BUSY.release()
 
     def wait(self) -> bool:
-        """Wait until the helper has started or failed to; return True if it is in use."""
+        """Wait until the helper has started or failed to start; return True if it is in use."""
         return self._helped and self._starting.result()
 
     def judge(self, deliveries: Sequence[Delivery]) -> Iterator[Placed]:
-        """Yield (position in `deliveries`, verdict), in the order in which they are ready."""
+        """Yield (position in `deliveries`, verdict) as soon as each verdict is ready."""
         todo = deque(enumerate(deliveries))
         beside: SimpleQueue[Placed] = SimpleQueue()
         can_help = self._helped and self._starting.done() and self._starting.result()
@@ -138,7 +141,7 @@ class Judges:
             if help_ is not None:
                 help_.result()
             yield from _ready(beside)
-            # Deliveries that the helper returned when it died.
+            # If the helper died, its last delivery was put back into `todo`.
             yield from ((place, self._local.judge(delivery)) for place, delivery in todo)
         finally:
             todo.clear()

@@ -1,7 +1,7 @@
 """Worker process (`python -m headrace.lake.ingest.validator_worker`) that validates deliveries.
 
-It reads requests from a pipe until the pipe ends, and answers each before it reads the next. Only
-`validator_pool.Helper` starts it.
+The process reads requests from a pipe until the pipe closes, and answers each request before it
+reads the next. Only `validator_pool.Helper` starts it.
 """
 
 import os
@@ -19,7 +19,7 @@ IDLE = 5.0  # seconds without a request after which the process exits
 def main() -> None:
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # prints must not go into the answers' pipe
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # keep printed text out of the answers
     _answer(answers, "ready")
     validators: dict[str, BatchValidator] = {}
     while select.select([requests], [], [], IDLE)[0]:
@@ -28,7 +28,7 @@ def main() -> None:
         except EOFError:
             return
         validator, delivery = request
-        # Reuse the first validator of a table and rule, for which checks are compiled already.
+        # Reuse the first validator of each table and rule: its checks are compiled already.
         validator = validators.setdefault(
             f"{validator.home.root} {validator.name} {validator.rule}", validator
         )

@@ -20,7 +20,7 @@ __all__ = ["STATES", "Batch", "JudgementRow", "LaneProgress", "Ledger"]
 
 _BATCH = tuple(Batch.__dataclass_fields__)
 _JUDGEMENT = tuple(JudgementRow.__dataclass_fields__)
-# Columns written with a verdict; the others record later changes of its file.
+# Columns written with a verdict. The other three record when its file was published and withdrawn.
 _VERDICT_COLUMNS = _JUDGEMENT[:-3]
 _PATHS = ("staged_path", "quarantine_path")
 # The verdict's report may be long; queries that only count do not read it.
@@ -94,7 +94,10 @@ class Ledger:
             self._advance(table, delivery.offsets, delivery.batch_id)
 
     def _advance(self, table: str, offsets: Offsets, batch_id: str) -> None:
-        """Record the next part of a lane, which must start where the last recorded part ended."""
+        """Record the next part of a lane (a broker partition of a stream).
+
+        It must start where the last recorded part ended.
+        """
         if offsets.after != self.position(table, offsets.stream, offsets.lane):
             raise StateError(
                 f"another consumer has recorded the events of stream {offsets.stream} after"
@@ -306,8 +309,9 @@ class Ledger:
     def mark_published(self, table: str, rows: Iterable[tuple[str, str, int, int]]) -> None:
         """Mark verdicts as published.
 
-        Each row: batch, staged path, commit time in microseconds, snapshot id. A path keeps its
-        first commit time; for an empty path the last commit time counts.
+        Each row: batch, staged path, commit time in microseconds, snapshot id. A file keeps the
+        time of its first commit. A verdict without a file (empty path) gets the time of the last
+        commit.
         """
         for batch_id, path, committed_at, snapshot_id in rows:
             self._connection.execute(
@@ -331,7 +335,7 @@ class Ledger:
         )
 
     def mark_unpublished(self, table: str, batch_ids: Iterable[str]) -> None:
-        """Mark batches that the table lost, as by a rollback, as waiting for a commit.
+        """Mark batches as waiting for a commit, after the table lost them (as by a rollback).
 
         Recalled batches stay recalled.
         """
@@ -401,7 +405,7 @@ class Ledger:
         self._set_state(table, batch_id, "recalled", note)
 
     def mark_restored(self, table: str, batch_id: str) -> None:
-        """Mark a recalled batch as waiting for a commit; its rows are usable from then on."""
+        """Mark a recalled batch as waiting for a commit; its rows are usable after that commit."""
         self._set_state(table, batch_id, "judged", "")
         self.mark_unpublished(table, [batch_id])
 

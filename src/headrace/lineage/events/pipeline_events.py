@@ -1,8 +1,7 @@
 """OpenLineage events of a pipeline, derived from the stored state.
 
-There is a run for each commit of a table (`publish`), with its deliveries and their verdicts; for
-each blocked delivery, as a failed run; for each release; for each view that a release used; and for
-each model training.
+Each of these is a run: a commit of a table (`publish`), with its deliveries and their verdicts; a
+blocked delivery (a failed run); a release; a view that a release used; and a model training.
 """
 
 import logging
@@ -141,7 +140,8 @@ def _commit(
     moments = [row.published_at for row in rows if row.published_at is not None]
     recorded = [row for row in rows if row.batch_id in batches]
     inputs = [_delivery(table, batches[row.batch_id], row) for row in recorded]
-    # Files may have been committed earlier the first time; the run ended with the latest commit.
+    # Some files may have been committed earlier for the first time; the run ends with the latest
+    # commit.
     return LineageRun(
         job=f"{pipeline.name}.publish.{table.name}",
         kind="PUBLISH",

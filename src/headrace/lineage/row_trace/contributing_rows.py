@@ -12,7 +12,7 @@ one of these roles:
     superseded  is a version that is older than the current version at t
     deleted     is the tombstone that is current at t
     moved       is the version that is current at t, but has another entity or is outside the
-                window; for a state, precedes it in event order at the same time
+                window; for a state: has the same event time, but precedes the state in event order
     witness     shows that an entity without a row in the window has a history
 
 No value depends on rows that are not traced.
@@ -172,7 +172,7 @@ def deciding(feature: Aggregate, versions: Versions, passing: Ints) -> Ints:
 
 
 def of_lookup(versions: UsableVersions) -> Roles:
-    """Return the roles of the current state, and of the other rows that decide which is current."""
+    """Return the roles of the current row, and of the other rows that decide which is current."""
     states = versions.within(versions.look.first, versions.look.end)
     if not states.size:
         return versions.roles(versions.look.first, versions.look.end, states, states, states)

@@ -159,7 +159,7 @@ def trace_row(parts: Parts, facts: TraceFacts, row: Row, cut: int) -> RowTrace:
     if "decides" not in roles.rows:
         key = dict(zip(look.columns, look.values, strict=True))
         raise StateError(
-            f"no row of {parts.spine.table} with {key} was visible then",
+            f"no row of {parts.spine.table} with {key} was visible at the row's time",
             where=f"table {parts.spine.table}",
             fix="trace against the release's own snapshots and declaration",
         )

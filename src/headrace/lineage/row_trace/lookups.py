@@ -2,7 +2,8 @@
 
 A `RowLookup` selects rows by table, entity, event time and the time by which they were usable.
 `TraceFacts` returns all versions of every key with a version in that selection, because versions
-are resolved before anything else (rule 5).
+are resolved before anything else (rule 5). The rules have the numbers of
+docs/reference/feature-semantics.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -114,7 +115,7 @@ class InMemory:
     def none(self, table: str) -> pa.Table:
         return self.table(table).slice(0, 0)
 
-    def _read(self, table: str, columns: list[str]) -> pa.Table:  # noqa: ARG002 - all, always
+    def _read(self, table: str, columns: list[str]) -> pa.Table:  # noqa: ARG002 - reads all columns
         return self.table(table)
 
 

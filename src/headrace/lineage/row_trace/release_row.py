@@ -50,7 +50,7 @@ def released_row(store: Store, manifest: Manifest, key: Mapping[str, Any]) -> pa
     """
     if set(key) != set(manifest.key):
         raise DeclarationError(
-            f"{', '.join(key) or 'nothing'} is not the key of {manifest.ref}",
+            f"the given columns ({', '.join(key) or 'none'}) are not the key of {manifest.ref}",
             where=manifest.ref,
             fix=f"give {' '.join(f'{name}=…' for name in manifest.key)}",
         )
@@ -67,8 +67,8 @@ def released_row(store: Store, manifest: Manifest, key: Mapping[str, Any]) -> pa
         raise StateError(
             f"{manifest.ref} has no row {key_text}",
             where=str(store.root),
-            fix=f"a key is {_example(manifest)}; rows may be excluded: headrace dataset show lists"
-            " how many, and why",
+            fix=f"give a key {_example(manifest)}; the release may exclude this row: headrace"
+            " dataset show lists how many rows are excluded, and why",
         )
     return matches.slice(0, 1)
 
@@ -142,7 +142,7 @@ def spine_row(
     raise StateError(
         f"no row of {spec.table} gives {target} at {iso(t)}",
         where=manifest.ref,
-        fix="the store may come from another home: trace the row where it was released",
+        fix="the store may come from another home: trace the row in the home of its release",
     )
 
 

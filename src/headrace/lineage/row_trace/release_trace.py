@@ -86,7 +86,7 @@ class Trace:
     def differs(self) -> tuple[str, ...]:
         """Columns in which the recomputed row differs from the released row in any bit.
 
-        If no row can be recomputed from the traced rows, all columns.
+        These are all columns if no row can be recomputed from the traced rows.
         """
         recomputed = released_form(self.pipeline, self.manifest, self.recomputed, self.released)
         if recomputed.num_rows != 1:
@@ -140,7 +140,7 @@ class Trace:
             }
 
     def columns(self, only: Collection[str] = ()) -> Iterator[dict[str, Any]]:
-        """Yield the features (default: all): value, reason of a null, definition, rows by role."""
+        """Yield each feature, or those in `only`, with value, definition and rows by role."""
         catalog = {
             feature_row["feature"]: feature_row for feature_row in feature_rows(self.pipeline)
         }
@@ -161,7 +161,7 @@ class Trace:
             }
 
     def rows_of(self, column: str) -> dict[str, Any]:
-        """Return the table, window and time a column was read from, and row numbers by role."""
+        """Return a column's source (table, window and time), and its row numbers by role."""
         traced = self.rows.columns[column]
         if not traced.table:
             return {}

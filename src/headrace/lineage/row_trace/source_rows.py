@@ -79,8 +79,8 @@ class PinnedFacts:
         if self.snapshots.get(table) is None:
             raise StateError(
                 f"the release pins no snapshot of {table}",
-                where="its manifest",
-                fix="the table may have been empty then; rows cannot be traced into it",
+                where="the release's manifest",
+                fix="the table may have been empty at the release; none of its rows can be traced",
             )
         return self.snapshots[table]
 

@@ -1,9 +1,9 @@
-"""Relations between columns: sums of products, and each column predicted from the others.
+"""Relations between columns: each column is predicted from the others.
 
-A change of weather shifts temperature, humidity and pressure together; a faulty sensor shifts
-alone. So every column is predicted linearly from all others, with the relations of earlier windows,
-and the residual is watched. A season does not change the residual; a wrong unit, a bias or a
-swapped column does.
+A change of weather shifts temperature, humidity and pressure together, whereas a faulty sensor
+shifts only its own column. So every column is predicted linearly from all others, with the
+relations of earlier windows, and the residual is monitored. A season does not change the residual;
+a wrong unit, a bias or a swapped column does.
 
 Values are coded as multiples of 1/64 standard deviation, clipped at eight deviations, so that the
 sums of their products are integers: exact, and independent of the order in which rows are merged.
@@ -26,7 +26,7 @@ Ints = npt.NDArray[np.int64]
 
 STEPS = 64  # code steps per standard deviation
 WIDEST = 8 * STEPS
-LEVELS = 16  # most frequent categories of a string column that have a term
+LEVELS = 16  # number of categories of a string column that have a term: the most frequent ones
 # Standard deviations between the 1/16 and 15/16 quantiles of a normal distribution.
 _INNER = 3.07
 _FEW = 4  # up to this many edges are distinct values, not quantiles
@@ -197,7 +197,7 @@ def relate(past: Sums, terms: Sequence[Term]) -> Relation:
 
 
 def residuals(relation: Relation, now: Sums) -> Residuals:
-    """Return the residuals of a window: the part that its other columns do not predict."""
+    """Return a window's residuals: the part of each column that the others do not predict."""
     mean, covariance = _moments(now)
     away = mean - relation.mean
     residual = relation.residual

@@ -36,8 +36,8 @@ from headrace.monitoring.profiles.profiles import Ints
 from headrace.monitoring.profiles.segment_cuts import Pairs
 
 Flags = npt.NDArray[np.bool_]
-# Standard deviations by which the newest of several windows must depart by itself: usually, and if
-# an earlier one of these windows was evidence by itself.
+# If several windows are evaluated together, the newest must also depart by itself, by at least this
+# many standard deviations: LEAN usually, STILL if an earlier one of them was evidence by itself.
 LEAN = 1.0
 STILL = 2.0
 _MAX_SEGMENTS = 3  # segments reported per window at most; others usually shift with them
@@ -59,8 +59,8 @@ def judge_answers(
 ) -> dict[Window, AnswerJudgement]:
     """Evaluate each window's answers against earlier answers of the model that served the window.
 
-    If another model served an earlier window, the answers that this model would have given there
-    are used. `doubtful` windows are excluded when segments of later windows are compared with
+    For an earlier window that another model served, the answers that this model would have given
+    there are used. `doubtful` windows are excluded when segments of later windows are compared with
     earlier windows, and when segments are added up over several windows. So a fault is neither part
     of the baseline nor reported twice.
     """
@@ -255,7 +255,8 @@ def _scanned(
                 continue
             if scored[at].window.first < scored[at].cut_until:
                 continue
-            # the newest window must depart in the same direction: drift that ended is not repeated
+            # the newest window must depart in the same direction, or drift that ended would be
+            # reported again
             lean = np.where(beyond[since:at].any(axis=0), STILL, LEAN)
             goes_on = scan(singles.at(at), past, settings).along(current) > lean
             yield at, _top_segments(scored[since : at + 1], blocks[since], current, goes_on, limit)

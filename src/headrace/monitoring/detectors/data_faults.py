@@ -27,7 +27,7 @@ from headrace.monitoring.profiles.bins import Bins
 from headrace.monitoring.profiles.profiles import Ints
 
 ALWAYS = 1.0  # the largest possible share
-_SWAP = 2  # columns that a single fault affects at most, for example a swap
+_SWAP = 2  # maximum number of columns that a single fault affects, for example a swap
 _Check = Callable[[MeasuredWindow, Bins, Sequence[Shares], Detection], Evidence | None]
 
 

@@ -34,7 +34,7 @@ Values = Mapping[str, float]
 Floats = npt.NDArray[np.float64]
 _TINY = np.finfo(np.float64).tiny
 _TAILED = 4  # with this many bins or more, the outermost bins are far outside the usual range
-_WRONG_SIGN = 3.0  # measure of a slope of 0 or below: that of a slope 20 times too small (log 20)
+_WRONG_SIGN = 3.0  # measure of a slope of 0 or below; also of a slope 20 times too small (log 20)
 
 
 @dataclass(frozen=True)
@@ -271,8 +271,8 @@ def _relations(
 def deviations(window_residuals: Residuals, terms: Sequence[Term]) -> dict[str, float]:
     """Return {column: root mean square of its residuals, in usual standard deviations}.
 
-    The column with the largest value is the likely cause: the sum of squares of all other columns
-    is then smallest.
+    The column with the largest value is the likely cause: without this column, the sum of squares
+    of the others is smallest.
     """
     by_column: dict[str, float] = {}
     square = window_residuals.bias**2 + np.exp(window_residuals.scatter)
@@ -363,7 +363,10 @@ def beyond(
     past: Sequence[MeasuredWindow],
     settings: Detection,
 ) -> dict[str, tuple[float, Measure]]:
-    """Return {column: (ratio / allowed ratio, measure)} of columns above it, largest first."""
+    """Return {column: (ratio / allowed ratio, measure)}, largest first.
+
+    Only columns above their allowed ratio are included.
+    """
     departures: dict[str, tuple[float, Measure]] = {}
     for measure in measures:
         allowance = allowed(measure, past, settings)

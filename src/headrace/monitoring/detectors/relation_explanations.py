@@ -12,13 +12,13 @@ from headrace.monitoring.detectors.measures import Floats, Measure, MeasuredWind
 
 Segment = tuple[tuple[str, str], ...]
 _SHARE = (0.03, 0.8)  # a category with a share of rows between these limits can be a segment
-_CARRIED = 0.75  # a category with more than this share of the residual is the only segment
+_CARRIED = 0.75  # a category with more than this share of the residual is named as the only segment
 _SAME_UNIT = 0.25  # slopes this close to 1 mean the same unit
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Departure of a column from its relation, in words, and its segment if only one departs."""
+    """Departure of a column from its relation, in words, and the segment if only one departs."""
 
     words: str
     segment: Segment

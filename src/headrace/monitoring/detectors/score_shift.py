@@ -35,9 +35,9 @@ def output_evidence(
 
 
 def _model(answers: Answers, window: Window) -> str | None:
-    """Return the model that served; if no labels are mature yet, the model with most answers.
+    """Return the model that served the window.
 
-    In a tie, this is the last of the models by name.
+    If no labels are mature yet, this is the model with most answers; in a tie, the last by name.
     """
     served = answers.model_of(window)
     if served is not None:

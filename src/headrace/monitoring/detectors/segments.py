@@ -171,7 +171,7 @@ def scan_limit(segment_count: int, past: Sequence[float], settings: Detection) -
 
     The limit is at least the departure that chance alone reaches in `segment_error` of windows. Two
     standard normal numbers have a norm above z with probability exp(-z²/2); for several segments,
-    the probabilities add up at most.
+    the probability is at most the sum of theirs.
     """
     chance_limit = float(np.sqrt(2 * np.log(max(segment_count, 1) / settings.segment_error)))
     if len(past) < settings.min_scored_windows:

@@ -66,7 +66,10 @@ def _content(row: Row) -> Content:
 
 
 def _is_identical(content: Content, other: Content) -> bool:
-    """Return True if values and their types are equal: 1, 1.0 and true differ as text."""
+    """Return True if values and types are equal.
+
+    Python treats 1, 1.0 and True as equal, but their delivered texts differ.
+    """
     return content == other and all(map(_is_like, content[1], other[1]))
 
 
@@ -80,8 +83,8 @@ def delivered_rows(
     """Return the last delivered content of the keys of `rows`, or of all keys if `since` is None.
 
     With `since` (a cursor, microseconds UTC), deliveries are read from the latest backwards, until
-    the high-water mark of one is below `since`. High-water marks never fall, so that delivery and
-    all earlier ones contain only cursors below `since`.
+    the high-water mark of one is below `since`. High-water marks never fall. Therefore this
+    delivery and all earlier ones contain only cursors below `since`.
     """
     delivered = DeliveredRows(tuple(key))
     keys = None if since is None else {key_of(row, delivered.key) for row in rows}

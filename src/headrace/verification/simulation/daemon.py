@@ -138,7 +138,7 @@ class Daemon:
         for name, process in (("daemon", self.daemon), ("server", self.server)):
             if process.poll() is not None:
                 raise StateError(
-                    f"the {name} ended by itself with {process.returncode}",
+                    f"the {name} ended by itself with exit code {process.returncode}",
                     where=str(self.site.root / f"{name}.log"),
                 )
 
@@ -163,7 +163,7 @@ def _start_server(
     silent = started.poll() is None
     if silent:
         kill(started)
-    what = f"lives, but does not listen after {_START:.0f} s" if silent else "does not start"
+    what = f"runs, but does not listen after {_START:.0f} s" if silent else "does not start"
     raise StateError(
         f"the code server {what}", where=str(site.root / "server.log"), fix="see its log"
     )

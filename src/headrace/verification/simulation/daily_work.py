@@ -61,7 +61,10 @@ def build(pipeline: Pipeline, home: Home) -> str:
 
 
 def try_build(pipeline: Pipeline, home: Home) -> str:
-    """Build, and return the error as text or "": as in a Dagster run, it stops nothing else."""
+    """Build, and return the error as text, or "" for success.
+
+    As in a Dagster run, an error stops nothing else.
+    """
     try:
         return build(pipeline, home)
     except Exception as error:  # noqa: BLE001 - a Dagster run would also only fail

@@ -1,7 +1,8 @@
-"""Faults in the bytes of a delivery; each returns the faulty bytes, or None if it does not apply.
+"""Functions that inject a fault into a delivery; they return the faulty bytes.
 
-All faults are gross, such as a whole column or half of a file. Smaller ones are in the catalogue
-of `headrace.verification.injected_faults`.
+A function returns None if its fault does not apply. All these faults are large: they affect, for
+example, a whole column or half of a file. The catalogue of `headrace.verification.injected_faults`
+has smaller ones.
 """
 
 import csv
@@ -127,7 +128,7 @@ def wider(original: OriginalDelivery) -> bytes | None:
 
 
 def stuck(original: OriginalDelivery) -> bytes | None:
-    """Let every measurement repeat its first reading all day."""
+    """Replace all readings of every measurement by its first reading of the day."""
     fields, records = original.numbers(), original.records
     for field in fields:
         readings = [r[field.name] for r in records if r.get(field.name) not in {None, "", "NA"}]

@@ -1,4 +1,4 @@
-"""Engines that do the work of a day: in this process, or (in `daemon`) by Dagster's daemon."""
+"""Engines that do the work of a day: in this process, or in Dagster's daemon (see `daemon`)."""
 
 import os
 import signal

@@ -34,13 +34,13 @@ class SimulationSite:
         """Create the folder; the content of an earlier simulation is deleted.
 
         Raises:
-            StateError: the folder has other content than a simulation.
+            StateError: the folder is not empty, and does not hold a simulation.
         """
         if root.exists() and any(root.iterdir()) and not (root / SIMULATION).exists():
             raise StateError(
-                "this folder is not empty and is not a simulation",
+                "this folder is not empty and does not hold a simulation",
                 where=str(root),
-                fix="name another: --home FOLDER",
+                fix="name another folder: --home FOLDER",
             )
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(parents=True)

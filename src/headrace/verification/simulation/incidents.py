@@ -1,4 +1,4 @@
-"""Random plan of incidents; it depends only on its arguments, so a simulation can be repeated."""
+"""Random plan of incidents; equal arguments give equal plans, so a simulation can be repeated."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class SimulatedIncident:
         kind: one of `KINDS`.
         table: the affected table; "" if the whole machine is affected.
         slot: the first affected partition.
-        begins: start, int64 microseconds UTC; for a delivery its ordinary time of arrival.
+        begins: start, int64 microseconds UTC; for a delivery, its usual time of arrival.
         ends: time of the repair, of the late delivery or of the recovery.
         beside: True if the faulty file stays visible beside the repaired one.
     """
@@ -181,7 +181,7 @@ def _place(option: Chance, first: int, last: int, chance: Random) -> tuple[str, 
 
 
 def _any_time(first: int, last: int, chance: Random) -> int:
-    """Return a random time before `last`, whole hours after `first`; 0 if there is none."""
+    """Return a random time before `last`, a whole number of hours after `first`; 0 if none fits."""
     return chance.randrange(first + HOUR, last, HOUR) if first + HOUR < last else 0
 
 

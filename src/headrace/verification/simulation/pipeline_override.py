@@ -62,7 +62,8 @@ def _relocated(table: Table, live: Path) -> Table:
     source = table.source
     if not isinstance(source, DropFolder) or str(source.folder).startswith("s3://"):
         raise DeclarationError(
-            f"table {table.name}: a {type(source).__name__} cannot be simulated by itself",
+            f"table {table.name}: the simulation cannot replace a {type(source).__name__} by a"
+            " folder",
             fix="declare where its producer delivers: Pipeline(places=...)",
         )
     return replace(table, source=replace(source, folder=live / table.name))
@@ -71,8 +72,9 @@ def _relocated(table: Table, live: Path) -> Table:
 def places_of(declared: Pipeline, home: Home, producers: Path) -> Mapping[str, Place]:
     """Return {table: place where its producer delivers}.
 
-    If the pipeline declares `places`, these take deliveries from the folder `producers`. Otherwise
-    the places are the folders that the replaced sources read.
+    If the pipeline declares `places`, its function is called with the folder `producers`, from
+    which the places get their deliveries. Otherwise the places are the folders that the replaced
+    sources read.
     """
     if declared.places is not None:
         return declared.places(producers, home.deliveries / declared.name)

@@ -26,7 +26,7 @@ _BACK = 30 * DAY  # time by which a producer's clock goes back
 
 @dataclass(frozen=True)
 class ProducerEvent:
-    """Event at a delivery place: it shows `deliveries` of a partition, goes down or comes back."""
+    """Event at a delivery place: the place shows `deliveries`, goes down or comes back."""
 
     at: int
     table: str
@@ -226,7 +226,7 @@ class ProducerWorld:
 
 
 def records_of(payload: bytes, form: str) -> "Counter[str]":
-    """Count the records of a payload, independent of their order and paging."""
+    """Count the records of a payload; their order and their division into pages do not matter."""
     lines = payload.decode(errors="replace").splitlines()
     if form == "csv":
         return Counter(lines)

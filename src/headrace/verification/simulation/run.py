@@ -63,7 +63,7 @@ def simulate(ask: SimulationRequest) -> SimulationOutcome:
     """Simulate the days, and compare the final state with a run without incidents.
 
     Raises:
-        StateError: the home has other content than a simulation.
+        StateError: the home is not empty, and does not hold a simulation.
         DeclarationError: the pipeline cannot be simulated.
     """
     settings = {"pipeline": ask.module, "days": ask.days, "seed": ask.seed}
@@ -182,8 +182,8 @@ class _Stage:
     def _move(self, moment: int) -> None:
         """Set the clock to `moment`, unless it is already later, and apply due events.
 
-        The clock runs during the work, so a long step can pass the next time step, and an incident
-        can be planned before the first day. A home refuses a clock that goes back.
+        The clock runs during the work, so a long step can end after the time of the next step. An
+        incident can be planned before the first day. A home refuses a clock that goes back.
         """
         self.now = max(moment, now_us())
         self.site.set_clock(self.now)
@@ -210,7 +210,7 @@ class _Stage:
                 self.outcome.published_faults[incident.name] = rows
 
     def close(self, pager: Pager) -> None:
-        """Record the final state, and that of an undisturbed run with only the final deliveries."""
+        """Record the final state, and the final state of a run that reads only final deliveries."""
         outcome = self.outcome
         with _timed(outcome, "proof"):
             outcome.state = proof.state_of(self.pipeline, self.home)
