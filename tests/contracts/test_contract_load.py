@@ -70,7 +70,7 @@ REFUSED = [
         "expected text",
         "[licence]",
     ),
-    ("primaryKeyPosition: 1", "primaryKeyPosition: 2", "goes [2]", "schema[0].properties"),
+    ("primaryKeyPosition: 1", "primaryKeyPosition: 2", "are [2]", "schema[0].properties"),
     ("value: [remark]", "value: [READ_AT]", "the name 'READ_AT' is taken", "properties[9]"),
     ("name: count", "name: known_at", "cannot be a column name", "name"),
     (

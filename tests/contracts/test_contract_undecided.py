@@ -43,7 +43,7 @@ def test_in_force_nothing_is_undecided(written):
 
 
 def test_nothing_is_published_under_a_proposal(written):
-    with pytest.raises(DeclarationError, match="is proposed"):
+    with pytest.raises(DeclarationError, match="is only proposed"):
         must_be_decided(load_contract(written(PROPOSED)))
     must_be_decided(load_contract(written(DRAFT)))
     must_be_decided(load_contract(written()))
@@ -92,6 +92,6 @@ def test_a_run_refuses_a_proposal(tmp_path):
     meter = Meter(tmp_path)
     meter.drop_all(SLOTS[:1])
     proposed = replace(meter.table, contract=replace(meter.table.contract, status="proposed"))
-    with pytest.raises(DeclarationError, match=r"meter 1\.0\.0 is proposed"):
+    with pytest.raises(DeclarationError, match=r"meter 1\.0\.0 is only proposed"):
         ingest(proposed, SLOTS[:1], meter.home)
     assert [one.verdict for one in ingest(meter.table, SLOTS[:1], meter.home)] == ["PASS"]

@@ -177,7 +177,7 @@ def test_the_command_tells_and_writes_a_page(tmp_path, monkeypatch):
     run = CliRunner().invoke
     done = run(app, ["dataset", "coverage", "delays", "--html", str(tmp_path / "c.html")])
     assert done.exit_code == 0, done.output
-    assert "recent rows are outside what" in done.output
+    assert "recent rows have a value in some column that the" in done.output
     assert "never seen: <b>" in done.output
     text = (tmp_path / "c.html").read_text()
     assert "&lt;b&gt;" in text

@@ -134,7 +134,7 @@ def test_looks_are_counted_in_a_bucket_and_told_by_the_card(monkeypatch):
     page = card(store, manifest).html()
     assert "the evaluation split was accessed 2 times" in page
     assert "0 rows of evaluation with the same features as a training row" in page
-    assert "of recent rows lie outside" in page
+    assert "of recent rows have values that the training split does not cover" in page
 
 
 def test_show_tells_who_looked(opened, monkeypatch):

@@ -165,7 +165,7 @@ def test_a_key_in_two_splits_is_a_leak(store):
 
 
 def test_a_missing_column_and_a_missing_label_are_named(store):
-    with pytest.raises(DeclarationError, match=r"lacks \['late'\]"):
+    with pytest.raises(DeclarationError, match=r"lacks the columns \['late'\]"):
         made(store, ROWS.drop_columns(["late"]))
     with pytest.raises(DeclarationError, match="neither a label nor a reason"):
         made(store, put(ROWS, "label_reason", pa.nulls(ROWS.num_rows, pa.string())))

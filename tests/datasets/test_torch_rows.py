@@ -103,7 +103,7 @@ def test_going_on_after_a_stop_takes_each_row_once(torch, data):
     later.load_state_dict(state)
     assert rows_of([*before, *later]) == everything(data)
     assert later.epoch == 1
-    with pytest.raises(DeclarationError, match="seed 5, here it is 6"):
+    with pytest.raises(DeclarationError, match="saved with seed 5, not 6"):
         data.torch(batch=100, seed=6).load_state_dict(state)
 
 
@@ -127,7 +127,7 @@ def test_workers_share_the_rows_and_can_be_stopped(torch, data):
     assert rows_of([*before, *after]) == everything(data)
     for one, other in zip([*before, *after], whole, strict=True):
         assert torch.equal(one.x.nan_to_num(), other.x.nan_to_num())
-    with pytest.raises(DeclarationError, match="workers 2, here it is 1"):
+    with pytest.raises(DeclarationError, match="saved with workers 2, not 1"):
         data.torch(batch=100, seed=5).loader().load_state_dict(state)
 
 

@@ -115,7 +115,7 @@ def test_show_names_a_suite_that_cannot_be_read(project, wrong) -> None:
         project.path.write_bytes(wrong.encode(errors="surrogateescape"))
     done = run("show", "meter", SLOTS[0])
     assert done.exit_code == 0, done.output
-    assert "The suite of meter cannot be run, so new batches of it stay pending" in done.stderr
+    assert "The suite of meter cannot run, so new batches of the table stay pending" in done.stderr
     assert str(project.path) in done.stderr
     assert "fix:   ;" not in done.stderr
     assert json.loads(run("show", "meter", SLOTS[0], "--json").stdout)[0]["verdict"] == "PASS"

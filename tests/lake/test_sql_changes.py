@@ -192,7 +192,7 @@ def test_two_at_once_take_each_row_once(tmp_path):
     table = table_at(tmp_path)
     early = deliveries_of(table.source, "snapshot", home, "stock")
     run(tmp_path)
-    with Ledger(home) as ledger, pytest.raises(StateError, match="taken by another"):
+    with Ledger(home) as ledger, pytest.raises(StateError, match="another consumer has recorded"):
         ledger.deliver("stock", "shop", early[0], "nowhere")
     assert content(tmp_path)[1:] == (20, 20, 1)
 

@@ -348,7 +348,7 @@ def test_replay_shows_what_would_have_been_otherwise(command, tmp_path):
     assert len(document["windows"]) == 26
     assert "windows whose decision differs" in command("replay", "--policy", str(never)).output
     never.write_text("version: 1\ndetection: {spread: 9}\n")
-    assert "detection differs" in command("replay", "--policy", str(never)).output
+    assert "`detection:` of this policy differs" in command("replay", "--policy", str(never)).output
     assert "cannot be read" in command("replay", "--policy", str(tmp_path / "no"), code=2).stderr
 
 

@@ -98,7 +98,7 @@ def test_status_says_what_is_wrong(run, lines, monkeypatch):
     told = run("online", "status")
     assert told.exit_code == 1
     assert "view line is older than 1h and flagged: headrace online sync lines" in told.output
-    assert "not in use" in told.output
+    assert "unused store of other view definitions" in told.output
 
 
 @pytest.mark.parametrize(

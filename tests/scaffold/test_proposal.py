@@ -428,7 +428,7 @@ def test_the_command(project):
     assert told["breaks"] == ["forecast", "ledger"]
     shown = run("propose", "sales", "--data", data).output
     assert "-      - name: remark" in shown
-    assert "it breaks: forecast, ledger" in shown
+    assert "the change breaks: forecast, ledger" in shown
     new = "pipelines/shop/contracts/sales@2.yaml"
     assert run("propose", "sales", "--data", data, "--out", new).exit_code == 1
     assert path.read_text() == BASE, "never a silent change"

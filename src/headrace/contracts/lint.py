@@ -145,5 +145,5 @@ def _field_hints(field: Field) -> Iterator[Hint]:
             field.name,
             "says_nothing",
             "the description only repeats the name of the column",
-            "describe which quantity the column measures, and of which object",
+            "describe which quantity the column measures, and for which object",
         )

@@ -117,7 +117,7 @@ class Field:
     """Column of a contract.
 
     `max_abs` and `sentinels` are in stored units: scaled integers if the column has a `scale`.
-    `levels` is {code as text: meaning}. `explained_by` lists sets of columns, each of which nearly
+    `levels` is {code as text: meaning}. `explained_by` lists sets of columns. Each set nearly
     determines this column; drift detection uses these sets. A hidden column has no field id and
     exists only while `conform` runs.
     """

@@ -228,7 +228,7 @@ def _collect(fn: Callable[..., Any], parts: dict[str, Any], met: Met, where: str
 
 
 def _place_in(source: str, fn: FunctionType) -> str:
-    """Return the column at which a lambda starts, to tell apart the lambdas of one statement.
+    """Return the column where a lambda starts, to distinguish the lambdas of one statement.
 
     Empty if `fn` is not a lambda, or is the only lambda in `source`.
     """

@@ -1,6 +1,6 @@
 """Comparison of published files with their deliveries, to find the cells that changed.
 
-The delivered bytes are kept, so that the expected content of a file can be computed again.
+The delivered bytes are kept, so that the expected content of a file can be derived from them.
 """
 
 from collections.abc import Iterable, Iterator

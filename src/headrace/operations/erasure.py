@@ -167,7 +167,7 @@ def _every_model(home: Home) -> list[ModelRecord | ExternalModel]:
 
 
 def _models(home: Home, refs: set[str], entity: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return models trained on these releases; `names_it` tells if a model file has the value."""
+    """Return models trained on these releases; `names_it`: a file of the model has the value."""
     rows = []
     for record_ in _every_model(home):
         if record_.dataset in refs:

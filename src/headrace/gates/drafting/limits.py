@@ -141,7 +141,7 @@ def _is_steady(observed: Range, count: int, margin: float) -> bool:
 
 
 def confirm_never(wrong: Sequence[bool]) -> Confirmed:
-    """Return the record of a check without limits; `wrong` tells which deliveries fail it."""
+    """Return the record of a check without limits; `wrong` is True where a delivery fails it."""
     count, cut = len(wrong), first_part(len(wrong))
     failed = tuple(place for place in range(cut, count) if wrong[place])
     return Confirmed(

@@ -1,4 +1,4 @@
-"""Incidents: investigations over one or more windows, each of which sends one page at most."""
+"""Incidents: investigations over one or more windows, with at most one page each."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -170,7 +170,7 @@ def _sortable(column: pa.ChunkedArray, kind: pa.DataType) -> Ints:
 
 
 def _ordered(array: pa.Array, kind: pa.DataType) -> list[bytes]:
-    """Encode each value as bytes that sort like the values, and are no prefix of other bytes."""
+    """Encode each value as bytes that sort like the values; none is a prefix of another."""
     if pa.types.is_string(kind):
         encoded = {
             text: text.encode().replace(b"\0", b"\0\xff") + b"\0\0"
