@@ -25,8 +25,8 @@ YEAR = """
 `python -m bench.year` compares Headrace with scripts that were written by hand in Polars and in
 DuckDB (`bench/peers`, with notes on what was tried). Each side turns a year of flights into a
 dataset and a model. Headrace ingests every table, computes the views, makes the release and trains
-the model, in a process of its own with an empty home. It then runs the monitors; no peer has any,
-so they are timed separately. The goal applies to the faster of the two peers.
+the model, in a process of its own with an empty home. It then runs the monitors; no peer has
+monitors, so these are timed separately. The goal applies to the faster of the two peers.
 
 Both sides read the same deliveries from the same folder, feed and database: 367 different files,
 730 days of two feeds, 3 tables. Imports are done before the clock starts, the files are in the page
@@ -87,15 +87,15 @@ limit of memory. Answers are equal if they agree to 1e-14 of their size, and sta
 SERVING = """
 `python -m bench.serving` computes twenty windowed features of an entity at the time of the request.
 The times "in process" are 100,000 times the named percentile of the time that a vector takes.
-Feast's store is given the computed values, so Feast computes nothing. Ingest runs in one process,
-with one fsynced transaction for each 100,000 events. Over HTTP, every side has one worker and the
-same load. The "bare endpoint" always returns the same answer, with as many bytes as ours. Times are
-medians of {repeat} runs.
+Feast's store contains the values, which were computed before, so Feast computes nothing. Ingest
+runs in one process, with one fsynced transaction for each 100,000 events. Over HTTP, every side has
+one worker and the same load. The "bare endpoint" always returns the same answer, with as many bytes
+as ours. Times are medians of {repeat} runs.
 """
 STREAMS = """
 `python -m bench.streams` sends events through streams, and the same events through files. A
-micro-batch takes the same way as a file: landing, contract, gate and commit. Then the consumer is
-sent three times as many events as it can process, for ten minutes. In that line, "answers equal"
+micro-batch passes the same steps as a file: landing, contract, gate and commit. Then the consumer
+is sent three times as many events as it can process, for ten minutes. In that line, "answers equal"
 means that no event was lost or duplicated, that the status reported the lag, and that the consumer
 used at most 1.15 times as much memory in the second half as in the first.
 """
@@ -107,8 +107,8 @@ gain from many machines.
 GATES = """
 `python -m bench.gates` runs the same thirty checks (`bench/gates_suite.yaml`: ranges, sets,
 patterns, nulls, keys, orders, means, standard deviations, a median) on two Parquet files of twelve
-columns: one without faults and one with some. Every side uses the form that suits it best, in a
-process of its own, and starts the clock after imports and a small file:
+columns: one without faults and one with some. Every side uses the method that suits it best, in a
+process of its own. The clock starts after the imports, and after a small file was checked once:
 
 - Great Expectations runs on pandas and returns only success or failure.
 - Soda Core uses its own checks, and SQL expressions where it has none. It runs on the file, and on
@@ -117,9 +117,10 @@ process of its own, and starts the clock after imports and a small file:
 - "A scan" is DuckDB computing the minimum, the maximum and the count of every column.
 
 Answers are equal if both sides have the same verdict on each check. Each time is the minimum of
-{repeat} runs, because other work on the machine can only make a run longer. Headrace takes as much
-as possible from the footer of the file, reads the rest in one scan, and scans once more if rows
-failed. Writing the passing and the failing rows to two files is measured in separate lines.
+{repeat} runs, because other work on the machine can only make a run longer. Headrace uses the
+statistics in the footer of the file where they suffice, reads the rest in one scan, and scans once
+more if rows failed. Writing the passing and the failing rows to two files is measured in separate
+lines.
 """
 DATASETS = """
 `python -m bench.datasets`, about half an hour, measures four things.
@@ -138,7 +139,7 @@ Headrace makes whole releases (splits, leakage checks, hash, parts); the peers o
 DVC runs in the same process, without Git, with links, over one file or over one file for each
 100,000 rows. Delta Lake overwrites the table, or merges only the changed rows, which it receives as
 input. Hugging Face datasets save Arrow or Parquet. Answers are equal if rows and sums of versions
-1, 5 and 10 agree when they are read back. Lines that say so compare the storage in MB.
+1, 5 and 10 agree when they are read back. Some lines compare the storage in MB; their names say so.
 
 **Opening.** A release of two million rows and twenty columns is opened and read, and compared with
 pyarrow and DuckDB on its bare Parquet files. The files are in the page cache, and except in one
@@ -151,11 +152,11 @@ MONITORING = """
 `python -m bench.monitoring` measures the cost of monitors. First, it computes the profiles
 (sketches) that every publication stores of its rows: ten million rows of fifty columns are read
 from Parquet piece by piece, on two cores. The limit is one microsecond per row. The same is
-measured without numba, and for the reading alone. Second, Evidently's summary of data in memory, in
-an environment of its own and at sizes that it can handle, is compared with Headrace's summary of
-the same rows. Third, a window is computed
-from the profiles of its days ("roll-up"), once with counts and once with whole sketches; this reads
-no rows. Each time is the median of {repeat} runs, each in a process of its own.
+measured without numba, and for reading the rows without profiling them. Second, Evidently's summary
+of data in memory, in an environment of its own and at sizes that it can handle, is compared with
+Headrace's summary of the same rows. Third, a window is computed from the profiles of its days
+("roll-up"), once with counts and once with whole sketches; this reads no rows. Number of
+runs: {repeat}. Each time is their median; each run has a process of its own.
 """
 Made = tuple[str, list[Comparison]]
 

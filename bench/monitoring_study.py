@@ -30,7 +30,7 @@ INTRO = """
 (`bench/monitoring_data.py`). Each has a LightGBM model that was trained on the first part of the
 history and makes predictions for the rest. The settings of the monitor were chosen on {tuning}. All
 numbers here are of the other histories ({report}), except in the line that says otherwise. Weather
-counts up to the day from which it is known to have drifted.
+counts only up to the day on which its known drift begins.
 
 Each fault is injected in {repeats} places of each history, each time in another week, column,
 segment and with another seed, in weeks without alarms. The model predicts again where its inputs
@@ -45,14 +45,16 @@ windows.
 """
 PEERS = """
 Peers read the same windows as Parquet, in environments of their own. They are fitted on the first
-six windows with scores, which are therefore not counted. They see {sample} of each fault in each
-history, and the line of Headrace counts only these, too. Evidently and NannyML run with their
-defaults, and with tuned settings: one number for data and one for the relation, each the smallest
-with which at most 10% and 4% of the windows of {tuned} raise an alarm.
+six windows with scores, which are therefore not counted. Of each fault, {sample} injections into
+each history are shown to them, and the line of Headrace counts only these, too. Evidently and
+NannyML run with their defaults, and with tuned settings. These are two thresholds, one for data and
+one for the relation. Each is the smallest threshold with which at most 10% (data) or 4% (relation)
+of the windows of {tuned} raise an alarm.
 
-The comparison favours the peers. Their reference never has faults. A fault counts as detected in a
-week in which they raise an alarm anyway. A data fault counts as identified even if the relation
-raises an alarm as well. PSI and the tests (KS and chi squared) do not use labels.
+The comparison favours the peers. Their reference never has faults. A fault counts as detected even
+in a week in which the peer raises an alarm without the fault. A data fault counts as identified
+even if the relation raises an alarm as well. PSI and the tests (KS and chi squared) do not use
+labels.
 """
 Line = dict[str, Any]
 FULL = StudyPlan()

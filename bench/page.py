@@ -16,7 +16,7 @@ sections that it names.
 Most tables compare Headrace (`ours`) with a peer. `ratio` is the peer's time divided by ours:
 greater is better, and 0.333 means that Headrace takes three times as long. A goal is met if the
 ratio is reached and the answers of both sides are equal. The last column is the peak memory of
-Headrace. Lines whose name says so compare megabytes or processor seconds instead of seconds.
+Headrace. Some lines compare megabytes or processor seconds instead of seconds; their names say so.
 """
 PACKAGES = ("duckdb", "polars", "pyarrow", "lightgbm", "pyiceberg", "dagster")
 

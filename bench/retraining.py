@@ -231,10 +231,10 @@ three variants of the year:
 - `untouched`: the data as they are;
 - `faulty features`: with four faults, each two weeks long, in the features that matter most to the
   model;
-- `... turned`: from one day on, the outcomes of one carrier are reversed for good.
+- `... turned`: from one day on, the outcomes of one carrier are permanently reversed.
 
-For the last one, the log loss on all rows after the last promotion is compared with that of a model
-for which the reversed relation held from the start ("with full knowledge").
+For the variant `... turned`, the log loss on all rows after the last promotion is compared with
+that of a model for which the reversed relation held from the start ("with full knowledge").
 """
 
 

@@ -14,8 +14,8 @@ from headrace.cli.app import app
 from tools.reference.markdown import anchor, code, escaped, prose, table
 
 HEAD = """\
-Every command and option, as `headrace COMMAND --help` prints them. Commands end with one of four
-[exit codes](errors.md#exit-codes). Variables that commands read are listed under
+This page lists every command and option, as `headrace COMMAND --help` prints them. Commands end
+with one of four [exit codes](errors.md#exit-codes). Variables that commands read are listed under
 [environment variables](environment.md). `-h` and `--help` print the help of any command or group.
 """
 Command = TyperCommand | TyperGroup

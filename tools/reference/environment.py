@@ -10,7 +10,8 @@ from tools.reference.source import Source, modules
 
 HEAD = """\
 Headrace reads these variables from the environment. In a project, Dagster also reads the file
-`.env` at its root, and so do commands for the addresses of alerts, and for nothing else."""
+`.env` in the project's root. Headrace's commands read that file only for the addresses of
+alerts."""
 READS = re.compile(r"environ|getenv|envvar|(?:HEADRACE|AWS|DAGSTER)_[A-Z]")
 LITERAL = re.compile(r"(?:HEADRACE|AWS|DAGSTER)_[A-Z0-9_]+")
 # Functions that read variables whose names are not in the source, such as addresses of alerts.
@@ -36,10 +37,10 @@ class Group:
 
 
 GROUPS = (
-    Group("Where state lies", (
+    Group("Where data is stored", (
         Variable("HEADRACE_HOME",
                  "Folder of the home: tables, ledger, releases, models. Commands that read need it "
-                 "to exist; commands that write create it below an existing folder.",
+                 "to exist; commands that write create it if its parent exists.",
                  "`.headrace` in the project"),
         Variable("HEADRACE_STORE",
                  "Store of dataset releases and models: a folder, or `s3://BUCKET/PREFIX`.",
@@ -51,15 +52,18 @@ GROUPS = (
         Variable("HEADRACE_CACHE",
                  "Copies of files from a store in a bucket. It may be deleted at any time.",
                  "`headrace` in `XDG_CACHE_HOME`"),
-        Variable("XDG_CACHE_HOME", "Folder of caches, where `HEADRACE_CACHE` is not set.",
+        Variable("XDG_CACHE_HOME", "Folder of caches; used if `HEADRACE_CACHE` is not set.",
                  "`~/.cache`"),
         Variable("HEADRACE_POLICY", "Who may do what: path of [policy.yaml](yaml-policy.md).",
                  "`policy.yaml` in the project"),
-        Variable("HEADRACE_ALERTS", "Who is notified: path of [alerts.yaml](yaml-alerts.md).",
+        Variable("HEADRACE_ALERTS", "Who receives alerts: path of [alerts.yaml](yaml-alerts.md).",
                  "`alerts.yaml` in the project"),
-    ), "A folder that does not exist is refused: see [exit codes](exit-codes.md)."),
-    Group("Who acts, and links", (
-        Variable("HEADRACE_PRINCIPAL", "Name under which actions are checked and recorded.",
+    ), "Commands that read refuse a folder that does not exist. Commands that write refuse it only "
+       "if its parent does not exist either: see [exit codes](exit-codes.md)."),
+    Group("Principal and links", (
+        Variable("HEADRACE_PRINCIPAL",
+                 "Name of the acting person or program. policy.yaml grants actions to this name, "
+                 "and each action is recorded with it.",
                  "the operating system's user"),
         Variable("HEADRACE_REPORTS_URL", "Address of the report pages in alerts and in Dagster.",
                  "where `headrace ui` served last, else `http://127.0.0.1:3070`"),
@@ -70,14 +74,15 @@ GROUPS = (
     Group("Secrets", (
         Variable("HEADRACE_SQL_PASSWORD",
                  "Password of a SQL source; never write it into the source's address."),
-        Variable("HEADRACE_API_KEY", "API keys of `headrace serve`, separated by commas, where "
+        Variable("HEADRACE_API_KEY",
+                 "API keys that `headrace serve` accepts, separated by commas; used if "
                  "`--api-key-file` is not given."),
         Variable("HEADRACE_PRIVACY_KEY_FILE",
                  "File that holds the key of pseudonyms and erasure records. The first line is the "
                  "key, further lines are earlier keys."),
         Variable("HEADRACE_PRIVACY_KEY",
-                 "The privacy key itself, where `HEADRACE_PRIVACY_KEY_FILE` is not set."),
-    ), "The addresses of alerts are variables of names that you choose, listed in "
+                 "The privacy key itself; used if `HEADRACE_PRIVACY_KEY_FILE` is not set."),
+    ), "The address of each alert target is in a variable whose name you choose and list in "
        "[alerts.yaml](yaml-alerts.md)."),
     Group("Computation and schedules", (
         Variable("HEADRACE_KERNEL", "Feature kernel: `numpy` or `compiled` (numba).",
@@ -93,7 +98,7 @@ GROUPS = (
                  "Seconds between two evaluations of the sensors for deliveries, builds, alerts "
                  "and retraining.", "each sensor's own"),
         Variable("HEADRACE_RUN_STARTS_WITHIN",
-                 "Seconds after which a run that no worker has begun counts as dead.", "`180`"),
+                 "Seconds after which a run counts as dead if no worker has started it.", "`180`"),
     )),
     Group("Servers", (
         Variable("HEADRACE_ONLINE", "Redis URL of the online store.", "the embedded store"),
@@ -108,24 +113,26 @@ GROUPS = (
     )),
     Group("Amazon S3 and compatible stores", (
         Variable("AWS_ENDPOINT_URL_S3", "Address of an S3-compatible server.", "Amazon S3"),
-        Variable("AWS_ENDPOINT_URL", "The same, where `AWS_ENDPOINT_URL_S3` is not set."),
+        Variable("AWS_ENDPOINT_URL", "The same; used if `AWS_ENDPOINT_URL_S3` is not set."),
         Variable("AWS_REGION", "Region of the bucket.", "`us-east-1`"),
-        Variable("AWS_DEFAULT_REGION", "The same, where `AWS_REGION` is not set."),
-        Variable("AWS_ACCESS_KEY_ID", "Credentials; the S3 libraries read them.",
+        Variable("AWS_DEFAULT_REGION", "The same; used if `AWS_REGION` is not set."),
+        Variable("AWS_ACCESS_KEY_ID", "Key id of the credentials; the S3 libraries read it.",
                  "the role of the machine"),
         Variable("AWS_SECRET_ACCESS_KEY", "Secret of `AWS_ACCESS_KEY_ID`."),
-        Variable("AWS_SESSION_TOKEN", "Session of temporary credentials."),
+        Variable("AWS_SESSION_TOKEN", "Session token of temporary credentials."),
     )),
     Group("Set by Headrace for its own processes", (
-        Variable("DAGSTER_HOME", "Dagster's folder, `dagster` in the home. Commands ignore another "
-                 "value; a plain `dagster dev` needs it, in `.env`."),
+        Variable("DAGSTER_HOME",
+                 "Dagster's folder, `dagster` in the home. Headrace's commands always use this "
+                 "folder. A plain `dagster dev` reads the variable from `.env`, where Headrace "
+                 "writes it."),
         Variable("DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS", "Time limit of sensors in a simulation."),
-        Variable("HEADRACE_CLOCK", "Clock of a home that lives in virtual time, as a simulation's "
-                 "does. No other home can be used while it is set."),
-        Variable("HEADRACE_SIMULATED", "Pipeline of a simulation's code location."),
-        Variable("HEADRACE_SIMULATED_PAGER", "Address of a simulation's alerts."),
+        Variable("HEADRACE_CLOCK", "File with the virtual time of a home, such as a simulation's. "
+                 "No other home can be used while it is set."),
+        Variable("HEADRACE_SIMULATED", "Pipeline that a simulation's code location loads."),
+        Variable("HEADRACE_SIMULATED_PAGER", "Address to which a simulation sends its alerts."),
         Variable("HEADRACE_SIMULATED_PROJECT", "Folder of the project that is simulated."),
-        Variable("HEADRACE_SERVE", "Options of `headrace serve`, for its workers."),
+        Variable("HEADRACE_SERVE", "Options of `headrace serve`, passed to its workers."),
         Variable("GX_ANALYTICS_ENABLED", "`false`: Great Expectations sends no usage data."),
         Variable("PYTHONPATH", "Extended for the processes of a simulation."),
     ), "Do not set these by hand."),

@@ -19,9 +19,9 @@ from tools.reference.source import Source, modules
 HEAD = """\
 # Errors
 
-Every error says what is wrong, where, and how to fix it. A command prints it to standard error and
-ends with an exit code; from Python it is an exception of `headrace.core.errors` with the attributes
-`what`, `where` and `fix`. For example, a `policy.yaml` with a misspelled key:
+Every error says what is wrong, where, and how to fix it. A command prints the error to standard
+error and ends with an exit code. In Python, the error is an exception of `headrace.core.errors`
+with the attributes `what`, `where` and `fix`. For example, a misspelled key in `policy.yaml` gives:
 
 ```text
 {example}
@@ -33,27 +33,27 @@ ends with an exit code; from Python it is an exception of `headrace.core.errors`
 
 {codes}
 
-[Exit codes](exit-codes.md) says which code each command ends with in which state. A command that
+[Exit codes](exit-codes.md) lists the exit code of each command for each state. A command that
 crashes prints a traceback and ends with {broken}.
 
 ## Classes
 
-A class stands below the one it derives from. Code that wants to handle an error catches its class;
+Each class is listed below its base class. To handle an error in your code, catch its class, because
 messages may change.
 
 {classes}
 
 ## Statuses of the HTTP service
 
-`headrace serve` answers a refused request with `{{"error": {{"what", "where", "fix"}}}}`, for a
-faulty field also with `field`, and with `request`, its place among the requests.
+`headrace serve` answers a refused request with `{{"error": {{"what", "where", "fix"}}}}`. If a
+field is faulty, the error also has `field`, and `request`, the position of the request in the body.
 
 {statuses}
 """
 CODES = {
-    OK: "The command did what it was asked, and everything it looked at is in order.",
-    BLOCKED: "The command worked, and something needs a person: blocked, pending, failed, open, "
-    "different or tainted.",
+    OK: "The command succeeded, and everything that it examined is in order.",
+    BLOCKED: "The command did its work and found something that a person should look at: a blocked "
+    "or pending batch, a failed step, an open investigation, a difference, a taint.",
     MISUSED: "The input or a declaration was refused. Nothing was changed.",
     BROKEN: "Stored state, a source or the environment is broken, or Headrace crashed.",
 }
@@ -61,8 +61,8 @@ STATUSES = {
     400: "The body is incomplete or not JSON.",
     401: "The API key is missing or wrong.",
     404: "There is no such address, or the endpoint has no model.",
-    409: "The features mean something else than the request or the model expects.",
-    413: "The body is too long, or holds too many requests.",
+    409: "The features have another definition than the request or the model expects.",
+    413: "The body is too long, or has too many requests.",
     422: "A request does not fit the columns of the spine.",
     500: "The server failed; its log says why.",
     503: "The service cannot answer now: stored state is missing, stale or damaged.",
@@ -149,9 +149,9 @@ def messages_page() -> str:
 MESSAGES_HEAD = """\
 # Error messages
 
-Messages of each area of the package, with their place and fix where they are constant. `…` stands
-for a text that depends on the case. Messages that are put together when they are raised are not
-listed. [Errors](errors.md) explains classes and exit codes."""
+This page lists the messages of each area of the package, with their place and fix if these are
+constant texts. `…` stands for a text that depends on the case. Messages that are composed of
+several parts at run time are not listed. [Errors](errors.md) explains classes and exit codes."""
 # Not the name of a variable: readers do not know it, and it changes without the message.
 GAP = "…"
 LEAST_LETTERS = 6  # of a message, without its gaps

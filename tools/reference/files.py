@@ -61,8 +61,8 @@ CONTRACT_SECTIONS = (
     Section("Custom properties of the table", "Under `schema[0].customProperties`.",
             contract.TABLE_CUSTOM, CUSTOM),
     Section("Time rules",
-            "Under `eventTime`, `knownAt` and `deleted`. An expression sees the columns of a row; "
-            "`knownAt` also sees `event_time`, `deleted` also `known_at`.",
+            "Under `eventTime`, `knownAt` and `deleted`. An expression can use the columns of the "
+            "row; `knownAt` can also use `event_time`, and `deleted` can also use `known_at`.",
             contract.TIME_RULE, f"{CUSTOM}.eventTime"),
     Section("Coverage", "Under `coverage`.", contract.COVERAGE, f"{CUSTOM}.coverage"),
     Section("Invariants and relations", "An entry of `invariants` or `relations`.",
@@ -84,7 +84,7 @@ CONTRACT_SECTIONS = (
             "Under `zone` of a derivation, instead of the name of a zone.",
             contract.ZONE_LOOKUP, f"{OF_COLUMN}.derivation.zone"),
     Section("Entry of a list of custom properties",
-            "Every `customProperties` is a list of these.", PROPERTY, "customProperties[]"),
+            "Every `customProperties` is a list of such entries.", PROPERTY, "customProperties[]"),
 )  # fmt: skip
 SUITE_SECTIONS = (
     Section("Suite", "Keys at the top of the file.", suite_reader.SUITE),
@@ -110,9 +110,9 @@ CARD_SECTIONS = (
     Section("Statement", "An entry of `statements`.", statement.STATEMENT, "statements[]"),
 )
 PROJECT_FILES = (
-    ("pyproject.toml", "The pipelines of the project: below."),
-    ("workspace.yaml", "Code locations, for Dagster; its format is Dagster's."),
-    ("policy.yaml", "Who may do what: [policy.yaml](yaml-policy.md)."),
+    ("pyproject.toml", "The pipelines of the project; see below."),
+    ("workspace.yaml", "Code locations, in Dagster's format."),
+    ("policy.yaml", "Who may take which actions: [policy.yaml](yaml-policy.md)."),
     ("alerts.yaml", "Who is notified: [alerts.yaml](yaml-alerts.md)."),
     (".env", "[Environment variables](environment.md) of this machine; not for version control."),
     ("pipelines/PIPELINE/contracts/TABLE.yaml", "A table: [contract file](yaml-contract.md)."),
@@ -131,8 +131,8 @@ def contract_page() -> str:
     intro = """\
 A contract declares one table: columns, types, units, keys, time rules, owner and terms. It is a
 document of the Open Data Contract Standard (ODCS) 3.2 in YAML, by convention
-`pipelines/PIPELINE/contracts/TABLE.yaml`. Unknown keys are refused. How contracts change and are
-compared: [contracts](contracts.md), [rules of change](contract-changes.md)."""
+`pipelines/PIPELINE/contracts/TABLE.yaml`. Unknown keys are refused. [Contracts](contracts.md)
+explains how contracts change, and [rules of change](contract-changes.md) how they are compared."""
     return _page("Contract file", intro, "contract.yaml", CONTRACT_SECTIONS)
 
 
@@ -140,15 +140,15 @@ def suite_page() -> str:
     """Return the page of suite files."""
     suite_reader.read_suite(EXAMPLES / "suite.yaml", load_contract(EXAMPLES / "contract.yaml"))
     intro = """\
-A suite holds the checks that every batch of one table has to pass, in the form of Great
-Expectations, by convention `quality_suites/PIPELINE/TABLE.yaml`. Unknown keys are refused. How
-suites work: [suites](suites.md)."""
+A suite lists the checks that every batch of one table has to pass, in the format of Great
+Expectations. By convention the file is `quality_suites/PIPELINE/TABLE.yaml`. Unknown keys are
+refused. [Suites](suites.md) explains how suites work."""
     semantic = f"""\
 ## Semantic changes
 
-Keys of `meta.semantic`: a kind of change, or `kind:column` for one column. An action is
-{choice(CHANGE_ACTIONS)}; write `off` in quotes. What each kind is:
-[semantic changes](../explanation/semantic-changes.md).
+A key of `meta.semantic` is a kind of change, or `kind:column` for one column; the value is the
+action: {choice(CHANGE_ACTIONS)}. Write `off` in quotes.
+[Semantic changes](../explanation/semantic-changes.md) explains each kind.
 
 {table(("kind", "default action"), [(code(kind), code(CHANGES[kind])) for kind in CHANGES])}"""
     return _page("Suite file", intro, "suite.yaml", SUITE_SECTIONS, semantic, _types())
@@ -170,19 +170,21 @@ def _types() -> str:
 TYPES = """\
 ## Expectation types
 
-Types whose rows fail can quarantine them and take `mostly`; every type takes `row_condition` with
-`condition_parser: pandas`. `yes, alone` says that a row fails whatever the other rows are. `by`
-says that the type can be asked of each value of a column. Types answered by Great Expectations need
-that package."""
+In the column *rows fail*, `yes` means that the type identifies the failing rows: it accepts
+`mostly`, and these rows can be quarantined. `yes, alone` means in addition that the other rows do
+not affect whether a row fails. In the column `by`, `yes` means that the type can be applied to each
+category of a column. Every type accepts `row_condition` with `condition_parser: pandas`. Types
+answered by Great Expectations need that package."""
 
 
 def policy_page() -> str:
     """Return the page of policy.yaml."""
     permissions.load_policy(EXAMPLES / "policy.yaml")
     intro = """\
-`policy.yaml` says who may do what about batches, windows and releases. The file is at the root of
-the project; `HEADRACE_POLICY` names another. Without it, only the operating system's user who runs
-Headrace may act. Names are what the caller states: they are for the record, not a login."""
+`policy.yaml` says who may take which actions on batches, windows and releases. The file is at the
+root of the project; `HEADRACE_POLICY` names another file. Without the file, only the operating
+system's user who runs Headrace may act. Names are not authenticated: each caller states a name, and
+it is recorded with the action."""
     rows = [(code(name), meaning) for name, meaning in permissions.ACTIONS.items()]
     actions = f"## Actions\n\n{table(('action', 'meaning'), rows)}"
     return _page("policy.yaml", intro, "policy.yaml", POLICY_SECTIONS, actions)
@@ -193,18 +195,18 @@ def alerts_page() -> str:
     alerts.load_config(EXAMPLES / "alerts.yaml")
     intro = """\
 `alerts.yaml` says who is notified of batches that are not published, and when. The file is at the
-root of the project; `HEADRACE_ALERTS` names another. Without it nobody is notified."""
+root of the project; `HEADRACE_ALERTS` names another file. Without the file nobody is notified."""
     more = f"""\
 ## Verdicts
 
-From the most severe: {", ".join(map(code, VERDICTS))}. `MISSING` is a partition without a
-delivery, `INVESTIGATE` a window of a monitor that a person has to look at.
+From the most severe to the least: {", ".join(map(code, VERDICTS))}. `MISSING` is a partition
+without a delivery, `INVESTIGATE` a window of a monitor that a person has to look at.
 
 ## Addresses
 
 An address is an [Apprise](https://github.com/caronc/apprise) URL (`mailto://`, `slack://`, a
-webhook) in an environment variable, or in the file `.env` beside `alerts.yaml`. Addresses hold
-passwords, so `alerts.yaml` holds only the names of variables."""
+webhook). It is the value of an environment variable, or of a line in the file `.env` beside
+`alerts.yaml`. Addresses contain passwords, so `alerts.yaml` has only the names of the variables."""
     return _page("alerts.yaml", intro, "alerts.yaml", ALERTS_SECTIONS, more)
 
 
@@ -212,9 +214,9 @@ def card_page() -> str:
     """Return the page of card.yaml."""
     load_card(EXAMPLES / "card.yaml")
     intro = """\
-`card.yaml` holds statements about a dataset that only a person can make. The dataset card shows
-each with its author; a field without a statement reads `not_stated`. The file stands beside the
-pipeline, and the dataset's declaration reads it with `load_card`."""
+`card.yaml` has statements about a dataset that only a person can make. The dataset card shows each
+statement with its author; a field without a statement reads `not_stated`. The file is in the folder
+of the pipeline, and the dataset's declaration reads it with `load_card`."""
     rows = [(code(name), f"{text}.") for name, text in statement.FIELDS.items()]
     more = f"## Fields\n\n{table(('field', 'what to state'), rows)}"
     return _page("card.yaml", intro, "card.yaml", CARD_SECTIONS, more)
@@ -224,9 +226,10 @@ def monitors_page() -> str:
     """Return the page of monitors.yaml."""
     load_policy(EXAMPLES / "monitors.yaml")
     intro = """\
-`monitors.yaml` holds the rules of a monitor: when a change is evidence, and when evidence retrains
-or asks a person. The file stands beside the pipeline, and its `MonitorSpec` names it. Unknown keys
-are refused. How monitors work: [monitoring](../explanation/monitoring.md)."""
+`monitors.yaml` has the policy of a monitor: which changes count as evidence, and which evidence
+starts a retraining or pages a person. The file is in the folder of the pipeline, and the pipeline's
+`MonitorSpec` names it. Unknown keys are refused. [Monitoring](../explanation/monitoring.md)
+explains how monitors work."""
     version = Key("version", "`1`", "Version of the format.", required=True)
     nested = Key("detection", "mapping", "Thresholds for evidence: see [Detection](#detection).")
     decision = Keys((version, *_settings(Policy), nested))
@@ -244,8 +247,8 @@ def project_page() -> str:
     return f"""\
 # Files of a project
 
-The folder that holds `pyproject.toml` with `[tool.headrace]` is the root of a project.
-`headrace new project` writes the files.
+The root of a project is the folder with a `pyproject.toml` that has a table `[tool.headrace]`.
+`headrace new project` writes these files.
 
 {table(("file", "what it declares"), [(code(path), text) for path, text in PROJECT_FILES])}
 
@@ -265,11 +268,11 @@ The folder that holds `pyproject.toml` with `[tool.headrace]` is the root of a p
 | partition | A day, `2026-11-30`, or `snapshot` for a table that is delivered whole. |
 | IANA time zone | A name such as `Europe/Berlin`. |
 | SPDX expression | A licence such as `CC-BY-4.0`, or several with `AND`, `OR` and brackets. |
-| `TODO ...`, `not_stated` | A text that a person has to decide; only a draft may hold one. |
+| `TODO ...`, `not_stated` | Placeholder in a draft for a text that a person has to write. |
 
-Contracts, suites, `policy.yaml`, `alerts.yaml` and `card.yaml` are read strictly: a key may occur
-once, and only `true`, `false`, `null` and plain decimal numbers are other than text. Dates, `no`,
-`012` and `20:00` are text, with or without quotes."""
+Contracts, suites, `policy.yaml`, `alerts.yaml` and `card.yaml` are read strictly. A key may occur
+only once. All values are text, except `true`, `false`, `null` and plain decimal numbers; so dates,
+`no`, `012` and `20:00` are text, with or without quotes."""
 
 
 def _settings(kind: type[Any]) -> tuple[Key, ...]:

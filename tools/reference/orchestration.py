@@ -16,16 +16,16 @@ PIPELINE = "pipelines.flights"
 HEAD = """\
 # Objects in Dagster
 
-The code location of a pipeline holds these objects; `headrace.dagster`
-[factories](python/dagster.md) make them. `headrace automation on` switches on what the column
-*usual* marks, `headrace automation ls` shows what is on.
+The code location of a pipeline contains these objects; the [factories](python/dagster.md) of
+`headrace.dagster` create them. `headrace automation on` switches on the schedules and sensors that
+the column *usual* marks; `headrace automation ls` shows which are on.
 """
 CHECKS = {
-    "gate_block": "Fails where a batch of the table is not published. Blocking.",
-    "gate_quarantine": "Fails where rows of a batch are in quarantine.",
-    "gate_warn": "Fails where a batch is published with a warning.",
-    "monitor": "Fails where a window of the monitor has to be investigated.",
-    "served_is_trained": "Fails where a served vector differs from what training computes.",
+    "gate_block": "Fails for a day with a batch that is not published. This check is blocking.",
+    "gate_quarantine": "Fails for a day with a batch that has rows in quarantine.",
+    "gate_warn": "Fails for a day with a batch that was published with a warning.",
+    "monitor": "Fails while a window of the monitor has to be investigated.",
+    "served_is_trained": "Fails if a served vector differs from the vector that training computes.",
 }
 # The second part of an asset's key, by the first.
 NAMES = {
@@ -38,7 +38,7 @@ NAMES = {
     "serving": "PIPELINE",
 }
 MEANINGS = {
-    "sources/TABLE": "Deliveries of a source. An external asset.",
+    "sources/TABLE": "Deliveries of a source; an external asset.",
     "tables/TABLE": "A published table; partitioned by day, unless it is delivered whole.",
     "features/VIEW": "A materialised feature view.",
     "datasets/DATASET": "The latest release of the dataset.",

@@ -73,11 +73,11 @@ AREAS = (
          "[suite file](../yaml-suite.md).",
          {"headrace.gates": "*"}),
     Area("features", "Features",
-         "Definitions of features, spines and labels, and the frames computed from them. The exact "
-         "meaning: [feature semantics](../feature-semantics.md).",
+         "Definitions of features, spines and labels, and the training sets computed from them. "
+         "[Feature semantics](../feature-semantics.md) defines their exact meaning.",
          {"headrace.features": "*"}),
     Area("datasets", "Datasets",
-         "Declaring, releasing and reading dataset versions. How to: "
+         "Declaring, releasing and reading dataset versions. See "
          "[use a dataset](../../how-to/use-a-dataset.md).",
          {"headrace": "open", "headrace.datasets": "*", "headrace.datasets.governance.privacy":
           "Keep Drop Generalise Pseudonymise", "headrace.datasets.card": "load_card Statement"},
@@ -85,11 +85,10 @@ AREAS = (
     Area("models", "Models",
          "Training on a release, evaluation, and the champion.", {"headrace.models": "*"}),
     Area("monitoring", "Monitoring",
-         "Monitors, their rules and their decisions. Rules are a YAML file: see "
+         "Monitors, their policies and their decisions. A policy is a YAML file: see "
          "[monitors.yaml](../yaml-monitors.md).", {"headrace.monitoring": "*"}),
     Area("serving", "Serving and the online store",
-         "Feature vectors for one request at a time, the log of what was served, and the online "
-         "store.",
+         "Feature vectors for single requests, the log of served vectors, and the online store.",
          {"headrace.serving": "*", "headrace.serving.http": "Endpoint create_app",
           "headrace.serving.online": "*",
           "headrace.pipeline.serving.services": "materialise_online online_service"}),
@@ -98,14 +97,14 @@ AREAS = (
          {"headrace.lineage.row_trace.release_trace": "trace",
           "headrace.lineage.rebuild": "rebuild"}),
     Area("verification", "Verification",
-         "Tests that serving equals training and that no feature depends on the future. Commands: "
-         "[verification](../../explanation/verification.md).",
+         "Tests that serving gives the same values as training, and that no feature depends on the "
+         "future. [Verification](../../explanation/verification.md) describes the commands.",
          {"headrace.verification.leaks": "leaks LeakReport",
           "headrace.verification.parity": "parity"}),
     Area("dagster", "Dagster factories",
          "Assets, checks, jobs, schedules and sensors of a pipeline.", {"headrace.dagster": "*"}),
     Area("cluster", "Spark",
-         "The same features on a cluster. How to: "
+         "The same features on a cluster. See "
          "[compute on Spark](../../how-to/compute-on-spark.md).", {"headrace.cluster": "*"}),
 )  # fmt: skip
 

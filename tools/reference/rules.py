@@ -11,19 +11,20 @@ from tools.reference.markdown import code, escaped, table
 CHANGES = """\
 # Rules of contract changes
 
-Each change of a contract falls under one rule, and a rule says how far the version has to step for
-readers of the table and for models trained on it: MAJOR breaks them, MINOR gives more or fewer rows
-or columns of the same meaning, PATCH changes words. `headrace contract diff` and
-`headrace contract check` apply these rules; [contracts](contracts.md) explains them. `{before}`,
-`{after}` and `{item}` stand for what changed.
+Each change of a contract falls under one rule. The rule gives the version step for readers of the
+table, and the step for models trained on the table (trainers). MAJOR: the change breaks them.
+MINOR: it adds or removes rows or columns, and the others keep their meaning. PATCH: it changes only
+texts. `headrace contract diff` and `headrace contract check` apply these rules;
+[contracts](contracts.md) explains them. `{before}` and `{after}` stand for the old and the new
+value, and `{item}` for the changed element.
 """
 LICENCES = """\
 # Licences
 
-A contract states the licence of its data as an SPDX expression. A release checks that its purpose
-and the licences of all its tables are compatible: see
+A contract states the licence of its data as an SPDX expression. When a dataset is released,
+Headrace checks that its purpose and the licences of all its tables are compatible: see
 [governance](../explanation/governance.md). A licence that is not listed is refused, except
-`LicenseRef-NAME`, which stands for an agreement of your own. The table is a reading of the
+`LicenseRef-NAME`, which stands for an agreement of your own. The table interprets the
 licences for data that is transformed and released; it is not legal advice.
 """
 
