@@ -105,12 +105,16 @@ PARSERS = {
 }
 
 
+TEXTS = {"meter", "note"}  # everywhere else, white space around a value is ignored
+
+
 def conform_row(row):
     """(published columns, columns of another type, problems as (rule, field))."""
     stored, wrong, problems, usable = {}, [], [], {}
     for name, parser in PARSERS.items():
         try:
-            value = None if row[name] is None else parser(row[name])
+            text = row[name] if name in TEXTS or row[name] is None else row[name].strip()
+            value = None if text is None else parser(text)
             usable[name] = value
         except UnusableError as unusable:
             rule, value = unusable.args

@@ -89,11 +89,17 @@ def rounded(name: str, scale: int, lossy: pa.Array, line: int) -> Rounded:
 
 
 def parse(column: Field, text: pa.Array) -> TypedCells:
-    """Parse `text` (an array of strings and nulls) as the declared type of `column`."""
+    """Parse `text` (an array of strings and nulls) as the declared type of `column`.
+
+    White space around numbers, timestamps and booleans is ignored.
+    """
     if column.null_tokens:
         tokens = pa.array(column.null_tokens, pa.string())
         text = pc.if_else(pc.is_in(text, tokens), pa.scalar(None, pa.string()), text)
-    return bounded(column, _PARSERS[column.type](column, text))
+    cells = _PARSERS[column.type](column, text)
+    if cells.wrong and column.type != "string":  # only now: hardly any producer pads its numbers
+        cells = _PARSERS[column.type](column, pc.utf8_trim_whitespace(text))
+    return bounded(column, cells)
 
 
 def bounded(column: Field, cells: TypedCells) -> TypedCells:
