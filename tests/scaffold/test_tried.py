@@ -89,7 +89,7 @@ def test_what_a_draft_needs_is_asked_for(tmp_path):
     (tmp_path / "a.csv").write_text("a,b\n1,2\n1,3\n")
     done = run(str(tmp_path / "a.csv"), "--draft", str(tmp_path / "out"))
     assert done.exit_code == 2
-    assert "say --time COLUMN, of: a, b" in done.output
+    assert "give --time COLUMN; columns: a, b" in done.output
     assert not (tmp_path / "out").exists()
 
 
