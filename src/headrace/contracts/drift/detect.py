@@ -13,24 +13,39 @@ from headrace.contracts.drift.baseline import Baseline
 from headrace.contracts.drift.batch_view import BatchView
 from headrace.contracts.drift.detectors.categories import level_changes
 from headrace.contracts.drift.detectors.coverage import missing_parts
+from headrace.contracts.drift.detectors.level_counts import level_counts
 from headrace.contracts.drift.detectors.precision import fine_marks, nulls, precision_changes
 from headrace.contracts.drift.detectors.renames import renames
 from headrace.contracts.drift.detectors.repeated_rows import (
+    copied_rows,
     duplicates,
     in_earlier_batches,
     stale_rows,
 )
 from headrace.contracts.drift.detectors.sentinels import sentinels
+from headrace.contracts.drift.detectors.signs import sign_changes
 from headrace.contracts.drift.detectors.stuck_readings import frozen, most_marks, run_marks
 from headrace.contracts.drift.detectors.swaps import swaps
 from headrace.contracts.drift.detectors.units import unit_changes
-from headrace.contracts.drift.detectors.unreadable_text import written_otherwise
+from headrace.contracts.drift.detectors.value_shares import repeated_values
+from headrace.contracts.drift.detectors.wrong_delivery import key_shifts, wrong_period
 from headrace.contracts.drift.detectors.zones import zone_shifts
-from headrace.contracts.drift.findings import DriftFinding
+from headrace.contracts.drift.file_form import file_form, written_otherwise
+from headrace.contracts.drift.findings import ACTIONS, DriftFinding
 from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.contracts.drift.profile import BatchProfile
+from headrace.contracts.drift.unexplained import unusual
 
 LEAST_HISTORY = 14  # earlier batches required before findings are reported
+
+# Headlines in the order in which they are shown. What is the wrong delivery comes first, then its
+# structure, then the meaning of columns, then mere distributions.
+_ORDER = (
+    frozenset({"file_form", "rename", "decimal_comma"}),
+    frozenset({"repeated_delivery", "wrong_period", "key_shift"}),
+    frozenset({"repeated_rows", "truncation"}),
+    frozenset(ACTIONS) - {"unusual", "far_from_usual", "new_level", "duplicates"},
+)
 
 _COLUMN_CHANGES: tuple[Callable[[DriftCase], Iterator[DriftFinding]], ...] = (
     unit_changes,
@@ -38,9 +53,19 @@ _COLUMN_CHANGES: tuple[Callable[[DriftCase], Iterator[DriftFinding]], ...] = (
     zone_shifts,
     sentinels,
     frozen,
+    repeated_values,
+    sign_changes,
     level_changes,
+    level_counts,
     precision_changes,
     nulls,
+)
+
+_WRONG_DELIVERIES: tuple[Callable[[DriftCase], Iterator[DriftFinding]], ...] = (
+    stale_rows,
+    wrong_period,
+    key_shifts,
+    copied_rows,
 )
 
 
@@ -81,15 +106,40 @@ def detect(
 def _findings(case: DriftCase) -> tuple[DriftFinding, ...]:
     if case.reference.batches < LEAST_HISTORY:
         return ()
-    renamed = _detected(renames, case)
-    unread = _detected(written_otherwise, case)
-    if renamed or unread:
-        return (*renamed, *unread)
+    unreadable = _detected(file_form, case) or [
+        *_detected(renames, case),
+        *_detected(written_otherwise, case),
+    ]
+    if unreadable:
+        return tuple(unreadable)
+    batch = [f for change in _WRONG_DELIVERIES for f in _detected(change, case)]
+    if any(f.kind == "repeated_delivery" for f in batch):
+        return _ordered(batch)
+    is_other_period = any(f.kind == "wrong_period" for f in batch)
     columns = best([f for change in _COLUMN_CHANGES for f in _detected(change, case)])
-    batch = [*_detected(stale_rows, case), *_detected(duplicates, case)]
-    if not any(f.kind in {"zone_shift", "swap", "unit_change"} for f in columns):
+    if is_other_period:
+        columns = [f for f in columns if f.kind != "zone_shift"]
+    batch += _detected(duplicates, case)
+    if not is_other_period and not any(
+        f.kind in {"zone_shift", "swap", "unit_change"} for f in columns
+    ):
         batch += _detected(missing_parts, case)
-    return tuple(sorted([*columns, *batch], key=lambda f: -f.weight))
+    findings = [*columns, *batch]
+    explained = {name for f in findings for name in f.columns}
+    of_batch = any(not f.columns and f.kind != "duplicates" for f in findings) or is_other_period
+    if not of_batch:
+        findings += [f for f in _detected(unusual, case) if not explained.intersection(f.columns)]
+    return _ordered(findings)
+
+
+def _ordered(findings: Sequence[DriftFinding]) -> tuple[DriftFinding, ...]:
+    """Sort by class of headline, then by weight."""
+
+    def place(finding: DriftFinding) -> int:
+        classes = (at for at, kinds in enumerate(_ORDER) if finding.kind in kinds)
+        return next(classes, len(_ORDER))
+
+    return tuple(sorted(findings, key=lambda f: (place(f), -f.weight)))
 
 
 def _detected(
@@ -118,7 +168,13 @@ def _marks(case: DriftCase) -> dict[str, float]:
 
 def _marks_of(case: DriftCase) -> dict[str, float]:
     look = case.look
-    marks = {**case.fit.marks, **run_marks(look), **most_marks(look), **fine_marks(look)}
+    marks = {
+        **case.fit.marks,
+        **case.statistics,
+        **run_marks(look),
+        **most_marks(look),
+        **fine_marks(look),
+    }
     if case.reference.batches and case.look.rows:
         marks["seen"] = float(in_earlier_batches(case.look, case.reference).mean())
     return marks

@@ -21,7 +21,20 @@ ACTIONS: Mapping[str, str] = {
     "sentinel": "block",
     "new_level": "warn",
     "duplicates": "note",
-    "anomaly": "warn",
+    "file_form": "block",
+    "wrong_period": "block",
+    "key_shift": "block",
+    "repeated_delivery": "block",
+    "repeated_rows": "block",
+    "sign_change": "block",
+    "clipped": "block",
+    "constant": "block",
+    "merge": "block",
+    "missing_level": "block",
+    "unseen_values": "block",
+    "precision": "block",
+    "far_from_usual": "block",
+    "unusual": "warn",
 }
 
 

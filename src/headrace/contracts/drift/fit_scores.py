@@ -23,12 +23,14 @@ from headrace.contracts.drift.batch_view import (
 )
 from headrace.contracts.drift.profile import explained, label
 from headrace.contracts.drift.row_rules import delivered_inputs, time_names
+from headrace.contracts.drift.statistics import STATISTICS
 
 SOFT = 5  # fitting rows added to each sharp mark, so that few rows prove little
 LEAST_BATCHES = 7  # least earlier batches with a mark for it to be compared
 # Loss of a blunt mark that is tolerated beyond the usual loss.
 FLOOR = {"shape": 0.15, "level": 0.25, "present": 0.05, "covered": 0.1, "pace": 0.01}
-RAW = frozenset({"at", "off", "run", "still"})  # marks that are measures, not shares
+# Marks that are measures, not shares of fitting rows.
+RAW = frozenset({"at", "off", "run", "still"}) | STATISTICS
 _WIDE = 0.5  # values may lie outside the window's range by this multiple of the range
 _FAR = 3.0  # ratio to the key's last value, or its inverse, from which a value is far
 _BAND = 0.8  # quantile of a batch's residuals that sets the tolerance of a keyed mark
@@ -96,7 +98,7 @@ def fit_rules(
     if columns is None or selected & time_inputs(look):
         for what, moments in (("event", look.event), ("known", look.known_at)):
             if moments is not None and look.start is not None:
-                _add_hour_marks(result, what, moments, look.start, reference)
+                add_hour_marks(result, what, moments, look.start, reference)
 
 
 def time_inputs(look: BatchView) -> frozenset[str]:
@@ -268,7 +270,7 @@ def residual(column: ViewColumn, expected: Floats) -> Floats:
 # Hours of the partition
 
 
-def _add_hour_marks(
+def add_hour_marks(
     result: FitScores, what: str, moments: Floats, start: int, reference: Baseline
 ) -> None:
     past = reference.hours(what)

@@ -20,6 +20,7 @@ from headrace.contracts.drift.fit_scores import (
     fit_rules,
     time_inputs,
 )
+from headrace.contracts.drift.statistics import statistics_of
 from headrace.contracts.drift.view_reader import timed
 
 RESIDUE = 0.25  # greatest share of the misfits that may remain after an explanation
@@ -93,6 +94,11 @@ class DriftCase:
     @cached_property
     def fit(self) -> FitScores:
         return fit(self.look, self.reference)
+
+    @cached_property
+    def statistics(self) -> dict[str, float]:
+        """Return the statistics of the batch, as in `statistics_of`."""
+        return statistics_of(self.look)
 
     @cached_property
     def excess(self) -> dict[str, float]:

@@ -16,6 +16,7 @@ from headrace.contracts.drift.profile import label
 _NEW_SHARE = 0.005  # least share of the batch's rows for a new category to be reported
 _FEW_NEW = 3  # least rows of a new category, unless the set of categories is closed
 _SMALL_SET = 20  # most categories of a closed set
+_OFTEN = 2  # earlier batches with new categories from which another is not reported
 _USUAL_SHARE = 0.9  # each earlier batch had at least this share of rows in known categories
 _CHANCE = 0.01
 _FEW = 5  # rows of a new category; with fewer, do not look for the category that it replaced
@@ -32,10 +33,12 @@ def level_changes(case: DriftCase) -> Iterator[DriftFinding]:
         usual = case.reference.marks(f"support:{column.name}")
         if not fresh.any() or not len(usual) or usual.min() < _USUAL_SHARE:
             continue
+        grows = int((usual < 1).sum()) >= _OFTEN
         for token in np.unique(column.tokens[fresh]):
             rows = column.tokens == token
             if case.look.names.get(int(token), "").strip().lower() not in WORDS:
-                yield from _category_findings(case, column, int(token), rows)
+                findings = _category_findings(case, column, int(token), rows)
+                yield from (f for f in findings if not grows or f.kind != "new_level")
 
 
 def _category_findings(

@@ -9,6 +9,7 @@ from headrace.contracts.drift.batch_view import HOUR, BatchView, Floats
 from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import LEAST_BATCHES, time_inputs
 from headrace.contracts.drift.hypothesis_trial import DriftCase
+from headrace.contracts.drift.statistics import surprise
 from headrace.core.clock import parse_iso
 from headrace.core.time_zones import to_local
 
@@ -18,6 +19,7 @@ _REGULAR = 0.6  # hours are always full if their minimum is at least this share 
 _UNLIKELY = 13.1  # expected rows whose absence is not chance: exp(-13.1) is two in a million
 _FEW = 3  # least missing rows for a finding
 _BLOCK = 0.06  # least share of a usual batch's rows that must be missing
+_FEWER = 1.3  # surprise of the number of rows from which a batch of irregular size is too small
 _SMALL = 0.6  # a batch is too small below this share of the window's smallest batch
 
 
@@ -123,8 +125,8 @@ def moved_window(look: BatchView, reference: Baseline, what: str) -> list[Mappin
     by_moment = any(look.contract.field(n).type == "timestamp" for n in time_inputs(look))
     if zone is None or look.start is None or by_moment or look.contract.slot_zone:
         return None
-    now = _offset(zone, look.start)
-    by = [(_offset(zone, parse_iso(p.slot)) - now) // HOUR for p in reference.window]
+    now = offset(zone, look.start)
+    by = [(offset(zone, parse_iso(p.slot)) - now) // HOUR for p in reference.window]
     if not any(by):
         return None
     return [
@@ -133,7 +135,7 @@ def moved_window(look: BatchView, reference: Baseline, what: str) -> list[Mappin
     ]
 
 
-def _offset(zone: str, start: int) -> int:
+def offset(zone: str, start: int) -> int:
     """Return the zone's UTC offset at noon of that day, in microseconds."""
     noon = np.array([start + 12 * HOUR], np.int64)
     return int((to_local(noon, zone) - noon)[0])
@@ -155,7 +157,9 @@ def _find_small_batch(case: DriftCase) -> Iterator[DriftFinding]:
     """Report a batch much smaller than all in the window, if their sizes are similar."""
     rows = case.look.rows
     sizes = np.array([profile.rows for profile in case.reference.window])
-    if rows < _SMALL * sizes.min() and sizes.min() > 0.7 * np.median(sizes):
+    is_regular = sizes.min() > 0.7 * np.median(sizes)
+    score = surprise("rows", case.reference.marks("rows:"), float(rows), rows)
+    if rows < _SMALL * sizes.min() and (is_regular or score >= _FEWER):
         sentence = (
             f"{rows} rows are fewer than the {len(sizes)} batches before had, which lie between"
             f" {sizes.min()} and {sizes.max()}."

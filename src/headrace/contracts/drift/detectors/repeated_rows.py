@@ -9,7 +9,10 @@ from headrace.contracts.drift.batch_view import BatchView, Bools
 from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import LEAST_BATCHES
 from headrace.contracts.drift.hypothesis_trial import DriftCase
+from headrace.contracts.drift.statistics import copies, counters
 
+_REPEATED_SHARE = 0.9  # share of rows from which the whole delivery counts as delivered again
+_COPIES, _FEW_COPIES = 0.2, 5  # least growth of the share of copied rows, and least such rows
 _USUAL = 2.0  # report stale rows above this multiple of the window's greatest share
 
 
@@ -57,8 +60,31 @@ def stale_rows(case: DriftCase) -> Iterator[DriftFinding]:
         f" ({', '.join(slots[-3:])}): they were delivered again as if they were new."
     )
     evidence = {"rows": count, "usual": usual, "slots": slots[-3:]}
+    if count >= _REPEATED_SHARE * look.rows:
+        yield DriftFinding("repeated_delivery", (), sentence, evidence, weight=4.0 * count)
+        return
     lines = tuple(look.lines[repeated].tolist())
     yield DriftFinding("stale_rows", (), sentence, evidence, lines, weight=count)
+
+
+def copied_rows(case: DriftCase) -> Iterator[DriftFinding]:
+    """Report rows that repeat others under new keys, if there are unusually many."""
+    look = case.look
+    past = case.reference.marks("twice:")
+    if len(past) < LEAST_BATCHES or not look.rows or not counters(look):
+        return
+    repeats = copies(look)
+    share, usual = float(repeats.mean()), float(past.max())
+    if share - usual < max(_COPIES, 0.5 * usual) or int(repeats.sum()) < _FEW_COPIES:
+        return
+    names = ", ".join(column.name for column in counters(look))
+    sentence = (
+        f"{int(repeats.sum())} of {look.rows} rows repeat another row in all columns but {names}:"
+        f" {share:.0%}; at most {usual:.0%} in the {len(past)} batches before."
+    )
+    evidence = {"rows": int(repeats.sum()), "share": share, "usual": usual}
+    lines = tuple(look.lines[repeats].tolist())
+    yield DriftFinding("repeated_rows", (), sentence, evidence, lines, float(repeats.sum()))
 
 
 def _share_a_hash(row_hashes: np.ndarray, hashes: np.ndarray) -> bool:

@@ -24,7 +24,10 @@ WORDS = frozenset(
 )  # fmt: skip
 _MOST_SENTINELS = 0.3  # greatest share of rows; above it, another detector explains the change
 _GAIN = 0.5  # least number of rows that fit better once the value is nulled
-_APART = 0.02  # least distance to the nearest known value, as a share of the window's range
+_APART = 0.05  # least distance to the nearest known value, as a share of the window's range
+_FREE_TEXT = 0.02  # least share of rows with such a word in a column of free text
+_AMONG = 0.3  # least share of a sentinel among all values out of range
+_SMALL = 100  # smaller numbers are weak evidence of a sentinel
 _TOGETHER = 3  # least rows that share a value inside the usual range for it to be a sentinel
 
 
@@ -57,11 +60,20 @@ def _column_findings(case: DriftCase, column: ViewColumn, fresh: Bools) -> Itera
     for value in _suspicious(column, np.unique(values[fresh])):
         rows = fresh & (values == value)
         text = _sentinel_text(case, column, value, rows)
-        if text is None or rows.mean() > _MOST_SENTINELS:
+        if text is None or rows.mean() > _MOST_SENTINELS or _is_free_text(case, column, rows):
             continue
         gain = _gain(case, column, rows)
         if gain >= _GAIN:
             yield _sentinel_finding(case, column, text, rows, gain)
+
+
+def _is_free_text(case: DriftCase, column: ViewColumn, rows: Bools) -> bool:
+    """Return True for few rows of a column of free text, where such a word may be ordinary."""
+    support = case.reference.marks(f"support:{column.name}")
+    is_open = case.reference.pools[column.name].coarse or not len(support) or support.min() < 1
+    is_key = column.name in case.look.contract.primary_key
+    few = float(rows.mean()) < _FREE_TEXT
+    return column.kind == "text" and bool(is_open) and few and not is_key
 
 
 def _gain(case: DriftCase, column: ViewColumn, rows: Bools) -> float:
@@ -103,8 +115,13 @@ def _sentinel_text(case: DriftCase, column: ViewColumn, value: float, rows: Bool
             text = str(case.look.arrays[column.name][int(np.flatnonzero(rows)[0])].as_py())
         return repr(text) if text.strip().lower() in WORDS else None
     pool = case.reference.pools[column.name]
-    out = bool(out_of_range(column, pool)[rows].all())
+    outside = out_of_range(column, pool)
+    # Among many values out of range, a nine is one of them.
+    out = bool(outside[rows].all()) and int(rows.sum()) >= _AMONG * int(outside.sum())
     is_isolated = int(rows.sum()) >= _TOGETHER and _is_isolated(column.values[rows][0], pool)
+    if abs(value) < _SMALL:  # ordinary numbers too, even if no batch of the window has them
+        out = out and (int(rows.sum()) >= _TOGETHER or value < 0 <= pool.values[0])
+        is_isolated = is_isolated and pool.values[0] >= 0 > value
     return f"{value:g}" if out or is_isolated else None
 
 

@@ -18,6 +18,13 @@ MOST_SLICES = 4  # slices tried per categorical column, those with the most misf
 _MINIMUM_LOSS = 0.04  # least share of misfitting rows for the whole column to be tried
 _PLACES = 3  # least decimals assumed for a converted number: it may happen to be whole
 _MISFITS = 0.5  # least share of a slice's rows that must misfit
+_EVIDENCE = 3.0  # least misfitting rows that a conversion must explain
+_ON_GRID = 0.98  # least share of converted values that must lie on the grid of earlier ones
+_DISTINCT = 20  # distinct values of which half must remain distinct
+_NEAR = 5.0  # factor below which an undeclared unit is no explanation by itself
+_PART = 0.4  # least share of misfitting rows if rounding hides the grid
+_FEW = 6  # least rows of a category for its unit to be examined
+_VAGUE = 0.25  # a rounding error beyond this share of the grid proves nothing about the grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,20 +47,20 @@ def unit_changes(case: DriftCase) -> Iterator[DriftFinding]:
                 _try_conversions(case, field, UnitScope("the whole column", column.present))
             )
         yield from findings
-        if not findings:
+        if not findings and (field.unit is not None or field.type == "number"):
             for scope in _slices(case, field.name):
                 yield from _try_conversions(case, field, scope)
 
 
 def _can_be_converted(case: DriftCase, field: Field) -> bool:
-    """Return True for a suspect number column that has a unit, or is not a key or time input."""
+    """Return True for a suspect column of numbers, unless it is a key or a time."""
     look = case.look
     if look.columns[field.name].kind != "number" or field.name not in case.suspects():
         return False
     if field.unit is not None:
         return True
     aside = {*look.contract.primary_key, *time_inputs(look)}
-    return field.type == "number" and field.name not in aside
+    return field.name not in aside and field.zone is None
 
 
 def _slices(case: DriftCase, name: str) -> list[UnitScope]:
@@ -70,7 +77,7 @@ def _slices(case: DriftCase, name: str) -> list[UnitScope]:
         misfits = np.bincount(where, bad)
         share = misfits / np.bincount(where)
         for at in np.argsort(-misfits, kind="stable")[:MOST_SLICES]:
-            if share[at] >= _MISFITS:
+            if share[at] >= _MISFITS and int((where == at).sum()) >= _FEW:
                 level = case.look.names.get(int(levels[at]), "")
                 rows = (where == at) & case.look.columns[name].present
                 lines = tuple(case.look.lines[rows].tolist())
@@ -81,10 +88,21 @@ def _slices(case: DriftCase, name: str) -> list[UnitScope]:
 def _try_conversions(case: DriftCase, field: Field, scope: UnitScope) -> Iterator[DriftFinding]:
     """Yield a finding for the conversion that explains the misfits best, if any does."""
     best: tuple[HypothesisTrial, UnitConversion] | None = None
-    for conversion in conversions(field.unit):
-        changed, slack = undone(case, field, conversion, scope.rows)
+    # Whole numbers without a unit are counts: at most another power of ten.
+    is_count = field.unit is None and field.type == "integer"
+    for conversion in (*(() if is_count else conversions(field.unit)), *_powers(field)):
+        values, slack = undone(case, field, conversion, scope.rows)
+        grid = _grid(case, field)
+        is_vague = slack > _VAGUE * grid
+        if is_vague and not _is_plausible(case, field, conversion, scope):
+            continue
+        if not is_vague and not _looks_like_past(values[scope.rows], conversion, (grid, slack)):
+            continue
+        changed = pa.array(np.rint(values) if field.type == "integer" else values, from_pandas=True)
         trial = case.try_out({field.name: changed}, {field.name: slack})
-        if trial.explains and (best is None or trial.rank > best[0].rank):
+        if trial.before < _EVIDENCE or not trial.explains:
+            continue
+        if best is None or trial.rank > best[0].rank:
             best = (trial, conversion)
     if best is not None:
         yield _finding(field, best[1], scope, best[0])
@@ -92,17 +110,72 @@ def _try_conversions(case: DriftCase, field: Field, scope: UnitScope) -> Iterato
 
 def undone(
     case: DriftCase, field: Field, conversion: UnitConversion, rows: Bools
-) -> tuple[pa.Array, float]:
-    """Return (column with the conversion reversed in `rows`, greatest remaining rounding error)."""
+) -> tuple[np.ndarray, float]:
+    """Return (values with the conversion reversed in `rows`, greatest remaining rounding error)."""
     values = case.look.columns[field.name].values.copy()
     unit = 10.0 ** (field.scale or 0)
     numbers = values[rows] / unit
     values[rows] = (numbers - conversion.offset) / conversion.scale * unit
     places = decimals(numbers) if field.type == "integer" else max(decimals(numbers), _PLACES)
-    slack = 0.51 * 10.0**-places / abs(conversion.scale) * unit
-    if field.type == "integer":
-        values = np.rint(values)
-    return pa.array(values, from_pandas=True), slack
+    return values, 0.51 * 10.0**-places / abs(conversion.scale) * unit
+
+
+def _powers(field: Field) -> Iterator[UnitConversion]:
+    """Yield powers of ten, which any producer may confuse, whatever the unit."""
+    usual_scales = (
+        {conversion.scale for conversion in conversions(field.unit)} if field.unit else set()
+    )
+    for scale in (1000.0, 0.001, 100.0, 0.01, 10.0, 0.1):
+        if scale not in usual_scales:
+            unit = field.unit or "the declared unit"
+            yield UnitConversion(unit, f"{scale:g} times {unit}", scale)
+
+
+def _grid(case: DriftCase, field: Field) -> float:
+    """Return the last decimal of earlier values."""
+    unit = float(10.0 ** (field.scale or 0))
+    return unit * 10.0 ** -decimals(case.reference.pools[field.name].values / unit)
+
+
+def _is_plausible(
+    case: DriftCase, field: Field, conversion: UnitConversion, scope: UnitScope
+) -> bool:
+    """Return True if a conversion may be tried although its rounding hides the grid.
+
+    Values that changed little, by a factor that nothing in the contract suggests, changed by
+    themselves; and misfits must then concern a good part of the rows.
+    """
+    is_guess = conversion.unit == "the declared unit" and not field.explained_by
+    near = 1 / _NEAR < conversion.scale < _NEAR
+    if (near and is_guess) or (scope.lines and not field.explained_by):
+        return False
+    return case.loss([field.name]) >= _PART * float(scope.rows.sum())
+
+
+def _looks_like_past(
+    values: np.ndarray, conversion: UnitConversion, grid: tuple[float, float]
+) -> bool:
+    """Return True if the converted values have no more decimals than earlier values.
+
+    This is what exposes a false hypothesis: whole numbers divided by 1.6 are hardly ever whole.
+    Divided by a power of ten, they may have more: grams are often measured to more digits than
+    kilograms. As many distinct values must remain: divided by a great factor, all numbers are zero.
+    `grid` is the last decimal of earlier values and the greatest rounding error.
+    """
+    step, slack = grid
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return False
+    places = np.rint(values / step)
+    off = np.abs(values - places * step)
+    if len(np.unique(places)) < 0.5 * min(len(np.unique(values)), _DISTINCT):
+        return False
+    return _is_power(conversion.scale) or bool((off <= slack + 1e-6 * step).mean() >= _ON_GRID)
+
+
+def _is_power(scale: float) -> bool:
+    exponent = np.log10(abs(scale))
+    return exponent >= 1 and bool(abs(exponent - np.rint(exponent)) < 1e-9)
 
 
 def decimals(values: np.ndarray, limit: int = 6) -> int:

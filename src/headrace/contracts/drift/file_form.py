@@ -1,4 +1,4 @@
-"""Detector for unreadable cells that are written in another known format."""
+"""Detectors for deliveries in another form: of the whole file, or of unreadable cells."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,31 @@ _THOUSANDS = r"^\s*-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?\s*$"
 _EPOCH = r"^-?[0-9]{9,19}(\.[0-9]+)?$"
 _EPOCHS = {10: "seconds", 13: "milliseconds", 16: "microseconds", 19: "nanoseconds"}
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_SEPARATORS = (";", "\t", "|")
+_HEADER_LENGTH = 60  # most characters of a header in a message
 _SHARE = 0.6  # least share of the unreadable cells that must match the format
+
+
+def file_form(case: DriftCase) -> Iterator[DriftFinding]:
+    """Report a delivery without any declared column, by what its header looks like."""
+    declared = {name for f in case.look.contract.delivered for name in (f.name, *f.aliases)}
+    names = list(case.text)
+    if not names or declared & set(names):
+        return
+    first = names[0][:_HEADER_LENGTH]
+    if any("\x00" in name for name in names):
+        words = "the file is not UTF-8: its text has zero bytes, as in UTF-16"
+    elif len(names) == 1 and any(mark in names[0] for mark in _SEPARATORS):
+        mark = next(mark for mark in _SEPARATORS if mark in names[0])
+        words = f"its columns are separated by {mark!r}: {first!r}"
+    elif any(name[:1].isdigit() or name[:1] == "-" for name in names):
+        words = f"the header is missing: the first line is {first!r} ..."
+    else:
+        return  # the columns may have been renamed
+    sentence = f"The file is not written as declared: {words}."
+    yield DriftFinding(
+        "file_form", (), sentence, {"columns": names[:5]}, weight=float(case.look.rows)
+    )
 
 
 def written_otherwise(case: DriftCase) -> Iterator[DriftFinding]:

@@ -1,0 +1,113 @@
+"""Detector for numbers that repeat one value: a placeholder, a limit, or a stuck reading."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from headrace.contracts.drift.baseline import Baseline
+from headrace.contracts.drift.batch_view import Bools, ViewColumn
+from headrace.contracts.drift.detectors.sentinels import SENTINELS
+from headrace.contracts.drift.detectors.stuck_readings import measured
+from headrace.contracts.drift.findings import DriftFinding
+from headrace.contracts.drift.fit_scores import LEAST_BATCHES
+from headrace.contracts.drift.hypothesis_trial import DriftCase
+from headrace.contracts.drift.profile import coarse
+from headrace.contracts.drift.statistics import LEAST_ROWS
+
+_GROWTH = 0.12  # least growth of a value's share over its greatest share in the window
+_REST_SHARE = 0.5  # least share of the other values that must be usual
+_STUCK = 0.9  # least share of a repeated value that is neither a placeholder nor a limit, in events
+_ONE_VALUE = 0.99
+_RUN = 0.8  # share of a value's rows that follow on each other, if a reading is stuck
+_MANY = 20  # distinct earlier values from which a run of equal ones is no coincidence
+_SURE = 4.0  # least growth, in standard errors of a share
+_BEYOND = 0.1  # share of earlier values beyond a limit from which cutting them off is noticed
+
+
+def repeated_values(case: DriftCase) -> Iterator[DriftFinding]:
+    """Report a value whose share grew beyond that in all earlier batches."""
+    if case.reference.batches < LEAST_BATCHES:
+        return
+    for column in measured(case.look):
+        values = column.values[column.present]
+        if len(values) < LEAST_ROWS:
+            continue
+        constancy = case.reference.marks(f"most:{column.name}")
+        if not len(constancy) or constancy.min() >= _ONE_VALUE:
+            continue  # a column with another single value in each batch
+        distinct, counts = np.unique(values, return_counts=True)
+        for value in dict.fromkeys([float(distinct[counts.argmax()]), 0.0]):
+            share = float((values == value).mean())
+            usual = _greatest_share(case.reference, column.name, value)
+            # Any reading may have had a great share before, but a placeholder must have had it.
+            greatest = usual if value == 0 else max(usual, float(constancy.max()))
+            rate = max(greatest, 1 / (len(values) * len(constancy)))
+            error = np.sqrt(rate * (1 - rate) / len(values))
+            if share - greatest < max(_GROWTH, _SURE * error):
+                continue
+            if _others_are_usual(column, value, case.reference.pools[column.name].values):
+                yield _repeated(case, column, value, share, usual)
+                break
+
+
+def _others_are_usual(column: ViewColumn, value: float, past_values: np.ndarray) -> bool:
+    """Return True if the values besides this one lie where they used to.
+
+    If they do not, the column as a whole changed, for example its unit.
+    """
+    rest = column.values[column.present & (column.values != value)]
+    if not len(rest):
+        return True
+    low, high = np.quantile(past_values, (0.02, 0.98))
+    return float(((rest >= low) & (rest <= high)).mean()) >= _REST_SHARE
+
+
+def _greatest_share(reference: Baseline, name: str, value: float) -> float:
+    """Return the greatest share of a value, as profiles count it, in an earlier batch."""
+    greatest = 0.0
+    for profile in reference.window:
+        summary = profile.columns.get(name)
+        if summary is None or not len(summary.values):
+            continue
+        stored = float(coarse(np.array([value]))[0]) if summary.coarse else value
+        place = int(np.searchsorted(summary.values, stored))
+        if place < len(summary.values) and summary.values[place] == stored:
+            greatest = max(greatest, float(summary.counts[place] / summary.counts.sum()))
+    return greatest
+
+
+def _repeated(
+    case: DriftCase, column: ViewColumn, value: float, share: float, usual: float
+) -> DriftFinding:
+    rows = column.present & (column.values == value)
+    number = value / 10 ** (case.look.contract.field(column.name).scale or 0)
+    kind, words = _kind_of(case, column, value, number)
+    if kind == "frozen" and share < _STUCK and not _is_run(case, column, rows):
+        kind = "unusual"  # many equal events, such as the bookings of a group, do occur
+    sentence = (
+        f"{column.name} {words} {number:g} in {share:.0%} of the rows that have a value; in the"
+        f" batches before it was at most {usual:.0%}."
+    )
+    evidence = {"value": number, "share": share, "usual": usual, "rows": int(rows.sum())}
+    lines = tuple(case.look.lines[rows].tolist())
+    return DriftFinding(kind, (column.name,), sentence, evidence, lines, float(rows.sum()))
+
+
+def _is_run(case: DriftCase, column: ViewColumn, rows: Bools) -> bool:
+    """Return True if the rows follow on each other, in a column of many values."""
+    at = np.flatnonzero(rows)
+    longest = max(len(run) for run in np.split(at, np.flatnonzero(np.diff(at) > 1) + 1))
+    distinct = len(case.reference.pools[column.name].values)
+    return longest >= _RUN * len(at) and distinct >= _MANY
+
+
+def _kind_of(case: DriftCase, column: ViewColumn, value: float, number: float) -> tuple[str, str]:
+    values = column.values[column.present]
+    pool = case.reference.pools[column.name]
+    if number == 0 or number in SENTINELS:
+        return "sentinel", "has the placeholder"
+    for edge, beyond in ((values.max(), pool.values > value), (values.min(), pool.values < value)):
+        cut = pool.counts[beyond].sum() >= _BEYOND * pool.total
+        if value == edge and values.min() < values.max() and cut:
+            return "clipped", "is cut off at"
+    return "frozen", "repeats the reading"
