@@ -17,6 +17,8 @@ from bench import (
     streams,
     year,
 )
+from bench.gate_bank import report
+from bench.gate_bank.run import PLANTED_DAYS
 from bench.page import renew, section, table
 from bench.report import Comparison
 
@@ -188,6 +190,12 @@ def of_study(_repeat: int, lines: Path | None = None) -> Made:
     return monitoring_study.page(found), []
 
 
+def of_gate_bank(_repeat: int, lines: Path | None = None) -> Made:
+    """Return the section, measured now or read from the output of `bench.gate_bank --json`."""
+    found = json.loads(lines.read_text()) if lines else report.measured(report.TABLES, PLANTED_DAYS)
+    return report.page(found), []
+
+
 def of_retraining(_repeat: int, lines: Path | None = None) -> Made:
     """Return the section, measured now or read from the output of `bench.retraining --json`."""
     found = json.loads(lines.read_text()) if lines else retraining.measure(retraining.PARTS)
@@ -213,6 +221,7 @@ def plain(intro: str, measure: Callable[[int], Iterator[Comparison] | list[Compa
 SECTIONS: dict[str, tuple[str, Callable[..., Made]]] = {
     "year": ("The year from deliveries to model", of_year),
     "gates": ("Gates", plain(GATES, lambda n: gates.measure(repeat=n))),
+    "gate_bank": ("Gates on tables of strangers", of_gate_bank),
     "datasets": ("Datasets", plain(DATASETS, lambda n: datasets.measure(repeat=n))),
     "features": ("Features", plain(FEATURES, lambda n: features.measure(repeat=n))),
     "serving": ("Serving", plain(SERVING, lambda n: serving.comparisons(repeat=n))),

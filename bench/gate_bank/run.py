@@ -1,30 +1,28 @@
 """Verdicts of the gate on a table of the bank: its clean days, and faults planted in some of them.
 
-Each day is validated as ingestion does it, against the days before. The suite is drafted from the
-first `WARM_UP` days, as `headrace gate suggest` does.
+Each day is validated as ingestion does it, against the days before. The suite has no checks but
+that a day has rows, so what is measured is the contract and the detection of semantic changes.
 """
 
+import csv
+import io
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import duckdb
-import pyarrow as pa
-
-from bench.gate_bank.faults import FAULTS, Day, Fault, Planted, plantings
+from bench.gate_bank.faults import FAULTS, Day, Fault, plantings
+from bench.gate_bank.scoring import outcome_of
 from bench.gate_bank.tables import BankTable, csv_bytes
-from headrace.contracts import Contract, conform
+from headrace.contracts import Contract
 from headrace.contracts.drift import Baseline
-from headrace.gates.drafting import DraftOptions, Measure, draft_checks
 from headrace.gates.suite import Suite
 from headrace.gates.suite_reader import parse_suite
-from headrace.gates.verdict import Judgement, Result
-from headrace.lake.ingest.validator import delivered_rows
+from headrace.gates.verdict import Result
 from headrace.scaffold.gate_rehearsal import judge_day
-from headrace.sources.base import Delivery
 
-WARM_UP = 30
+WARM_UP = 30  # days before verdicts on clean days are counted
+PLANTED_FROM = 44  # first day in which faults are planted: the window is full
+PLANTED_DAYS = 12  # days of a table in which faults are planted, evenly spread
 
 
 @dataclass
@@ -33,8 +31,8 @@ class FaultCount:
 
     fault: Fault
     injected: int = 0
-    stopped: int = 0
-    warned: int = 0
+    stops: Counter[str] = field(default_factory=Counter)
+    heads: Counter[str] = field(default_factory=Counter)
     headlines: Counter[str] = field(default_factory=Counter)
 
 
@@ -45,25 +43,32 @@ class TableOutcome:
     table: BankTable
     clean: Counter[str] = field(default_factory=Counter)
     false_alarms: list[tuple[str, str, list[str]]] = field(default_factory=list)
+    planted_days: int = 0
     faults: dict[str, FaultCount] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, *, left_out: bool = False) -> dict[str, Any]:
+        """Return the figures as JSON values; `eligible` counts the days in which a fault fits."""
         return {
-            "source": self.table.name,
             "clean": {
+                "source": self.table.name,
+                "left_out": left_out,
                 "days": self.clean.total(),
                 "block_days": self.clean["BLOCK"] + self.clean["ERROR"],
-                "warn_days": self.clean["WARN"],
-                "quarantine_days": self.clean["QUARANTINE"],
+                "warn_days": self.clean["WARN"] + self.clean["QUARANTINE"],
                 "alarms": self.false_alarms,
             },
             "faults": [
                 {
                     "fault": count.fault.name,
                     "scope": count.fault.scope,
+                    "source": self.table.name,
+                    "left_out": left_out,
+                    "eligible": self.planted_days,
                     "injected": count.injected,
-                    "detected": count.stopped,
-                    "warned": count.warned,
+                    "detected": count.stops["stopped"],
+                    "warned": count.stops["warned"],
+                    "headline_right": count.heads["right"],
+                    "headline_wrong": count.heads["wrong"],
                     "headlines": dict(count.headlines.most_common()),
                 }
                 for count in self.faults.values()
@@ -71,53 +76,61 @@ class TableOutcome:
         }
 
 
-def evaluate(table: BankTable, *, every: int = 0, last: int | None = None) -> TableOutcome:
-    """Validate the days of a table in order; plant all faults in every n-th one (0: in none)."""
+def evaluate(
+    table: BankTable, *, planted: int = PLANTED_DAYS, last: int | None = None
+) -> TableOutcome:
+    """Validate the days of a table in order; plant all faults in `planted` of them."""
     outcome = TableOutcome(table, faults={fault.name: FaultCount(fault) for fault in FAULTS})
     contract, reference = table.contract, Baseline()
+    suite = bare_suite(contract)
     days = table.rows_by_day()
     names = list(days)[:last]
-    suite = _empty(contract)
+    every = max(1, (len(names) - PLANTED_FROM) // planted) if planted else 0
     for number, name in enumerate(names):
-        if number == WARM_UP:
-            first = [(day, csv_bytes(days[day])) for day in names[:WARM_UP]]
-            suite = drafted(contract, first)
         judgement, profile = judge_day(suite, contract, reference, name, csv_bytes(days[name]))
         if number >= WARM_UP:
             outcome.clean[judgement.verdict.value] += 1
             if judgement.verdict.value != "PASS":
                 headlines = [headline(result) for result in judgement.failed[:3]]
                 outcome.false_alarms.append((name, judgement.verdict.value, headlines))
-            if every and number % every == 0:
-                day = Day(table, name, days[name], days[names[number - 1]], number)
-                _plant(outcome, suite, contract, reference, day)
+        if every and number >= PLANTED_FROM and (number - PLANTED_FROM) % every == every // 2:
+            day = Day(table, name, days[name], days[names[number - 1]], number)
+            _plant(outcome, suite, reference, day)
         # A clean day is good for later ones, whatever the gate made of it.
         reference.add(profile)
     return outcome
 
 
-def _plant(
-    outcome: TableOutcome, suite: Suite, contract: Contract, reference: Baseline, day: Day
-) -> None:
+def _plant(outcome: TableOutcome, suite: Suite, reference: Baseline, day: Day) -> None:
+    outcome.planted_days += 1
+    contract = day.table.contract
+    names = {alias: f.name for f in contract.delivered for alias in f.aliases}
     for fault, planted in plantings(day):
         count = outcome.faults[fault.name]
         judgement, _ = judge_day(suite, contract, reference, day.name, planted.payload)
-        count.injected += 1
-        stopped = is_stopped(judgement, planted)
-        count.stopped += stopped
-        count.warned += not stopped and judgement.verdict.value != "PASS"
+        rejected = judgement.quarantined["_line"].to_pylist() if judgement.quarantined_count else []
+        places = places_of(planted.payload, set(rejected)) if rejected else frozenset()
+        columns = tuple(
+            names.get(name, name) for joined in planted.columns for name in joined.split(",")
+        )
+        score = outcome_of(judgement, places, planted.altered, fault.family, columns)
         first = next(iter(judgement.failed), None)
+        count.injected += 1
+        count.stops[score.stop] += 1
+        count.heads[score.head] += 1
         count.headlines[headline(first) if first else "none"] += 1
 
 
-def is_stopped(judgement: Judgement, planted: Planted) -> bool:
-    """Return True if the batch is held, or exactly the altered rows are in quarantine."""
-    if not judgement.verdict.publishes:
-        return True
-    if planted.altered is None or not judgement.quarantined_count:
-        return False
-    # The header is line 1.
-    return {line - 2 for line in judgement.quarantined["_line"].to_pylist()} == planted.altered
+def places_of(payload: bytes, lines: set[int]) -> frozenset[int]:
+    """Return the places of the rows of a CSV file that begin on these lines; row 0 is on line 2."""
+    reader = csv.reader(io.StringIO(payload.decode()))
+    next(reader)
+    places, start = set(), reader.line_num + 1
+    for place, _ in enumerate(reader):
+        if start in lines:
+            places.add(place)
+        start = reader.line_num + 1
+    return frozenset(places)
 
 
 def headline(result: Result) -> str:
@@ -125,45 +138,12 @@ def headline(result: Result) -> str:
     return ":".join((result.kind, result.type, "+".join(result.columns)))
 
 
-def drafted(contract: Contract, days: list[tuple[str, bytes]]) -> Suite:
-    """Return the suite that these days suggest."""
-    tables = dict(_conformed(contract, days))
-    schema = next(iter(tables.values())).schema
-    names = [c.name for c in contract.columns if c.name in schema.names]
-    measure = Measure(pa.schema([schema.field(name) for name in names]), contract.primary_key)
-    with duckdb.connect() as db:
-        db.execute("SET TimeZone = 'UTC'")
-        for day, rows in tables.items():
-            db.register("rows_of_day", rows.select(names))
-            measure.add(db, "rows_of_day", "1", {1: day})
-            db.unregister("rows_of_day")
-    fields = [contract.field(name) for name in names]
-    options = DraftOptions(
-        key=contract.primary_key,
-        required=frozenset(f.name for f in fields if f.required),
-        scales={f.name: f.scale for f in fields if f.scale},
-    )
-    checks = [draft.document() for draft in draft_checks(measure.statistics, options).accepted]
-    return _suite(contract, checks)
-
-
-def _conformed(contract: Contract, days: list[tuple[str, bytes]]) -> Iterator[tuple[str, pa.Table]]:
-    for day, payload in days:
-        delivery = Delivery(contract.table, day, payload, "csv", "bank", 0, "bank")
-        conformed = conform(contract, delivered_rows(contract, delivery), delivery.batch_id)
-        if conformed.table is not None and conformed.table.num_rows:
-            yield day, conformed.table
-
-
-def _empty(contract: Contract) -> Suite:
+def bare_suite(contract: Contract) -> Suite:
+    """Return a suite that only demands rows."""
     check = {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 1}}
-    return _suite(contract, [{**check, "meta": {"id": "row_count"}}])
-
-
-def _suite(contract: Contract, checks: list[dict[str, Any]]) -> Suite:
     document = {
         "name": f"bank.{contract.table}",
         "meta": {"table": contract.table, "version": 1, "units": "contract"},
-        "expectations": checks,
+        "expectations": [{**check, "meta": {"id": "row_count"}}],
     }
     return parse_suite(document).stored(contract)

