@@ -57,7 +57,7 @@ def report(document: Document) -> list[str]:
     """Return Markdown tables: first of the tables that were left out, then of the others."""
     lines: list[str] = []
     for left_out, title in (
-        (True, "Tables that nobody looked at while the detectors were built"),
+        (True, "Tables that no threshold was chosen on"),
         (False, "Tables on which the thresholds were chosen"),
     ):
         clean = [c for c in document["clean"] if c["left_out"] == left_out]

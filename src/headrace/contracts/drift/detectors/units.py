@@ -96,7 +96,10 @@ def _try_conversions(case: DriftCase, field: Field, scope: UnitScope) -> Iterato
         is_vague = slack > _VAGUE * grid
         if is_vague and not _is_plausible(case, field, conversion, scope):
             continue
-        if not is_vague and not _looks_like_past(values[scope.rows], conversion, (grid, slack)):
+        may_be_finer = not scope.lines and _is_power(conversion.scale)
+        if not is_vague and not _looks_like_past(
+            values[scope.rows], (grid, slack), may_be_finer=may_be_finer
+        ):
             continue
         changed = pa.array(np.rint(values) if field.type == "integer" else values, from_pandas=True)
         trial = case.try_out({field.name: changed}, {field.name: slack})
@@ -152,15 +155,14 @@ def _is_plausible(
     return case.loss([field.name]) >= _PART * float(scope.rows.sum())
 
 
-def _looks_like_past(
-    values: np.ndarray, conversion: UnitConversion, grid: tuple[float, float]
-) -> bool:
+def _looks_like_past(values: np.ndarray, grid: tuple[float, float], *, may_be_finer: bool) -> bool:
     """Return True if the converted values have no more decimals than earlier values.
 
     This is what exposes a false hypothesis: whole numbers divided by 1.6 are hardly ever whole.
-    Divided by a power of ten, they may have more: grams are often measured to more digits than
-    kilograms. As many distinct values must remain: divided by a great factor, all numbers are zero.
-    `grid` is the last decimal of earlier values and the greatest rounding error.
+    A whole column divided by a power of ten may have more decimals (`may_be_finer`): grams are
+    often measured to more digits than kilograms. As many distinct values must remain: divided by a
+    great factor, all numbers are zero. `grid` is the last decimal of earlier values and the
+    greatest rounding error.
     """
     step, slack = grid
     values = values[~np.isnan(values)]
@@ -170,10 +172,11 @@ def _looks_like_past(
     off = np.abs(values - places * step)
     if len(np.unique(places)) < 0.5 * min(len(np.unique(values)), _DISTINCT):
         return False
-    return _is_power(conversion.scale) or bool((off <= slack + 1e-6 * step).mean() >= _ON_GRID)
+    return may_be_finer or bool((off <= slack + 1e-6 * step).mean() >= _ON_GRID)
 
 
 def _is_power(scale: float) -> bool:
+    """Return True for 10, 100, 1000 ..."""
     exponent = np.log10(abs(scale))
     return exponent >= 1 and bool(abs(exponent - np.rint(exponent)) < 1e-9)
 
