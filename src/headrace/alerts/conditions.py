@@ -16,8 +16,8 @@ from headrace.lake.table import Table
 # old: after the replay of a past year, no further day is expected.
 ALIVE = 7 * DAY
 
-# The latest verdict on each batch. For a pending batch that is the gate's own verdict, because an
-# override of it has expired.
+# The latest verdict on each batch. For a pending batch, that is the gate's own verdict: if the
+# batch had an override, the override has expired, and its verdict no longer counts.
 _LATEST_VERDICTS = """
     SELECT b.batch_id, b.slot, b.state, j.verdict, j.delivered, j.quarantined, j.judged_at,
            j.rule_hash
@@ -55,7 +55,10 @@ def blocked_batches(ledger: Ledger, table: Table, now: int) -> list[Condition]:
 
 
 def _blocked(ledger: Ledger, table: Table, row: LatestVerdict, now: int) -> Condition:
-    """Return the condition; if an override expired, that is its cause: readers lost the rows."""
+    """Return the condition of a blocked batch; its cause is an expired override, if there is one.
+
+    By the expiry, readers have lost the rows that the override had admitted.
+    """
     condition = _condition(ledger, table, row)
     ended = [
         action

@@ -137,7 +137,7 @@ def _numbers(facts: Facts) -> list[InspectedColumn]:
 
 
 def _measures(facts: Facts) -> list[InspectedColumn]:
-    """Return varying number columns with exact sums that measure something.
+    """Return the columns of numbers that vary, can be summed exactly, and measure something.
 
     Columns named like amounts come first, flags last. Date parts, codes, coordinates, and columns
     that number the rows or follow the time are not measures.

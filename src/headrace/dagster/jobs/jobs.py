@@ -27,7 +27,7 @@ _BUILT = (asset_names.FEATURES, asset_names.DATASETS, asset_names.MODELS, asset_
 
 
 def jobs(pipeline: "Pipeline") -> "list[AssetJob]":
-    """Return the pipeline's jobs: build, and ingest and reference if it has such tables.
+    """Return the pipeline's jobs: build, and ingest and reference if it has tables for them.
 
     The ingest jobs omit the checks, because the assets log the gate's verdicts themselves.
     """

@@ -1,4 +1,7 @@
-"""Training frames: the spine with one column added per feature, in the spine's order (rule 19)."""
+"""Training frames: the spine, in its order, with one column added for each feature (rule 19).
+
+The rules are those of docs/reference/feature-semantics.md.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

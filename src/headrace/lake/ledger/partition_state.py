@@ -25,7 +25,8 @@ class SlotResult:
     Attributes:
         table: name of the table.
         slot: the partition, such as an ISO day.
-        state: "published"; "pending" (a delivery is blocked; rows published before stay); "missing"
+        state: "published"; "pending" (a delivery is blocked; rows that were already published
+            remain visible); "missing"
             (expected, not delivered); "failed" (the source could not be read); "not_expected"
             (neither expected nor delivered).
         verdict: the most severe one of its batches: PASS, WARN, QUARANTINE, BLOCK, ERROR, or
