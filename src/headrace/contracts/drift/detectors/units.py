@@ -20,6 +20,7 @@ _PLACES = 3  # least decimals assumed for a converted number: it may happen to b
 _MISFITS = 0.5  # least share of a slice's rows that must misfit
 _EVIDENCE = 3.0  # least misfitting rows that a conversion must explain
 _ON_GRID = 0.98  # least share of converted values that must lie on the grid of earlier ones
+_FINER = frozenset({1e3, 1e6, 1e9})  # factors between units, the smaller of which has more digits
 _DISTINCT = 20  # distinct values of which half must remain distinct
 _NEAR = 5.0  # factor below which an undeclared unit is no explanation by itself
 _PART = 0.4  # least share of misfitting rows if rounding hides the grid
@@ -96,7 +97,7 @@ def _try_conversions(case: DriftCase, field: Field, scope: UnitScope) -> Iterato
         is_vague = slack > _VAGUE * grid
         if is_vague and not _is_plausible(case, field, conversion, scope):
             continue
-        may_be_finer = not scope.lines and _is_power(conversion.scale)
+        may_be_finer = not scope.lines and not is_count and conversion.scale in _FINER
         if not is_vague and not _looks_like_past(
             values[scope.rows], (grid, slack), may_be_finer=may_be_finer
         ):
@@ -159,8 +160,8 @@ def _looks_like_past(values: np.ndarray, grid: tuple[float, float], *, may_be_fi
     """Return True if the converted values have no more decimals than earlier values.
 
     This is what exposes a false hypothesis: whole numbers divided by 1.6 are hardly ever whole.
-    A whole column divided by a power of ten may have more decimals (`may_be_finer`): grams are
-    often measured to more digits than kilograms. As many distinct values must remain: divided by a
+    A whole column divided by 1000 may have more decimals (`may_be_finer`): grams are often measured
+    to more digits than kilograms. As many distinct values must remain: divided by a
     great factor, all numbers are zero. `grid` is the last decimal of earlier values and the
     greatest rounding error.
     """
@@ -173,12 +174,6 @@ def _looks_like_past(values: np.ndarray, grid: tuple[float, float], *, may_be_fi
     if len(np.unique(places)) < 0.5 * min(len(np.unique(values)), _DISTINCT):
         return False
     return may_be_finer or bool((off <= slack + 1e-6 * step).mean() >= _ON_GRID)
-
-
-def _is_power(scale: float) -> bool:
-    """Return True for 10, 100, 1000 ..."""
-    exponent = np.log10(abs(scale))
-    return exponent >= 1 and bool(abs(exponent - np.rint(exponent)) < 1e-9)
 
 
 def decimals(values: np.ndarray, limit: int = 6) -> int:
