@@ -1,7 +1,7 @@
 """The gate on the bank of real tables: `python -m bench.gate_bank [TABLE ...] [--json]`.
 
 Prints how many injected faults were stopped and named rightly, and how many clean days raised a
-false alarm. Tables that nobody looked at while the detectors were built are reported separately.
+false alarm. Tables on which no threshold was chosen are reported separately.
 """
 
 import argparse

@@ -186,8 +186,8 @@ def _alternatives(report: MonitorReport) -> Html:
     return element(
         "section",
         element("h2", "The policy, compared with other policies"),
-        element("p", "Decisions of other policies on the same evidence. No policy retrains on a "
-                "data fault.", class_="small soft"),
+        element("p", "Decisions of other policies on the same evidence. Under no policy "
+                "does a detected data fault start a retraining.", class_="small soft"),
         table("decisions under other policies", heads, rows),
         element("details", element("summary", f"The rules of {path}"), rules,
                 element("p", "Try another policy: ",

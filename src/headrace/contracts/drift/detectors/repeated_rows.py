@@ -71,12 +71,14 @@ def copied_rows(case: DriftCase) -> Iterator[DriftFinding]:
     """Report rows that repeat others under new keys, if there are unusually many."""
     look = case.look
     past = case.reference.marks("twice:")
-    if len(past) < LEAST_BATCHES or not look.rows or not counters(look):
+    if len(past) < LEAST_BATCHES or not look.rows:
+        return
+    share, usual = case.statistics["twice:"], float(past.max())
+    if share - usual < max(_COPIES, 0.5 * usual) or share * look.rows < _FEW_COPIES:
+        return
+    if not counters(look):
         return
     repeats = copies(look)
-    share, usual = float(repeats.mean()), float(past.max())
-    if share - usual < max(_COPIES, 0.5 * usual) or int(repeats.sum()) < _FEW_COPIES:
-        return
     names = ", ".join(column.name for column in counters(look))
     sentence = (
         f"{int(repeats.sum())} of {look.rows} rows repeat another row in all columns but {names}:"

@@ -16,7 +16,7 @@ _MAGNITUDES = 0.9  # least share of these values that fit the past once their si
 _LARGE = 0.8  # least median of their magnitudes, as a share of the usual lower level
 _NEVER_NEAR = 0.2  # smallest magnitude, as a share of the median, of a quantity never near zero
 _TURNED = 2.5  # surprise from which a column with both signs may have been turned
-_ONE_VALUE = 0.99
+_ONE_VALUE = 0.99  # least share of one value in a batch of which a column has only one
 
 
 def sign_changes(case: DriftCase) -> Iterator[DriftFinding]:

@@ -17,7 +17,7 @@ from headrace.contracts.drift.statistics import LEAST_ROWS
 _GROWTH = 0.12  # least growth of a value's share over its greatest share in the window
 _REST_SHARE = 0.5  # least share of the other values that must be usual
 _STUCK = 0.9  # least share of a repeated value that is neither a placeholder nor a limit, in events
-_ONE_VALUE = 0.99
+_ONE_VALUE = 0.99  # least share of one value in a batch of which a column has only one
 _RUN = 0.8  # share of a value's rows that follow on each other, if a reading is stuck
 _MANY = 20  # distinct earlier values from which a run of equal ones is no coincidence
 _SURE = 4.0  # least growth, in standard errors of a share
