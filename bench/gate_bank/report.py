@@ -22,9 +22,9 @@ it, so many parts of a batch are only a few rows. The suite only demands that a 
 *Stopped* means that the batch was blocked, or that exactly the altered rows were quarantined. The
 *headline* is the first failed result. It is right if it names the kind of fault in an altered
 column, and wrong if it names another kind, or only unaltered columns. A result that states a fact
-about an altered column, such as "far from usual", is neither. "Every row twice" need not be stopped:
-exact repetitions are dropped, and the clean rows are published. Clean days include real outages,
-holidays and storms.
+about an altered column, such as "far from usual", is neither. "Every row twice" need not be
+stopped: exact repetitions are dropped, and the clean rows are published. Clean days include real
+outages, holidays and storms.
 
 The first part shows what to expect of a new table. No threshold was chosen on these tables. One
 rule (that numbers in a unit a thousand times smaller may have more decimals) was narrowed after
