@@ -7,8 +7,9 @@ false alarm. Tables on which no threshold was chosen are reported separately.
 import argparse
 import json
 
-from bench.gate_bank.report import TABLES, measured, report
-from bench.gate_bank.run import PLANTED_DAYS
+from bench.gate_bank.report import report
+from headrace.verification.gate_bank.measure import TABLES, measured
+from headrace.verification.gate_bank.run import PLANTED_DAYS
 
 
 def main() -> None:

@@ -1,17 +1,10 @@
 """Results of the gate on the bank, as a JSON document and as a page."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from typing import Any
 
-from bench.gate_bank.held_out import HELD_OUT
-from bench.gate_bank.run import PLANTED_DAYS, evaluate
-from bench.gate_bank.tables import BANK, BankTable
+from headrace.verification.gate_bank.measure import Document
+from headrace.verification.gate_bank.run import PLANTED_DAYS
 
-TABLES = (*HELD_OUT, *BANK)
-Document = dict[str, Any]
 _COUNTED = ("injected", "detected", "headline_right", "headline_wrong")
 INTRODUCTION = f"""\
 `python -m bench.gate_bank`, about eight minutes, validates real tables from packages day by day, as
@@ -31,28 +24,6 @@ rule (that numbers in a unit a thousand times smaller may have more decimals) wa
 their results had shown that a wider rule caused wrong headlines. The second part is of tables that
 were looked at while the thresholds were chosen.
 """
-
-
-def measured(
-    tables: Iterable[BankTable], planted: int, last: int | None = None, jobs: int = 1
-) -> Document:
-    """Return {"faults": [...], "clean": [...]} of these tables, by fault and table."""
-    run = partial(_of_table, planted=planted, last=last)
-    names = [table.name for table in tables]
-    if jobs > 1 and len(names) > 1:
-        with ProcessPoolExecutor(jobs) as pool:
-            results = list(pool.map(run, names))
-    else:
-        results = [run(name) for name in names]
-    return {
-        "faults": [fault for result in results for fault in result["faults"]],
-        "clean": [result["clean"] for result in results],
-    }
-
-
-def _of_table(name: str, planted: int, last: int | None) -> Document:
-    table = next(table for table in TABLES if table.name == name)
-    return evaluate(table, planted=planted, last=last).as_json(left_out=table in HELD_OUT)
 
 
 def report(document: Document) -> list[str]:

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.gate_bank.faults import FAULTS, Day, plantings
-from bench.gate_bank.held_out import HELD_OUT
 from bench.gate_bank.report import report
-from bench.gate_bank.run import PLANTED_FROM, WARM_UP, evaluate, places_of
-from bench.gate_bank.scoring import outcome_of
-from bench.gate_bank.tables import BANK, csv_bytes
 from headrace.gates.verdict import Result
+from headrace.verification.gate_bank.faults import FAULTS, CleanDay, plantings
+from headrace.verification.gate_bank.held_out import HELD_OUT
+from headrace.verification.gate_bank.run import PLANTED_FROM, WARM_UP, evaluate, places_of
+from headrace.verification.gate_bank.scoring import outcome_of
+from headrace.verification.gate_bank.tables import BANK, csv_bytes
 
 
 def calls(days):
@@ -42,7 +42,7 @@ def test_every_contract_loads_and_has_the_altered_columns(name):
 def test_a_fault_alters_the_delivery(table):
     days = table.rows_by_day()
     names = list(days)
-    day = Day(table, names[5], days[names[5]], days[names[4]], 5)
+    day = CleanDay(table, names[5], days[names[5]], days[names[4]], 5)
     planted = {fault.name: change for fault, change in plantings(day)}
     assert len(FAULTS) >= 30
     assert "measure times 1000" in planted

@@ -15,7 +15,7 @@ Stop = Literal["stopped", "warned", "passed"]
 Head = Literal["right", "neutral", "wrong", "none"]
 
 # Families of changes that a named semantic change states; for kinds in no row, none.
-_SAYS: dict[str, frozenset[str]] = {
+_FAMILIES: dict[str, frozenset[str]] = {
     kind: frozenset(families.split())
     for kind, families in {
         "unit_change": "unit",
@@ -75,7 +75,7 @@ class Score:
 def outcome_of(
     judgement: Judgement,
     quarantined: frozenset[int],
-    altered: frozenset[int] | None,
+    places: frozenset[int] | None,
     family: str,
     columns: tuple[str, ...],
 ) -> Score:
@@ -84,7 +84,7 @@ def outcome_of(
     Args:
         judgement: of the altered delivery.
         quarantined: places of the quarantined rows.
-        altered: places of the altered rows; None if the batch as a whole was altered.
+        places: of the altered rows; None if the batch as a whole was altered.
         family: kind of change that was made.
         columns: altered columns, by their names in the contract; () if whole rows were.
     """
@@ -92,7 +92,7 @@ def outcome_of(
     head: Head = "none" if first is None else _head(first, family, columns)
     if not judgement.verdict.publishes:
         return Score("stopped", head)
-    if altered is not None and quarantined == altered:
+    if places is not None and quarantined == places:
         return Score("stopped", head)
     return Score("passed" if first is None else "warned", head)
 
@@ -101,10 +101,10 @@ def _head(result: Result, family: str, columns: tuple[str, ...]) -> Head:
     accepted = _AS_WELL.get(family, frozenset({family}))
     touches = not columns or not result.columns or bool(set(columns) & set(result.columns))
     if result.kind == "semantic":
-        says = _SAYS.get(result.type)
-        if says is None:
+        families = _FAMILIES.get(result.type)
+        if families is None:
             return "neutral" if touches else "wrong"
-        return "right" if says & accepted and touches else "wrong"
+        return "right" if families & accepted and touches else "wrong"
     if not touches:
         return "wrong"
     if result.kind == "contract" and family in _BY_CONTRACT:

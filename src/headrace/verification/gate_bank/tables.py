@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pyarrow.csv as pa_csv
 
-from bench.monitoring_data import member, of_r
 from headrace.contracts import Contract, load_contract
+from headrace.verification.gate_bank.wheels import member, of_r
 
 Row = dict[str, str]
 Rows = list[Row]
@@ -145,8 +145,8 @@ def _covid_tests() -> Rows:
     rows = []
     for row in r_rows("medicaldata", "covid_testing", "test")():
         day = (PANDEMIC + timedelta(int(row["pan_day"]))).isoformat()
-        named = {name: text for name, text in row.items() if not name.startswith("fake_")}
-        rows.append({"test": named.pop("test"), "day": day, **named})
+        real = {name: text for name, text in row.items() if not name.startswith("fake_")}
+        rows.append({"test": real.pop("test"), "day": day, **real})
     return rows
 
 

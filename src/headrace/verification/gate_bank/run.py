@@ -10,15 +10,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.gate_bank.faults import FAULTS, Day, Fault, plantings
-from bench.gate_bank.scoring import outcome_of
-from bench.gate_bank.tables import BankTable, csv_bytes
 from headrace.contracts import Contract
 from headrace.contracts.drift import Baseline
 from headrace.gates.suite import Suite
 from headrace.gates.suite_reader import parse_suite
 from headrace.gates.verdict import Result
-from headrace.scaffold.gate_rehearsal import judge_day
+from headrace.lake.ingest.validator import judge_day
+from headrace.verification.gate_bank.faults import FAULTS, BankFault, CleanDay, plantings
+from headrace.verification.gate_bank.scoring import outcome_of
+from headrace.verification.gate_bank.tables import BankTable, csv_bytes
 
 WARM_UP = 30  # days before verdicts on clean days are counted
 PLANTED_FROM = 44  # first day in which faults are planted: the window is full
@@ -26,10 +26,10 @@ PLANTED_DAYS = 12  # days of a table in which faults are planted, evenly spread
 
 
 @dataclass
-class FaultCount:
+class FaultTally:
     """Outcome of one fault in one table."""
 
-    fault: Fault
+    fault: BankFault
     injected: int = 0
     stops: Counter[str] = field(default_factory=Counter)
     heads: Counter[str] = field(default_factory=Counter)
@@ -44,14 +44,14 @@ class TableOutcome:
     clean: Counter[str] = field(default_factory=Counter)
     false_alarms: list[tuple[str, str, list[str]]] = field(default_factory=list)
     planted_days: int = 0
-    faults: dict[str, FaultCount] = field(default_factory=dict)
+    faults: dict[str, FaultTally] = field(default_factory=dict)
 
-    def as_json(self, *, left_out: bool = False) -> dict[str, Any]:
+    def as_json(self, *, unseen: bool = False) -> dict[str, Any]:
         """Return the figures as JSON values; `eligible` counts the days in which a fault fits."""
         return {
             "clean": {
                 "source": self.table.name,
-                "left_out": left_out,
+                "left_out": unseen,
                 "days": self.clean.total(),
                 "block_days": self.clean["BLOCK"] + self.clean["ERROR"],
                 "warn_days": self.clean["WARN"] + self.clean["QUARANTINE"],
@@ -62,7 +62,7 @@ class TableOutcome:
                     "fault": count.fault.name,
                     "scope": count.fault.scope,
                     "source": self.table.name,
-                    "left_out": left_out,
+                    "left_out": unseen,
                     "eligible": self.planted_days,
                     "injected": count.injected,
                     "detected": count.stops["stopped"],
@@ -80,12 +80,12 @@ def evaluate(
     table: BankTable, *, planted: int = PLANTED_DAYS, last: int | None = None
 ) -> TableOutcome:
     """Validate the days of a table in order; plant all faults in `planted` of them."""
-    outcome = TableOutcome(table, faults={fault.name: FaultCount(fault) for fault in FAULTS})
+    outcome = TableOutcome(table, faults={fault.name: FaultTally(fault) for fault in FAULTS})
     contract, reference = table.contract, Baseline()
     suite = bare_suite(contract)
     days = table.rows_by_day()
     names = list(days)[:last]
-    every = max(1, (len(names) - PLANTED_FROM) // planted) if planted else 0
+    step = max(1, (len(names) - PLANTED_FROM) // planted) if planted else 0
     for number, name in enumerate(names):
         judgement, profile = judge_day(suite, contract, reference, name, csv_bytes(days[name]))
         if number >= WARM_UP:
@@ -93,15 +93,15 @@ def evaluate(
             if judgement.verdict.value != "PASS":
                 headlines = [headline(result) for result in judgement.failed[:3]]
                 outcome.false_alarms.append((name, judgement.verdict.value, headlines))
-        if every and number >= PLANTED_FROM and (number - PLANTED_FROM) % every == every // 2:
-            day = Day(table, name, days[name], days[names[number - 1]], number)
+        if step and number >= PLANTED_FROM and (number - PLANTED_FROM) % step == step // 2:
+            day = CleanDay(table, name, days[name], days[names[number - 1]], number)
             _plant(outcome, suite, reference, day)
         # A clean day is good for later ones, whatever the gate made of it.
         reference.add(profile)
     return outcome
 
 
-def _plant(outcome: TableOutcome, suite: Suite, reference: Baseline, day: Day) -> None:
+def _plant(outcome: TableOutcome, suite: Suite, reference: Baseline, day: CleanDay) -> None:
     outcome.planted_days += 1
     contract = day.table.contract
     names = {alias: f.name for f in contract.delivered for alias in f.aliases}
@@ -113,7 +113,7 @@ def _plant(outcome: TableOutcome, suite: Suite, reference: Baseline, day: Day) -
         columns = tuple(
             names.get(name, name) for joined in planted.columns for name in joined.split(",")
         )
-        score = outcome_of(judgement, places, planted.altered, fault.family, columns)
+        score = outcome_of(judgement, places, planted.places, fault.family, columns)
         first = next(iter(judgement.failed), None)
         count.injected += 1
         count.stops[score.stop] += 1
