@@ -1,0 +1,33 @@
+"""Other tools on the days and faults of the gate's bank: `python -m bench.gate_bank_peers`.
+
+Prints, for Headrace and for every peer, how many injected faults were stopped, how many headlines
+name the right column, and how many clean days raised an alarm. Margins are chosen on the tables of
+the bank and reported on the tables that were left out.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from bench.gate_bank.report import TABLES
+from bench.gate_bank_peers.measure import PLANTED_DAYS, measured
+from bench.gate_bank_peers.report import report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Peers of the gate on real tables.")
+    parser.add_argument("tables", nargs="*", help="names of tables; default: all")
+    parser.add_argument(
+        "--planted", type=int, default=PLANTED_DAYS, help="days of a table to plant faults in"
+    )
+    parser.add_argument("--folder", type=Path, help="folder for the scores of each table; tables"
+                        " whose scores are there are not measured again")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="all counts as JSON")
+    options = parser.parse_args()
+    tables = [t for t in TABLES if not options.tables or t.name in options.tables]
+    document = measured(tables, options.planted, options.folder)
+    print(json.dumps(document) if options.json else "\n".join(report(document)))
+
+
+if __name__ == "__main__":
+    main()
