@@ -18,6 +18,8 @@ from bench import (
     year,
 )
 from bench.gate_bank import report
+from bench.gate_bank_peers import measure as gate_peers
+from bench.gate_bank_peers import report as gate_peers_report
 from bench.page import renew, section, table
 from bench.report import Comparison
 from headrace.verification.gate_bank.measure import TABLES, measured
@@ -197,6 +199,16 @@ def of_gate_bank(_repeat: int, lines: Path | None = None) -> Made:
     return report.page(found), []
 
 
+def of_gate_peers(_repeat: int, lines: Path | None = None) -> Made:
+    """Return the section, measured now or read from the output of `gate_bank_peers --json`."""
+    found = (
+        json.loads(lines.read_text())
+        if lines
+        else gate_peers.measured(TABLES, gate_peers.PLANTED_DAYS, None)
+    )
+    return gate_peers_report.page(found), []
+
+
 def of_retraining(_repeat: int, lines: Path | None = None) -> Made:
     """Return the section, measured now or read from the output of `bench.retraining --json`."""
     found = json.loads(lines.read_text()) if lines else retraining.measure(retraining.PARTS)
@@ -223,6 +235,7 @@ SECTIONS: dict[str, tuple[str, Callable[..., Made]]] = {
     "year": ("The year from deliveries to model", of_year),
     "gates": ("Gates", plain(GATES, lambda n: gates.measure(repeat=n))),
     "gate_bank": ("Gates on tables of strangers", of_gate_bank),
+    "gate_peers": ("Gates on tables of strangers: other tools", of_gate_peers),
     "datasets": ("Datasets", plain(DATASETS, lambda n: datasets.measure(repeat=n))),
     "features": ("Features", plain(FEATURES, lambda n: features.measure(repeat=n))),
     "serving": ("Serving", plain(SERVING, lambda n: serving.comparisons(repeat=n))),

@@ -9,9 +9,9 @@ import argparse
 import json
 from pathlib import Path
 
-from bench.gate_bank.report import TABLES
 from bench.gate_bank_peers.measure import PLANTED_DAYS, measured
 from bench.gate_bank_peers.report import report
+from headrace.verification.gate_bank.measure import TABLES
 
 
 def main() -> None:

@@ -54,7 +54,7 @@ class Export:
             "places": places,
         }
 
-    def note(self, unit: int, day: str, window: Window, measured: Measured) -> None:
+    def note(self, unit: int, day: str, measured: Measured) -> None:
         """Note the figures of a delivery of such a day."""
         if day in self.histories:
             history = self.histories[day]
@@ -83,10 +83,8 @@ def _plain_columns(batch: Batch, unit: int, layout: Layout) -> pa.Table:
     columns: dict[str, pa.Array] = {"_unit": pa.array([unit] * batch.rows, pa.int64())}
     for name, values in batch.columns.items():
         is_text = pa.types.is_string(values.type)
-        if not is_text:
-            columns[name] = values.cast(pa.int8() if pa.types.is_boolean(values.type) else values.type).cast(pa.float64(), safe=False)
-        else:
-            columns[name] = values
+        numbers = values.cast(pa.int8()) if pa.types.is_boolean(values.type) else values
+        columns[name] = values if is_text else numbers.cast(pa.float64(), safe=False)
         if name in layout.categories and not is_text:
             columns[name + LEVEL] = values.cast(pa.string())
     return pa.table(columns)

@@ -77,14 +77,19 @@ class Layout:
             if levels:
                 categories[name] = tuple(v for v, _ in levels.most_common(MOST_DIMENSIONS))
             roles[name] = _role(name, kind, key, times, bool(levels))
-        figures = [Figure("row_count", "", "table"), Figure("repeated_keys", "+".join(key), "table")]
+        figures = [
+            Figure("row_count", "", "table"),
+            Figure("repeated_keys", "+".join(key), "table"),
+        ]
         for name in names:
             figures += [Figure(s, name, roles[name]) for s in _statistics(first[0].columns[name])]
         for name, levels in categories.items():
             figures += [Figure(s, name, "category") for s in LEVELS]
             figures += [Figure(f"dimension:{level}", name, "category") for level in levels]
         figures += [
-            Figure(JENSEN_SHANNON, name, roles[name]) for name in names if _is_number(first[0], name)
+            Figure(JENSEN_SHANNON, name, roles[name])
+            for name in names
+            if _is_number(first[0], name)
         ]
         return cls(key, categories, roles, tuple(figures))
 
@@ -185,9 +190,11 @@ def _of_column(column: pa.Array) -> dict[str, float]:
     values["distinct_share"] = distinct / count
     if pa.types.is_string(column.type):
         lengths = pc.utf8_length(valid).to_numpy()
-        values |= {"min_length": lengths.min(), "max_length": lengths.max(),
-                   "average_length": lengths.mean(),
-                   "missing_percent": (column.null_count + (lengths == 0).sum()) / rows}  # fmt: skip
+        empty = column.null_count + (lengths == 0).sum()
+        values |= {
+            "min_length": lengths.min(), "max_length": lengths.max(),
+            "average_length": lengths.mean(), "missing_percent": empty / rows,
+        }  # fmt: skip
     elif pa.types.is_boolean(column.type):
         values["true_share"] = pc.mean(valid.cast(pa.int8())).as_py()
     else:
@@ -226,23 +233,16 @@ class Window:
         """Return the figures of the batches in the window, a row for each."""
         return np.stack([measured.figures for measured in self.batches])
 
-    def edges(self) -> dict[str, Floats]:
-        """Return limits of bins with equally many numbers of the window, by column."""
-        names = self.batches[0].numbers
+    def bins(self) -> dict[str, tuple[Floats, Floats]]:
+        """Return limits of bins with equally many numbers of the window, and the shares in them."""
         probabilities = np.linspace(0, 1, BINS + 1)[1:-1]
-        limits = {}
-        for name in names:
+        found = {}
+        for name in self.batches[0].numbers:
             whole = np.concatenate([b.numbers[name] for b in self.batches])
             if len(whole):
-                limits[name] = np.unique(np.quantile(whole, probabilities))
-        return limits
-
-    def bins(self) -> dict[str, tuple[Floats, Floats]]:
-        """Return limits of bins and the share of the window's numbers in each."""
-        return {
-            name: (edges, _shares(np.concatenate([b.numbers[name] for b in self.batches]), edges))
-            for name, edges in self.edges().items()
-        }
+                limits = np.unique(np.quantile(whole, probabilities))
+                found[name] = limits, _shares(whole, limits)
+        return found
 
     def with_distances(
         self, measured: Measured, bins: dict[str, tuple[Floats, Floats]]

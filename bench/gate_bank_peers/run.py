@@ -6,16 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from bench.gate_bank.faults import Day, plantings
-from bench.gate_bank.run import (
-    WARM_UP,
-    bare_suite,
-    contract_columns,
-    places_of,
-    places_to_plant,
-)
-from bench.gate_bank.scoring import outcome_of
-from bench.gate_bank.tables import BankTable, csv_bytes
 from bench.gate_bank_peers.batches import EVENT_TIME, Batch, typed_batch
 from bench.gate_bank_peers.export import Export
 from bench.gate_bank_peers.figures import Layout, Measured, Window, measure
@@ -24,7 +14,10 @@ from headrace.contracts import Contract
 from headrace.contracts.drift import Baseline
 from headrace.contracts.drift.baseline import WINDOW
 from headrace.gates.verdict import Judgement
-from headrace.scaffold.gate_rehearsal import judge_day
+from headrace.lake.ingest.validator import judge_day
+from headrace.verification.gate_bank.faults import AlteredDelivery, CleanDay, plantings
+from headrace.verification.gate_bank.run import PLANTED_FROM, WARM_UP, bare_suite, places_of
+from headrace.verification.gate_bank.tables import BankTable, csv_bytes
 
 Scores = dict[str, tuple[float, tuple[str, ...]]]  # greatest score by kind of check, with columns
 
@@ -40,7 +33,6 @@ class Delivery:
         scores: by peer and kind of check, above 0 only.
         ours: stopped, warned or passed.
         ours_columns: columns of our headline.
-        ours_right: True if our headline names the kind of fault and the column.
         unit: number of the delivery in the table, warm-up included.
     """
 
@@ -52,7 +44,6 @@ class Delivery:
     scores: dict[str, Scores] = field(default_factory=dict)
     ours: str = "passed"
     ours_columns: tuple[str, ...] = ()
-    ours_right: bool = False
     unit: int = -1
 
     @classmethod
@@ -81,9 +72,7 @@ class TableRun:
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> "TableRun":
-        clean, altered = (
-            [Delivery.of(d) for d in document[part]] for part in ("clean", "altered")
-        )
+        clean, altered = ([Delivery.of(d) for d in document[part]] for part in ("clean", "altered"))
         return cls(document["table"], document["left_out"], clean, altered)
 
 
@@ -131,7 +120,7 @@ class PeerScorer:
         layout = self.window.layout
         measured = self.window.with_distances(measure(layout, batch), self.bins)
         if self.export is not None:
-            self.export.note(delivery.unit, delivery.day, self.window, measured)
+            self.export.note(delivery.unit, delivery.day, measured)
         for peer in self.peers:
             scores = peer.score(layout.figures, self.matrix, measured.figures)
             greatest: Scores = {}
@@ -156,6 +145,20 @@ class PeerScorer:
             self.first.append(batch)
         elif measured is not None:
             self.window.add(measured)
+
+
+def places_to_plant(days: int, planted: int) -> frozenset[int]:
+    """Return the places of the days in which faults are planted: those of the gate's own run."""
+    if not planted:
+        return frozenset()
+    every = max(1, (days - PLANTED_FROM) // planted)
+    return frozenset(range(PLANTED_FROM + every // 2, days, every))
+
+
+def contract_columns(contract: Contract, planted: AlteredDelivery) -> tuple[str, ...]:
+    """Return the altered columns by their names in the contract."""
+    names = {alias: f.name for f in contract.delivered for alias in f.aliases}
+    return tuple(names.get(name, name) for joined in planted.columns for name in joined.split(","))
 
 
 def clock_columns(table: BankTable, contract: Contract) -> tuple[str, ...]:
@@ -184,6 +187,8 @@ def evaluate(
     for number, name in enumerate(names):
         payload = csv_bytes(days[name])
         scorer.start_day()
+        if number in places and export is not None and scorer.window is not None:
+            export.start(name, scorer.window)
         batch, delivery = typed_batch(contract, name, payload), Delivery(name)
         measured = scorer.score(batch, delivery)
         judgement, profile = judge_day(gate, contract, reference, name, payload)
@@ -191,18 +196,15 @@ def evaluate(
         if number >= WARM_UP:
             run.clean.append(delivery)
         if number in places:
-            if export is not None and scorer.window is not None:
-                export.start(name, scorer.window)
-            day = Day(table, name, days[name], days[names[number - 1]], number)
+            day = CleanDay(table, name, days[name], days[names[number - 1]], number)
             for fault, change in plantings(day):
                 columns = contract_columns(contract, change)
                 altered = Delivery(name, fault.name, fault.scope, columns)
                 scorer.score(typed_batch(contract, name, change.payload), altered)
                 verdict, _ = judge_day(gate, contract, reference, name, change.payload)
-                rejected = _places(verdict, change.payload)
-                score = outcome_of(verdict, rejected, change.altered, fault.family, columns)
-                _note_verdict(altered, verdict, stopped=score.stop == "stopped")
-                altered.ours_right = score.head == "right"
+                exact = _places(verdict, change.payload) == change.places
+                stopped = not verdict.verdict.publishes or exact
+                _note_verdict(altered, verdict, stopped=stopped)
                 run.altered.append(altered)
         scorer.end_day(batch, measured)
         reference.add(profile)

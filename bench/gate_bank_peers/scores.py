@@ -48,7 +48,7 @@ class Peer:
 
 def ranges(figures: Sequence[Figure], window: Floats, now: Floats) -> Floats:
     """Return the distance from the range of the window, as a multiple of the width of the range."""
-    low, high = np.nanmin(window, axis=0), np.nanmax(window, axis=0)
+    low, high = np.fmin.reduce(window), np.fmax.reduce(window)  # NaN only if all are
     share = np.array([figure.statistic in _SHARES for figure in figures])
     upward = np.array([figure.statistic in _UPWARD for figure in figures])
     floor = np.where(share, _FLOOR, _FLOOR * np.maximum(np.abs(low), np.abs(high)))
@@ -75,7 +75,10 @@ def deviations_with_own(_figures: Sequence[Figure], window: Floats, now: Floats)
 
 
 def _z(training: Floats, now: Floats) -> Floats:
-    mean, deviation = np.nanmean(training, axis=0), np.nanstd(training, axis=0, ddof=1)
+    count = (~np.isnan(training)).sum(axis=0)
+    mean = np.nansum(training, axis=0) / np.maximum(count, 1)
+    squares = np.nansum((training - mean) ** 2, axis=0)
+    deviation = np.sqrt(squares / np.maximum(count - 1, 1))
     # Sums of equal floats differ in the last digits: such a deviation is none.
     none = deviation <= 1e-9 * np.abs(mean)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -88,7 +91,7 @@ def deviations_and_tests(figures: Sequence[Figure], window: Floats, now: Floats)
     dbt tests columns that never had nulls, keys that were never repeated, accepted values, and the
     first and the last time of the rows.
     """
-    never = np.nanmax(window, axis=0) <= 0
+    never = np.fmax.reduce(window) <= 0
     tested = np.array([_tested(figure) for figure in figures])
     no_z = np.array([figure.statistic in _NO_Z for figure in figures])
     is_time = np.array([figure.role == "time" for figure in figures])

@@ -3,7 +3,7 @@
 Soda Core reads the history of a metric from Soda Cloud. Here its detector, a Prophet model, gets
 the history of the window directly. The limits of a day depend only on the days before, so there is
 one fit for each day and metric, and all deliveries of the day are compared with its limits. Writes
-`TABLE.soda.json`: {day: [limits of each figure, lowest and highest, or null]}.
+`TABLE.soda_anomaly.json`: {day: [limits of each figure, lowest and highest, or null]}.
 """
 
 import json
@@ -53,7 +53,7 @@ def main(folder: str, table: str) -> None:
         days = [(start + timedelta(at)).isoformat() for at in range(len(history["days"]))]
         answers[day] = [limits(days, series, day) for series in history["series"]]
         print(table, day, file=sys.stderr)
-    (place / f"{table}.soda.json").write_text(json.dumps(answers))
+    (place / f"{table}.soda_anomaly.json").write_text(json.dumps(answers))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,172 @@
+"""Peers on the gate's bank, tiny: deliveries are typed, scored, tuned and counted."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.gate_bank_peers.batches import EVENT_TIME, typed_batch
+from bench.gate_bank_peers.figures import Figure
+from bench.gate_bank_peers.measure import attach_soda, attach_tfdv, measured
+from bench.gate_bank_peers.report import page
+from bench.gate_bank_peers.run import Delivery, TableRun
+from bench.gate_bank_peers.scores import MOST, deviations, deviations_with_own, ranges
+from bench.gate_bank_peers.settings import results
+from bench.gate_bank_peers.tuning import alarm, margins_by_kind, single_margin
+from headrace.verification.gate_bank.run import PLANTED_FROM, WARM_UP
+from headrace.verification.gate_bank.tables import BANK, csv_bytes
+
+
+def calls(days):
+    """Rows of a call centre, twelve each day, more at noon."""
+    return [
+        {
+            "DateTime": f"2003-{3 + day // 28:02d}-{day % 28 + 1:02d}T{hour:02d}:00:00Z",
+            "Calls": str(100 + 20 * (6 - abs(hour - 14)) + (day * 7 + hour * 3) % 11),
+        }
+        for day in range(days)
+        for hour in range(8, 20)
+    ]
+
+
+@pytest.fixture(scope="module")
+def table():
+    table = next(t for t in BANK if t.name == "calls")
+    return replace(table, read=lambda: calls(PLANTED_FROM + 4))
+
+
+@pytest.fixture(scope="module")
+def folder(table, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scores")
+    measured([table], 1, folder, environments=())
+    return folder
+
+
+@pytest.fixture
+def run(folder):
+    return TableRun.of(json.loads((folder / "calls.run.json").read_text()))
+
+
+def test_times_are_hours_of_the_day(table):
+    contract = table.contract
+    days = table.rows_by_day()
+    hours = [
+        typed_batch(contract, day, csv_bytes(days[day])).columns[EVENT_TIME].to_pylist()
+        for day in list(days)[:2]
+    ]
+    assert hours[0] == hours[1]
+
+
+def test_a_cell_that_does_not_parse_and_a_missing_column_break_the_batch(table):
+    rows = calls(1)
+    contract = table.contract
+    assert typed_batch(contract, "2003-03-01", csv_bytes([{**rows[0], "Calls": "x"}])).broken
+    missing = typed_batch(contract, "2003-03-01", csv_bytes([{"DateTime": rows[0]["DateTime"]}]))
+    assert missing.absent == ("Calls",)
+    assert not typed_batch(contract, "2003-03-01", csv_bytes(rows)).broken
+
+
+def test_a_range_is_left_by_multiples_of_its_width():
+    window = np.array([[10.0, 0.0]] * 5 + [[20.0, 0.0]] * 5)
+    figures = [Figure("max", "a", "number"), Figure("null_percent", "a", "number")]
+    scores = ranges(figures, window, np.array([25.0, 0.1]))
+    assert scores == pytest.approx([5 / 10.2, 0.1 / 0.01])
+    assert not ranges(figures, window, np.array([15.0, 0.0])).any()
+    constant = np.zeros((10, 1))
+    assert ranges([Figure("min", "a", "number")], constant, np.array([1.0])) == MOST
+
+
+def test_z_scores_are_those_of_elementary():
+    window = np.array([[value, 3.0] for value in (1.0, 2, 3, 4, 5, 6, 7, 8)])
+    figures = [Figure("average", "a", "number")] * 2
+    now = np.array([20.0, 4.0])
+    values = window[:, 0]
+    z = (20 - values.mean()) / values.std(ddof=1)
+    assert deviations(figures, window, now) == pytest.approx([z, 0.0])
+    own = np.append(values, 20)
+    with_own = deviations_with_own(figures, window, now)
+    assert with_own[0] == pytest.approx((20 - own.mean()) / own.std(ddof=1))
+
+
+def test_all_sides_judge_the_same_deliveries(run):
+    assert len(run.clean) == PLANTED_FROM + 4 - WARM_UP
+    faults = {delivery.fault: delivery for delivery in run.altered}
+    scores = faults["measure times 1000"].scores
+    assert scores["Great Expectations"]["max of number"][0] > 10
+    assert scores["Great Expectations"]["max of number"][1] == ("Calls",)
+    assert scores["Elementary and dbt"]["max of number"][0] > 10
+    assert faults["measure times 1000"].ours == "stopped"
+    assert faults["words in place of numbers"].broken == ("Calls",)
+    late = faults["times an hour late"].scores["Great Expectations"]
+    assert late["min of time"] == (MOST, ("DateTime",)) or late["min of time"][0] > 1
+
+
+def delivery(score, *, kind="max of number", fault="", columns=("a",)):
+    return Delivery("2020-01-01", fault, "batch", scores={"peer": {kind: (score, columns)}})
+
+
+def test_margins_allow_few_false_alarms_and_stop_most_faults():
+    clean = [delivery(float(score)) for score in range(100)]
+    altered = [delivery(score, fault="f") for score in (50.0, 97.5, 200.0)]
+    margins = margins_by_kind(clean, altered, "peer", 0.02)
+    assert sum(alarm(day, "peer", margins) is not None for day in clean) <= 2
+    assert [alarm(fault, "peer", margins) is not None for fault in altered] == [False, True, True]
+    assert single_margin(clean, "peer", 0.02) == 97.0
+
+
+def test_a_kind_that_only_raises_false_alarms_is_off():
+    clean = [
+        replace(delivery(0.1), scores={"peer": {"max": (0.1, ("a",)), "sum": (at, ("b",))}})
+        for at in range(50)
+    ]
+    altered = [delivery(5.0, kind="max", fault="f")] * 3
+    margins = margins_by_kind(clean, altered, "peer", 0.02)
+    assert margins == {"max": 0.1, "sum": np.inf}
+
+
+def test_the_loudest_check_is_the_headline():
+    both = Delivery("2020-01-01", scores={"peer": {"max": (4.0, ("a",)), "min": (3.0, ("b",))}})
+    assert alarm(both, "peer", {"max": 2.0, "min": 1.0}) == ("b",)
+    assert alarm(both, "peer", {"max": 9.0, "min": 9.0}) is None
+
+
+def test_answers_of_other_environments_become_scores(run, folder):
+    planted = next(d for d in run.altered if d.fault == "measure times 1000")
+    day = next(d for d in run.clean if d.day == planted.day)
+    answers = {
+        str(d.unit): {"JENSEN_SHANNON_DIVERGENCE": {"Calls": 0.1}, "range": {}} for d in run.clean
+    }
+    answers[str(planted.unit)] = {
+        "JENSEN_SHANNON_DIVERGENCE": {"Calls": 0.6},
+        "range": {"Calls": 8},
+    }
+    (folder / "calls.tfdv.json").write_text(json.dumps(answers))
+    history = json.loads((folder / "calls.json").read_text())["histories"][planted.day]
+    limits = [[0.0, 1000.0] for _ in history["figures"]]
+    (folder / "calls.soda_anomaly.json").write_text(json.dumps({planted.day: limits}))
+    attach_tfdv(run, folder)
+    attach_soda(run, folder)
+    assert planted.scores["TFDV"]["range of number"] == (8.0, ("Calls",))
+    relative = planted.scores["TFDV"]["relative jensen_shannon of number"]
+    assert relative == (pytest.approx(50.0), ("Calls",))
+    assert "relative jensen_shannon of number" not in day.scores["TFDV"]
+    assert planted.scores["Soda"]["max of number"][0] > 1 >= day.scores["Soda"]["max of number"][0]
+
+
+def test_the_page_has_a_line_for_every_side(run):
+    left_out = replace(run, table="other", left_out=True)
+    document = {"planted": 1, "tables": 2, "peers": results([run, left_out])}
+    text = page(document)
+    for line in (
+        "| Headrace | blocked | 1 |",
+        "| Great Expectations | ranges of the window | 1 |",
+        "| z-scores as in Elementary | sensitivity 3 | 1 |",
+        "| measure times 1000 | batch | 1 |",
+    ):
+        assert line in text
+    gx = next(p for p in document["peers"] if p["setting"] == "ranges of the window")
+    assert gx["faults"]["words in place of numbers"] == {
+        "scope": "batch", "injected": 1, "stopped": 1,
+    }  # fmt: skip
+    assert gx["ours"]["stopped"] == sum(d.ours != "passed" for d in run.altered)
