@@ -14,15 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from bench.gate_bank.faults import Day, plantings
-from bench.gate_bank.report import TABLES
-from bench.gate_bank.run import WARM_UP, places_to_plant
-from bench.gate_bank.tables import BankTable, csv_bytes
 from bench.gate_bank_peers.batches import Batch, typed_batch
 from bench.gate_bank_peers.export import LEVEL
 from bench.gate_bank_peers.figures import Figure, Floats, Layout, Window, measure
+from bench.gate_bank_peers.run import places_to_plant
 from bench.gate_bank_peers.scores import ranges
 from headrace.contracts.drift.baseline import WINDOW
+from headrace.verification.gate_bank.faults import CleanDay, plantings
+from headrace.verification.gate_bank.measure import TABLES
+from headrace.verification.gate_bank.run import WARM_UP
+from headrace.verification.gate_bank.tables import BankTable, csv_bytes
 
 # Figure -> expectation on a range. The rest of the suite, on shares of rows, is `_on_rows`.
 _ON_FIGURES = {
@@ -103,7 +104,7 @@ def agreement(table: BankTable, planted: int, margin: float) -> tuple[int, int, 
     for place in sorted(places):
         window = _window(layout, clean[:place])
         suite = dict(expectations(layout, window, margin, gx))
-        day = Day(table, names[place], days[names[place]], days[names[place - 1]], place)
+        day = CleanDay(table, names[place], days[names[place]], days[names[place - 1]], place)
         payloads = [csv_bytes(day.rows), *(change.payload for _, change in plantings(day))]
         for payload in payloads:
             batch = typed_batch(contract, day.name, payload)
