@@ -23,7 +23,9 @@ against one that alarms on {FEWEST:.1%}, they do not. Clean days of a table coun
 
 - **{GX}**: a suite profiled from the window: rows, nulls, distinct values, minimum, maximum, mean,
   standard deviation, sum, five quantiles, zeros, lengths, keys, value sets, and the KL divergence
-  of categories. Its figures are computed by us, because a validation takes about a second.
+  of categories. Its figures are computed by us, because a validation takes about a second;
+  `python -m bench.gate_bank_peers.real_gx` compares them with those of the tool itself. On one day
+  of the table `calls`, with its faults, 7 of 672 expectations differed, all on an empty column.
 - **{TFDV}** runs as it is, in an environment of its own: schema with domains, presence, ranges and
   number of rows, L-infinity norm of categories and Jensen-Shannon divergence of numbers against
   the window. The window's statistics are renewed every seven days, and every other clean day is
@@ -34,6 +36,10 @@ against one that alarms on {FEWEST:.1%}, they do not. Clean days of a table coun
 - **{SODA}** (Soda Core 3 with Prophet) reads the history of a metric from Soda Cloud; its detector
   gets it directly here. A fit takes 0.1 s for each metric and day, so it judges only the days in
   which faults are injected, and its share of false alarms rests on these few days.
+
+The column *tables* shows on how many tables a tool was measured; *ours to it* compares it with
+Headrace on the same ones. "Every row twice" differs by design: Headrace drops exact repetitions of
+rows and publishes the rest, which does not count as stopped.
 
 *Tuned* margins are chosen on the tables of the bank, so that as many faults as possible are stopped
 while at most the named share of clean days alarms on tables that the choice has not seen. Either
