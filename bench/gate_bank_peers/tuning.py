@@ -69,26 +69,26 @@ def margins_by_kind(
     kinds = kinds_of([*clean, *altered], peer)
     days, faults = Grid.of(clean, peer, kinds), Grid.of(altered, peer, kinds)
     budget = int(most * len(clean))
-    candidates = [_candidates(days.scores[:, at]) for at in range(len(kinds))]
+    candidates = [
+        (at, margin) for at in range(len(kinds)) for margin in _candidates(days.scores[:, at])
+    ]
+    at_kind = np.array([at for at, _ in candidates], int)
+    margins = np.array([margin for _, margin in candidates])
+    # A row for each candidate: the days and the faults that its margin would stop.
+    loud_days = (days.scores[:, at_kind] > margins).T.astype(np.float32)
+    loud_faults = (faults.scores[:, at_kind] > margins).T.astype(np.float32)
     chosen = np.full(len(kinds), np.inf)
     alarmed, stopped = days.broken.copy(), faults.broken.copy()
-    while True:
-        best: tuple[float, int, float] | None = None
-        for at, margins in enumerate(candidates):
-            for margin in margins[margins < chosen[at]]:
-                cost = int((~alarmed & (days.scores[:, at] > margin)).sum())
-                gain = int((~stopped & (faults.scores[:, at] > margin)).sum())
-                if gain == 0 or alarmed.sum() + cost > budget:
-                    continue
-                worth = gain / (cost + 0.01)
-                if best is None or worth > best[0]:
-                    best = worth, at, margin
-        if best is None:
+    while candidates:
+        costs = loud_days @ (~alarmed).astype(np.float32)
+        gains = loud_faults @ (~stopped).astype(np.float32)
+        possible = (gains > 0) & (alarmed.sum() + costs <= budget)
+        if not possible.any():
             break
-        _, at, margin = best
-        chosen[at] = margin
-        alarmed |= days.scores[:, at] > margin
-        stopped |= faults.scores[:, at] > margin
+        best = int(np.argmax(np.where(possible, gains / (costs + 0.01), -1.0)))
+        chosen[at_kind[best]] = min(chosen[at_kind[best]], margins[best])
+        alarmed |= loud_days[best] > 0
+        stopped |= loud_faults[best] > 0
     return {kind: float(margin) for kind, margin in zip(kinds, chosen, strict=True)}
 
 
@@ -149,8 +149,9 @@ def tuned(runs: Sequence[TableRun], peer: str, most: float) -> Margins:
 def _choices(peer: str, most: float) -> list[Choice]:
     budgets = [most * share for share in _BUDGETS]
     alone = [lambda runs, budget=budget: _common(runs, peer, budget) for budget in budgets]
+    fitted: dict[tuple[float, tuple[str, ...]], Margins] = {}
     by_kind = [
-        lambda runs, budget=budget, factor=factor: _widened(runs, peer, budget, factor)
+        lambda runs, budget=budget, factor=factor: _widened(runs, peer, budget, factor, fitted)
         for budget in budgets
         for factor in _FACTORS
     ]
@@ -163,7 +164,16 @@ def _common(runs: Sequence[TableRun], peer: str, most: float) -> Margins:
     return dict.fromkeys(kinds_of([*clean, *altered], peer), margin)
 
 
-def _widened(runs: Sequence[TableRun], peer: str, most: float, factor: float) -> Margins:
-    clean, altered = deliveries(runs, "clean"), deliveries(runs, "altered")
-    margins = margins_by_kind(clean, altered, peer, most)
-    return {kind: factor * margin for kind, margin in margins.items()}
+def _widened(
+    runs: Sequence[TableRun],
+    peer: str,
+    most: float,
+    factor: float,
+    fitted: dict[tuple[float, tuple[str, ...]], Margins],
+) -> Margins:
+    """Return the margins by kind times a factor; `fitted` holds those that were computed before."""
+    key = most, tuple(run.table for run in runs)
+    if key not in fitted:
+        clean, altered = deliveries(runs, "clean"), deliveries(runs, "altered")
+        fitted[key] = margins_by_kind(clean, altered, peer, most)
+    return {kind: factor * margin for kind, margin in fitted[key].items()}
