@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from headrace.contracts.drift.baseline import Baseline
 from headrace.contracts.drift.batch_view import BatchView
-from headrace.contracts.drift.detectors.categories import level_changes
+from headrace.contracts.drift.detectors.codes.broken_dependencies import broken_dependencies
+from headrace.contracts.drift.detectors.codes.categories import level_changes
+from headrace.contracts.drift.detectors.codes.level_counts import level_counts
 from headrace.contracts.drift.detectors.coverage import missing_parts
-from headrace.contracts.drift.detectors.level_counts import level_counts
 from headrace.contracts.drift.detectors.precision import fine_marks, nulls, precision_changes
 from headrace.contracts.drift.detectors.renames import renames
 from headrace.contracts.drift.detectors.repeated_rows import (
@@ -44,7 +45,7 @@ _ORDER = (
     frozenset({"file_form", "rename", "decimal_comma"}),
     frozenset({"repeated_delivery", "wrong_period", "key_shift"}),
     frozenset({"repeated_rows", "truncation"}),
-    frozenset(ACTIONS) - {"unusual", "far_from_usual", "new_level", "duplicates"},
+    frozenset(ACTIONS) - {"unusual", "far_from_usual", "dependency", "new_level", "duplicates"},
 )
 
 _COLUMN_CHANGES: tuple[Callable[[DriftCase], Iterator[DriftFinding]], ...] = (
@@ -57,6 +58,7 @@ _COLUMN_CHANGES: tuple[Callable[[DriftCase], Iterator[DriftFinding]], ...] = (
     sign_changes,
     level_changes,
     level_counts,
+    broken_dependencies,
     precision_changes,
     nulls,
 )

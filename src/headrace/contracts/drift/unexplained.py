@@ -11,13 +11,15 @@ from headrace.contracts.drift.statistics import surprise
 
 WARN, BLOCK = 2.0, 4.0  # surprise from which a statistic is reported, and from which it blocks
 _MOSTLY = 0.8  # share of one value from which a column is mostly constant
+_SAME = 0.5  # least share of one value in all batches, for the same
 _LEVELS = frozenset({"low", "middle", "high"})
 _WORDS = {
     "filled": "share of rows with a value",
     "zero": "share of zeros",
     "negative": "share of negative values",
     "top": "share of the most frequent value",
-    "edge": "share of rows at the greatest or the smallest value",
+    "roof": "share of rows at the greatest value",
+    "floor": "share of rows at the smallest value",
     "middle": "usual level",
     "low": "lower level",
     "high": "upper level",
@@ -43,15 +45,18 @@ def unusual(case: DriftCase) -> Iterator[DriftFinding]:
 
 
 def _is_mostly_constant(case: DriftCase, column: str, kind: str) -> bool:
-    """Return True if most rows of earlier batches had one value, such as 0 for no rain.
+    """Return True if most rows of all earlier batches had one value, such as 0 for no rain.
 
-    Also if a level never moved: then the past gives no measure of how far it may move.
+    A column with another single value in each batch, such as the temperature of a day, is none.
+    Also return True if a level never moved: the past gives no measure of how far it may move.
     """
     constancy, level = (
         case.reference.marks(f"most:{column}"),
         case.reference.marks(f"{kind}:{column}"),
     )
-    is_constant = bool(len(constancy)) and float(np.median(constancy)) >= _MOSTLY
+    counts = case.reference.pools[column].counts
+    is_same = bool(len(counts)) and float(counts.max() / counts.sum()) >= _SAME
+    is_constant = is_same and bool(len(constancy)) and float(np.median(constancy)) >= _MOSTLY
     return is_constant or float(np.ptp(level)) == 0
 
 
