@@ -61,11 +61,13 @@ class AlteredDelivery:
         payload: bytes to deliver.
         places: of the altered rows; None if it is the batch as a whole.
         columns: altered columns.
+        repeats: True if the only change is that rows are repeated exactly.
     """
 
     payload: bytes
     places: frozenset[int] | None = None
     columns: tuple[str, ...] = ()
+    repeats: bool = False
 
 
 @dataclass(frozen=True)
@@ -434,7 +436,8 @@ def _(day: CleanDay) -> AlteredDelivery | None:
 
 @_fault("every row twice", "batch", "repeated")
 def _(day: CleanDay) -> AlteredDelivery | None:
-    return AlteredDelivery(csv_bytes([row for row in day.rows for _ in range(2)]))
+    twice = [row for row in day.rows for _ in range(2)]
+    return AlteredDelivery(csv_bytes(twice), repeats=True)
 
 
 @_fault("every row twice under other keys", "batch", "repeated")

