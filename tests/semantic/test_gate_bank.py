@@ -19,6 +19,7 @@ import pytest
 from bench.gate_bank.report import page
 from headrace.core.errors import DeclarationError, SourceError, StateError
 from headrace.gates.verdict import Result, Verdict
+from headrace.verification.fault_scores import outcome_of, published_as_clean
 from headrace.verification.gate_bank.faults import FAULTS, AlteredDelivery, CleanDay, plantings
 from headrace.verification.gate_bank.held_out import HELD_OUT
 from headrace.verification.gate_bank.hints import without_hints
@@ -27,10 +28,9 @@ from headrace.verification.gate_bank.run import (
     PLANTED_FROM,
     WARM_UP,
     evaluate,
+    is_repaired,
     places_of,
-    published_as_clean,
 )
-from headrace.verification.gate_bank.scoring import outcome_of
 from headrace.verification.gate_bank.summary import by_size, clean_totals, interval, totals
 from headrace.verification.gate_bank.tables import BANK, csv_bytes
 from headrace.verification.gate_bank.wheels import WHEELS, FrameUnpickler
@@ -148,9 +148,15 @@ def judged(rows, quarantined=(), repeated=0):
 )
 def test_published_rows_are_compared_with_the_clean_ones(judgement, change, as_clean):
     payload = csv_bytes([{"fare": str(fare)} for fare in (1, 2, 3)])
-    assert published_as_clean(judgement, judged([1, 2, 3]), AlteredDelivery(payload, **change)) == (
-        as_clean
-    )
+    planted = AlteredDelivery(payload, **change)
+    assert is_repaired(judgement, judged([1, 2, 3]), planted) == as_clean
+
+
+def test_rows_that_were_not_altered_must_be_published():
+    clean, partly = judged([1, 2, 3]), judged([1, 9, 3], {3})
+    assert published_as_clean(partly, clean, {2, 4})
+    assert not published_as_clean(partly, clean, {2, 3, 4})
+    assert not published_as_clean(judged([1, 3]), clean, {2, 4})  # nothing was removed
 
 
 def test_lines_are_places_of_rows_also_if_a_text_has_line_breaks():

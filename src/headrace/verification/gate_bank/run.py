@@ -18,6 +18,7 @@ from headrace.gates.suite import Suite
 from headrace.gates.suite_reader import parse_suite
 from headrace.gates.verdict import Judgement, Result
 from headrace.lake.ingest.validator import judge_day
+from headrace.verification.fault_scores import outcome_of, published_as_clean
 from headrace.verification.gate_bank.faults import (
     FAULTS,
     AlteredDelivery,
@@ -26,7 +27,6 @@ from headrace.verification.gate_bank.faults import (
     plantings,
 )
 from headrace.verification.gate_bank.hints import Hints, without_hints
-from headrace.verification.gate_bank.scoring import outcome_of
 from headrace.verification.gate_bank.summary import CLEAN
 from headrace.verification.gate_bank.tables import BankTable, csv_bytes
 
@@ -192,7 +192,7 @@ def _plant(
         columns = tuple(
             names.get(name, name) for joined in planted.columns for name in joined.split(",")
         )
-        repaired = published_as_clean(judgement, clean, planted)
+        repaired = is_repaired(judgement, clean, planted)
         score = outcome_of(judgement, columns, fault.family, repaired=repaired)
         worst = next(iter(judgement.failed), None)
         tally.injected += 1
@@ -201,26 +201,14 @@ def _plant(
         tally.headlines[headline(worst) if worst else "none"] += 1
 
 
-def published_as_clean(judgement: Judgement, clean: Judgement, planted: AlteredDelivery) -> bool:
-    """Return True if what is published is exactly the clean rows without the altered ones.
-
-    Either exactly the altered rows were quarantined, or the fault only repeated rows and exactly
-    the repetitions were dropped.
-    """
+def is_repaired(judgement: Judgement, clean: Judgement, planted: AlteredDelivery) -> bool:
+    """Return True if exactly the altered rows, or exact repetitions, are not published."""
     if planted.repeats:
-        return judgement.repeated > clean.repeated and _published(judgement) == _published(clean)
+        return published_as_clean(judgement, clean)
     if planted.places is None or not judgement.quarantined_count:
         return False
     lines = set(judgement.quarantined["_line"].to_pylist())
     return places_of(planted.payload, lines) == planted.places
-
-
-def _published(judgement: Judgement) -> Counter[str]:
-    """Return the rows that are published, as text, without their file and line."""
-    if not judgement.verdict.publishes:
-        return Counter()
-    rows = judgement.passing.drop_columns(["_batch", "_line"]).to_pylist()
-    return Counter(repr(row) for row in rows)
 
 
 def places_of(payload: bytes, lines: set[int]) -> frozenset[int]:
