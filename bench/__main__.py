@@ -18,9 +18,9 @@ from bench import (
     year,
 )
 from bench.gate_bank import report
-from bench.gate_bank.run import PLANTED_DAYS
 from bench.page import renew, section, table
 from bench.report import Comparison
+from headrace.verification.gate_bank.measure import TABLES, measured
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 YEAR = """
@@ -192,7 +192,7 @@ def of_study(_repeat: int, lines: Path | None = None) -> Made:
 
 def of_gate_bank(_repeat: int, lines: Path | None = None) -> Made:
     """Return the section, measured now or read from the output of `bench.gate_bank --json`."""
-    found = json.loads(lines.read_text()) if lines else report.measured(report.TABLES, PLANTED_DAYS)
+    found = json.loads(lines.read_text()) if lines else measured(TABLES)
     return report.page(found), []
 
 

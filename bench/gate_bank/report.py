@@ -1,29 +1,27 @@
-"""Results of the gate on the bank, as a JSON document and as a page."""
+"""Section of the benchmarks page: results of the gate on the bank, as Markdown."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from typing import Any
 
-from bench.gate_bank.held_out import HELD_OUT
-from bench.gate_bank.run import PLANTED_DAYS, evaluate
-from bench.gate_bank.tables import BANK, BankTable
+from headrace.verification.gate_bank.measure import Document
+from headrace.verification.gate_bank.run import PLANTED_DAYS
+from headrace.verification.gate_bank.summary import COUNTED, SHARES
 
-TABLES = (*HELD_OUT, *BANK)
-Document = dict[str, Any]
-_COUNTED = ("injected", "detected", "headline_right", "headline_wrong")
+Counts = dict[str, Any]
 INTRODUCTION = f"""\
-`python -m bench.gate_bank`, about eight minutes, validates real tables from packages day by day, as
-ingestion does, with faults injected into {PLANTED_DAYS} days of each table. The code that injects
-faults shares nothing with the detectors. A fault is injected wherever a table has the columns for
-it, so many parts of a batch are only a few rows. The suite only demands that a day has rows.
+`headrace verify faults --all` (here `python -m bench.gate_bank`) validates real tables from
+packages day by day, as ingestion does, with faults injected into {PLANTED_DAYS} days of each table.
+The code that injects faults shares nothing with the detectors. A fault is injected wherever a table
+has the columns for it, so many parts of a batch are only a few rows. The suite only demands that a
+day has rows.
 
-*Stopped* means that the batch was blocked, or that exactly the altered rows were quarantined. The
-*headline* is the first failed result. It is right if it names the kind of fault in an altered
-column, and wrong if it names another kind, or only unaltered columns. A result that states a fact
-about an altered column, such as "far from usual", is neither. "Every row twice" need not be
-stopped: exact repetitions are dropped, and the clean rows are published. Clean days include real
+*Stopped* means that the batch was blocked, or that what is published is exactly the clean rows
+without the altered ones: either exactly the altered rows were quarantined or, where rows were
+repeated exactly, the repetitions were dropped. The *headline* is the first failed result. It is
+right if it names the kind of fault in an altered column, and wrong if it names another kind, or
+only unaltered columns. A result that states a fact about an altered column, such as "far from
+usual", is neither. Intervals of 95% are by bootstrap over tables, since faults in one table are not
+independent. Clean days count once for each of several starts of the history. They include real
 outages, holidays and storms.
 
 The first part shows what to expect of a new table. No threshold was chosen on these tables. One
@@ -33,28 +31,6 @@ were looked at while the thresholds were chosen.
 """
 
 
-def measured(
-    tables: Iterable[BankTable], planted: int, last: int | None = None, jobs: int = 1
-) -> Document:
-    """Return {"faults": [...], "clean": [...]} of these tables, by fault and table."""
-    run = partial(_of_table, planted=planted, last=last)
-    names = [table.name for table in tables]
-    if jobs > 1 and len(names) > 1:
-        with ProcessPoolExecutor(jobs) as pool:
-            results = list(pool.map(run, names))
-    else:
-        results = [run(name) for name in names]
-    return {
-        "faults": [fault for result in results for fault in result["faults"]],
-        "clean": [result["clean"] for result in results],
-    }
-
-
-def _of_table(name: str, planted: int, last: int | None) -> Document:
-    table = next(table for table in TABLES if table.name == name)
-    return evaluate(table, planted=planted, last=last).as_json(left_out=table in HELD_OUT)
-
-
 def report(document: Document) -> list[str]:
     """Return Markdown tables: first of the tables that were left out, then of the others."""
     lines: list[str] = []
@@ -62,10 +38,12 @@ def report(document: Document) -> list[str]:
         (True, "Tables that no threshold was chosen on"),
         (False, "Tables on which the thresholds were chosen"),
     ):
-        clean = [c for c in document["clean"] if c["left_out"] == left_out]
-        if clean:
-            faults = [f for f in document["faults"] if f["left_out"] == left_out]
-            lines += [f"**{title}**", "", *_section(faults, clean), ""]
+        part = {
+            name: [entry for entry in document[name] if entry["left_out"] == left_out]
+            for name in ("faults", "clean", "totals", "sizes", "clean_totals")
+        }
+        if part["clean"]:
+            lines += [f"**{title}**", "", *_section(part), ""]
     return lines
 
 
@@ -74,35 +52,65 @@ def page(document: Document) -> str:
     return "\n".join([INTRODUCTION, *report(document)]).rstrip() + "\n"
 
 
-def _section(faults: list[Document], clean: list[Document]) -> list[str]:
-    by_fault: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    by_source: dict[str, Counter[str]] = defaultdict(Counter)
-    for count in faults:
-        sums = {name: count[name] for name in _COUNTED}
-        by_source[count["source"]].update(sums)
-        for key in ((f"all of scope {count['scope']}", ""), (count["fault"], count["scope"])):
-            by_fault[key].update(sums)
-    lines = ["| fault | scope | injected | stopped | headline right | headline wrong |"]
-    lines += ["| --- | --- | ---: | ---: | ---: | ---: |"]
+def _section(part: dict[str, list[Counts]]) -> list[str]:
+    columns = "injected | stopped | headline right | headline wrong |"
+    lines = [f"| scope | {columns}", "| --- | ---: | ---: | ---: | ---: |"]
+    lines += [f"| {total['scope']} | {_with_intervals(total)} |" for total in part["totals"]]
+    lines += ["", f"| rows a day | tables | scope | {columns}"]
+    lines += ["| --- | ---: | --- | ---: | ---: | ---: | ---: |"]
+    lines += [
+        f"| {size['size']} | {len(size['sources'])} | {size['scope']} | {_with_intervals(size)} |"
+        for size in part["sizes"]
+    ]
+    lines += ["", f"| fault | scope | {columns}", "| --- | --- | ---: | ---: | ---: | ---: |"]
     lines += [
         f"| {name} | {scope} | {_shares(sums)} |"
-        for (name, scope), sums in sorted(by_fault.items(), key=lambda item: item[0][1] != "")
+        for (name, scope), sums in _sums(part["faults"], "fault", "scope").items()
         if sums["injected"]
     ]
-    lines += ["", "| table | clean days | blocked | warned | injected | stopped | right | wrong |"]
-    lines += ["| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    lines += ["", "| table | rows a day | clean days | blocked | warned | blocked by start"]
+    lines[-1] += " | injected | stopped | right | wrong |"
+    lines += ["| --- | ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |"]
+    by_source = _sums(part["faults"], "source")
     lines += [
-        f"| {c['source']} | {c['days']} | {c['block_days']} | {c['warn_days']} |"
-        f" {_shares(by_source[c['source']])} |"
-        for c in clean
+        f"| {c['source']} | {c['rows_a_day']:.0f} | {c['days']} | {c['block_days']} |"
+        f" {c['warn_days']} | {_starts(c)} | {_shares(by_source[c['source'],])} |"
+        for c in part["clean"]
     ]
-    days, blocked, warned = (
-        sum(c[name] for c in clean) for name in ("days", "block_days", "warn_days")
-    )
-    return [*lines, "", f"Clean days: {days:,}, blocked: {blocked}, warned: {warned}."]
+    for total in part["clean_totals"]:
+        blocked, warned = (
+            f"{total[name]}{_ends(total[f'{name}_interval'], 1)}"
+            for name in ("block_days", "warn_days")
+        )
+        lines += ["", f"Clean days: {total['days']:,}, blocked: {blocked}, warned: {warned}."]
+    return lines
 
 
-def _shares(sums: Counter[str]) -> str:
-    planted = sums["injected"]
-    shares = [f"{sums[name] / planted:.0%}" if planted else "-" for name in _COUNTED[1:]]
-    return " | ".join([str(planted), *shares])
+def _sums(faults: list[Counts], *keys: str) -> dict[tuple[str, ...], Counter[str]]:
+    sums: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    for count in faults:
+        sums[tuple(count[key] for key in keys)].update({name: count[name] for name in COUNTED})
+    return sums
+
+
+def _starts(clean: Counts) -> str:
+    return ", ".join(f"{start['block_days']}/{start['days']}" for start in clean["starts"])
+
+
+def _shares(sums: Counts) -> str:
+    injected = sums["injected"]
+    shares = [f"{sums[name] / injected:.0%}" if injected else "-" for name in SHARES]
+    return " | ".join([f"{injected:,}", *shares])
+
+
+def _with_intervals(sums: Counts) -> str:
+    injected, *shares = _shares(sums).split(" | ")
+    ends = [_ends(sums[f"{name}_interval"]) for name in SHARES]
+    return " | ".join([injected, *(share + end for share, end in zip(shares, ends, strict=True))])
+
+
+def _ends(interval: list[float] | None, digits: int = 0) -> str:
+    if interval is None:
+        return ""
+    low, high = (f"{end:.{digits}%}" for end in interval)
+    return f" ({low} to {high})"

@@ -51,7 +51,7 @@ from headrace.cli.project import (
     ui,
 )
 from headrace.cli.serving import online, serve
-from headrace.cli.verify import consistency, faults, monitors, simulate
+from headrace.cli.verify import consistency, faults, monitors, own_faults, simulate
 
 DATA, DATASETS, MODELS = "Data and quality", "Features and datasets", "Models and monitors"
 SERVING, OPERATIONS = "Serving", "Operations"
@@ -147,6 +147,7 @@ verify.command("parity")(consistency.parity)
 verify.command("leaks")(consistency.leaks)
 verify.command("skew")(consistency.skew)
 verify.command("faults")(faults.faults)
+verify.command("own-faults")(own_faults.own_faults)
 verify.command("monitors")(monitors.monitors)
 verify.command("simulate")(simulate.simulate)
 verify.command("self-test")(consistency.self_test)

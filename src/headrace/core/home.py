@@ -78,6 +78,11 @@ class Home:
         return self.root / "sources"
 
     @property
+    def downloads(self) -> Path:
+        """Return the folder of packages whose data Headrace is tested on; it may be deleted."""
+        return self.root / "downloads"
+
+    @property
     def staged(self) -> Path:
         return self.root / "staged"
 

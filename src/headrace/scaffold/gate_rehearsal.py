@@ -2,17 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from headrace.contracts import Contract, conform
-from headrace.contracts.drift import Baseline, BatchProfile, examine, glance_at
+from headrace.contracts import Contract
+from headrace.contracts.drift import Baseline
 from headrace.core.progress import report
-from headrace.gates.judge import judge
-from headrace.gates.semantic_checks import KIND, results_of
+from headrace.gates.semantic_checks import KIND
 from headrace.gates.suite import Suite
-from headrace.gates.verdict import Judgement, Result
-from headrace.lake.ingest.validator import delivered_rows
-from headrace.sources.base import Delivery
+from headrace.gates.verdict import Result
+from headrace.lake.ingest.validator import judge_day
 
 WARNED_SHARE = 0.01  # greatest share of days with a warning, for a file presumed clean
 
@@ -86,24 +84,6 @@ def rehearse(suite: Suite, contract: Contract, days: Mapping[str, bytes]) -> Tri
             trial.note(slot, result)
         reference.add(profile)
     return trial
-
-
-def judge_day(
-    suite: Suite, contract: Contract, reference: Baseline, slot: str, payload: bytes
-) -> tuple[Judgement, BatchProfile]:
-    """Validate a day's CSV as the ingestion does, with `reference` as the baseline.
-
-    Returns the verdict and the day's profile; add the profile to `reference` for later days.
-    """
-    delivery = Delivery(contract.table, slot, payload, "csv", "draft", 0, "draft")
-    rows = delivered_rows(contract, delivery)
-    conformed = conform(contract, rows, delivery.batch_id)
-    judgement = judge(suite, contract, conformed)
-    glance = glance_at(contract, rows, conformed, slot)
-    look = glance.look(contract)
-    changes = examine(look, reference, glance.text)
-    profile = replace(glance.profile, marks=changes.marks)
-    return judgement.also(results_of(changes.findings, suite, look)), profile
 
 
 def _failed(results: Sequence[Result]) -> Iterator[Result]:

@@ -43,6 +43,24 @@ def delivered_rows(contract: Contract, delivery: Delivery) -> RawRows:
     return read_rows(delivery, null_tokens=contract.null_tokens, known=column_names)
 
 
+def judge_day(
+    suite: Suite, contract: Contract, reference: Baseline, slot: str, payload: bytes
+) -> tuple[Judgement, BatchProfile]:
+    """Validate a day's CSV as the ingestion does, with `reference` as the baseline.
+
+    Returns the verdict and the day's profile; add the profile to `reference` for later days.
+    """
+    delivery = Delivery(contract.table, slot, payload, "csv", "draft", 0, "draft")
+    rows = delivered_rows(contract, delivery)
+    conformed = conform(contract, rows, delivery.batch_id)
+    judgement = judge(suite, contract, conformed)
+    glance = glance_at(contract, rows, conformed, slot)
+    look = glance.look(contract)
+    changes = examine(look, reference, glance.text)
+    profile = replace(glance.profile, marks=changes.marks)
+    return judgement.also(results_of(changes.findings, suite, look)), profile
+
+
 def validator_for(table: Table, home: Home, mutes: Mutes = NO_MUTES) -> "BatchValidator":
     """Return a validator of the table's deliveries under the present rules."""
     suite, base = mutes.suite(table.suite), table_rule(table)

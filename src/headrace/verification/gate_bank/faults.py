@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from bench.gate_bank.tables import BankTable, Row, Rows, csv_bytes
+from headrace.verification.gate_bank.tables import BankTable, Row, Rows, csv_bytes
 
 Scope = Literal["batch", "part"]
 NULLS = ("", "NA", "None", "nil", "?")
 
 
 @dataclass(frozen=True)
-class Day:
+class CleanDay:
     """Clean delivery to alter, with the one before it."""
 
     table: BankTable
@@ -29,7 +29,7 @@ class Day:
     @property
     def random(self) -> random.Random:
         """Return a generator of its own for each table and day."""
-        return random.Random(f"{self.table.name}:{self.name}")
+        return random.Random(f"{self.table.name}:{self.name}")  # noqa: S311
 
     def pick(self, names: tuple[str, ...], turn: int = 0) -> str | None:
         """Return one of the columns, another each day; None if there are none."""
@@ -54,22 +54,24 @@ class Day:
 
 
 @dataclass(frozen=True)
-class Planted:
+class AlteredDelivery:
     """Altered delivery.
 
     Attributes:
         payload: bytes to deliver.
-        altered: places of the altered rows; None if it is the batch as a whole.
+        places: of the altered rows; None if it is the batch as a whole.
         columns: altered columns.
+        repeats: True if the only change is that rows are repeated exactly.
     """
 
     payload: bytes
-    altered: frozenset[int] | None = None
+    places: frozenset[int] | None = None
     columns: tuple[str, ...] = ()
+    repeats: bool = False
 
 
 @dataclass(frozen=True)
-class Fault:
+class BankFault:
     """Fault of the catalogue.
 
     Attributes:
@@ -82,40 +84,49 @@ class Fault:
     name: str
     scope: Scope
     family: str
-    plant: Callable[[Day], Planted | None] = field(hash=False)
+    plant: Callable[[CleanDay], AlteredDelivery | None] = field(hash=False)
 
 
-FAULTS: list[Fault] = []
+FAULTS: list[BankFault] = []
 
 
 def _fault(
     name: str, scope: Scope, family: str
-) -> Callable[[Callable[[Day], Planted | None]], None]:
-    def register(plant: Callable[[Day], Planted | None]) -> None:
-        FAULTS.append(Fault(name, scope, family, plant))
+) -> Callable[[Callable[[CleanDay], AlteredDelivery | None]], None]:
+    def register(plant: Callable[[CleanDay], AlteredDelivery | None]) -> None:
+        FAULTS.append(BankFault(name, scope, family, plant))
 
     return register
 
 
 def _changed(
-    day: Day, columns: tuple[str, ...], change: Callable[[Row], Row], where: set[int] | None = None
-) -> Planted | None:
+    day: CleanDay,
+    columns: tuple[str, ...],
+    change: Callable[[Row], Row],
+    where: set[int] | None = None,
+) -> AlteredDelivery | None:
     """Alter some rows; None if fewer than half of them change."""
-    rows, altered = [], set()
+    rows, places = [], set()
     for place, row in enumerate(day.rows):
-        other = change(dict(row)) if where is None or place in where else row
-        rows.append(other)
-        if other != row:
-            altered.add(place)
-    wanted = len(day.rows) if where is None else len(where)
-    if len(altered) * 2 < wanted or not altered:
+        new = change(dict(row)) if where is None or place in where else row
+        rows.append(new)
+        if new != row:
+            places.add(place)
+    intended = len(day.rows) if where is None else len(where)
+    if len(places) * 2 < intended or not places:
         return None
-    whole = where is None
-    return Planted(csv_bytes(rows), None if whole else frozenset(altered), columns)
+    return AlteredDelivery(csv_bytes(rows), None if where is None else frozenset(places), columns)
 
 
 def _cell(column: str, change: Callable[[str], str]) -> Callable[[Row], Row]:
     return lambda row: row if row[column] in NULLS else {**row, column: change(row[column])}
+
+
+def _cells(
+    day: CleanDay, column: str | None, change: Callable[[str], str], where: set[int] | None = None
+) -> AlteredDelivery | None:
+    """Alter the cells of a column; None if there is no such column."""
+    return _changed(day, (column,), _cell(column, change), where) if column else None
 
 
 def _number(text: str) -> float | None:
@@ -154,7 +165,7 @@ UNITS = {
 }  # fmt: skip
 
 
-def _with_unit(day: Day) -> tuple[str, float, float] | None:
+def _with_unit(day: CleanDay) -> tuple[str, float, float] | None:
     """Return a column of a known unit with its conversion."""
     unit = {f.name: f.unit for f in day.table.contract.delivered}
     alias = {a: f.name for f in day.table.contract.delivered for a in (f.name, *f.aliases)}
@@ -170,31 +181,29 @@ def _with_unit(day: Day) -> tuple[str, float, float] | None:
 
 
 @_fault("unit of a measure", "batch", "unit")
-def _(day: Day) -> Planted | None:
-    found = _with_unit(day)
-    return found and _changed(day, found[:1], _cell(found[0], _affine(*found[1:])))
+def _(day: CleanDay) -> AlteredDelivery | None:
+    unit = _with_unit(day)
+    return unit and _changed(day, unit[:1], _cell(unit[0], _affine(*unit[1:])))
 
 
 @_fault("unit of a measure in 61% of rows", "part", "unit")
-def _(day: Day) -> Planted | None:
-    found = _with_unit(day)
-    return found and _changed(day, found[:1], _cell(found[0], _affine(*found[1:])), day.part(0.61))
+def _(day: CleanDay) -> AlteredDelivery | None:
+    unit = _with_unit(day)
+    return unit and _changed(day, unit[:1], _cell(unit[0], _affine(*unit[1:])), day.part(0.61))
 
 
 @_fault("unit of a measure for one category", "part", "unit")
-def _(day: Day) -> Planted | None:
-    found, places = _with_unit(day), _category(day)
-    if found is None or places is None:
+def _(day: CleanDay) -> AlteredDelivery | None:
+    unit, places = _with_unit(day), _category(day)
+    if unit is None or places is None:
         return None
-    return _changed(day, found[:1], _cell(found[0], _affine(*found[1:])), places)
+    return _changed(day, unit[:1], _cell(unit[0], _affine(*unit[1:])), places)
 
 
 @_fault("measure rounded to tens", "batch", "precision")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     column = day.pick(day.table.measures)
-    return column and _changed(
-        day, (column,), _cell(column, lambda text: f"{round((_number(text) or 0) / 10) * 10}")
-    )
+    return _cells(day, column, lambda text: f"{round((_number(text) or 0) / 10) * 10}")
 
 
 # Faults that alter the cells of one measure: name, family, change, share of the rows (None: all).
@@ -214,11 +223,13 @@ _CELLS: tuple[tuple[str, str, Callable[[str], str], float | None], ...] = (
 )
 
 
-def _alters(change: Callable[[str], str], share: float | None) -> Callable[[Day], Planted | None]:
-    def plant(day: Day) -> Planted | None:
+def _alters(
+    change: Callable[[str], str], share: float | None
+) -> Callable[[CleanDay], AlteredDelivery | None]:
+    def plant(day: CleanDay) -> AlteredDelivery | None:
         column = day.pick(day.table.measures)
         where = None if share is None else day.part(share)
-        return column and _changed(day, (column,), _cell(column, change), where)
+        return _cells(day, column, change, where)
 
     return plant
 
@@ -228,7 +239,7 @@ for _name, _family, _change, _share in _CELLS:
 
 
 @_fault("measure clipped at its median", "batch", "clipped")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     column = day.pick(day.table.measures)
     numbers = (
         sorted(n for row in day.rows if (n := _number(row[column])) is not None) if column else []
@@ -242,14 +253,16 @@ def _(day: Day) -> Planted | None:
 
 
 @_fault("measure constant", "batch", "stuck")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     column = day.pick(day.table.measures)
-    usual = column and next((r[column] for r in day.rows if _number(r[column])), None)
-    return usual and _changed(day, (column,), _cell(column, lambda _: usual))
+    if column is None:
+        return None
+    usual = next((row[column] for row in day.rows if _number(row[column])), None)
+    return _cells(day, column, lambda _: usual) if usual else None
 
 
 @_fault("sensor stuck for a quarter of the day", "part", "stuck")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     column = day.pick(day.table.measures)
     first, last = len(day.rows) // 2, len(day.rows) * 3 // 4
     if column is None or last - first < 4:
@@ -262,120 +275,123 @@ def _(day: Day) -> Planted | None:
 
 
 @_fault("two measures exchanged", "batch", "swap")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     return _exchanged(day, None)
 
 
 @_fault("two measures exchanged in 30% of rows", "part", "swap")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     return _exchanged(day, day.part(0.3))
 
 
-def _exchanged(day: Day, where: set[int] | None) -> Planted | None:
-    one, other = day.pick(day.table.measures), day.pick(day.table.measures, 1)
-    if one is None or other is None or one == other:
+def _exchanged(day: CleanDay, where: set[int] | None) -> AlteredDelivery | None:
+    first, second = day.pick(day.table.measures), day.pick(day.table.measures, 1)
+    if first is None or second is None or first == second:
         return None
-    return _changed(day, (one, other), lambda r: {**r, one: r[other], other: r[one]}, where)
+    pair = (first, second)
+    return _changed(day, pair, lambda r: {**r, first: r[second], second: r[first]}, where)
 
 
 @_fault("measure shifted by one row", "batch", "shifted")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     column = day.pick(day.table.measures)
     if column is None or len(day.rows) < 10:
         return None
     texts = [row[column] for row in day.rows]
-    moved = iter([texts[-1], *texts[:-1]])
-    return _changed(day, (column,), lambda row: {**row, column: next(moved)})
+    shifted = iter([texts[-1], *texts[:-1]])
+    return _changed(day, (column,), lambda row: {**row, column: next(shifted)})
 
 
 @_fault("column renamed", "batch", "schema")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     column = day.pick((*day.table.measures, *day.table.codes))
     if column is None:
         return None
     rows = [{("new_" + n if n == column else n): v for n, v in row.items()} for row in day.rows]
-    return Planted(csv_bytes(rows), None, (column,))
+    return AlteredDelivery(csv_bytes(rows), None, (column,))
 
 
 @_fault("column missing", "batch", "schema")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     column = day.pick((*day.table.measures, *day.table.codes), 1)
     if column is None:
         return None
     rows = [{n: v for n, v in row.items() if n != column} for row in day.rows]
-    return Planted(csv_bytes(rows), None, (column,))
+    return AlteredDelivery(csv_bytes(rows), None, (column,))
 
 
 # Codes and texts
 
 
-def _category(day: Day) -> set[int] | None:
+def _category(day: CleanDay) -> set[int] | None:
     """Return the rows of the most frequent category of a code column."""
     column = day.pick(day.table.codes)
     level = day.common_level(column) if column else None
-    if level is None:
+    if column is None or level is None:
         return None
     return {place for place, row in enumerate(day.rows) if row[column] == level}
 
 
-def _level(day: Day) -> tuple[str, str] | None:
+def _level(day: CleanDay) -> tuple[str, str] | None:
     column = day.pick(day.table.codes)
     level = day.common_level(column, 0.9) if column else None
     return (column, level) if column and level else None
 
 
 @_fault("code constant", "batch", "constant")
-def _(day: Day) -> Planted | None:
-    found = _level(day)
-    return found and _changed(day, found[:1], _cell(found[0], lambda _: found[1]))
+def _(day: CleanDay) -> AlteredDelivery | None:
+    usual = _level(day)
+    return usual and _changed(day, usual[:1], _cell(usual[0], lambda _: usual[1]))
 
 
 @_fault("code UNKNOWN", "batch", "constant")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     column = day.pick(day.table.codes)
-    return column and _changed(day, (column,), lambda row: {**row, column: "UNKNOWN"})
+    if column is None:
+        return None
+    return _changed(day, (column,), lambda row: {**row, column: "UNKNOWN"})
 
 
 @_fault("code in upper or lower case", "batch", "recode")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     column = day.pick(day.table.codes)
-    return column and _changed(day, (column,), _cell(column, str.swapcase))
+    return _cells(day, column, str.swapcase)
 
 
 @_fault("one category under a new name", "part", "recode")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     return _recoded(day, lambda level, _: f"{level}_v2")
 
 
 @_fault("one category merged into another", "part", "merge")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     return _recoded(day, lambda _, other: other)
 
 
-def _recoded(day: Day, to: Callable[[str, str], str]) -> Planted | None:
-    found = _level(day)
-    if found is None:
+def _recoded(day: CleanDay, to: Callable[[str, str], str]) -> AlteredDelivery | None:
+    usual = _level(day)
+    if usual is None:
         return None
-    column, level = found
-    others = sorted({row[column] for row in day.rows} - {level, *NULLS})
-    if not others:
+    column, level = usual
+    rest = sorted({row[column] for row in day.rows} - {level, *NULLS})
+    if not rest:
         return None
-    name = to(level, others[0])
+    name = to(level, rest[0])
     where = {place for place, row in enumerate(day.rows) if row[column] == level}
     return _changed(day, (column,), _cell(column, lambda _: name), where)
 
 
 @_fault("two categories exchanged", "part", "recode")
-def _(day: Day) -> Planted | None:
-    found = _level(day)
-    if found is None:
+def _(day: CleanDay) -> AlteredDelivery | None:
+    usual = _level(day)
+    if usual is None:
         return None
-    column, level = found
+    column, level = usual
     counts = [row[column] for row in day.rows]
-    others = sorted(set(counts) - {level, *NULLS}, key=lambda text: (-counts.count(text), text))
-    if not others or counts.count(others[0]) < 3:
+    rest = sorted(set(counts) - {level, *NULLS}, key=lambda text: (-counts.count(text), text))
+    if not rest or counts.count(rest[0]) < 3:
         return None
-    names = {level: others[0], others[0]: level}
+    names = {level: rest[0], rest[0]: level}
     where = {place for place, row in enumerate(day.rows) if row[column] in names}
     return _changed(day, (column,), _cell(column, names.__getitem__), where)
 
@@ -384,56 +400,57 @@ def _(day: Day) -> Planted | None:
 
 
 @_fault("one category missing", "part", "missing_rows")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     places = _category(day)
-    return places and _kept(day, set(range(len(day.rows))) - places)
+    return _only(day, set(range(len(day.rows))) - places) if places else None
 
 
 @_fault("half of one category missing", "part", "missing_rows")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     places = _category(day)
     if places is None or len(places) < 6:
         return None
-    gone = set(sorted(places)[::2])
-    return _kept(day, set(range(len(day.rows))) - gone)
+    missing = set(sorted(places)[::2])
+    return _only(day, set(range(len(day.rows))) - missing)
 
 
-def _kept(day: Day, places: set[int]) -> Planted | None:
+def _only(day: CleanDay, places: set[int]) -> AlteredDelivery | None:
     rows = [row for place, row in enumerate(day.rows) if place in places]
-    return Planted(csv_bytes(rows)) if rows and len(rows) < len(day.rows) else None
+    return AlteredDelivery(csv_bytes(rows)) if rows and len(rows) < len(day.rows) else None
 
 
 @_fault("cut to the first half", "batch", "missing_rows")
-def _(day: Day) -> Planted | None:
-    return _kept(day, set(range(len(day.rows) // 2)))
+def _(day: CleanDay) -> AlteredDelivery | None:
+    return _only(day, set(range(len(day.rows) // 2)))
 
 
 @_fault("cut to a twentieth", "batch", "missing_rows")
-def _(day: Day) -> Planted | None:
-    return _kept(day, set(range(max(1, len(day.rows) // 20))))
+def _(day: CleanDay) -> AlteredDelivery | None:
+    return _only(day, set(range(max(1, len(day.rows) // 20))))
 
 
 @_fault("the day before again", "batch", "wrong_delivery")
-def _(day: Day) -> Planted | None:
-    return Planted(csv_bytes(day.before)) if day.before and day.before != day.rows else None
+def _(day: CleanDay) -> AlteredDelivery | None:
+    return AlteredDelivery(csv_bytes(day.before)) if day.before and day.before != day.rows else None
 
 
 @_fault("every row twice", "batch", "repeated")
-def _(day: Day) -> Planted | None:
-    return Planted(csv_bytes([row for row in day.rows for _ in range(2)]))
+def _(day: CleanDay) -> AlteredDelivery | None:
+    twice = [row for row in day.rows for _ in range(2)]
+    return AlteredDelivery(csv_bytes(twice), repeats=True)
 
 
 @_fault("every row twice under other keys", "batch", "repeated")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     column = day.table.number
     if not column:
         return None
     copies = [{**row, column: str(int(row[column]) + 10_000_000)} for row in day.rows]
-    return Planted(csv_bytes([*day.rows, *copies]), None, (column,))
+    return AlteredDelivery(csv_bytes([*day.rows, *copies]), None, (column,))
 
 
 @_fault("keys moved by a constant", "batch", "keys")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     column = day.table.number
     if not column:
         return None
@@ -444,37 +461,39 @@ def _(day: Day) -> Planted | None:
 
 
 @_fault("times an hour late", "batch", "zone")
-def _(day: Day) -> Planted | None:
-    return _moved(day, timedelta(hours=1))
+def _(day: CleanDay) -> AlteredDelivery | None:
+    return _later(day, timedelta(hours=1))
 
 
 @_fault("times in another zone", "batch", "zone")
-def _(day: Day) -> Planted | None:
-    return _moved(day, timedelta(hours=5))
+def _(day: CleanDay) -> AlteredDelivery | None:
+    return _later(day, timedelta(hours=5))
 
 
 @_fault("times an hour late for one category", "part", "zone")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     places = _category(day)
-    return places and _moved(day, timedelta(hours=1), places)
+    return _later(day, timedelta(hours=1), places) if places else None
 
 
 @_fault("times a year late", "batch", "wrong_period")
-def _(day: Day) -> Planted | None:
-    return _moved(day, timedelta(days=365))
+def _(day: CleanDay) -> AlteredDelivery | None:
+    return _later(day, timedelta(days=365))
 
 
 @_fault("times in whole hours", "batch", "precision")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     clock = day.table.clock
-    return clock and _changed(day, (clock[0],), lambda row: _timed(row, clock, _whole_hour))
+    if not clock:
+        return None
+    return _changed(day, (clock[0],), lambda row: _timed(row, clock, _whole_hour))
 
 
 def _whole_hour(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0)
 
 
-def _moved(day: Day, by: timedelta, where: set[int] | None = None) -> Planted | None:
+def _later(day: CleanDay, by: timedelta, where: set[int] | None = None) -> AlteredDelivery | None:
     clock = day.table.clock
     if not clock:
         return None
@@ -498,31 +517,31 @@ def _timed(row: Row, clock: tuple[str, str], change: Callable[[datetime], dateti
 
 
 @_fault("header in the middle", "batch", "file")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     lines = csv_bytes(day.rows).splitlines(keepends=True)
-    return Planted(
+    return AlteredDelivery(
         b"".join([*lines[: len(lines) // 2 + 1], lines[0], *lines[len(lines) // 2 + 1 :]])
     )
 
 
 @_fault("header missing", "batch", "file")
-def _(day: Day) -> Planted | None:
-    return Planted(csv_bytes(day.rows).split(b"\n", 1)[1])
+def _(day: CleanDay) -> AlteredDelivery | None:
+    return AlteredDelivery(csv_bytes(day.rows).split(b"\n", 1)[1])
 
 
 @_fault("semicolons", "batch", "file")
-def _(day: Day) -> Planted | None:
+def _(day: CleanDay) -> AlteredDelivery | None:
     if any(";" in text or "," in text for row in day.rows for text in row.values()):
         return None
-    return Planted(csv_bytes(day.rows).replace(b",", b";"))
+    return AlteredDelivery(csv_bytes(day.rows).replace(b",", b";"))
 
 
 @_fault("UTF-16", "batch", "file")
-def _(day: Day) -> Planted | None:
-    return Planted(csv_bytes(day.rows).decode().encode("utf-16"))
+def _(day: CleanDay) -> AlteredDelivery | None:
+    return AlteredDelivery(csv_bytes(day.rows).decode().encode("utf-16"))
 
 
-def plantings(day: Day) -> Iterator[tuple[Fault, Planted]]:
+def plantings(day: CleanDay) -> Iterator[tuple[BankFault, AlteredDelivery]]:
     """Yield each fault that can be planted in a day."""
     for fault in FAULTS:
         planted = fault.plant(day)
