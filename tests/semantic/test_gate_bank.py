@@ -61,6 +61,13 @@ def test_every_contract_loads_and_has_the_altered_columns(name):
     assert {*table.measures, *table.codes} <= names
 
 
+def test_tables_are_left_out_that_share_no_data_set_with_the_others():
+    names = [table.name for table in (*BANK, *HELD_OUT)]
+    origins = [table.origin for table in (*BANK, *HELD_OUT)]
+    assert len(set(names)) == len(set(origins)) == len(names)
+    assert len(HELD_OUT) >= 16
+
+
 def test_a_fault_alters_the_delivery(table):
     days = table.rows_by_day()
     names = list(days)
