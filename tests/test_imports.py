@@ -187,7 +187,7 @@ def test_faults_of_the_bank_share_nothing_with_the_detectors():
     drift, bank = CORE / "contracts" / "drift", CORE / "verification" / "gate_bank"
     for path in modules(drift):
         assert not {name for name in imported(path) if "verification" in name}
-    for name in ("faults", "tables", "held_out", "wheels"):
+    for name in ("faults", "tables", "untuned_tables", "wheels"):
         names = imported(bank / f"{name}.py")
         own = {entry for entry in names if entry.startswith("headrace.")}
         allowed = ("headrace.core.", "headrace.verification.gate_bank.")

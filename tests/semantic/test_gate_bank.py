@@ -21,7 +21,6 @@ from headrace.core.errors import DeclarationError, SourceError, StateError
 from headrace.gates.verdict import Result, Verdict
 from headrace.verification.fault_scores import outcome_of, published_as_clean
 from headrace.verification.gate_bank.faults import FAULTS, AlteredDelivery, CleanDay, plantings
-from headrace.verification.gate_bank.held_out import HELD_OUT
 from headrace.verification.gate_bank.hints import without_hints
 from headrace.verification.gate_bank.measure import selected
 from headrace.verification.gate_bank.run import (
@@ -33,6 +32,7 @@ from headrace.verification.gate_bank.run import (
 )
 from headrace.verification.gate_bank.summary import by_size, clean_totals, interval, totals
 from headrace.verification.gate_bank.tables import BANK, csv_bytes
+from headrace.verification.gate_bank.untuned_tables import UNTUNED
 from headrace.verification.gate_bank.wheels import WHEELS, FrameUnpickler
 
 
@@ -53,19 +53,19 @@ def table():
     return replace(next(t for t in BANK if t.name == "calls"), read=lambda: calls(WARM_UP + 4))
 
 
-@pytest.mark.parametrize("name", [table.name for table in (*BANK, *HELD_OUT)])
+@pytest.mark.parametrize("name", [table.name for table in (*BANK, *UNTUNED)])
 def test_every_contract_loads_and_has_the_altered_columns(name):
-    table = next(table for table in (*BANK, *HELD_OUT) if table.name == name)
+    table = next(table for table in (*BANK, *UNTUNED) if table.name == name)
     fields = table.contract.delivered
     names = {alias for field in fields for alias in (field.name, *field.aliases)}
     assert {*table.measures, *table.codes} <= names
 
 
 def test_tables_are_left_out_that_share_no_data_set_with_the_others():
-    names = [table.name for table in (*BANK, *HELD_OUT)]
-    origins = [table.origin for table in (*BANK, *HELD_OUT)]
+    names = [table.name for table in (*BANK, *UNTUNED)]
+    origins = [table.origin for table in (*BANK, *UNTUNED)]
     assert len(set(names)) == len(set(origins)) == len(names)
-    assert len(HELD_OUT) >= 16
+    assert len(UNTUNED) >= 16
 
 
 def test_a_fault_alters_the_delivery(table):
@@ -181,9 +181,9 @@ def test_clean_days_count_once_for_each_start_of_the_history(table):
     assert not any(count["eligible"] for count in outcome["faults"])
 
 
-@pytest.mark.parametrize("name", [table.name for table in (*BANK, *HELD_OUT)])
+@pytest.mark.parametrize("name", [table.name for table in (*BANK, *UNTUNED)])
 def test_a_contract_without_hints_has_names_types_keys_and_times(name):
-    full = next(table for table in (*BANK, *HELD_OUT) if table.name == name).contract
+    full = next(table for table in (*BANK, *UNTUNED) if table.name == name).contract
     bare = without_hints(full)
     for column in bare.columns:
         assert (column.unit, column.sentinels, column.explained_by) == (None, (), ())
@@ -314,8 +314,8 @@ def test_a_table_of_a_project_is_not_in_the_bank():
     with pytest.raises(DeclarationError, match="weather") as error:
         selected(["weather"])
     assert "own-faults weather" in error.value.fix
-    assert selected() == list(HELD_OUT)
-    assert len(selected(every_table=True)) == len(HELD_OUT) + len(BANK)
+    assert selected() == list(UNTUNED)
+    assert len(selected(every_table=True)) == len(UNTUNED) + len(BANK)
 
 
 def test_a_pickle_that_would_run_code_is_refused():

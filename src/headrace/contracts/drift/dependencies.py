@@ -39,20 +39,20 @@ def declared(look: BatchView) -> list[tuple[str, Key]]:
 def with_values(look: BatchView, last: Mapping[str, Any]) -> list[tuple[str, Key]]:
     """Return the dependencies, declared or not, that earlier batches have values of."""
     pairs = declared(look)
-    seen = set(pairs)
+    listed = set(pairs)
     entity = entity_of(look)
     keys = [(column.name,) for column in look.columns.values() if column.kind == "text"]
     for key in [entity, *keys] if len(entity) > 1 else keys:
         for name in look.columns:
             pair = (name, key)
-            if name not in key and pair not in seen and label(name, key) in last:
-                seen.add(pair)
+            if name not in key and pair not in listed and label(name, key) in last:
+                listed.add(pair)
                 pairs.append(pair)
     return pairs
 
 
 def entity_of(look: BatchView) -> Key:
-    """Return the text columns of the primary key if other columns of it tell versions apart."""
+    """Return the text columns of the primary key if it has other columns too."""
     names = [name for name in look.contract.primary_key if name in look.columns]
     texts = tuple(name for name in names if look.columns[name].kind == "text")
     return texts if len(texts) < len(look.contract.primary_key) else ()
@@ -61,7 +61,7 @@ def entity_of(look: BatchView) -> Key:
 def assumed(look: BatchView) -> list[tuple[str, Key]]:
     """Return the dependencies that the rows of a batch show and the contract does not declare."""
     aside = {*look.contract.primary_key}
-    known = set(declared(look))
+    declared_pairs = set(declared(look))
     entity = entity_of(look)
     pairs: list[tuple[str, Key]] = []
     if entity and _levels(look, entity) <= MOST_LEVELS:
@@ -79,7 +79,7 @@ def assumed(look: BatchView) -> list[tuple[str, Key]]:
                 if top is not None:
                     pure.append((top, column.name, (key.name,)))
     pairs += [(name, key) for _, name, key in sorted(pure)]
-    return [pair for pair in pairs if pair not in known][:_MOST_KEYS]
+    return [pair for pair in pairs if pair not in declared_pairs][:_MOST_KEYS]
 
 
 def _levels(look: BatchView, key: Key) -> int:

@@ -11,7 +11,7 @@ from headrace.contracts.drift.statistics import surprise
 
 WARN, BLOCK = 2.0, 4.0  # surprise from which a statistic is reported, and from which it blocks
 _MOSTLY = 0.8  # share of one value from which a column is mostly constant
-_SAME = 0.5  # least share of one value in all batches, for the same
+_POOL_SHARE = 0.5  # least share of one value in all batches, for the same
 _LEVELS = frozenset({"low", "middle", "high"})
 _WORDS = {
     "filled": "share of rows with a value",
@@ -47,15 +47,15 @@ def unusual(case: DriftCase) -> Iterator[DriftFinding]:
 def _is_mostly_constant(case: DriftCase, column: str, kind: str) -> bool:
     """Return True if most rows of all earlier batches had one value, such as 0 for no rain.
 
-    A column with another single value in each batch, such as the temperature of a day, is none.
-    Also return True if a level never moved: the past gives no measure of how far it may move.
+    A column with another single value in each batch, such as the temperature of a day, does not
+    count. Also return True if a level never moved: the past gives no measure of how far it may move.
     """
     constancy, level = (
         case.reference.marks(f"most:{column}"),
         case.reference.marks(f"{kind}:{column}"),
     )
     counts = case.reference.pools[column].counts
-    is_same = bool(len(counts)) and float(counts.max() / counts.sum()) >= _SAME
+    is_same = bool(len(counts)) and float(counts.max() / counts.sum()) >= _POOL_SHARE
     is_constant = is_same and bool(len(constancy)) and float(np.median(constancy)) >= _MOSTLY
     return is_constant or float(np.ptp(level)) == 0
 

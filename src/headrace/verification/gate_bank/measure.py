@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from headrace.core.errors import DeclarationError
-from headrace.verification.gate_bank.held_out import HELD_OUT
 from headrace.verification.gate_bank.hints import Hints
 from headrace.verification.gate_bank.run import DEFAULT_STARTS, PLANTED_DAYS, evaluate
 from headrace.verification.gate_bank.summary import by_size, clean_totals, totals
 from headrace.verification.gate_bank.tables import BANK, BankTable
+from headrace.verification.gate_bank.untuned_tables import UNTUNED
 from headrace.verification.worker_pool import in_processes
 
-TABLES = (*HELD_OUT, *BANK)
+TABLES = (*UNTUNED, *BANK)
 _BY_NAME = {table.name: table for table in TABLES}
 Document = dict[str, Any]
 
@@ -51,7 +51,7 @@ def selected(names: Sequence[str] = (), *, every_table: bool = False) -> list[Ba
         )
     if names:
         return [_BY_NAME[name] for name in names]
-    return list(TABLES if every_table else HELD_OUT)
+    return list(TABLES if every_table else UNTUNED)
 
 
 def measured(
@@ -83,4 +83,4 @@ def _of_table(run: BankRun) -> Document:
     outcome = evaluate(
         table, planted=run.planted, starts=run.starts, hints=run.hints, last=run.last
     )
-    return outcome.as_json(unseen=table in HELD_OUT)
+    return outcome.as_json(unseen=table in UNTUNED)

@@ -12,7 +12,7 @@ from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.contracts.model import Field
 
 _MINIMUM = 0.3  # least share of misfitting rows for a pair to be tried
-_LEAST = 0.15  # the same, for an exchange in some rows
+_LEAST_SHARE = 0.15  # the same, for an exchange in some rows
 # Least share of misfitting rows of each of the two columns. If only one is unusual, it changed by
 # itself, and the other merely happens to look like it.
 _COLUMN_SHARE = 0.1
@@ -43,7 +43,7 @@ def swaps(case: DriftCase) -> Iterator[DriftFinding]:
         if not (first.type == second.type or numbers) or not {first.name, second.name} & suspects:
             continue
         loss = case.loss([first.name, second.name]) / max(case.look.rows, 1)
-        if loss < _LEAST:
+        if loss < _LEAST_SHARE:
             continue
         if not all(_is_unusual(case, name) for name in (first.name, second.name)):
             continue
@@ -62,7 +62,7 @@ def swaps(case: DriftCase) -> Iterator[DriftFinding]:
 
 
 def _in_some_rows(
-    case: DriftCase, names: tuple[str, str], others: tuple[pa.Array, pa.Array]
+    case: DriftCase, names: tuple[str, str], exchanged: tuple[pa.Array, pa.Array]
 ) -> Iterator[DriftFinding]:
     """Yield a finding if the columns are exchanged in the rows that are unusual in both."""
     rows = case.misfits(names[0]) & case.misfits(names[1])
@@ -71,7 +71,7 @@ def _in_some_rows(
     mask = pa.array(rows)
     changed = {
         name: pc.if_else(mask, other, case.look.arrays[name].cast(other.type, safe=False))
-        for name, other in zip(names, reversed(others), strict=True)
+        for name, other in zip(names, reversed(exchanged), strict=True)
     }
     trial = case.try_out(changed)
     if trial.explains and trial.before >= _EVIDENCE:

@@ -133,6 +133,7 @@ def _is_one_value(case: DriftCase, field: Field, scope: UnitScope) -> bool:
     values = case.look.columns[field.name].values[scope.rows]
     constancy = case.reference.marks(f"most:{field.name}")
     is_usual = bool(len(constancy)) and float(np.median(constancy)) >= _CONSTANT
+    is_usual |= bool(field.explained_by and scope.lines)  # the distance of a route
     return len(values) > 1 and bool((values == values[0]).all()) and not is_usual
 
 

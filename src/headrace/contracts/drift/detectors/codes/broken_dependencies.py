@@ -10,7 +10,7 @@ from headrace.contracts.drift.batch_view import Bools, ViewColumn
 from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.hypothesis_trial import DriftCase, HypothesisTrial, columns_of
 
-_LEAST = 2.0  # least misfitting rows beyond the usual
+_LEAST_ROWS = 2.0  # least misfitting rows beyond the usual
 _EVIDENCE = 4.0  # the same, for an explanation
 _LOOSE = 0.3  # share of misfits in an earlier batch from which a dependency explains nothing
 _SHARE = 0.04  # the same as a share of the rows that have a key with an earlier value
@@ -38,12 +38,12 @@ def _is_broken(case: DriftCase, mark: str, rows: float) -> bool:
         return False
     if 1 - float(case.reference.marks(mark).min()) > _LOOSE:
         return False
-    return rows >= max(_LEAST, _SHARE * float(case.fit.tested[mark].sum()))
+    return rows >= max(_LEAST_ROWS, _SHARE * float(case.fit.tested[mark].sum()))
 
 
 def _exchanged_codes(case: DriftCase, marks: dict[str, float]) -> Iterator[DriftFinding]:
     """Yield a finding for two categories that are exchanged, or one that is merged into another."""
-    tried: set[tuple[str, int, int]] = set()
+    attempts: set[tuple[str, int, int]] = set()
     for mark in sorted(marks, key=lambda mark: -marks[mark]):
         bad = case.fit.misfit[mark]
         for name in sorted(columns_of(mark, case.look)):
@@ -51,8 +51,8 @@ def _exchanged_codes(case: DriftCase, marks: dict[str, float]) -> Iterator[Drift
             if column.kind != "text":
                 continue
             for first, second in _pairs(case, column, bad):
-                if (name, first, second) not in tried:
-                    tried.add((name, first, second))
+                if (name, first, second) not in attempts:
+                    attempts.add((name, first, second))
                     yield from _code_findings(case, column, (first, second), bad)
 
 
@@ -67,8 +67,8 @@ def _pairs(case: DriftCase, column: ViewColumn, bad: Bools) -> list[tuple[int, i
     if len(levels) < 2 or pool is None or pool.coarse or not len(tokens):
         return []
     # A category that was never seen is another matter.
-    known = np.isin(tokens, pool.values)
-    tokens, counts = tokens[known], counts[known]
+    is_known = np.isin(tokens, pool.values)
+    tokens, counts = tokens[is_known], counts[is_known]
     if not len(tokens):
         return []
     order = np.argsort(-counts, kind="stable")
@@ -77,8 +77,8 @@ def _pairs(case: DriftCase, column: ViewColumn, bad: Bools) -> list[tuple[int, i
         return [(int(tokens[order[0]]), int(tokens[order[1]]))]
     if counts[order[0]] < _COVERED * total:
         return []
-    gone = np.setdiff1d(pool.values[pool.batches >= 0.9 * case.reference.batches], levels)
-    return [(int(tokens[order[0]]), int(token)) for token in gone[:4]]
+    missing = np.setdiff1d(pool.values[pool.batches >= 0.9 * case.reference.batches], levels)
+    return [(int(tokens[order[0]]), int(token)) for token in missing[:4]]
 
 
 def _code_findings(
@@ -110,7 +110,7 @@ def _code_findings(
 
 
 def _shifted_rows(case: DriftCase, marks: dict[str, float]) -> Iterator[DriftFinding]:
-    """Yield a finding for the column whose values fit if they are moved by one row."""
+    """Yield a finding for the column whose values fit if they are back by one row."""
     if case.look.rows < _SHIFTED:
         return
     best: tuple[HypothesisTrial, str, int] | None = None
@@ -118,8 +118,8 @@ def _shifted_rows(case: DriftCase, marks: dict[str, float]) -> Iterator[DriftFin
     for name in sorted({name for mark in marks for name in columns_of(mark, case.look)} - aside):
         array = case.look.arrays[name]
         for by in (1, -1):
-            moved = array.take(pa.array(np.roll(np.arange(len(array)), -by)))
-            trial = case.try_out({name: moved})
+            back = array.take(pa.array(np.roll(np.arange(len(array)), -by)))
+            trial = case.try_out({name: back})
             if (
                 trial.explains
                 and trial.before >= _EVIDENCE

