@@ -108,6 +108,8 @@ def _try_conversions(case: DriftCase, field: Field, scope: UnitScope) -> Iterato
     # Whole numbers without a unit are counts: at most another power of ten.
     is_count = field.unit is None and field.type == "integer"
     for conversion in (*(() if is_count else conversions(field.unit)), *_powers(field)):
+        if _is_wild_guess(conversion, scope):
+            continue
         values, slack = undone(case, field, conversion, scope.rows)
         grid = _grid(case, field)
         is_vague = slack > _VAGUE * grid
@@ -126,6 +128,12 @@ def _try_conversions(case: DriftCase, field: Field, scope: UnitScope) -> Iterato
             best = (trial, conversion)
     if best is not None:
         yield _finding(field, best[1], scope, best[0])
+
+
+def _is_wild_guess(conversion: UnitConversion, scope: UnitScope) -> bool:
+    """Return True for a small factor that no unit suggests, in the rows of a category only."""
+    is_guess = conversion.unit == "the declared unit"
+    return is_guess and bool(scope.lines) and 1 / _NEAR < conversion.scale < _NEAR
 
 
 def _is_one_value(case: DriftCase, field: Field, scope: UnitScope) -> bool:

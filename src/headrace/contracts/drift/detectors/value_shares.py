@@ -21,6 +21,7 @@ _ONE_VALUE = 0.99  # least share of one value in a batch of which a column has o
 _RUN = 0.8  # share of a value's rows that follow on each other, if a reading is stuck
 _MANY = 20  # distinct earlier values from which a run of equal ones is no coincidence
 _ENOUGH, _FEW_ZEROS = 100, 2  # least earlier values, and least zeros, in a small batch
+_NEAR = 0.1  # smallest magnitude, as a share of the median, of a quantity never near zero
 _SURE = 4.0  # least growth, in standard errors of a share
 _BEYOND = 0.1  # share of earlier values beyond a limit from which cutting them off is noticed
 
@@ -57,7 +58,10 @@ def _zeros_of_few(case: DriftCase, column: ViewColumn, values: Floats) -> Iterat
     pool = case.reference.pools[column.name]
     is_far = pool.total >= _ENOUGH and (pool.values[0] > 0 or pool.values[-1] < 0)
     rows = column.present & (column.values == 0)
-    if is_far and rows.sum() >= _FEW_ZEROS and out_of_range(column, pool)[rows].all():
+    low = float(np.abs(pool.values).min())
+    never_near = low > _NEAR * float(np.median(np.abs(pool.values)))
+    least = 1 if never_near else _FEW_ZEROS
+    if is_far and rows.sum() >= least and out_of_range(column, pool)[rows].all():
         yield _repeated(case, column, 0.0, float(rows.sum() / len(values)), 0.0)
 
 
@@ -66,10 +70,12 @@ def _greatest_of_others(
 ) -> float:
     """Return the greatest share in an earlier batch of any value in the place of this one.
 
-    A placeholder must itself have had its share. A limit is compared with the greatest and the
+    A placeholder must itself have had its share; zero is one unless the column has values on both
+    sides of it. A limit is compared with the greatest and the
     smallest values of earlier batches, another reading with their most frequent ones.
     """
-    if value == 0:
+    pool = case.reference.pools[column.name]
+    if value == 0 and not pool.values[0] < 0 < pool.values[-1]:
         return 0.0
     edges = {"roof": np.nanmax(column.values), "floor": np.nanmin(column.values)}
     for kind, edge in edges.items():
