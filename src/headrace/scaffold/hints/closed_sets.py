@@ -9,7 +9,8 @@ from headrace.scaffold.hints.sample import HintColumn, HintSample
 
 MOST_LEVELS = 40
 _FEWEST_DELIVERIES = 6  # with fewer, half of them say little about new values
-_FEWEST_ROWS = 3  # rows of the rarest value; if values are rare, others are still to come
+# Rows, and share of the deliveries, of the rarest value: if it is rare, others are still to come.
+_FEWEST_ROWS, _LEAST_DELIVERIES = 5, 0.15
 
 
 def closed_sets(sample: HintSample) -> Iterator[Hint]:
@@ -26,6 +27,9 @@ def _closed_set(sample: HintSample, column: HintColumn) -> Iterator[Hint]:
         column.tokens[column.present], return_index=True, return_counts=True
     )
     if not 2 <= len(tokens) <= MOST_LEVELS or counts.min() < _FEWEST_ROWS:
+        return
+    each = [np.unique(sample.delivery[column.tokens == token]) for token in tokens]
+    if min(map(len, each)) < _LEAST_DELIVERIES * sample.count:
         return
     half = sample.delivery < sample.count // 2
     early = np.unique(column.tokens[column.present & half])

@@ -16,13 +16,14 @@ from headrace.scaffold.hints.sample import Bools, Floats, HintColumn, HintSample
 from headrace.scaffold.inspection.domains import is_calendar, is_code
 
 MOST_KEYS = 12  # columns that are tried as keys, and in pairs
-_LEAST_KNOWN = 0.5  # least share of later rows whose key came before
+_LEAST_KNOWN = 0.3  # least share of later rows whose key came before
 _LEAST_ROWS = 30
-_LEAST_REPEATS = 3  # mean rows of a key
+_LEAST_REPEATS = 1.5  # mean rows of a key
 _EQUAL = 0.95  # least share of later rows that equal the key's last value
-MOST_GAIN = 0.5  # greatest error of a key, as a multiple of the error without it
+MOST_GAIN = 0.6  # greatest error of a key, as a multiple of the error without it
 _WIDEST = 0.5  # relative distance above which a value is not predicted
 _BAND = 0.8  # quantile of the distances, as in drift detection
+_SAME = 1.05  # ratio of errors up to which keys are about equally good
 _PAIR_GAIN = 0.6  # greatest error of two columns, as a multiple of the better of both
 
 
@@ -57,6 +58,7 @@ def dependencies(sample: HintSample) -> Iterator[Hint]:
     if sample.count < 2:
         return
     keys = _keys(sample)
+    names = list(sample.columns)
     for column in sample.columns.values():
         if not _is_target(column):
             continue
@@ -66,11 +68,18 @@ def dependencies(sample: HintSample) -> Iterator[Hint]:
             if key.name != column.name
             and (prediction := predict(sample, column, (key,))) is not None
         ]
-        best = min(single, key=lambda p: (p.error, p.key), default=None)
+        best = _best(single, names)
         pair = _best_pair(sample, column, keys, best)
         best = pair or best
         if best is not None and _is_accepted(sample, column, best):
             yield _hint(sample, column, best)
+
+
+def _best(predictions: list[Prediction], names: list[str]) -> Prediction | None:
+    """Return the best prediction; of about equally good ones, that of the first column."""
+    least = min((prediction.error for prediction in predictions), default=0.0)
+    good = [prediction for prediction in predictions if prediction.error <= _SAME * least]
+    return min(good, key=lambda prediction: names.index(prediction.key[0]), default=None)
 
 
 def _keys(sample: HintSample) -> list[HintColumn]:
@@ -154,8 +163,8 @@ def predict(
     names = tuple(part.name for part in key)
     return Prediction(
         names,
-        _size(column, error[test]),
-        _size(column, plain[test]),
+        _size(error[test]),
+        _size(plain[test]),
         tested,
         near,
         band,
@@ -163,9 +172,9 @@ def predict(
     )
 
 
-def _size(column: HintColumn, error: Floats) -> float:
-    """Return the error that 80% of the rows do not exceed, or the share of unequal texts."""
-    return float(np.quantile(error, _BAND) if column.is_number else error.mean())
+def _size(error: Floats) -> float:
+    """Return the mean error; an error beyond 100% counts as 100%."""
+    return float(np.minimum(error, 1.0).mean())
 
 
 def _groups(key: tuple[HintColumn, ...], rows: Ints) -> Ints:

@@ -19,6 +19,7 @@ from headrace.scaffold.hints.model import Hint
 from headrace.scaffold.hints.relations import relations
 from headrace.scaffold.hints.sample import read_sample
 from headrace.scaffold.hints.units import units
+from headrace.scaffold.hints.zones import zones
 from headrace.sources.rows import RawRows
 
 
@@ -35,7 +36,13 @@ def find_hints(contract: Contract, deliveries: Mapping[str, RawRows]) -> tuple[H
     by_unit = tuple(units(sample))
     # Only columns of the same unit can be compared with each other.
     sample = replace(sample, columns=_with_units(sample.columns, by_unit))
-    return (*by_unit, *relations(sample), *dependencies(sample), *closed_sets(sample))
+    return (
+        *by_unit,
+        *zones(sample),
+        *relations(sample),
+        *dependencies(sample),
+        *closed_sets(sample),
+    )
 
 
 def propose_hints(contract: Contract, deliveries: Mapping[str, RawRows]) -> Contract:
@@ -76,6 +83,8 @@ def _with_properties(field: Field, hints: Sequence[Hint]) -> Field:
             continue
         if hint.kind == "unit":
             field = replace(field, unit=str(hint.value))
+        elif hint.kind == "zone":
+            field = replace(field, zone=str(hint.value))
         elif hint.kind == "explainedBy":
             field = replace(field, explained_by=(*field.explained_by, tuple(hint.value)))
         elif hint.kind == "levels":

@@ -23,7 +23,7 @@ from headrace.scaffold.inspection.domains import CALENDAR, is_code
 
 LEAST_SHARE = 0.999  # of the rows, in the first and in the later deliveries
 _MOST_CHANCE = 0.95  # greatest share of shuffled later rows for which it may hold
-_MOST_COLUMNS = 24
+_MOST_COLUMNS = 40
 _MOST_RELATIONS = 20
 _PROBED = 300  # rows in which candidates are looked for
 _LEAST_ROWS, _LEAST_PAIRS = 50, 10  # rows, and different values in them, that a relation needs
@@ -35,6 +35,9 @@ _ORDERS = (
     ("min", "max"), ("low", "high"), ("lowest", "highest"), ("start", "end"), ("begin", "end"),
     ("from", "to"), ("net", "gross"), ("lower", "upper"),
 )  # fmt: skip
+# The dew point is never above the temperature of the air, and mostly far below.
+_DEW_POINT = frozenset({"dewp", "dewpoint", "tdewpoint", "dew"})
+_TEMPERATURE = frozenset({"temp", "temperature", "t"})
 _ZERO = 0.8  # a column with more zeros is no evidence of a sum
 
 
@@ -315,6 +318,8 @@ def _named_order(lesser: HintColumn, greater: HintColumn) -> bool:
     """Return True if names differ in a pair of words such as min and max."""
     first, second = words(lesser.header), words(greater.header)
     lesser_name, greater_name = lesser.header.casefold(), greater.header.casefold()
+    if _DEW_POINT & set(first) and _TEMPERATURE & set(second):
+        return True
     return any(
         (low in first and high in second and _without(first, low) == _without(second, high))
         or (low in lesser_name and lesser_name.replace(low, high) == greater_name)

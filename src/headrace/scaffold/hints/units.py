@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from headrace.contracts.drift.unit_conversions import conversions
-from headrace.scaffold.hints.model import Confidence, Hint
+from headrace.scaffold.hints.model import Confidence, Evidence, Hint
 from headrace.scaffold.hints.quantities import fitting_units, open_quantity, quantities_of
 from headrace.scaffold.hints.sample import Bools, Floats, HintColumn, HintSample
 from headrace.scaffold.inspection.column_words import words
@@ -72,7 +72,9 @@ def _written(sample: HintSample, column: HintColumn) -> Hint | None:
     if unit is None:
         return None
     name = f"The name {column.header!r} has the unit."
-    return _hint(sample, column, unit, name, np.ones(len(column.present), bool), "high")
+    return _hint(
+        column, unit, name, _evidence(sample, column, np.ones(len(column.present), bool)), "high"
+    )
 
 
 def _described(sample: HintSample, column: HintColumn) -> Hint | None:
@@ -81,7 +83,13 @@ def _described(sample: HintSample, column: HintColumn) -> Hint | None:
         unit = unit_words(match[1] or match[2])
         if unit is not None:
             reason = f"The description has the unit: {match[0]!r}."
-            return _hint(sample, column, unit, reason, np.ones(len(column.present), bool), "high")
+            return _hint(
+                column,
+                unit,
+                reason,
+                _evidence(sample, column, np.ones(len(column.present), bool)),
+                "high",
+            )
     return None
 
 
@@ -103,7 +111,7 @@ def _quantity(sample: HintSample, column: HintColumn) -> Hint | None:
             f"The name denotes {quantity.name}; its values ({values.min():g} to {values.max():g})"
             f" are usual in {unit.unit}{beside}."
         )
-        return _hint(sample, column, unit.unit, reason, fits, "medium")
+        return _hint(column, unit.unit, reason, _evidence(sample, column, fits), "medium")
     return None
 
 
@@ -126,7 +134,9 @@ def _open(sample: HintSample, column: HintColumn) -> Hint | None:
         return None
     values = column.values[column.present]
     reason = f"The name denotes {known[0]} ({values.min():g} to {values.max():g}); {known[1]}?"
-    return _hint(sample, column, "", reason, np.zeros(len(column.present), bool), "low")
+    return _hint(
+        column, "", reason, _evidence(sample, column, np.zeros(len(column.present), bool)), "low"
+    )
 
 
 # Units in values
@@ -151,7 +161,7 @@ def _clock(sample: HintSample, column: HintColumn) -> Hint | None:
         f"{column.name} has whole numbers from {values.min():g} to {values.max():g}, of which the"
         f" last two digits take {minutes} values, all below 60."
     )
-    return _hint(sample, column, "HHMM", reason, fits, "high")
+    return _hint(column, "HHMM", reason, _evidence(sample, column, fits), "high")
 
 
 def _epoch(sample: HintSample, column: HintColumn) -> Hint | None:
@@ -172,7 +182,9 @@ def _epoch(sample: HintSample, column: HintColumn) -> Hint | None:
         reason = f"{column.name} counts from {day} on if it is in {unit}s since 1970-01-01" + (
             ", within 30 days of the event time." if close else "."
         )
-        return _hint(sample, column, unit, reason, fits, "high" if close else "low")
+        return _hint(
+            column, unit, reason, _evidence(sample, column, fits), "high" if close else "low"
+        )
     return None
 
 
@@ -207,7 +219,7 @@ def _converted(sample: HintSample, column: HintColumn) -> Hint | None:
         f"The values of {column.name} are round numbers of {best[2]} converted to {best[1]};"
         f" {best[0]:.0%} of values would be by chance."
     )
-    return _hint(sample, column, best[1], reason, best[3], "medium")
+    return _hint(column, best[1], reason, _evidence(sample, column, best[3]), "medium")
 
 
 def _is_simple(scale: float, offset: float) -> bool:
@@ -216,10 +228,13 @@ def _is_simple(scale: float, offset: float) -> bool:
     return offset == 0 and bool((np.abs(factors - np.rint(factors)) < 1e-9).any())
 
 
+def _evidence(sample: HintSample, column: HintColumn, fits: Bools) -> Evidence:
+    return sample.evidence(fits & column.present, column.present)
+
+
 def _hint(
-    sample: HintSample, column: HintColumn, unit: str, reason: str, fits: Bools, level: Confidence
-) -> Hint:  # fmt: skip
-    evidence = sample.evidence(fits & column.present, column.present)
+    column: HintColumn, unit: str, reason: str, evidence: Evidence, level: Confidence
+) -> Hint:
     # Later values that the unit does not allow make it a question.
     holds = not evidence.later_rows or evidence.later_share >= _ON_GRID
     return Hint("unit", (column.name,), unit, reason, evidence, level if holds else "low")
