@@ -2,6 +2,6 @@
 
 from headrace.scaffold.hints.annotate import annotated
 from headrace.scaffold.hints.model import Evidence, Hint
-from headrace.scaffold.hints.propose import find_hints, propose_hints, with_hints
+from headrace.scaffold.hints.propose import by_day, find_hints, propose_hints, with_hints
 
-__all__ = ["Evidence", "Hint", "annotated", "find_hints", "propose_hints", "with_hints"]
+__all__ = ["Evidence", "Hint", "annotated", "by_day", "find_hints", "propose_hints", "with_hints"]

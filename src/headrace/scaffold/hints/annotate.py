@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from headrace.contracts.authoring.editing import Edited
 from headrace.contracts.authoring.yaml_values import flow
 from headrace.scaffold.hints.model import Hint
-from headrace.scaffold.proposal.steps import COLUMNS
 
+_COLUMNS = ("schema", 0, "properties")
 _WIDTH = 92
 _PROPERTIES = {"unit": "unit", "zone": "zone", "explainedBy": "explainedBy"}
 
@@ -23,13 +23,17 @@ def annotated(text: str, hints: Sequence[Hint]) -> str:
     for hint in hints:
         if hint.declared and hint.kind in _PROPERTIES:
             value = hint.value if isinstance(hint.value, str) else list(hint.value)
-            draft.custom(*COLUMNS, hint.columns[0], name=_PROPERTIES[hint.kind], to=value)
+            draft.custom(*_COLUMNS, hint.columns[0], name=_PROPERTIES[hint.kind], to=value)
     lines = draft.text.splitlines()
     for hint in hints:
         if hint.kind != "relation":
             place = _column_line(lines, hint.columns[0])
             lines[place:place] = _comment(_sentence(hint), "      ")
-    relations = [hint for hint in hints if hint.kind == "relation" and hint.declared]
+    relations = [
+        hint
+        for hint in hints
+        if hint.kind == "relation" and f"          - name: {flow(hint.name)}" not in lines
+    ]
     if relations:
         _add_relations(lines, list(_relation_lines(relations)))
     return "\n".join(lines) + "\n"

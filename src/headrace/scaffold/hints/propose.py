@@ -8,11 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from headrace.contracts import Contract
+import numpy as np
+import pyarrow as pa
+
+from headrace.contracts import Contract, conform
 from headrace.contracts.expressions import Expression, inspect
 from headrace.contracts.load_derivations import types_of
 from headrace.contracts.model import Field, RowRelation, Sql
+from headrace.core.clock import DAY
 from headrace.core.files import digest
+from headrace.core.time_zones import to_local
 from headrace.scaffold.hints.closed_sets import closed_sets
 from headrace.scaffold.hints.dependencies import dependencies
 from headrace.scaffold.hints.model import Hint
@@ -21,6 +26,8 @@ from headrace.scaffold.hints.sample import read_sample
 from headrace.scaffold.hints.units import units
 from headrace.scaffold.hints.zones import zones
 from headrace.sources.rows import RawRows
+
+MOST_DAYS = 90  # of a file that is split by day
 
 
 def find_hints(contract: Contract, deliveries: Mapping[str, RawRows]) -> tuple[Hint, ...]:
@@ -48,6 +55,26 @@ def find_hints(contract: Contract, deliveries: Mapping[str, RawRows]) -> tuple[H
 def propose_hints(contract: Contract, deliveries: Mapping[str, RawRows]) -> Contract:
     """Return `contract` with the declared hints from `deliveries`; questions are left out."""
     return with_hints(contract, [h for h in find_hints(contract, deliveries) if h.declared])
+
+
+def by_day(contract: Contract, rows: RawRows, most: int = MOST_DAYS) -> dict[str, RawRows]:
+    """Split rows by the day of their event time, in the time zone of the partitions.
+
+    Returns the last `most` days; nothing if the rows break the contract.
+    """
+    table = conform(contract, rows, "sample").table
+    if table is None:
+        return {}
+    us = table["event_time"].cast(pa.int64()).fill_null(-1).to_numpy()
+    days = np.where(us == -1, -1, to_local(us, contract.slot_zone or "UTC") // DAY)
+    places = np.searchsorted(rows.lines, table["_line"].to_numpy())
+    split = {}
+    for day in np.unique(days[us != -1])[-most:].tolist():
+        picked = places[days == day]
+        part = rows.table.take(pa.array(picked))
+        slot = str(np.datetime64(day, "D"))
+        split[slot] = RawRows(part, rows.lines[picked], rows.columns, (), len(picked))
+    return split
 
 
 def with_hints(contract: Contract, hints: Sequence[Hint]) -> Contract:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from headrace.contracts.drift.unit_conversions import conversions
+from headrace.core.declarations.strict_yaml import is_mark
 from headrace.scaffold.hints.model import Confidence, Evidence, Hint
 from headrace.scaffold.hints.quantities import fitting_units, open_quantity, quantities_of
 from headrace.scaffold.hints.sample import Bools, Floats, HintColumn, HintSample
@@ -37,7 +38,8 @@ _MERCURY = re.compile(r"mm_?hg(_|$)", re.IGNORECASE)
 def units(sample: HintSample) -> Iterator[Hint]:
     """Yield at most one hint for each number column without a unit."""
     for column in sample.numbers:
-        if column.field.unit is None and column.present.sum() >= _LEAST_ROWS:
+        unit = column.field.unit
+        if (unit is None or is_mark(unit)) and column.present.sum() >= _LEAST_ROWS:
             hint = _unit(sample, column)
             if hint is not None:
                 yield hint
@@ -72,9 +74,7 @@ def _written(sample: HintSample, column: HintColumn) -> Hint | None:
     if unit is None:
         return None
     name = f"The name {column.header!r} has the unit."
-    return _hint(
-        column, unit, name, _evidence(sample, column, np.ones(len(column.present), bool)), "high"
-    )
+    return _hint(column, unit, name, _all(sample, column), "high")
 
 
 def _described(sample: HintSample, column: HintColumn) -> Hint | None:
@@ -87,7 +87,7 @@ def _described(sample: HintSample, column: HintColumn) -> Hint | None:
                 column,
                 unit,
                 reason,
-                _evidence(sample, column, np.ones(len(column.present), bool)),
+                _all(sample, column),
                 "high",
             )
     return None
@@ -134,9 +134,7 @@ def _open(sample: HintSample, column: HintColumn) -> Hint | None:
         return None
     values = column.values[column.present]
     reason = f"The name denotes {known[0]} ({values.min():g} to {values.max():g}); {known[1]}?"
-    return _hint(
-        column, "", reason, _evidence(sample, column, np.zeros(len(column.present), bool)), "low"
-    )
+    return _hint(column, "", reason, _none(sample, column), "low")
 
 
 # Units in values
@@ -226,6 +224,14 @@ def _is_simple(scale: float, offset: float) -> bool:
     """Return True for factors such as 12 or 1/60, multiples of which occur without a conversion."""
     factors = np.array([scale, 1 / scale]) * np.array([[1.0], [10.0], [100.0], [1000.0]])
     return offset == 0 and bool((np.abs(factors - np.rint(factors)) < 1e-9).any())
+
+
+def _all(sample: HintSample, column: HintColumn) -> Evidence:
+    return sample.evidence(column.present, column.present)
+
+
+def _none(sample: HintSample, column: HintColumn) -> Evidence:
+    return sample.evidence(np.zeros(len(column.present), bool), column.present)
 
 
 def _evidence(sample: HintSample, column: HintColumn, fits: Bools) -> Evidence:
