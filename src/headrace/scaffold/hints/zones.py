@@ -74,7 +74,7 @@ def _pair(sample: HintSample, name: str, other: str, local: Floats, utc: Floats)
         fits = known & (np.abs(offset) <= _MOST_OFFSET) & (offset % _STEP == 0)
     if known.sum() < _LEAST_ROWS or fits.sum() < 0.999 * known.sum():
         return None
-    same = _zones_with(utc[fits & sample.first], local[fits & sample.first])
+    same = _zones_with(utc[fits], local[fits])
     offsets = sorted(set((offset[fits] / _MINUTE).tolist()))
     hours = " and ".join(f"{minutes / 60:+g} h" for minutes in offsets[:3])
     reason = f"{name} differs from {other}, which is in UTC, by {hours}"
