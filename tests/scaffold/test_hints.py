@@ -3,6 +3,8 @@
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -75,26 +77,23 @@ def whole(files):
     return header + b"\n" + b"".join(file.split(b"\n", 1)[1] for file in files.values())
 
 
-def bare(files, tmp_path):
+@cache
+def bare():
     """Return a contract of the columns and types only."""
-    text = drafted(files).text
-    path = tmp_path / "readings.yaml"
-    path.write_text(text)
-    contract = parse_contract(text, path)
+    contract = parse_contract(drafted(measured(3)).text, Path("readings.yaml"))
     columns = [
         replace(f, unit=None, zone=None, explained_by=(), levels={}) for f in contract.columns
     ]
     return replace(contract, columns=tuple(columns), relations=(), hash="bare")
 
 
-def hints_of(files, tmp_path):
-    contract = bare(files, tmp_path)
-    return find_hints(contract, {day: csv_rows(file, ("",)) for day, file in files.items()})
+def hints_of(files):
+    return find_hints(bare(), {day: csv_rows(file, ("",)) for day, file in files.items()})
 
 
 @pytest.fixture(scope="module")
-def hints(tmp_path_factory):
-    return hints_of(measured(), tmp_path_factory.mktemp("readings"))
+def hints():
+    return hints_of(measured())
 
 
 def test_units_come_from_names_and_values(hints):
@@ -111,12 +110,12 @@ def test_a_unit_that_values_cannot_show_is_a_question(hints):
     assert "which currency?" in hint.reason
 
 
-def test_later_values_that_a_unit_does_not_allow_make_it_a_question(tmp_path):
+def test_later_values_that_a_unit_does_not_allow_make_it_a_question():
     files = measured()
     last = list(files)[-4:]
     for day in last:
         files[day] = _fahrenheit(files[day])
-    hints = hints_of(files, tmp_path)
+    hints = hints_of(files)
     (hint,) = [h for h in hints if h.kind == "unit" and h.columns[0] == "temp_max"]
     assert not hint.declared
     assert hint.evidence.later_holding < hint.evidence.later_rows
@@ -145,14 +144,14 @@ def test_a_column_of_noise_has_no_relation_and_no_key(hints):
     assert not [hint for hint in hints if hint.kind != "unit" and "noise" in hint.columns]
 
 
-def test_a_relation_that_fails_in_later_deliveries_is_not_suggested(tmp_path):
+def test_a_relation_that_fails_in_later_deliveries_is_not_suggested():
     days = iter(range(DAYS * 40))
 
     def change(row):
         late = next(days) >= 15 * 40
         return {**row, "total": str(int(row["total"]) + 1)} if late else row
 
-    hints = hints_of(measured(change=change), tmp_path)
+    hints = hints_of(measured(change=change))
     assert not [hint for hint in hints if hint.kind == "relation" and "total" in hint.columns]
 
 
@@ -161,11 +160,11 @@ def test_keys_predict_later_values(hints):
     assert keys == {"city": ("shop",), "base": ("shop",), "shop": ("city",)}
 
 
-def test_a_zone_needs_a_change_of_the_clock(hints, tmp_path):
+def test_a_zone_needs_a_change_of_the_clock(hints):
     """The clocks of Berlin change on 2024-03-31, after the first 20 days and before the 50th."""
     (question,) = [hint for hint in hints if hint.kind == "zone"]
     assert not question.declared
-    (zone,) = [hint for hint in hints_of(measured(50), tmp_path) if hint.kind == "zone"]
+    (zone,) = [hint for hint in hints_of(measured(50)) if hint.kind == "zone"]
     assert (zone.value, zone.declared) == ("Europe/Berlin", True)
 
 
@@ -175,16 +174,18 @@ def test_closed_sets_are_stable(hints):
     assert not sets.keys() & {"id", "weekday"}  # a weekday comes in 3 of 20 deliveries
 
 
-def test_a_new_value_in_the_last_half_prevents_a_closed_set(tmp_path):
+def test_a_new_value_in_the_last_half_prevents_a_closed_set():
     days = iter(range(DAYS * 40))
-    hints = hints_of(
-        measured(change=lambda row: row | ({"shop": "new"} if next(days) > 700 else {})), tmp_path
-    )
+
+    def change(row):
+        return {**row, "shop": "new"} if next(days) > 700 else row
+
+    hints = hints_of(measured(change=change))
     assert not [hint for hint in hints if hint.kind == "levels" and hint.columns[0] == "shop"]
 
 
-def test_one_delivery_confirms_nothing(tmp_path):
-    hints = hints_of(measured(1), tmp_path)
+def test_one_delivery_confirms_nothing():
+    hints = hints_of(measured(1))
     assert {hint.kind for hint in hints if hint.declared} == {"unit"}
     assert all(hint.evidence.later_rows == 0 for hint in hints)
 
@@ -207,16 +208,16 @@ def test_a_draft_with_hints_loads(tmp_path):
     assert annotated(text, ()) == text
 
 
-def test_a_file_is_split_by_day(tmp_path):
+def test_a_file_is_split_by_day():
     files = measured(3)
-    days = by_day(bare(files, tmp_path), csv_rows(whole(files), ("",)))
+    days = by_day(bare(), csv_rows(whole(files), ("",)))
     assert {day: rows.delivered for day, rows in days.items()} == dict.fromkeys(files, 40)
 
 
-def test_a_bare_contract_with_hints_detects_an_exchange_that_it_missed_before(tmp_path):
+def test_a_bare_contract_with_hints_detects_an_exchange_that_it_missed_before():
     """Exchanged temperatures stay in their ranges: only the relation shows it."""
     files = measured(24)
-    contract = bare(files, tmp_path)
+    contract = bare()
     learnt = {day: csv_rows(file, ("",)) for day, file in list(files.items())[:20]}
     fuller = propose_hints(contract, learnt)
     assert fuller.hash != contract.hash
