@@ -26,9 +26,8 @@ _WORDS = {
 
 
 def unusual(case: DriftCase) -> Iterator[DriftFinding]:
-    """Report the most surprising statistic of each column, and of the batch."""
+    """Report each surprising statistic of the columns, and of the batch."""
     aside = {*case.look.contract.primary_key, *time_inputs(case.look)}
-    worst: dict[str, tuple[float, str, float]] = {}
     for mark, now in case.statistics.items():
         kind, _, column = mark.partition(":")
         if kind not in _WORDS or (column in aside and kind != "filled"):
@@ -36,10 +35,8 @@ def unusual(case: DriftCase) -> Iterator[DriftFinding]:
         score = surprise(kind, case.reference.marks(mark), now, case.look.rows)
         if score < BLOCK and kind in _LEVELS and _is_mostly_constant(case, column, kind):
             continue
-        if score >= WARN and score > worst.get(column, (0.0,))[0]:
-            worst[column] = (score, kind, now)
-    for column, (score, kind, now) in worst.items():
-        yield _finding(case, column, kind, now, score)
+        if score >= WARN:
+            yield _finding(case, column, kind, now, score)
 
 
 def _is_mostly_constant(case: DriftCase, column: str, kind: str) -> bool:

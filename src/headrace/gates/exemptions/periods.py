@@ -1,7 +1,6 @@
 """Periods in which a mute applies: a season of each year, or single days."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -87,10 +86,24 @@ class Days:
         return {"days": [self.first, self.last]}
 
 
-def period_of(document: Mapping[str, Any]) -> Season | Days | None:
-    """Return the period in the JSON of a mute; None if it has none."""
-    if "season" in document:
-        return Season(*document["season"])
-    if "days" in document:
-        return Days(*document["days"])
-    return None
+def read_period(first: str | None, last: str | None, on: str | None) -> Season | Days | None:
+    """Return the period of the options --from, --to and --on; None if there is none.
+
+    Raises:
+        DeclarationError: one end of the season is missing, or both a season and days are given.
+    """
+    if on and (first or last):
+        raise DeclarationError(
+            "a mute applies in a season or on days, not both",
+            where="--on and --from",
+            fix="use --from 12-20 --to 01-06, or --on 2026-12-24..2026-12-26",
+        )
+    if on:
+        return Days.parse(on)
+    if bool(first) != bool(last):
+        raise DeclarationError(
+            "the season has only one end",
+            where="--from and --to",
+            fix="name both days: --from 12-20 --to 01-06",
+        )
+    return Season(first, last) if first and last else None
