@@ -164,8 +164,8 @@ For example:
 BATCH_ACTIONS = {action.name: action for action in _DECLARED}
 # Actions on monitor windows and on releases; they have no job, and no button on batch pages.
 OTHER_ACTIONS = {
-    "accept": "Accept unusual data as normal: of an approved batch, for later batches; of a window, "
-    "for its monitor.",
+    "accept": "Accept unusual data as normal: of a batch, for later batches; of a window, for its "
+    "monitor.",
     "erase": "Erase rows of a dataset from its releases.",
     "retire": "Delete releases of a dataset that are past their retention.",
 }
