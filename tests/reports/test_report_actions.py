@@ -51,7 +51,7 @@ def test_an_approval_can_accept_the_findings_in_later_batches(flights, tmp_path)
             release, accept = actions(ledger)
         assert (release.action, release.expires_at) == ("release", None)
         (finding,) = [f for f in accept.scope["findings"] if f["kind"] == "unit_change"]
-        assert (finding["columns"], finding["same"]["to"]) == (["distance"], "kilometre")
+        assert (finding["columns"], finding["facts"]["to"]) == (["distance"], "kilometre")
         _, page = site.ask("GET", site.path(world.KILOMETRES))
         assert "unit change of distance" in page
 

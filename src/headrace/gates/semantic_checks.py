@@ -70,8 +70,8 @@ def observations_of(results: Iterable[Result]) -> list[Observation]:
             rows = result.element_count or 0
             observed.append(Observation(result.type, result.columns, result.evidence or {}, rows))
             observed += [
-                Observation(one["kind"], tuple(one["columns"]), one["evidence"], rows)
-                for one in result.explains
+                Observation(hidden["kind"], tuple(hidden["columns"]), hidden["evidence"], rows)
+                for hidden in result.explains
             ]
     return observed
 

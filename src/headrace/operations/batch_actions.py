@@ -334,8 +334,8 @@ def _decide(
     `accept` is an acceptance to record in the same transaction.
     """
     with Ledger(case.home) as ledger:
-        for asked in filter(None, (draft, accept)):
-            permit(ledger, asked, policy)
+        for decision in filter(None, (draft, accept)):
+            permit(ledger, decision, policy)
         try:
             action = admit(case, draft)
             if action is None and accept is None:

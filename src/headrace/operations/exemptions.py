@@ -53,7 +53,7 @@ def acceptance(case: BatchCase, principal: str, reason: str, until: int) -> Acti
 
 def record_acceptance(ledger: Ledger, accept: Action) -> None:
     """Record an acceptance unless the same one is in force; needs an open transaction."""
-    same = [
+    repeats = [
         recorded
         for recorded in recorded_exemptions(ledger, accept.table)
         if recorded.in_force(now_us())
@@ -61,7 +61,7 @@ def record_acceptance(ledger: Ledger, accept: Action) -> None:
         and recorded.action.scope == accept.scope
         and (recorded.action.expires_at or 0) >= (accept.expires_at or 0)
     ]
-    if not same:
+    if not repeats:
         record(ledger, accept)
 
 
@@ -96,10 +96,10 @@ def mute_findings(
         DeclarationError: no such kind or column, no reason, or no possible end.
         RefusedError: the policy does not allow it.
     """
-    _known("kind of finding", kinds, ACTIONS)
+    _require("kind of finding", kinds, ACTIONS)
     if not kinds:
         raise DeclarationError("mute: no kind is named", fix="add --kind, such as --kind unusual")
-    _known("column", columns, [field.name for field in table.contract.fields])
+    _require("column", columns, [field.name for field in table.contract.fields])
     now = now_us()
     if expires is None and period is None:
         raise DeclarationError(
@@ -166,11 +166,12 @@ def end_exemptions(
         )
 
 
-def _known(what: str, names: Sequence[str], known: Collection[str]) -> None:
-    unknown = sorted(set(names) - set(known))
+def _require(what: str, names: Sequence[str], vocabulary: Collection[str]) -> None:
+    unknown = sorted(set(names) - set(vocabulary))
     if unknown:
         raise DeclarationError(
-            f"no {what} {', '.join(map(repr, unknown))}", fix=f"one of {', '.join(sorted(known))}"
+            f"no {what} {', '.join(map(repr, unknown))}",
+            fix=f"one of {', '.join(sorted(vocabulary))}",
         )
 
 

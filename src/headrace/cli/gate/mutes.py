@@ -176,7 +176,7 @@ def mutes(
     """
     from headrace.lake.overrides.mute_listing import mute_rows
 
-    names = [each.name for each in tables(table)]
+    names = [declared.name for declared in tables(table)]
     rows = mute_rows(home_folder(), names, everything=everything)
     if as_json:
         emit_json(rows)

@@ -179,9 +179,9 @@ def _findings(
     explained = {name for f in counted for name in f.columns}
     of_batch = any(not f.columns and f.kind != "duplicates" for f in counted) or is_other_period
     if not of_batch:
-        others = [f for f in detections.of(unusual) if not explained.intersection(f.columns)]
-        findings += [f for f in others if exempt(f)]
-        findings += best([f for f in others if not exempt(f)])
+        statistics = [f for f in detections.of(unusual) if not explained.intersection(f.columns)]
+        findings += [f for f in statistics if exempt(f)]
+        findings += best([f for f in statistics if not exempt(f)])
     return _ordered(findings)
 
 

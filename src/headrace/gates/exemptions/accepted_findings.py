@@ -43,21 +43,21 @@ class AcceptedFinding:
     """Finding that a person accepted.
 
     Attributes:
-        same: facts that a covered finding shares, such as {"factor": 1.609344}.
-        between: range of each measure of a covered finding, both ends included, with the margin.
+        facts: what a covered finding shares, such as {"factor": 1.609344}.
+        ranges: range of each measure of a covered finding, both ends included, with the margin.
     """
 
     kind: str
     columns: tuple[str, ...]
-    same: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    between: Mapping[str, tuple[float, float]] = field(default_factory=dict, hash=False)
+    facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict, hash=False)
 
     @classmethod
     def of(cls, observed: Observation) -> "AcceptedFinding":
         """Return the narrowest acceptance that covers a finding, plus the margin."""
-        same, measures = _facts(observed)
-        between = {name: _reach(*measure) for name, measure in measures.items()}
-        return cls(observed.kind, observed.columns, same, between)
+        facts, measures = _facts(observed)
+        ranges = {name: _reach(*measure) for name, measure in measures.items()}
+        return cls(observed.kind, observed.columns, facts, ranges)
 
     def covers(self, observed: Observation) -> bool:
         """Return True if a finding lies within this one."""
@@ -65,38 +65,40 @@ class AcceptedFinding:
             return False
         if observed.kind not in {self.kind, _MILDER.get(self.kind, self.kind)}:
             return False
-        same, measures = _facts(observed)
+        facts, measures = _facts(observed)
         return (
-            same.keys() == self.same.keys()
-            and measures.keys() == self.between.keys()
-            and all(_equal(same[name], self.same[name]) for name in same)
-            and all(low <= measures[name][0] <= high for name, (low, high) in self.between.items())
+            facts.keys() == self.facts.keys()
+            and measures.keys() == self.ranges.keys()
+            and all(_equal(facts[name], self.facts[name]) for name in facts)
+            and all(low <= measures[name][0] <= high for name, (low, high) in self.ranges.items())
         )
 
     @property
     def words(self) -> str:
         """Return the acceptance as a phrase for people."""
         of = f" of {' and '.join(self.columns)}" if self.columns else ""
-        facts = [f"{name} {_text(value)}" for name, value in self.same.items()]
-        facts += [
+        details = [f"{name} {_text(value)}" for name, value in self.facts.items()]
+        details += [
             f"{name.replace('_', ' ')} from {_text(low)} to {_text(high)}"
-            for name, (low, high) in self.between.items()
+            for name, (low, high) in self.ranges.items()
         ]
-        return f"{self.kind.replace('_', ' ')}{of}" + (f" ({', '.join(facts)})" if facts else "")
+        return f"{self.kind.replace('_', ' ')}{of}" + (
+            f" ({', '.join(details)})" if details else ""
+        )
 
     def document(self) -> dict[str, Any]:
         """Return the acceptance as JSON values."""
         return {
             "kind": self.kind,
             "columns": list(self.columns),
-            "same": dict(self.same),
-            "between": {name: list(ends) for name, ends in self.between.items()},
+            "facts": dict(self.facts),
+            "ranges": {name: list(ends) for name, ends in self.ranges.items()},
         }
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "AcceptedFinding":
-        between = {name: (low, high) for name, (low, high) in document["between"].items()}
-        return cls(document["kind"], tuple(document["columns"]), document["same"], between)
+        ranges = {name: (low, high) for name, (low, high) in document["ranges"].items()}
+        return cls(document["kind"], tuple(document["columns"]), document["facts"], ranges)
 
 
 _Measures = dict[str, tuple[float, float]]
@@ -109,8 +111,8 @@ def _facts(observed: Observation) -> tuple[dict[str, Any], _Measures]:
     if "statistic" in evidence and {"value", "low", "high"} <= numbers.keys():
         return _statistic(evidence)
     measures = _measures(observed, numbers)
-    known = _IGNORED | measures.keys() | ({"rows"} & numbers.keys())
-    return {name: value for name, value in evidence.items() if name not in known}, measures
+    aside = _IGNORED | measures.keys() | ({"rows"} & numbers.keys())
+    return {name: value for name, value in evidence.items() if name not in aside}, measures
 
 
 def _measures(observed: Observation, numbers: Mapping[str, Any]) -> _Measures:

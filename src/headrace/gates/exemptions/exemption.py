@@ -15,8 +15,8 @@ class Exemption:
         action: id of the decision in the audit trail.
         sentence: the decision in words: who, when, until when, why.
         findings: for an acceptance, what was accepted.
-        kinds, columns: for a mute, kinds of findings, and columns of which a finding must have one;
-            no columns means any.
+        kinds, columns: for a mute, kinds of findings, and columns; a finding must have at least
+            one of the columns, if there are any.
         period: for a mute, the days of the batches to which it applies; None for all.
     """
 

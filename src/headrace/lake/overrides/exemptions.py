@@ -30,7 +30,7 @@ class RecordedExemption:
 
     @property
     def covers(self) -> list[str]:
-        """What it covers, in phrases."""
+        """Return the covered findings as phrases."""
         return exemption_words(self.action.scope)
 
 
@@ -49,9 +49,10 @@ class RecordedExemptions:
 def exemptions_on_record(ledger: Ledger, table: str) -> RecordedExemptions:
     """Return all exemptions of a table.
 
-    Decisions of which the time has passed are complete: no other process is still recording one.
+    The list is complete up to the present time.
     """
-    # Decisions get their time under the write lock, so nobody is between the two steps here.
+    # Decisions get their time under the write lock: while it is held here, no process has a time
+    # for a decision that is not recorded yet.
     with ledger.transaction():
         recorded = recorded_exemptions(ledger, table)
     return RecordedExemptions(recorded, ledger.decided(table) if recorded else {})
