@@ -146,6 +146,18 @@ def test_a_later_command_can_accept_what_was_approved_before(firm):
     assert firm.run(16) == ["PASS"]
 
 
+def test_a_warning_can_be_accepted_although_nothing_is_to_be_approved(firm):
+    firm.deliver(17, warmer=15)
+    assert firm.run(17) == ["WARN"]
+    done = firm.approve(17)
+    assert (done["changed"], done["state"]) == (False, "published")
+    assert all(what.startswith("unusual of degrees") for what in done["accepted"])
+    firm.deliver(16, warmer=15)
+    assert firm.run(16) == ["PASS"]
+    firm.deliver(18, warmer=90)
+    assert firm.run(18) == ["WARN"]  # as before, for the two warm days are in its past
+
+
 def test_who_may_not_accept_approves_nothing_by_that_command(firm):
     with pytest.raises(RefusedError, match="may not accept"):
         firm.approve(DAYS, principal="bob")

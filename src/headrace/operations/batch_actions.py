@@ -19,11 +19,13 @@ from headrace.core.home import Home
 from headrace.core.permissions import PermissionPolicy
 from headrace.gates.exemptions.scopes import exemption_words
 from headrace.gates.muted_checks import mutable
+from headrace.gates.semantic_checks import KIND
 from headrace.lake.ingest.protocol import rejudge, settle
 from headrace.lake.ledger.batch_listing import find_batches
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import Action, record
 from headrace.lake.overrides.batch_case import BatchCase, open_case
+from headrace.lake.overrides.overrides import QUARANTINED
 from headrace.lake.overrides.muted_checks import mutes_now
 from headrace.lake.overrides.scopes import reject_scope, release_scope, rerun_scope, rows_scope
 from headrace.lake.table import Table
@@ -78,6 +80,11 @@ def release(
             needs the permission `accept`.
         policy: by default the project's.
 
+    Returns:
+        The batch after the action. With `right_until` also `accepted`, phrases for what later
+        batches may show, and `not_accepted`, ids of checks that blocked this batch and will block
+        the next one.
+
     Raises:
         DeclarationError: no such batch, no reason, an expiry in the past, an unknown scope; or
             there is nothing that `right_until` could accept.
@@ -91,11 +98,13 @@ def release(
         )
     draft = case.action("release", principal, reason, expires_at=expires, scope=selection)
     accept = None if right_until is None else acceptance(case, principal, reason, right_until)
-    recorded = _decide(case, draft, policy, release_scope, accept)
-    return {
-        **_settled(case, recorded),
-        "accepted": exemption_words(accept.scope) if accept else [],
-    }
+    admit = release_scope if accept is None else _admit_with_acceptance
+    recorded = _decide(case, draft, policy, admit, accept)
+    outcome = _settled(case, recorded)
+    if accept is None:
+        return outcome
+    others = [r.id for r in case.report.failed if not r.verdict.publishes and r.kind != KIND]
+    return {**outcome, "accepted": exemption_words(accept.scope), "not_accepted": others}
 
 
 def quarantine(
@@ -352,6 +361,13 @@ def _decide(
             record(ledger, replace(draft, allowed=False, note=refused.what))
             raise
         return recorded
+
+
+def _admit_with_acceptance(case: BatchCase, draft: Action) -> Action | None:
+    """Return the approval; None for a batch of which all rows are published, as after a warning."""
+    if not draft.scope and not case.blocked and not case.fates().lines(QUARANTINED):
+        return None
+    return release_scope(case, draft)
 
 
 def _refuse_changed(case: BatchCase, ledger: Ledger) -> None:

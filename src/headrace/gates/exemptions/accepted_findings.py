@@ -77,14 +77,19 @@ class AcceptedFinding:
     def words(self) -> str:
         """Return the acceptance as a phrase for people."""
         of = f" of {' and '.join(self.columns)}" if self.columns else ""
-        details = [f"{name} {_text(value)}" for name, value in self.facts.items()]
+        name = f"{self.kind.replace('_', ' ')}{of}"
+        if "side" in self.facts:
+            low, high = self.ranges["value"]
+            end = (
+                f"up to {_text(high)}" if self.facts["side"] == "above" else f"down to {_text(low)}"
+            )
+            return f"{name} ({self.facts['statistic']} {end})"
+        details = [f"{fact} {_text(value)}" for fact, value in sorted(self.facts.items())]
         details += [
-            f"{name.replace('_', ' ')} from {_text(low)} to {_text(high)}"
-            for name, (low, high) in self.ranges.items()
+            f"{measure.replace('_', ' ')} from {_text(low)} to {_text(high)}"
+            for measure, (low, high) in sorted(self.ranges.items())
         ]
-        return f"{self.kind.replace('_', ' ')}{of}" + (
-            f" ({', '.join(details)})" if details else ""
-        )
+        return name + (f" ({', '.join(details)})" if details else "")
 
     def document(self) -> dict[str, Any]:
         """Return the acceptance as JSON values."""
