@@ -103,8 +103,8 @@ def release(
     outcome = _settled(case, recorded)
     if accept is None:
         return outcome
-    others = [r.id for r in case.report.failed if not r.verdict.publishes and r.kind != KIND]
-    return {**outcome, "accepted": exemption_words(accept.scope), "not_accepted": others}
+    blocking = [r.id for r in case.report.failed if not r.verdict.publishes and r.kind != KIND]
+    return {**outcome, "accepted": exemption_words(accept.scope), "not_accepted": blocking}
 
 
 def quarantine(
@@ -364,7 +364,7 @@ def _decide(
 
 
 def _admit_with_acceptance(case: BatchCase, draft: Action) -> Action | None:
-    """Return the approval; None for a batch of which all rows are published, as after a warning."""
+    """Return the approval; None if all rows are published already, as after a warning."""
     if not draft.scope and not case.blocked and not case.fates().lines(QUARANTINED):
         return None
     return release_scope(case, draft)

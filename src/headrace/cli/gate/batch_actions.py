@@ -287,9 +287,9 @@ def _emit(outcome: dict[str, Any], as_json: bool) -> None:
     )
     for what in outcome.get("accepted", ()):
         out.print(f"accepted in later batches: {what}", soft_wrap=True, highlight=False)
-    if others := outcome.get("not_accepted"):
+    if blocking := outcome.get("not_accepted"):
         out.print(
-            f"not accepted, and blocking later batches as before: {', '.join(others)}; change the"
+            f"not accepted, and blocking later batches as before: {', '.join(blocking)}; change the"
             " suite if they are wrong, or mute them: headrace gate mute",
             soft_wrap=True,
             highlight=False,
