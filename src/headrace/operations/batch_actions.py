@@ -25,8 +25,8 @@ from headrace.lake.ledger.batch_listing import find_batches
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import Action, record
 from headrace.lake.overrides.batch_case import BatchCase, open_case
-from headrace.lake.overrides.overrides import QUARANTINED
 from headrace.lake.overrides.muted_checks import mutes_now
+from headrace.lake.overrides.overrides import QUARANTINED
 from headrace.lake.overrides.scopes import reject_scope, release_scope, rerun_scope, rows_scope
 from headrace.lake.table import Table
 from headrace.operations.authorization import permit
