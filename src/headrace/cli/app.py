@@ -29,6 +29,7 @@ from headrace.cli.gate import (
     compare,
     gates,
     lint,
+    mutes,
     recalls,
     reports,
     shadow,
@@ -167,8 +168,9 @@ gates.app.command("rerun", rich_help_panel=DECIDE)(batch_actions.rerun)
 gates.app.command("ack", rich_help_panel=DECIDE)(batch_actions.ack)
 gates.app.command("recall", rich_help_panel=DECIDE)(recalls.recall)
 gates.app.command("restore", rich_help_panel=DECIDE)(recalls.restore)
-gates.app.command("mute", rich_help_panel=CHECKS)(batch_actions.mute)
-gates.app.command("unmute", rich_help_panel=CHECKS)(batch_actions.unmute)
+gates.app.command("mute", rich_help_panel=CHECKS)(mutes.mute)
+gates.app.command("mutes", rich_help_panel=CHECKS)(mutes.mutes)
+gates.app.command("unmute", rich_help_panel=CHECKS)(mutes.unmute)
 gates.app.command("shadow", rich_help_panel=CHECKS)(shadow.shadow)
 gates.app.command("suggest", rich_help_panel=CHECKS)(suggest.suggest)
 gates.app.command("lint", rich_help_panel=CHECKS)(lint.lint)

@@ -30,9 +30,8 @@ _WORDS = {
 
 
 def unusual(case: DriftCase) -> Iterator[DriftFinding]:
-    """Report the most surprising statistic of each column, and of the batch."""
+    """Report each surprising statistic of the columns, and of the batch."""
     aside = {*case.look.contract.primary_key, *time_inputs(case.look)}
-    worst: dict[str, tuple[float, str, float]] = {}
     for mark, now in case.statistics.items():
         kind, _, column = mark.partition(":")
         if kind not in _WORDS or (column in aside and kind != "filled"):
@@ -40,13 +39,9 @@ def unusual(case: DriftCase) -> Iterator[DriftFinding]:
         score = surprise(kind, case.reference.marks(mark), now, case.look.rows)
         if score < BLOCK and kind in _LEVELS and _is_mostly_constant(case, column, kind):
             continue
-        if score >= WARN and score > worst.get(column, (0.0,))[0]:
-            worst[column] = (score, kind, now)
-    several = list(_several_values(case))
-    yield from several
-    for column, (score, kind, now) in worst.items():
-        if not any(column in finding.columns for finding in several):
+        if score >= WARN:
             yield _finding(case, column, kind, now, score)
+    yield from _several_values(case)
 
 
 def _is_mostly_constant(case: DriftCase, column: str, kind: str) -> bool:
