@@ -1,9 +1,10 @@
 """Dependencies between columns that nobody declared: a key that fixes the value of a column.
 
 `explainedBy` in a contract declares that a column follows from others, such as a distance from its
-two airports. Many contracts declare no such key, although the rows have it. Two kinds are assumed:
-a measure follows from the entity that it is of (the text columns of the primary key), and a column
-follows from a category that determines it in nearly all rows of a batch.
+two airports. Many contracts declare no such key, although the rows have it. Two kinds are assumed.
+If each entity (the text columns of the primary key) has one row in a batch, its measures are
+compared with its last ones. And a column may follow from a category that determines it in nearly
+all rows of a batch.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from headrace.contracts.drift.batch_view import MOST_LEVELS, BatchView, ViewColu
 
 Key = tuple[str, ...]
 _MOST_KEYS = 24  # dependencies that a profile keeps of a batch: the least obvious ones first
+_A_BATCH = 1.5  # most rows of an entity in a batch, on average; readings of a day vary too much
 _PURE = 0.97  # least share of the rows that have the most frequent value of their category
 _TOP = 0.8  # greatest share of one value from which nothing can be learned about a dependency
 _ROWS = 12  # least rows in categories with several rows
@@ -64,11 +66,12 @@ def assumed(look: BatchView) -> list[tuple[str, Key]]:
     declared_pairs = set(declared(look))
     entity = entity_of(look)
     pairs: list[tuple[str, Key]] = []
-    if entity and _levels(look, entity) <= MOST_LEVELS:
+    levels = _levels(look, entity) if entity else 0
+    if levels and levels <= MOST_LEVELS and look.rows <= _A_BATCH * levels:
         pairs += [(c.name, entity) for c in look.columns.values() if c.name not in aside]
     pure: list[tuple[float, str, Key]] = []
     for key in look.columns.values():
-        if key.kind != "text" or (key.name,) == entity:
+        if key.kind != "text":
             continue
         group, rows = _groups(key)
         if rows is None:
@@ -79,7 +82,7 @@ def assumed(look: BatchView) -> list[tuple[str, Key]]:
                 if top is not None:
                     pure.append((top, column.name, (key.name,)))
     pairs += [(name, key) for _, name, key in sorted(pure)]
-    return [pair for pair in pairs if pair not in declared_pairs][:_MOST_KEYS]
+    return [pair for pair in dict.fromkeys(pairs) if pair not in declared_pairs][:_MOST_KEYS]
 
 
 def _levels(look: BatchView, key: Key) -> int:
