@@ -1,5 +1,7 @@
 """Decisions of people on findings in real runs: accepted, muted in a season, ended, replayed."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -237,3 +239,13 @@ def test_mutes_last_a_year_and_at_most_two(firm):
         firm.mute(["types"], period=Season("12-20", "01-06"))
     with pytest.raises(RefusedError, match="may not mute"):
         firm.mute(["nulls"], principal="bob", expires=now_us() + DAY)
+
+
+def test_a_decision_that_waits_for_a_run_is_later_than_what_the_run_has_read(firm):
+    """Else the run would not use it, and a validation under new rules would."""
+    with ThreadPoolExecutor(1) as pool, Ledger(firm.home) as ledger:
+        with ledger.transaction():
+            waiting = pool.submit(firm.mute, ["nulls"], period=Season("12-20", "01-06"))
+            time.sleep(0.5)
+            read_at = now_us()
+        assert waiting.result().at >= read_at

@@ -58,8 +58,7 @@ def mute(
 
       headrace gate mute weather visib_range --until 2013-03-01 --reason "new sensor"
       headrace gate mute schedule --kind truncation --from 12-20 --to 01-06 --reason "holidays"
-      headrace gate mute weather --kind nulls --column visib --on 2013-02-08..2013-02-10
-        --reason "blizzard"
+      headrace gate mute weather --kind nulls --on 2013-02-08..2013-02-10 --reason "blizzard"
     """
     of_findings = {"--kind": kind, "--column": column, "--from": first, "--to": last, "--on": on}
     options = [name for name, value in of_findings.items() if value]
