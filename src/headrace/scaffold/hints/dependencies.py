@@ -194,7 +194,7 @@ def _last_values(delivery: Ints, groups: Ints, values: Floats | Ints) -> Floats 
     """Return the median value of each row's key in the last earlier delivery that has the key."""
     unknown = np.nan if values.dtype == np.float64 else 0
     last = np.full(int(groups.max()) + 1, unknown, values.dtype)
-    expected = np.full(len(values), unknown, values.dtype)
+    expected: Floats | Ints = np.full(len(values), unknown, values.dtype)  # type: ignore[assignment]
     for number in np.unique(delivery):
         rows = np.flatnonzero(delivery == number)
         expected[rows] = last[groups[rows]]
