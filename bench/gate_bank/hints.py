@@ -20,7 +20,7 @@ from headrace.contracts import Contract
 from headrace.contracts.drift.row_rules import rules
 from headrace.contracts.model import Field
 from headrace.lake.ingest.validator import delivered_rows
-from headrace.scaffold.hints import Hint, find_hints
+from headrace.scaffold.hints import ContractHint, find_hints
 from headrace.scaffold.hints.dependencies import MOST_GAIN, predict
 from headrace.scaffold.hints.relations import LEAST_SHARE
 from headrace.scaffold.hints.sample import HintSample, read_sample
@@ -68,7 +68,7 @@ def measure(table: BankTable) -> dict[str, Any]:
     }
 
 
-def _outcome(full: Contract, hint: Hint) -> str:
+def _outcome(full: Contract, hint: ContractHint) -> str:
     """Compare a hint with the full contract: right, wrong, more (nothing declared), asked."""
     field = full.field(hint.columns[0])
     if hint.kind == "unit":
@@ -87,7 +87,7 @@ def _outcome(full: Contract, hint: Hint) -> str:
     return "more"
 
 
-def _missed(full: Contract, hints: Sequence[Hint]) -> Iterator[str]:
+def _missed(full: Contract, hints: Sequence[ContractHint]) -> Iterator[str]:
     by_kind: dict[str, set[str]] = {"unit": set(), "explainedBy": set()}
     for hint in hints:
         if hint.declared:
@@ -104,7 +104,7 @@ def _missed(full: Contract, hints: Sequence[Hint]) -> Iterator[str]:
             yield f"relation:{name}"
 
 
-def _later(history: HintSample, hint: Hint) -> dict[str, Any]:
+def _later(history: HintSample, hint: ContractHint) -> dict[str, Any]:
     """Test a hint on the deliveries after the first 30."""
     after = ~history.first
     column = history.columns[hint.columns[0]]

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from headrace.contracts.drift import Baseline
-from headrace.contracts.load import parse_contract
+from headrace.contracts.load import load_contract, parse_contract
 from headrace.gates.suite_reader import parse_suite
 from headrace.scaffold.gate_rehearsal import judge_day
 from headrace.scaffold.hints import annotated, by_day, find_hints, propose_hints
@@ -239,3 +239,20 @@ def _columns_of_findings(contract, files, wrong):
         reference.add(profile)
     judgement, _ = judge_day(suite, contract, reference, last, wrong[last])
     return {column for result in judgement.failed for column in result.columns}
+
+
+def test_hints_of_real_flights_agree_with_their_contract(flights_deliveries):
+    """A month of the schedule: its contract was written by hand, before there were hints."""
+    full = load_contract(Path("pipelines/flights/contracts/schedule.yaml").resolve())
+    columns = [replace(f, unit=None, explained_by=()) for f in full.columns]
+    contract = replace(full, columns=tuple(columns), relations=(), hash="bare")
+    files = sorted(flights_deliveries.glob("drop/schedule_2013-01-??.csv"))
+    hints = find_hints(
+        contract, {f.stem[-10:]: csv_rows(f.read_bytes(), ("", "NA")) for f in files}
+    )
+    units = {h.columns[0]: h.value for h in hints if h.kind == "unit" and h.declared}
+    assert units == {"sched_dep_time": "HHMM", "sched_arr_time": "HHMM"}
+    (question,) = [h for h in hints if h.kind == "unit" and not h.declared]
+    assert question.columns == ("distance",)
+    keys = {h.columns[0]: h.value for h in hints if h.kind == "explainedBy"}
+    assert set(keys["distance"]) == {"origin", "dest"}

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from headrace.contracts.authoring.editing import Edited
 from headrace.contracts.authoring.yaml_values import flow
-from headrace.scaffold.hints.model import Hint
+from headrace.scaffold.hints.model import ContractHint
 
 _COLUMNS = ("schema", 0, "properties")
 _WIDTH = 92
 _PROPERTIES = {"unit": "unit", "zone": "zone", "explainedBy": "explainedBy"}
 
 
-def annotated(text: str, hints: Sequence[Hint]) -> str:
+def annotated(text: str, hints: Sequence[ContractHint]) -> str:
     """Return a drafted contract with its hints.
 
     Declared hints become properties and relations, with their evidence in a comment. Questions and
@@ -39,7 +39,7 @@ def annotated(text: str, hints: Sequence[Hint]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sentence(hint: Hint) -> str:
+def _sentence(hint: ContractHint) -> str:
     if hint.kind == "levels":
         return f"Closed set, for the suite: {', '.join(hint.value)}. {hint.text}"
     return f"{hint.kind}: {hint.text}" if hint.declared else f"Question, {hint.kind}: {hint.reason}"
@@ -72,7 +72,7 @@ def _add_relations(lines: list[str], entries: list[str]) -> None:
     lines[place:place] = [*_comment(comment, "      "), head, "        value:", *entries]
 
 
-def _relation_lines(hints: Sequence[Hint]) -> Iterator[str]:
+def _relation_lines(hints: Sequence[ContractHint]) -> Iterator[str]:
     for hint in hints:
         yield from _comment(hint.evidence.text, "          ")
         entry = {"name": hint.name, "expression": hint.value, "description": hint.reason}

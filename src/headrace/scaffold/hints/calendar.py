@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from headrace.core.sql import ident
-from headrace.scaffold.hints.candidate import Candidate
+from headrace.scaffold.hints.candidate import RelationCandidate
 from headrace.scaffold.hints.sample import HintColumn, HintSample
 
 _DAY_US = 86_400_000_000
@@ -15,7 +15,7 @@ _FEWEST_DAYS = 5  # different dates; a relation to fewer says little
 _NAMES = ("dayname", "monthname")  # DuckDB functions
 
 
-def calendar_relations(sample: HintSample) -> Iterator[Candidate]:
+def calendar_relations(sample: HintSample) -> Iterator[RelationCandidate]:
     """Yield relations to the date in each text or timestamp column that has ISO dates."""
     for date in sample.columns.values():
         moment = _moment(date)
@@ -38,14 +38,14 @@ def _moment(column: HintColumn) -> str | None:
     return None
 
 
-def _parts(sample: HintSample, date: HintColumn, moment: str) -> Iterator[Candidate]:
-    whole = [
+def _parts(sample: HintSample, date: HintColumn, moment: str) -> Iterator[RelationCandidate]:
+    fields: list[HintColumn | None] = [
         next((c for c in sample.numbers if _is_part(sample, c, date, f"{part}({moment})")), None)
         for part in ("year", "month", "day")
     ]
-    if all(whole):
-        names = [column.name for column in whole if column is not None]
-        yield Candidate(
+    if all(field is not None for field in fields):
+        names = [column.name for column in fields if column is not None]
+        yield RelationCandidate(
             f"{date.name}_is_{'_'.join(names)}",
             f"make_date({', '.join(map(ident, names))}) = CAST({moment} AS DATE)",
             (date.name, *names),
@@ -57,9 +57,9 @@ def _parts(sample: HintSample, date: HintColumn, moment: str) -> Iterator[Candid
         if len(np.unique(numbers[~np.isnan(numbers)])) < 2 and part != "year":
             continue
         for column in sample.numbers:
-            whole = column.step >= 1 and not column.field.scale
-            if whole and column.distinct > 1 and _same(column.values, numbers):
-                yield Candidate(
+            is_whole = column.step >= 1 and not column.field.scale
+            if is_whole and column.distinct > 1 and _agree(column.values, numbers):
+                yield RelationCandidate(
                     f"{column.name}_is_{part}_of_{date.name}",
                     f"{ident(column.name)} = {sql}",
                     (column.name, date.name),
@@ -70,7 +70,7 @@ def _parts(sample: HintSample, date: HintColumn, moment: str) -> Iterator[Candid
 
 def _counts(
     sample: HintSample, date: HintColumn, moment: str, us: np.ndarray
-) -> Iterator[Candidate]:
+) -> Iterator[RelationCandidate]:
     """Yield whole numbers that count days, and decimal years."""
     days = np.floor(us / _DAY_US)
     for column in sample.numbers:
@@ -79,7 +79,7 @@ def _counts(
         start = days - column.values
         if column.step >= 1 and _constant(start):
             first = np.datetime64(int(np.nanmedian(start)), "D")
-            yield Candidate(
+            yield RelationCandidate(
                 f"{column.name}_counts_days_of_{date.name}",
                 f"{ident(column.name)} = date_diff('day', DATE '{first}', CAST({moment} AS DATE))",
                 (column.name, date.name),
@@ -87,7 +87,7 @@ def _counts(
             )
         if not 1800 < float(np.nanmedian(column.values)) < 2200 or column.step >= 1:
             continue
-        yield Candidate(
+        yield RelationCandidate(
             f"{column.name}_is_decimal_year_of_{date.name}",
             f"abs({column.sql} - year({moment}) - dayofyear({moment}) / 366.0) < 0.01",
             (column.name, date.name),
@@ -95,7 +95,7 @@ def _counts(
         )
 
 
-def _names(sample: HintSample, date: HintColumn, moment: str) -> Iterator[Candidate]:
+def _names(sample: HintSample, date: HintColumn, moment: str) -> Iterator[RelationCandidate]:
     """Yield texts that are names of the day or month in English."""
     for column in sample.columns.values():
         if column.field.type != "string" or not 2 <= column.distinct <= 12:
@@ -105,7 +105,7 @@ def _names(sample: HintSample, date: HintColumn, moment: str) -> Iterator[Candid
             sql = f"starts_with({name}, lower({ident(column.name)}))"
             truth = sample.truth(sql, [column.name, date.name])
             if truth[sample.first].mean() >= 0.99:
-                yield Candidate(
+                yield RelationCandidate(
                     f"{column.name}_is_name_of_{date.name}",
                     sql,
                     (column.name, date.name),
@@ -114,11 +114,11 @@ def _names(sample: HintSample, date: HintColumn, moment: str) -> Iterator[Candid
 
 
 def _is_part(sample: HintSample, column: HintColumn, date: HintColumn, sql: str) -> bool:
-    whole = column.step >= 1 and not column.field.scale
-    return whole and _same(column.values, sample.integers(sql, [date.name]))
+    is_whole = column.step >= 1 and not column.field.scale
+    return is_whole and _agree(column.values, sample.integers(sql, [date.name]))
 
 
-def _same(values: np.ndarray, numbers: np.ndarray) -> bool:
+def _agree(values: np.ndarray, numbers: np.ndarray) -> bool:
     both = ~(np.isnan(values) | np.isnan(numbers))
     return bool(both.sum() > 0.5 * len(values) and (values[both] == numbers[both]).mean() >= 0.99)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Candidate:
+class RelationCandidate:
     """Relation as SQL over stored values.
 
     `shuffled` is the column whose rows are shuffled to see if the relation holds by chance; empty

@@ -11,19 +11,20 @@ from itertools import combinations
 
 import numpy as np
 
-from headrace.scaffold.hints.model import Hint
+from headrace.scaffold.hints.model import ContractHint
 from headrace.scaffold.hints.sample import Bools, Floats, HintColumn, HintSample, Ints
 from headrace.scaffold.inspection.domains import is_calendar, is_code
 
 MOST_KEYS = 12  # columns that are tried as keys, and in pairs
-_LEAST_KNOWN = 0.3  # least share of later rows whose key came before
+_LEAST_RECURRING = 0.3  # least share of later rows whose key came before
 _LEAST_ROWS = 30
 _LEAST_REPEATS = 1.5  # mean rows of a key
 _EQUAL = 0.95  # least share of later rows that equal the key's last value
 MOST_GAIN = 0.6  # greatest error of a key, as a multiple of the error without it
 _WIDEST = 0.5  # relative distance above which a value is not predicted
 _BAND = 0.8  # quantile of the distances, as in drift detection
-_SAME = 1.05  # ratio of errors up to which keys are about equally good
+_EQUALLY_GOOD = 1.05  # ratio of errors up to which keys are about equally good
+_EXACT = 1e-4  # error of a key that a second column cannot improve
 _PAIR_GAIN = 0.6  # greatest error of two columns, as a multiple of the better of both
 
 
@@ -53,7 +54,7 @@ class Prediction:
         return self.error / self.plain if self.plain > 0 else 1.0
 
 
-def dependencies(sample: HintSample) -> Iterator[Hint]:
+def dependencies(sample: HintSample) -> Iterator[ContractHint]:
     """Yield a hint for each column that a key of one or two columns predicts."""
     if sample.count < 2:
         return
@@ -77,8 +78,10 @@ def dependencies(sample: HintSample) -> Iterator[Hint]:
 
 def _best(predictions: list[Prediction], names: list[str]) -> Prediction | None:
     """Return the best prediction; of about equally good ones, that of the first column."""
-    least = min((prediction.error for prediction in predictions), default=0.0)
-    good = [prediction for prediction in predictions if prediction.error <= _SAME * least]
+    best_error = min((prediction.error for prediction in predictions), default=0.0)
+    good = [
+        prediction for prediction in predictions if prediction.error <= _EQUALLY_GOOD * best_error
+    ]
     return min(good, key=lambda prediction: names.index(prediction.key[0]), default=None)
 
 
@@ -106,7 +109,7 @@ def _recurs(sample: HintSample, column: HintColumn) -> bool:
     """Return True if most values of the later deliveries came before."""
     earlier = np.unique(column.tokens[sample.first & column.present])
     later = column.tokens[~sample.first & column.present]
-    return len(later) > 0 and bool(np.isin(later, earlier).mean() >= _LEAST_KNOWN)
+    return len(later) > 0 and bool(np.isin(later, earlier).mean() >= _LEAST_RECURRING)
 
 
 def _is_target(column: HintColumn) -> bool:
@@ -118,12 +121,12 @@ def _best_pair(
     sample: HintSample, column: HintColumn, keys: list[HintColumn], best: Prediction | None
 ) -> Prediction | None:
     """Return the best pair of keys if it is much better than the best single key."""
-    if best is not None and best.error <= 0.02:
+    if best is not None and best.error <= _EXACT:
         return None
-    others = [key for key in keys if key.name != column.name][:6]
+    rivals = [key for key in keys if key.name != column.name][:6]
     pairs = [
         prediction
-        for pair in combinations(others, 2)
+        for pair in combinations(rivals, 2)
         if (prediction := predict(sample, column, pair)) is not None
     ]
     pair = min(pairs, key=lambda p: (p.error, p.key), default=None)
@@ -144,22 +147,22 @@ def predict(
         return None
     target = column.values if column.is_number else column.tokens
     expected = _last_values(sample.delivery[rows], groups, target[rows])
-    known = ~np.isnan(expected) if column.is_number else expected != 0
+    recurring = ~np.isnan(expected) if column.is_number else expected != 0
     later = ~sample.first[rows]
-    if known[later].sum() < max(_LEAST_ROWS, _LEAST_KNOWN * later.sum()):
+    if recurring[later].sum() < max(_LEAST_ROWS, _LEAST_RECURRING * later.sum()):
         return None
     values = target[rows]
     error = _errors(column, values, expected)
     # Without a key, the last value of all rows is the best prediction of a column that drifts.
-    alone = _last_values(sample.delivery[rows], np.zeros(len(rows), np.int64), values)
-    plain = _errors(column, values, alone)
-    test, before = known & later, known & ~later
+    unkeyed = _last_values(sample.delivery[rows], np.zeros(len(rows), np.int64), values)
+    plain = _errors(column, values, unkeyed)
+    test, before = recurring & later, recurring & ~later
     if not before.any():
         return None
     band = float(np.quantile(error[before], _BAND)) if column.is_number else 0.0
     tested, near = np.zeros(len(present), bool), np.zeros(len(present), bool)
-    tested[rows[known]] = True
-    near[rows[known]] = error[known] <= band + 1e-9
+    tested[rows[recurring]] = True
+    near[rows[recurring]] = error[recurring] <= band + 1e-9
     names = tuple(part.name for part in key)
     return Prediction(
         names,
@@ -191,7 +194,7 @@ def _last_values(delivery: Ints, groups: Ints, values: Floats | Ints) -> Floats 
     """Return the median value of each row's key in the last earlier delivery that has the key."""
     unknown = np.nan if values.dtype == np.float64 else 0
     last = np.full(int(groups.max()) + 1, unknown, values.dtype)
-    expected = np.full(len(values), unknown, values.dtype)
+    expected: Floats | Ints = np.full(len(values), unknown, values.dtype)  # type: ignore[assignment]
     for number in np.unique(delivery):
         rows = np.flatnonzero(delivery == number)
         expected[rows] = last[groups[rows]]
@@ -204,7 +207,8 @@ def _last_values(delivery: Ints, groups: Ints, values: Floats | Ints) -> Floats 
 def _errors(column: HintColumn, values: Floats | Ints, expected: Floats | Ints) -> Floats:
     """Return the error of each row: distance relative to the value, or 1 for another text."""
     if not column.is_number:
-        return (values != expected).astype(np.float64)
+        unequal: Floats = (values != expected).astype(np.float64)
+        return unequal
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = np.maximum(np.maximum(np.abs(expected), np.abs(values)), 1e-9)
         error: Floats = np.nan_to_num(np.abs(values - expected) / scale, nan=1.0)
@@ -227,10 +231,10 @@ def _varies(sample: HintSample, column: HintColumn) -> bool:
     return float(np.mean(several)) >= 0.5
 
 
-def _hint(sample: HintSample, column: HintColumn, best: Prediction) -> Hint:
+def _hint(sample: HintSample, column: HintColumn, best: Prediction) -> ContractHint:
     key = ", ".join(best.key)
     rule = f"within {best.band:.1%} of" if column.is_number else "equal to"
-    return Hint(
+    return ContractHint(
         "explainedBy",
         (column.name, *best.key),
         best.key,

@@ -13,7 +13,7 @@ DECLARED: frozenset[Confidence] = frozenset({"high", "medium"})
 
 
 @dataclass(frozen=True)
-class Evidence:
+class HintEvidence:
     """Counts of the rows for which a hint holds.
 
     Attributes:
@@ -67,7 +67,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Hint:
+class ContractHint:
     """Suggested property of a contract.
 
     Attributes:
@@ -84,7 +84,7 @@ class Hint:
     columns: tuple[str, ...]
     value: str | tuple[str, ...]
     reason: str
-    evidence: Evidence
+    evidence: HintEvidence
     confidence: Confidence
     name: str = ""
     details: Mapping[str, Any] = field(default_factory=dict, hash=False)

@@ -20,7 +20,7 @@ from headrace.core.files import digest
 from headrace.core.time_zones import to_local
 from headrace.scaffold.hints.closed_sets import closed_sets
 from headrace.scaffold.hints.dependencies import dependencies
-from headrace.scaffold.hints.model import Hint
+from headrace.scaffold.hints.model import ContractHint
 from headrace.scaffold.hints.relations import relations
 from headrace.scaffold.hints.sample import read_sample
 from headrace.scaffold.hints.units import units
@@ -30,7 +30,7 @@ from headrace.sources.rows import RawRows
 MOST_DAYS = 90  # of a file that is split by day
 
 
-def find_hints(contract: Contract, deliveries: Mapping[str, RawRows]) -> tuple[Hint, ...]:
+def find_hints(contract: Contract, deliveries: Mapping[str, RawRows]) -> tuple[ContractHint, ...]:
     """Return all hints from `deliveries` ({partition: rows as text}, in order of time).
 
     Properties that the contract declares already are not suggested again. The first 60% of the
@@ -53,14 +53,14 @@ def find_hints(contract: Contract, deliveries: Mapping[str, RawRows]) -> tuple[H
 
 
 def propose_hints(contract: Contract, deliveries: Mapping[str, RawRows]) -> Contract:
-    """Return `contract` with the declared hints from `deliveries`; questions are left out."""
+    """Return `contract` with the declared hints from `deliveries`; questions are omitted."""
     return with_hints(contract, [h for h in find_hints(contract, deliveries) if h.declared])
 
 
-def by_day(contract: Contract, rows: RawRows, most: int = MOST_DAYS) -> dict[str, RawRows]:
+def by_day(contract: Contract, rows: RawRows, limit: int = MOST_DAYS) -> dict[str, RawRows]:
     """Split rows by the day of their event time, in the time zone of the partitions.
 
-    Returns the last `most` days; nothing if the rows break the contract.
+    Returns the last `limit` days; nothing if the rows break the contract.
     """
     table = conform(contract, rows, "sample").table
     if table is None:
@@ -69,7 +69,7 @@ def by_day(contract: Contract, rows: RawRows, most: int = MOST_DAYS) -> dict[str
     days = np.where(us == -1, -1, to_local(us, contract.slot_zone or "UTC") // DAY)
     places = np.searchsorted(rows.lines, table["_line"].to_numpy())
     split = {}
-    for day in np.unique(days[us != -1])[-most:].tolist():
+    for day in np.unique(days[us != -1])[-limit:].tolist():
         picked = places[days == day]
         part = rows.table.take(pa.array(picked))
         slot = str(np.datetime64(day, "D"))
@@ -77,7 +77,7 @@ def by_day(contract: Contract, rows: RawRows, most: int = MOST_DAYS) -> dict[str
     return split
 
 
-def with_hints(contract: Contract, hints: Sequence[Hint]) -> Contract:
+def with_hints(contract: Contract, hints: Sequence[ContractHint]) -> Contract:
     """Return the contract with hints; its hashes change with them."""
     if not hints:
         return contract
@@ -99,12 +99,12 @@ def with_hints(contract: Contract, hints: Sequence[Hint]) -> Contract:
     )
 
 
-def _sql(hint: Hint, types: Mapping[str, Any]) -> Sql:
+def _sql(hint: ContractHint, types: Mapping[str, Any]) -> Sql:
     expression = str(hint.value)
     return Sql(expression, inspect(Expression(hint.name, expression, "boolean"), types))
 
 
-def _with_properties(field: Field, hints: Sequence[Hint]) -> Field:
+def _with_properties(field: Field, hints: Sequence[ContractHint]) -> Field:
     for hint in hints:
         if hint.columns[:1] != (field.name,):
             continue
@@ -119,7 +119,7 @@ def _with_properties(field: Field, hints: Sequence[Hint]) -> Field:
     return field
 
 
-def _with_units(columns: Mapping[str, Any], hints: Sequence[Hint]) -> dict[str, Any]:
+def _with_units(columns: Mapping[str, Any], hints: Sequence[ContractHint]) -> dict[str, Any]:
     declared = [hint for hint in hints if hint.declared]
     return {
         name: replace(column, field=_with_properties(column.field, declared))

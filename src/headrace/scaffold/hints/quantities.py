@@ -33,7 +33,7 @@ class Quantity:
 
     Attributes:
         name: of the quantity.
-        names: words of which a name must have one.
+        names: words one of them must be in a name.
         units: units whose values hardly overlap; a unit is suggested if it is the only one left.
         fraction: True if values must not all be whole numbers.
     """

@@ -15,8 +15,8 @@ import numpy as np
 from headrace.contracts.drift.unit_conversions import conversions
 from headrace.core.sql import ident
 from headrace.scaffold.hints.calendar import calendar_relations
-from headrace.scaffold.hints.candidate import Candidate
-from headrace.scaffold.hints.model import Evidence, Hint
+from headrace.scaffold.hints.candidate import RelationCandidate
+from headrace.scaffold.hints.model import ContractHint, HintEvidence
 from headrace.scaffold.hints.sample import Floats, HintColumn, HintSample
 from headrace.scaffold.inspection.column_words import words
 from headrace.scaffold.inspection.domains import CALENDAR, is_code
@@ -41,7 +41,7 @@ _TEMPERATURE = frozenset({"temp", "temperature", "t"})
 _ZERO = 0.8  # a column with more zeros is no evidence of a sum
 
 
-def relations(sample: HintSample) -> Iterator[Hint]:
+def relations(sample: HintSample) -> Iterator[ContractHint]:
     """Yield the accepted relations, the most specific first: equal, linear, sums, products, order.
 
     A pair of columns gets one relation, a total one sum or product.
@@ -60,24 +60,24 @@ def relations(sample: HintSample) -> Iterator[Hint]:
             yield hint
 
 
-def confirm(sample: HintSample, candidate: Candidate) -> Hint | None:
+def confirm(sample: HintSample, candidate: RelationCandidate) -> ContractHint | None:
     """Return the hint if the relation holds in both parts of the history, and not by chance."""
     names = candidate.columns
     columns = [sample.columns[name] for name in names]
     try:
-        holds = sample.truth(candidate.sql, names)
+        truth = sample.truth(candidate.sql, names)
         shuffled = sample.truth(candidate.sql, names, shuffled=candidate.shuffled or names[0])
     except duckdb.Error:
         return None
     complete = np.logical_and.reduce([column.present for column in columns])
     later = complete & ~sample.first
-    evidence = sample.evidence(holds, complete)
+    evidence = sample.evidence(truth, complete)
     if not _is_enough(sample, candidate, evidence):
         return None
     by_chance = float(shuffled[later].mean())
     if by_chance > _MOST_CHANCE:
         return None
-    return Hint(
+    return ContractHint(
         "relation",
         names,
         candidate.sql,
@@ -88,7 +88,7 @@ def confirm(sample: HintSample, candidate: Candidate) -> Hint | None:
     )
 
 
-def _is_enough(sample: HintSample, candidate: Candidate, evidence: Evidence) -> bool:
+def _is_enough(sample: HintSample, candidate: RelationCandidate, evidence: HintEvidence) -> bool:
     if evidence.rows < _LEAST_ROWS or evidence.later_rows < _LEAST_LATER:
         return False
     if min(evidence.share, evidence.later_share) < LEAST_SHARE:
@@ -121,7 +121,7 @@ class _Probe:
         return self.column.step / 2 * _TOLERANCE
 
 
-def _candidates(sample: HintSample) -> Iterator[Candidate]:
+def _candidates(sample: HintSample) -> Iterator[RelationCandidate]:
     probes = _probes(sample)
     yield from _equal_texts(sample)
     yield from calendar_relations(sample)
@@ -157,10 +157,10 @@ def _agree(left: Floats, right: Floats, tolerance: Floats | float) -> bool:
     return bool(near.mean() >= LEAST_SHARE - 1e-3)
 
 
-def _equal(probes: Sequence[_Probe]) -> Iterator[Candidate]:
+def _equal(probes: Sequence[_Probe]) -> Iterator[RelationCandidate]:
     for first, second in combinations(probes, 2):
         if _agree(first.values, second.values, 0.0):
-            yield Candidate(
+            yield RelationCandidate(
                 f"{first.name}_equals_{second.name}",
                 _compared(first.column, second.column, "="),
                 (first.name, second.name),
@@ -174,8 +174,8 @@ def _compared(left: HintColumn, right: HintColumn, operator: str) -> str:
     return f"{left.sql} {operator} {right.sql}"
 
 
-def _equal_texts(sample: HintSample) -> Iterator[Candidate]:
-    """Yield pairs of texts that are equal, or of which one begins with the other."""
+def _equal_texts(sample: HintSample) -> Iterator[RelationCandidate]:
+    """Yield pairs of texts that are equal, or in which one begins with the other."""
     texts = [c for c in sample.columns.values() if c.field.type == "string" and c.distinct >= 2]
     rows = np.flatnonzero(sample.first)[:: max(1, int(sample.first.sum()) // _PROBED)]
     probes = {c.name: [c.stored[row].as_py() for row in rows.tolist()] for c in texts[:12]}
@@ -190,10 +190,10 @@ def _equal_texts(sample: HintSample) -> Iterator[Candidate]:
         else:
             continue
         name = f"{first}_{verb.replace(' ', '_')}_{second}"
-        yield Candidate(name, sql, (first, second), f"{first} {verb} {second}.")
+        yield RelationCandidate(name, sql, (first, second), f"{first} {verb} {second}.")
 
 
-def _linear(probes: Sequence[_Probe]) -> Iterator[Candidate]:
+def _linear(probes: Sequence[_Probe]) -> Iterator[RelationCandidate]:
     """Yield pairs in which the first is the second times a factor, plus an offset."""
     for target, source in permutations(probes, 2):
         both = ~(np.isnan(target.values) | np.isnan(source.values))
@@ -212,7 +212,7 @@ def _linear(probes: Sequence[_Probe]) -> Iterator[Candidate]:
             continue
         shift = f" + {offset!r}" if offset else ""
         plus = f" plus {offset:g}" if offset else ""
-        yield Candidate(
+        yield RelationCandidate(
             f"{target.name}_from_{source.name}",
             f"abs({target.sql} - ({source.sql} * {factor!r}{shift})) <= {slack + 1e-9:.6g}",
             (target.name, source.name),
@@ -227,7 +227,7 @@ def _rounded(number: float) -> float:
 
 def _exact(factor: float, offset: float) -> tuple[float, float]:
     """Return the exact factor of a known conversion near a fitted one."""
-    known = [(9 / 5, 32.0), (5 / 9, -160 / 9), (1.0, 273.15), (1.0, -273.15)]
+    conversions_ = [(9 / 5, 32.0), (5 / 9, -160 / 9), (1.0, 273.15), (1.0, -273.15)]
     for unit in (
         "mile",
         "foot",
@@ -240,22 +240,22 @@ def _exact(factor: float, offset: float) -> tuple[float, float]:
         "kilogram",
         "hour",
     ):
-        known += [(conversion.scale, 0.0) for conversion in conversions(unit)]
-    for exact, shift in known:
+        conversions_ += [(conversion.scale, 0.0) for conversion in conversions(unit)]
+    for exact, shift in conversions_:
         if abs(factor / exact - 1) < 2e-3 and abs(offset - shift) <= 0.02 * max(1.0, abs(shift)):
             return exact, shift
-    whole = float(round(factor))
-    if whole and abs(factor / whole - 1) < 1e-4 and abs(offset) < 1e-6:
-        return whole, 0.0
+    integer = float(round(factor))
+    if integer and abs(factor / integer - 1) < 1e-4 and abs(offset) < 1e-6:
+        return integer, 0.0
     return factor, 0.0 if abs(offset) < 1e-9 else offset
 
 
-def _sums(probes: Sequence[_Probe]) -> Iterator[Candidate]:
+def _sums(probes: Sequence[_Probe]) -> Iterator[RelationCandidate]:
     for first, second in combinations(_parts(probes), 2):
         total = first.values + second.values
         for target in probes:
             if target not in (first, second) and _agree(target.values, total, target.slack):
-                yield Candidate(
+                yield RelationCandidate(
                     f"{target.name}_is_{first.name}_and_{second.name}",
                     f"abs({target.sql} - ({first.sql} + {second.sql}))"
                     f" <= {target.slack + 1e-9:.6g}",
@@ -264,14 +264,14 @@ def _sums(probes: Sequence[_Probe]) -> Iterator[Candidate]:
                 )
 
 
-def _products(probes: Sequence[_Probe]) -> Iterator[Candidate]:
+def _products(probes: Sequence[_Probe]) -> Iterator[RelationCandidate]:
     for first, second in combinations(_parts(probes), 2):
         if min(first.column.distinct, second.column.distinct) < _LEAST_PAIRS:
             continue
         product = first.values * second.values
         for target in probes:
             if target not in (first, second) and _agree(target.values, product, target.slack):
-                yield Candidate(
+                yield RelationCandidate(
                     f"{target.name}_is_{first.name}_times_{second.name}",
                     f"abs({target.sql} - ({first.sql}) * ({second.sql}))"
                     f" <= {target.slack + 1e-9:.6g}",
@@ -285,8 +285,8 @@ def _parts(probes: Sequence[_Probe]) -> list[_Probe]:
     return [probe for probe in probes if (np.nan_to_num(probe.values) != 0).mean() > 1 - _ZERO]
 
 
-def _orders(sample: HintSample, probes: Sequence[_Probe]) -> Iterator[Candidate]:
-    """Yield pairs of which the first is never greater, for columns that can be compared."""
+def _orders(sample: HintSample, probes: Sequence[_Probe]) -> Iterator[RelationCandidate]:
+    """Yield pairs in which the first is never greater, for columns that can be compared."""
     units = _units(sample)
     for lesser, greater in permutations(probes, 2):
         if not _comparable(lesser, greater, units):
@@ -297,7 +297,7 @@ def _orders(sample: HintSample, probes: Sequence[_Probe]) -> Iterator[Candidate]
             continue
         bounded = _has_edge(gap) or _named_order(lesser.column, greater.column)
         if bounded and (gap >= 0).mean() >= LEAST_SHARE - 1e-3:
-            yield Candidate(
+            yield RelationCandidate(
                 f"{lesser.name}_up_to_{greater.name}",
                 _compared(lesser.column, greater.column, "<="),
                 (lesser.name, greater.name),

@@ -16,7 +16,7 @@ from headrace.contracts.drift.view_reader import look_at
 from headrace.contracts.expressions import Expression, evaluate
 from headrace.contracts.model import Field
 from headrace.core.sql import ident
-from headrace.scaffold.hints.model import Evidence
+from headrace.scaffold.hints.model import HintEvidence
 from headrace.sources.rows import RawRows
 
 Floats = npt.NDArray[np.float64]
@@ -102,16 +102,16 @@ class HintSample:
     def numbers(self) -> list[HintColumn]:
         return [column for column in self.columns.values() if column.is_number]
 
-    def evidence(self, holds: Bools, tested: Bools | None = None) -> Evidence:
-        """Count the rows of `tested` for which `holds` is true, in both parts of the history."""
-        rows = np.ones(len(holds), bool) if tested is None else tested
+    def evidence(self, fits: Bools, tested: Bools | None = None) -> HintEvidence:
+        """Count the rows of `tested` for which `fits` is true, in both parts of the history."""
+        rows = np.ones(len(fits), bool) if tested is None else tested
         first, later = rows & self.first, rows & ~self.first
-        return Evidence(
+        return HintEvidence(
             rows=int(first.sum()),
-            holding=int((holds & first).sum()),
+            holding=int((fits & first).sum()),
             deliveries=len(np.unique(self.delivery[first])),
             later_rows=int(later.sum()),
-            later_holding=int((holds & later).sum()),
+            later_holding=int((fits & later).sum()),
             later_deliveries=len(np.unique(self.delivery[later])),
         )
 
@@ -125,8 +125,8 @@ class HintSample:
             order = np.random.default_rng(_SEED).permutation(len(self.delivery))
             arrays[shuffled] = arrays[shuffled].take(pa.array(order))
         table = evaluate(arrays, [Expression("holds", sql, "boolean")])
-        holds: Bools = pc.fill_null(table["holds"], True).to_numpy()
-        return holds
+        truth: Bools = pc.fill_null(table["holds"], True).to_numpy()
+        return truth
 
     def integers(self, sql: str, names: Sequence[str]) -> Floats:
         """Evaluate SQL that returns an integer; NaN where it is null or fails."""
@@ -178,10 +178,12 @@ def first_part(count: int) -> int:
     return count if count < 2 else max(1, round(FIRST_PART * count))
 
 
-def _thinned(view: BatchView, most: int) -> Ints:
-    """Return the rows to use: all, or about `most` at even distances."""
+def _thinned(view: BatchView, limit: int) -> Ints:
+    """Return the rows to use: all, or about `limit` at even distances."""
     rows = np.arange(view.rows)
-    return rows if len(rows) <= most else np.unique(np.linspace(0, len(rows) - 1, most).astype(int))
+    return (
+        rows if len(rows) <= limit else np.unique(np.linspace(0, len(rows) - 1, limit).astype(int))
+    )
 
 
 def _column(

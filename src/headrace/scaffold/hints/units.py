@@ -7,9 +7,9 @@ import numpy as np
 
 from headrace.contracts.drift.unit_conversions import conversions
 from headrace.core.declarations.strict_yaml import is_mark
-from headrace.scaffold.hints.model import Confidence, Evidence, Hint
+from headrace.scaffold.hints.model import Confidence, ContractHint, HintEvidence
 from headrace.scaffold.hints.quantities import fitting_units, open_quantity, quantities_of
-from headrace.scaffold.hints.sample import Bools, Floats, HintColumn, HintSample
+from headrace.scaffold.hints.sample import Bools, HintColumn, HintSample
 from headrace.scaffold.inspection.column_words import words
 from headrace.scaffold.inspection.domains import is_calendar, is_code, unit_of, unit_words
 
@@ -35,7 +35,7 @@ _PARTICLES = re.compile(r"pm_?(2[._]?5|10|1)(_|$)", re.IGNORECASE)
 _MERCURY = re.compile(r"mm_?hg(_|$)", re.IGNORECASE)
 
 
-def units(sample: HintSample) -> Iterator[Hint]:
+def units(sample: HintSample) -> Iterator[ContractHint]:
     """Yield at most one hint for each number column without a unit."""
     for column in sample.numbers:
         unit = column.field.unit
@@ -45,7 +45,7 @@ def units(sample: HintSample) -> Iterator[Hint]:
                 yield hint
 
 
-def _unit(sample: HintSample, column: HintColumn) -> Hint | None:
+def _unit(sample: HintSample, column: HintColumn) -> ContractHint | None:
     if column.field.primary_key_position is None and not is_calendar(column):
         for suggest in (_clock, _epoch):
             hint = suggest(sample, column)
@@ -63,7 +63,7 @@ def _unit(sample: HintSample, column: HintColumn) -> Hint | None:
 # Units in words
 
 
-def _written(sample: HintSample, column: HintColumn) -> Hint | None:
+def _written(sample: HintSample, column: HintColumn) -> ContractHint | None:
     """Return the unit in the column's name, such as `weight_kg` or `days_in_waiting_list`."""
     header_words = words(column.header)
     unit = unit_of(column)
@@ -77,7 +77,7 @@ def _written(sample: HintSample, column: HintColumn) -> Hint | None:
     return _hint(column, unit, name, _all(sample, column), "high")
 
 
-def _described(sample: HintSample, column: HintColumn) -> Hint | None:
+def _described(sample: HintSample, column: HintColumn) -> ContractHint | None:
     """Return the unit in the column's description, such as "Weight in kilograms"."""
     for match in _IN_WORDS.finditer(column.field.description):
         unit = unit_words(match[1] or match[2])
@@ -93,7 +93,7 @@ def _described(sample: HintSample, column: HintColumn) -> Hint | None:
     return None
 
 
-def _quantity(sample: HintSample, column: HintColumn) -> Hint | None:
+def _quantity(sample: HintSample, column: HintColumn) -> ContractHint | None:
     """Return the only unit of the quantity in the name that the values allow."""
     values = column.values[column.present & sample.first]
     name = _name(sample, column)
@@ -105,8 +105,8 @@ def _quantity(sample: HintSample, column: HintColumn) -> Hint | None:
         low, high = unit.values
         with np.errstate(invalid="ignore"):
             fits = (column.values >= low) & (column.values <= high)
-        others = [other.unit for other in quantity.units if other is not unit]
-        beside = f", not in {' or '.join(others)}" if others else ""
+        alternatives = [other.unit for other in quantity.units if other is not unit]
+        beside = f", not in {' or '.join(alternatives)}" if alternatives else ""
         reason = (
             f"The name denotes {quantity.name}; its values ({values.min():g} to {values.max():g})"
             f" are usual in {unit.unit}{beside}."
@@ -121,26 +121,28 @@ def _name(sample: HintSample, column: HintColumn) -> str:
         return "pm"
     header_words = words(column.header)
     if header_words[:1] == ["t"] and len(header_words) == 2:
-        others = {q.name for c in sample.numbers for q in quantities_of(c.header)}
-        if "relative humidity" in others:
+        alternatives = {q.name for c in sample.numbers for q in quantities_of(c.header)}
+        if "relative humidity" in alternatives:
             return "temperature"
     return column.header
 
 
-def _open(sample: HintSample, column: HintColumn) -> Hint | None:
+def _open(sample: HintSample, column: HintColumn) -> ContractHint | None:
     """Return a question about a quantity whose unit the values cannot show."""
-    known = open_quantity(column.header)
-    if known is None:
+    quantity = open_quantity(column.header)
+    if quantity is None:
         return None
     values = column.values[column.present]
-    reason = f"The name denotes {known[0]} ({values.min():g} to {values.max():g}); {known[1]}?"
+    reason = (
+        f"The name denotes {quantity[0]} ({values.min():g} to {values.max():g}); {quantity[1]}?"
+    )
     return _hint(column, "", reason, _none(sample, column), "low")
 
 
 # Units in values
 
 
-def _clock(sample: HintSample, column: HintColumn) -> Hint | None:
+def _clock(sample: HintSample, column: HintColumn) -> ContractHint | None:
     """Return HHMM for whole numbers up to 2400 whose last two digits are always below 60."""
     if column.step < 1 or column.distinct < _FEW_VALUES:
         return None
@@ -156,13 +158,13 @@ def _clock(sample: HintSample, column: HintColumn) -> Hint | None:
     if quarters and "time" not in words(column.header):
         return None
     reason = (
-        f"{column.name} has whole numbers from {values.min():g} to {values.max():g}, of which the"
+        f"{column.name} has whole numbers from {values.min():g} to {values.max():g}, whose"
         f" last two digits take {minutes} values, all below 60."
     )
     return _hint(column, "HHMM", reason, _evidence(sample, column, fits), "high")
 
 
-def _epoch(sample: HintSample, column: HintColumn) -> Hint | None:
+def _epoch(sample: HintSample, column: HintColumn) -> ContractHint | None:
     """Return the unit of counts since 1970 that follow the event time of the rows."""
     values = column.values[column.present & sample.first]
     if column.distinct < _FEW_VALUES or not len(values):
@@ -186,7 +188,7 @@ def _epoch(sample: HintSample, column: HintColumn) -> Hint | None:
     return None
 
 
-def _converted(sample: HintSample, column: HintColumn) -> Hint | None:
+def _converted(sample: HintSample, column: HintColumn) -> ContractHint | None:
     """Return the unit of values that are round numbers in another unit, such as 39.02 degF."""
     values = column.values[column.present & sample.first]
     values = values[values != 0]
@@ -195,7 +197,7 @@ def _converted(sample: HintSample, column: HintColumn) -> Hint | None:
     units = {
         unit.unit for quantity in quantities_of(column.header) for unit in quantity.units
     } or _CONVERTED
-    best: tuple[float, str, str, Floats] | None = None
+    best: tuple[float, str, str, Bools] | None = None
     for unit in sorted(units):
         for conversion in conversions(unit):
             if conversion.unit != unit or _is_simple(conversion.scale, conversion.offset):
@@ -208,7 +210,7 @@ def _converted(sample: HintSample, column: HintColumn) -> Hint | None:
                 original = column.values * conversion.scale + conversion.offset
                 off = np.abs(original - np.rint(original / grid) * grid)
                 with np.errstate(invalid="ignore"):
-                    fits = off <= tolerance
+                    fits: Bools = off <= tolerance
                 if fits[column.present & sample.first].mean() >= _ON_GRID:
                     best = (chance, unit, conversion.other, fits)
     if best is None:
@@ -221,26 +223,28 @@ def _converted(sample: HintSample, column: HintColumn) -> Hint | None:
 
 
 def _is_simple(scale: float, offset: float) -> bool:
-    """Return True for factors such as 12 or 1/60, multiples of which occur without a conversion."""
+    """Return True for factors such as 12 or 1/60, whose multiples occur without a conversion."""
     factors = np.array([scale, 1 / scale]) * np.array([[1.0], [10.0], [100.0], [1000.0]])
     return offset == 0 and bool((np.abs(factors - np.rint(factors)) < 1e-9).any())
 
 
-def _all(sample: HintSample, column: HintColumn) -> Evidence:
+def _all(sample: HintSample, column: HintColumn) -> HintEvidence:
     return sample.evidence(column.present, column.present)
 
 
-def _none(sample: HintSample, column: HintColumn) -> Evidence:
+def _none(sample: HintSample, column: HintColumn) -> HintEvidence:
     return sample.evidence(np.zeros(len(column.present), bool), column.present)
 
 
-def _evidence(sample: HintSample, column: HintColumn, fits: Bools) -> Evidence:
+def _evidence(sample: HintSample, column: HintColumn, fits: Bools) -> HintEvidence:
     return sample.evidence(fits & column.present, column.present)
 
 
 def _hint(
-    column: HintColumn, unit: str, reason: str, evidence: Evidence, level: Confidence
-) -> Hint:
+    column: HintColumn, unit: str, reason: str, evidence: HintEvidence, level: Confidence
+) -> ContractHint:
     # Later values that the unit does not allow make it a question.
-    holds = not evidence.later_rows or evidence.later_share >= _ON_GRID
-    return Hint("unit", (column.name,), unit, reason, evidence, level if holds else "low")
+    is_confirmed = not evidence.later_rows or evidence.later_share >= _ON_GRID
+    return ContractHint(
+        "unit", (column.name,), unit, reason, evidence, level if is_confirmed else "low"
+    )

@@ -7,7 +7,7 @@ import numpy as np
 
 from headrace.core.sql import ident
 from headrace.core.time_zones import to_local, zone_names
-from headrace.scaffold.hints.model import Hint
+from headrace.scaffold.hints.model import ContractHint
 from headrace.scaffold.hints.sample import Floats, HintColumn, HintSample
 from headrace.scaffold.inspection.column_words import words
 
@@ -28,7 +28,7 @@ _USUAL = (
 )  # fmt: skip
 
 
-def zones(sample: HintSample) -> Iterator[Hint]:
+def zones(sample: HintSample) -> Iterator[ContractHint]:
     """Yield the zone of each local time with a UTC time beside it, else a question.
 
     A zone is declared if the clock changed in these deliveries and the zone has the same changes.
@@ -54,8 +54,8 @@ def _clock(sample: HintSample, column: HintColumn) -> Floats | None:
     name = ident(column.name)
     moment = name if column.field.type == "timestamp" else f"TRY_CAST({name} AS TIMESTAMP)"
     us = sample.integers(f"epoch_us({moment})", [column.name])
-    known = us[~np.isnan(us)]
-    if len(known) < 0.9 * column.present.sum() or not (known % (24 * _HOUR)).any():
+    valid = us[~np.isnan(us)]
+    if len(valid) < 0.9 * column.present.sum() or not (valid % (24 * _HOUR)).any():
         return None
     return us
 
@@ -67,31 +67,33 @@ def _is_utc(column: HintColumn) -> bool:
     return _AWARE.search(column.stored[row].as_py()) is not None
 
 
-def _pair(sample: HintSample, name: str, other: str, local: Floats, utc: Floats) -> Hint | None:
+def _pair(
+    sample: HintSample, name: str, other: str, local: Floats, utc: Floats
+) -> ContractHint | None:
     offset = local - utc
-    known = ~np.isnan(offset)
+    valid = ~np.isnan(offset)
     with np.errstate(invalid="ignore"):
-        fits = known & (np.abs(offset) <= _MOST_OFFSET) & (offset % _STEP == 0)
-    if known.sum() < _LEAST_ROWS or fits.sum() < 0.999 * known.sum():
+        fits = valid & (np.abs(offset) <= _MOST_OFFSET) & (offset % _STEP == 0)
+    if valid.sum() < _LEAST_ROWS or fits.sum() < 0.999 * valid.sum():
         return None
-    same = _zones_with(utc[fits], local[fits])
+    matching = _zones_with(utc[fits], local[fits])
     offsets = sorted(set((offset[fits] / _MINUTE).tolist()))
     hours = " and ".join(f"{minutes / 60:+g} h" for minutes in offsets[:3])
     reason = f"{name} differs from {other}, which is in UTC, by {hours}"
-    if not same:
+    if not matching:
         question = f"{reason}: in which zone is it?"
-        evidence = sample.evidence(fits, known)
-        return Hint("zone", (name, other), "", question, evidence, "low")
+        evidence = sample.evidence(fits, valid)
+        return ContractHint("zone", (name, other), "", question, evidence, "low")
     moments = np.where(fits, utc, 0).astype(np.int64)
-    agrees = fits & (to_local(moments, same[0]) == local)
-    evidence = sample.evidence(agrees, known)
+    agrees = fits & (to_local(moments, matching[0]) == local)
+    evidence = sample.evidence(agrees, valid)
     changed = len(offsets) > 1 and evidence.later_share >= 0.999
     clock = "as" if changed else "as, among others,"
-    return Hint(
+    return ContractHint(
         "zone",
         (name, other),
-        same[0],
-        f"{reason}, {clock} in {', '.join(same[:3])}.",
+        matching[0],
+        f"{reason}, {clock} in {', '.join(matching[:3])}.",
         evidence,
         "high" if changed else "low",
     )
@@ -106,22 +108,22 @@ def _zones_with(utc: Floats, local: Floats) -> Sequence[str]:
     return [name for name in names if (to_local(moments, name) == clocks).all()]
 
 
-def _question(sample: HintSample, name: str, local: Floats) -> Hint | None:
+def _question(sample: HintSample, name: str, local: Floats) -> ContractHint | None:
     """Return a question about a time without a zone, with its quietest hours."""
-    known = ~np.isnan(local)
-    counts = np.bincount((local[known] // _HOUR % 24).astype(int), minlength=24)
+    valid = ~np.isnan(local)
+    counts = np.bincount((local[valid] // _HOUR % 24).astype(int), minlength=24)
     around = np.concatenate([counts, counts[: _QUIET_HOURS - 1]])
     sums = np.convolve(around, np.ones(_QUIET_HOURS, int), "valid")
     start = int(np.argmin(sums))
     quiet = np.zeros(len(local), bool)
-    quiet[known] = (local[known] // _HOUR % 24 - start) % 24 < _QUIET_HOURS
+    quiet[valid] = (local[valid] // _HOUR % 24 - start) % 24 < _QUIET_HOURS
     end = (start + _QUIET_HOURS) % 24
-    return Hint(
+    return ContractHint(
         "zone",
         (name,),
         "",
         f"{name} has no time zone: in which is it? Its quietest hours are {start:02d} to {end:02d};"
         " the counts are of the rows in them.",
-        sample.evidence(quiet, known),
+        sample.evidence(quiet, valid),
         "low",
     )

@@ -19,7 +19,7 @@ from headrace.core.sql import ident
 from headrace.core.time_zones import zone_table
 from headrace.scaffold.answers import KINDS, check_name
 from headrace.scaffold.contract import column_lines, how, moment_lines, moment_of, null_tokens, plus
-from headrace.scaffold.hints import Hint, annotated, by_day, find_hints
+from headrace.scaffold.hints import ContractHint, annotated, by_day, find_hints
 from headrace.scaffold.inspection.column_candidates import InspectedSample, inspect_sample
 from headrace.scaffold.inspection.file_inspection import MAX_EVENTS, InspectedColumn
 from headrace.scaffold.inspection.timestamp_parsing import TimeForm, time_form
@@ -86,7 +86,7 @@ class Draft:
     text: str
     undecided: tuple[Undecided, ...]
     faults: tuple[str, ...]
-    hints: tuple[Hint, ...] = ()
+    hints: tuple[ContractHint, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
