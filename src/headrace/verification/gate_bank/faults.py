@@ -205,16 +205,16 @@ def _(day: CleanDay) -> AlteredDelivery | None:
 @_fault("measure rounded to tens", "batch", "precision")
 def _(day: CleanDay) -> AlteredDelivery | None:
     column = day.pick(day.table.measures)
-    altered = _cells(day, column, lambda text: f"{round((_number(text) or 0) / 10) * 10}")
-    return altered and _unless_constant(day, altered)
+    delivery = _cells(day, column, lambda text: f"{round((_number(text) or 0) / 10) * 10}")
+    return delivery and _unless_constant(day, delivery)
 
 
-def _unless_constant(day: CleanDay, altered: AlteredDelivery) -> AlteredDelivery | None:
+def _unless_constant(day: CleanDay, delivery: AlteredDelivery) -> AlteredDelivery | None:
     """Return None if a measure of several values has only one left: that is another fault."""
-    name = altered.columns[0]
+    name = delivery.columns[0]
     before = {row[name] for row in day.rows} - set(NULLS)
-    after = {row[name] for row in csv.DictReader(io.StringIO(altered.payload.decode()))}
-    return None if len(after - set(NULLS)) < min(2, len(before)) else altered
+    after = {row[name] for row in csv.DictReader(io.StringIO(delivery.payload.decode()))}
+    return None if len(after - set(NULLS)) < min(2, len(before)) else delivery
 
 
 # Faults that alter the cells of one measure: name, family, change, share of the rows (None: all).
@@ -240,9 +240,9 @@ def _alters(
     def plant(day: CleanDay) -> AlteredDelivery | None:
         column = day.pick(day.table.measures)
         where = None if share is None else day.part(share)
-        altered = _cells(day, column, change, where)
+        delivery = _cells(day, column, change, where)
         # A constant is what other faults of this list make of a measure on purpose.
-        return altered and (_unless_constant(day, altered) if family == "unit" else altered)
+        return delivery and (_unless_constant(day, delivery) if family == "unit" else delivery)
 
     return plant
 

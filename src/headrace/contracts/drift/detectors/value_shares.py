@@ -60,8 +60,8 @@ def _zeros_of_few(case: DriftCase, column: ViewColumn, values: Floats) -> Iterat
     rows = column.present & (column.values == 0)
     low = float(np.abs(pool.values).min())
     never_near = low > _NEAR * float(np.median(np.abs(pool.values)))
-    least = 1 if never_near else _FEW_ZEROS
-    if is_far and rows.sum() >= least and out_of_range(column, pool)[rows].all():
+    minimum = 1 if never_near else _FEW_ZEROS
+    if is_far and rows.sum() >= minimum and out_of_range(column, pool)[rows].all():
         yield _repeated(case, column, 0.0, float(rows.sum() / len(values)), 0.0)
 
 
