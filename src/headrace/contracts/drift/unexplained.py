@@ -68,17 +68,15 @@ def _several_values(case: DriftCase) -> Iterator[DriftFinding]:
         if len(past) < LEAST_PAST or past.min() < 1 or _has_common_value(case, column.name):
             continue
         values, counts = np.unique(column.values[column.present], return_counts=True)
-        other_rows = int(counts.sum() - counts.max()) if len(counts) else 0
-        if other_rows < _FEW_ROWS:
+        rows = int(counts.sum() - counts.max()) if len(counts) else 0
+        if rows < _FEW_ROWS:
             continue
         sentence = (
             f"{column.name} has {len(values)} different values; each of the {len(past)} batches"
-            f" before had a single one. No known kind of change explains the {other_rows} other rows."
+            f" before had a single one. No known kind of change explains the {rows} other rows."
         )
-        evidence = {"statistic": "most", "values": len(values), "rows": other_rows}
-        yield DriftFinding(
-            "far_from_usual", (column.name,), sentence, evidence, weight=float(other_rows)
-        )
+        evidence = {"statistic": "most", "values": len(values), "rows": rows}
+        yield DriftFinding("far_from_usual", (column.name,), sentence, evidence, weight=float(rows))
 
 
 def _finding(case: DriftCase, column: str, kind: str, now: float, score: float) -> DriftFinding:
