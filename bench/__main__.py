@@ -23,7 +23,6 @@ from bench.gate_bank_peers import report as gate_peers_report
 from bench.page import renew, section, table
 from bench.report import Comparison
 from headrace.verification.gate_bank.measure import TABLES, measured
-from headrace.verification.gate_bank.run import PLANTED_DAYS
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 YEAR = """
@@ -195,7 +194,7 @@ def of_study(_repeat: int, lines: Path | None = None) -> Made:
 
 def of_gate_bank(_repeat: int, lines: Path | None = None) -> Made:
     """Return the section, measured now or read from the output of `bench.gate_bank --json`."""
-    found = json.loads(lines.read_text()) if lines else measured(TABLES, PLANTED_DAYS)
+    found = json.loads(lines.read_text()) if lines else measured(TABLES)
     return report.page(found), []
 
 

@@ -180,3 +180,16 @@ def test_production_does_not_know_the_simulator():
         and path.relative_to(CORE).parts[0] not in {"verification", "cli", "scaffold"}
     }
     assert not aware
+
+
+def test_faults_of_the_bank_share_nothing_with_the_detectors():
+    """Else the gate would be measured with its own ideas of a fault."""
+    drift, bank = CORE / "contracts" / "drift", CORE / "verification" / "gate_bank"
+    for path in modules(drift):
+        assert not {name for name in imported(path) if "verification" in name}
+    for name in ("faults", "tables", "untuned_tables", "wheels"):
+        names = imported(bank / f"{name}.py")
+        own = {entry for entry in names if entry.startswith("headrace.")}
+        allowed = ("headrace.core.", "headrace.verification.gate_bank.")
+        assert not {e for e in own if not e.startswith(allowed)} - {"headrace.contracts"}, name
+    assert "headrace.contracts" not in imported(bank / "faults.py")

@@ -147,7 +147,7 @@ def test_the_command_registers_and_lists(tmp_path, files, monkeypatch):
     assert [one["elsewhere"] for one in listed] == ["onnx", "onnx"]
     assert "onnx" in run(app, ["model", "ls"]).output
     # What `headrace status` and `headrace run` end with: nobody here judged these models.
-    nothing = {"tables": [], "crowded": [], "unmatched": [], "releases": []}
+    nothing = {"tables": [], "mutes": [], "crowded": [], "unmatched": [], "releases": []}
     show({**nothing, "models": model_rows(home)})
     for wrong in ("[1]", "{", "no such file"):
         refused = run(app, [*given, "--metrics", wrong])

@@ -41,6 +41,21 @@ def test_an_approval_goes_from_the_page_to_the_published_day(flights, tmp_path):
             assert actions(ledger)[-1].expires_at is not None
 
 
+def test_an_approval_can_accept_the_findings_in_later_batches(flights, tmp_path):
+    with pages(flights, tmp_path) as site:
+        _, page = site.ask("GET", site.path(world.KILOMETRES))
+        assert '<select id="right_until" name="right_until">' in page
+        answer, _ = site.send(action="release", reason="they moved to km", right_until="90d")
+        assert answer.status == 303
+        with Ledger(site.home) as ledger:
+            release, accept = actions(ledger)
+        assert (release.action, release.expires_at) == ("release", None)
+        (finding,) = [f for f in accept.scope["findings"] if f["kind"] == "unit_change"]
+        assert (finding["columns"], finding["facts"]["to"]) == (["distance"], "kilometre")
+        _, page = site.ask("GET", site.path(world.KILOMETRES))
+        assert "unit change of distance" in page
+
+
 def test_a_rejection_closes_the_day(flights, tmp_path):
     with pages(flights, tmp_path) as site:
         assert site.send(world.TORN, action="reject", reason="half a file")[0].status == 303

@@ -79,8 +79,8 @@ def test_a_day_has_one_variant_of_each_kind_and_the_days_go_round():
     assert sum(swaps) == 3
     for count in measured.counts:
         assert count.identified <= count.injected
-        assert count.detected <= count.injected
-    found = [c.document("rides") for c in measured.counts if c.injected]
+        assert count.stopped <= count.injected <= count.attempts
+    found = [c.document("city", "rides") for c in measured.counts if c.injected]
     assert {"fault", "table", "injected", "detected", "named", "keyed"} <= found[0].keys()
     assert sum(one["named"] for one in found) >= 0.9 * sum(one["injected"] for one in found)
 

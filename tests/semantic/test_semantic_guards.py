@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from headrace.contracts import conform, load_contract
 from headrace.contracts.drift import Baseline, detect, examine, glance_at, marked
-from headrace.contracts.drift.detectors.categories import level_changes
+from headrace.contracts.drift.detectors.codes.categories import level_changes
 from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.gates import parse_suite
 from headrace.gates.judge import judge

@@ -29,6 +29,7 @@ from headrace.cli.gate import (
     compare,
     gates,
     lint,
+    mutes,
     recalls,
     reports,
     shadow,
@@ -51,7 +52,7 @@ from headrace.cli.project import (
     ui,
 )
 from headrace.cli.serving import online, serve
-from headrace.cli.verify import consistency, faults, monitors, simulate
+from headrace.cli.verify import consistency, faults, monitors, own_faults, simulate
 
 DATA, DATASETS, MODELS = "Data and quality", "Features and datasets", "Models and monitors"
 SERVING, OPERATIONS = "Serving", "Operations"
@@ -147,6 +148,7 @@ verify.command("parity")(consistency.parity)
 verify.command("leaks")(consistency.leaks)
 verify.command("skew")(consistency.skew)
 verify.command("faults")(faults.faults)
+verify.command("own-faults")(own_faults.own_faults)
 verify.command("monitors")(monitors.monitors)
 verify.command("simulate")(simulate.simulate)
 verify.command("self-test")(consistency.self_test)
@@ -166,8 +168,9 @@ gates.app.command("rerun", rich_help_panel=DECIDE)(batch_actions.rerun)
 gates.app.command("ack", rich_help_panel=DECIDE)(batch_actions.ack)
 gates.app.command("recall", rich_help_panel=DECIDE)(recalls.recall)
 gates.app.command("restore", rich_help_panel=DECIDE)(recalls.restore)
-gates.app.command("mute", rich_help_panel=CHECKS)(batch_actions.mute)
-gates.app.command("unmute", rich_help_panel=CHECKS)(batch_actions.unmute)
+gates.app.command("mute", rich_help_panel=CHECKS)(mutes.mute)
+gates.app.command("mutes", rich_help_panel=CHECKS)(mutes.mutes)
+gates.app.command("unmute", rich_help_panel=CHECKS)(mutes.unmute)
 gates.app.command("shadow", rich_help_panel=CHECKS)(shadow.shadow)
 gates.app.command("suggest", rich_help_panel=CHECKS)(suggest.suggest)
 gates.app.command("lint", rich_help_panel=CHECKS)(lint.lint)

@@ -21,6 +21,7 @@ class BatchAction:
         expires: the action has no end ("never"), may have one, or must have one ("required").
         form: fields of the job's launchpad besides principal and reason, with their defaults.
         of_table: True if it acts on checks of a table, not on a batch.
+        accepts: True if it can also accept the findings of the batch for later batches.
         button: True if it needs only a reason, so that pages offer it as a button.
         help: help text of its command.
     """
@@ -33,6 +34,7 @@ class BatchAction:
     expires: Literal["never", "optional", "required"] = "never"
     form: Mapping[str, object] = field(default_factory=dict)
     of_table: bool = False
+    accepts: bool = False
     button: bool = False
     help: str = ""
 
@@ -49,7 +51,8 @@ _DECLARED = (
         command="approve",
         rows=("checks", "lines"),
         expires="optional",
-        form={"expires": ""},
+        form={"expires": "", "right_until": ""},
+        accepts=True,
         button=True,
         help="""\
 Approve a blocked batch, or quarantined rows, and publish them despite the verdict.
@@ -61,10 +64,16 @@ by --check or --line. Rows that break the contract stay in quarantine. Published
 available from now on, not retroactively. An approval is valid for this batch under the current
 rules.
 
+With --data-right, later batches are accepted, too, if what drift detection finds in them lies
+within what it found in this batch: the same kind and columns, the same factor or category, and
+hardly more of it. They are published with a note that has your name and reason. Other findings
+block as before. List and end acceptances with `headrace gate mutes` and `headrace gate unmute`.
+
 For example:
 
   headrace gate approve schedule 2013-02-12 --reason "storm, counts are right"
   headrace gate approve weather 2013-07-22 --line 14 --reason "checked with the station"
+  headrace gate approve schedule 2013-12-24 --data-right --reason "few flights at Christmas"
 """,
     ),
     BatchAction(
@@ -155,7 +164,8 @@ For example:
 BATCH_ACTIONS = {action.name: action for action in _DECLARED}
 # Actions on monitor windows and on releases; they have no job, and no button on batch pages.
 OTHER_ACTIONS = {
-    "accept": "Accept a window's data as the new baseline of its monitor.",
+    "accept": "Accept unusual data as normal: of a batch, for later batches; of a window, for its "
+    "monitor.",
     "erase": "Erase rows of a dataset from its releases.",
     "retire": "Delete releases of a dataset that are past their retention.",
 }

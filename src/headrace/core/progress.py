@@ -23,6 +23,11 @@ def report(stage: str, finished: int, total: int, note: str = "") -> None:
         listener(Tick(stage, finished, total, note))
 
 
+def forward(listener: Callable[[Tick], None]) -> None:
+    """Call `listener` for every later progress report of this process, such as a worker."""
+    _listeners.append(listener)
+
+
 @contextmanager
 def listening(listener: Callable[[Tick], None]) -> Iterator[None]:
     """Call `listener` for every progress report of this process within the block."""

@@ -79,6 +79,8 @@ def _guide(result: SlotResult) -> dict[str, Any]:
     if link := report_link(result):
         entries["report"] = dg.MetadataValue.url(link)
         entries["decide"] = dg.MetadataValue.url(decide_link(result))
+    if decisions := findings.decisions_of([result]):
+        entries["not counted"] = decisions
     if result.judgement:
         entries["checks"] = dg.MetadataValue.md(findings.findings_markdown(result.judgement))
     return entries
@@ -91,8 +93,10 @@ def run_report(results: Sequence[SlotResult], status: Mapping[str, Any]) -> dict
     """
     plot = day_plot(results, "rows delivered per day")
     parts = [plot, day_table(results), "#### The whole table", status_table(status)]
+    decisions = findings.decisions_of(results)
     return {
         "day": _span(results),
+        **({"not counted": decisions} if decisions else {}),
         "report": dg.MetadataValue.md("\n\n".join(parts)),
         "delivered": sum(result.delivered for result in results),
         "published": sum(result.published for result in results),

@@ -27,7 +27,7 @@ _EARLY, _LATE = parse_iso("1950-01-01"), parse_iso("2100-01-01")
 
 def passed_on(name: str, column: str, dtype: str) -> RowTransform:
     """Declare a spine column as a feature."""
-    return RowTransform(name, (column,), _unchanged, dtype)
+    return RowTransform(name, (column,), _same, dtype)
 
 
 def ratio(name: str, top: str, bottom: str) -> RowTransform:
@@ -35,7 +35,7 @@ def ratio(name: str, top: str, bottom: str) -> RowTransform:
     return RowTransform(name, (top, bottom), _ratio, "float64")
 
 
-def _unchanged(column: pa.Array) -> pa.Array:
+def _same(column: pa.Array) -> pa.Array:
     return column
 
 

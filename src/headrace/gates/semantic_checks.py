@@ -1,9 +1,11 @@
 """Conversion of semantic changes to check results; the suite sets the action for each kind."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from headrace.contracts.drift import ACTIONS, BatchView, DriftFinding
 from headrace.gates.contract_units import scales_of
+from headrace.gates.exemptions import NO_EXEMPTIONS, Exemptions, Observation
 from headrace.gates.failing_samples import SAMPLE, plain_values
 from headrace.gates.suite import CHANGE_ACTIONS, Suite
 from headrace.gates.verdict import NOT_CONSIDERED, Result
@@ -12,14 +14,66 @@ KIND = "semantic"
 _SEVERITY = {"block": "critical", "warn": "warning", "note": "info"}
 
 
-def results_of(findings: Iterable[DriftFinding], suite: Suite, look: BatchView) -> list[Result]:
-    """Return one result for each finding whose action in the suite is not `off`."""
+def results_of(
+    findings: Iterable[DriftFinding],
+    suite: Suite,
+    look: BatchView,
+    exemptions: Exemptions = NO_EXEMPTIONS,
+    explained: Sequence[DriftFinding] = (),
+) -> list[Result]:
+    """Return one result for each finding whose action in the suite is not `off`.
+
+    Args:
+        findings: what drift detection reported.
+        suite: the suite of the table.
+        look: the batch.
+        exemptions: decisions of people by which findings do not count; their results are in shadow
+            mode.
+        explained: findings that are not reported because of `findings`. The first result that
+            counts lists them.
+    """
     results = []
     for finding in findings:
         action = action_on(finding, suite)
-        if action != "off":
-            results.append(_result(finding, action, look))
+        if action == "off":
+            continue
+        result = _result(finding, action, look)
+        exemption = exemptions.of(finding, look.rows) if result.status == "fail" else None
+        if exemption is not None:
+            result = replace(
+                result, shadow=True, note=exemption.sentence, decision=exemption.action
+            )
+        results.append(result)
+    return _with_explained(results, explained, suite)
+
+
+def _with_explained(
+    results: list[Result], explained: Sequence[DriftFinding], suite: Suite
+) -> list[Result]:
+    """Add the findings that the results explain to the first result that counts."""
+    documents = tuple(
+        {"kind": f.kind, "columns": list(f.columns), "evidence": dict(f.evidence)}
+        for f in explained
+        if action_on(f, suite) in {"block", "warn"}
+    )
+    first = next((at for at, r in enumerate(results) if r.status == "fail" and not r.shadow), None)
+    if documents and first is not None:
+        results[first] = replace(results[first], explains=documents)
     return results
+
+
+def observations_of(results: Iterable[Result]) -> list[Observation]:
+    """Return the findings in failed results that count, and those that they explain."""
+    observed = []
+    for result in results:
+        if result.kind == KIND and result.status == "fail" and not result.shadow:
+            rows = result.element_count or 0
+            observed.append(Observation(result.type, result.columns, result.evidence or {}, rows))
+            observed += [
+                Observation(hidden["kind"], tuple(hidden["columns"]), hidden["evidence"], rows)
+                for hidden in result.explains
+            ]
+    return observed
 
 
 def action_on(finding: DriftFinding, suite: Suite) -> str:

@@ -41,6 +41,9 @@ _FAILED = {
 }
 
 
+_TUPLES = frozenset({"columns", "sample", "explains"})  # fields of `Result` that JSON has as lists
+
+
 @dataclass(frozen=True)
 class Result:
     """Result of one check of one batch.
@@ -58,6 +61,10 @@ class Result:
         evidence: for a semantic change, the figures in `reason` as JSON values.
         shadow: True if the result is reported without effect on the verdict; `would` is the
             verdict that it would otherwise cause.
+        decision: for a result in shadow mode by an acceptance or a mute of findings, the id of that
+            decision in the audit trail; `note` has it in words.
+        explains: for a semantic change, findings that are not reported because of it:
+            {"kind", "columns", "evidence"} each.
     """
 
     id: str
@@ -77,6 +84,8 @@ class Result:
     note: str = ""
     shadow: bool = False
     evidence: Mapping[str, Any] | None = field(default=None, hash=False)
+    decision: int = 0
+    explains: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -98,7 +107,7 @@ class Result:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Result":
-        tuples = {k: tuple(v) for k, v in document.items() if k in {"columns", "sample"}}
+        tuples = {k: tuple(v) for k, v in document.items() if k in _TUPLES}
         return cls(**{**document, **tuples})
 
 
@@ -192,6 +201,11 @@ class Judgement:
         """Results in shadow mode that did not pass, most severe first."""
         return _by_severity(r for r in self.results if r.shadow and r.status != "pass")
 
+    @property
+    def exempted(self) -> tuple[Result, ...]:
+        """Findings that do not count by a decision of a person, most severe first."""
+        return tuple(r for r in self.shadowed if r.decision)
+
     def to_json(self) -> str:
         """Return compact canonical JSON of everything except the rows."""
         document = {
@@ -228,9 +242,17 @@ class Judgement:
         on = f", none of {self.delivered} rows judged" if unjudged else f" on {self.conformed} rows"
         counted = f"{total} check{'s' * (total != 1)}{on}"
         if not failed:
-            return f"{self.verdict}: {counted} passed"
+            return f"{self.verdict}: {counted} passed{self._exempted()}"
         rest = f" (and {len(failed) - 1} more of {counted})" if len(failed) > 1 else f" ({counted})"
-        return f"{self.verdict}: {failed[0].reason}{rest}"
+        return f"{self.verdict}: {failed[0].reason}{rest}{self._exempted()}"
+
+    def _exempted(self) -> str:
+        """Return the end of a summary: findings that do not count, and the first reason why."""
+        exempted = self.exempted
+        if not exempted:
+            return ""
+        count = f"{len(exempted)} finding{'s' * (len(exempted) > 1)}"
+        return f"; not counted: {count}, {exempted[0].note}"
 
     def markdown(self, limit: int = 20) -> str:
         """Return a Markdown table of failed checks, most severe first, and the number that passed.
@@ -249,6 +271,8 @@ class Judgement:
         total = len(self.counted)
         lines += ["", f"{total - len(failed)} of {total} checks passed."]
         lines += [line for note in self.notes for line in ("", f"Note: {_cell(note.reason)}")]
+        for check in self.exempted:
+            lines += ["", f"{_cell(check.id)}, {_cell(check.note)}: {_cell(check.reason)}"]
         lines += self._shadow_lines()
         return "\n".join(lines)
 

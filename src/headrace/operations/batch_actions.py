@@ -17,16 +17,20 @@ from headrace.core.clock import end_of, iso, now_us
 from headrace.core.errors import DeclarationError, RefusedError
 from headrace.core.home import Home
 from headrace.core.permissions import PermissionPolicy
+from headrace.gates.exemptions.scopes import exemption_words
 from headrace.gates.muted_checks import mutable
+from headrace.gates.semantic_checks import KIND
 from headrace.lake.ingest.protocol import rejudge, settle
 from headrace.lake.ledger.batch_listing import find_batches
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import Action, record
 from headrace.lake.overrides.batch_case import BatchCase, open_case
 from headrace.lake.overrides.muted_checks import mutes_now
+from headrace.lake.overrides.overrides import QUARANTINED
 from headrace.lake.overrides.scopes import reject_scope, release_scope, rerun_scope, rows_scope
 from headrace.lake.table import Table
 from headrace.operations.authorization import permit
+from headrace.operations.exemptions import acceptance, record_acceptance
 from headrace.operations.recall import recall, restore
 
 __all__ = [
@@ -53,6 +57,7 @@ def release(
     reason: str,
     scope: Scope | None = None,
     expires: int | None = None,
+    right_until: int | None = None,
     policy: PermissionPolicy | None = None,
 ) -> dict[str, Any]:
     """Approve and publish a blocked batch, or quarantined rows of a published batch.
@@ -70,10 +75,19 @@ def release(
         scope: {"checks": [ids]} and {"lines": [numbers]}; empty selects all rows that can be
             approved.
         expires: microseconds UTC at which the rows are removed again; None for never.
+        right_until: microseconds UTC until which findings of drift detection in later batches are
+            accepted if they lie within those of this batch; None to accept none. The principal
+            needs the permission `accept`.
         policy: by default the project's.
 
+    Returns:
+        The batch after the action. With `right_until` also `accepted`, phrases for what later
+        batches may show, and `not_accepted`, ids of checks that blocked this batch and will block
+        the next one.
+
     Raises:
-        DeclarationError: no such batch, no reason, an expiry in the past, an unknown scope.
+        DeclarationError: no such batch, no reason, an expiry in the past, an unknown scope; or
+            there is nothing that `right_until` could accept.
         RefusedError: the policy or the batch's state does not allow it.
     """
     case = open_case(home, table, batch, ("pending", "judged", "published"))
@@ -83,8 +97,14 @@ def release(
             f"the approval would have expired {iso(expires)}", fix="give a later day"
         )
     draft = case.action("release", principal, reason, expires_at=expires, scope=selection)
-    recorded = _decide(case, draft, policy, release_scope)
-    return _settled(case, recorded)
+    accept = None if right_until is None else acceptance(case, principal, reason, right_until)
+    admit = release_scope if accept is None else _admit_with_acceptance
+    recorded = _decide(case, draft, policy, admit, accept)
+    outcome = _settled(case, recorded)
+    if accept is None:
+        return outcome
+    blocking = [r.id for r in case.report.failed if not r.verdict.publishes and r.kind != KIND]
+    return {**outcome, "accepted": exemption_words(accept.scope), "not_accepted": blocking}
 
 
 def quarantine(
@@ -268,6 +288,7 @@ def perform(
     principal: str,
     reason: str,
     expires: str | None = None,
+    right_until: str | None = None,
     **selected: Any,  # noqa: ANN401 - checks, lines, where
 ) -> dict[str, Any]:
     """Take the action with this name; parameters have the form in which users type them.
@@ -280,6 +301,8 @@ def perform(
         principal: who acts.
         reason: why, for the record.
         expires: when the action ends: `7d`, a day (the end of it) or a time; None for never.
+        right_until: for an approval, when the acceptance of later batches ends; None for an
+            approval of this batch only.
         selected: rows of the batch, by the action's selectors `checks`, `lines` and `where`; empty
             selectors are ignored.
 
@@ -296,6 +319,8 @@ def perform(
     options: dict[str, Any] = {"principal": principal, "reason": reason}
     if expires is not None:
         options["expires"] = end_of(expires)
+    if right_until is not None:
+        options["right_until"] = end_of(right_until)
     if declared.of_table:
         return _FUNCTIONS[action](home, table, rows.get("checks", []), **options)
     if declared.rows:
@@ -311,22 +336,38 @@ def _decide(
     draft: Action,
     policy: PermissionPolicy | None,
     admit: Callable[[BatchCase, Action], Action | None],
+    accept: Action | None = None,
 ) -> Action | None:
-    """Record the action if policy and state allow it; return None if it was recorded before."""
+    """Record the action if policy and state allow it; return None if it was recorded before.
+
+    `accept` is an acceptance to record in the same transaction.
+    """
     with Ledger(case.home) as ledger:
-        permit(ledger, draft, policy)
+        for decision in filter(None, (draft, accept)):
+            permit(ledger, decision, policy)
         try:
             action = admit(case, draft)
-            if action is None:
+            if action is None and accept is None:
                 return None
+            recorded = None
             with ledger.transaction():
                 _refuse_changed(case, ledger)
-                recorded = record(ledger, action)
-                _mark_state(ledger, case, recorded)
+                if action is not None:
+                    recorded = record(ledger, action)
+                    _mark_state(ledger, case, recorded)
+                if accept is not None:
+                    record_acceptance(ledger, accept)
         except RefusedError as refused:
             record(ledger, replace(draft, allowed=False, note=refused.what))
             raise
         return recorded
+
+
+def _admit_with_acceptance(case: BatchCase, draft: Action) -> Action | None:
+    """Return the approval; None if all rows are published already, as after a warning."""
+    if not draft.scope and not case.blocked and not case.fates().lines(QUARANTINED):
+        return None
+    return release_scope(case, draft)
 
 
 def _refuse_changed(case: BatchCase, ledger: Ledger) -> None:

@@ -122,7 +122,9 @@ def act_on_batch(
             recorded. Or the action is recorded, but not yet effective everywhere.
     """
     action, reason = _requested_action(form, BUTTONS)
-    expires = form.get("expires", "").strip() if BATCH_ACTIONS[action].expires != "never" else ""
+    declared = BATCH_ACTIONS[action]
+    expires = form.get("expires", "").strip() if declared.expires != "never" else ""
+    right_until = form.get("right_until", "").strip() if declared.accepts else ""
     decision = batch_actions.perform(
         action,
         home,
@@ -131,6 +133,7 @@ def act_on_batch(
         principal=local_user(),
         reason=reason,
         expires=expires or None,
+        right_until=right_until or None,
     )
     acting.listener(table.name, decision)
     if remaining := decision.get("incomplete"):

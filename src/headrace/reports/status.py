@@ -10,6 +10,7 @@ from headrace.core.clock import iso
 from headrace.core.errors import SourceError
 from headrace.core.home import Home
 from headrace.lake.ledger.conservation import table_status
+from headrace.lake.overrides.mute_listing import mute_rows
 from headrace.lake.table import Table
 from headrace.pipeline.definition import Pipeline
 from headrace.reports.event_limits import crowded_windows
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 
 
 def overview(pipelines: Sequence[Pipeline], home: Home) -> dict[str, list[dict[str, Any]]]:
-    """Return `{"tables", "crowded", "unmatched", "releases", "models"}`, each a list."""
+    """Return `{"tables", "mutes", "crowded", "unmatched", "releases", "models"}`, each a list."""
+    names = [table.name for pipeline in pipelines for table in pipeline.tables]
     return {
         "tables": [
             table_status(home, table) for pipeline in pipelines for table in pipeline.tables
         ],
+        "mutes": mute_rows(home, names),
         "crowded": crowded_windows(pipelines, home),
         "unmatched": unmatched_rows(pipelines),
         "releases": release_rows(home),

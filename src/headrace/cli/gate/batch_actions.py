@@ -19,6 +19,7 @@ from headrace.cli.output import emit_json, explained, grid, out, verdict
 from headrace.core.batch_actions import BATCH_ACTIONS, BatchAction
 
 if TYPE_CHECKING:
+    from headrace.core.home import Home
     from headrace.lake.table import Table
 
 Checks = Annotated[
@@ -36,6 +37,20 @@ Until = Annotated[
     str | None,
     typer.Option(help="Last day (UTC) or moment of the decision's validity; default: no end."),
 ]
+DataRight = Annotated[
+    bool,
+    typer.Option(
+        "--data-right",
+        help="The data are right: accept the findings of drift detection in later batches, too.",
+    ),
+]
+RightUntil = Annotated[
+    str,
+    typer.Option(
+        help="With --data-right: last day (UTC), or duration, for later batches; at most 2 years."
+    ),
+]
+RIGHT_FOR = "90d"
 _LISTED = 50
 
 
@@ -66,12 +81,16 @@ def _command(action: BatchAction) -> Callable[..., None]:
         principal: str | None,
         as_json: bool,
         until: str | None = None,
+        data_right: bool = False,
+        right_until: str = RIGHT_FOR,
         **options: Any,  # noqa: ANN401 - lists of texts or numbers
     ) -> None:
         rows = {name: options.get(_ROWS[name][0]) for name in action.rows}
         if "where" in rows:
             rows["where"] = _pairs(rows["where"] or [])
-        outcome = _perform(action.name, table, batch, principal, reason, expires=until, **rows)
+        if data_right:
+            rows["right_until"] = right_until
+        outcome = perform(action.name, table, batch, principal, reason, expires=until, **rows)
         _emit(outcome, as_json)
 
     def option(name: str, form: object, default: object = None) -> Parameter:
@@ -83,6 +102,8 @@ def _command(action: BatchAction) -> Callable[..., None]:
         option("reason", Reason, Parameter.empty),
         *(option(*_ROWS[name]) for name in action.rows),
         *([option("until", Until)] if action.expires == "optional" else []),
+        *([option("data_right", DataRight, default=False)] if action.accepts else []),
+        *([option("right_until", RightUntil, RIGHT_FOR)] if action.accepts else []),
         option("principal", Principal),
         option("as_json", AsJson, default=False),
     ]
@@ -95,43 +116,6 @@ def _command(action: BatchAction) -> Callable[..., None]:
 approve, quarantine, reject, rerun, ack = (
     _command(BATCH_ACTIONS[name]) for name in ("release", "quarantine", "reject", "rerun", "ack")
 )
-
-
-@explained
-def mute(
-    table: TableName,
-    check: Annotated[list[str], typer.Argument(help="Ids of checks, as in `headrace gate show`.")],
-    *,
-    until: Annotated[str, typer.Option(help="Last day of the mute (UTC), or a time.")],
-    reason: Reason,
-    principal: Principal = None,
-    as_json: AsJson = False,
-) -> None:
-    """Mute checks until a date: they still run and report, but do not affect the verdict.
-
-    Batches validated earlier keep their verdicts; `headrace gate rerun` validates a batch again. A
-    muted check that crashes still gives the verdict ERROR.
-
-    For example:
-
-      headrace gate mute weather visib_range --until 2013-03-01 --reason "new sensor"
-    """
-    muted = _perform("mute", table, "", principal, reason, expires=until, checks=check)
-    _emit_mutes(muted, as_json)
-
-
-@explained
-def unmute(
-    table: TableName,
-    check: Annotated[list[str], typer.Argument(help="Ids of muted checks.")],
-    *,
-    reason: Reason,
-    principal: Principal = None,
-    as_json: AsJson = False,
-) -> None:
-    """Unmute checks: they affect the verdict of batches validated from now on."""
-    muted = _perform("unmute", table, "", principal, reason, checks=check)
-    _emit_mutes(muted, as_json)
 
 
 @explained
@@ -156,7 +140,9 @@ def rows(
     from headrace.lake.overrides.batch_case import open_case
     from headrace.lake.overrides.failing_rows import failing_rows, flat
 
-    case = open_case(_home(), _table(table), batch, ("pending", "published", "judged"))
+    case = open_case(
+        home_folder(), declared_table(table), batch, ("pending", "published", "judged")
+    )
     failing = failing_rows(case, check or ())
     if as_json or form is RowFormat.json:
         emit_json(failing)
@@ -176,7 +162,7 @@ def log(
     from headrace.lake.ledger.ledger import Ledger
     from headrace.lake.overrides.audit_trail import actions
 
-    with Ledger(_home()) as ledger:
+    with Ledger(home_folder()) as ledger:
         trail = [action.document() for action in actions(ledger, table)]
     if as_json:
         emit_json(trail)
@@ -221,25 +207,28 @@ def _short(moment: str | None) -> str:
 # Helpers
 
 
-def _home() -> Any:  # noqa: ANN401 - a Home, imported when it is needed
+def home_folder() -> "Home":
+    """Return the home of the project."""
     from headrace.core.home import Home
 
     return Home.find()
 
 
-def _table(name: str) -> "Table":
+def declared_table(name: str) -> "Table":
+    """Return a table of the project by its name."""
     from headrace.cli.gate.gates import tables
 
     return tables(name)[0]
 
 
-def _principal(name: str | None) -> str:
+def acting_name(name: str | None) -> str:
+    """Return the name of the person who acts."""
     from headrace.core.permissions import acting
 
     return acting(name)
 
 
-def _perform(
+def perform(
     action: str,
     table: str,
     batch: str,
@@ -247,17 +236,18 @@ def _perform(
     reason: str,
     **parameters: Any,  # noqa: ANN401
 ) -> dict[str, Any]:
+    """Take an action, and show it in Dagster if it changes a batch."""
     from headrace.cli.shared import show_in_dagster
     from headrace.operations import batch_actions
     from headrace.pipeline import project_pipelines
 
-    home = _home()
+    home = home_folder()
     outcome = batch_actions.perform(
         action,
         home,
-        _table(table),
+        declared_table(table),
         batch,
-        principal=_principal(principal),
+        principal=acting_name(principal),
         reason=reason,
         **parameters,
     )
@@ -295,17 +285,15 @@ def _emit(outcome: dict[str, Any], as_json: bool) -> None:
         ),
         soft_wrap=True,
     )
-
-
-def _emit_mutes(muted: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        emit_json(muted)
-        return
-    rows = [[check, why] for check, why in muted["muted"].items()]
-    grid(f"muted checks of {muted['table']}", ["check", "why"], rows)
-    out.print(
-        "applies to batches validated from now on; to validate one again: headrace gate rerun"
-    )
+    for what in outcome.get("accepted", ()):
+        out.print(f"accepted in later batches: {what}", soft_wrap=True, highlight=False)
+    if blocking := outcome.get("not_accepted"):
+        out.print(
+            f"not accepted, and blocking later batches as before: {', '.join(blocking)}; change the"
+            " suite if they are wrong, or mute them: headrace gate mute",
+            soft_wrap=True,
+            highlight=False,
+        )
 
 
 def _csv(rows: Sequence[dict[str, Any]]) -> None:

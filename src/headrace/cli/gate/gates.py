@@ -261,8 +261,10 @@ def _show_batch(row: dict[str, Any]) -> None:
         return
     judgement = Judgement.from_json(json.dumps(recorded))
     for check in judgement.shadowed:
-        would = f"in shadow, would {check.would}: {check.id}: {check.reason}"
-        out.print(would, soft_wrap=True, highlight=False, markup=False)
+        why = check.note if check.decision else f"in shadow, would {check.would}"
+        out.print(f"{check.id}: {check.reason} ({why})" if check.decision else
+                  f"{why}: {check.id}: {check.reason}",
+                  soft_wrap=True, highlight=False, markup=False)  # fmt: skip
     for check in judgement.notes:
         out.print(f"note: {check.reason}", soft_wrap=True, highlight=False, markup=False)
     if not judgement.failed:

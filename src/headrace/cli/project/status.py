@@ -71,6 +71,13 @@ def show(report: dict[str, list[dict[str, Any]]]) -> None:
                 f" ls --table {table['table']}",
                 soft_wrap=True,
             )
+    for mute in report["mutes"]:
+        out.print(
+            f"{mute['table']}, not counted: {'; '.join(mute['covers'])}: {mute['sentence']}",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
     for window in report["crowded"]:
         out.print(Text(window["says"], "yellow"), soft_wrap=True)
     if report["releases"]:

@@ -5,15 +5,16 @@ hypothetical change, such as of a unit, makes it usual again.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
 from headrace.contracts.drift.baseline import Baseline
 from headrace.contracts.drift.batch_view import BatchView
-from headrace.contracts.drift.detectors.categories import level_changes
+from headrace.contracts.drift.detectors.codes.broken_dependencies import broken_dependencies
+from headrace.contracts.drift.detectors.codes.categories import level_changes
+from headrace.contracts.drift.detectors.codes.level_counts import level_counts
 from headrace.contracts.drift.detectors.coverage import missing_parts
-from headrace.contracts.drift.detectors.level_counts import level_counts
 from headrace.contracts.drift.detectors.precision import fine_marks, nulls, precision_changes
 from headrace.contracts.drift.detectors.renames import renames
 from headrace.contracts.drift.detectors.repeated_rows import (
@@ -44,7 +45,7 @@ _ORDER = (
     frozenset({"file_form", "rename", "decimal_comma"}),
     frozenset({"repeated_delivery", "wrong_period", "key_shift"}),
     frozenset({"repeated_rows", "truncation"}),
-    frozenset(ACTIONS) - {"unusual", "far_from_usual", "new_level", "duplicates"},
+    frozenset(ACTIONS) - {"unusual", "far_from_usual", "dependency", "new_level", "duplicates"},
 )
 
 _COLUMN_CHANGES: tuple[Callable[[DriftCase], Iterator[DriftFinding]], ...] = (
@@ -57,6 +58,7 @@ _COLUMN_CHANGES: tuple[Callable[[DriftCase], Iterator[DriftFinding]], ...] = (
     sign_changes,
     level_changes,
     level_counts,
+    broken_dependencies,
     precision_changes,
     nulls,
 )
@@ -74,15 +76,26 @@ class Examination:
     """Findings of one batch, most severe first, and its marks, which later batches compare with.
 
     `notes` list what was not examined: detectors that failed and columns that could not be read.
+    `explained` are the findings that are not reported because `findings` explain them.
     """
 
     findings: tuple[DriftFinding, ...]
     marks: Mapping[str, float]
     notes: tuple[str, ...] = ()
+    explained: tuple[DriftFinding, ...] = ()
+
+
+def _never(finding: DriftFinding) -> bool:
+    """Return False: every finding counts."""
+    del finding
+    return False
 
 
 def examine(
-    look: BatchView, reference: Baseline, text: Mapping[str, pa.Array] | None = None
+    look: BatchView,
+    reference: Baseline,
+    text: Mapping[str, pa.Array] | None = None,
+    exempt: Callable[[DriftFinding], bool] = _never,
 ) -> Examination:
     """Compare a batch with earlier ones; no findings until there are `LEAST_HISTORY` of them.
 
@@ -90,45 +103,87 @@ def examine(
         look: the batch.
         reference: the baseline built from the batches before it.
         text: the delivered text of every column, if the contract rejects the batch.
+        exempt: returns True for a finding that does not count. It is reported, but explains no
+            other finding: the batch is judged as if this change were not in it.
     """
     case = DriftCase(look, reference, text or {})
-    findings, marks = _findings(case), _marks(case)
-    return Examination(findings, marks, (*_unexamined(look), *case.notes))
+    detections = _Detections(case)
+    findings = _findings(detections, exempt)
+    explained = _explained(detections, findings, exempt)
+    marks = _marks(case)
+    return Examination(findings, marks, (*_unexamined(look), *case.notes), explained)
 
 
 def detect(
     look: BatchView, reference: Baseline, text: Mapping[str, pa.Array] | None = None
 ) -> tuple[DriftFinding, ...]:
     """Return only the findings of `examine`."""
-    return _findings(DriftCase(look, reference, text or {}))
+    return _findings(_Detections(DriftCase(look, reference, text or {})), _never)
 
 
-def _findings(case: DriftCase) -> tuple[DriftFinding, ...]:
+@dataclass(frozen=True)
+class _Detections:
+    """Results of the detectors on one batch; each runs once, when it is first needed."""
+
+    case: DriftCase
+    results: dict[str, list[DriftFinding]] = field(default_factory=dict)
+
+    def of(self, change: Callable[[DriftCase], Iterator[DriftFinding]]) -> list[DriftFinding]:
+        if change.__name__ not in self.results:
+            self.results[change.__name__] = _detected(change, self.case)
+        return self.results[change.__name__]
+
+
+def _explained(
+    detections: _Detections,
+    findings: Sequence[DriftFinding],
+    exempt: Callable[[DriftFinding], bool],
+) -> tuple[DriftFinding, ...]:
+    """Return what would be reported beside `findings` if they explained nothing."""
+    reported = list(findings)
+
+    def is_reported(finding: DriftFinding) -> bool:
+        return exempt(finding) or finding in reported
+
+    while new := [f for f in _findings(detections, is_reported) if f not in reported]:
+        reported.extend(new)
+    return tuple(reported[len(findings) :])
+
+
+def _findings(
+    detections: _Detections, exempt: Callable[[DriftFinding], bool]
+) -> tuple[DriftFinding, ...]:
+    """Compose the findings; exempt ones are included, and explain nothing."""
+    case = detections.case
     if case.reference.batches < LEAST_HISTORY:
         return ()
-    unreadable = _detected(file_form, case) or [
-        *_detected(renames, case),
-        *_detected(written_otherwise, case),
+    unreadable = detections.of(file_form) or [
+        *detections.of(renames),
+        *detections.of(written_otherwise),
     ]
     if unreadable:
         return tuple(unreadable)
-    batch = [f for change in _WRONG_DELIVERIES for f in _detected(change, case)]
-    if any(f.kind == "repeated_delivery" for f in batch):
+    batch = [f for change in _WRONG_DELIVERIES for f in detections.of(change)]
+    if any(f.kind == "repeated_delivery" and not exempt(f) for f in batch):
         return _ordered(batch)
-    is_other_period = any(f.kind == "wrong_period" for f in batch)
-    columns = best([f for change in _COLUMN_CHANGES for f in _detected(change, case)])
+    is_other_period = any(f.kind == "wrong_period" and not exempt(f) for f in batch)
+    # Findings of one column are rival explanations: an exempt one competes as well.
+    columns = best([f for change in _COLUMN_CHANGES for f in detections.of(change)])
     if is_other_period:
         columns = [f for f in columns if f.kind != "zone_shift"]
-    batch += _detected(duplicates, case)
+    batch += detections.of(duplicates)
     if not is_other_period and not any(
-        f.kind in {"zone_shift", "swap", "unit_change"} for f in columns
+        f.kind in {"zone_shift", "swap", "unit_change"} and not exempt(f) for f in columns
     ):
-        batch += _detected(missing_parts, case)
+        batch += detections.of(missing_parts)
     findings = [*columns, *batch]
-    explained = {name for f in findings for name in f.columns}
-    of_batch = any(not f.columns and f.kind != "duplicates" for f in findings) or is_other_period
+    counted = [f for f in findings if not exempt(f)]
+    explained = {name for f in counted for name in f.columns}
+    of_batch = any(not f.columns and f.kind != "duplicates" for f in counted) or is_other_period
     if not of_batch:
-        findings += [f for f in _detected(unusual, case) if not explained.intersection(f.columns)]
+        statistics = [f for f in detections.of(unusual) if not explained.intersection(f.columns)]
+        findings += [f for f in statistics if exempt(f)]
+        findings += best([f for f in statistics if not exempt(f)])
     return _ordered(findings)
 
 

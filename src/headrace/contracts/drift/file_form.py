@@ -17,14 +17,18 @@ _EPOCHS = {10: "seconds", 13: "milliseconds", 16: "microseconds", 19: "nanosecon
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _SEPARATORS = (";", "\t", "|")
 _HEADER_LENGTH = 60  # most characters of a header in a message
+_HEADER_SHARE = 0.25  # greatest share of declared names in a header that is none
 _SHARE = 0.6  # least share of the unreadable cells that must match the format
 
 
 def file_form(case: DriftCase) -> Iterator[DriftFinding]:
-    """Report a delivery without any declared column, by what its header looks like."""
+    """Report a delivery with hardly any declared column, by what its header looks like.
+
+    A value of the first row may be the name of a column.
+    """
     declared = {name for f in case.look.contract.delivered for name in (f.name, *f.aliases)}
     names = list(case.text)
-    if not names or declared & set(names):
+    if not names or len(declared & set(names)) > _HEADER_SHARE * len(names):
         return
     first = names[0][:_HEADER_LENGTH]
     if any("\x00" in name for name in names):

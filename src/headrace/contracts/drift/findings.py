@@ -32,6 +32,8 @@ ACTIONS: Mapping[str, str] = {
     "merge": "block",
     "missing_level": "block",
     "unseen_values": "block",
+    "shifted_rows": "block",
+    "dependency": "block",
     "precision": "block",
     "far_from_usual": "block",
     "unusual": "warn",

@@ -21,7 +21,7 @@ from headrace.contracts.drift.batch_view import (
     Floats,
     ViewColumn,
 )
-from headrace.contracts.drift.profile import explained, label
+from headrace.contracts.drift.dependencies import label, with_values
 from headrace.contracts.drift.row_rules import delivered_inputs, time_names
 from headrace.contracts.drift.statistics import STATISTICS
 
@@ -80,9 +80,9 @@ def fit_columns(
     for name in look.columns:
         if name in selected and name in reference.pools:
             _add_column_marks(result, look.columns[name], reference, slack.get(name, 0.0))
-    for f, key in explained(look):
-        if selected & {f.name, *key}:
-            _add_keyed_marks(result, look, reference, (f.name, key), slack.get(f.name, 0.0))
+    for name, key in with_values(look, reference.last):
+        if selected & {name, *key}:
+            _add_keyed_marks(result, look, reference, (name, key), slack.get(name, 0.0))
     return result
 
 

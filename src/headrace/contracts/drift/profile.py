@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.contracts.drift.batch_view import HOUR, BatchView, Floats, Ints, ViewColumn
+from headrace.contracts.drift.dependencies import assumed, declared, label
 from headrace.core.errors import StateError
 from headrace.sketches import Kind, Sketches, coarsened, of_counts
 
@@ -57,7 +58,7 @@ class BatchProfile:
         slot: partition of the batch; profiles are ordered by it.
         rows, repeated: number of rows, and of exact duplicates that were dropped.
         columns: summary of each delivered column.
-        keyed: median value by key, for each column and key in `explainedBy`
+        keyed: median value by key, for each declared or assumed dependency of a column
             ("distance<origin+dest").
         hours: {"event" or "known": {hour since the start of the partition: rows}}.
         hashes: the smallest row hashes, ascending; at most `MOST_HASHES`.
@@ -82,7 +83,10 @@ def profile_of(look: BatchView, slot: str) -> BatchProfile:
         rows=look.rows,
         repeated=look.repeated,
         columns={name: summary(column) for name, column in look.columns.items()},
-        keyed={label(f.name, key): _keyed(look, f.name, key) for f, key in explained(look)},
+        keyed={
+            label(name, key): _keyed(look, name, key)
+            for name, key in (*declared(look), *assumed(look))
+        },
         hours={
             what: hour_counts(moments, look.start)
             for what, moments in (("event", look.event), ("known", look.known_at))
@@ -91,20 +95,6 @@ def profile_of(look: BatchView, slot: str) -> BatchProfile:
         hashes=np.unique(look.row_hashes)[:MOST_HASHES],
         names={} if len(look.names) > MOST_NAMES else look.names,
     )
-
-
-def explained(look: BatchView) -> list[tuple[Any, tuple[str, ...]]]:
-    """Return (field, key) for each declared `explainedBy` whose columns are all in the view."""
-    return [
-        (f, key)
-        for f in look.contract.delivered
-        for key in f.explained_by
-        if {f.name, *key} <= look.columns.keys()
-    ]
-
-
-def label(column: str, key: tuple[str, ...]) -> str:
-    return f"{column}<{'+'.join(key)}"
 
 
 def summary(column: ViewColumn) -> ColumnSummary:

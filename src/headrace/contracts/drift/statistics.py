@@ -14,7 +14,7 @@ LEAST_PAST = 14  # least earlier batches with a statistic for a prediction
 _SEASON = 7  # batches; a week if they are daily
 GRAINS = (10.0, 1.0, 0.1, 0.01)  # multiples that rounded numbers are tested for, in the unit
 # Statistics from 0 to 1, compared as angles, whose sampling error does not depend on the share.
-SHARES = frozenset({"zero", "negative", "filled", "top", "edge"})
+SHARES = frozenset({"zero", "negative", "filled", "top", "roof", "floor"})
 STATISTICS = SHARES | {"middle", "low", "high", "rows", "twice", "key"}
 
 
@@ -60,9 +60,8 @@ def _of_numbers(column: ViewColumn) -> dict[str, float]:
         f"high:{name}": high,
         f"zero:{name}": float((values == 0).mean()),
         f"negative:{name}": float((values < 0).mean()),
-        f"edge:{name}": float(
-            max((values == values.max()).mean(), (values == values.min()).mean())
-        ),
+        f"roof:{name}": float((values == values.max()).mean()),
+        f"floor:{name}": float((values == values.min()).mean()),
     }
 
 

@@ -4,20 +4,24 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from headrace.contracts.drift.detectors.stuck_readings import measured
 from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import time_inputs
 from headrace.contracts.drift.hypothesis_trial import DriftCase
-from headrace.contracts.drift.statistics import surprise
+from headrace.contracts.drift.statistics import LEAST_PAST, surprise
 
 WARN, BLOCK = 2.0, 4.0  # surprise from which a statistic is reported, and from which it blocks
 _MOSTLY = 0.8  # share of one value from which a column is mostly constant
+_FEW_ROWS = 2  # least rows with another value, where each batch had a single one
+_POOL_SHARE = 0.5  # least share of one value in all batches, for the same
 _LEVELS = frozenset({"low", "middle", "high"})
 _WORDS = {
     "filled": "share of rows with a value",
     "zero": "share of zeros",
     "negative": "share of negative values",
     "top": "share of the most frequent value",
-    "edge": "share of rows at the greatest or the smallest value",
+    "roof": "share of rows at the greatest value",
+    "floor": "share of rows at the smallest value",
     "middle": "usual level",
     "low": "lower level",
     "high": "upper level",
@@ -26,9 +30,8 @@ _WORDS = {
 
 
 def unusual(case: DriftCase) -> Iterator[DriftFinding]:
-    """Report the most surprising statistic of each column, and of the batch."""
+    """Report each surprising statistic of the columns, and of the batch."""
     aside = {*case.look.contract.primary_key, *time_inputs(case.look)}
-    worst: dict[str, tuple[float, str, float]] = {}
     for mark, now in case.statistics.items():
         kind, _, column = mark.partition(":")
         if kind not in _WORDS or (column in aside and kind != "filled"):
@@ -36,23 +39,44 @@ def unusual(case: DriftCase) -> Iterator[DriftFinding]:
         score = surprise(kind, case.reference.marks(mark), now, case.look.rows)
         if score < BLOCK and kind in _LEVELS and _is_mostly_constant(case, column, kind):
             continue
-        if score >= WARN and score > worst.get(column, (0.0,))[0]:
-            worst[column] = (score, kind, now)
-    for column, (score, kind, now) in worst.items():
-        yield _finding(case, column, kind, now, score)
+        if score >= WARN:
+            yield _finding(case, column, kind, now, score)
+    yield from _several_values(case)
 
 
 def _is_mostly_constant(case: DriftCase, column: str, kind: str) -> bool:
-    """Return True if most rows of earlier batches had one value, such as 0 for no rain.
+    """Return True if most rows of all earlier batches had one value, such as 0 for no rain.
 
-    Also if a level never moved: then the past gives no measure of how far it may move.
+    A column with another single value in each batch, such as the temperature of a day, does not
+    count. Also return True if a level never moved: then the past does not show how far it may move.
     """
-    constancy, level = (
-        case.reference.marks(f"most:{column}"),
-        case.reference.marks(f"{kind}:{column}"),
-    )
+    constancy = case.reference.marks(f"most:{column}")
     is_constant = bool(len(constancy)) and float(np.median(constancy)) >= _MOSTLY
-    return is_constant or float(np.ptp(level)) == 0
+    is_still = float(np.ptp(case.reference.marks(f"{kind}:{column}"))) == 0
+    return is_still or (is_constant and _has_common_value(case, column))
+
+
+def _has_common_value(case: DriftCase, column: str) -> bool:
+    counts = case.reference.pools[column].counts
+    return bool(len(counts)) and float(counts.max() / counts.sum()) >= _POOL_SHARE
+
+
+def _several_values(case: DriftCase) -> Iterator[DriftFinding]:
+    """Report columns that have several values, and had one in each batch, not always the same."""
+    for column in measured(case.look):
+        past = case.reference.marks(f"most:{column.name}")
+        if len(past) < LEAST_PAST or past.min() < 1 or _has_common_value(case, column.name):
+            continue
+        values, counts = np.unique(column.values[column.present], return_counts=True)
+        rows = int(counts.sum() - counts.max()) if len(counts) else 0
+        if rows < _FEW_ROWS:
+            continue
+        sentence = (
+            f"{column.name} has {len(values)} different values; each of the {len(past)} batches"
+            f" before had a single one. No known kind of change explains the {rows} other rows."
+        )
+        evidence = {"statistic": "most", "values": len(values), "rows": rows}
+        yield DriftFinding("far_from_usual", (column.name,), sentence, evidence, weight=float(rows))
 
 
 def _finding(case: DriftCase, column: str, kind: str, now: float, score: float) -> DriftFinding:

@@ -32,6 +32,7 @@ _QUANTITIES: dict[str, dict[str, float]] = {
     "speed": {"m/s": 1.0, "km/h": 1 / 3.6, "mph": 0.44704, "knot": 1852 / 3600},
     "time": {
         "second": 1.0, "millisecond": 0.001, "minute": 60.0, "hour": 3600.0, "day": 86400.0,
+        "week": 604800.0, "month": 2629746.0, "year": 31556952.0,
     },
     "mass": {"kilogram": 1.0, "gram": 0.001, "pound": 0.45359237, "ounce": 0.028349523125},
     "pressure": {
@@ -40,7 +41,25 @@ _QUANTITIES: dict[str, dict[str, float]] = {
     },
     "angle": {"degree": 1.0, "radian": 57.29577951308232, "gon": 0.9},
     "share": {"percent": 1.0, "fraction": 100.0},
-    "money": {"dollar": 1.0, "cent": 0.01},
+    "power": {"watt": 1.0, "kilowatt": 1e3, "megawatt": 1e6, "horsepower": 745.69987158227022},
+    "energy": {
+        "watt hour": 3600.0, "kilowatt hour": 3.6e6, "megawatt hour": 3.6e9, "joule": 1.0,
+        "kilojoule": 1e3, "megajoule": 1e6, "calorie": 4.184, "kilocalorie": 4184.0,
+    },
+    "voltage": {"volt": 1.0, "millivolt": 1e-3, "kilovolt": 1e3},
+    "current": {"ampere": 1.0, "milliampere": 1e-3, "nanoampere": 1e-9, "picoampere": 1e-12},
+    "volume": {"litre": 1.0, "millilitre": 1e-3, "cubic metre": 1e3, "gallon": 3.785411784},
+    "concentration": {
+        "gram per cubic metre": 1.0, "milligram per cubic metre": 1e-3,
+        "microgram per cubic metre": 1e-6,
+    },
+    # Molar mass of glucose: 180.156 g/mol.
+    "glucose": {"milligram per decilitre": 1.0, "millimole per litre": 18.0156},
+    "frequency": {"hertz": 1.0, "kilohertz": 1e3, "megahertz": 1e6},
+    "data": {"byte": 1.0, "kilobyte": 1e3, "megabyte": 1e6, "kibibyte": 1024.0},
+    "dollars": {"dollar": 1.0, "cent": 0.01},
+    "euros": {"euro": 1.0, "cent": 0.01},
+    "pounds": {"pound sterling": 1.0, "pence": 0.01},
 }  # fmt: skip
 _ALIASES = {
     "m": "metre", "km": "kilometre", "mi": "mile", "miles": "mile", "nmi": "nautical mile",
@@ -49,6 +68,11 @@ _ALIASES = {
     "g": "gram", "lb": "pound", "oz": "ounce", "mbar": "hPa", "millibar": "hPa", "deg": "degree",
     "rad": "radian", "%": "percent", "kt": "knot", "knots": "knot", "kmh": "km/h", "USD": "dollar",
     "degF": "degF", "degC": "degC", "K": "kelvin", "fahrenheit": "degF", "celsius": "degC",
+    "W": "watt", "kW": "kilowatt", "MW": "megawatt", "Wh": "watt hour", "kWh": "kilowatt hour",
+    "MWh": "megawatt hour", "J": "joule", "kJ": "kilojoule", "V": "volt", "mV": "millivolt",
+    "A": "ampere", "mA": "milliampere", "l": "litre", "ml": "millilitre", "m3": "cubic metre",
+    "mg/dL": "milligram per decilitre", "mmol/L": "millimole per litre", "EUR": "euro",
+    "GBP": "pound sterling", "Hz": "hertz", "B": "byte", "kB": "kilobyte", "MB": "megabyte",
 }  # fmt: skip
 _TEMPERATURES = {
     "degF": (("degC", 5 / 9, -160 / 9), ("kelvin", 5 / 9, 459.67 * 5 / 9)),

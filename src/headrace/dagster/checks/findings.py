@@ -22,6 +22,16 @@ def cause_of(result: SlotResult) -> str:
     return headline_cause(result.judgement, result.verdict).words
 
 
+def decisions_of(results: Sequence[SlotResult]) -> str:
+    """Return the findings that do not count, each with the decision of a person; "" if none."""
+    return "; ".join(
+        f"{result.slot} {check['id']}: {check['note']}"
+        for result in results
+        for check in (result.judgement or {}).get("results", ())
+        if check.get("decision")
+    )
+
+
 def findings_markdown(document: Mapping[str, Any]) -> str:
     """Render the checks that did not pass as plot and table in markdown, most severe first."""
     results = [Result.of(check) for check in document.get("results", ())]
@@ -29,7 +39,7 @@ def findings_markdown(document: Mapping[str, Any]) -> str:
     if not failed:
         return f"All {len(results)} checks passed."
     rows = [
-        f"| {_cell(r.id)} | {_verdict_text(r)} | {r.severity} | {_cell(r.reason)} | {_number(r)} |"
+        f"| {_cell(r.id)} | {_verdict_text(r)} | {r.severity} | {_cell(_why(r))} | {_number(r)} |"
         for r in failed[:LISTED]
     ]
     lines = ["| check | does | severity | why | rows |", "|---|---|---|---|---:|", *rows]
@@ -70,7 +80,13 @@ def _order(result: Result) -> tuple[int, bool]:
 
 
 def _verdict_text(result: Result) -> str:
-    return f"{result.verdict} (shadow)" if getattr(result, "shadow", False) else str(result.verdict)
+    if result.decision:
+        return f"{result.verdict} ({result.note.partition(' ')[0]})"  # accepted or muted
+    return f"{result.verdict} (shadow)" if result.shadow else str(result.verdict)
+
+
+def _why(result: Result) -> str:
+    return f"{result.reason} ({result.note})" if result.decision else result.reason
 
 
 def _number(result: Result) -> str:

@@ -38,6 +38,8 @@ def _config(action: BatchAction) -> type[dg.Config]:
         fields["lines"] = (list[int], [])
     if action.expires != "never":
         fields["expires"] = (str, "" if action.expires == "optional" else ...)
+    if action.accepts:
+        fields["right_until"] = (str, "")
     return create_model(action.name.capitalize(), __base__=dg.Config, **fields)
 
 
@@ -113,6 +115,7 @@ def _do(
         table,
         arguments["batch"] or arguments["slot"],
         expires=_expires(BATCH_ACTIONS[action], arguments),
+        right_until=str(arguments.get("right_until", "")).strip() or None,
         checks=arguments.get("checks"),
         lines=arguments.get("lines"),
         **attribution,
@@ -135,6 +138,7 @@ def _outcome(decision: Mapping[str, Any]) -> str:
         lines.append(
             f"{decision['delivered']:,} rows delivered, {decision['quarantined']:,} in quarantine"
         )
+    lines += [f"accepted in later batches: {what}" for what in decision.get("accepted") or ()]
     if decision.get("muted"):
         lines.append(f"muted: {', '.join(decision['muted'])}")
     lines += [f"not done yet: {task}" for task in decision.get("incomplete") or ()]

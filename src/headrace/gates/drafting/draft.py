@@ -183,17 +183,17 @@ class _Drafting:
         levels = series.all_levels
         few = levels and len(levels) * 5 <= int(self.rows.sum())
         if few and levels and series.levels is not None:
-            record, reason = confirm_levels(series.levels), "a new value may be valid"
+            record, reason = confirm_levels(series.levels), ""
             called = (f"{series.name}_known", "warning", "")
             if self.options.close_sets and record.is_confirmed and self._closed(series.levels):
                 called = (f"{series.name}_known", "critical", "quarantine")
-                reason = "each occurred often; a new value is a mistake until it is added"
+                reason = f", each in at least {self._rarest(series.levels):,} of them"
             yield self._draft(
                 "expect_column_values_to_be_in_set",
                 {"column": series.name, "value_set": levels},
                 called,
                 record,
-                f"These values occurred in {self._history_text()}; {reason}.",
+                f"These {len(levels)} values occurred in {self._history_text()}{reason}.",
             )
         if (
             self.options.row_counts
@@ -215,8 +215,11 @@ class _Drafting:
 
     def _closed(self, levels: list[frozenset[str]]) -> bool:
         """Return True if every category came in many deliveries, so that none is rare."""
-        counted = Counter(level for delivery in levels for level in delivery)
-        return min(counted.values()) >= max(_OFTEN, 0.05 * len(levels))
+        return self._rarest(levels) >= max(_OFTEN, 0.05 * len(levels))
+
+    def _rarest(self, levels: list[frozenset[str]]) -> int:
+        """Return the number of deliveries with the rarest category."""
+        return min(Counter(level for delivery in levels for level in delivery).values())
 
     def _lengths(self, series: Series) -> Iterator[CheckDraft]:
         shortest, longest = np.array(series.minimum), np.array(series.maximum)
@@ -330,7 +333,7 @@ class _Drafting:
 
     def _record(self, record: Confirmed) -> str:
         if not record.confirmed_on:
-            return ""
+            return "Untested: the history is too short." if self.options.days else ""
         margin = f"Margin {record.margin:g} of the range; " if record.margin is not None else ""
         later = f"{record.confirmed_on} later {self.options.deliveries}"
         return f"{margin}{len(record.failed)} of {later} would have failed."
@@ -340,7 +343,8 @@ class _Drafting:
             return f"{int(self.rows.sum()):,} rows"
         if self.statistics.count == 1:
             return f"one delivery of {int(self.rows[0]):,} rows"
-        return f"{self.statistics.count:,} {self.options.deliveries}"
+        rows = int(self.rows.sum())
+        return f"the {rows:,} rows of {self.statistics.count:,} {self.options.deliveries}"
 
     def _usual(self) -> float:
         return float(np.median(self.rows)) if len(self.rows) else 0.0

@@ -15,6 +15,7 @@ from headrace.contracts.authoring.open_questions import must_be_decided
 from headrace.core.clock import now_us
 from headrace.core.errors import SourceError, StateError
 from headrace.core.home import Home
+from headrace.gates.exemptions import Exemptions
 from headrace.lake.conflicts import conflicts_of
 from headrace.lake.conflicts.check import find_conflicts, hold_conflicts
 from headrace.lake.ingest.early_fetch import Fetched, fetch_slots
@@ -37,6 +38,7 @@ from headrace.lake.ledger.partition_state import (
     is_settled,
 )
 from headrace.lake.overrides.effective_verdict import Standing
+from headrace.lake.overrides.exemptions import RecordedExemptions, day_of, exemptions_on_record
 from headrace.lake.overrides.muted_checks import mutes_now, mutes_of
 from headrace.lake.overrides.overrides import Case, derive
 from headrace.lake.profiles import Baselines, StoredProfile, place_of
@@ -257,8 +259,11 @@ def _judge_chunk(
         todo += deliveries
         slots += [fetched] * len(deliveries)
     validated = dict(judges.judge(todo))
+    decisions = exemptions_on_record(run.ledger, run.name)
     rows = [
-        _verdict_with_history(validator, past, delivery, validated[at])
+        _verdict_with_history(
+            validator, past, delivery, validated[at], _exemptions(run, decisions, delivery)
+        )
         for at, delivery in enumerate(todo)
     ]
     for fetched, row in zip(slots, rows, strict=True):
@@ -271,7 +276,11 @@ def _judge_chunk(
 
 
 def _verdict_with_history(
-    validator: BatchValidator, past: Baselines, delivery: Delivery, validated: ValidatedBatch
+    validator: BatchValidator,
+    past: Baselines,
+    delivery: Delivery,
+    validated: ValidatedBatch,
+    exemptions: Callable[[int], Exemptions],
 ) -> JudgementRow:
     """Return the verdict after a comparison with earlier batches.
 
@@ -280,10 +289,26 @@ def _verdict_with_history(
     if validated.glance is None:
         return validated.row
     place = place_of(delivery.slot, delivery.arrived_at)
-    weighed = validator.weigh(validated.row, validated.glance, past.before(place))
+    weighed = validator.weigh(
+        validated.row, validated.glance, past.before(place), exemptions(validated.row.judged_at)
+    )
     good = weighed.row.verdict in PUBLISHABLE
     past.keep(StoredProfile(delivery.batch_id, place, weighed.profile), good=good)
     return weighed.row
+
+
+def _exemptions(
+    run: Run, decisions: RecordedExemptions, delivery: Delivery
+) -> Callable[[int], Exemptions]:
+    """Return the exemptions for a batch, as a function of the time when it is validated.
+
+    A batch that is validated again because rules changed gets those of its last verdict's time, so
+    that the same decisions apply to it. A person who has it validated again wants those of now.
+    """
+    by_person = delivery.batch_id in run.to_revalidate
+    before = None if by_person else decisions.decided.get(delivery.batch_id)
+    day = day_of(delivery.slot, delivery.arrived_at)
+    return lambda now: decisions.at(before or now, day)
 
 
 def _unjudged(run: Run, fetched: Fetched) -> list[Delivery]:

@@ -1,5 +1,6 @@
 """Validation of a delivery: parse it, apply contract and gate, stage rows, return a ledger row."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,12 +10,20 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.contracts import Conformed, Contract, conform
-from headrace.contracts.drift import Baseline, BatchProfile, BatchSummary, examine, glance_at
+from headrace.contracts.drift import (
+    Baseline,
+    BatchProfile,
+    BatchSummary,
+    DriftFinding,
+    examine,
+    glance_at,
+)
 from headrace.core.clock import now_us
 from headrace.core.files import digest
 from headrace.core.home import Home
 from headrace.gates import Judgement, Result, Suite, Verdict, judge
 from headrace.gates.event_gate import judge_events
+from headrace.gates.exemptions import NO_EXEMPTIONS, Exemptions
 from headrace.gates.muted_checks import NO_MUTES, Mutes
 from headrace.gates.semantic_checks import crashed, notes_of, results_of
 from headrace.lake.ingest.object_batches import conformed_file, judged_file, keep_file, stage_file
@@ -145,16 +154,29 @@ class BatchValidator:
             return None, judgement.also([crashed(error)])
 
     def weigh(
-        self, row: JudgementRow, glance: BatchSummary, reference: Baseline
+        self,
+        row: JudgementRow,
+        glance: BatchSummary,
+        reference: Baseline,
+        exemptions: Exemptions = NO_EXEMPTIONS,
     ) -> VerdictWithHistory:
-        """Compare the batch with earlier ones; add semantic changes to its verdict."""
+        """Compare the batch with earlier ones; add semantic changes to its verdict.
+
+        Changes that `exemptions` cover are added without effect on the verdict.
+        """
         look = glance.look(self.contract)
         profile = glance.profile
+
+        def exempt(finding: DriftFinding) -> bool:
+            return exemptions.of(finding, look.rows) is not None
+
         try:
-            examination = examine(look, reference, glance.text)
+            examination = examine(look, reference, glance.text, exempt)
             profile = replace(profile, marks=examination.marks)
             results = [
-                *results_of(examination.findings, self.suite, look),
+                *results_of(
+                    examination.findings, self.suite, look, exemptions, examination.explained
+                ),
                 *notes_of(examination.notes),
             ]
         except Exception as error:  # noqa: BLE001  # a crash here says nothing about the data
@@ -166,13 +188,19 @@ class BatchValidator:
     def _with(self, row: JudgementRow, results: list[Result]) -> JudgementRow:
         judgement = self.mutes.of(Judgement.from_json(row.judgement).also(results))
         publishes = judgement.verdict.value in PUBLISHABLE
+        decisions = sorted({result.decision for result in judgement.exempted})
+        by_decision = publishes and any(not r.would.publishes for r in judgement.exempted)
         return replace(
             row,
+            # A verdict by decisions of people is kept beside one without them, so that a batch
+            # which no decision admits any more leaves the table.
+            rule_hash=digest([row.rule_hash, decisions])[:16] if decisions else row.rule_hash,
             verdict=judgement.verdict.value,
             staged_path=row.staged_path if publishes else "",
             summary=judgement.summary(),
             judgement=judgement.to_json(),
-            forced=int(self.mutes.forced(judgement)),
+            action_ids=json.dumps([*self.mutes.actions, *decisions]),
+            forced=int(by_decision or self.mutes.forced(judgement)),
         )
 
     def _judge_in_place(self, delivery: Delivery) -> JudgementRow:

@@ -251,6 +251,20 @@ class Ledger:
         )
         return {(row[0], row[1]): self._resolved(JudgementRow(*row)) for row in rows}
 
+    def decided(self, table: str) -> dict[str, int]:
+        """Return when the gate last decided on each batch, in int64 microseconds UTC.
+
+        Crashes are not decisions, and neither are verdicts with overrides or with conflicts.
+        """
+        rows = self._connection.execute(
+            "SELECT batch_id, max(judged_at) FROM judgements AS j WHERE tbl = ?"
+            " AND derived_from = '' AND verdict <> 'ERROR' AND NOT EXISTS (SELECT 1 FROM conflicts"
+            " AS c WHERE c.tbl = j.tbl AND c.batch_id = j.batch_id AND c.rule_hash = j.rule_hash)"
+            " GROUP BY batch_id",
+            (table,),
+        )
+        return dict(rows.fetchall())
+
     def _resolved(self, row: JudgementRow) -> JudgementRow:
         """Return the row with absolute paths in this home, which may have been moved."""
         staged, quarantined = self._path(row.staged_path), self._path(row.quarantine_path)

@@ -9,6 +9,7 @@ from headrace.core.clock import forward, iso, now_us, parse_iso
 from headrace.core.errors import DeclarationError
 from headrace.core.files import canonical_json
 from headrace.core.permissions import ACTIONS, recorded_name
+from headrace.gates.exemptions.scopes import ENDED, exemption_words
 from headrace.lake.ledger.ledger import Ledger
 
 _FIELDS = (
@@ -83,7 +84,9 @@ class Action:
 
 def scope_words(scope: Mapping[str, Any]) -> str:
     """Return a scope in words: "the whole batch", "lines 3, 4", "checks limit"."""
-    parts = []
+    parts = exemption_words(scope)
+    if ended := scope.get(ENDED):
+        parts.append(f"mutes {', '.join(map(str, ended))}")
     if scope.get("rows") == "all":
         parts.append("all rows in quarantine")
     if checks := scope.get("checks"):

@@ -8,13 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from headrace.core.batch_actions import BATCH_ACTIONS
+from headrace.gates.semantic_checks import observations_of
 from headrace.reports.batch.model import ActionStep, Report
-from headrace.web.html import Html, element, is_link
+from headrace.web.html import Html, element, is_link, join
 
 # Actions that need only a reason.
 BUTTONS = tuple(name for name, action in BATCH_ACTIONS.items() if action.button)
 MONITOR_ACTIONS = ("ack", "accept")
 _ENDS = (("", "Never"), ("1d", "After 1 day"), ("7d", "After 7 days"), ("30d", "After 30 days"))
+_LATER = (
+    ("", "Are judged as before"),
+    ("90d", "Are accepted for 90 days"),
+    ("365d", "Are accepted for a year"),
+)
 _STRONG = ("release", "accept", "restore")
 
 
@@ -45,7 +51,7 @@ def steps(report: Report, form: Form | None) -> Html:
         return element(
             "section",
             head,
-            decide(form, able, ends=_until() if ends else None),
+            decide(form, able, ends=_until(report) if ends else None),
             [_step(step) for step in report.steps if step not in able],
             element(
                 "details",
@@ -104,12 +110,19 @@ def problem(form: Form) -> Html | None:
     )
 
 
-def _until() -> Html:
-    options = [element("option", name, value=value) for value, name in _ENDS]
+def _until(report: Report) -> Html:
+    fields = [_select("expires", "An approval ends", _ENDS)]
+    if observations_of(report.judgement.results):
+        fields.append(_select("right_until", "Later batches with the same findings", _LATER))
+    return join(fields)
+
+
+def _select(name: str, label: str, choices: Sequence[tuple[str, str]]) -> Html:
+    options = [element("option", text, value=value) for value, text in choices]
     return element(
         "p",
-        element("label", "An approval ends", for_="expires"),
-        element("select", options, id="expires", name="expires"),
+        element("label", label, for_=name),
+        element("select", options, id=name, name=name),
         class_="ends-at",
     )
 

@@ -11,6 +11,7 @@ from headrace.core.home import Home
 from headrace.gates import Judgement
 from headrace.gates.compare import Comparison
 from headrace.gates.contract_units import scales_of
+from headrace.gates.exemptions.scopes import exemption_words
 from headrace.gates.muted_checks import SEMANTIC
 from headrace.lake.batch_comparison import BatchVerdict, JudgedBatches, judged_batches
 from headrace.lake.ledger.batch_listing import find_batches
@@ -94,7 +95,8 @@ def log(facts: ReportFacts) -> tuple[LogEntry, ...]:
             at=action.at,
             principal=action.principal,
             action=action.action,
-            scope=canonical_json(dict(action.scope)).decode(),
+            scope="; ".join(exemption_words(action.scope))
+            or canonical_json(dict(action.scope)).decode(),
             reason=action.reason,
             expires_at=action.expires_at,
             allowed=action.allowed,

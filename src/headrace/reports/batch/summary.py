@@ -161,7 +161,8 @@ def why(report: Report) -> Html:
     """Show overrides, then every check that did not pass, most severe first."""
     # Overrides by people come before the results of the gate.
     failed = sorted(report.failed, key=lambda r: r.kind != "override")
-    shadows = report.judgement.shadowed
+    exempted = report.judgement.exempted
+    shadows = [result for result in report.judgement.shadowed if not result.decision]
     head = element("h2", "Why")
     if not failed:
         passed = wording.counted(len(report.judgement.counted), "check")
@@ -172,6 +173,9 @@ def why(report: Report) -> Html:
             rest = [_check(r) for r in failed[_OPEN:]]
             title = f"{wording.counted(len(rest), 'more check')} not passed"
             body.append(element("details", element("summary", title), rest))
+    if exempted:
+        body.append(element("p", _exempted(len(exempted))))
+        body += [_check(result) for result in exempted]
     if shadows:
         title = f"{wording.counted(len(shadows), 'shadow check')} would not have passed"
         shadow_checks = [_check(r) for r in shadows]
@@ -180,6 +184,11 @@ def why(report: Report) -> Html:
         element("p", f"Note: {note.reason}.", class_="soft") for note in report.judgement.notes
     ]
     return element("section", head, body, id="why")
+
+
+def _exempted(count: int) -> str:
+    do, of = ("does", "it") if count == 1 else ("do", "them")
+    return f"{wording.counted(count, 'finding')} {do} not count, because a person decided on {of}:"
 
 
 def _check(result: Result, *, first: bool = False) -> Html:
@@ -201,6 +210,8 @@ def _kind(result: Result) -> Html:
     verdict = result.would.value
     if result.kind == "override":
         return element("span", result.type, class_="chip NONE")
+    if result.decision:
+        return element("span", result.note.partition(" ")[0], class_="chip NONE")
     label = f"would {verdict}" if result.shadow else verdict
     return element("span", label, class_=f"chip {verdict}")
 
@@ -211,7 +222,7 @@ def _expected(result: Result) -> Html | None:
     if result.expected and result.expected not in result.reason:
         parts.append(f"Expected: {result.expected}.")
     if result.note and result.note not in result.reason:
-        parts.append(f"{result.note.rstrip('.')}.")
+        parts.append(f"{wording.capital(result.note).rstrip('.')}.")
     return element("p", " ".join(parts), class_="soft small") if parts else None
 
 

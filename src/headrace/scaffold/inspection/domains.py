@@ -2,9 +2,9 @@
 
 import re
 from dataclasses import dataclass
+from typing import Protocol
 
 from headrace.scaffold.inspection.column_words import words
-from headrace.scaffold.inspection.file_inspection import InspectedColumn
 
 # Limits of dates, times and coordinates: (last words of names, least, greatest value, reason).
 _LIMITS: tuple[tuple[frozenset[str], float, float, str], ...] = (
@@ -64,6 +64,7 @@ _IN_BRACKETS = {
     "k": "kelvin", "$": "USD", "€": "EUR", "£": "GBP", "m/s": "m/s", "km/h": "km/h", "in": "inch",
     "min": "minute", "°c": "degC", "°f": "degF", "w": "W",
 }  # fmt: skip
+_UNIT_NAMES = frozenset({*_UNITS.values(), *_IN_BRACKETS.values()})
 _TEMPERATURE = frozenset({"temp", "temperature", "dewp", "dewpoint"})
 _BRACKETS = re.compile(r"[(\[]\s*([^()\[\]]{1,12}?)\s*[)\]]\s*$")
 _AMOUNT = frozenset(
@@ -75,6 +76,16 @@ _AMOUNT = frozenset(
 )
 
 
+class HeadedColumn(Protocol):
+    """Column with its name as delivered."""
+
+    @property
+    def header(self) -> str: ...
+
+    @property
+    def is_number(self) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Domain:
     """Range of possible values, in the contract's unit, and the reason for the limits."""
@@ -84,7 +95,7 @@ class Domain:
     reason: str
 
 
-def domain_of(column: InspectedColumn) -> Domain | None:
+def domain_of(column: HeadedColumn) -> Domain | None:
     """Return the limits that a number column's name implies; None if it implies none."""
     if not column.is_number:
         return None
@@ -101,7 +112,7 @@ def domain_of(column: InspectedColumn) -> Domain | None:
     return None
 
 
-def unit_of(column: InspectedColumn) -> str | None:
+def unit_of(column: HeadedColumn) -> str | None:
     """Return the unit in a number column's name, such as `weight_kg`, `Fare (USD)` or `temp_c`."""
     if not column.is_number:
         return None
@@ -116,7 +127,13 @@ def unit_of(column: InspectedColumn) -> str | None:
     return _UNITS.get(name_words[-1])
 
 
-def is_calendar(column: InspectedColumn) -> bool:
+def unit_words(text: str) -> str | None:
+    """Return the unit that a text denotes, such as "kilograms", "mm" or "USD"."""
+    name = text.strip().casefold()
+    return _UNITS.get(name) or _IN_BRACKETS.get(name) or (name if name in _UNIT_NAMES else None)
+
+
+def is_calendar(column: HeadedColumn) -> bool:
     """Return True if the name denotes a part of a date or of a time of day."""
     name_words = words(column.header)
     return bool(name_words) and (
@@ -124,22 +141,22 @@ def is_calendar(column: InspectedColumn) -> bool:
     )
 
 
-def is_code(column: InspectedColumn) -> bool:
+def is_code(column: HeadedColumn) -> bool:
     """Return True if the name denotes an identifier, whose sums would be meaningless."""
     last = (words(column.header) or [""])[-1]
     return last in _CODES or (ends_as_id(column) and len(last) <= 5)
 
 
-def ends_as_id(column: InspectedColumn) -> bool:
+def ends_as_id(column: HeadedColumn) -> bool:
     """Return True for names that end in "id" as `customer_id` and `customerid` do, not `paid`."""
     last = (words(column.header) or [""])[-1]
     return last.endswith("id") and last not in _NO_CODES
 
 
-def is_place(column: InspectedColumn) -> bool:
+def is_place(column: HeadedColumn) -> bool:
     return bool(_PLACES & set(words(column.header)[-1:]))
 
 
-def is_amount(column: InspectedColumn) -> bool:
+def is_amount(column: HeadedColumn) -> bool:
     """Return True if the name suggests an amount, or contains a unit."""
     return bool(_AMOUNT & set(words(column.header))) or unit_of(column) is not None

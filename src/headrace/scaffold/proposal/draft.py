@@ -19,6 +19,7 @@ from headrace.core.sql import ident
 from headrace.core.time_zones import zone_table
 from headrace.scaffold.answers import KINDS, check_name
 from headrace.scaffold.contract import column_lines, how, moment_lines, moment_of, null_tokens, plus
+from headrace.scaffold.hints import ContractHint, annotated, by_day, find_hints
 from headrace.scaffold.inspection.column_candidates import InspectedSample, inspect_sample
 from headrace.scaffold.inspection.file_inspection import MAX_EVENTS, InspectedColumn
 from headrace.scaffold.inspection.timestamp_parsing import TimeForm, time_form
@@ -71,12 +72,21 @@ class SourceAnswers:
 
 @dataclass(frozen=True)
 class Draft:
-    """Drafted contract: `text` is its YAML, `faults` describe sample rows that break it."""
+    """Drafted contract.
+
+    Attributes:
+        table: name of the table.
+        text: its YAML.
+        undecided: its open questions.
+        faults: descriptions of sample rows that break it.
+        hints: what the rows suggest; declared hints are part of the contract.
+    """
 
     table: str
     text: str
     undecided: tuple[Undecided, ...]
     faults: tuple[str, ...]
+    hints: tuple[ContractHint, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -86,6 +96,7 @@ class Draft:
             "conforms": not self.faults,
             "faults": list(self.faults),
             "undecided": [vars(question) for question in self.undecided],
+            "hints": [hint.document() for hint in self.hints],
             "contract": self.text,
         }
 
@@ -109,10 +120,14 @@ def draft(sample: Sample, answers: SourceAnswers) -> Draft:
             columns = ", ".join(headers)
             raise DeclarationError(f"the data have no column {name!r}", fix=f"one of: {columns}")
     path = Path(f"{answers.name}.yaml")
-    text = _written(inspected, answers)
     contract = parse_contract(_written(inspected, answers, trial=True), path)
-    problems = faults(contract, as_rows(sample, contract.null_tokens))
-    return Draft(answers.name, text, tuple(undecided(parse_document(text, path))), problems)
+    rows = as_rows(sample, contract.null_tokens)
+    hints = find_hints(contract, by_day(contract, rows))
+    if answers.zone is not None:  # which answers the questions about zones
+        hints = tuple(hint for hint in hints if hint.kind != "zone" or hint.declared)
+    text = annotated(_written(inspected, answers), hints)
+    marks = tuple(undecided(parse_document(text, path)))
+    return Draft(answers.name, text, marks, faults(contract, rows), hints)
 
 
 @dataclass(frozen=True)

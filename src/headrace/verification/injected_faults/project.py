@@ -1,22 +1,19 @@
 """Injection of the fault catalogue in all tables of a project, each table in its own process."""
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.queues import Queue
-from queue import Empty
+from itertools import count
 from typing import Any
 
+from headrace.core.errors import DeclarationError
 from headrace.core.progress import report
 from headrace.lake.ingest.validator import delivered_rows
 from headrace.lake.table import Table
 from headrace.pipeline.load import make_deliveries, slots_of, table_groups
 from headrace.sources.rows import RawRows
+from headrace.verification.gate_bank.summary import totals
 from headrace.verification.injected_faults.run import measure
-
-_TICKS: list["Queue[tuple[str, str]]"] = []  # progress queue of a worker process
+from headrace.verification.worker_pool import in_processes
 
 
 @dataclass(frozen=True)
@@ -44,13 +41,16 @@ class TaskResult:
 def run_faults(
     *, table: str | None = None, stride: int = 1, all_variants: bool = False
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return `faults` (counts by fault and table) and `clean` (alarms by source without faults).
+    """Return `faults` (counts by fault and table), `clean` (alarms by source) and `totals`.
 
     Args:
         table: the only table to test; by default all tables with daily partitions.
         stride: inject faults on every n-th day only.
         all_variants: True to inject all variants of all faults on each day; else each day gets one
             variant of each kind, in turn.
+
+    Raises:
+        DeclarationError: the project has no such table.
     """
     make_deliveries()
     groups = table_groups()
@@ -60,11 +60,19 @@ def run_faults(
         for group_table in tables
         if group_table.partitioned and table in {None, group_table.name}
     ]
-    by_task = dict(zip(tasks, _measured(tasks), strict=True))
+    if table and not tasks:
+        names = [t.name for tables in groups.values() for t in tables if t.partitioned]
+        raise DeclarationError(
+            f"the project has no table {table!r} with daily partitions",
+            where=f"tables: {', '.join(names)}",
+            fix="name one of them; for tables of other people: headrace verify faults",
+        )
+    by_task = dict(zip(tasks, in_processes(_measure, tasks), strict=True))
     faults = [fault for gathered in by_task.values() for fault in gathered.faults]
     return {
         "faults": faults,
         "clean": [_clean(name, by_task) for name in groups if _of(name, by_task)],
+        "totals": totals(faults),
     }
 
 
@@ -83,6 +91,8 @@ def _clean(group: str, by_task: dict[Task, TaskResult]) -> dict[str, Any]:
     quarantined = [day for day, verdicts in by_day.items() if "QUARANTINE" in verdicts]
     return {
         "source": group,
+        "left_out": False,
+        "own": True,
         "days": len(by_day),
         "block_days": len(blocked),
         "warn_days": len(warned),
@@ -97,46 +107,19 @@ def _skipped(measured: TaskResult) -> int:
     return list(measured.verdicts).index(first) if first else len(measured.verdicts)
 
 
-def _measured(tasks: Sequence[Task]) -> list[TaskResult]:
-    context = get_context("spawn")
-    ticks: Queue[tuple[str, str]] = context.Queue()
-    workers = max(min(len(tasks), os.cpu_count() or 1), 1)
-    with ProcessPoolExecutor(workers, context, _report_to, (ticks,)) as pool:
-        running = [pool.submit(_measure, task) for task in tasks]
-        _report_progress(tasks, running, ticks)
-        return [future.result() for future in running]
-
-
-def _report_to(ticks: "Queue[tuple[str, str]]") -> None:
-    """Initialise a worker process with the queue to which it reports finished partitions."""
-    _TICKS.append(ticks)
-
-
-def _report_progress(
-    tasks: Sequence[Task], running: Sequence[Future[TaskResult]], ticks: "Queue[tuple[str, str]]"
-) -> None:
-    completed = dict.fromkeys((task.table for task in tasks), 0)
-    slots = {t.name: len(slots_of(name, t)) for name, ts in table_groups().items() for t in ts}
-    while not all(future.done() for future in running) or not ticks.empty():
-        try:
-            table, slot = ticks.get(timeout=0.5)
-        except Empty:
-            continue
-        completed[table] += 1
-        report(table, completed[table], slots[table], slot)
-
-
 def _measure(task: Task) -> TaskResult:
     table = next(t for t in table_groups()[task.group] if t.name == task.table)
+    slots = slots_of(task.group, table)
+    finished = count(1)
     measured = measure(
         table.suite,
         table.contract,
-        batches(table, slots_of(task.group, table)),
+        batches(table, slots),
         stride=task.stride,
         all_variants=task.all_variants,
-        on_slot=lambda slot: _TICKS[0].put((task.table, slot)),
+        on_slot=lambda slot: report(task.table, next(finished), len(slots), slot),
     )
-    faults = [count.document(task.table) for count in measured.counts if count.injected]
+    faults = [tally.document(task.group, task.table) for tally in measured.counts if tally.attempts]
     return TaskResult(faults, measured.verdicts, measured.evaluable)
 
 

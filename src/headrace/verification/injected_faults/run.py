@@ -20,6 +20,7 @@ from headrace.gates.semantic_checks import results_of
 from headrace.gates.suite import Suite
 from headrace.gates.verdict import Judgement, Verdict
 from headrace.sources.rows import RawRows
+from headrace.verification.fault_scores import family_of, outcome_of, published_as_clean
 from headrace.verification.injected_faults.catalogue import InjectedFault, faults_of
 from headrace.verification.injected_faults.clean_batch import Day
 from headrace.verification.injected_faults.injectors import renamed_to
@@ -30,21 +31,43 @@ SlotCallback = Callable[[str], None]
 
 @dataclass
 class FaultCount:
-    """Numbers of days on which one fault of one table was injected, detected and identified."""
+    """Numbers of days on which one fault of one table was injected, stopped and identified.
+
+    Attributes:
+        attempts: days on which its injection was tried.
+        injected: those on which it altered something.
+        stopped: the batch was blocked, or exactly the clean rows without the altered ones are
+            published.
+        reported: a check failed or a change was found that the clean batch did not have.
+        identified: a finding has the fault's kind, columns and evidence.
+        right, wrong: days on which the first failed result names the fault, or another one.
+    """
 
     fault: InjectedFault
+    attempts: int = 0
     injected: int = 0
-    detected: int = 0
+    stopped: int = 0
+    reported: int = 0
     identified: int = 0
+    right: int = 0
+    wrong: int = 0
     missed: list[str] = field(default_factory=list)
 
-    def document(self, table: str) -> dict[str, Any]:
+    def document(self, source: str, table: str) -> dict[str, Any]:
         return {
             "fault": self.fault.label,
             "kind": self.fault.kind,
+            "scope": self.fault.scope,
+            "source": source,
             "table": table,
+            "left_out": False,
+            "own": True,
+            "eligible": self.attempts,
             "injected": self.injected,
-            "detected": self.detected,
+            "detected": self.stopped,
+            "headline_right": self.right,
+            "headline_wrong": self.wrong,
+            "reported": self.reported,
             "named": self.identified,
             "keyed": self.fault.keyed,
             "missed": self.missed[:5],
@@ -156,18 +179,36 @@ def _look(
 def _plant(
     suite: Suite, count: FaultCount, day: Day, clean: _GateOutcome, reference: Baseline
 ) -> None:
+    count.attempts += 1
     bad = count.fault.plant(day)
     if bad is None:
         return
     count.injected += 1
     faulty = _look(suite, day.contract, reference, day.slot, bad)
     worse = faulty.judgement.verdict.gravity > Verdict.PASS.gravity or bool(faulty.findings)
-    count.detected += worse and bool(faulty.reports - clean.reports)
+    count.reported += worse and bool(faulty.reports - clean.reports)
+    repaired = count.fault.scope == "part" and published_as_clean(
+        faulty.judgement, clean.judgement, unaltered_lines(day.rows, bad)
+    )
+    family = family_of(count.fault.kind)
+    score = outcome_of(faulty.judgement, count.fault.columns, family, repaired=repaired)
+    count.stopped += score.stop == "stopped"
+    count.right += score.head == "right"
+    count.wrong += score.head == "wrong"
     if is_named(count.fault, day.contract, faulty.findings):
         count.identified += 1
     else:
         summary = ", ".join(f"{f.kind} {'+'.join(f.columns)}" for f in faulty.findings[:3])
         count.missed.append(f"{day.slot}: {summary or 'nothing named'}")
+
+
+def unaltered_lines(clean: RawRows, faulty: RawRows) -> set[int]:
+    """Return the lines of the clean rows that the fault did not alter; all if it added rows."""
+    lines: list[int] = clean.lines.tolist()
+    if faulty.table.num_rows != clean.table.num_rows:
+        return set(lines)
+    pairs = zip(clean.table.to_pylist(), faulty.table.to_pylist(), strict=True)
+    return {line for line, (row, new) in zip(lines, pairs, strict=True) if row == new}
 
 
 def is_named(fault: InjectedFault, contract: Contract, findings: Iterable[DriftFinding]) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from headrace.contracts.drift.batch_view import Bools, ViewColumn
+from headrace.contracts.drift.detectors.sentinels import SENTINELS
 from headrace.contracts.drift.detectors.stuck_readings import measured
 from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import LEAST_BATCHES
@@ -30,10 +31,19 @@ def sign_changes(case: DriftCase) -> Iterator[DriftFinding]:
         if pool.values[0] >= 0 or pool.values[-1] <= 0:
             sign = 1.0 if pool.values[0] >= 0 else -1.0
             rows = column.present & (sign * column.values < 0)
+            if _is_one_placeholder(case, column, rows):
+                continue
             if _fit_with_usual_sign(case, column, rows, np.sort(sign * pool.values)):
                 yield _sign_changed(case, column, rows)
         elif _turned(case, column):
             yield _sign_changed(case, column, column.present)
+
+
+def _is_one_placeholder(case: DriftCase, column: ViewColumn, rows: Bools) -> bool:
+    """Return True if all of these rows have the same usual placeholder, such as -999."""
+    values = np.unique(column.values[rows])
+    unit = 10.0 ** (case.look.contract.field(column.name).scale or 0)
+    return len(values) == 1 and abs(values[0]) > unit and float(values[0] / unit) in SENTINELS
 
 
 def _fit_with_usual_sign(

@@ -42,6 +42,19 @@ def ordered_rows(look: BatchView) -> tuple[np.ndarray, Bools]:
     return order, np.concatenate([[True], ordered[1:] != ordered[:-1]])
 
 
+def has_readings(look: BatchView) -> bool:
+    """Return True for a state table, and for events at a fixed cadence, such as hourly readings."""
+    if look.contract.kind == "state":
+        return True
+    if look.event is None or look.rows < _LEAST_READINGS:
+        return False
+    gaps = np.diff(np.unique(look.event[~np.isnan(look.event)]))
+    if len(gaps) < _LEAST_READINGS // 2:
+        return False
+    _, counts = np.unique(gaps, return_counts=True)
+    return bool(counts.max() >= _CADENCE * len(gaps))
+
+
 def runs(values: np.ndarray, starts: Bools) -> np.ndarray:
     """Return each row's position in its run of equal values, from 1; NaN ends a run."""
     with np.errstate(invalid="ignore"):
@@ -53,14 +66,14 @@ def runs(values: np.ndarray, starts: Bools) -> np.ndarray:
 
 
 def run_marks(look: BatchView) -> dict[str, float]:
-    """Return marks of repeated readings for a state table, {} for other tables.
+    """Return marks of repeated readings, {} for events without a fixed cadence.
 
     `run:COLUMN` is the length of the longest run of equal values, `same:COLUMN` the share of
     readings that equal the previous one, and `still:` the length of the longest run in which no
     measured column changes.
     """
     columns = measured(look)
-    if not look.rows or not columns or look.contract.kind != "state":
+    if not look.rows or not columns or not has_readings(look):
         return {}
     order, starts = ordered_rows(look)
     marks = {}
@@ -91,6 +104,9 @@ def most_marks(look: BatchView) -> dict[str, float]:
     return marks
 
 
+_LEAST_READINGS = 12  # least rows of a batch of readings
+_CADENCE = 0.8  # least share of the same interval between the times of readings
+_LONGER = 1.7  # least length of a run, as a multiple of the longest, in events that are readings
 _LEAST_RUN = 5
 _BY_CHANCE = 2e-4  # report a run if a usual batch is expected to have fewer such runs than this
 # Least number of rows of a run, and least share of them, that must break a relation.
@@ -106,25 +122,28 @@ def _unlikely(case: DriftCase, mark: str, length: float) -> bool:
 def frozen(case: DriftCase) -> Iterator[DriftFinding]:
     """Report sensors or whole stations that repeat their last reading or have only one value.
 
-    Runs are examined only in state tables: an event has no last reading.
+    Runs are examined only in state tables and in readings: an event has no last reading.
     """
     if case.reference.batches < LEAST_BATCHES:
         return
     yield from _constant(case)
-    if case.look.contract.kind != "state":
+    if not has_readings(case.look):
         return
     for mark, length in run_marks(case.look).items():
         earlier = case.reference.marks(mark)
         if len(earlier) < LEAST_BATCHES or length < _LEAST_RUN or mark.startswith("same:"):
             continue
         usual = float(earlier.max())
+        if case.look.contract.kind != "state" and length < _LONGER * usual:
+            continue
         if mark == "still:" and length >= usual + 3:
             names = tuple(c.name for c in measured(case.look))
             yield _frozen(names, "all measured columns together repeat", length, usual)
         elif mark.startswith("run:") and length > usual and _unlikely(case, mark, length):
             name = mark.removeprefix("run:")
             yield _frozen((name,), f"{name} repeats", length, usual)
-    yield from _unrelated(case)
+    if case.look.contract.kind == "state":
+        yield from _unrelated(case)
 
 
 def _constant(case: DriftCase) -> Iterator[DriftFinding]:

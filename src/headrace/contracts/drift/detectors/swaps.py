@@ -12,11 +12,13 @@ from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.contracts.model import Field
 
 _MINIMUM = 0.3  # least share of misfitting rows for a pair to be tried
+_LEAST_SHARE = 0.15  # the same, for an exchange in some rows
 # Least share of misfitting rows of each of the two columns. If only one is unusual, it changed by
 # itself, and the other merely happens to look like it.
 _COLUMN_SHARE = 0.1
 _OPEN = 0.5  # share of known values below which a column has new ones in every batch
-_EVIDENCE = 3.0  # least misfitting rows that an exchange must explain
+_EVIDENCE = 6.0  # least misfitting rows that an exchange must explain
+_PART = 0.1  # least share of the rows for an exchange in some of them
 
 
 def _rescaled(array: pa.Array, source: Field, target: Field) -> pa.Array:
@@ -40,7 +42,8 @@ def swaps(case: DriftCase) -> Iterator[DriftFinding]:
         numbers = {first.type, second.type} <= {"integer", "number"}
         if not (first.type == second.type or numbers) or not {first.name, second.name} & suspects:
             continue
-        if case.loss([first.name, second.name]) < _MINIMUM * case.look.rows:
+        loss = case.loss([first.name, second.name]) / max(case.look.rows, 1)
+        if loss < _LEAST_SHARE:
             continue
         if not all(_is_unusual(case, name) for name in (first.name, second.name)):
             continue
@@ -49,8 +52,33 @@ def swaps(case: DriftCase) -> Iterator[DriftFinding]:
             a, b = _rescaled(a, first, second), _rescaled(b, second, first)
         if a.equals(b):
             continue
+        names = (first.name, second.name)
         trial = case.try_out({first.name: b, second.name: a})
-        if trial.explains and trial.before >= _EVIDENCE:
+        if loss >= _MINIMUM and trial.explains and trial.before >= _EVIDENCE:
             sentence = f"{first.name} and {second.name} look exchanged: put back, {trial.words}"
-            names = (first.name, second.name)
             yield DriftFinding("swap", names, sentence, trial.evidence, weight=trial.gain)
+        else:
+            yield from _in_some_rows(case, names, (a, b))
+
+
+def _in_some_rows(
+    case: DriftCase, names: tuple[str, str], exchanged: tuple[pa.Array, pa.Array]
+) -> Iterator[DriftFinding]:
+    """Yield a finding if the columns are exchanged in the rows that are unusual in both."""
+    rows = case.misfits(names[0]) & case.misfits(names[1])
+    if not _PART * len(rows) <= rows.sum() < len(rows):
+        return
+    mask = pa.array(rows)
+    changed = {
+        name: pc.if_else(mask, other, case.look.arrays[name].cast(other.type, safe=False))
+        for name, other in zip(names, reversed(exchanged), strict=True)
+    }
+    trial = case.try_out(changed)
+    if trial.explains and trial.before >= _EVIDENCE:
+        count = int(rows.sum())
+        sentence = (
+            f"{names[0]} and {names[1]} look exchanged in {count} rows: put back, {trial.words}"
+        )
+        lines = tuple(case.look.lines[rows].tolist())
+        evidence = {"rows": count, **trial.evidence}
+        yield DriftFinding("swap", names, sentence, evidence, lines, weight=trial.gain)

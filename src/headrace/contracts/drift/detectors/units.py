@@ -24,8 +24,10 @@ _FINER = frozenset({1e3, 1e6, 1e9})  # factors between units, the smaller of whi
 _DISTINCT = 20  # distinct values of which half must remain distinct
 _NEAR = 5.0  # factor below which an undeclared unit is no explanation by itself
 _PART = 0.4  # least share of misfitting rows if rounding hides the grid
+_PART_OF_ROWS = 0.15  # least share of rows with far values for their unit to be examined
+_CONSTANT = 0.9  # usual share of one value from which a constant column is no evidence
 _FEW = 6  # least rows of a category for its unit to be examined
-_VAGUE = 0.25  # a rounding error beyond this share of the grid proves nothing about the grid
+_VAGUE = 0.2  # a rounding error beyond this share of the grid proves nothing about the grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,7 @@ def _slices(case: DriftCase, name: str) -> list[UnitScope]:
     bad = case.misfits(name)
     if not bad.any():
         return []
-    scopes = []
+    scopes = _far_rows(case, name)
     for other in case.look.columns.values():
         if other.kind != "text" or other.name == name:
             continue
@@ -86,12 +88,28 @@ def _slices(case: DriftCase, name: str) -> list[UnitScope]:
     return scopes
 
 
+def _far_rows(case: DriftCase, name: str) -> list[UnitScope]:
+    """Return the rows out of range or far from their key's last value, if they are a good part."""
+    marks = [m for m in case.excess if m.startswith((f"range:{name}", f"far:{name}<"))]
+    far = np.zeros(case.look.rows, bool)
+    for mark in marks:
+        far |= case.fit.misfit.get(mark, far)
+    present = case.look.columns[name].present
+    if not max(_FEW, _PART_OF_ROWS * present.sum()) <= far.sum() < present.sum():
+        return []
+    return [UnitScope("far values", far, tuple(case.look.lines[far].tolist()))]
+
+
 def _try_conversions(case: DriftCase, field: Field, scope: UnitScope) -> Iterator[DriftFinding]:
     """Yield a finding for the conversion that explains the misfits best, if any does."""
     best: tuple[HypothesisTrial, UnitConversion] | None = None
+    if _is_one_value(case, field, scope):
+        return
     # Whole numbers without a unit are counts: at most another power of ten.
     is_count = field.unit is None and field.type == "integer"
     for conversion in (*(() if is_count else conversions(field.unit)), *_powers(field)):
+        if _is_wild_guess(conversion, scope):
+            continue
         values, slack = undone(case, field, conversion, scope.rows)
         grid = _grid(case, field)
         is_vague = slack > _VAGUE * grid
@@ -110,6 +128,21 @@ def _try_conversions(case: DriftCase, field: Field, scope: UnitScope) -> Iterato
             best = (trial, conversion)
     if best is not None:
         yield _finding(field, best[1], scope, best[0])
+
+
+def _is_wild_guess(conversion: UnitConversion, scope: UnitScope) -> bool:
+    """Return True for a small factor that no unit suggests, in the rows of a category only."""
+    is_guess = conversion.unit == "the declared unit"
+    return is_guess and bool(scope.lines) and 1 / _NEAR < conversion.scale < _NEAR
+
+
+def _is_one_value(case: DriftCase, field: Field, scope: UnitScope) -> bool:
+    """Return True if all rows have one value, unless that is usual: it may be a placeholder."""
+    values = case.look.columns[field.name].values[scope.rows]
+    constancy = case.reference.marks(f"most:{field.name}")
+    is_usual = bool(len(constancy)) and float(np.median(constancy)) >= _CONSTANT
+    is_usual |= bool(field.explained_by and scope.lines)  # the distance of a route
+    return len(values) > 1 and bool((values == values[0]).all()) and not is_usual
 
 
 def undone(
@@ -151,7 +184,8 @@ def _is_plausible(
     """
     is_guess = conversion.unit == "the declared unit" and not field.explained_by
     near = 1 / _NEAR < conversion.scale < _NEAR
-    if (near and is_guess) or (scope.lines and not field.explained_by):
+    is_slice = bool(scope.lines) and scope.name != "far values"
+    if (near and is_guess) or (is_slice and not field.explained_by):
         return False
     return case.loss([field.name]) >= _PART * float(scope.rows.sum())
 
@@ -171,6 +205,8 @@ def _looks_like_past(values: np.ndarray, grid: tuple[float, float], *, may_be_fi
         return False
     places = np.rint(values / step)
     off = np.abs(values - places * step)
+    if ((places == 0) & (values != 0)).mean() > 0.5:
+        return False
     if len(np.unique(places)) < 0.5 * min(len(np.unique(values)), _DISTINCT):
         return False
     return may_be_finer or bool((off <= slack + 1e-6 * step).mean() >= _ON_GRID)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from headrace.contracts.drift.baseline import Baseline
-from headrace.contracts.drift.batch_view import Bools, ViewColumn
+from headrace.contracts.drift.batch_view import Bools, Floats, ViewColumn
 from headrace.contracts.drift.detectors.sentinels import SENTINELS
 from headrace.contracts.drift.detectors.stuck_readings import measured
 from headrace.contracts.drift.findings import DriftFinding
-from headrace.contracts.drift.fit_scores import LEAST_BATCHES
+from headrace.contracts.drift.fit_scores import LEAST_BATCHES, out_of_range
 from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.contracts.drift.profile import coarse
 from headrace.contracts.drift.statistics import LEAST_ROWS
@@ -20,6 +20,8 @@ _STUCK = 0.9  # least share of a repeated value that is neither a placeholder no
 _ONE_VALUE = 0.99  # least share of one value in a batch of which a column has only one
 _RUN = 0.8  # share of a value's rows that follow on each other, if a reading is stuck
 _MANY = 20  # distinct earlier values from which a run of equal ones is no coincidence
+_ENOUGH, _FEW_ZEROS = 100, 2  # least earlier values, and least zeros, in a small batch
+_NEAR = 0.1  # smallest magnitude, as a share of the median, of a quantity never near zero
 _SURE = 4.0  # least growth, in standard errors of a share
 _BEYOND = 0.1  # share of earlier values beyond a limit from which cutting them off is noticed
 
@@ -31,16 +33,17 @@ def repeated_values(case: DriftCase) -> Iterator[DriftFinding]:
     for column in measured(case.look):
         values = column.values[column.present]
         if len(values) < LEAST_ROWS:
+            yield from _zeros_of_few(case, column, values)
             continue
         constancy = case.reference.marks(f"most:{column.name}")
         if not len(constancy) or constancy.min() >= _ONE_VALUE:
             continue  # a column with another single value in each batch
         distinct, counts = np.unique(values, return_counts=True)
-        for value in dict.fromkeys([float(distinct[counts.argmax()]), 0.0]):
+        candidates = [float(v) for v in (distinct[counts.argmax()], 0, distinct[-1], distinct[0])]
+        for value in dict.fromkeys(candidates):
             share = float((values == value).mean())
             usual = _greatest_share(case.reference, column.name, value)
-            # Any reading may have had a great share before, but a placeholder must have had it.
-            greatest = usual if value == 0 else max(usual, float(constancy.max()))
+            greatest = max(usual, _greatest_of_others(case, column, value, constancy))
             rate = max(greatest, 1 / (len(values) * len(constancy)))
             error = np.sqrt(rate * (1 - rate) / len(values))
             if share - greatest < max(_GROWTH, _SURE * error):
@@ -48,6 +51,45 @@ def repeated_values(case: DriftCase) -> Iterator[DriftFinding]:
             if _others_are_usual(column, value, case.reference.pools[column.name].values):
                 yield _repeated(case, column, value, share, usual)
                 break
+
+
+def _zeros_of_few(case: DriftCase, column: ViewColumn, values: Floats) -> Iterator[DriftFinding]:
+    """Report a small batch of zeros in a column that was always far from zero."""
+    pool = case.reference.pools[column.name]
+    is_far = pool.total >= _ENOUGH and (pool.values[0] > 0 or pool.values[-1] < 0)
+    rows = column.present & (column.values == 0)
+    low = float(np.abs(pool.values).min())
+    never_near = low > _NEAR * float(np.median(np.abs(pool.values)))
+    minimum = 1 if never_near else _FEW_ZEROS
+    if is_far and rows.sum() >= minimum and out_of_range(column, pool)[rows].all():
+        yield _repeated(case, column, 0.0, float(rows.sum() / len(values)), 0.0)
+
+
+def _greatest_of_others(
+    case: DriftCase, column: ViewColumn, value: float, constancy: Floats
+) -> float:
+    """Return the greatest share in an earlier batch of any value in the place of this one.
+
+    A placeholder must itself have had its share; zero is one unless the column has values on both
+    sides of it. A limit is compared with the greatest and the
+    smallest values of earlier batches, another reading with their most frequent ones.
+    """
+    pool = case.reference.pools[column.name]
+    if value == 0 and not pool.values[0] < 0 < pool.values[-1]:
+        return 0.0
+    edges = {"roof": np.nanmax(column.values), "floor": np.nanmin(column.values)}
+    for kind, edge in edges.items():
+        past = case.reference.marks(f"{kind}:{column.name}")
+        if value == edge and len(past) and _cuts(case, column.name, value, kind):
+            return float(past.max())
+    return float(constancy.max())
+
+
+def _cuts(case: DriftCase, name: str, value: float, kind: str) -> bool:
+    """Return True if enough earlier values lie beyond this one."""
+    pool = case.reference.pools[name]
+    beyond = pool.values > value if kind == "roof" else pool.values < value
+    return bool(pool.counts[beyond].sum() >= _BEYOND * pool.total)
 
 
 def _others_are_usual(column: ViewColumn, value: float, past_values: np.ndarray) -> bool:
@@ -103,11 +145,10 @@ def _is_run(case: DriftCase, column: ViewColumn, rows: Bools) -> bool:
 
 def _kind_of(case: DriftCase, column: ViewColumn, value: float, number: float) -> tuple[str, str]:
     values = column.values[column.present]
-    pool = case.reference.pools[column.name]
     if number == 0 or number in SENTINELS:
         return "sentinel", "has the placeholder"
-    for edge, beyond in ((values.max(), pool.values > value), (values.min(), pool.values < value)):
-        cut = pool.counts[beyond].sum() >= _BEYOND * pool.total
-        if value == edge and values.min() < values.max() and cut:
+    for kind, edge in (("roof", values.max()), ("floor", values.min())):
+        is_edge = value == edge and values.min() < values.max()
+        if is_edge and _cuts(case, column.name, value, kind):
             return "clipped", "is cut off at"
     return "frozen", "repeats the reading"

@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.contracts.drift.batch_view import MOST_LEVELS, Bools, ViewColumn
+from headrace.contracts.drift.dependencies import label, with_values
 from headrace.contracts.drift.detectors.sentinels import WORDS
 from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import member
 from headrace.contracts.drift.hypothesis_trial import DriftCase
-from headrace.contracts.drift.profile import label
 
 _NEW_SHARE = 0.005  # least share of the batch's rows for a new category to be reported
 _FEW_NEW = 3  # least rows of a new category, unless the set of categories is closed
@@ -77,9 +77,9 @@ def _is_closed_set(case: DriftCase, column: ViewColumn) -> bool:
 
 def _replaced_by_key(case: DriftCase, column: ViewColumn, rows: Bools) -> int | None:
     """Return the category that most of these rows' keys had before, if it has disappeared."""
-    for key in case.look.contract.field(column.name).explained_by:
-        last = case.reference.last.get(label(column.name, key))
-        if last is None or not len(last.hashes) or not case.look.columns.keys() >= set(key):
+    for name, key in with_values(case.look, case.reference.last):
+        last = case.reference.last.get(label(name, key))
+        if name != column.name or last is None or not len(last.hashes):
             continue
         hashes, complete = case.look.key(key)
         places = np.minimum(np.searchsorted(last.hashes, hashes), len(last.hashes) - 1)

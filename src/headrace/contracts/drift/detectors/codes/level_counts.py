@@ -11,13 +11,16 @@ from headrace.contracts.drift.fit_scores import LEAST_BATCHES, member
 from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.contracts.drift.statistics import LEAST_PAST, LEAST_ROWS, surprise
 
-_FEW = 64  # most categories of a column that is examined
+_FEW = 400  # most categories of a column that is examined
 _UNLIKELY = 1e-6  # probability below which a missing category is not chance
 _UNSEEN = 0.2  # least share of rows with categories that were never seen
 _USUAL = 0.95  # each earlier batch had at least this share of rows in known categories
 _ALIKE = 0.9  # share of the unseen rows that an explanation must cover
 _MANY = 8  # least missing rows of a category
 _LOSS_SURPRISE = 2.0  # surprise from which a category's missing rows are reported
+_LOSS_ERRORS = 5.5  # the same, in standard errors of a count
+_BEYOND_PAST = 1.4  # the same, as a multiple of the greatest loss in an earlier batch
+_LITTLE = 0.15  # greatest share of the expected rows, for the same
 
 
 def level_counts(case: DriftCase) -> Iterator[DriftFinding]:
@@ -112,21 +115,48 @@ def _fewer(case: DriftCase, column: ViewColumn) -> DriftFinding | None:
         return None
     worst: tuple[float, int] | None = None
     totals = expected.sum(axis=1)
-    for at, token in enumerate(pool.values.tolist()):
-        past, now = expected[:, at], counts.get(token, 0)
-        if past.min() < 1 or now >= past.min():
-            continue
-        # On a holiday all categories have fewer rows: then the shares are usual.
-        share = now / max(sum(counts.values()), 1)
-        score = min(
-            surprise("rows", past, float(now), case.look.rows),
-            surprise("top", past / np.maximum(totals, 1), share, case.look.rows),
-        )
-        if score >= _LOSS_SURPRISE and (worst is None or score > worst[0]):
+    current = np.array([counts.get(token, 0) for token in pool.values.tolist()], np.float64)
+    losses = _losses(expected, current)
+    for at in range(len(current)):
+        past, now = expected[:, at], current[at]
+        score = float(losses[at])
+        if past.min() >= 1 and now < past.min():
+            # On a holiday all categories have fewer rows: then the shares are usual.
+            share = now / max(sum(counts.values()), 1)
+            surprises = min(
+                surprise("rows", past, float(now), case.look.rows),
+                surprise("top", past / np.maximum(totals, 1), share, case.look.rows),
+            )
+            score = max(score, surprises / _LOSS_SURPRISE)
+        if score >= 1 and (worst is None or score > worst[0]):
             worst = (score, at)
     if worst is None:
         return None
     return _loss_finding(case, column, expected, (worst[1], counts))
+
+
+def _losses(expected: np.ndarray, current: np.ndarray) -> np.ndarray:
+    """Return for each category how surely it lacks rows; from 1 it does.
+
+    The count of a category is predicted by its share of the rows of earlier batches. The square
+    root of a count has the same standard error whatever the count (Anscombe 1948): half, times the
+    root of its overdispersion in earlier batches.
+    """
+    totals = expected.sum(axis=1, keepdims=True)
+    predicted = totals * (expected.sum(axis=0) / max(expected.sum(), 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = ((expected - predicted) ** 2 / np.maximum(predicted, 1e-9)).mean(axis=0)
+    error = 0.5 * np.sqrt(np.maximum(spread, 1.0))
+    past = (np.sqrt(predicted) - np.sqrt(expected)) / error
+    # Neither a small batch nor a great one, such as with the bookings of a group, is a loss.
+    usual = np.minimum(
+        current.sum() * expected.sum(axis=0) / max(expected.sum(), 1),
+        np.median(expected[-14:], axis=0),
+    )
+    now = (np.sqrt(usual) - np.sqrt(current)) / error
+    limit = np.maximum(_LOSS_ERRORS, _BEYOND_PAST * past.max(axis=0))
+    scores: np.ndarray = np.where(current <= _LITTLE * usual, now / limit, 0.0)
+    return scores
 
 
 def _counts(column: ViewColumn) -> dict[int, int]:
@@ -144,6 +174,15 @@ def _expected(reference: Baseline, name: str, tokens: np.ndarray) -> np.ndarray 
         if len(summary.values):
             table[number, np.searchsorted(tokens, summary.values)] = summary.counts
     return table
+
+
+def _new_name(case: DriftCase, column: ViewColumn, loss: float) -> str | None:
+    """Return the only new category if it has about as many rows as a known category lost."""
+    fresh = column.present & ~member(column, case.reference.pools[column.name])
+    tokens = np.unique(column.tokens[fresh])
+    if len(tokens) == 1 and 0.5 * loss <= int(fresh.sum()) <= 2.0 * loss:
+        return _text(case, int(tokens[0]))
+    return None
 
 
 def _loss_finding(
@@ -165,6 +204,14 @@ def _loss_finding(
         if other != at
     }
     to = max(gains, key=lambda other: float(gains[other]), default=None)
+    new = _new_name(case, column, loss)
+    if new is not None:
+        sentence = (
+            f"{column.name} {_text(case, token)!r} has {now} rows instead of about {usual:.0f}, and"
+            f" {new!r}, which was never seen before, has about as many: it looks like a new name."
+        )
+        evidence = {"level": _text(case, token), "new": new, "usual": usual}
+        return DriftFinding("recoding", (column.name,), sentence, evidence, weight=2.0 * loss)
     # If all categories lack rows, the batch is small, and this category is no exception.
     total = float(np.median(expected[-14:].sum(axis=1)))
     rest = sum(counts.values()) - now

@@ -1,0 +1,1 @@
+"""Detectors for columns of codes: new, renamed, missing, merged and exchanged categories."""
