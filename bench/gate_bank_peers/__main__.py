@@ -22,10 +22,12 @@ def main() -> None:
     )
     parser.add_argument("--folder", type=Path, help="folder for the scores of each table; tables"
                         " whose scores are there are not measured again")  # fmt: skip
+    text = "validate a table of the folder again with the present gate"
+    parser.add_argument("--renew", action="append", default=[], metavar="TABLE", help=text)
     parser.add_argument("--json", action="store_true", help="all counts as JSON")
     options = parser.parse_args()
     tables = [t for t in TABLES if not options.tables or t.name in options.tables]
-    document = measured(tables, options.planted, options.folder)
+    document = measured(tables, options.planted, options.folder, renew=options.renew)
     print(json.dumps(document) if options.json else "\n".join(report(document)))
 
 

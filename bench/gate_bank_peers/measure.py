@@ -11,7 +11,7 @@ from typing import Any
 from bench import peer_env
 from bench.gate_bank_peers.batches import EVENT_TIME
 from bench.gate_bank_peers.export import LEVEL, Export
-from bench.gate_bank_peers.run import Delivery, Scores, TableRun, evaluate
+from bench.gate_bank_peers.run import Delivery, Scores, TableRun, evaluate, renewed
 from bench.gate_bank_peers.scores import (
     ELEMENTARY,
     ELEMENTARY_TUNED,
@@ -19,11 +19,11 @@ from bench.gate_bank_peers.scores import (
     LEAST_BATCHES,
     MOST,
 )
-from bench.gate_bank_peers.settings import results
+from bench.gate_bank_peers.settings import equal_alarms, results
 from headrace.contracts.drift.baseline import WINDOW
 from headrace.core.files import write_atomically
-from headrace.verification.gate_bank.held_out import HELD_OUT
 from headrace.verification.gate_bank.tables import BankTable
+from headrace.verification.gate_bank.untuned_tables import UNTUNED
 
 PLANTED_DAYS = 2
 PEERS = (GREAT_EXPECTATIONS, ELEMENTARY, ELEMENTARY_TUNED)
@@ -37,6 +37,7 @@ def measured(
     planted: int,
     folder: Path | None,
     environments: Sequence[str] = tuple(SCRIPTS),
+    renew: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the counts of all peers on these tables.
 
@@ -45,25 +46,30 @@ def measured(
         planted: days of a table in which faults are injected.
         folder: for the scores; tables whose scores it holds are not measured again.
         environments: peers to run that have an environment of their own.
+        renew: names of tables with scores in the folder that the present gate validates again.
     """
     with TemporaryDirectory(prefix="gate-bank-peers-") as temporary:
         place = folder or Path(temporary)
         place.mkdir(parents=True, exist_ok=True)
-        runs = [_run(table, planted, place) for table in tables]
+        runs = [_run(table, planted, place, renew=table.name in renew) for table in tables]
         for name in environments:
             _ask(name, [table.name for table in tables], place)
         for run in runs:
             attach_tfdv(run, place)
             attach_soda(run, place)
-        return {"planted": planted, "tables": len(tables), "peers": results(runs)}
+        return {"planted": planted, "peers": results(runs), "equal_alarms": equal_alarms(runs)}
 
 
-def _run(table: BankTable, planted: int, folder: Path) -> TableRun:
+def _run(table: BankTable, planted: int, folder: Path, *, renew: bool) -> TableRun:
     path = folder / f"{table.name}.run.json"
     if not path.exists():
         print(table.name, file=sys.stderr)
         export = Export(folder, table.name)
-        run = evaluate(table, PEERS, planted, left_out=table in HELD_OUT, export=export)
+        run = evaluate(table, PEERS, planted, left_out=table in UNTUNED, export=export)
+        write_atomically(path, json.dumps(run.document()).encode())
+    elif renew:
+        print(f"{table.name}: our verdicts", file=sys.stderr)
+        run = renewed(TableRun.of(json.loads(path.read_text())), table, PEERS, planted)
         write_atomically(path, json.dumps(run.document()).encode())
     return TableRun.of(json.loads(path.read_text()))
 

@@ -17,12 +17,11 @@ import numpy as np
 from bench.gate_bank_peers.batches import Batch, typed_batch
 from bench.gate_bank_peers.export import LEVEL
 from bench.gate_bank_peers.figures import Figure, Floats, Layout, Window, measure
-from bench.gate_bank_peers.run import places_to_plant
 from bench.gate_bank_peers.scores import ranges
 from headrace.contracts.drift.baseline import WINDOW
 from headrace.verification.gate_bank.faults import CleanDay, plantings
 from headrace.verification.gate_bank.measure import TABLES
-from headrace.verification.gate_bank.run import WARM_UP
+from headrace.verification.gate_bank.run import WARM_UP, places_to_plant
 from headrace.verification.gate_bank.tables import BankTable, csv_bytes
 
 # Figure -> expectation on a range. The rest of the suite, on shares of rows, is `_on_rows`.

@@ -15,8 +15,15 @@ from headrace.contracts.drift import Baseline
 from headrace.contracts.drift.baseline import WINDOW
 from headrace.gates.verdict import Judgement
 from headrace.lake.ingest.validator import judge_day
-from headrace.verification.gate_bank.faults import AlteredDelivery, CleanDay, plantings
-from headrace.verification.gate_bank.run import PLANTED_FROM, WARM_UP, bare_suite, places_of
+from headrace.verification.fault_scores import outcome_of
+from headrace.verification.gate_bank.faults import CleanDay, plantings
+from headrace.verification.gate_bank.run import (
+    WARM_UP,
+    altered_columns,
+    bare_suite,
+    is_repaired,
+    places_to_plant,
+)
 from headrace.verification.gate_bank.tables import BankTable, csv_bytes
 
 Scores = dict[str, tuple[float, tuple[str, ...]]]  # greatest score by kind of check, with columns
@@ -147,20 +154,6 @@ class PeerScorer:
             self.window.add(measured)
 
 
-def places_to_plant(days: int, planted: int) -> frozenset[int]:
-    """Return the places of the days in which faults are planted: those of the gate's own run."""
-    if not planted:
-        return frozenset()
-    every = max(1, (days - PLANTED_FROM) // planted)
-    return frozenset(range(PLANTED_FROM + every // 2, days, every))
-
-
-def contract_columns(contract: Contract, planted: AlteredDelivery) -> tuple[str, ...]:
-    """Return the altered columns by their names in the contract."""
-    names = {alias: f.name for f in contract.delivered for alias in f.aliases}
-    return tuple(names.get(name, name) for joined in planted.columns for name in joined.split(","))
-
-
 def clock_columns(table: BankTable, contract: Contract) -> tuple[str, ...]:
     """Return the columns that hold the time of a row, by their names in the contract."""
     names = {alias: f.name for f in contract.delivered for alias in f.aliases}
@@ -192,19 +185,18 @@ def evaluate(
         batch, delivery = typed_batch(contract, name, payload), Delivery(name)
         measured = scorer.score(batch, delivery)
         judgement, profile = judge_day(gate, contract, reference, name, payload)
-        _note_verdict(delivery, judgement, stopped=not judgement.verdict.publishes)
+        _note_verdict(delivery, judgement, repaired=False)
         if number >= WARM_UP:
             run.clean.append(delivery)
         if number in places:
             day = CleanDay(table, name, days[name], days[names[number - 1]], number)
             for fault, change in plantings(day):
-                columns = contract_columns(contract, change)
+                columns = altered_columns(contract, change)
                 altered = Delivery(name, fault.name, fault.scope, columns)
                 scorer.score(typed_batch(contract, name, change.payload), altered)
                 verdict, _ = judge_day(gate, contract, reference, name, change.payload)
-                exact = _places(verdict, change.payload) == change.places
-                stopped = not verdict.verdict.publishes or exact
-                _note_verdict(altered, verdict, stopped=stopped)
+                repaired = is_repaired(verdict, judgement, change)
+                _note_verdict(altered, verdict, repaired=repaired)
                 run.altered.append(altered)
         scorer.end_day(batch, measured)
         reference.add(profile)
@@ -213,16 +205,31 @@ def evaluate(
     return run
 
 
-def _note_verdict(delivery: Delivery, judgement: Judgement, *, stopped: bool) -> None:
+def _note_verdict(delivery: Delivery, judgement: Judgement, *, repaired: bool) -> None:
     first = next(iter(judgement.failed), None)
-    delivery.ours = "stopped" if stopped else "passed" if first is None else "warned"
+    delivery.ours = outcome_of(judgement, (), "", repaired=repaired).stop
     delivery.ours_columns = first.columns if first else ()
 
 
-def _places(judgement: Judgement, payload: bytes) -> frozenset[int]:
-    if not judgement.quarantined_count:
-        return frozenset()
-    return places_of(payload, set(judgement.quarantined["_line"].to_pylist()))
+def renewed(run: TableRun, table: BankTable, peers: Sequence[Peer], planted: int) -> TableRun:
+    """Return a run with verdicts of the present gate, and the units of the stored one.
+
+    The units keep the answers of peers in environments of their own valid, which take hours.
+
+    Raises:
+        ValueError: the present deliveries are not those of the stored run.
+    """
+    present = evaluate(table, peers, planted, left_out=run.left_out)
+    stored = {(d.day, d.fault): d for d in [*run.clean, *run.altered]}
+    for delivery in [*present.clean, *present.altered]:
+        same = stored.get((delivery.day, delivery.fault))
+        if same is None or (same.broken, same.scores) != (delivery.broken, delivery.scores):
+            raise ValueError(
+                f"{table.name} {delivery.day} {delivery.fault or 'clean'}: the delivery is not the"
+                " one in the stored scores; measure the table in an empty folder"
+            )
+        delivery.unit = same.unit
+    return present
 
 
 def deliveries(runs: Iterable[TableRun], part: str) -> list[Delivery]:

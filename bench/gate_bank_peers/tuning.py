@@ -116,6 +116,51 @@ def alarm(delivery: Delivery, peer: str, margins: Margins) -> tuple[str, ...] | 
     return max(loud, key=lambda pair: pair[0])[1] or ("",)
 
 
+def factor_for(clean: Sequence[Delivery], peer: str, margins: Margins, alarms: int) -> float:
+    """Return the factor of all margins under which this many clean days alarm.
+
+    If several days reach the same factor, more days alarm, not fewer. Days that cannot be loaded
+    alarm whatever the factor.
+    """
+    broken = sum(delivery.broken is not None for delivery in clean)
+    # A day alarms under all factors below its limit.
+    limits = sorted((_limit(d, peer, margins) for d in clean if d.broken is None), reverse=True)
+    wanted = alarms - broken
+    if wanted <= 0:
+        return limits[0] if limits else 1.0
+    below = [limit for limit in limits[wanted:] if limit < limits[wanted - 1]]
+    return below[0] if below else 0.0
+
+
+def _limit(delivery: Delivery, peer: str, margins: Margins) -> float:
+    return max(
+        (
+            score / margin if margin > 0 else np.inf
+            for kind, (score, _) in delivery.scores.get(peer, {}).items()
+            if score > 0 and (margin := margins.get(kind, np.inf)) < np.inf
+        ),
+        default=0.0,
+    )
+
+
+def scaled(margins: Margins, factor: float) -> Margins:
+    """Return all margins times a factor; a check that is off remains off."""
+    return {k: m if m in (0.0, np.inf) else m * factor for k, m in margins.items()}
+
+
+def shapes(runs: Sequence[TableRun], peer: str, most: float) -> list[tuple[str, Margins]]:
+    """Return margins to scale: one for all checks, and those by kind of check.
+
+    Those by kind stop the most faults while few clean days of these tables alarm.
+    """
+    clean, altered = deliveries(runs, "clean"), deliveries(runs, "altered")
+    by_kind = [
+        (f"by kind, {most * share:.1%}", margins_by_kind(clean, altered, peer, most * share))
+        for share in _BUDGETS
+    ]
+    return [("one margin", dict.fromkeys(kinds_of([*clean, *altered], peer), 1.0)), *by_kind]
+
+
 FOLDS = 5
 # Shares of clean days that may alarm on the tables at hand, relative to the share that may alarm on
 # a new table, and factors of the margins.

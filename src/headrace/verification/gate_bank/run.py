@@ -157,7 +157,7 @@ def evaluate(
     outcome.rows_a_day = float(median(len(days[name]) for name in names))
     firsts = [int(share * len(names)) for share in STARTS[:starts]]
     total, finished = sum(len(names) - first for first in firsts), 0
-    step = max(1, (len(names) - PLANTED_FROM) // planted) if planted else 0
+    places = places_to_plant(len(names), planted)
     for first in firsts:
         history, reference = CleanHistory(names[first]), Baseline()
         outcome.clean.append(history)
@@ -165,8 +165,7 @@ def evaluate(
             judgement, profile = judge_day(suite, contract, reference, name, csv_bytes(days[name]))
             if number >= WARM_UP:
                 history.note(name, judgement)
-            turn = number - PLANTED_FROM
-            if step and not first and turn >= 0 and turn % step == step // 2:
+            if not first and number in places:
                 day = CleanDay(table, name, days[name], days[names[number - 1]], number)
                 _plant(outcome, contract, reference, day, judgement)
             # A clean day is good for later ones, whatever the gate made of it.
@@ -174,6 +173,20 @@ def evaluate(
             finished += 1
             report(table.name, finished, total, name)
     return outcome
+
+
+def places_to_plant(days: int, planted: int) -> frozenset[int]:
+    """Return the places of the days of a table in which faults are injected, evenly spread."""
+    if not planted:
+        return frozenset()
+    step = max(1, (days - PLANTED_FROM) // planted)
+    return frozenset(range(PLANTED_FROM + step // 2, days, step))
+
+
+def altered_columns(contract: Contract, planted: AlteredDelivery) -> tuple[str, ...]:
+    """Return the altered columns by their names in the contract."""
+    names = {alias: f.name for f in contract.delivered for alias in f.aliases}
+    return tuple(names.get(name, name) for joined in planted.columns for name in joined.split(","))
 
 
 def _plant(
@@ -185,13 +198,10 @@ def _plant(
 ) -> None:
     outcome.planted_days += 1
     suite = bare_suite(contract)
-    names = {alias: f.name for f in contract.delivered for alias in f.aliases}
     for fault, planted in plantings(day):
         tally = outcome.faults[fault.name]
         judgement, _ = judge_day(suite, contract, reference, day.name, planted.payload)
-        columns = tuple(
-            names.get(name, name) for joined in planted.columns for name in joined.split(",")
-        )
+        columns = altered_columns(contract, planted)
         repaired = is_repaired(judgement, clean, planted)
         score = outcome_of(judgement, columns, fault.family, repaired=repaired)
         worst = next(iter(judgement.failed), None)
