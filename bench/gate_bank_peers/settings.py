@@ -116,7 +116,8 @@ def equal_alarms(runs: Sequence[TableRun]) -> list[dict[str, Any]]:
                 candidates.append(_of_peer(name, shape, peer, part, scaled(margins, factor)))
             # Fewest alarms beyond ours first: some shapes cannot be as silent.
             best = min(candidates, key=lambda c: (_excess(c, ours), -_stopped(c)))
-            lines.append({**best, "beside": verdicts, "ours": {**ours, **_origin(part)}})
+            ours |= {**_origin(part), "setting": verdicts}
+            lines.append({**best, "beside": verdicts, "ours": ours, "chosen_on": len(bank)})
     return lines
 
 

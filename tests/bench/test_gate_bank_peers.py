@@ -8,12 +8,12 @@ import pytest
 
 from bench.gate_bank_peers.batches import EVENT_TIME, typed_batch
 from bench.gate_bank_peers.figures import Figure
-from bench.gate_bank_peers.measure import attach_soda, attach_tfdv, measured
+from bench.gate_bank_peers.measure import PEERS, attach_soda, attach_tfdv, measured
 from bench.gate_bank_peers.report import page
-from bench.gate_bank_peers.run import Delivery, TableRun
+from bench.gate_bank_peers.run import Delivery, TableRun, renewed
 from bench.gate_bank_peers.scores import MOST, deviations, deviations_with_own, ranges
-from bench.gate_bank_peers.settings import results
-from bench.gate_bank_peers.tuning import alarm, margins_by_kind, single_margin
+from bench.gate_bank_peers.settings import equal_alarms, results
+from bench.gate_bank_peers.tuning import alarm, factor_for, margins_by_kind, scaled, single_margin
 from headrace.verification.gate_bank.run import PLANTED_FROM, WARM_UP
 from headrace.verification.gate_bank.tables import BANK, csv_bytes
 
@@ -154,19 +154,82 @@ def test_answers_of_other_environments_become_scores(run, folder):
     assert planted.scores["Soda"]["max of number"][0] > 1 >= day.scores["Soda"]["max of number"][0]
 
 
+def alarms(deliveries, margins):
+    return sum(alarm(d, "peer", margins) is not None for d in deliveries)
+
+
+def test_margins_are_scaled_until_as_many_clean_days_alarm():
+    clean = [delivery(float(score)) for score in range(100)]
+    margins = {"max of number": 7.0, "off": np.inf}
+    for wanted in (0, 1, 5, 40):
+        factor = factor_for(clean, "peer", margins, wanted)
+        assert alarms(clean, scaled(margins, factor)) == wanted
+    assert scaled(margins, 3.0) == {"max of number": 21.0, "off": np.inf}
+
+
+def test_days_with_equal_scores_alarm_together_and_broken_days_always():
+    clean = [delivery(9.0), delivery(5.0), delivery(5.0), delivery(2.0)]
+    margins = {"max of number": 1.0}
+    assert alarms(clean, scaled(margins, factor_for(clean, "peer", margins, 2))) == 3
+    broken = [*clean, Delivery("2020-01-01", broken=("a",))]
+    assert alarms(broken, scaled(margins, factor_for(broken, "peer", margins, 1))) == 1
+    assert alarms(broken, scaled(margins, factor_for(broken, "peer", margins, 2))) == 2
+
+
+def test_peers_are_compared_at_as_many_alarms_as_ours():
+    def of(left_out, ours):
+        clean = [Delivery("2020-01-01", scores=gx(float(at)), ours=ours(at)) for at in range(100)]
+        altered = [
+            Delivery("2020-01-01", f"f, {scope}", scope, ("a",), scores=gx(score), ours="stopped")
+            for score in (50.0, 95.5, 200.0)
+            for scope in ("batch", "part")
+        ]
+        return TableRun(f"left out {left_out}", left_out, clean, altered)
+
+    def gx(score):
+        return {"Great Expectations": {"max of number": (score, ("a",))}}
+
+    def ours(at):
+        return "stopped" if at < 3 else "warned" if at < 6 else "passed"
+
+    warned, blocked = equal_alarms([of(False, ours), of(True, ours)])
+    assert (warned["beside"], blocked["beside"]) == ("blocked or warned", "blocked")
+    assert [(p["alarmed"], p["ours"]["alarmed"]) for p in (warned, blocked)] == [(6, 6), (3, 3)]
+    assert [p["scopes"]["batch"]["stopped"] for p in (warned, blocked)] == [2, 1]
+
+
+def test_every_row_twice_counts_as_stopped_if_the_clean_rows_are_published(run):
+    twice = next(d for d in run.altered if d.fault == "every row twice")
+    assert twice.ours == "stopped"
+
+
+def test_only_the_same_deliveries_are_validated_again(run, table):
+    old = replace(run, altered=[replace(d, ours="passed") for d in run.altered])
+    old.altered[0].unit = 7000
+    present = renewed(old, table, PEERS, 1)
+    assert [d.ours for d in present.altered] == [d.ours for d in run.altered]
+    assert present.altered[0].unit == 7000
+    shifted = [replace(d, scores={"Great Expectations": {}}) for d in run.altered]
+    with pytest.raises(ValueError, match="in an empty folder"):
+        renewed(replace(run, altered=shifted), table, PEERS, 1)
+
+
 def test_the_page_has_a_line_for_every_side(run):
-    left_out = replace(run, table="other", left_out=True)
-    document = {"planted": 1, "tables": 2, "peers": results([run, left_out])}
+    left_out = replace(run, table="mail", left_out=True)
+    runs = [run, left_out]
+    document = {"planted": 1, "peers": results(runs), "equal_alarms": equal_alarms(runs)}
     text = page(document)
     for line in (
-        "| Headrace | blocked | 1 |",
-        "| Great Expectations | ranges of the window | 1 |",
-        "| z-scores as in Elementary | sensitivity 3 | 1 |",
+        "| Headrace | blocked | 18 |",
+        "| Great Expectations | ranges of the window | 18 |",
+        "| z-scores as in Elementary | sensitivity 3 | 18 |",
         "| measure times 1000 | batch | 1 |",
+        "chosen on: mail. Others were not",
     ):
         assert line in text
+    assert max(map(len, text.split("**At equal")[0].splitlines())) <= 100
     gx = next(p for p in document["peers"] if p["setting"] == "ranges of the window")
     assert gx["faults"]["words in place of numbers"] == {
         "scope": "batch", "injected": 1, "stopped": 1,
     }  # fmt: skip
-    assert gx["ours"]["stopped"] == sum(d.ours != "passed" for d in run.altered)
+    assert len(document["equal_alarms"]) == 4  # two peers, beside two lines of Headrace
