@@ -14,7 +14,7 @@ INTRODUCTION = f"""\
 `bench.gate_bank`, with faults in {{planted}} days of each table. Every side judges a delivery by
 the 42 clean deliveries before it. Clean days of a table count after 30 days.
 
-Tables, none of which a threshold of Headrace was chosen on: {{tables}}.{{missing}}
+Tables that no threshold of Headrace was chosen on: {{tables}}.{{missing}}
 
 Peers get the parser for free: typed columns, and times as hours since the beginning of the day.
 A delivery counts as stopped by a peer if any of its checks fails, if a cell does not parse, or if

@@ -179,6 +179,8 @@ def test_days_with_equal_scores_alarm_together_and_broken_days_always():
 def test_peers_are_compared_at_as_many_alarms_as_ours():
     def of(left_out, ours):
         clean = [Delivery("2020-01-01", scores=gx(float(at)), ours=ours(at)) for at in range(100)]
+        # Days that the peer does not judge do not count for Headrace beside it.
+        clean += [Delivery("2020-01-02", ours="stopped")] * 50
         altered = [
             Delivery("2020-01-01", f"f, {scope}", scope, ("a",), scores=gx(score), ours="stopped")
             for score in (50.0, 95.5, 200.0)
