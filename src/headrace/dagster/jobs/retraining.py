@@ -43,11 +43,16 @@ Work = Callable[["Pipeline", Home, RetrainConfig, str], "RetrainingOutcome | Non
 
 
 def retrain_job(
-    pipeline: "Pipeline", home: Callable[[], Home] = Home.find, work: Work | None = None
+    pipeline: "Pipeline",
+    home: Callable[[], Home] = Home.find,
+    work: Work | None = None,
+    *,
+    suffix: str = "",
 ) -> dg.JobDefinition:
     """Return the job that retrains: release, train, compare, promote or keep the champion.
 
-    See `headrace.retraining.workflow`.
+    See `headrace.retraining.workflow`. The suffix, at the end of the job's name, tells the jobs of
+    several monitors apart.
     """
 
     @dg.op(name=STEP, description="Carry out all steps of one retraining, or continue it.")
@@ -59,7 +64,7 @@ def retrain_job(
             _log_outcome(context, pipeline, outcome)
 
     @dg.job(
-        name=RETRAIN,
+        name=RETRAIN + suffix,
         description="Release the dataset, train a challenger and compare it with the champion."
         " Triggered by the decision ledger or by a person; `headrace retrain` does the same.",
         tags={"headrace/pipeline": pipeline.name},

@@ -18,6 +18,7 @@ from headrace.dagster.sensors.settings import interval, status
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
 
+RETRAINING = "retraining"
 TAG = "headrace/trigger"
 # Maximum time from the launch of a run until it holds the lock of its retraining.
 GRACE = timedelta(minutes=10)
@@ -48,8 +49,12 @@ def retraining_sensor(
     triggers: Triggers | None = None,
     seconds: int = 60,
     default_status: dg.DefaultSensorStatus | None = None,
+    *,
+    suffix: str = "",
 ) -> dg.SensorDefinition:
     """Return the sensor that runs `retrain` once per trigger, and again if the run died.
+
+    The suffix is that of the monitor's job.
 
     The cursor is the sequence number of the newest trigger with a requested run. If a daemon dies
     after a launch but before it stores the cursor, it requests the same run key again, and Dagster
@@ -57,8 +62,8 @@ def retraining_sensor(
     """
 
     @dg.sensor(
-        name="retraining",
-        job_name=RETRAIN,
+        name=RETRAINING + suffix,
+        job_name=RETRAIN + suffix,
         minimum_interval_seconds=interval(seconds),
         default_status=default_status or status(),
         description="Launches a retraining for each trigger in the decision ledger.",
