@@ -32,7 +32,7 @@ class Watched:
     each_model = each_monitor = each_dataset
 
     @property
-    def whole(self):
+    def full_pipeline(self):
         return self
 
     @property

@@ -102,7 +102,7 @@ def test_each_part_has_a_pipeline_of_what_it_reads(parts):
     assert whole.for_monitor("watch_c").dataset.name == "few_late"
     assert late.for_model("b") == whole.for_model("b")
     assert (late.rows_scope, few.rows_scope, few.vector_scope) == ("", "few_late", "few_late")
-    assert whole.for_model("c").whole is whole
+    assert whole.for_model("c").full_pipeline is whole
     with pytest.raises(DeclarationError, match="has 2 datasets") as caught:
         _ = whole.dataset
     assert caught.value.fix == "name one: --dataset with one of line_lateness, few_late"

@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 import headrace
 from headrace.core.clock import iso, parse_iso
 from headrace.core.home import Home
-from headrace.dagster import definitions
+from headrace.dagster import definitions, retraining_sensor
 from headrace.dagster.execute import run_pipeline
 from headrace.datasets.store.store import Store
 from headrace.features import Spine
+from headrace.lake.ledger.ledger import Ledger
 from headrace.lineage.batch_holders import impact
 from headrace.lineage.batch_impact import reached_rows
 from headrace.lineage.downstream import readers, stores
@@ -29,9 +30,10 @@ from headrace.pipeline.serving.services import audit_served, online_parts
 from headrace.pipeline.staleness import is_current
 from headrace.reports.monitor.facts import monitor_report
 from headrace.reports.status import model_rows, overview
-from headrace.retraining.service import asked_by, dry_run
+from headrace.retraining.service import asked_by
 from headrace.serving.http import ApiKeys
-from tests.serving.world import DAYS, SPINE, World, request_of
+from headrace.serving.log import Entry
+from tests.serving.world import DAYS, SPINE, World
 
 LATER = Spine("plan", "-1h", SPINE.columns)
 AT = parse_iso("2024-03-13T12:00:00Z")
@@ -70,7 +72,7 @@ class Built:
         self.world.deliver_days()
         self.world.publish()
         self.single = Home(root / "single")
-        shutil.copytree(self.world.home.root, self.single.root)
+        shutil.copytree(self.world.home.root, self.single.root, dirs_exist_ok=True)
         build_release(self.world.pipeline, self.single)
         train_model(self.world.pipeline, self.single)
         self.home, self.pipeline = self.world.home, several(self.world.pipeline)
@@ -165,9 +167,26 @@ def test_the_graph_has_an_asset_for_each_part(built):
     repository = built.defs.get_repository_def()
     jobs = {job.name for job in repository.get_all_jobs()}
     assert {"retrain", "retrain_late_notice"} <= jobs
-    sensors = {sensor.name: sensor.job_name for sensor in repository.sensor_defs if sensor.has_jobs}
-    assert sensors["retraining"] == "retrain"
-    assert sensors["retraining_late_notice"] == "retrain_late_notice"
+    sensors = [s for s in repository.sensor_defs if s.name.startswith("retraining")]
+    assert {sensor.name: sensor.job_name for sensor in sensors} == {
+        "retraining": "retrain",
+        "retraining_late_notice": "retrain_late_notice",
+    }
+
+
+def test_the_sensor_of_a_further_monitor_configures_its_own_job(built):
+    class Trigger:
+        sequence, trigger_id, reason = 1, "t1", "drift"
+
+    part = built.pipeline.for_monitor("late_notice")
+    sensor = retraining_sensor(part, lambda: built.home, lambda: [Trigger()], suffix="_late_notice")
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance=instance)
+        (request,) = sensor.evaluate_tick(context).run_requests
+    job = built.defs.resolve_job_def(sensor.job_name)
+    assert dg.validate_run_config(job, request.run_config)["ops"].keys() == {
+        "retrain_model_late_notice"
+    }
 
 
 def test_status_has_the_task_and_the_figures_of_each_model(built, command):
@@ -196,7 +215,7 @@ def test_a_command_for_one_part_asks_which(built, command, tmp_path):
     released = json.loads(command("dataset", "release", "--json").stdout)["releases"]
     assert [row["ref"] for row in released] == ["line_lateness@1.0.0", "late_notice@1.0.0"]
     assert all(row["unchanged"] for row in released)
-    reports = json.loads(command("monitor", "status", "--json").stdout)["monitors"]
+    reports = json.loads(command("monitor", "status", "--json", code=1).stdout)["monitors"]
     assert [report["monitor"] for report in reports] == ["lines", "late_notice"]
     assert "no dataset 'x'" in command("dataset", "release", "--dataset", "x", code=2).stderr
 
@@ -212,14 +231,13 @@ def test_rows_of_both_datasets_are_traced_and_rebuilt(built):
 
 
 def test_a_batch_reaches_every_part_that_reads_its_table(built):
-    (batch, *_) = [
-        row for row in built.defs_batches() if row
-    ] if hasattr(built, "defs_batches") else [first_batch(built.home, "gauges")]
-    held = impact(built.home, batch)
+    held = impact(built.home, first_batch(built.home, "gauges"))
     assert [release.ref for release in held.releases] == ["line_lateness@1.0.0"]
-    batch = first_batch(built.home, "arrivals")
-    held = impact(built.home, batch)
-    assert {release.ref for release in held.releases} == {"line_lateness@1.0.0", "late_notice@1.0.0"}
+    held = impact(built.home, first_batch(built.home, "arrivals"))
+    assert {release.ref for release in held.releases} == {
+        "line_lateness@1.0.0",
+        "late_notice@1.0.0",
+    }
     assert len(held.models) == 3
     reached = reached_rows(built.home, held, [built.pipeline], ["arrivals"])
     assert all(answer.used for answer in reached.values())
@@ -230,10 +248,8 @@ def test_a_batch_reaches_every_part_that_reads_its_table(built):
 
 
 def first_batch(home: Home, table: str) -> str:
-    from headrace.lake.ledger.ledger import Ledger
-
     with Ledger(home) as ledger:
-        return next(iter(ledger.batches(table)))
+        return next(key for key, row in ledger.batches(table).items() if row.slot == DAYS[6])
 
 
 def test_each_model_is_served_and_its_log_is_audited(built):
@@ -250,14 +266,16 @@ def test_each_model_is_served_and_its_log_is_audited(built):
         dataset = headrace.open(f"{part.dataset.name}@latest", store=built.home.store)
         row = dataset.df.iloc[0]
         request = {name: row[name] for name in ("trip", "line", "stop")}
-        request |= {"trip": int(row["trip"]), "due": int(row["due"].value // 1000), "fare": None}
+        request |= {
+            "trip": int(row["trip"]),
+            "due": row["due"].isoformat().replace("+00:00", "Z"),
+            "fare": None,
+        }
         vector = made.service.vector(request, AT)
         assert set(vector.values) == set(dataset.manifest.features)
         assert made.scorer.name == part.model.name
-        score = made.scorer.loaded().scores([vector])[0]
+        (score,) = made.scorer.current(made.service.definitions).scores([vector])
         assert 0 < score < 1
-        from headrace.serving.log import Entry
-
         made.log.append([Entry(vector, model=part.model.name, score=score)])
         made.log.close()
     logs = sorted(path.name for path in (built.home.root / "served").glob("*.sqlite"))
@@ -275,5 +293,7 @@ def test_each_monitor_has_its_report_and_its_retraining(built):
         built.pipeline.for_monitor("lines"), built.home, "ana", "a new line", as_of=iso(AT), key="k"
     )
     assert request.trigger_id != other.trigger_id
-    entries = {name: len(DecisionLedger(built.home).entries(name)) for name in ("lines", "late_notice")}
+    entries = {
+        name: len(DecisionLedger(built.home).entries(name)) for name in ("lines", "late_notice")
+    }
     assert entries["lines"] == entries["late_notice"] > 0

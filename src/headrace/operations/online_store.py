@@ -305,9 +305,9 @@ def _place(pipeline: Pipeline, home: Home, layout: "Layout") -> str:
 
 def _older(pipeline: Pipeline, home: Home) -> list[dict[str, Any]]:
     """Return the pipeline's old stores, which the present views do not use."""
-    whole = pipeline.whole
-    used = {store_folder(whole, home, _layout(part)) for part in online_parts(whole)}
-    files = sorted(store_folder(whole, home, _layout(pipeline)).parent.glob("*/data.mdb"))
+    parts = online_parts(pipeline.full_pipeline)
+    used = {store_folder(part, home, _layout(part)) for part in parts}
+    files = sorted(store_folder(pipeline, home, _layout(pipeline)).parent.glob("*/data.mdb"))
     return [
         {"store": str(other.parent), "bytes": _size(other.parent)}
         for other in files

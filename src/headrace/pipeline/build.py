@@ -21,7 +21,6 @@ from headrace.lake.ledger.batch_listing import slot_rows
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.pinned_actions import overrides_in
 from headrace.pipeline.build_context import BuildContext, current_context
-from headrace.pipeline.code_revision import code_revision
 from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.pins import hold, settle
 from headrace.pipeline.rolled_splits import retraining_champion, with_rolled_splits
@@ -53,15 +52,15 @@ def build_view(
 
     The view is computed for the rows of each spine whose datasets read it.
     """
-    whole = current_context(pipeline, home, context)
+    shared = current_context(pipeline, home, context)
     by_spine = {
         part.rows_scope: part for part in reversed(pipeline.each_dataset()) if view in part.views
     }
-    contexts = [current_context(part, home, whole) for part in by_spine.values()]
+    contexts = [current_context(part, home, shared) for part in by_spine.values()]
     views = [part_context.view(view) for part_context in contexts]
-    whole.built.add(view.name)
+    shared.built.add(view.name)
     total = sum(not isinstance(stored, RowTransform) for stored in pipeline.views)
-    report("features", len(whole.built), total, view.name)
+    report("features", len(shared.built), total, view.name)
     computed = sum(materialised.computed for materialised in views)
     return Built(
         {
@@ -69,7 +68,7 @@ def build_view(
             "rows computed now": computed,
             "features": len(view.outputs),
             "definition hash": definition_hash(view, pipeline.contracts),
-            "nulls": {"md": "\n\n".join(_null_table(made.table) for made in views)},
+            "nulls": {"md": "\n\n".join(_null_table(materialised.table) for materialised in views)},
         },
         changed=computed > 0,
     )
@@ -166,6 +165,7 @@ def release_from(
     from headrace.datasets.governance.apply_privacy import kept_until, treated
     from headrace.datasets.governance.privacy_classes import frame_classes
     from headrace.pipeline.column_lineage import lineage_object
+    from headrace.pipeline.release_metadata import code_revision
 
     pipeline, contracts = context.pipeline, context.pipeline.contracts
     classes = frame_classes(pipeline.spine, pipeline.views, pipeline.label, contracts)

@@ -23,8 +23,8 @@ from headrace.pipeline.parts import (
     dataset_spine,
     dataset_views,
     monitored_model,
-    named,
     only,
+    part_named,
 )
 from headrace.serving.online.staleness import Staleness, limits
 from headrace.sources.delivery_places import Place
@@ -60,7 +60,7 @@ class Pipeline:
             the home that the sources read; it returns {table: place to which its producer
             delivers}.
         shared_spine: spine of the datasets that declare none.
-        whole_pipeline: the pipeline from which `for_dataset` and others have selected parts.
+        selected_from: the pipeline from which `for_dataset` and others have selected parts.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Pipeline:
     max_staleness: tuple[Staleness, ...]
     retraining: Retraining
     shared_spine: Spine | None
-    whole_pipeline: "Pipeline | None" = field(repr=False, compare=False)
+    selected_from: "Pipeline | None" = field(repr=False, compare=False)
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Pipeline:
         max_staleness: tuple[Staleness, ...] = (),
         retraining: Retraining | None = None,
         shared_spine: Spine | None = None,
-        whole_pipeline: "Pipeline | None" = None,
+        selected_from: "Pipeline | None" = None,
         **only_parts: Unpack[OnlyParts],
     ) -> None:
         where = f"pipeline {name}"
@@ -118,7 +118,7 @@ class Pipeline:
             "max_staleness": max_staleness,
             "retraining": retraining or Retraining(),
             "shared_spine": only_parts.get("spine") or shared_spine,
-            "whole_pipeline": whole_pipeline,
+            "selected_from": selected_from,
         }
         for attribute, value in values.items():
             object.__setattr__(self, attribute, value)
@@ -198,21 +198,21 @@ class Pipeline:
 
         Everything that builds, serves or traces a dataset reads such a pipeline.
         """
-        dataset = named(self.datasets, name, "dataset", f"pipeline {self.name}")
+        dataset = part_named(self.datasets, name, "dataset", f"pipeline {self.name}")
         models = tuple(model for model in self.models if model.dataset == name)
         return self._with_parts((dataset,), models, self._monitors_of(models))
 
     def for_model(self, name: str) -> "Pipeline":
         """Return the pipeline with one model, its dataset with its views, and its monitors."""
-        model = named(self.models, name, "model", f"pipeline {self.name}")
-        dataset = named(self.datasets, model.dataset, "dataset", f"pipeline {self.name}")
+        model = part_named(self.models, name, "model", f"pipeline {self.name}")
+        dataset = part_named(self.datasets, model.dataset, "dataset", f"pipeline {self.name}")
         return self._with_parts((dataset,), (model,), self._monitors_of((model,)))
 
     def for_monitor(self, name: str) -> "Pipeline":
         """Return the pipeline with one monitor, its model, and the model's dataset and views."""
-        monitor = named(self.monitors, name, "monitor", f"pipeline {self.name}")
+        monitor = part_named(self.monitors, name, "monitor", f"pipeline {self.name}")
         model = monitored_model(monitor, self.models)
-        dataset = named(self.datasets, model.dataset, "dataset", f"pipeline {self.name}")
+        dataset = part_named(self.datasets, model.dataset, "dataset", f"pipeline {self.name}")
         return self._with_parts((dataset,), (model,), (monitor,))
 
     def each_dataset(self) -> "list[Pipeline]":
@@ -251,8 +251,8 @@ class Pipeline:
         kinds = (datasets, models, monitors)
         names = tuple(tuple(part.name for part in kind) for kind in kinds)
         if names not in self._selections:
-            chosen = {view.name for view in views}
-            staleness = [limit for limit in self.max_staleness if limit.view in chosen]
+            view_names = {view.name for view in views}
+            staleness = [limit for limit in self.max_staleness if limit.view in view_names]
             self._selections[names] = replace(
                 self,
                 views=views,
@@ -260,7 +260,7 @@ class Pipeline:
                 models=models,
                 monitors=monitors,
                 max_staleness=tuple(staleness),
-                whole_pipeline=self.whole,
+                selected_from=self.full_pipeline,
             )
         return self._selections[names]
 
@@ -270,9 +270,9 @@ class Pipeline:
         return {}
 
     @property
-    def whole(self) -> "Pipeline":
+    def full_pipeline(self) -> "Pipeline":
         """The pipeline as declared, with all parts."""
-        return self.whole_pipeline or self
+        return self.selected_from or self
 
     # parts of the names of files in the home
 
@@ -293,10 +293,12 @@ class Pipeline:
         return self._scope(views=True)
 
     def _scope(self, *, views: bool) -> str:
-        first = self.whole.datasets[0]
-        for dataset in self.whole.datasets:
-            same_rows = self.whole.spine_of(dataset) == self.spine
-            if same_rows and (not views or dataset_views(dataset, self.whole.views) == self.views):
+        first = self.full_pipeline.datasets[0]
+        for dataset in self.full_pipeline.datasets:
+            same_rows = self.full_pipeline.spine_of(dataset) == self.spine
+            if same_rows and (
+                not views or dataset_views(dataset, self.full_pipeline.views) == self.views
+            ):
                 return "" if dataset is first else dataset.name
         return "" if self.dataset.name == first.name else self.dataset.name
 
@@ -316,7 +318,7 @@ class Pipeline:
         return self.slots if table.partitioned else ["snapshot"]
 
     def table(self, name: str) -> Table:
-        return named(self.tables, name, "table", f"pipeline {self.name}")
+        return part_named(self.tables, name, "table", f"pipeline {self.name}")
 
 
 def _or_only(parts: Any, only_parts: OnlyParts, kind: str, where: str) -> Any:  # noqa: ANN401 - checked by check_kinds

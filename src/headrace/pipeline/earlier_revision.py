@@ -70,7 +70,7 @@ def _of_revision(revision: str, pipeline: Pipeline) -> dict[str, Any]:
     """Compute the forms of a revision in a separate process, with the current Headrace."""
     fix = "give a file of `headrace features forms`, or a git revision such as HEAD~1"
     options = ["--pipeline", pipeline.name]
-    if pipeline.whole is not pipeline:
+    if pipeline.full_pipeline is not pipeline:
         options += ["--dataset", pipeline.dataset.name]
     with unpacked(revision, fix) as folder:
         process = subprocess.run(

@@ -119,10 +119,10 @@ def monitored_model(
     Raises:
         DeclarationError: there is no such model, or the monitor names none of several.
     """
-    named = [model for model in models if monitor.model in {"", model.name}]
-    if len(named) == 1:
-        return named[0]
-    if named:
+    matches = [model for model in models if monitor.model in {"", model.name}]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
         names = ", ".join(model.name for model in models)
         raise DeclarationError(
             f"monitor {monitor.name} names no model, and there are {len(models)}: {names}",
@@ -190,7 +190,7 @@ def only(parts: Sequence[Part], kind: str, where: str) -> Part:
     """Return the only part of a kind, such as "dataset".
 
     Raises:
-        DeclarationError: there is none, or there are several, of which the caller must name one.
+        DeclarationError: there is none, or there are several, and the caller must name one.
     """
     if len(parts) == 1:
         return parts[0]
@@ -205,7 +205,7 @@ def only(parts: Sequence[Part], kind: str, where: str) -> Part:
     )
 
 
-def named(parts: Sequence[Part], name: str, kind: str, where: str) -> Part:
+def part_named(parts: Sequence[Part], name: str, kind: str, where: str) -> Part:
     """Return the part with this name.
 
     Raises:
@@ -214,28 +214,30 @@ def named(parts: Sequence[Part], name: str, kind: str, where: str) -> Part:
     for part in parts:
         if part.name == name:
             return part
-    raise DeclarationError(f"{where} has no {kind} {name!r}", where=where, fix=_one_of(kind, parts))
+    raise DeclarationError(
+        f"{where} has no {kind} {name!r}", where=where, fix=_choices(kind, parts)
+    )
 
 
 def _unknown(
     kind: str,
     part: Any,  # noqa: ANN401 - a part of any kind
     reads: tuple[str, str],
-    known: Sequence[Any],
+    existing: Sequence[Any],
     where: str,
 ) -> DeclarationError:
-    """Return the error that a part of a kind reads (kind, name), which is none of the `known`."""
+    """Return the error for a part that reads a (kind, name) that does not exist."""
     read, name = reads
     return DeclarationError(
         f"{kind} {part.name} names {read} {name!r}, which does not exist"
         if name
         else f"{kind} {part.name} needs a {read}, and there is none",
         where=f"{where}{_files(kind, (part,))}",
-        fix=_one_of(read, known),
+        fix=_choices(read, existing),
     )
 
 
-def _one_of(kind: str, parts: Sequence[Any]) -> str:
+def _choices(kind: str, parts: Sequence[Any]) -> str:
     if not parts:
         return f"declare one: Pipeline(..., {kind}s=(...,))"
     return f"one of {', '.join(part.name for part in parts)}"
@@ -257,13 +259,13 @@ def declared_in(part: object) -> str:
     """
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        names = [name for name, value in list(vars(module).items()) if _holds(value, part)]
+        names = [name for name, value in list(vars(module).items()) if _contains(value, part)]
         if file and names and _assigns(Path(file), names):
             return str(file)
     return ""
 
 
-def _holds(value: object, part: object) -> bool:
+def _contains(value: object, part: object) -> bool:
     if type(value) is tuple:  # not a subclass, which may refuse to be iterated
         return any(element is part for element in value)
     return value is part

@@ -87,13 +87,13 @@ def run(
         ]
     problems = _problems(selected, home, slots, begin, end)
     ok = not problems and all(outcome.ok for outcome in outcomes)
-    declared = project_pipelines()
-    report = overview(declared, home)
+    project = project_pipelines()
+    report = overview(project, home)
     if as_json:
         runs = [outcome.to_json() for outcome in outcomes]
         emit_json({"ok": ok, "runs": runs, "problems": problems, **report})
     else:
-        status_command.show(report, has_datasets=any(each.datasets for each in declared))
+        status_command.show(report, has_datasets=any(declared.datasets for declared in project))
         for outcome in outcomes:
             for line in outcome.lines():
                 out.print(Text(line), soft_wrap=True)

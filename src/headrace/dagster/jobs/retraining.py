@@ -33,9 +33,9 @@ class RetrainConfig(dg.Config):
     as_of: str = ""
 
 
-def configured(trigger_id: str) -> dict[str, object]:
-    """Return the run configuration for a trigger."""
-    return {"ops": {STEP: {"config": {"trigger_id": trigger_id}}}}
+def configured(trigger_id: str, suffix: str = "") -> dict[str, object]:
+    """Return the run configuration for a trigger; the suffix is that of the job."""
+    return {"ops": {STEP + suffix: {"config": {"trigger_id": trigger_id}}}}
 
 
 # Function that does the work of a run; tests pass a faster one.
@@ -51,11 +51,11 @@ def retrain_job(
 ) -> dg.JobDefinition:
     """Return the job that retrains: release, train, compare, promote or keep the champion.
 
-    See `headrace.retraining.workflow`. The suffix, at the end of the job's name, tells the jobs of
-    several monitors apart.
+    See `headrace.retraining.workflow`. The suffix, at the end of the job's name, distinguishes the
+    jobs of several monitors.
     """
 
-    @dg.op(name=STEP, description="Carry out all steps of one retraining, or continue it.")
+    @dg.op(name=STEP + suffix, description="Carry out all steps of one retraining, or continue it.")
     def retrain_model(context: dg.OpExecutionContext, config: RetrainConfig) -> None:
         run = context.run
         with readable():

@@ -134,7 +134,7 @@ def monitor_report(pipeline: Pipeline, home: Home) -> MonitorReport:
 def _options(pipeline: Pipeline) -> str:
     """Return the options by which a command finds the monitor of a pipeline."""
     options = f"--pipeline {pipeline.name}"
-    has_others = len(pipeline.whole.monitors) > 1
+    has_others = len(pipeline.full_pipeline.monitors) > 1
     return f"{options} --monitor {pipeline.monitor.name}" if has_others else options
 
 

@@ -62,7 +62,7 @@ def studied(home: Home) -> list[Studied]:
 
 def _name(pipeline: Pipeline) -> str:
     """Return the name of a history: of the pipeline or, if it has several, of the monitor."""
-    return pipeline.name if pipeline.whole is pipeline else pipeline.monitor.name
+    return pipeline.name if pipeline.full_pipeline is pipeline else pipeline.monitor.name
 
 
 def own_history(pipeline: Pipeline, home: Home) -> ReplayedHistory | None:
