@@ -49,6 +49,11 @@ class Pipeline:
     `shared_spine`, `datasets`, `models` and `monitors` for one part.
 
     Attributes:
+        tables: tables with their source, contract and suite; at least one.
+        views: feature views, lookups and row transforms that datasets can read.
+        datasets: datasets; each has its own rows, label, views and splits.
+        models: models; several may be trained on one dataset.
+        monitors: monitors; each watches one model.
         first_slot, last_slot: first and last daily partition, ISO days.
         mode: `declared` for imported history, `recorded` for data that arrived live.
         streams: event streams that feed tables, in addition to their sources.
@@ -65,20 +70,20 @@ class Pipeline:
 
     name: str
     tables: tuple[Table, ...]
-    views: tuple[View, ...]
-    datasets: tuple[DatasetSpec, ...]
-    models: tuple[ModelSpec, ...]
-    monitors: tuple[MonitorSpec, ...]
     first_slot: str
     last_slot: str
-    mode: Mode
-    make_deliveries: Callable[[Path], object] | None
-    places: Callable[[Path, Path], Mapping[str, Place]] | None
-    streams: tuple[Stream, ...]
-    max_staleness: tuple[Staleness, ...]
-    retraining: Retraining
-    shared_spine: Spine | None
-    selected_from: "Pipeline | None" = field(repr=False, compare=False)
+    views: tuple[View, ...] = ()
+    datasets: tuple[DatasetSpec, ...] = ()
+    models: tuple[ModelSpec, ...] = ()
+    monitors: tuple[MonitorSpec, ...] = ()
+    mode: Mode = "declared"
+    make_deliveries: Callable[[Path], object] | None = None
+    places: Callable[[Path, Path], Mapping[str, Place]] | None = None
+    streams: tuple[Stream, ...] = ()
+    max_staleness: tuple[Staleness, ...] = ()
+    retraining: Retraining = field(default_factory=Retraining)
+    shared_spine: Spine | None = None
+    selected_from: "Pipeline | None" = field(default=None, repr=False, compare=False)
 
     def __init__(
         self,
