@@ -22,6 +22,7 @@ from headrace.lineage.downstream import readers, stores
 from headrace.lineage.rebuild import rebuild
 from headrace.lineage.row_trace.release_trace import trace
 from headrace.models import champion
+from headrace.models.retraining_config import Retraining
 from headrace.monitoring import DecisionLedger
 from headrace.operations.online_store import fill, online_status
 from headrace.pipeline import Pipeline, build_release, train_model
@@ -30,7 +31,7 @@ from headrace.pipeline.serving.services import audit_served, online_parts
 from headrace.pipeline.staleness import is_current
 from headrace.reports.monitor.facts import monitor_report
 from headrace.reports.status import model_rows, overview
-from headrace.retraining.service import asked_by
+from headrace.retraining.service import asked_by, retrain_by_hand
 from headrace.serving.http import ApiKeys
 from headrace.serving.log import Entry
 from tests.serving.world import DAYS, SPINE, World
@@ -297,3 +298,22 @@ def test_each_monitor_has_its_report_and_its_retraining(built):
         name: len(DecisionLedger(built.home).entries(name)) for name in ("lines", "late_notice")
     }
     assert entries["lines"] == entries["late_notice"] > 0
+
+
+def test_a_retraining_moves_the_splits_of_its_own_dataset_alone(built, tmp_path):
+    home = Home(tmp_path / "home")
+    shutil.copytree(built.home.root, home.root, dirs_exist_ok=True)
+    plan = Retraining(valid="2d", test="2d", recent=None)
+    pipeline = replace(built.pipeline, retraining=plan)
+    part = pipeline.for_monitor("late_notice")
+    outcome = retrain_by_hand(part, home, "ana", "a new line", as_of="2024-03-08", key="k")
+    released = outcome.steps["released"]["dataset"]
+    assert released.startswith("late_notice@")
+    assert released != "late_notice@1.0.0"
+    assert not DecisionLedger(home).steps("lines")
+    for dataset, versions in (("line_lateness", 1), ("late_notice", 2)):
+        build_release(pipeline.for_dataset(dataset), home)
+        assert len(Store.find(home.store).versions(dataset)) == versions
+    trained = {part.model.name: train_model(part, home) for part in pipeline.each_model()}
+    assert "a retraining made this release" in trained["late_notice_model"].metadata["why"]
+    assert not any(trained[name].changed for name in trained)
