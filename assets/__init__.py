@@ -21,9 +21,8 @@ def assets(pipeline: Pipeline) -> list[Asset]:
         *chain.tables,  # deliveries -> gate -> published; rows that fail go to quarantine
         *chain.gate_checks,  # the gate's verdicts on each table
         *chain.views,  # tables -> features as known at each prediction
-        chain.release,  # views, spine, label -> a dataset version
-        chain.model,  # release -> challenger, compared with the champion
-        chain.monitors,  # release, tables, model -> profiles -> drift -> decision
-        chain.online_store,  # tables -> what serving needs of each entity
-        chain.served_log,  # views -> served vectors, compared with training
+        *chain.datasets,  # views, spine, label -> dataset versions
+        *chain.models,  # release -> challenger, compared with the champion
+        *chain.monitoring,  # release, tables, model -> profiles -> drift -> decision
+        *chain.serving,  # tables -> online store; views -> served vectors, compared with training
     ]

@@ -1,6 +1,6 @@
 """The gate on the bank of real tables: `python -m bench.gate_bank [TABLE ...] [--json]`.
 
-It is `headrace verify faults --all` with the section of the benchmarks page as its text.
+It is `headrace verify faults` with the section of the benchmarks page as its text.
 """
 
 import argparse
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--json", action="store_true", help="all counts as JSON")
     options = parser.parse_args()
-    tables = selected(options.tables, every_table=True)
+    tables = selected(options.tables)
     run = BankRun(planted=options.planted, last=options.last)
     document = measured(tables, run, options.jobs)
     print(json.dumps(document) if options.json else "\n".join(report(document)))

@@ -1,42 +1,22 @@
 """A small pipeline over real drop folders: two event tables, a snapshot, one view, stub stages."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 from headrace.contracts import load_contract
 from headrace.core.home import Home
-from headrace.features.spec import FeatureView, Mean, Rows, RowTransform, Window
+from headrace.datasets import DatasetSpec, TimeSplits
+from headrace.features.spec import FeatureView, Label, Mean, Rows, RowTransform, Spine, Window
 from headrace.gates import load_suite
 from headrace.lake.table import Table
+from headrace.models import ModelSpec
+from headrace.monitoring import MonitorSpec
+from headrace.pipeline import Pipeline
 from headrace.sources.files import DropFolder
 
 HERE = Path(__file__).parent / "shop"
 DAYS = [f"2024-03-0{day}" for day in range(1, 7)]
-
-
-@dataclass(frozen=True)
-class ShopPipeline:
-    """What the factories ask of a pipeline, and no more."""
-
-    name: str
-    tables: tuple[Table, ...]
-    views: tuple
-    spine: SimpleNamespace
-    label: SimpleNamespace
-    dataset: SimpleNamespace
-    model: SimpleNamespace
-    monitor: SimpleNamespace
-    first_slot: str = DAYS[0]
-    last_slot: str = DAYS[-1]
-    streams: tuple = ()
-
-    def table(self, name: str) -> Table:
-        return next(table for table in self.tables if table.name == name)
-
-    def slots_of(self, table: Table) -> list[str]:
-        return DAYS if table.partitioned else ["snapshot"]
 
 
 def shop_table(name: str, folder: Path, *, partitioned: bool = True) -> Table:
@@ -45,26 +25,44 @@ def shop_table(name: str, folder: Path, *, partitioned: bool = True) -> Table:
     return Table(name, source, contract, load_suite(HERE / f"{name}.suite.yaml"), partitioned)
 
 
-def shop_pipeline(folder: Path) -> ShopPipeline:
-    visits = FeatureView(
-        "recent_visits",
-        table="visits",
-        entity=("shop",),
-        features=(Rows(Window("-7d")), Mean("visitors", Window("-7d"))),
+VISITS = FeatureView(
+    "recent_visits",
+    table="visits",
+    entity=("shop",),
+    features=(Rows(Window("-7d")), Mean("visitors", Window("-7d"))),
+)
+DATASET = DatasetSpec(
+    "shop_takings",
+    ("shop", "hour"),
+    Label("takings", "sales", ("shop", "hour"), ("takings",), horizon="2h", settle="0s"),
+    TimeSplits("2024-03-03", "2024-03-04", "2024-03-06"),
+    "2024-03-07",
+    description="Takings of the next hour.",
+)
+
+
+def shop_tables(folder: Path) -> tuple[Table, ...]:
+    return (
+        shop_table("visits", folder),
+        shop_table("sales", folder),
+        shop_table("shops", folder, partitioned=False),
     )
-    return ShopPipeline(
+
+
+def shop_pipeline(folder: Path) -> Pipeline:
+    return Pipeline(
         name="shop",
-        tables=(
-            shop_table("visits", folder),
-            shop_table("sales", folder),
-            shop_table("shops", folder, partitioned=False),
+        tables=shop_tables(folder),
+        views=(
+            VISITS,
+            RowTransform("same_hour", ("hour",), lambda hour: hour.cast("int64"), "int64"),
         ),
-        views=(visits, RowTransform("same_hour", ("hour",), lambda hour: hour, "int64")),
-        spine=SimpleNamespace(table="sales"),
-        label=SimpleNamespace(table="sales"),
-        dataset=SimpleNamespace(name="shop_takings", description="Takings of the next hour."),
-        model=SimpleNamespace(name="takings"),
-        monitor=SimpleNamespace(name="shop"),
+        spine=Spine("sales"),
+        dataset=DATASET,
+        model=ModelSpec("takings", "shop_takings", baseline=("same_hour",)),
+        monitor=MonitorSpec("shop", folder / "monitors.yaml", DAYS[0]),
+        first_slot=DAYS[0],
+        last_slot=DAYS[-1],
     )
 
 
@@ -101,7 +99,7 @@ def stub_stages(done: list[str]) -> dict[str, Callable]:
         )
 
     def build_view(
-        pipeline: ShopPipeline, view: FeatureView, home: Home, context: object
+        pipeline: Pipeline, view: FeatureView, home: Home, context: object
     ) -> SimpleNamespace:
         return built(view.name)
 

@@ -26,6 +26,27 @@ class Watched:
     model: SimpleNamespace
     tables: tuple = ()
 
+    def each_dataset(self):
+        return [self]
+
+    each_model = each_monitor = each_dataset
+
+    @property
+    def full_pipeline(self):
+        return self
+
+    @property
+    def monitors(self):
+        return (self.monitor,)
+
+    @property
+    def datasets(self):
+        return (self.dataset,)
+
+    @property
+    def models(self):
+        return (self.model,)
+
 
 def watched(folder: Path):
     """(pipeline, home): week 12 has nulls, from week 19 on labels are turned, week 23 is odd."""

@@ -57,6 +57,9 @@ def governed(world, *, classes=CLASSES, contracts=None, **dataset):
             for table in world.pipeline.tables
         ),
         dataset=replace(world.pipeline.dataset, **dataset),
+        model=replace(
+            world.pipeline.model, dataset=dataset.get("name", world.pipeline.dataset.name)
+        ),
     )
 
 

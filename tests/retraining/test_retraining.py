@@ -144,6 +144,13 @@ class Declared:
     monitor: MonitorSpec
     retraining: Retraining
 
+    @property
+    def monitors(self):
+        return (self.monitor,)
+
+    def with_dataset(self, dataset):
+        return replace(self, dataset=dataset)
+
 
 def test_the_splits_stay_where_they_were_rolled_to_when_the_plan_changes(promoted):
     """The plan of the next retraining moves no release before it."""

@@ -62,6 +62,16 @@ CHANGES = {
         "",
     ),
     "the day before again": (earlier, "repeated_delivery", ""),
+    "values of the day before": (
+        lambda columns: {
+            name: texts
+            if name in {"ride", "called_at", "called", "left"}
+            else earlier(columns)[name]
+            for name, texts in columns.items()
+        },
+        "repeated_delivery",
+        "degrees",
+    ),
     "times a year late": (
         cells("called_at", lambda _, text: text.replace("2024-", "2025-")),
         "wrong_period",

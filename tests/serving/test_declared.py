@@ -69,7 +69,11 @@ def test_another_release_in_its_place_is_to_be_trained_on(world):
     """As an erasure leaves it: the tables are what they were, the latest release is not."""
     world.deliver_days(DAYS[:1])
     world.publish()
-    pipeline = replace(world.pipeline, dataset=replace(world.pipeline.dataset, name=SPEC.name))
+    pipeline = replace(
+        world.pipeline,
+        dataset=replace(world.pipeline.dataset, name=SPEC.name),
+        model=replace(world.pipeline.model, dataset=SPEC.name),
+    )
     given = {"inputs": INPUTS, "definitions": DEFINITIONS, "mode": "recorded", "code_revision": "r"}
     keys = []
     for rows in (400, 300):

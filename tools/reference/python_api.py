@@ -51,8 +51,9 @@ class Area:
 
 AREAS = (
     Area("pipelines", "Pipelines and tables",
-         "A pipeline declares its tables, features, dataset, model and monitors in one object, "
-         "`PIPELINE`, of a module that `pyproject.toml` names.",
+         "A pipeline is a name and its parts: tables, and any number of views, datasets, models "
+         "and monitors. `PIPELINE` of a module that `pyproject.toml` names declares it; see "
+         "[several datasets and models](../../how-to/several-datasets-and-models.md).",
          {"headrace.pipeline": "*", "headrace.models.retraining_config": "Retraining",
           "headrace.lake.table": "Table", "headrace.core.home": "Home project_root default_root",
           "headrace.core.clock": "duration iso parse_iso HOUR DAY"}),

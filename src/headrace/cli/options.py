@@ -19,6 +19,15 @@ OnePipeline = Annotated[
 AnyPipeline = Annotated[
     str | None, typer.Option("--pipeline", "-p", help="Only this pipeline; default: all.")
 ]
+OneDataset = Annotated[
+    str | None, typer.Option("--dataset", help="Dataset; needed if there are several.")
+]
+OneModel = Annotated[
+    str | None, typer.Option("--model", help="Model; needed if there are several.")
+]
+OneMonitor = Annotated[
+    str | None, typer.Option("--monitor", help="Monitor; needed if there are several.")
+]
 Principal = Annotated[
     str | None,
     typer.Option(

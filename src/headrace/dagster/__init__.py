@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from headrace.core.home import Home, project_root
-from headrace.dagster.asset_names import partitioned, snapshots, stored
+from headrace.dagster.asset_names import monitor_suffix, partitioned, snapshots, stored
 from headrace.dagster.assets.features import view_asset
 from headrace.dagster.assets.models import model_asset
 from headrace.dagster.assets.monitors import monitor_assets
@@ -90,6 +90,9 @@ def definitions(
     audited = served_key(pipeline.name) in keys
     stored_online = online_key(pipeline.name) in keys
     jobs_by_name = {job.name: job for job in jobs(pipeline)}
+    retrained = [
+        (part, monitor_suffix(pipeline, part.monitor.name)) for part in pipeline.each_monitor()
+    ]
     return dg.Definitions(
         assets=[asset for asset in flow_assets if not isinstance(asset, dg.AssetChecksDefinition)],
         asset_checks=[
@@ -98,7 +101,7 @@ def definitions(
         jobs=[
             *jobs_by_name.values(),
             *oncall_jobs(pipeline, home),
-            retrain_job(pipeline, home),
+            *(retrain_job(part, home, suffix=suffix) for part, suffix in retrained),
             maintenance_job(pipeline, home),
             *([audit_job(pipeline)] if audited else []),
             *([online_job(pipeline)] if stored_online else []),
@@ -115,8 +118,8 @@ def definitions(
                 [jobs_by_name[name] for name in (INGEST, REFERENCE) if name in jobs_by_name],
                 home,
             ),
-            build_sensor(pipeline, jobs_by_name[BUILD], home),
-            retraining_sensor(pipeline, home),
+            *([build_sensor(pipeline, jobs_by_name[BUILD], home)] if pipeline.datasets else []),
+            *(retraining_sensor(part, home, suffix=suffix) for part, suffix in retrained),
             alert_sensor(pipeline.tables, home),
             *([online_sensor(pipeline, home)] if stored_online else []),
             *(stream_sensor(pipeline, stream, home) for stream in pipeline.streams),

@@ -1,11 +1,15 @@
 """Names in the asset graph: asset keys, groups and owners."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from headrace.features.spec import FeatureView, Lookup, View
 from headrace.lake.table import Table
+
+if TYPE_CHECKING:
+    from headrace.pipeline import Pipeline
 
 INGESTION = "ingestion"
 FEATURES = "features"
@@ -38,8 +42,20 @@ def model_key(name: str) -> dg.AssetKey:
     return dg.AssetKey(["models", name])
 
 
-def monitor_key(pipeline: str, part: str) -> dg.AssetKey:
-    return dg.AssetKey(["monitoring", pipeline, part])
+def monitor_key(monitor: Sequence[str], part: str) -> dg.AssetKey:
+    """Return the key of a monitor's asset; `monitor` is its path, see `monitor_path`."""
+    return dg.AssetKey(["monitoring", *monitor, part])
+
+
+def monitor_path(pipeline: "Pipeline", monitor: str) -> tuple[str, ...]:
+    """Return the path of a monitor in the asset graph: the first has the pipeline's name."""
+    first = pipeline.monitors[0].name
+    return (pipeline.name,) if monitor == first else (pipeline.name, monitor)
+
+
+def monitor_suffix(pipeline: "Pipeline", monitor: str) -> str:
+    """Return the ending of the names of a monitor's job and sensor; empty for the first."""
+    return "".join(f"_{name}" for name in monitor_path(pipeline, monitor)[1:])
 
 
 def op_name(key: dg.AssetKey) -> str:

@@ -17,6 +17,7 @@ import dagster as dg
 from headrace.core.errors import DeclarationError, StateError
 from headrace.core.home import Home
 from headrace.dagster.instance import open_instance
+from headrace.dagster.sensors.retraining_trigger import RETRAINING
 from headrace.dagster.workspace import FILE, check_workspace
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _ELSE = {
     "daily_ingest": "instead of deliveries: once a day",
     "daily_reference": "instead of deliveries: once a day",
     "daily_build": "instead of builds: once a day",
-    "retraining": "once you trust the monitors: it trains and promotes models",
+    RETRAINING: "once you trust the monitors: it trains and promotes models",
     "online": "if you serve from the online store",
     "daily_audit": "if you serve features: it compares served vectors with recomputed ones",
 }
@@ -105,7 +106,14 @@ def _all(
 
 
 def _is_usual(name: str) -> bool:
-    return name in USUAL or name not in _ELSE
+    return name in USUAL or not _advice(name)
+
+
+def _advice(name: str) -> str:
+    """Return when to switch a schedule or sensor on; empty if it is usual."""
+    advice = _ELSE.get(name, "")
+    # Sensors of further monitors have names that begin with that of the first.
+    return _ELSE[RETRAINING] if name.startswith(f"{RETRAINING}_") else advice
 
 
 def _described(instance: dg.DagsterInstance, pipeline: str, trigger: "Trigger") -> Automation:
@@ -115,7 +123,7 @@ def _described(instance: dg.DagsterInstance, pipeline: str, trigger: "Trigger") 
         kind="sensor" if _is_sensor(trigger) else "schedule",
         running=_is_running(instance, trigger),
         usual=_is_usual(trigger.name),
-        when=_ELSE.get(trigger.name, ""),
+        when=_advice(trigger.name),
         description=trigger.description or "",
     )
 

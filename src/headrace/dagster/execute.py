@@ -107,7 +107,8 @@ def run_pipeline(
                 defs, pipeline, home, instance, first=first or "", last=last or ""
             )
             outcome.runs += reference_due(defs, pipeline, home, instance)
-        if stage == "build" or (stage == "all" and not is_current(pipeline, home)):
+        outdated = stage == "build" or (stage == "all" and not is_current(pipeline, home))
+        if outdated and pipeline.datasets:
             built = run_job(defs, pipeline, BUILD, instance)
             outcome.runs.append(built)
             if built.success:

@@ -12,7 +12,7 @@ from headrace.datasets.fits.transforms import Transform
 from headrace.datasets.governance.privacy import Treatment
 from headrace.datasets.splits.rules import Evaluation, GroupSplits, Leakage, Splits, rule_form
 from headrace.datasets.vocabulary import NAME
-from headrace.features.spec import Label
+from headrace.features.spec import Label, Spine
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,9 @@ class DatasetSpec:
     `leakage` defines which rows count as leaks between splits. `fits` are transforms that are
     fitted on the training split; models trained on the dataset include them. `card` holds the
     hand-written statements of the dataset card (`headrace.datasets.card.load_card`).
+
+    `spine` declares the rows; without it, the dataset has those of the pipeline's `spine`. `views`
+    chooses the pipeline's views by name or pattern (`carrier*`); None means all.
     """
 
     name: str
@@ -45,6 +48,8 @@ class DatasetSpec:
     leakage: Leakage = field(default_factory=Leakage)
     fits: tuple[Transform, ...] = ()
     card: tuple[Statement, ...] = ()
+    spine: Spine | None = None
+    views: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -55,6 +60,12 @@ class DatasetSpec:
         if not self.key:
             raise DeclarationError(
                 f"key {self.key!r} names no columns", where=f"dataset {self.name}", fix="a tuple"
+            )
+        if isinstance(self.views, str):
+            raise DeclarationError(
+                f"views {self.views!r} is not a tuple of names",
+                where=f"dataset {self.name}",
+                fix='write views=("NAME",), or leave it out to read all views',
             )
         if self.evaluation is not None:
             self._check_evaluation(self.evaluation)

@@ -62,6 +62,26 @@ def validate(
     return outputs
 
 
+def validate_unread(views: Sequence[View], contracts: Contracts) -> None:
+    """Check views that no dataset reads: their tables, entities and columns, but no spine.
+
+    Raises:
+        DeclarationError: a definition is invalid.
+    """
+    shapes = shapes_of(contracts)
+    _refuse_views(views)
+    for view in views:
+        if isinstance(view, RowTransform):
+            continue
+        where = f"{'lookup' if isinstance(view, Lookup) else 'view'} {view.name}"
+        shape = _keyed(shapes, view.table, where)
+        entity = {name: shape.column(name, where).type for name in view.entity}
+        _view_types(
+            view, shapes, dict(zip(view.spine_entity, entity.values(), strict=True)), entity
+        )
+        definition_hash(view, contracts)
+
+
 def _refuse_views(views: Sequence[View]) -> None:
     """Raise DeclarationError for a value that is not a view, or two views with the same name."""
     if not isinstance(views, Sequence):

@@ -11,20 +11,29 @@ from headrace.pipeline.definition import Pipeline
 
 
 def readers(pipelines: Iterable[Pipeline], table: str) -> list[dict[str, Any]]:
-    """Return the parts of each pipeline that read the table, as plain JSON values."""
-    return [_reading(pipeline, table) for pipeline in pipelines if table in pipeline.contracts]
+    """Return the parts of each pipeline that read the table, as plain JSON values.
+
+    There is one value for each dataset, and one for a pipeline without datasets.
+    """
+    return [
+        _reading(part, table)
+        for pipeline in pipelines
+        if table in pipeline.contracts
+        for part in pipeline.each_dataset() or [pipeline]
+    ]
 
 
 def _reading(pipeline: Pipeline, table: str) -> dict[str, Any]:
     views = [v for v in pipeline.views if not isinstance(v, RowTransform) and v.table == table]
+    datasets = pipeline.datasets
     return {
         "pipeline": pipeline.name,
         "views": [view.name for view in views],
         "features": list(_features(pipeline, views)),
-        "spine": pipeline.spine.table == table,
-        "label": pipeline.label.table == table,
-        "dataset": pipeline.dataset.name,
-        "model": pipeline.model.name,
+        "spine": any(pipeline.spine_of(dataset).table == table for dataset in datasets),
+        "label": any(dataset.label.table == table for dataset in datasets),
+        "dataset": ", ".join(dataset.name for dataset in datasets),
+        "model": ", ".join(model.name for model in pipeline.models),
     }
 
 
@@ -39,11 +48,18 @@ def _features(pipeline: Pipeline, views: list[FeatureView | Lookup]) -> Iterator
 
 
 def stores(pipelines: Iterable[Pipeline], home: Home, table: str) -> list[Pipeline]:
-    """Return the pipelines whose online store has rows of the table or cannot be read."""
+    """Return the pipelines whose online store has rows of the table or cannot be read.
+
+    A pipeline with several stores is returned as the pipelines of their datasets.
+    """
+    from headrace.pipeline.serving.services import online_parts
+
     return [
-        pipeline
+        part
         for pipeline in pipelines
-        if table in pipeline.contracts and _store_has_table(pipeline, home, table)
+        if table in pipeline.contracts
+        for part in online_parts(pipeline)
+        if _store_has_table(part, home, table)
     ]
 
 

@@ -49,7 +49,9 @@ def as_released(pipelines: Iterable[Pipeline], manifest: Manifest) -> Pipeline:
             fix=_at_revision(manifest),
         )
     mode: Any = manifest.mode
-    return replace(pipeline, views=views, dataset=spec, mode=mode, max_staleness=())
+    return replace(
+        pipeline, views=views, datasets=(spec,), models=(), monitors=(), mode=mode, max_staleness=()
+    )
 
 
 def _maker(pipelines: list[Pipeline], manifest: Manifest) -> Pipeline:
@@ -62,8 +64,8 @@ def _maker(pipelines: list[Pipeline], manifest: Manifest) -> Pipeline:
         )
     for pipeline in pipelines:  # format 1 does not name the pipeline
         matches = pipeline.name == manifest.pipeline or not manifest.pipeline
-        if matches and pipeline.dataset.name == manifest.name:
-            return pipeline
+        if matches and any(dataset.name == manifest.name for dataset in pipeline.datasets):
+            return pipeline.for_dataset(manifest.name)
     maker = f"pipeline {manifest.pipeline!r}" if manifest.pipeline else "a pipeline"
     raise DeclarationError(
         f"{manifest.ref} was made by {maker} with a dataset {manifest.name},"
@@ -106,6 +108,7 @@ def _spec(spec: DatasetSpec, manifest: Manifest) -> DatasetSpec:
         purpose=manifest.purpose,
         description=manifest.description,
         parameters=dict(manifest.parameters),
+        views=None,  # those of the release
     )
 
 

@@ -24,6 +24,7 @@ class MonitorSpec:
     age allowed for the content of each table. `segments`: columns whose categories and ranges are
     searched for concept drift; if empty, the model's segments. `label_derived`: columns computed
     from the label's own table, which shift when the relation between inputs and outcome changes.
+    `model`: name of the model to watch; empty if the pipeline has only one.
     """
 
     name: str
@@ -37,6 +38,8 @@ class MonitorSpec:
     segments: tuple[str, ...] = ()
     max_age: Mapping[str, str] = field(default_factory=dict)
     label_derived: tuple[str, ...] = ()
+    # Not in the repr, which is part of the digest of a build.
+    model: str = field(default="", repr=False)
 
     def policy(self) -> Policy:
         return load_policy(self.policy_path)

@@ -23,6 +23,7 @@ from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.serving.services import (
     ONLINE,
     materialise_online,
+    online_parts,
     online_store,
     store_exists,
     store_folder,
@@ -133,7 +134,7 @@ def online_status(pipeline: Pipeline, home: Home, *, count: bool = False) -> dic
         "thinned_at": None,
         "tables": [],
         "views": [],
-        "older_stores": _older(folder),
+        "older_stores": _older(pipeline, home),
         "problems": [],
     }
     if not store_exists(pipeline, home):
@@ -302,13 +303,15 @@ def _place(pipeline: Pipeline, home: Home, layout: "Layout") -> str:
     return str(store_folder(pipeline, home, layout))
 
 
-def _older(folder: Path) -> list[dict[str, Any]]:
+def _older(pipeline: Pipeline, home: Home) -> list[dict[str, Any]]:
     """Return the pipeline's old stores, which the present views do not use."""
-    files = sorted(folder.parent.glob("*/data.mdb"))
+    parts = online_parts(pipeline.full_pipeline)
+    used = {store_folder(part, home, _layout(part)) for part in parts}
+    files = sorted(store_folder(pipeline, home, _layout(pipeline)).parent.glob("*/data.mdb"))
     return [
         {"store": str(other.parent), "bytes": _size(other.parent)}
         for other in files
-        if other.parent != folder
+        if other.parent not in used
     ]
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from headrace.core.home import Home
 from headrace.core.progress import report
+from headrace.features.canonical import definition_hash
 from headrace.features.frames.training_frame import apply_transforms
 from headrace.features.labels import attach_label
 from headrace.features.spec import FeatureView, Lookup, RowTransform
@@ -20,7 +21,6 @@ from headrace.lake.ledger.batch_listing import slot_rows
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.pinned_actions import overrides_in
 from headrace.pipeline.build_context import BuildContext, current_context
-from headrace.pipeline.code_revision import code_revision
 from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.pins import hold, settle
 from headrace.pipeline.rolled_splits import retraining_champion, with_rolled_splits
@@ -48,21 +48,29 @@ def build_view(
     home: Home,
     context: BuildContext | None = None,
 ) -> Built:
-    """Update one materialised view; only rows that new data can affect are computed."""
-    context = current_context(pipeline, home, context)
-    materialised = context.view(view)
-    context.built.add(view.name)
+    """Update one materialised view; only rows that new data can affect are computed.
+
+    The view is computed for the rows of each spine whose datasets read it.
+    """
+    shared = current_context(pipeline, home, context)
+    by_spine = {
+        part.rows_scope: part for part in reversed(pipeline.each_dataset()) if view in part.views
+    }
+    contexts = [current_context(part, home, shared) for part in by_spine.values()]
+    views = [part_context.view(view) for part_context in contexts]
+    shared.built.add(view.name)
     total = sum(not isinstance(stored, RowTransform) for stored in pipeline.views)
-    report("features", len(context.built), total, view.name)
+    report("features", len(shared.built), total, view.name)
+    computed = sum(materialised.computed for materialised in views)
     return Built(
         {
-            "rows": materialised.table.num_rows,
-            "rows computed now": materialised.computed,
-            "features": materialised.table.num_columns,
-            "definition hash": context.definitions[view.name],
-            "nulls": {"md": _null_table(materialised.table)},
+            "rows": sum(materialised.table.num_rows for materialised in views),
+            "rows computed now": computed,
+            "features": len(view.outputs),
+            "definition hash": definition_hash(view, pipeline.contracts),
+            "nulls": {"md": "\n\n".join(_null_table(materialised.table) for materialised in views)},
         },
-        changed=materialised.computed > 0,
+        changed=computed > 0,
     )
 
 
@@ -157,6 +165,7 @@ def release_from(
     from headrace.datasets.governance.apply_privacy import kept_until, treated
     from headrace.datasets.governance.privacy_classes import frame_classes
     from headrace.pipeline.column_lineage import lineage_object
+    from headrace.pipeline.release_metadata import code_revision
 
     pipeline, contracts = context.pipeline, context.pipeline.contracts
     classes = frame_classes(pipeline.spine, pipeline.views, pipeline.label, contracts)

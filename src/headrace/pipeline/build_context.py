@@ -8,7 +8,7 @@ drops it to free memory.
 import copy
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -53,6 +53,7 @@ class BuildContext:
     built: set[str] = field(default_factory=set)
     _hosts: dict[int, Host] = field(default_factory=dict)
     _tables: dict[tuple[str, int | None, tuple[str, ...]], pa.Table] = field(default_factory=dict)
+    _selections: "dict[tuple[tuple[str, ...], ...], BuildContext]" = field(default_factory=dict)
 
     def refresh(self) -> None:
         """Drop all data that was read, if the current snapshot of any table has changed since."""
@@ -66,11 +67,27 @@ class BuildContext:
         self.built.clear()
         self._hosts.clear()
         self._tables.clear()
+        for context in self._selections.values():
+            context.clear()
+
+    def of(self, pipeline: Pipeline) -> "BuildContext":
+        """Return the context of some of the pipeline's parts, such as one dataset with its views.
+
+        It shares the tables that were read.
+        """
+        parts = part_names(pipeline)
+        if parts == part_names(self.pipeline):
+            return self
+        if parts not in self._selections:
+            context = BuildContext(pipeline, self.home, self.pins, self.cache)
+            context._tables = self._tables
+            self._selections[parts] = context
+        return self._selections[parts]
 
     def with_dataset(self, dataset: DatasetSpec) -> "BuildContext":
         """Return a context with another dataset; both contexts share the tables already read."""
         context = copy.copy(self)
-        context.pipeline = replace(self.pipeline, dataset=dataset)
+        context.pipeline = self.pipeline.with_dataset(dataset)
         return context
 
     @cached_property
@@ -153,13 +170,20 @@ class BuildContext:
 
     @property
     def content(self) -> str:
-        """Digest of the feature frame's inputs: equal digests mean equal frames."""
+        """Digest of the feature frame's inputs: equal digests mean equal frames.
+
+        Without a dataset, of the published files.
+        """
         files = {name: self.files(name) for name in sorted(self.batches)}
-        return digest([self.definitions, files, self.pipeline.mode])
+        definitions = self.definitions if self.pipeline.datasets else {}
+        return digest([definitions, files, self.pipeline.mode])
 
     def folder(self, view: str) -> Path:
-        """Return the folder of a materialised view."""
-        return (self.cache or self.home.root / "features" / self.pipeline.name) / view
+        """Return the folder of a materialised view of the spine's rows."""
+        folder = self.cache or self.home.root / "features" / self.pipeline.name
+        if scope := self.pipeline.rows_scope:
+            folder = folder / "rows" / scope
+        return folder / view
 
     def _host(self, rows: pa.Table) -> Host:
         """Return the state that views share when they compute the same rows of the spine."""
@@ -170,6 +194,16 @@ class BuildContext:
                 rows, views, self.history, pipeline.contracts, pipeline.mode
             )
         return self._hosts[rows.num_rows]
+
+
+def part_names(pipeline: Pipeline) -> tuple[tuple[str, ...], ...]:
+    """Return the names of a pipeline's views, datasets, models and monitors."""
+    return (
+        tuple(view.name for view in pipeline.views),
+        tuple(dataset.name for dataset in pipeline.datasets),
+        tuple(model.name for model in pipeline.models),
+        tuple(monitor.name for monitor in pipeline.monitors),
+    )
 
 
 def usable_from(files: Mapping[str, tuple[str, ...]]) -> int | None:
@@ -188,5 +222,6 @@ def current_context(
     """Refresh and return the caller's context; create one if there is none for this home."""
     if context is None or context.home != home:
         return BuildContext(pipeline, home)
+    context = context.of(pipeline)
     context.refresh()
     return context

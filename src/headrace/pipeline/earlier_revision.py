@@ -24,8 +24,11 @@ def pipeline_forms(pipeline: Pipeline) -> dict[str, Any]:
     return stored_forms([pipeline.spine, *pipeline.views], pipeline.contracts)
 
 
-def forms_of(reference: str, pipeline: str) -> dict[str, Any]:
+def forms_of(reference: str, pipeline: Pipeline) -> dict[str, Any]:
     """Return the canonical forms in a file of `headrace features forms`, or at a git revision.
+
+    At a revision, they are those of the pipeline with this name and, if the pipeline has several
+    datasets, of the dataset with this name.
 
     Raises:
         DeclarationError: `reference` is neither, or the project does not load at that revision.
@@ -63,12 +66,15 @@ def unpacked(revision: str, fix: str = "give a git revision such as HEAD~1") -> 
         yield Path(folder)
 
 
-def _of_revision(revision: str, pipeline: str) -> dict[str, Any]:
+def _of_revision(revision: str, pipeline: Pipeline) -> dict[str, Any]:
     """Compute the forms of a revision in a separate process, with the current Headrace."""
     fix = "give a file of `headrace features forms`, or a git revision such as HEAD~1"
+    options = ["--pipeline", pipeline.name]
+    if pipeline.full_pipeline is not pipeline:
+        options += ["--dataset", pipeline.dataset.name]
     with unpacked(revision, fix) as folder:
         process = subprocess.run(
-            [sys.executable, "-c", _FORMS, "features", "forms", "--pipeline", pipeline],
+            [sys.executable, "-c", _FORMS, "features", "forms", *options],
             cwd=folder,
             capture_output=True,
             text=True,

@@ -39,8 +39,13 @@ def feature_rows(pipeline: Pipeline) -> list[dict[str, Any]]:
 
     The keys are `feature, pipeline, view, type, unit, table, columns, entity, window, what,
     definition`. The unit comes from the contract, "" if it has none. The columns of a transform are
-    its inputs.
+    its inputs. A feature of several datasets is listed once.
     """
+    rows = [row for part in pipeline.each_dataset() for row in _dataset_rows(part)]
+    return list({row["feature"]: row for row in reversed(rows)}.values())[::-1]
+
+
+def _dataset_rows(pipeline: Pipeline) -> list[dict[str, Any]]:
     hashes = definition_hashes(pipeline.spine, pipeline.views, pipeline.contracts)
     types = _types(pipeline)
     return [

@@ -1,8 +1,11 @@
 """Loading of a project's pipelines, which `[tool.headrace]` in its pyproject.toml lists."""
 
 import importlib
+import re
 import sys
+import sysconfig
 import tomllib
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +16,8 @@ from headrace.core.home import project_root
 from headrace.lake.table import Table
 from headrace.pipeline.definition import Pipeline
 
+PACKAGE = Path(__file__).parents[1]
+_PYTHON = sysconfig.get_path("stdlib")
 SETTINGS = Keys((
     Key("pipelines", "list of modules", "Modules that define a `PIPELINE`.", required=True),
     Key("tables", "list of modules", "Modules that define `TABLES`: tables with a contract and "
@@ -34,6 +39,9 @@ def load_pipeline(module: str) -> Pipeline:
             where="[tool.headrace] pipelines in pyproject.toml",
             fix="name an importable package, and start from the project's folder",
         ) from error
+    except DeclarationError as error:
+        error.where = ", ".join(filter(None, (error.where, _declared_at(error))))
+        raise
     pipeline = getattr(loaded, "PIPELINE", None)
     if not isinstance(pipeline, Pipeline):
         raise DeclarationError(
@@ -42,6 +50,22 @@ def load_pipeline(module: str) -> Pipeline:
             fix="PIPELINE = Pipeline(...)",
         )
     return pipeline
+
+
+def _declared_at(error: DeclarationError) -> str:
+    """Return the file and line of the project in which a declaration failed; "" if unknown.
+
+    It is the innermost call outside Headrace. Nothing is added to an error that names a file.
+    """
+    if re.search(r"\.(py|ya?ml|csv|toml)\b", error.where):
+        return ""
+    calls = [
+        call
+        for call in traceback.extract_tb(error.__traceback__)
+        if not call.filename.startswith("<") and PACKAGE not in Path(call.filename).parents
+    ]
+    outside = [call for call in calls if not call.filename.startswith(_PYTHON)]
+    return f"{outside[-1].filename}:{outside[-1].lineno}" if outside else ""
 
 
 def project_pipelines(root: Path | None = None) -> list[Pipeline]:

@@ -1,7 +1,6 @@
 """Dataset splits that the last retraining has rolled forward."""
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headrace.core.clock import parse_iso
@@ -9,7 +8,7 @@ from headrace.core.errors import StateError
 from headrace.core.files import digest
 from headrace.core.home import Home
 from headrace.datasets.splits.rolling import Withheld, rolled
-from headrace.monitoring.decisions.ledger import DecisionLedger
+from headrace.monitoring.decisions.ledger import DecisionLedger, Step
 from headrace.pipeline.definition import Pipeline
 
 if TYPE_CHECKING:
@@ -29,10 +28,7 @@ def with_rolled_splits(pipeline: Pipeline, home: Home) -> tuple[Pipeline, tuple[
     bounds have changed since the retraining, they apply again. A changed length of the validation
     or test split applies from the next retraining on.
     """
-    released = [
-        step for step in DecisionLedger(home).steps(pipeline.monitor.name)
-        if step.step == "released"
-    ]  # fmt: skip
+    released = _released(pipeline, home)
     if not released or released[-1].detail["declared"] != split_digest(pipeline.dataset):
         return pipeline, ()
     last = released[-1].detail
@@ -40,17 +36,24 @@ def with_rolled_splits(pipeline: Pipeline, home: Home) -> tuple[Pipeline, tuple[
     parts = (last.get("valid", config.valid), last.get("test", config.test))
     dataset = rolled(pipeline.dataset, parse_iso(last["as_of"]), *parts)
     spans = tuple(Withheld.from_json(span) for span in last["withheld"])
-    return replace(pipeline, dataset=dataset), spans
+    return pipeline.with_dataset(dataset), spans
 
 
 def retraining_champion(pipeline: Pipeline, home: Home, dataset: str) -> "ModelRecord | None":
     """Return the champion if a retraining, finished or not, made this release; else None."""
     from headrace.models import champion
 
-    steps = DecisionLedger(home).steps(pipeline.monitor.name)
-    if any(step.step == "released" and step.detail["dataset"] == dataset for step in steps):
+    if any(step.detail["dataset"] == dataset for step in _released(pipeline, home)):
         return champion(home, pipeline.model.name)
     return None
+
+
+def _released(pipeline: Pipeline, home: Home) -> list[Step]:
+    """Return the releases of the retrainings that the pipeline's monitors triggered, in order."""
+    ledger = DecisionLedger(home)
+    steps = [step for monitor in pipeline.monitors for step in ledger.steps(monitor.name)]
+    released = [step for step in steps if step.step == "released"]
+    return sorted(released, key=lambda step: step.cursor)
 
 
 def learned_until(home: Home, dataset: str, *, tuned: bool = True) -> int:

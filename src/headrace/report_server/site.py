@@ -182,8 +182,7 @@ class Site:
             only=only,
             missing=tuple(self._missing(lines_by_table)),
             monitors=tuple(
-                (pipeline.monitor.name, _open_of(pipeline, self.home))
-                for pipeline in self.pipelines
+                (part.monitor.name, _open_of(part, self.home)) for part in self._monitored
             ),
         )
 
@@ -216,11 +215,19 @@ class Site:
 
     def _watched(self, name: str) -> Pipeline:
         """Return the pipeline of a monitor."""
-        pipelines = [pipeline for pipeline in self.pipelines if pipeline.monitor.name == name]
-        if not pipelines:
-            names = ", ".join(pipeline.monitor.name for pipeline in self.pipelines)
-            raise DeclarationError(f"There is no monitor named {name}.", fix=f"one of {names}")
-        return pipelines[0]
+        monitored = {part.monitor.name: part for part in reversed(self._monitored)}
+        if name not in monitored:
+            names = ", ".join(part.monitor.name for part in self._monitored)
+            raise DeclarationError(
+                f"There is no monitor named {name}.",
+                fix=f"one of {names}" if names else "declare one: Pipeline(..., monitors=(...,))",
+            )
+        return monitored[name]
+
+    @property
+    def _monitored(self) -> list[Pipeline]:
+        """Pipelines with one monitor each."""
+        return [part for pipeline in self.pipelines for part in pipeline.each_monitor()]
 
     def _monitor(self, name: str, form: Form | None) -> PageAnswer:
         report = monitor_report(self._watched(name), self.home)

@@ -20,6 +20,8 @@ from headrace.sources.unmatched_files import FolderReader, Unmatched, unmatched_
 if TYPE_CHECKING:
     from headrace.models.external import ExternalModel
 
+TASK = "binary"  # of every model that is trained here
+
 
 def overview(pipelines: Sequence[Pipeline], home: Home) -> dict[str, list[dict[str, Any]]]:
     """Return `{"tables", "mutes", "crowded", "unmatched", "releases", "models"}`, each a list."""
@@ -85,6 +87,9 @@ def model_rows(home: Home) -> list[dict[str, Any]]:
         metrics = record.metrics
         rows.append(
             {
+                "task": TASK,
+                "metrics": metrics.get("model"),
+                "baseline": metrics.get("baseline"),
                 "name": record.name,
                 "ref": record.ref,
                 "bundle_id": record.bundle_id,
@@ -109,6 +114,9 @@ def _external_row(home: Home, record: "ExternalModel") -> dict[str, Any]:
     from headrace.models.taint import trained_on_erased as erased
 
     return {
+        "task": None,
+        "metrics": None,
+        "baseline": None,
         "name": record.name,
         "ref": record.ref,
         "bundle_id": record.bundle_id,

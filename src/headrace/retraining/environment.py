@@ -1,7 +1,7 @@
 """Environment of a retraining: the pipeline's declarations, releases and evaluation rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -80,7 +80,7 @@ class PipelineWorld:
         from headrace.pipeline.build import pinned
 
         dataset = rolled(self.pipeline.dataset, as_of, self.plan.valid, self.plan.test)
-        pipeline = replace(self.pipeline, dataset=dataset)
+        pipeline = self.pipeline.with_dataset(dataset)
         return pinned(pipeline, self.home, withheld, self.context, dry_run=dry_run)
 
     def rows(self, first: int, until: int, labels_at: int) -> tuple[pa.Table, Mapping[str, str]]:

@@ -58,7 +58,10 @@ def asked_by(
             fix='headrace retrain --reason "..."',
         )
     moment = parse_moment(as_of, "--as-of") if as_of else now_us()
-    request_id = digest([pipeline.name, principal, reason, key or moment])[:24]
+    identity = [pipeline.name, principal, reason, key or moment]
+    if pipeline.full_pipeline is not pipeline:  # the pipeline has more monitors
+        identity.append(pipeline.monitor.name)
+    request_id = digest(identity)[:24]
     request = Request(f"manual-{request_id}", moment, (reason,), principal)
     return by_hand(pipeline.monitor, DecisionLedger(home), request)
 

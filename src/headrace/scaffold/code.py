@@ -40,14 +40,25 @@ def view_hint(facts: Facts) -> str:
     return f'FeatureView("{ask.table_name}", "{ask.table_name}", {entity}, (Rows(SHORT),))'
 
 
+def table_values(name: str, facts: Facts) -> dict[str, Any]:
+    """Return the value of every placeholder in the templates of a pipeline of tables alone."""
+    return {
+        "name": name,
+        "NAME": name.upper(),
+        "first_day": facts.days[0],
+        "last_day": facts.days[-1],
+        "entry": table_entry(facts.look.ask, every_day=facts.every_day),
+        "mark": MARK,
+    }
+
+
 def values(name: str, facts: Facts, choices: Choices) -> dict[str, Any]:
     """Return the value of every placeholder in the pipeline's templates."""
     ask, moment = facts.look.ask, moment_name(facts.look)
     calendars = ["weekday", "month"] if facts.look.form.dates else ["hour", "weekday", "month"]
     window_days = _window_days(facts)
     return {
-        "name": name,
-        "NAME": name.upper(),
+        **table_values(name, facts),
         "table": ask.table_name,
         "zone": ask.zone,
         "key": _tuple([column.name for column in facts.look.key]),
@@ -82,10 +93,6 @@ def values(name: str, facts: Facts, choices: Choices) -> dict[str, Any]:
         "train_until": choices.train_until,
         "valid_until": choices.valid_until,
         "cutoff": choices.cutoff,
-        "first_day": facts.days[0],
-        "last_day": facts.days[-1],
-        "entry": table_entry(ask, every_day=facts.every_day),
-        "mark": MARK,
         "anchor": facts.days[0],
         "window_days": window_days,
         "offset_hours": _offset(facts),

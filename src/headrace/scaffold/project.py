@@ -45,28 +45,33 @@ class ScaffoldResult:
         }
 
 
-def new_project(name: str, ask: Ask, parent: Path) -> ScaffoldResult:
+def new_project(name: str, ask: Ask, parent: Path, *, tables_only: bool = False) -> ScaffoldResult:
     """Create a project in the folder `name` under `parent`, with one pipeline of that name.
+
+    With `tables_only`, the pipeline has a table, and no features, dataset, model or monitor.
 
     Raises:
         DeclarationError: if the file cannot be used, or a file to write exists already.
     """
     check_name(name, "project", "headrace new project shop")
-    facts, choices = _drafted(ask, name)
-    rows = labelled(facts, choices)
-    files = {**_project_files(name), **_pipeline_files(name, facts, choices)}
+    facts, choices = _drafted(ask, name, tables_only=tables_only)
+    rows = None if choices is None else labelled(facts, choices)
+    files = {
+        **_project_files(name, tables_only=tables_only),
+        **_pipeline_files(name, facts, choices),
+    }
     root = parent / name
     write_new(root, files)
     return ScaffoldResult(root, tuple(files), decided(facts, choices, rows), notes_on(facts))
 
 
-def new_pipeline(name: str, ask: Ask, start: Path) -> ScaffoldResult:
-    """Add a pipeline to the project that contains `start`."""
+def new_pipeline(name: str, ask: Ask, start: Path, *, tables_only: bool = False) -> ScaffoldResult:
+    """Add a pipeline to the project that contains `start`; see `new_project`."""
     check_name(name, "pipeline", "headrace new pipeline shop")
     root = project_of(start)
     check_new(root, ask.table_name)
-    facts, choices = _drafted(ask, name)
-    rows = labelled(facts, choices)
+    facts, choices = _drafted(ask, name, tables_only=tables_only)
+    rows = None if choices is None else labelled(facts, choices)
     files = _pipeline_files(name, facts, choices)
     write_new(root, files)
     notes = [*notes_on(facts)]
@@ -130,25 +135,28 @@ def pipeline_folder(root: Path, name: str | None) -> Path:
     return matches[0]
 
 
-def _drafted(ask: Ask, name: str) -> tuple[Facts, Choices]:
+def _drafted(ask: Ask, name: str, *, tables_only: bool) -> tuple[Facts, Choices | None]:
+    """Return the facts on the file and, unless the pipeline has tables only, the choices."""
     if ask.kind != "event" or ask.snapshot:
         raise DeclarationError(
             "a pipeline starts from events, delivered over time",
             where=f"--kind {ask.kind}" + (" --snapshot" if ask.snapshot else ""),
             fix="start with the events, then add this file: headrace new source --help",
         )
+    if tables_only:
+        return drafted(look(ask), name), None
     facts = drafted(look(ask), name, [code.dataset_name(name)], derived_columns)
     return facts, choose(facts)
 
 
-def _project_files(name: str) -> Files:
+def _project_files(name: str, *, tables_only: bool) -> Files:
     placeholders = {"name": name}
     return {
         "pyproject.toml": fill("pyproject.toml", **placeholders),
         "workspace.yaml": f"{_WORKSPACE}{fill('location.yaml', name=name)}",
         "policy.yaml": fill("policy.yaml"),
         "alerts.yaml": fill("alerts.yaml"),
-        "README.md": fill("README.md", **placeholders),
+        "README.md": fill("tables_README.md" if tables_only else "README.md", **placeholders),
         "Makefile": fill("Makefile", **placeholders),
         "requirements.txt": fill("requirements.txt", headrace=own_requirement()),
         ".gitignore": fill("gitignore", **placeholders),
@@ -157,8 +165,10 @@ def _project_files(name: str) -> Files:
     }
 
 
-def _pipeline_files(name: str, facts: Facts, choices: Choices) -> Files:
+def _pipeline_files(name: str, facts: Facts, choices: Choices | None) -> Files:
     folder = f"pipelines/{name}"
+    if choices is None:
+        return _tables_only(name, folder, facts)
     placeholders = code.values(name, facts, choices)
     modules = ("__init__", "definitions", "sources", "features", "dataset", "model", "monitors")
     tests = ("conftest", "test_contracts", "test_parity", "test_leaks")
@@ -170,6 +180,24 @@ def _pipeline_files(name: str, facts: Facts, choices: Choices) -> Files:
         f"{folder}/monitors.yaml": fill("monitors.yaml", **placeholders),
         **{f"tests/{name}/{test}.py": fill(f"{test}.py", **placeholders) for test in tests},
         **_table_files(name, facts, choices.entity),
+    }
+
+
+def _tables_only(name: str, folder: str, facts: Facts) -> Files:
+    placeholders = code.table_values(name, facts)
+    modules = {
+        "__init__": "tables___init__",
+        "definitions": "pipeline_definitions",
+        "sources": "pipeline_sources",
+    }
+    tests = ("conftest", "test_contracts")
+    return {
+        **{
+            f"{folder}/{module}.py": fill(f"{template}.py", **placeholders)
+            for module, template in modules.items()
+        },
+        **{f"tests/{name}/{test}.py": fill(f"{test}.py", **placeholders) for test in tests},
+        **_table_files(name, facts, [column.name for column in facts.look.entity]),
     }
 
 

@@ -1,7 +1,8 @@
 """`headrace dataset release`: release of a pipeline's dataset from the published tables."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.text import Text
 
 from headrace.cli.options import AnyPipeline, AsJson, DryRun
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
 def release(
     pipeline: AnyPipeline = None,
     *,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Only this dataset; default: all.")
+    ] = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Release the dataset of a pipeline from the tables as published now.
+    """Release the datasets of a pipeline from the tables as published now.
 
     The version number depends on the changes: MAJOR if the meaning of columns changed, MINOR if
     rows or columns did, PATCH if only metadata did. Without a change there is no new version.
@@ -30,14 +34,15 @@ def release(
 
       headrace dataset release flights --dry-run
     """
-    from headrace.cli.shared import pipelines
+    from headrace.cli.shared import dataset_pipelines
     from headrace.core.home import Home
     from headrace.pipeline.release import release_now
 
     home = Home.find()
     with progress(quiet=as_json):
         released = [
-            release_now(selected, home, dry_run=dry_run) for selected in pipelines(pipeline)
+            release_now(selected, home, dry_run=dry_run)
+            for selected in dataset_pipelines(pipeline, dataset)
         ]
     if as_json:
         emit_json({"releases": [outcome.to_json() for outcome in released]})

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headrace.cli.commands import CommandGroup
-from headrace.cli.options import AnyPipeline, AsJson, OnePipeline
+from headrace.cli.options import AnyPipeline, AsJson, OneDataset, OnePipeline
 from headrace.cli.output import BLOCKED, emit_json, explained, grid, out, progress
-from headrace.cli.shared import one_pipeline, pipelines
+from headrace.cli.shared import one_dataset, pipelines
 
 if TYPE_CHECKING:
     from headrace.features.spec import Mode
@@ -56,7 +56,7 @@ def ls(*, pipeline: AnyPipeline = None, as_json: AsJson = False) -> None:
 
 @app.command("forms")
 @explained
-def forms(*, pipeline: OnePipeline = None) -> None:
+def forms(*, pipeline: OnePipeline = None, dataset: OneDataset = None) -> None:
     """Print the canonical forms of all feature definitions as JSON, for a later `features diff`.
 
     For example:
@@ -65,7 +65,7 @@ def forms(*, pipeline: OnePipeline = None) -> None:
     """
     from headrace.pipeline.earlier_revision import pipeline_forms
 
-    emit_json(pipeline_forms(one_pipeline(pipeline)))
+    emit_json(pipeline_forms(one_dataset(pipeline, dataset)))
 
 
 @app.command("diff")
@@ -76,6 +76,7 @@ def diff(
     ] = "HEAD",
     *,
     pipeline: OnePipeline = None,
+    dataset: OneDataset = None,
     as_json: AsJson = False,
 ) -> None:
     """List the features whose meaning differs from an earlier state of the project, and the causes.
@@ -89,8 +90,8 @@ def diff(
     from headrace.features.definition_changes import diff as compare
     from headrace.pipeline.earlier_revision import forms_of, pipeline_forms
 
-    now = one_pipeline(pipeline)
-    difference = compare(forms_of(old, now.name), pipeline_forms(now))
+    now = one_dataset(pipeline, dataset)
+    difference = compare(forms_of(old, now), pipeline_forms(now))
     if as_json:
         emit_json(difference.as_json())
     else:
@@ -118,6 +119,7 @@ def frame(
         int, typer.Option(help="Memory to compute with, in megabytes.", min=1)
     ] = 1024,
     pipeline: OnePipeline = None,
+    dataset: OneDataset = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the training set: one row per spine row, with features as of the row's own time.
@@ -135,7 +137,7 @@ def frame(
     availability: Mode | None = mode  # type: ignore[assignment]
     with progress(quiet=as_json):
         written = write_frame(
-            one_pipeline(pipeline),
+            one_dataset(pipeline, dataset),
             Home.find(),
             to,
             first,

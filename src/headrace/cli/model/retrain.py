@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from headrace.cli.options import AsJson, DryRun, OnePipeline, Principal
+from headrace.cli.options import AsJson, DryRun, OneModel, OnePipeline, Principal
 from headrace.cli.output import creating, emit_json, explained, out, progress
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def retrain(
     reason: Annotated[
         str, typer.Option("--reason", "-m", help="Reason, if there is no trigger; recorded.")
     ] = "",
+    model: OneModel = None,
     principal: Principal = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -42,7 +43,7 @@ def retrain(
 
       headrace retrain flights --reason "new airport" --dry-run
     """
-    from headrace.cli.shared import one_pipeline
+    from headrace.cli.shared import one_model
     from headrace.core.home import Home
     from headrace.core.permissions import acting
     from headrace.monitoring.decisions.ledger import DecisionLedger
@@ -51,7 +52,7 @@ def retrain(
 
     if trigger is not None:
         _refuse_beside_trigger(**{"--reason": reason, "--as-of": as_of, "--as": principal})
-    home, declared = Home.find(), one_pipeline(pipeline)
+    home, declared = Home.find(), one_model(pipeline, model)
     if trigger is None:
         request = service.asked_by(declared, home, acting(principal), reason, as_of=as_of)
     else:

@@ -7,9 +7,9 @@ import typer
 from rich.text import Text
 
 from headrace.cli.commands import CommandGroup
-from headrace.cli.options import AnyPipeline, AsJson, OnePipeline, Principal, Reason
+from headrace.cli.options import AnyPipeline, AsJson, OneMonitor, OnePipeline, Principal, Reason
 from headrace.cli.output import BLOCKED, emit_json, explained, grid, out
-from headrace.cli.shared import one_pipeline, pipelines
+from headrace.cli.shared import monitor_pipelines, one_monitor
 
 if TYPE_CHECKING:
     from headrace.core.home import Home
@@ -42,7 +42,7 @@ def status(*, pipeline: AnyPipeline = None, as_json: AsJson = False) -> None:
     from headrace.reports.monitor.document import status_json
     from headrace.reports.monitor.facts import monitor_report
 
-    reports = [monitor_report(declared, _home()) for declared in pipelines(pipeline)]
+    reports = [monitor_report(declared, _home()) for declared in monitor_pipelines(pipeline)]
     if as_json:
         emit_json({"monitors": [status_json(report, RECENT) for report in reports]})
     else:
@@ -82,7 +82,7 @@ def _tell_status(report: "MonitorReport") -> None:
             "open", f"{sentences.incident_words(incident)}; {acknowledgement}. {incident.sentence}"
         )
         if ack is None:
-            _line("  then", sentences.acknowledgement(incident, report.pipeline))
+            _line("  then", sentences.acknowledgement(incident, report.options))
             if right := sentences.acceptance(report, incident):
                 _line("  or, if the data are right", right)
     reign = report.champion
@@ -101,7 +101,11 @@ def _tell_status(report: "MonitorReport") -> None:
 @app.command("explain")
 @explained
 def explain(
-    window: Window = "last", *, pipeline: OnePipeline = None, as_json: AsJson = False
+    window: Window = "last",
+    *,
+    pipeline: OnePipeline = None,
+    monitor: OneMonitor = None,
+    as_json: AsJson = False,
 ) -> None:
     """Explain the decision on a window: evidence, cause, rules, and decisions of other policies.
 
@@ -116,7 +120,7 @@ def explain(
     from headrace.reports.monitor.document import window_json
     from headrace.reports.monitor.facts import monitor_report
 
-    declared, home = one_pipeline(pipeline), _home()
+    declared, home = one_monitor(pipeline, monitor), _home()
     entry = window_of(declared, home, window)
     report = monitor_report(declared, home)
     view = report.window(entry.window.end)
@@ -175,6 +179,7 @@ def replay(
         Path, typer.Option("--policy", help="Policy file, such as a copy of monitors.yaml.")
     ],
     pipeline: OnePipeline = None,
+    monitor: OneMonitor = None,
     whole_history: Annotated[
         bool, typer.Option("--all", help="List all windows, not only those whose decision differs.")
     ] = False,
@@ -195,7 +200,7 @@ def replay(
     from headrace.monitoring.decisions.replay import compared
     from headrace.reports.monitor.facts import replayed
 
-    declared, home, other = one_pipeline(pipeline), _home(), load_policy(policy)
+    declared, home, other = one_monitor(pipeline, monitor), _home(), load_policy(policy)
     rows, acks = replayed(declared, home, other)
     recorded, replayed_tally = compared(rows, acks)
     same_detection = other.detection == declared.monitor.policy().detection
@@ -263,6 +268,7 @@ def ack(
     *,
     reason: Reason,
     pipeline: OnePipeline = None,
+    monitor: OneMonitor = None,
     principal: Principal = None,
     as_json: AsJson = False,
 ) -> None:
@@ -281,7 +287,7 @@ def ack(
     from headrace.monitoring.evidence.model import Window as Days
     from headrace.operations.monitor_acknowledge import acknowledge
 
-    declared = one_pipeline(pipeline)
+    declared = one_monitor(pipeline, monitor)
     acknowledged, new = acknowledge(
         declared, _home(), window, principal=acting(principal), reason=reason
     )
@@ -313,6 +319,7 @@ def accept(
     reason: Reason,
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Withdraw the acceptance.")] = False,
     pipeline: OnePipeline = None,
+    monitor: OneMonitor = None,
     principal: Principal = None,
     as_json: AsJson = False,
 ) -> None:
@@ -333,7 +340,7 @@ def accept(
     from headrace.operations.monitor_accept import accept as accepted
     from headrace.reports.monitor.document import acceptance_json
 
-    declared = one_pipeline(pipeline)
+    declared = one_monitor(pipeline, monitor)
     acceptance, new = accepted(
         declared, _home(), window, principal=acting(principal), reason=reason, withdraw=withdraw
     )
@@ -360,6 +367,7 @@ def accept(
 def report(
     *,
     pipeline: OnePipeline = None,
+    monitor: OneMonitor = None,
     to: Annotated[
         Path | None,
         typer.Option("--out", help="File to write; `-` prints; default: under HEADRACE_HOME."),
@@ -377,7 +385,7 @@ def report(
     from headrace.reports.monitor import render
     from headrace.reports.monitor.facts import monitor_report
 
-    declared, home = one_pipeline(pipeline), _home()
+    declared, home = one_monitor(pipeline, monitor), _home()
     page = render(monitor_report(declared, home))
     if str(to) == "-":
         sys.stdout.write(page)

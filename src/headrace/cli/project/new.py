@@ -48,6 +48,12 @@ TimeFormat = Annotated[
     str | None, typer.Option(help="Format of times (strptime), if ambiguous: %d/%m/%Y.")
 ]
 Target = Annotated[str | None, typer.Option(help="Column to predict; default: guessed.")]
+TablesOnly = Annotated[
+    bool,
+    typer.Option(
+        "--tables-only", help="Draft contract, suite and table; no features, dataset or model."
+    ),
+]
 TableName = Annotated[
     str | None, typer.Option("--table", help="Name of the table; default: the file's name.")
 ]
@@ -119,6 +125,7 @@ def project(
     time_format: TimeFormat = None,
     target: Target = None,
     table: TableName = None,
+    tables_only: TablesOnly = False,
     into: Annotated[
         Path, typer.Option("--out", help="Folder in which to create the project's folder.")
     ] = Path(),
@@ -140,7 +147,8 @@ def project(
 
     options = _Options(data, time, key, entity, known_after, zone, time_format, table)
     with progress(quiet=json):
-        written = new_project(name, options.ask(EXAMPLE, target=target), into.absolute())
+        ask = options.ask(EXAMPLE, target=target)
+        written = new_project(name, ask, into.absolute(), tables_only=tables_only)
     _print_made(
         written,
         json=json,
@@ -162,6 +170,7 @@ def pipeline(
     time_format: TimeFormat = None,
     target: Target = None,
     table: TableName = None,
+    tables_only: TablesOnly = False,
     json: AsJson = False,
 ) -> None:
     r"""Add a pipeline to this project, with its own code location and model.
@@ -176,7 +185,7 @@ def pipeline(
     options = _Options(data, time, key, entity, known_after, zone, time_format, table)
     ask = options.ask(EXAMPLE.replace("project shop", f"pipeline {name}"), target=target)
     with progress(quiet=json):
-        written = new_pipeline(name, ask, Path.cwd())
+        written = new_pipeline(name, ask, Path.cwd(), tables_only=tables_only)
     _print_made(written, json=json, then=f"headrace run {name} && python -m pytest -q")
 
 

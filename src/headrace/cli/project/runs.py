@@ -39,7 +39,7 @@ def demo(*, as_json: AsJson = False) -> None:
                 pipeline.make_deliveries(home.deliveries / pipeline.name)
     run(as_json=as_json)
     if not as_json:
-        _what_next([pipeline.dataset.name for pipeline in project_pipelines()])
+        _what_next([spec.name for pipeline in project_pipelines() for spec in pipeline.datasets])
 
 
 @explained
@@ -87,12 +87,13 @@ def run(
         ]
     problems = _problems(selected, home, slots, begin, end)
     ok = not problems and all(outcome.ok for outcome in outcomes)
-    report = overview(project_pipelines(), home)
+    project = project_pipelines()
+    report = overview(project, home)
     if as_json:
         runs = [outcome.to_json() for outcome in outcomes]
         emit_json({"ok": ok, "runs": runs, "problems": problems, **report})
     else:
-        status_command.show(report)
+        status_command.show(report, has_datasets=any(declared.datasets for declared in project))
         for outcome in outcomes:
             for line in outcome.lines():
                 out.print(Text(line), soft_wrap=True)
@@ -156,8 +157,11 @@ def _what_next(datasets: list[str]) -> None:
         Text(
             f"  {headrace} ui            the graph, the checks, the runs, in a browser\n"
             f"  {headrace} gate ls       the batches that did not pass, and why\n"
-            f"  {headrace} dataset ls    the released datasets\n"
-            f"  {python} -c 'import headrace; print(headrace.open(\"{datasets[0]}@latest\").df)'"
+            f"  {headrace} dataset ls    the released datasets"
+            + "".join(
+                f"\n  {python} -c 'import headrace; print(headrace.open(\"{name}@latest\").df)'"
+                for name in datasets[:1]
+            )
         ),
         soft_wrap=True,
     )

@@ -30,10 +30,11 @@ def status(*, as_json: AsJson = False) -> None:
     if as_json:
         emit_json(report)
         return
-    show(report)
+    show(report, has_datasets=any(pipeline.datasets for pipeline in pipelines))
 
 
-def show(report: dict[str, list[dict[str, Any]]]) -> None:
+def show(report: dict[str, list[dict[str, Any]]], *, has_datasets: bool = True) -> None:
+    """Print the status of tables, releases and models."""
     grid(
         "tables",
         [
@@ -118,7 +119,7 @@ def show(report: dict[str, list[dict[str, Any]]]) -> None:
             ],
         )
     tell_taints([*report["releases"], *report["models"]])
-    if not report["releases"]:
+    if has_datasets and not report["releases"]:
         out.print("nothing released yet: headrace run")
 
 

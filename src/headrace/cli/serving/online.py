@@ -1,6 +1,6 @@
 """`headrace online`: sync of the online store with the tables, pruning, and status."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -8,6 +8,9 @@ from headrace.cli.commands import CommandGroup
 from headrace.cli.options import AnyPipeline, AsJson
 from headrace.cli.output import BLOCKED, emit_json, err, explained, grid, out, progress
 from headrace.cli.shared import pipelines, stopped_by_signals
+
+if TYPE_CHECKING:
+    from headrace.pipeline import Pipeline
 
 app = CommandGroup(
     help="Online store, which answers requests for features of one entity in microseconds.",
@@ -53,7 +56,7 @@ def sync(
     from headrace.core.home import Home
     from headrace.operations.online_store import fill as bring_up
 
-    home, selected = Home.find(), pipelines(pipeline)
+    home, selected = Home.find(), _with_stores(pipeline)
     pause = None if interval is None else duration(interval) / SECOND
     stop = stopped_by_signals() if interval else None
     while True:
@@ -111,7 +114,7 @@ def prune(
     home = Home.find()
     pruned = [
         drop(each_pipeline, home, keep=keep, before=before, lateness=lateness)
-        for each_pipeline in pipelines(pipeline)
+        for each_pipeline in _with_stores(pipeline)
     ]
     if as_json:
         emit_json({"stores": pruned})
@@ -149,7 +152,7 @@ def status(
 
     home = Home.find()
     stores = [
-        online_status(each_pipeline, home, count=count) for each_pipeline in pipelines(pipeline)
+        online_status(each_pipeline, home, count=count) for each_pipeline in _with_stores(pipeline)
     ]
     if as_json:
         emit_json({"stores": stores})
@@ -158,6 +161,13 @@ def status(
             _show(store, count=count)
     if any(store["problems"] for store in stores):
         raise typer.Exit(BLOCKED)
+
+
+def _with_stores(name: str | None) -> "list[Pipeline]":
+    """Return a pipeline for each online store of the selected pipelines."""
+    from headrace.pipeline.serving.services import online_parts
+
+    return [part for pipeline in pipelines(name) for part in online_parts(pipeline)]
 
 
 def _print_synced(stores: list[dict[str, Any]]) -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from headrace.cli.options import OnePipeline
+from headrace.cli.options import OneModel, OnePipeline
 from headrace.cli.output import err, explained
-from headrace.cli.shared import one_pipeline
+from headrace.cli.shared import one_model
 from headrace.core.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Options:
     key_file: str | None
     log_share: float
     source: str
+    model: str | None = None
 
 
 @explained
@@ -63,6 +64,7 @@ def serve(
         ),
     ] = "auto",
     sync: Annotated[bool, typer.Option("--sync", help="Sync the online store first.")] = False,
+    model: OneModel = None,
 ) -> None:
     """Serve features and predictions over HTTP; the API documentation is at /docs.
 
@@ -72,10 +74,11 @@ def serve(
 
       headrace serve flights --port 8000 --sync
     """
-    options = Options(pipeline, str(api_key_file) if api_key_file else None, log_share, backend)
+    key_file = str(api_key_file) if api_key_file else None
+    options = Options(pipeline, key_file, log_share, backend, model)
     _require_extra()
     _require_key(options, host, anonymous=no_api_key)
-    declared = one_pipeline(options.pipeline)
+    declared = one_model(options.pipeline, options.model)
     with _listening(host, port) as listener:
         if sync:
             _fill(declared)
@@ -95,7 +98,7 @@ def application() -> "App":
     keys = read_keys(Path(options.key_file) if options.key_file else None)
     return create_app(
         endpoint(
-            one_pipeline(options.pipeline),
+            one_model(options.pipeline, options.model),
             Home.find(),
             keys=keys,
             log_share=options.log_share,

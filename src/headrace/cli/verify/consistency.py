@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli.options import AsJson, OnePipeline
+from headrace.cli.options import AsJson, OneDataset, OnePipeline
 from headrace.cli.output import BLOCKED, emit_json, explained, grid, out, progress
-from headrace.cli.shared import one_pipeline
+from headrace.cli.shared import one_dataset
 
 Seed = Annotated[int, typer.Option(help="Seed of the random choices.")]
 
@@ -20,6 +20,7 @@ def parity(
     ] = "tables",
     seed: Seed = 0,
     pipeline: OnePipeline = None,
+    dataset: OneDataset = None,
     as_json: AsJson = False,
 ) -> None:
     """Test training-serving consistency: serve past requests and compare every byte with training.
@@ -38,7 +39,7 @@ def parity(
         raise DeclarationError(f"no backend {backend!r}", fix="--backend tables or store")
     with progress(quiet=as_json):
         report = feature_parity(
-            one_pipeline(pipeline),
+            one_dataset(pipeline, dataset),
             Home.find(),
             samples=samples,
             via="store" if backend == "store" else "tables",
@@ -59,6 +60,7 @@ def leaks(
     rows: Annotated[int, typer.Option(help="Minimum number of random rows.")] = 1000,
     seed: Seed = 0,
     pipeline: OnePipeline = None,
+    dataset: OneDataset = None,
     as_json: AsJson = False,
 ) -> None:
     """Leakage test: perturb all data from the future and check that no training row changes.
@@ -73,7 +75,7 @@ def leaks(
     from headrace.verification.proofs import feature_leaks
 
     with progress(quiet=as_json):
-        report = feature_leaks(one_pipeline(pipeline), Home.find(), rows=rows, seed=seed)
+        report = feature_leaks(one_dataset(pipeline, dataset), Home.find(), rows=rows, seed=seed)
     if as_json:
         emit_json(report.to_json())
     else:
@@ -84,7 +86,9 @@ def leaks(
 
 
 @explained
-def skew(*, pipeline: OnePipeline = None, as_json: AsJson = False) -> None:
+def skew(
+    *, pipeline: OnePipeline = None, dataset: OneDataset = None, as_json: AsJson = False
+) -> None:
     """Measure training-serving skew: recompute every served vector as training does.
 
     The command reads the log of the feature server and names the cause of each difference. Exit
@@ -93,7 +97,7 @@ def skew(*, pipeline: OnePipeline = None, as_json: AsJson = False) -> None:
     from headrace.core.home import Home
     from headrace.pipeline.serving.services import audit_served
 
-    report = audit_served(one_pipeline(pipeline), Home.find())
+    report = audit_served(one_dataset(pipeline, dataset), Home.find())
     document = report.to_json()
     if as_json:
         emit_json(document)

@@ -21,6 +21,7 @@ from headrace.contracts.drift.detectors.repeated_rows import (
     copied_rows,
     duplicates,
     in_earlier_batches,
+    repeated_values,
     stale_rows,
 )
 from headrace.contracts.drift.detectors.sentinels import sentinels
@@ -28,7 +29,7 @@ from headrace.contracts.drift.detectors.signs import sign_changes
 from headrace.contracts.drift.detectors.stuck_readings import frozen, most_marks, run_marks
 from headrace.contracts.drift.detectors.swaps import swaps
 from headrace.contracts.drift.detectors.units import unit_changes
-from headrace.contracts.drift.detectors.value_shares import repeated_values
+from headrace.contracts.drift.detectors.value_shares import value_shares
 from headrace.contracts.drift.detectors.wrong_delivery import key_shifts, wrong_period
 from headrace.contracts.drift.detectors.zones import zone_shifts
 from headrace.contracts.drift.file_form import file_form, written_otherwise
@@ -54,7 +55,7 @@ _COLUMN_CHANGES: tuple[Callable[[DriftCase], Iterator[DriftFinding]], ...] = (
     zone_shifts,
     sentinels,
     frozen,
-    repeated_values,
+    value_shares,
     sign_changes,
     level_changes,
     level_counts,
@@ -65,6 +66,7 @@ _COLUMN_CHANGES: tuple[Callable[[DriftCase], Iterator[DriftFinding]], ...] = (
 
 _WRONG_DELIVERIES: tuple[Callable[[DriftCase], Iterator[DriftFinding]], ...] = (
     stale_rows,
+    repeated_values,
     wrong_period,
     key_shifts,
     copied_rows,

@@ -20,8 +20,6 @@ _WORDS = {
     "zero": "share of zeros",
     "negative": "share of negative values",
     "top": "share of the most frequent value",
-    "roof": "share of rows at the greatest value",
-    "floor": "share of rows at the smallest value",
     "middle": "usual level",
     "low": "lower level",
     "high": "upper level",

@@ -1,6 +1,6 @@
 """Monitors as assets: profiles, drift, and the resulting decision; one op computes all three."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -22,13 +22,15 @@ def monitor_assets(
     *,
     data: Upstream,
     model: dg.AssetsDefinition,
+    name: Sequence[str] = (),
 ) -> dg.AssetsDefinition:
     """Return the assets of a pipeline's monitor: profiles, drift and the decision.
 
     The profiles depend on `data` (the release and the tables); drift depends on the profiles and
-    the model.
+    the model. `name` is the monitor's path in the asset graph, by default the pipeline's name.
     """
-    specs = _specs(pipeline, data, model)
+    path = name or (pipeline.name,)
+    specs = _specs(pipeline, data, model, path)
     decision = specs[-1].key
     check = dg.AssetCheckSpec(
         asset_names.MONITOR,
@@ -39,7 +41,7 @@ def monitor_assets(
 
     @dg.multi_asset(
         specs=specs,
-        name=asset_names.op_name(asset_names.monitor_key(pipeline.name, "monitors")),
+        name=asset_names.op_name(asset_names.monitor_key(path, "monitors")),
         check_specs=[check],
         required_resource_keys={CONTEXT},
     )
@@ -79,10 +81,12 @@ def _checked(
     )
 
 
-def _specs(pipeline: "Pipeline", data: Upstream, model: dg.AssetsDefinition) -> list[dg.AssetSpec]:
+def _specs(
+    pipeline: "Pipeline", data: Upstream, model: dg.AssetsDefinition, path: Sequence[str]
+) -> list[dg.AssetSpec]:
     """Return the specs of the three assets: profiles, drift and decision, in this order."""
     profiles, drift, decision = (
-        asset_names.monitor_key(pipeline.name, part) for part in ("profiles", "drift", "decision")
+        asset_names.monitor_key(path, part) for part in ("profiles", "drift", "decision")
     )
     return [
         _spec(

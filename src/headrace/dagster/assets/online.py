@@ -36,14 +36,19 @@ def online_asset(
     def work(where: Home, _: "BuildContext") -> StageOutcome:
         from headrace.operations.online_store import fill
         from headrace.pipeline import Built as StageResult
+        from headrace.pipeline.serving.services import online_parts
 
-        filled = fill(pipeline, where)
-        tables, missing = filled["tables"], filled["missing"]
-        rows = {f"rows of {table['table']}": table["rows"] for table in tables}
+        stores = [fill(part, where) for part in online_parts(pipeline)]
+        tables = [table for store in stores for table in store["tables"]]
+        rows: dict[str, int] = {}
+        for table in tables:
+            entry = f"rows of {table['table']}"
+            rows[entry] = rows.get(entry, 0) + table["rows"]
         commits = {f"commit of {table['table']}": str(table["snapshot_id"]) for table in tables}
+        missing = dict.fromkeys(table for store in stores for table in store["missing"])
         unpublished = {"nothing published of": ", ".join(missing)} if missing else {}
-        metadata = {**rows, **commits, **unpublished, "store": filled["store"]}
-        return StageResult(metadata, any(rows.values()))
+        places = {"store": ", ".join(store["store"] for store in stores)}
+        return StageResult({**rows, **commits, **unpublished, **places}, any(rows.values()))
 
     return stage_asset(
         online_key(pipeline.name),
@@ -79,16 +84,21 @@ def online_sensor(
     )
     def behind(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         from headrace.operations.online_store import online_status
+        from headrace.pipeline.serving.services import online_parts
 
         if reason := not_now(context.instance, ONLINE, pipeline.name):
             return dg.SkipReason(reason)
-        status = online_status(pipeline, home())
-        due = status["state"] != "filled" or any(map(_is_due, status["tables"]))
-        if due or any(_ages(view, status["tables"]) for view in status["views"]):
+        statuses = (online_status(part, home()) for part in online_parts(pipeline))
+        if any(map(_is_behind, statuses)):
             return request(pipeline.name)
         return dg.SkipReason("the online store contains all published rows")
 
     return behind
+
+
+def _is_behind(status: Mapping[str, Any]) -> bool:
+    due = status["state"] != "filled" or any(map(_is_due, status["tables"]))
+    return due or any(_ages(view, status["tables"]) for view in status["views"])
 
 
 def _is_due(table: Mapping[str, Any]) -> bool:

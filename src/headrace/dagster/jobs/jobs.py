@@ -27,18 +27,14 @@ _BUILT = (asset_names.FEATURES, asset_names.DATASETS, asset_names.MODELS, asset_
 
 
 def jobs(pipeline: "Pipeline") -> "list[AssetJob]":
-    """Return the pipeline's jobs: build, and ingest and reference if it has tables for them.
+    """Return the pipeline's jobs: build, ingest and reference, if it has parts for them.
 
     The ingest jobs omit the checks, because the assets log the gate's verdicts themselves.
     """
-    asset_jobs = [
-        _job(
-            pipeline,
-            BUILD,
-            dg.AssetSelection.groups(*_BUILT),
-            "Build features, dataset, model and monitors from the published tables.",
-        ),
-    ]
+    asset_jobs = []
+    if pipeline.datasets:
+        description = "Build features, dataset, model and monitors from the published tables."
+        asset_jobs.append(_job(pipeline, BUILD, dg.AssetSelection.groups(*_BUILT), description))
     if daily_tables := asset_names.partitioned(pipeline.tables):
         keys = [asset_names.table_key(table.name) for table in daily_tables]
         description = "Ingest, validate and publish days of the partitioned tables."
@@ -56,9 +52,10 @@ def schedules(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find
 ) -> list[dg.ScheduleDefinition]:
     """Return the daily schedules for reference, ingest and build; all are off by default."""
-    schedule_list = [
-        _plain("daily_build", BUILD, "30 4 * * *", "Run the build after the daily ingest.")
-    ]
+    schedule_list = []
+    if pipeline.datasets:
+        description = "Run the build after the daily ingest."
+        schedule_list.append(_plain("daily_build", BUILD, "30 4 * * *", description))
     if asset_names.snapshots(pipeline.tables):
         description = "Ingest the snapshot tables, before the daily ingest."
         schedule_list.append(_plain("daily_reference", REFERENCE, "45 2 * * *", description))

@@ -33,9 +33,9 @@ class RetrainConfig(dg.Config):
     as_of: str = ""
 
 
-def configured(trigger_id: str) -> dict[str, object]:
-    """Return the run configuration for a trigger."""
-    return {"ops": {STEP: {"config": {"trigger_id": trigger_id}}}}
+def configured(trigger_id: str, suffix: str = "") -> dict[str, object]:
+    """Return the run configuration for a trigger; the suffix is that of the job."""
+    return {"ops": {STEP + suffix: {"config": {"trigger_id": trigger_id}}}}
 
 
 # Function that does the work of a run; tests pass a faster one.
@@ -43,14 +43,19 @@ Work = Callable[["Pipeline", Home, RetrainConfig, str], "RetrainingOutcome | Non
 
 
 def retrain_job(
-    pipeline: "Pipeline", home: Callable[[], Home] = Home.find, work: Work | None = None
+    pipeline: "Pipeline",
+    home: Callable[[], Home] = Home.find,
+    work: Work | None = None,
+    *,
+    suffix: str = "",
 ) -> dg.JobDefinition:
     """Return the job that retrains: release, train, compare, promote or keep the champion.
 
-    See `headrace.retraining.workflow`.
+    See `headrace.retraining.workflow`. The suffix, at the end of the job's name, distinguishes the
+    jobs of several monitors.
     """
 
-    @dg.op(name=STEP, description="Carry out all steps of one retraining, or continue it.")
+    @dg.op(name=STEP + suffix, description="Carry out all steps of one retraining, or continue it.")
     def retrain_model(context: dg.OpExecutionContext, config: RetrainConfig) -> None:
         run = context.run
         with readable():
@@ -59,7 +64,7 @@ def retrain_job(
             _log_outcome(context, pipeline, outcome)
 
     @dg.job(
-        name=RETRAIN,
+        name=RETRAIN + suffix,
         description="Release the dataset, train a challenger and compare it with the champion."
         " Triggered by the decision ledger or by a person; `headrace retrain` does the same.",
         tags={"headrace/pipeline": pipeline.name},

@@ -18,6 +18,7 @@ from headrace.dagster.sensors.settings import interval, status
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
 
+RETRAINING = "retraining"
 TAG = "headrace/trigger"
 # Maximum time from the launch of a run until it holds the lock of its retraining.
 GRACE = timedelta(minutes=10)
@@ -48,8 +49,12 @@ def retraining_sensor(
     triggers: Triggers | None = None,
     seconds: int = 60,
     default_status: dg.DefaultSensorStatus | None = None,
+    *,
+    suffix: str = "",
 ) -> dg.SensorDefinition:
     """Return the sensor that runs `retrain` once per trigger, and again if the run died.
+
+    The suffix is that of the monitor's job.
 
     The cursor is the sequence number of the newest trigger with a requested run. If a daemon dies
     after a launch but before it stores the cursor, it requests the same run key again, and Dagster
@@ -57,8 +62,8 @@ def retraining_sensor(
     """
 
     @dg.sensor(
-        name="retraining",
-        job_name=RETRAIN,
+        name=RETRAINING + suffix,
+        job_name=RETRAIN + suffix,
         minimum_interval_seconds=interval(seconds),
         default_status=default_status or status(),
         description="Launches a retraining for each trigger in the decision ledger.",
@@ -69,8 +74,8 @@ def retraining_sensor(
         waiting = list(read())
         new = [trigger for trigger in waiting if trigger.sequence > after]
         old = [trigger for trigger in waiting if trigger.sequence <= after]
-        requests = [_request(trigger, trigger.trigger_id) for trigger in new]
-        requests += _relaunches(context.instance, pipeline, home, old)
+        requests = [_request(trigger, trigger.trigger_id, suffix) for trigger in new]
+        requests += _relaunches(context.instance, pipeline, home, old, suffix)
         if not requests:
             return dg.SkipReason(f"no trigger after row {after} of the decision ledger")
         newest = max((trigger.sequence for trigger in waiting), default=0)
@@ -79,10 +84,10 @@ def retraining_sensor(
     return retraining
 
 
-def _request(trigger: RetrainingTrigger, run_key: str) -> dg.RunRequest:
+def _request(trigger: RetrainingTrigger, run_key: str, suffix: str) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=run_key,
-        run_config=configured(trigger.trigger_id),
+        run_config=configured(trigger.trigger_id, suffix),
         tags={TAG: trigger.trigger_id, "headrace/reason": trigger.reason[:250]},
     )
 
@@ -92,6 +97,7 @@ def _relaunches(
     pipeline: "Pipeline",
     home: Callable[[], Home],
     forwarded: Iterable[RetrainingTrigger],
+    suffix: str,
 ) -> Iterator[dg.RunRequest]:
     """Yield run requests for earlier triggers that have not ended and have no live run."""
     for trigger in forwarded:
@@ -103,7 +109,7 @@ def _relaunches(
         else:
             # Without any run (another Dagster instance, or deleted runs) the first run key is free.
             key = trigger.trigger_id if not runs else f"{trigger.trigger_id}/{len(runs) + 1}"
-            yield _request(trigger, key)
+            yield _request(trigger, key, suffix)
 
 
 def _lives(

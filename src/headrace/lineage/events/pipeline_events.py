@@ -65,12 +65,14 @@ def runs_of(pipeline: Pipeline, home: Home) -> Iterator[LineageRun]:
     for table in pipeline.tables:
         yield from publishes(pipeline, table, home)
     store = Store.find(home.store)
-    for version in store.versions(pipeline.dataset.name):
-        manifest = store.manifest(pipeline.dataset.name, version)
-        if manifest.pipeline in {"", pipeline.name}:
-            yield from release_runs(pipeline, manifest, store)
+    for part in pipeline.each_dataset():
+        for version in store.versions(part.dataset.name):
+            manifest = store.manifest(part.dataset.name, version)
+            if manifest.pipeline in {"", pipeline.name}:
+                yield from release_runs(part, manifest, store)
+    names = {dataset.name for dataset in pipeline.datasets}
     for model in _models(home):
-        if model.dataset.partition("@")[0] == pipeline.dataset.name:
+        if model.dataset.partition("@")[0] in names:
             yield training(model, store)
 
 

@@ -71,6 +71,16 @@ def online_store(pipeline: Pipeline, home: Home) -> "LmdbStore | RedisStore":
     return LmdbStore(store_folder(pipeline, home, layout))
 
 
+def online_parts(pipeline: Pipeline) -> list[Pipeline]:
+    """Return a pipeline for each online store: one for each layout of the datasets' views."""
+    from headrace.serving.online import layout_of
+
+    parts: dict[str, Pipeline] = {}
+    for part in pipeline.each_dataset():
+        parts.setdefault(layout_of(part.views, part.contracts, part.mode).name, part)
+    return list(parts.values())
+
+
 def store_exists(pipeline: Pipeline, home: Home) -> bool:
     """Return True if an online store exists, materialised or not, without creating it."""
     from headrace.serving.online import layout_of
@@ -156,18 +166,24 @@ def served_log(pipeline: Pipeline, home: Home, *, share: float = 1.0) -> ServedL
 
 def log_path(pipeline: Pipeline, home: Home) -> Path:
     """Return the file of a pipeline's served log; it may not exist yet."""
-    return home.root / "served" / f"{pipeline.name}.sqlite"
+    name = ".".join(filter(None, (pipeline.name, pipeline.vector_scope)))
+    return home.root / "served" / f"{name}.sqlite"
 
 
 def audit_served(pipeline: Pipeline, home: Home) -> AuditReport:
     """Recompute every logged vector from the published tables; see `headrace.serving.audit`.
 
-    The report is empty if the pipeline has no served log.
+    The report covers the logs of all datasets; it is empty if the pipeline has no served log.
 
     Raises:
         StateError: nothing is published.
     """
-    if not log_path(pipeline, home).exists():
-        return AuditReport(0, ())
+    parts = {log_path(part, home): part for part in reversed(pipeline.each_dataset())}
+    reports = [_audited(part, home) for path, part in parts.items() if path.exists()]
+    compared = sum(report.compared for report in reports)
+    return AuditReport(compared, tuple(d for report in reports for d in report.differences))
+
+
+def _audited(pipeline: Pipeline, home: Home) -> AuditReport:
     with closing(served_log(pipeline, home)) as log:
         return audit(log, feature_service(pipeline, home))

@@ -127,7 +127,15 @@ def monitor_report(pipeline: Pipeline, home: Home) -> MonitorReport:
         notes=details.notes,
         rendered_at=now_us(),
         gaps=tuple(_gaps(pipeline, home)),
+        options=_options(pipeline),
     )
+
+
+def _options(pipeline: Pipeline) -> str:
+    """Return the options by which a command finds the monitor of a pipeline."""
+    options = f"--pipeline {pipeline.name}"
+    has_others = len(pipeline.full_pipeline.monitors) > 1
+    return f"{options} --monitor {pipeline.monitor.name}" if has_others else options
 
 
 def _gaps(pipeline: Pipeline, home: Home) -> Iterator[Gap]:

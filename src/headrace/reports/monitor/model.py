@@ -144,7 +144,7 @@ class MonitorReport:
 
     `state` is the policy state after the last window. `next_retraining` is the earliest time at
     which the policy allows a retraining. `trained_at` is the training cutoff of the champion.
-    `gaps` has only tables with gaps.
+    `gaps` has only tables with gaps. `options` are the options of a command for this monitor.
     """
 
     monitor: str
@@ -166,6 +166,7 @@ class MonitorReport:
     rendered_at: int
     trained_at: int
     gaps: tuple[Gap, ...] = ()
+    options: str = ""
 
     @property
     def needs_attention(self) -> bool:

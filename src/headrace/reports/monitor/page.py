@@ -60,7 +60,7 @@ def _top(report: MonitorReport, form: Form | None) -> Html:
     right = sentences.acceptance(report, open_one) if open_one else ""
     steps = [
         element("p", "Acknowledge it to stop further pages about it:"),
-        element("pre", sentences.acknowledgement(open_one, report.pipeline)),
+        element("pre", sentences.acknowledgement(open_one, report.options)),
         element("p", "Or, if the data are right, accept them as the baseline:") if right else None,
         element("pre", right) if right else None,
     ] if open_one else None  # fmt: skip
@@ -192,7 +192,7 @@ def _alternatives(report: MonitorReport) -> Html:
         element("details", element("summary", f"The rules of {path}"), rules,
                 element("p", "Try another policy: ",
                         element("code", f"headrace monitor replay --policy FILE "
-                                f"--pipeline {report.pipeline}"))),
+                                f"{report.options}"))),
         id="policy",
     )  # fmt: skip
 

@@ -117,10 +117,10 @@ def budget(report: MonitorReport) -> str:
     return f"{report.budget_left} of {report.policy.budget} in {period}"
 
 
-def acknowledgement(incident: Incident, pipeline: str) -> str:
-    """Return the command that acknowledges the incident."""
+def acknowledgement(incident: Incident, options: str) -> str:
+    """Return the command that acknowledges the incident; the options name the monitor."""
     day = day_text(incident.last.first)
-    return f'headrace monitor ack {day} --pipeline {pipeline} --reason "..."'
+    return f'headrace monitor ack {day} {options} --reason "..."'
 
 
 def acceptance(report: MonitorReport, incident: Incident) -> str:
@@ -129,7 +129,7 @@ def acceptance(report: MonitorReport, incident: Incident) -> str:
     if view is None or not open_topics(view.entry.evidence):
         return ""
     day = day_text(incident.first.first)
-    return f'headrace monitor accept {day} --pipeline {report.pipeline} --reason "..."'
+    return f'headrace monitor accept {day} {report.options} --reason "..."'
 
 
 def accepted(statement: Acceptance) -> str:

@@ -38,25 +38,31 @@ def studied(home: Home) -> list[Studied]:
     Raises:
         DeclarationError: the project has no history.
     """
-    pipelines = project_pipelines()
+    pipelines = [part for pipeline in project_pipelines() for part in pipeline.each_monitor()]
     declared = [history for module in study_modules() for history in module.histories()]
     names = {history.name for history in declared}
     studies = []
     for pipeline in pipelines:
-        pipeline_history = None if pipeline.name in names else own_history(pipeline, home)
+        pipeline_history = None if _name(pipeline) in names else own_history(pipeline, home)
         if pipeline_history is not None:
             studies.append(
                 Studied(pipeline_history, pipeline.monitor.policy(), pipeline.monitor.policy_path)
             )
-    first = pipelines[0].monitor
-    studies += [Studied(history, first.policy(), first.policy_path) for history in declared]
+    for first in pipelines[:1]:
+        policy, path = first.monitor.policy(), first.monitor.policy_path
+        studies += [Studied(history, policy, path) for history in declared]
     if not studies:
         raise DeclarationError(
             "there is no history on which to study the monitors",
             where=str(home.root),
-            fix="release a dataset and train a model on it: headrace run",
+            fix="declare a monitor, release its dataset and train its model: headrace run",
         )
     return studies
+
+
+def _name(pipeline: Pipeline) -> str:
+    """Return the name of a history: of the pipeline or, if it has several, of the monitor."""
+    return pipeline.name if pipeline.full_pipeline is pipeline else pipeline.monitor.name
 
 
 def own_history(pipeline: Pipeline, home: Home) -> ReplayedHistory | None:
@@ -94,7 +100,7 @@ def own_history(pipeline: Pipeline, home: Home) -> ReplayedHistory | None:
     watched = set(dataset.manifest.features)
     spec = pipeline.monitor
     return ReplayedHistory(
-        name=pipeline.name,
+        name=_name(pipeline),
         frame=rows.select(["t", *names]).combine_chunks(),
         scores=scores_of(late, scorer(late), late[record.target], texts),
         segments=texts,

@@ -43,18 +43,21 @@ def build(pipeline: Pipeline, home: Home) -> str:
     for view in pipeline.views:
         if not isinstance(view, RowTransform):
             build_view(pipeline, view, home, context)
-    build_release(pipeline, home, context)
+    for part in pipeline.each_dataset():
+        build_release(part, home, context)
     stopped = ""
-    try:
-        train_model(pipeline, home)
-    except HeadraceError as error:  # too few labels are mature yet
-        stopped = error.what
-    run_monitors(pipeline, home, context=context)
-    for trigger in open_triggers(pipeline, home):
+    for part in pipeline.each_model():
         try:
-            retrain_by_trigger(pipeline, home, trigger.trigger_id)
-        except HeadraceError as error:  # the error is recorded; the next build tries again
+            train_model(part, home)
+        except HeadraceError as error:  # too few labels are mature yet
             stopped = error.what
+    for part in pipeline.each_monitor():
+        run_monitors(part, home, context=context)
+        for trigger in open_triggers(part, home):
+            try:
+                retrain_by_trigger(part, home, trigger.trigger_id)
+            except HeadraceError as error:  # the error is recorded; the next build tries again
+                stopped = error.what
     if not stopped:
         mark_current(pipeline, home)
     return stopped

@@ -230,10 +230,10 @@ class _Stage:
         )
 
     def _count_retrainings(self) -> None:
-        ledger, name = DecisionLedger(self.home), self.pipeline.monitor.name
-        triggers = [row.decision.trigger_id for row in ledger.entries(name)]
+        ledger, names = DecisionLedger(self.home), [m.name for m in self.pipeline.monitors]
+        triggers = [row.decision.trigger_id for name in names for row in ledger.entries(name)]
         self.outcome.triggers = len({trigger for trigger in triggers if trigger is not None})
-        ends = {step.trigger_id: step.step for step in ledger.steps(name)}
+        ends = {step.trigger_id: step.step for name in names for step in ledger.steps(name)}
         self.outcome.retrainings = dict(sorted(ends.items()))
 
     def _tell_pages(self, pager: Pager) -> None:

@@ -1,18 +1,23 @@
 """Detectors for repeated rows: exact duplicates in a batch, and rows of earlier batches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 
 import numpy as np
 
 from headrace.contracts.drift.baseline import Baseline
 from headrace.contracts.drift.batch_view import BatchView, Bools
+from headrace.contracts.drift.detectors.stuck_readings import measured
 from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import LEAST_BATCHES
 from headrace.contracts.drift.hypothesis_trial import DriftCase
+from headrace.contracts.drift.profile import ColumnSummary, summary
 from headrace.contracts.drift.statistics import copies, counters
 
 _REPEATED_SHARE = 0.9  # share of rows from which the whole delivery counts as delivered again
 _COPIES, _FEW_COPIES = 0.2, 5  # least growth of the share of copied rows, and least such rows
+# Least distinct values of a measure, and of all such measures, for equal ones to be no coincidence.
+_FEW_VALUES, _MANY_VALUES = 10, 20
 _USUAL = 2.0  # report stale rows above this multiple of the window's greatest share
 
 
@@ -65,6 +70,42 @@ def stale_rows(case: DriftCase) -> Iterator[DriftFinding]:
         return
     lines = tuple(look.lines[repeated].tolist())
     yield DriftFinding("stale_rows", (), sentence, evidence, lines, weight=count)
+
+
+def repeated_values(case: DriftCase) -> Iterator[DriftFinding]:
+    """Report that all measures have exactly the values of an earlier batch, under other times."""
+    columns = {c.name: summary(c) for c in measured(case.look) if c.name in case.reference.pools}
+    rich = {name: s for name, s in columns.items() if not s.coarse and len(s.values) >= _FEW_VALUES}
+    if sum(len(s.values) for s in rich.values()) < _MANY_VALUES:
+        return
+    window = list(case.reference.window)
+    if any(_have_equal(rich, p.columns, q.columns) for p, q in pairwise(window)):
+        return  # values that stay the same, such as of a price list
+    for profile in reversed(window):
+        if _have_equal(rich, columns, profile.columns):
+            names = ", ".join(rich)
+            sentence = (
+                f"The values of {names} are exactly those of the batch {profile.slot}, under other"
+                " times or keys."
+            )
+            evidence = {"slot": profile.slot, "columns": list(rich)}
+            weight = 4.0 * case.look.rows
+            yield DriftFinding("repeated_delivery", tuple(rich), sentence, evidence, weight=weight)
+            return
+
+
+Summaries = Mapping[str, ColumnSummary]
+
+
+def _have_equal(names: Iterable[str], first: Summaries, second: Summaries) -> bool:
+    """Return True if two batches have the same values of these columns, equally often."""
+    return all(
+        name in first
+        and name in second
+        and np.array_equal(first[name].values, second[name].values)
+        and np.array_equal(first[name].counts, second[name].counts)
+        for name in names
+    )
 
 
 def copied_rows(case: DriftCase) -> Iterator[DriftFinding]:

@@ -138,7 +138,7 @@ def frozen(case: DriftCase) -> Iterator[DriftFinding]:
             continue
         if mark == "still:" and length >= usual + 3:
             names = tuple(c.name for c in measured(case.look))
-            yield _frozen(names, "all measured columns together repeat", length, usual)
+            yield _frozen(names, "All measured columns together repeat", length, usual)
         elif mark.startswith("run:") and length > usual and _unlikely(case, mark, length):
             name = mark.removeprefix("run:")
             yield _frozen((name,), f"{name} repeats", length, usual)
@@ -167,8 +167,8 @@ def _constant(case: DriftCase) -> Iterator[DriftFinding]:
 
 def _frozen(names: tuple[str, ...], words: str, length: float, usual: float) -> DriftFinding:
     sentence = (
-        f"{words[0].upper()}{words[1:]} one reading {length:.0f} times in a row; in the batches"
-        f" before it was at most {usual:.0f} times."
+        f"{words} one reading {length:.0f} times in a row; in the batches before, a reading came at"
+        f" most {usual:.0f} {'time' if usual == 1 else 'times'} in a row."
     )
     evidence = {"run": int(length), "usual": int(usual)}
     return DriftFinding("frozen", names, sentence, evidence, weight=length)

@@ -26,7 +26,7 @@ _SURE = 4.0  # least growth, in standard errors of a share
 _BEYOND = 0.1  # share of earlier values beyond a limit from which cutting them off is noticed
 
 
-def repeated_values(case: DriftCase) -> Iterator[DriftFinding]:
+def value_shares(case: DriftCase) -> Iterator[DriftFinding]:
     """Report a value whose share grew beyond that in all earlier batches."""
     if case.reference.batches < LEAST_BATCHES:
         return

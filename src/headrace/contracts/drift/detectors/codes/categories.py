@@ -20,6 +20,7 @@ _OFTEN = 2  # earlier batches with new categories from which another is not repo
 _USUAL_SHARE = 0.9  # each earlier batch had at least this share of rows in known categories
 _CHANCE = 0.01
 _FEW = 5  # rows of a new category; with fewer, do not look for the category that it replaced
+_ROWS_OF_ASSUMED = 3  # least rows of a new category if no contract declares its key
 _AGREE = 0.8  # share of a new category's rows whose keys had the same earlier category
 
 
@@ -84,7 +85,8 @@ def _replaced_by_key(case: DriftCase, column: ViewColumn, rows: Bools) -> int | 
         hashes, complete = case.look.key(key)
         places = np.minimum(np.searchsorted(last.hashes, hashes), len(last.hashes) - 1)
         comparable = rows & complete & (last.hashes[places] == hashes)
-        if not comparable.any():
+        is_declared = key in case.look.contract.field(name).explained_by
+        if int(comparable.sum()) < (1 if is_declared else _ROWS_OF_ASSUMED):
             continue
         levels, counts = np.unique(last.values[places][comparable], return_counts=True)
         top = int(levels[np.argmax(counts)])
