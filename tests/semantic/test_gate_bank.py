@@ -305,6 +305,9 @@ def test_the_command_prints_the_counts_of_each_fault_and_table(tmp_path):
     (clean,) = document["clean"]
     assert [start["days"] for start in clean["starts"]] == [16, 1, 0]
     assert clean["days"] == 17
+    assert "calls" not in page(document)  # thresholds were chosen on it
+    for name in ("faults", "clean", "totals", "sizes", "clean_totals"):
+        document[name] = [{**entry, "left_out": True} for entry in document[name]]
     text = page(document)
     assert "| measure times 1000 | batch | 1 | 100% |" in text
     assert "| under 20 | 1 | batch |" in text
