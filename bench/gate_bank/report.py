@@ -28,8 +28,8 @@ The figures show what to expect of a new table: no threshold was chosen on these
 the first run on all of them. The results of the first eight (mail, tweets, polls, strikes, rodents,
 sea, solar, cities) were known before, and had led to one narrower rule (that numbers in a unit a
 thousand times smaller may have more decimals). What this run showed led to two narrower rules,
-which are not in the figures: a new category in a single row is no new name of another, and the
-share of the greatest value is not predicted. They blocked some twenty of the clean days below.
+which are not in the figures: a new category in a single row does not count as another name, and
+the share of the greatest value is not predicted. They blocked some twenty of the clean days below.
 """
 
 

@@ -18,6 +18,7 @@ _REPEATED_SHARE = 0.9  # share of rows from which the whole delivery counts as d
 _COPIES, _FEW_COPIES = 0.2, 5  # least growth of the share of copied rows, and least such rows
 # Least distinct values of a measure, and of all such measures, for equal ones to be no coincidence.
 _FEW_VALUES, _MANY_VALUES = 10, 20
+_DISTINCT = 0.5  # least share of distinct values among the rows, for the same
 _USUAL = 2.0  # report stale rows above this multiple of the window's greatest share
 
 
@@ -75,7 +76,10 @@ def stale_rows(case: DriftCase) -> Iterator[DriftFinding]:
 def repeated_values(case: DriftCase) -> Iterator[DriftFinding]:
     """Report that all measures have exactly the values of an earlier batch, under other times."""
     columns = {c.name: summary(c) for c in measured(case.look) if c.name in case.reference.pools}
-    rich = {name: s for name, s in columns.items() if not s.coarse and len(s.values) >= _FEW_VALUES}
+    # A day of many equal values proves nothing: the distances of a week's flights are those of the
+    # week before.
+    minimum = max(_FEW_VALUES, _DISTINCT * case.look.rows)
+    rich = {name: s for name, s in columns.items() if not s.coarse and len(s.values) >= minimum}
     if sum(len(s.values) for s in rich.values()) < _MANY_VALUES:
         return
     window = list(case.reference.window)
