@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from headrace.contracts import Contract, conform
 from headrace.contracts.drift import Baseline, BatchView, detect, look_at, marked
 from headrace.contracts.drift.dependencies import assumed, entity_of
+from headrace.contracts.drift.hypothesis_trial import date_parts
 from headrace.contracts.drift.profile import profile_of
+from headrace.core.clock import parse_iso
 from headrace.sources.rows import RawRows
 from tests.semantic import rides
 
@@ -119,3 +121,19 @@ def test_a_broken_dependency_without_a_cause_is_reported():
 def test_clean_days_break_no_dependency(day):
     findings = detect(view(rides.rides(day), day), past())
     assert not [finding.sentence for finding in findings]
+
+
+@pytest.mark.parametrize(
+    ("slot", "values", "parts"),
+    [
+        ("2024-02-01", [2.0], {"month", "day"}),
+        ("2024-02-01", [1.0, 2.0], {"month", "day"}),
+        ("2024-03-05", [3.0], {"month"}),
+        ("2024-03-05", [5.0], {"day"}),
+        ("2024-03-05", [2024.0], {"year"}),
+        ("2024-03-05", [7.0], set()),
+        ("2024-03-05", [4.0, 5.0, 6.0], set()),
+    ],
+)
+def test_parts_of_a_date_are_recognised(slot, values, parts):
+    assert date_parts(np.array(values), parse_iso(slot)) == parts

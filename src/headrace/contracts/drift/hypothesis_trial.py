@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.contracts.drift.baseline import Baseline
-from headrace.contracts.drift.batch_view import BatchView, Bools
+from headrace.contracts.drift.batch_view import HOUR, BatchView, Bools
 from headrace.contracts.drift.fit_scores import (
     FitScores,
     Slack,
@@ -22,8 +22,10 @@ from headrace.contracts.drift.fit_scores import (
 )
 from headrace.contracts.drift.statistics import statistics_of
 from headrace.contracts.drift.view_reader import timed
+from headrace.core.clock import from_us, parse_iso
 
 RESIDUE = 0.25  # greatest share of the misfits that may remain after an explanation
+_WEEK = 7
 T = TypeVar("T")
 
 
@@ -106,6 +108,25 @@ class DriftCase:
         excess = badness(self.fit, self.reference, self.look.rows)
         return excess | dict.fromkeys(self.without(self.look), float(self.look.rows))
 
+    @cached_property
+    def calendar(self) -> frozenset[str]:
+        """Return the columns that hold the year, the month or the day of the partition.
+
+        A column holds a part if it did so in the batches of the last week and in this one.
+        """
+        if self.look.start is None or not self.reference.window:
+            return frozenset()
+        names = set()
+        for column in self.look.columns.values():
+            if column.kind == "number":
+                parts = date_parts(np.unique(column.values[column.present]), self.look.start)
+                for profile in list(self.reference.window)[-_WEEK:]:
+                    past = profile.columns.get(column.name)
+                    parts &= date_parts(past.values, parse_iso(profile.slot)) if past else set()
+                if parts:
+                    names.add(column.name)
+        return frozenset(names)
+
     def without(self, look: BatchView) -> list[str]:
         """List time marks that earlier batches have and `look` lacks, as a time is not derived."""
         if time_inputs(look) & look.untyped:
@@ -185,6 +206,18 @@ class DriftCase:
         )
         usual = sum(int(rows.sum()) for rows in after.misfit.values())
         return HypothesisTrial(before, sum(still.values()) + missing, misfits_before, usual)
+
+
+def date_parts(values: np.ndarray, start: int) -> set[str]:
+    """Return which parts of a day's date the values may be; some rows may be of a day beside it."""
+    if len(values) not in {1, 2}:
+        return set()
+    dates = [from_us(start + days * 24 * HOUR) for days in (-1, 0, 1)]
+    return {
+        part
+        for part in ("year", "month", "day")
+        if set(values.tolist()) <= {float(getattr(date, part)) for date in dates}
+    }
 
 
 def columns_of(mark: str, look: BatchView) -> frozenset[str]:

@@ -29,7 +29,7 @@ _WORDS = {
 
 def unusual(case: DriftCase) -> Iterator[DriftFinding]:
     """Report each surprising statistic of the columns, and of the batch."""
-    aside = {*case.look.contract.primary_key, *time_inputs(case.look)}
+    aside = {*case.look.contract.primary_key, *time_inputs(case.look), *case.calendar}
     for mark, now in case.statistics.items():
         kind, _, column = mark.partition(":")
         if kind not in _WORDS or (column in aside and kind != "filled"):

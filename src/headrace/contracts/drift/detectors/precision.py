@@ -96,7 +96,7 @@ def precision_changes(case: DriftCase) -> Iterator[DriftFinding]:
             earlier = case.reference.marks(mark)
             if len(earlier) < LEAST_BATCHES or len(earlier) < case.reference.batches:
                 continue
-            if mark in now or earlier.min() < _FINE:
+            if mark in now or earlier.min() < _FINE or name in case.calendar:
                 continue
             if kind != "number" or _is_in_place(case, name, values, grain):
                 yield _coarser(case, name, (kind, grain), (len(values), float(earlier.min())))

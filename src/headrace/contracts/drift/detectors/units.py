@@ -60,6 +60,8 @@ def _can_be_converted(case: DriftCase, field: Field) -> bool:
     look = case.look
     if look.columns[field.name].kind != "number" or field.name not in case.suspects():
         return False
+    if field.name in case.calendar:
+        return False
     if field.unit is not None:
         return True
     aside = {*look.contract.primary_key, *time_inputs(look)}
