@@ -25,6 +25,7 @@ _DISTINCT = 20  # distinct values of which half must remain distinct
 _NEAR = 5.0  # factor below which an undeclared unit is no explanation by itself
 _PART = 0.4  # least share of misfitting rows if rounding hides the grid
 _PART_OF_ROWS = 0.15  # least share of rows with far values for their unit to be examined
+_FAR_VALUES = "far values"  # name of the scope of these rows
 _CONSTANT = 0.9  # usual share of one value from which a constant column is no evidence
 _FEW = 6  # least rows of a category for its unit to be examined
 _VAGUE = 0.2  # a rounding error beyond this share of the grid proves nothing about the grid
@@ -92,14 +93,14 @@ def _slices(case: DriftCase, name: str) -> list[UnitScope]:
 
 def _far_rows(case: DriftCase, name: str) -> list[UnitScope]:
     """Return the rows out of range or far from their key's last value, if they are a good part."""
-    marks = [m for m in case.excess if m.startswith((f"range:{name}", f"far:{name}<"))]
     far = np.zeros(case.look.rows, bool)
-    for mark in marks:
-        far |= case.fit.misfit.get(mark, far)
+    for mark in case.excess:
+        if mark == f"range:{name}" or mark.startswith(f"far:{name}<"):
+            far |= case.fit.misfit[mark]
     present = case.look.columns[name].present
     if not max(_FEW, _PART_OF_ROWS * present.sum()) <= far.sum() < present.sum():
         return []
-    return [UnitScope("far values", far, tuple(case.look.lines[far].tolist()))]
+    return [UnitScope(_FAR_VALUES, far, tuple(case.look.lines[far].tolist()))]
 
 
 def _try_conversions(case: DriftCase, field: Field, scope: UnitScope) -> Iterator[DriftFinding]:
@@ -186,7 +187,7 @@ def _is_plausible(
     """
     is_guess = conversion.unit == "the declared unit" and not field.explained_by
     near = 1 / _NEAR < conversion.scale < _NEAR
-    is_slice = bool(scope.lines) and scope.name != "far values"
+    is_slice = bool(scope.lines) and scope.name != _FAR_VALUES
     if (near and is_guess) or (is_slice and not field.explained_by):
         return False
     return case.loss([field.name]) >= _PART * float(scope.rows.sum())
