@@ -44,6 +44,7 @@ _STATED: dict[str, str] = {
     "sentinel": "sentinel",
     "new_level": "recode constant",
     "duplicates": "repeated",
+    "doubled_rows": "repeated",
     "repeated_rows": "repeated",
     "shifted_rows": "shifted",
     "key_shift": "keys",

@@ -45,9 +45,12 @@ LEAST_HISTORY = 14  # earlier batches required before findings are reported
 _ORDER = (
     frozenset({"file_form", "rename", "decimal_comma"}),
     frozenset({"repeated_delivery", "wrong_period", "key_shift"}),
-    frozenset({"repeated_rows", "truncation"}),
+    frozenset({"repeated_rows", "doubled_rows", "truncation"}),
     frozenset(ACTIONS) - {"unusual", "far_from_usual", "dependency", "new_level", "duplicates"},
 )
+
+# Kinds by which rows were dropped: what is published may still be judged.
+_DROPPED = frozenset({"duplicates", "doubled_rows"})
 
 _COLUMN_CHANGES: tuple[Callable[[DriftCase], Iterator[DriftFinding]], ...] = (
     unit_changes,
@@ -181,7 +184,7 @@ def _findings(
     findings = [*columns, *batch]
     counted = [f for f in findings if not exempt(f)]
     explained = {name for f in counted for name in f.columns}
-    of_batch = any(not f.columns and f.kind != "duplicates" for f in counted) or is_other_period
+    of_batch = any(not f.columns and f.kind not in _DROPPED for f in counted) or is_other_period
     if not of_batch:
         statistics = [f for f in detections.of(unusual) if not explained.intersection(f.columns)]
         findings += [f for f in statistics if exempt(f)]

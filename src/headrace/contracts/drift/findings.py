@@ -21,6 +21,7 @@ ACTIONS: Mapping[str, str] = {
     "sentinel": "block",
     "new_level": "warn",
     "duplicates": "note",
+    "doubled_rows": "warn",
     "file_form": "block",
     "wrong_period": "block",
     "key_shift": "block",

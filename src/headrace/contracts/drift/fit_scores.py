@@ -290,8 +290,10 @@ def add_hour_marks(
 
 def _hour_distance(hours: Floats, usual: Mapping[int, float]) -> float:
     """Return the share of rows that would have to change hour to match the usual distribution."""
+    if not len(hours):
+        return 1.0
     at, counts = np.unique(hours, return_counts=True)
-    shares = dict(zip(at.astype(int).tolist(), (counts / max(len(hours), 1)).tolist(), strict=True))
+    shares = dict(zip(at.astype(int).tolist(), (counts / len(hours)).tolist(), strict=True))
     return math.fsum(max(share - usual.get(hour, 0.0), 0.0) for hour, share in shares.items())
 
 

@@ -4,12 +4,14 @@ A statistic is a number such as the median of a column, a share of zeros, or the
 It is surprising if it lies further from its prediction than past batches did from theirs.
 """
 
+import math
+
 import numpy as np
 
 from headrace.contracts.drift.batch_view import BatchView, Floats, ViewColumn
 from headrace.contracts.drift.row_rules import delivered_inputs, time_names
 
-LEAST_ROWS = 12  # least values of a column for its statistics
+LEAST_ROWS = 5  # least values of a column for its statistics
 LEAST_PAST = 14  # least earlier batches with a statistic for a prediction
 _SEASON = 7  # batches; a week if they are daily
 GRAINS = (10.0, 1.0, 0.1, 0.01)  # multiples that rounded numbers are tested for, in the unit
@@ -99,6 +101,18 @@ def copies(look: BatchView) -> np.ndarray:
 
 def _share_of_copies(look: BatchView) -> float:
     return float(copies(look).mean())
+
+
+def chance_of(count: int, rows: int, rate: float) -> float:
+    """Return the binomial probability that at least `count` of `rows` have a property of a rate."""
+    if rate <= 0 or rate >= 1:
+        return float(rate > 0 or count == 0)
+    terms = (
+        math.lgamma(rows + 1) - math.lgamma(n + 1) - math.lgamma(rows - n + 1)
+        + n * math.log(rate) + (rows - n) * math.log1p(-rate)
+        for n in range(count)
+    )
+    return max(0.0, 1.0 - math.fsum(map(math.exp, terms)))
 
 
 def surprise(kind: str, past: Floats, now: float, rows: int) -> float:

@@ -12,6 +12,7 @@ from headrace.contracts.drift.statistics import LEAST_PAST, surprise
 
 WARN, BLOCK = 2.0, 4.0  # surprise from which a statistic is reported, and from which it blocks
 _MOSTLY = 0.8  # share of one value from which a column is mostly constant
+_FEW = 8  # rows below which a column far from its prediction is only unusual
 _FEW_ROWS = 2  # least rows with another value, where each batch had a single one
 _POOL_SHARE = 0.5  # least share of one value in all batches, for the same
 _LEVELS = frozenset({"low", "middle", "high"})
@@ -90,7 +91,8 @@ def _finding(case: DriftCase, column: str, kind: str, now: float, score: float) 
     )
     evidence = {"statistic": kind, "value": now / unit, "low": low, "high": high, "score": score}
     is_vague = kind not in {"filled", "rows"} and _is_mostly_constant(case, column, kind)
-    is_sure = score >= BLOCK and not is_vague
+    is_few = bool(column) and kind != "filled" and case.look.rows < _FEW
+    is_sure = score >= BLOCK and not is_vague and not is_few
     return DriftFinding(
         "far_from_usual" if is_sure else "unusual",
         (column,) if column else (),

@@ -17,6 +17,7 @@ _FEWEST = 0.2  # an hour is low if it has less than this share of its usual mini
 _HOURS = 4  # least number of hours with rows in nearly every batch, for a finding
 _REGULAR = 0.6  # hours are always full if their minimum is at least this share of their mean
 _UNLIKELY = 13.1  # expected rows whose absence is not chance: exp(-13.1) is two in a million
+_ELSEWHERE = 0.5  # share of the usual rows that lie between the hours without rows
 _FEW = 3  # least missing rows for a finding
 _BLOCK = 0.06  # least share of a usual batch's rows that must be missing
 _FEWER = 1.3  # surprise of the number of rows from which a batch of irregular size is too small
@@ -83,6 +84,9 @@ def _largest_gap(
     run = max(runs, key=lambda r: sum(typical[hour] for hour in r))
     missing = sum(typical[hour] - counts.get(hour, 0) for hour in run)
     rest = [hour for hour in typical if hour > run[-1]]
+    beside = int(((hours >= run[0]) & (hours <= run[-1])).sum())
+    if beside > _ELSEWHERE * sum(typical[hour] for hour in run):
+        return None  # rows at other hours, such as after a change of the clocks
     at_end = not any(((hours == hour).any()) for hour in rest)
     if at_end:  # the hour before the run may itself be incomplete
         broken_off = run[0] - 1

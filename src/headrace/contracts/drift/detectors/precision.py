@@ -56,7 +56,9 @@ _GRAINS = {
 }
 _ROUNDED = 0.9  # share of earlier values that round to the only value of a batch
 _FINE = 0.2  # least share of values finer than the grain in every earlier batch
-_LEAST_ROWS = 12
+_CONSTANT = 0.9  # usual share of one value from which a batch has a single independent value
+_CHANCE = 1e-4  # probability above which coarse values are by chance
+_LEAST_ROWS = 5
 
 
 def fine_marks(look: BatchView) -> dict[str, float]:
@@ -98,9 +100,25 @@ def precision_changes(case: DriftCase) -> Iterator[DriftFinding]:
                 continue
             if mark in now or earlier.min() < _FINE or name in case.calendar:
                 continue
+            if _is_by_chance(case, name, values, float(np.quantile(earlier, 0.25))):
+                continue
             if kind != "number" or _is_in_place(case, name, values, grain):
                 yield _coarser(case, name, (kind, grain), (len(values), float(earlier.min())))
             break
+
+
+def _is_by_chance(case: DriftCase, name: str, values: Floats, finer: float) -> bool:
+    """Return True if values of a batch may all be coarse without having been rounded.
+
+    `finer` is a low share of finer values in earlier batches, not the least: that is of few rows.
+    """
+    if not name:
+        return False
+    constancy = case.reference.marks(f"most:{name}")
+    is_constant = bool(len(constancy)) and float(np.median(constancy)) >= _CONSTANT
+    independent = 1 if is_constant else len(values)
+    coarse = max(1 - finer, 1 / (1 + independent * case.reference.batches))
+    return bool(coarse**independent > _CHANCE)
 
 
 def _is_in_place(case: DriftCase, name: str, values: Floats, grain: float) -> bool:

@@ -19,6 +19,7 @@ _COPIES, _FEW_COPIES = 0.2, 5  # least growth of the share of copied rows, and l
 # Least distinct values of a measure, and of all such measures, for equal ones to be no coincidence.
 _FEW_VALUES, _MANY_VALUES = 10, 20
 _DISTINCT = 0.5  # least share of distinct values among the rows, for the same
+_DOUBLED = 0.4  # share of dropped rows from which most rows were delivered twice
 _USUAL = 2.0  # report stale rows above this multiple of the window's greatest share
 
 
@@ -34,7 +35,9 @@ def duplicates(case: DriftCase) -> Iterator[DriftFinding]:
         f" the {len(window)} batches before). They were dropped."
     )
     evidence = {"rows": look.repeated, "share": share, "usual": usual}
-    yield DriftFinding("duplicates", (), sentence, evidence, weight=look.repeated)
+    is_doubled = share >= _DOUBLED and usual < share / 2
+    kind = "doubled_rows" if is_doubled else "duplicates"
+    yield DriftFinding(kind, (), sentence, evidence, weight=look.repeated)
 
 
 def in_earlier_batches(look: BatchView, reference: Baseline) -> Bools:

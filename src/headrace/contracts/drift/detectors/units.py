@@ -119,6 +119,7 @@ def _try_conversions(case: DriftCase, field: Field, scope: UnitScope) -> Iterato
         if is_vague and not _is_plausible(case, field, conversion, scope):
             continue
         may_be_finer = not scope.lines and not is_count and conversion.scale in _FINER
+        may_be_finer &= len(np.unique(values[scope.rows])) > 1
         if not is_vague and not _looks_like_past(
             values[scope.rows], (grid, slack), may_be_finer=may_be_finer
         ):
@@ -208,7 +209,7 @@ def _looks_like_past(values: np.ndarray, grid: tuple[float, float], *, may_be_fi
         return False
     places = np.rint(values / step)
     off = np.abs(values - places * step)
-    if ((places == 0) & (values != 0)).mean() > 0.5:
+    if (places[values != 0] == 0).mean() > 0.5:
         return False
     if len(np.unique(places)) < 0.5 * min(len(np.unique(values)), _DISTINCT):
         return False

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from headrace.contracts.drift.baseline import Baseline
+from headrace.contracts.drift.baseline import Baseline, Pool
 from headrace.contracts.drift.batch_view import Bools, Floats, ViewColumn
 from headrace.contracts.drift.detectors.sentinels import SENTINELS
 from headrace.contracts.drift.detectors.stuck_readings import measured
@@ -12,17 +12,22 @@ from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import LEAST_BATCHES, out_of_range
 from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.contracts.drift.profile import coarse
-from headrace.contracts.drift.statistics import LEAST_ROWS
+from headrace.contracts.drift.statistics import LEAST_ROWS, chance_of
 
 _GROWTH = 0.12  # least growth of a value's share over its greatest share in the window
 _REST_SHARE = 0.5  # least share of the other values that must be usual
 _STUCK = 0.9  # least share of a repeated value that is neither a placeholder nor a limit, in events
 _ONE_VALUE = 0.99  # least share of one value in a batch of which a column has only one
 _RUN = 0.8  # share of a value's rows that follow on each other, if a reading is stuck
+_FEW_ROWS = 12  # values of a small batch, in which zeros are judged by where values used to be
 _MANY = 20  # distinct earlier values from which a run of equal ones is no coincidence
 _ENOUGH, _FEW_ZEROS = 100, 2  # least earlier values, and least zeros, in a small batch
 _NEAR = 0.1  # smallest magnitude, as a share of the median, of a quantity never near zero
+_GAP = 0.5  # smallest magnitude, as a share of the range, for the same
 _SURE = 4.0  # least growth, in standard errors of a share
+_NEXT_TO = 0.1  # distance from earlier values, as a share of their range, that is next to them
+_MANY_ROWS = 100  # values from which the standard error of a share suffices
+_CHANCE = 5e-4  # probability above which a few equal values are by chance
 _BEYOND = 0.1  # share of earlier values beyond a limit from which cutting them off is noticed
 
 
@@ -32,8 +37,9 @@ def value_shares(case: DriftCase) -> Iterator[DriftFinding]:
         return
     for column in measured(case.look):
         values = column.values[column.present]
-        if len(values) < LEAST_ROWS:
+        if len(values) < _FEW_ROWS:
             yield from _zeros_of_few(case, column, values)
+        if len(values) < LEAST_ROWS:
             continue
         constancy = case.reference.marks(f"most:{column.name}")
         if not len(constancy) or constancy.min() >= _ONE_VALUE:
@@ -48,6 +54,9 @@ def value_shares(case: DriftCase) -> Iterator[DriftFinding]:
             error = np.sqrt(rate * (1 - rate) / len(values))
             if share - greatest < max(_GROWTH, _SURE * error):
                 continue
+            count = int((values == value).sum())
+            if len(values) < _MANY_ROWS and chance_of(count, len(values), rate) > _CHANCE:
+                continue
             if _others_are_usual(column, value, case.reference.pools[column.name].values):
                 yield _repeated(case, column, value, share, usual)
                 break
@@ -58,8 +67,9 @@ def _zeros_of_few(case: DriftCase, column: ViewColumn, values: Floats) -> Iterat
     pool = case.reference.pools[column.name]
     is_far = pool.total >= _ENOUGH and (pool.values[0] > 0 or pool.values[-1] < 0)
     rows = column.present & (column.values == 0)
-    low = float(np.abs(pool.values).min())
-    never_near = low > _NEAR * float(np.median(np.abs(pool.values)))
+    sizes = np.abs(pool.values)
+    low, high = float(sizes.min()), float(sizes.max())
+    never_near = low > max(_NEAR * float(np.median(sizes)), _GAP * (high - low))
     minimum = 1 if never_near else _FEW_ZEROS
     if is_far and rows.sum() >= minimum and out_of_range(column, pool)[rows].all():
         yield _repeated(case, column, 0.0, float(rows.sum() / len(values)), 0.0)
@@ -75,7 +85,7 @@ def _greatest_of_others(
     smallest values of earlier batches, another reading with their most frequent ones.
     """
     pool = case.reference.pools[column.name]
-    if value == 0 and not pool.values[0] < 0 < pool.values[-1]:
+    if value == 0 and not _is_among(pool, 0.0):
         return 0.0
     edges = {"roof": np.nanmax(column.values), "floor": np.nanmin(column.values)}
     for kind, edge in edges.items():
@@ -83,6 +93,13 @@ def _greatest_of_others(
         if value == edge and len(past) and _cuts(case, column.name, value, kind):
             return float(past.max())
     return float(constancy.max())
+
+
+def _is_among(pool: Pool, value: float) -> bool:
+    """Return True if a value lies among earlier values, or next to them, as the season goes on."""
+    low, high = float(pool.values[0]), float(pool.values[-1])
+    room = _NEXT_TO * (high - low)
+    return low - room < value < high + room and (low < 0 or high <= 0)
 
 
 def _cuts(case: DriftCase, name: str, value: float, kind: str) -> bool:

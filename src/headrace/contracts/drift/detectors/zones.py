@@ -17,6 +17,8 @@ from headrace.core.clock import parse_iso
 _MINIMUM, _MINIMUM_OF_HOURS = 0.3, 0.02
 _OF_HOURS = ("inside:", "pace:", "covered:")
 _ROWS, _SIZE = 20, 0.9  # least rows, also as a share of the smallest batch of the window
+_STRICT = 0.9  # least share of batches with rows in each hour
+_ROWS_OF_HOUR = 50  # least rows for a shift by an hour, where rows come at irregular times
 _EVIDENCE = 3.0  # least misfitting rows that a shift must explain
 _LEAST_SHARE = 0.04  # least share of misfitting rows that a shift must explain
 _HOURS = (1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 8, -8)
@@ -24,8 +26,11 @@ _HOURS = (1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 8, -8)
 
 def zone_shifts(case: DriftCase) -> Iterator[DriftFinding]:
     sizes = [profile.rows for profile in case.reference.window]
-    if case.look.rows < max(_ROWS, _SIZE * min(sizes, default=0)):
+    if case.look.rows < _SIZE * min(sizes, default=0):
         return  # with so few rows, hours are empty for another reason
+    if case.look.rows < _ROWS:
+        yield from _moments_shifted(case)
+        return
     best: tuple[HypothesisTrial, tuple[str, ...], int] | None = None
     for names in _groups(case.look):
         if not _is_suspect(case, names):
@@ -55,10 +60,10 @@ def _moments_shifted(case: DriftCase) -> Iterator[DriftFinding]:
         if moments is None or look.start is None:
             continue
         before = _hour_misfits(case, what, moments)
-        inside, covered = (case.reference.marks(f"{mark}:{what}") for mark in ("inside", "covered"))
-        # Where every batch had all of its hours and no other, one row outside them is enough.
-        is_strict = bool(len(inside) and len(covered)) and min(inside.min(), covered.min()) == 1
+        is_strict = _is_strict(case, what)  # then one row at another hour is enough
         if before < (0.5 if is_strict else max(_EVIDENCE, _LEAST_SHARE * look.rows)):
+            continue
+        if not is_strict and look.rows < _ROWS:
             continue
         names = tuple(sorted(time_inputs(look)))
         after = {
@@ -80,7 +85,7 @@ def _is_nearer(case: DriftCase, names: tuple[str, ...], hours: int) -> bool:
     an hour after a change of the clocks.
     """
     look = case.look
-    if abs(hours) == 1 and _clocks_changed(case):
+    if abs(hours) == 1 and (_clocks_changed(case) or _is_irregular(case)):
         return False
     if not time_inputs(look).intersection(names):
         return True
@@ -94,6 +99,17 @@ def _is_nearer(case: DriftCase, names: tuple[str, ...], hours: int) -> bool:
         if pace[1] <= pace[0]:
             return False
     return True
+
+
+def _is_irregular(case: DriftCase) -> bool:
+    """Return True if a batch is so small and its times so irregular that an hour is no change."""
+    return case.look.rows < _ROWS_OF_HOUR and not any(_is_strict(case, w) for w in ("event", "known"))
+
+
+def _is_strict(case: DriftCase, what: str) -> bool:
+    """Return True if nearly all earlier batches had rows in the same hours, and in no other."""
+    batches = case.reference.hours(what).batches.values()
+    return bool(batches) and min(batches) >= _STRICT * case.reference.batches
 
 
 def _clocks_changed(case: DriftCase) -> bool:

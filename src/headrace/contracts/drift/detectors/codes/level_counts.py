@@ -14,6 +14,7 @@ from headrace.contracts.drift.statistics import LEAST_PAST, LEAST_ROWS, surprise
 _FEW = 400  # most categories of a column that is examined
 _UNLIKELY = 1e-6  # probability below which a missing category is not chance
 _UNSEEN = 0.2  # least share of rows with categories that were never seen
+_ROWS_OF_UNSEEN = 12  # least rows of a batch with several categories that were never seen
 _USUAL = 0.95  # each earlier batch had at least this share of rows in known categories
 _ALIKE = 0.9  # share of the unseen rows that an explanation must cover
 _MANY = 8  # least missing rows of a category
@@ -92,6 +93,8 @@ def _unseen(case: DriftCase, column: ViewColumn) -> DriftFinding | None:
             return None  # a new category or another name for a known one
         kind, words = "constant", "were never seen before"
     else:
+        if len(column.tokens) < _ROWS_OF_UNSEEN:
+            return None  # new categories, such as the teams of a season
         kind = "unseen_values"
         words = "were never seen before"
     sentence = (
