@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from headrace.contracts.drift.batch_view import BatchView, Floats, ViewColumn
+from headrace.contracts.drift.batch_view import HOUR, BatchView, Floats, ViewColumn
 from headrace.contracts.drift.row_rules import delivered_inputs, time_names
 
 LEAST_ROWS = 5  # least values of a column for its statistics
@@ -17,7 +17,7 @@ _SEASON = 7  # batches; a week if they are daily
 GRAINS = (10.0, 1.0, 0.1, 0.01)  # multiples that rounded numbers are tested for, in the unit
 # Statistics from 0 to 1, compared as angles, whose sampling error does not depend on the share.
 SHARES = frozenset({"zero", "negative", "filled", "top", "roof", "floor"})
-STATISTICS = SHARES | {"middle", "low", "high", "rows", "twice", "key"}
+STATISTICS = SHARES | {"middle", "low", "high", "rows", "twice", "key", "end"}
 
 
 def statistics_of(look: BatchView) -> dict[str, float]:
@@ -25,6 +25,8 @@ def statistics_of(look: BatchView) -> dict[str, float]:
     if not look.rows:
         return {}
     result = {"rows:": float(look.rows), "twice:": _share_of_copies(look)}
+    if look.event is not None and look.start is not None and not np.isnan(look.event).all():
+        result["end:"] = float(np.nanmax(look.event) - look.start) / HOUR
     for column in look.columns.values():
         result[f"filled:{column.name}"] = float(column.present.mean())
         if int(column.present.sum()) < LEAST_ROWS:

@@ -18,6 +18,9 @@ _HOURS = 4  # least number of hours with rows in nearly every batch, for a findi
 _REGULAR = 0.6  # hours are always full if their minimum is at least this share of their mean
 _UNLIKELY = 13.1  # expected rows whose absence is not chance: exp(-13.1) is two in a million
 _ELSEWHERE = 0.5  # share of the usual rows that lie between the hours without rows
+_FORTNIGHT = 14  # latest batches, whose median is the usual number of rows
+_FEWER_ROWS = 0.75  # a batch with an early end has at most this share of the usual rows
+_EARLY = 2.0  # surprise of the last event from which the end of a batch is early
 _FEW = 3  # least missing rows for a finding
 _BLOCK = 0.06  # least share of a usual batch's rows that must be missing
 _FEWER = 1.3  # surprise of the number of rows from which a batch of irregular size is too small
@@ -34,7 +37,7 @@ def missing_parts(case: DriftCase) -> Iterator[DriftFinding]:
             if finding is not None:
                 yield finding
                 return
-    yield from _find_small_batch(case)
+    yield from _find_early_end(case) or _find_small_batch(case)
 
 
 def _is_at_coverage_end(case: DriftCase) -> bool:
@@ -155,6 +158,24 @@ def _runs(hours: list[int], order: list[int]) -> list[list[int]]:
         else:
             runs.append([hour])
     return runs
+
+
+def _find_early_end(case: DriftCase) -> list[DriftFinding]:
+    """Find a batch of fewer rows than usual whose last event is far earlier than usual."""
+    past = case.reference.marks("end:")
+    end, sizes = case.statistics.get("end:"), case.reference.marks("rows:")
+    if end is None or not len(past) or end >= past.min():
+        return []
+    usual = float(np.median(sizes[-_FORTNIGHT:]))
+    if case.look.rows > _FEWER_ROWS * usual or surprise("end", past, end, case.look.rows) < _EARLY:
+        return []
+    sentence = (
+        f"Its end is cut off: the last event is {end:.1f} hours after the start of the partition;"
+        f" in the {len(past)} batches before it was at least {past.min():.1f}. There are"
+        f" {case.look.rows} rows instead of about {usual:.0f}."
+    )
+    evidence = {"last_hour": end, "least": float(past.min()), "rows": case.look.rows}
+    return [DriftFinding("truncation", (), sentence, evidence, weight=usual - case.look.rows)]
 
 
 def _find_small_batch(case: DriftCase) -> Iterator[DriftFinding]:

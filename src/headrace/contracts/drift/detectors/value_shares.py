@@ -149,7 +149,9 @@ def _repeated(
     )
     evidence = {"value": number, "share": share, "usual": usual, "rows": int(rows.sum())}
     lines = tuple(case.look.lines[rows].tolist())
-    return DriftFinding(kind, (column.name,), sentence, evidence, lines, float(rows.sum()))
+    # Readings cut off at a limit look stuck as well.
+    weight = float(rows.sum()) + (0.5 if kind == "clipped" else 0.0)
+    return DriftFinding(kind, (column.name,), sentence, evidence, lines, weight)
 
 
 def _is_run(case: DriftCase, column: ViewColumn, rows: Bools) -> bool:

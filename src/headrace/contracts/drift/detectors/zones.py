@@ -17,7 +17,7 @@ from headrace.core.clock import parse_iso
 _MINIMUM, _MINIMUM_OF_HOURS = 0.3, 0.02
 _OF_HOURS = ("inside:", "pace:", "covered:")
 _ROWS, _SIZE = 20, 0.9  # least rows, also as a share of the smallest batch of the window
-_STRICT = 0.9  # least share of batches with rows in each hour
+_STRICT = 0.9  # least share of batches with rows in an hour; others are changes of the clocks
 _ROWS_OF_HOUR = 50  # least rows for a shift by an hour, where rows come at irregular times
 _EVIDENCE = 3.0  # least misfitting rows that a shift must explain
 _LEAST_SHARE = 0.04  # least share of misfitting rows that a shift must explain
@@ -108,8 +108,8 @@ def _is_irregular(case: DriftCase) -> bool:
 
 def _is_strict(case: DriftCase, what: str) -> bool:
     """Return True if nearly all earlier batches had rows in the same hours, and in no other."""
-    batches = case.reference.hours(what).batches.values()
-    return bool(batches) and min(batches) >= _STRICT * case.reference.batches
+    shares = [n / case.reference.batches for n in case.reference.hours(what).batches.values()]
+    return bool(shares) and all(share >= _STRICT or share <= 1 - _STRICT for share in shares)
 
 
 def _clocks_changed(case: DriftCase) -> bool:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from headrace.contracts.drift.batch_view import Bools, ViewColumn
 from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.hypothesis_trial import DriftCase, HypothesisTrial, columns_of
+from headrace.contracts.drift.statistics import LEAST_PAST
 
 _LEAST_ROWS = 2.0  # least misfitting rows beyond the usual
 _EVIDENCE = 4.0  # the same, for an explanation
@@ -171,4 +172,19 @@ def _finding(case: DriftCase, mark: str) -> DriftFinding:
     weight = 0.4 * float(rows.sum())
     is_sure = mark.startswith("keyed:") or int(tested.sum()) >= _MANY
     kind = "dependency" if is_sure else "unusual"
+    for column in (case.look.columns[n] for n in (name, *names)):
+        if is_sure and _became_constant(case, column):
+            kind = "frozen" if column.is_number else "constant"
+            value = case.look.arrays[column.name][at].as_py()
+            sentence = f"{column.name} is {value!r} in all rows. {sentence}"
+            return DriftFinding(kind, (column.name,), sentence, evidence, weight=weight)
     return DriftFinding(kind, (name, *names), sentence, evidence, lines, weight)
+
+
+def _became_constant(case: DriftCase, column: ViewColumn) -> bool:
+    """Return True if a column has a single value, which it had in no earlier batch."""
+    mark = "most" if column.is_number else "top"
+    past = case.reference.marks(f"{mark}:{column.name}")
+    values = (column.values if column.is_number else column.tokens)[column.present]
+    is_new = len(past) >= LEAST_PAST and float(past.max()) < 1
+    return is_new and len(values) > 1 and bool((values == values[0]).all())
