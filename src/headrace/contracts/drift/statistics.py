@@ -107,11 +107,14 @@ def _share_of_copies(look: BatchView) -> float:
 
 def chance_of(count: int, rows: int, rate: float) -> float:
     """Return the binomial probability that at least `count` of `rows` have a property of a rate."""
-    if rate <= 0 or rate >= 1:
-        return float(rate > 0 or count == 0)
+    if count <= 0 or count > rows or rate <= 0 or rate >= 1:
+        return float(count <= 0 or (count <= rows and rate >= 1))
     terms = (
-        math.lgamma(rows + 1) - math.lgamma(n + 1) - math.lgamma(rows - n + 1)
-        + n * math.log(rate) + (rows - n) * math.log1p(-rate)
+        math.lgamma(rows + 1)
+        - math.lgamma(n + 1)
+        - math.lgamma(rows - n + 1)
+        + n * math.log(rate)
+        + (rows - n) * math.log1p(-rate)
         for n in range(count)
     )
     return max(0.0, 1.0 - math.fsum(map(math.exp, terms)))

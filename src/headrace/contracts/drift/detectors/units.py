@@ -209,7 +209,8 @@ def _looks_like_past(values: np.ndarray, grid: tuple[float, float], *, may_be_fi
         return False
     places = np.rint(values / step)
     off = np.abs(values - places * step)
-    if (places[values != 0] == 0).mean() > 0.5:
+    became_zero = places[values != 0] == 0
+    if became_zero.sum() > 0.5 * len(became_zero):
         return False
     if len(np.unique(places)) < 0.5 * min(len(np.unique(values)), _DISTINCT):
         return False
