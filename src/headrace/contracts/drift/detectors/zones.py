@@ -102,7 +102,7 @@ def _is_nearer(case: DriftCase, names: tuple[str, ...], hours: int) -> bool:
 
 
 def _is_irregular(case: DriftCase) -> bool:
-    """Return True if a batch is so small and its times so irregular that an hour is no change."""
+    """Return True if too few rows come at irregular times to notice a shift by an hour."""
     return case.look.rows < _ROWS_OF_HOUR and not any(
         _is_strict(case, w) for w in ("event", "known")
     )
