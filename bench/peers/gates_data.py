@@ -23,14 +23,14 @@ def write(path: Path, rows: int, *, faulty: bool) -> None:
     chance = np.random.default_rng(20)
     writer = None
     for first in range(0, rows, PIECE):
-        table = _orders(chance, first, min(PIECE, rows - first), faulty=faulty)
+        table = orders(chance, first, min(PIECE, rows - first), faulty=faulty)
         writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
         writer.write_table(table)
     if writer is not None:
         writer.close()
 
 
-def _orders(chance: np.random.Generator, first: int, rows: int, *, faulty: bool) -> pa.Table:
+def orders(chance: np.random.Generator, first: int, rows: int, *, faulty: bool) -> pa.Table:
     def some() -> np.ndarray:
         return (chance.random(rows) < 1 / ONE_IN) & faulty
 

@@ -6,7 +6,7 @@ two registers. So quantiles, histograms with cell borders as edges, and distinct
 of partitions are computed from the partitions' sketches, as if all rows had been sketched together.
 """
 
-from headrace.sketches.arrays import Kind, kind_of, levels, numbers, one_array, token
+from headrace.sketches.arrays import Kind, kind_of, levels, numbers, one_array, token, tokens
 from headrace.sketches.counting import of_counts, row_sums, sketch
 from headrace.sketches.histogram_cells import ERROR, cells_of, least_value, ordered
 from headrace.sketches.sketch import LEVELS, Sketches, coarsened, joined, merged, regrouped, stacked
@@ -32,4 +32,5 @@ __all__ = [
     "sketch",
     "stacked",
     "token",
+    "tokens",
 ]

@@ -106,3 +106,10 @@ def token(text: str) -> int:
     return int.from_bytes(
         hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True
     )
+
+
+def tokens(texts: pa.Array) -> Ints:
+    """Return the token of each string of an array without nulls, as `token` does, but faster."""
+    values = texts.cast(pa.large_binary()).to_pylist()
+    digests = b"".join([hashlib.blake2b(value, digest_size=8).digest() for value in values])
+    return np.frombuffer(digests, ">i8").astype(np.int64)

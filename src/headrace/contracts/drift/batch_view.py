@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from headrace.contracts.drift.row_rules import RuleBreaks, broken_rules, delivered_inputs, rules
 from headrace.contracts.model import Contract, Field
-from headrace.sketches import token
+from headrace.sketches import tokens
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -192,13 +192,12 @@ def _text_tokens(array: pa.Array) -> tuple[Ints, dict[int, str]]:
     encoded = array.dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
-    texts = encoded.dictionary.to_pylist()
-    tokens_ = np.array([token(text) for text in texts] or [0], np.int64)
-    codes = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    tokens: Ints = tokens_[codes.astype(np.int64)] if len(codes) else np.empty(0, np.int64)
-    tokens[np.asarray(array.is_null())] = 0
-    few = len(texts) <= MOST_LEVELS
-    return tokens, dict(zip(tokens_.tolist(), texts, strict=False)) if few else {}
+    level_tokens = np.append(tokens(encoded.dictionary), 0)  # the last one is that of nulls
+    codes = encoded.indices.fill_null(len(level_tokens) - 1).to_numpy(zero_copy_only=False)
+    names = {}
+    if len(encoded.dictionary) <= MOST_LEVELS:
+        names = dict(zip(level_tokens.tolist(), encoded.dictionary.to_pylist(), strict=False))
+    return level_tokens[codes], names
 
 
 def mixed(columns: list[ViewColumn], rows: int) -> Ints:

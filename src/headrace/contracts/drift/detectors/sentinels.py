@@ -57,7 +57,7 @@ def _sentinel_finding(
 
 def _column_findings(case: DriftCase, column: ViewColumn, fresh: Bools) -> Iterator[DriftFinding]:
     values = _values_in_unit(case, column) if column.is_number else column.tokens
-    for value in _suspicious(column, np.unique(values[fresh])):
+    for value in np.unique(values[_suspicious(case, column, values, fresh)]):
         rows = fresh & (values == value)
         text = _sentinel_text(case, column, value, rows)
         if text is None or rows.mean() > _MOST_SENTINELS or _is_free_text(case, column, rows):
@@ -98,12 +98,14 @@ def _values_in_unit(case: DriftCase, column: ViewColumn) -> np.ndarray:
     return numbers
 
 
-def _suspicious(column: ViewColumn, values: np.ndarray) -> np.ndarray:
-    """Return the numbers that may be sentinels; text values are all returned and checked later."""
-    if column.kind == "text":
-        return values
-    candidates: np.ndarray = values[np.isin(values, _SENTINEL_VALUES)]
-    return candidates
+def _suspicious(case: DriftCase, column: ViewColumn, values: np.ndarray, fresh: Bools) -> Bools:
+    """Return the `fresh` rows whose value is a number or a word that may be a sentinel."""
+    if column.is_number:
+        return fresh & np.isin(values, _SENTINEL_VALUES)
+    texts = case.look.arrays[column.name].cast(pa.string()).filter(pa.array(fresh))
+    rows = fresh.copy()
+    rows[fresh] = pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(texts)), pa.array(sorted(WORDS)))
+    return rows
 
 
 def _sentinel_text(case: DriftCase, column: ViewColumn, value: float, rows: Bools) -> str | None:
