@@ -143,6 +143,18 @@ def test_what_is_no_number_is_within_no_limits() -> None:
     assert "is not a number: there are infinite values" in judgement.summary()
 
 
+def test_a_quarantined_share_names_the_checks_that_quarantined_most_rows() -> None:
+    checks = [
+        expect("column_values_to_be_between", meta={"id": name, "action": "quarantine"},
+               column="miles", max_value=limit)
+        for name, limit in (("under_90", 90), ("under_40", 40), ("under_60", 60), ("under_80", 80))
+    ]  # fmt: skip
+    batch = conformed(rows(*((n, "Ulm", float(n)) for n in range(100))))
+    reason = judge(suite(*checks), contract(), batch).summary()
+    assert ": 59 by check under_40 (column miles); 39 by check under_60 (column miles);" in reason
+    assert "; others by 1 more check" in reason
+
+
 def test_a_judgement_reads_back_from_json() -> None:
     batch = conformed(rows(*FAR), bad_rows=(RowProblem(4, "required", "town is null", "town"),))
     infinite = rows((1, "Ulm", math.inf))
@@ -160,15 +172,18 @@ def test_a_judgement_reads_back_from_json() -> None:
 def test_what_a_person_reads() -> None:
     judgement = judge(suite(QUARANTINING, FULL), contract(), conformed(rows(*FAR[50:])))
     assert judgement.summary() == (
-        "BLOCK: 1 of 50 rows are quarantined, more than a share of 0.01"
-        " (and 1 more of 3 checks on 50 rows)"
+        "BLOCK: 1 of 50 rows are quarantined, more than a share of 0.01:"
+        " 1 by check miles (column miles) (and 1 more of 3 checks on 50 rows)"
     )
     assert judgement.markdown().splitlines() == [
         "**BLOCK** 50 rows, 1 quarantined",
         "",
         "| check | result | why |",
         "|---|---|---|",
-        "| quarantined_share | BLOCK | 1 of 50 rows are quarantined, more than a share of 0.01 |",
+        (
+            "| quarantined_share | BLOCK | 1 of 50 rows are quarantined, more than a share of 0.01:"
+            " 1 by check miles (column miles) |"
+        ),
         "| miles | QUARANTINE | 1 of 50 values of miles are not between 0 and 1000 |",
         "",
         "1 of 3 checks passed.",

@@ -85,8 +85,23 @@ def test_units_and_relations_come_from_names_and_values(contract):
     units = {field.name: field.unit for field in contract.fields if field.unit}
     assert units == {
         "price_usd": "USD", "total_usd": "USD", "distance_km": "kilometre", "temp_c": "degC",
+        "dep_time": "HHMM", "arr_time": "HHMM", "lat": "degree",
     }  # fmt: skip
     assert [one.name for one in contract.relations] == ["total_usd_is_price_usd_times_quantity"]
+
+
+def test_hints_are_drafted_with_their_evidence_and_without_personal_values(project, contract):
+    text = (project / "pipelines/rides/contracts/trips.yaml").read_text()
+    plain = " ".join(line.strip().lstrip("# ") for line in text.splitlines())
+    assert (
+        "The name denotes latitude; its values (40.0017 to 40.9984) are usual in degree." in plain
+    )
+    assert "Closed set, for the suite: A, B, C. status has 3 values" in plain
+    assert "email is equal to the last value of the same driver_name. 458 of 458 rows" in plain
+    assert contract.field("email").explained_by == (("driver_name",),)
+    assert "arr_time means; is its unit right?" in text
+    assert "Question" not in text
+    assert not any(personal in text for personal in ("Ana Ek", "ana.ek", "mail-A"))
 
 
 def test_a_sum_of_columns_is_drafted_though_a_name_ends_like_an_id(tmp_path):

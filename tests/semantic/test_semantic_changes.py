@@ -48,7 +48,9 @@ def test_a_sentence_says_what_by_how_much_and_why():
     fault = next(f for f in FAULTS if f.label == "unit: miles in kilometre")
     look, text = rides.seen(DAYS, fault.plant(rides.day(DAYS)))
     (found,) = detect(look, rides.past(DAYS), text)
-    assert found.sentence.startswith("miles looks like kilometre instead of mile: with a factor of")
+    assert found.sentence.startswith(
+        "miles looks like kilometre instead of mile: divided by 1.60934"
+    )
     assert found.evidence["factor"] == pytest.approx(1.609344)
     assert found.evidence["left"] < 0.05 * found.evidence["misfits"]
 

@@ -239,10 +239,10 @@ def conclude(
     results = [*_suite_result(suite), *results]
     foreseen = None
     if suite.shadow_hash:
-        share = _share_result(suite, rows.foreseen, rows.total)
+        share = _share_result(suite, rows.foreseen, rows.total, results, shadow=True)
         would = _most_severe([r.would for r in (*results, *share)])
         foreseen = Foreseen(would, rows.foreseen, suite.shadow_hash)
-    results = [*results, *_share_result(suite, rows.quarantined, rows.total)]
+    results = [*results, *_share_result(suite, rows.quarantined, rows.total, results)]
     return Judgement(
         verdict=_most_severe([r.verdict for r in results]),
         results=tuple(results),
@@ -295,8 +295,17 @@ def _suite_result(suite: Suite) -> list[Result]:
     return [Result(id="suite", kind="expectation", type="suite", status="error", reason=reason)]
 
 
-def _share_result(suite: Suite, quarantined: int, total: int) -> list[Result]:
-    """Return a failed result if the quarantined share exceeds the limit; otherwise nothing."""
+_MOST_NAMED = 3  # checks that the reason of a quarantined share names
+
+
+def _share_result(
+    suite: Suite, quarantined: int, total: int, results: Sequence[Result], *, shadow: bool = False
+) -> list[Result]:
+    """Return a failed result if the quarantined share exceeds the limit; otherwise nothing.
+
+    Its reason names the checks among `results` that quarantined most rows, with their columns;
+    checks in shadow mode only if `shadow`.
+    """
     if quarantined <= suite.max_quarantined_share * total:
         return []
     allowed = f"{suite.max_quarantined_share:.4g}"
@@ -310,9 +319,25 @@ def _share_result(suite: Suite, quarantined: int, total: int) -> list[Result]:
             expected=f"a share of at most {allowed} of the rows is quarantined",
             unexpected_count=quarantined,
             element_count=total,
-            reason=f"{quarantined} of {total} rows are quarantined, more than a share of {allowed}",
+            reason=f"{quarantined} of {total} rows are quarantined, more than a share of {allowed}"
+            f"{_quarantining(results, shadow=shadow)}",
         )
     ]
+
+
+def _quarantining(results: Sequence[Result], *, shadow: bool) -> str:
+    """Name the checks that quarantined most rows, and their columns, most rows first."""
+    failed = [r for r in results if r.action == "quarantine" and r.status == "fail"]
+    counted = [r for r in failed if r.unexpected_count and (shadow or not r.shadow)]
+    counted.sort(key=lambda r: -(r.unexpected_count or 0))
+    parts = []
+    for r in counted[:_MOST_NAMED]:
+        names = f" ({'column' if len(r.columns) == 1 else 'columns'} {', '.join(r.columns)})"
+        parts.append(f"{r.unexpected_count} by check {r.id}{names if r.columns else ''}")
+    rest = len(counted) - len(parts)
+    if rest:
+        parts.append(f"others by {rest} more {'check' if rest == 1 else 'checks'}")
+    return f": {'; '.join(parts)}" if parts else ""
 
 
 def _separate(table: pa.Table, rejected: Mapping[str, Rows]) -> tuple[pa.Table, pa.Table]:

@@ -6,6 +6,8 @@ mile (1929), and the SI brochure.
 
 from dataclasses import dataclass
 
+UNDECLARED = "the declared unit"  # unit of a column whose contract names none
+
 
 @dataclass(frozen=True)
 class UnitConversion:
@@ -17,10 +19,26 @@ class UnitConversion:
     offset: float = 0.0
 
     @property
-    def text(self) -> str:
-        if self.offset:
-            return f"{self.other} for {self.unit}"
-        return f"a factor of {self.scale:.6g}, {self.other} for {self.unit}"
+    def is_named(self) -> bool:
+        """True if both units are known, False for a factor that may be that of any unit."""
+        return self.unit != UNDECLARED and not self.other.endswith(f" times {self.unit}")
+
+    @property
+    def seems(self) -> str:
+        """Words for a column of converted values, as in "distance looks 60 times too large"."""
+        if self.is_named:
+            return f"like {self.other} instead of {self.unit}"
+        return f"{self._factor:.6g} times too {'large' if self.scale > 1 else 'small'}"
+
+    @property
+    def undoing(self) -> str:
+        """Words for the way back, such as "divided by 60"."""
+        way = f"{'divided' if self.scale > 1 else 'multiplied'} by {self._factor:.6g}"
+        return "converted back" if self.offset else way
+
+    @property
+    def _factor(self) -> float:
+        return max(self.scale, 1 / self.scale)
 
 
 # Units of each quantity, with their size in a common base unit.
@@ -87,9 +105,7 @@ def conversions(unit: str | None) -> tuple[UnitConversion, ...]:
     """Return the conversions that may have been applied to a column of this unit."""
     if unit is None:
         pairs = [(f, 1 / f) for f in _COMMON]
-        return tuple(
-            UnitConversion("the declared unit", "another unit", f) for pair in pairs for f in pair
-        )
+        return tuple(UnitConversion(UNDECLARED, "another unit", f) for pair in pairs for f in pair)
     name = _ALIASES.get(unit, unit)
     if name in _TEMPERATURES:
         return tuple(UnitConversion(unit, *other) for other in _TEMPERATURES[name])

@@ -231,10 +231,7 @@ def _finding(
 ) -> DriftFinding:
     count = int(scope.rows.sum())
     where = f" in the {count} rows of {scope.name}" if scope.lines else ""
-    sentence = (
-        f"{field.name} looks like {conversion.other} instead of {conversion.unit}{where}:"
-        f" with {conversion.text} reversed, {trial.words}"
-    )
+    sentence = f"{field.name} looks {conversion.seems}{where}: {conversion.undoing}, {trial.words}"
     evidence = {
         "factor": conversion.scale,
         "offset": conversion.offset,
