@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.contracts.drift import detect
+from headrace.contracts.drift.detectors.units import _far_rows
 from headrace.contracts.drift.findings import ACTIONS
+from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.contracts.drift.statistics import LEAST_PAST, SHARES, surprise
 from headrace.sources.rows import RawRows
 from tests.semantic import rides
@@ -179,3 +181,13 @@ def test_surprise_does_not_depend_on_the_unit(past, factor):
 
 def test_a_short_past_predicts_nothing():
     assert surprise("middle", np.ones(LEAST_PAST - 1), 1e9, 100) == 0
+
+
+def test_far_values_of_a_column_are_its_own():
+    change = cells("called_at", lambda at, text: text.replace("2024", "2025") if at % 3 else text)
+    look, text = rides.seen(DAYS, altered(change))
+    case = DriftCase(look, rides.past(DAYS), text)
+    assert "range:called_at" in case.excess
+    (scope,) = _far_rows(case, "called_at")
+    assert int(scope.rows.sum()) == 160
+    assert _far_rows(case, "called") == []  # whose name begins with the same letters

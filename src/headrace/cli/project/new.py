@@ -88,13 +88,9 @@ class _Options:
         from headrace.core.errors import DeclarationError
         from headrace.scaffold import Ask
 
-        options = {"--data FILE": self.data, "--key COLUMN": self.key}
-        missing = [name for name, value in options.items() if not value]
-        if missing or self.data is None:
+        if self.data is None:
             raise DeclarationError(
-                f"nothing to start from: give {', '.join(missing)}",
-                where="a CSV file of your own, and the columns that identify a row",
-                fix=example,
+                "no data to start from: name a CSV file", where="--data", fix=example
             )
         return Ask(
             data=self.data,
@@ -145,6 +141,7 @@ def project(
     """
     from headrace.scaffold import new_project
 
+    _check_target(target, tables_only=tables_only)
     options = _Options(data, time, key, entity, known_after, zone, time_format, table)
     with progress(quiet=json):
         ask = options.ask(EXAMPLE, target=target)
@@ -182,6 +179,7 @@ def pipeline(
     """
     from headrace.scaffold import new_pipeline
 
+    _check_target(target, tables_only=tables_only)
     options = _Options(data, time, key, entity, known_after, zone, time_format, table)
     ask = options.ask(EXAMPLE.replace("project shop", f"pipeline {name}"), target=target)
     with progress(quiet=json):
@@ -258,6 +256,18 @@ def source(
         like |= {"kind": kind, "snapshot": snapshot}
         written = new_source_at(data, like, to, Path.cwd(), deletions=deletions)
     _print_made(written, json=json, then="headrace run && python -m pytest -q")
+
+
+def _check_target(target: str | None, *, tables_only: bool) -> None:
+    """Raise if a column to predict is named for a pipeline that predicts nothing."""
+    from headrace.core.errors import DeclarationError
+
+    if tables_only and target is not None:
+        raise DeclarationError(
+            "a pipeline of tables only has no column to predict",
+            where=f"--target {target} --tables-only",
+            fix="leave out --target, or leave out --tables-only to get a dataset and a model",
+        )
 
 
 def _is_csv(data: str) -> bool:

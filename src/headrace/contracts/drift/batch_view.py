@@ -24,6 +24,7 @@ Kind = Literal["number", "clock", "moment", "text"]
 
 MINUTES_A_DAY = 1440
 MOST_LEVELS = 400  # distinct texts of a categorical column; with more, it counts as free text
+_PROBED, _OWN = 4096, 0.9  # texts looked at for free text, and their least distinct share
 HOUR = 3_600_000_000  # microseconds
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -152,7 +153,9 @@ def column_of(field_: Field, array: pa.Array) -> ViewColumn:
     present = ~np.asarray(array.is_null())
     if field_.type in {"string", "boolean"}:
         tokens, names = _text_tokens(_text(array))
-        return ViewColumn(field_.name, "text", np.full(len(array), np.nan), tokens, present, names)
+        return ViewColumn(
+            field_.name, "text", np.broadcast_to(np.nan, len(array)), tokens, present, names
+        )
     values = np.asarray(array.cast(pa.int64())) if pa.types.is_timestamp(array.type) else None
     if values is None:
         values = array.to_numpy(zero_copy_only=False)
@@ -164,7 +167,7 @@ def column_of(field_: Field, array: pa.Array) -> ViewColumn:
     elif field_.unit == "HHMM":
         kind = "clock"
         floats = minutes(floats)
-    tokens = (floats + 0.0).view(np.int64).copy()
+    tokens = (floats + 0.0).view(np.int64)
     tokens[~present] = 0
     return ViewColumn(field_.name, kind, floats, tokens, present)
 
@@ -189,6 +192,9 @@ def _text(array: pa.Array) -> pa.Array:
 
 
 def _text_tokens(array: pa.Array) -> tuple[Ints, dict[int, str]]:
+    """Return the token of each text (0 for nulls), and the names of a categorical column."""
+    if _is_free_text(array):
+        return _each_token(array), {}
     encoded = array.dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
@@ -198,6 +204,19 @@ def _text_tokens(array: pa.Array) -> tuple[Ints, dict[int, str]]:
     if len(encoded.dictionary) <= MOST_LEVELS:
         names = dict(zip(level_tokens.tolist(), encoded.dictionary.to_pylist(), strict=False))
     return level_tokens[codes], names
+
+
+def _is_free_text(array: pa.Array) -> bool:
+    """Return True if nearly all of the first texts differ, so that few need a token only once."""
+    first = array.slice(0, _PROBED).drop_null()
+    return len(first) > 2 * MOST_LEVELS and len(first.unique()) > _OWN * len(first)
+
+
+def _each_token(array: pa.Array) -> Ints:
+    present = ~np.asarray(array.is_null())
+    result = np.zeros(len(array), np.int64)
+    result[present] = tokens(array.drop_null())
+    return result
 
 
 def mixed(columns: list[ViewColumn], rows: int) -> Ints:
