@@ -125,6 +125,12 @@ Answers are equal if both sides have the same verdict on each check. Each time i
 statistics in the footer of the file where they suffice, reads the rest in one scan, and scans once
 more if rows failed. Writing the passing and the failing rows to two files is measured in separate
 lines.
+
+The lines "compared with earlier batches" are the ingest of one day's file into memory: parsing,
+contract, the same checks and the staged rows, first alone ("the gate alone") and then with the
+batch's profile and its comparison with the profiles of the 14 days before. Processor seconds are
+the figure to judge by. Nothing is sampled: all rows are examined, and memory grows with them.
+`python -m bench.gates --history` measures only these lines.
 """
 DATASETS = """
 `python -m bench.datasets`, about half an hour, measures four things.

@@ -1,6 +1,6 @@
 """Compare thirty checks on five million rows with a bare scan and with common tools.
 
-    python -m bench.gates [--json] [--scale 1.0] [--repeat 3] [--peers NAME]
+    python -m bench.gates [--json] [--scale 1.0] [--repeat 3] [--peers NAME] [--history]
 
 There are two Parquet files, generated with a fixed seed: one without faults and one with faults.
 Each side of each case runs in a process of its own, which does its imports and validates a small
@@ -26,6 +26,9 @@ from bench.report import Comparison, compare
 Run = dict[str, Any]
 ROWS, SMALL = 5_000_000, 5_000
 MOST_SCAN, MOST_MB, MOST_MEANING = 2.5, 300, 0.05
+# Cost of the comparison with earlier batches: greatest multiple of the gate without it, and seconds
+# for a batch of a thousand rows.
+MOST_COMPARED, MOST_THOUSAND = 1.15, 0.03
 PEERS = Path(__file__).with_name("peers")
 # Kind of peer -> its forms, of which the fastest counts, and the required ratio.
 FORMS = {
@@ -49,6 +52,7 @@ def measure(scale: float = 1.0, repeat: int = 3, peers: str = "") -> Iterator[Co
         for kind in ("clean", "faulty"):
             files = _write(folder, kind, rows)
             yield from _of_file(f"30 checks, {_number(rows)} rows, {kind}", files, repeat, peers)
+    yield from of_history(rows, repeat)
     yield from _of_meaning(max(1, round(gates_meaning.DAYS * min(scale, 1.0))))
 
 
@@ -62,6 +66,47 @@ def _of_meaning(days: int) -> Iterator[Comparison]:
             [found["seconds"]], f"a limit of {MOST_MEANING} s", [MOST_MEANING],
             goal=1.0, answers_equal=True, rss_mb=0,
         )  # fmt: skip
+
+
+def of_history(rows: int, repeat: int) -> Iterator[Comparison]:
+    """Yield the cost of comparing a batch with 14 earlier ones, for `rows` and for 1,000 rows."""
+    yield from _compared_with_history(f"{_number(rows)} rows", rows, repeat)
+    yield from _compared_with_history("1k rows", 1000, repeat)
+
+
+def _compared_with_history(size: str, rows: int, repeat: int) -> Iterator[Comparison]:
+    name, without = f"ingest of {size}, compared with earlier batches", "the gate alone"
+    runs: dict[str, list[Run]] = {"plain": [], "compared": []}
+    with TemporaryDirectory(prefix="gates-") as folder:
+        history = str(Path(folder) / "history")
+        command = [sys.executable, "-m", "bench.gates_history"]
+        subprocess.run([*command, "history", history, str(rows)], check=True)
+        for _ in range(repeat):
+            for side, done in runs.items():
+                print(f"{name}: {side}", file=sys.stderr, flush=True)
+                arguments = [*command, side, history, str(rows)]
+                output = subprocess.run(arguments, stdout=subprocess.PIPE, check=True).stdout
+                done.append(json.loads(output.splitlines()[-1]))
+    plain, ours = runs["plain"], runs["compared"]
+    equal = len({run["verdict"] for run in (*plain, *ours)}) == 1
+    cpu, cpu_alone = (min(run["cpu_s"] for run in side) for side in (ours, plain))
+    peak, peak_alone = (max(run["rss_mb"] for run in side) for side in (ours, plain))
+    if rows == 1000:
+        yield compare(
+            f"{name}: processor seconds of the comparison", [max(cpu - cpu_alone, 1e-6)],
+            f"a limit of {MOST_THOUSAND} s", [MOST_THOUSAND],
+            goal=1.0, answers_equal=equal, rss_mb=peak,
+        )  # fmt: skip
+        return
+    yield compare(
+        f"{name}: processor seconds", [cpu], without, [cpu_alone],
+        goal=1 / MOST_COMPARED, answers_equal=equal, rss_mb=peak,
+    )  # fmt: skip
+    yield _compared(name, ours, without, plain, None, equal=equal)
+    yield compare(
+        f"{name}: MB in memory, not seconds", [peak], without, [peak_alone],
+        goal=None, answers_equal=equal, rss_mb=peak,
+    )  # fmt: skip
 
 
 def _number(rows: int) -> str:
@@ -160,9 +205,15 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--history", action="store_true", help="only the comparison with history")
     parser.add_argument("--peers", default="", help="only peers with this in their name; or none")
     args = parser.parse_args()
-    for found in measure(args.scale, args.repeat, args.peers):
+    comparisons = (
+        of_history(int(ROWS * args.scale), args.repeat)
+        if args.history
+        else measure(args.scale, args.repeat, args.peers)
+    )
+    for found in comparisons:
         if args.json:
             print(found.line(), flush=True)
         else:
