@@ -4,10 +4,10 @@ A token is an int64 that represents a value: the bits of a number, or a hash of 
 have equal tokens in every process and release, so profiles stored years apart can be compared.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, Literal
+from functools import cached_property, wraps
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from headrace.sketches import tokens
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+T = TypeVar("T")
 Kind = Literal["number", "clock", "moment", "text"]
 
 MINUTES_A_DAY = 1440
@@ -115,6 +116,11 @@ class BatchView:
         return texts
 
     @cached_property
+    def results(self) -> dict[Callable[..., Any], Any]:
+        """Results of the functions that are computed once for a batch; see `once_a_batch`."""
+        return {}
+
+    @cached_property
     def row_hashes(self) -> Ints:
         """Return one hash per row, over all its delivered values."""
         return mixed(list(self.columns.values()), self.rows)
@@ -147,6 +153,19 @@ class BatchView:
             }
             other.__dict__["columns"] = {**self.columns, **fresh}
         return other
+
+
+def once_a_batch(function: Callable[[BatchView], T]) -> Callable[[BatchView], T]:
+    """Compute a function of a batch once. Several detectors use its result; none may change it."""
+
+    @wraps(function)
+    def stored(look: BatchView) -> T:
+        if function not in look.results:
+            look.results[function] = function(look)
+        result: T = look.results[function]
+        return result
+
+    return stored
 
 
 def column_of(field_: Field, array: pa.Array) -> ViewColumn:

@@ -8,7 +8,13 @@ import math
 
 import numpy as np
 
-from headrace.contracts.drift.batch_view import HOUR, BatchView, Floats, ViewColumn
+from headrace.contracts.drift.batch_view import (
+    HOUR,
+    BatchView,
+    Floats,
+    ViewColumn,
+    once_a_batch,
+)
 from headrace.contracts.drift.row_rules import delivered_inputs, time_names
 
 LEAST_ROWS = 5  # least values of a column for its statistics
@@ -20,6 +26,7 @@ SHARES = frozenset({"zero", "negative", "filled", "top", "roof", "floor"})
 STATISTICS = SHARES | {"middle", "low", "high", "rows", "twice", "key", "end"}
 
 
+@once_a_batch
 def statistics_of(look: BatchView) -> dict[str, float]:
     """Return {"kind:column": statistic}; see `STATISTICS` for the kinds."""
     if not look.rows:
@@ -41,6 +48,7 @@ def statistics_of(look: BatchView) -> dict[str, float]:
     return result
 
 
+@once_a_batch
 def counters(look: BatchView) -> list[ViewColumn]:
     """Return the whole numbers in the primary key that number the rows, such as of an order."""
     return [
@@ -88,6 +96,7 @@ def share_finer(values: Floats, grain: float) -> float:
     return float((np.abs(parts - np.rint(parts)) > 1e-6).mean())
 
 
+@once_a_batch
 def copies(look: BatchView) -> np.ndarray:
     """Return a mask of the rows that repeat an earlier row in all columns but whole-number keys."""
     aside = {column.name for column in counters(look)}

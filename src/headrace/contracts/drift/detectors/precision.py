@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from headrace.contracts.drift.batch_view import BatchView, Floats
+from headrace.contracts.drift.batch_view import BatchView, Floats, once_a_batch
 from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import LEAST_BATCHES, time_inputs
 from headrace.contracts.drift.hypothesis_trial import DriftCase
@@ -61,6 +61,7 @@ _CHANCE = 1e-4  # probability above which coarse values are by chance
 _LEAST_ROWS = 5
 
 
+@once_a_batch
 def fine_marks(look: BatchView) -> dict[str, float]:
     """Return per column and grain the share of values that are not multiples of the grain."""
     shares = {}

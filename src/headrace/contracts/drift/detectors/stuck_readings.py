@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from headrace.contracts.drift.batch_view import BatchView, Bools, ViewColumn
+from headrace.contracts.drift.batch_view import BatchView, Bools, ViewColumn, once_a_batch
 from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import LEAST_BATCHES, time_inputs
 from headrace.contracts.drift.hypothesis_trial import DriftCase
@@ -21,6 +21,7 @@ def measured(look: BatchView) -> list[ViewColumn]:
     ]
 
 
+@once_a_batch
 def ordered_rows(look: BatchView) -> tuple[np.ndarray, Bools]:
     """Return row numbers ordered by entity and time, and a mask of each entity's first row.
 
@@ -42,6 +43,7 @@ def ordered_rows(look: BatchView) -> tuple[np.ndarray, Bools]:
     return order, np.concatenate([[True], ordered[1:] != ordered[:-1]])
 
 
+@once_a_batch
 def has_readings(look: BatchView) -> bool:
     """Return True for a state table, and for events at a fixed cadence, such as hourly readings."""
     if look.contract.kind == "state":
@@ -65,6 +67,7 @@ def runs(values: np.ndarray, starts: Bools) -> np.ndarray:
     return begun
 
 
+@once_a_batch
 def run_marks(look: BatchView) -> dict[str, float]:
     """Return marks of repeated readings, {} for events without a fixed cadence.
 
@@ -93,6 +96,7 @@ def run_marks(look: BatchView) -> dict[str, float]:
     return marks
 
 
+@once_a_batch
 def most_marks(look: BatchView) -> dict[str, float]:
     """Return for each measured column the share of rows with its most frequent reading."""
     marks = {}
