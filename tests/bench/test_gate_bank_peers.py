@@ -16,18 +16,7 @@ from bench.gate_bank_peers.settings import equal_alarms, results
 from bench.gate_bank_peers.tuning import alarm, factor_for, margins_by_kind, scaled, single_margin
 from headrace.verification.gate_bank.run import PLANTED_FROM, WARM_UP
 from headrace.verification.gate_bank.tables import BANK, csv_bytes
-
-
-def calls(days):
-    """Rows of a call centre, twelve each day, more at noon."""
-    return [
-        {
-            "DateTime": f"2003-{3 + day // 28:02d}-{day % 28 + 1:02d}T{hour:02d}:00:00Z",
-            "Calls": str(100 + 20 * (6 - abs(hour - 14)) + (day * 7 + hour * 3) % 11),
-        }
-        for day in range(days)
-        for hour in range(8, 20)
-    ]
+from tests.semantic.call_centre import calls
 
 
 @pytest.fixture(scope="module")

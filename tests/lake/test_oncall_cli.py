@@ -3,15 +3,13 @@
 import csv
 import io
 import json
-from types import SimpleNamespace
 
 import pytest
 import yaml
-from typer.testing import CliRunner
 
 from headrace import pipeline as pipelines
-from headrace.cli.app import app
 from headrace.core.permissions import local_user
+from tests.gate_commands import document, gate_of
 from tests.lake.kit import SLOTS
 from tests.lake.kit_oncall import counts, run, values
 
@@ -21,43 +19,27 @@ WHY = ("--reason", "the meter was replaced")
 
 @pytest.fixture
 def gate(meter, monkeypatch, tmp_path):
-    monkeypatch.setenv("HEADRACE_HOME", str(meter.home.root))
-    monkeypatch.setenv("HEADRACE_POLICY", str(tmp_path / "policy.yaml"))
-    monkeypatch.delenv("HEADRACE_PRINCIPAL", raising=False)
-    one = SimpleNamespace(tables=(meter.table,))
-    monkeypatch.setattr(pipelines, "project_pipelines", lambda: [one])
-
-    def do(*words):
-        done = CliRunner().invoke(app, ["gate", *words], catch_exceptions=False)
-        return done.exit_code, done.stdout, done.stderr
-
-    return do
-
-
-def told(gate, *words):
-    code, text, error = gate(*words, "--json")
-    assert code == 0, error
-    return json.loads(text)
+    return gate_of(meter.table, meter.home, monkeypatch, tmp_path, pipelines)
 
 
 def test_from_the_block_to_the_log(meter, gate):
     meter.drop(DAY, [1, -5, 2000, 3])
     run(meter, [DAY])
-    rows = told(gate, "rows", "meter", DAY)
+    rows = document(gate, "rows", "meter", DAY)
     assert [(r["line"], r["key"], r["values"]["value"], r["fate"]) for r in rows] == [
         (3, {"id": 1}, -5, "pending"),
         (4, {"id": 2}, 2000, "pending"),
     ]
     assert [r["reasons"][0]["check"] for r in rows] == ["negative", "limit"]
-    done = told(gate, "release", "meter", DAY, *WHY)
+    done = document(gate, "release", "meter", DAY, *WHY)
     assert (done["verdict"], done["action"]["principal"]) == ("QUARANTINE", local_user())
-    assert told(gate, "rows", "meter", DAY, "--check", "limit")[0]["fate"] == "quarantined"
-    assert told(gate, "release", "meter", DAY, "--line", "4", *WHY)["quarantined"] == 1
+    assert document(gate, "rows", "meter", DAY, "--check", "limit")[0]["fate"] == "quarantined"
+    assert document(gate, "release", "meter", DAY, "--line", "4", *WHY)["quarantined"] == 1
     assert values(meter) == [1, 3, 2000]
-    assert told(gate, "reject", "meter", DAY, "--check", "negative", *WHY)["quarantined"] == 0
-    assert told(gate, "quarantine", "meter", DAY, "--where", "id=3", *WHY)["quarantined"] == 1
+    assert document(gate, "reject", "meter", DAY, "--check", "negative", *WHY)["quarantined"] == 0
+    assert document(gate, "quarantine", "meter", DAY, "--where", "id=3", *WHY)["quarantined"] == 1
     assert counts(meter) == (2, 1, 0, 1)
-    log = told(gate, "log")
+    log = document(gate, "log")
     assert [(a["action"], a["scope"]) for a in log] == [
         ("release", {}),
         ("release", {"lines": [4]}),
@@ -101,21 +83,21 @@ def test_a_principal_the_policy_does_not_list_is_refused(meter, gate, tmp_path):
     assert f"refused: {local_user()} is not listed in the policy" in error
     assert gate("release", "meter", DAY, *WHY, "--as", "bob")[0] == 2
     assert values(meter) == []
-    log = told(gate, "log")
+    log = document(gate, "log")
     assert [(a["principal"], a["allowed"]) for a in log] == [(local_user(), False), ("bob", False)]
     assert "may not release" in log[1]["note"]
-    assert told(gate, "release", "meter", DAY, *WHY, "--as", "ana")["state"] == "published"
+    assert document(gate, "release", "meter", DAY, *WHY, "--as", "ana")["state"] == "published"
 
 
 def test_mutes_by_name_and_day(meter, gate):
-    held = told(gate, "mute", "meter", "negative", "--until", "2999-01-01", *WHY)
+    held = document(gate, "mute", "meter", "negative", "--until", "2999-01-01", *WHY)
     assert held["action"]["expires_at"] == "2999-01-02T00:00:00Z"
     meter.drop(DAY, [1, -5])
     assert run(meter, [DAY])[0].verdict == "PASS"
     code, text, _ = gate("unmute", "meter", "negative", *WHY)
     assert code == 0
     assert "headrace gate rerun" in text
-    assert told(gate, "rerun", "meter", DAY, *WHY)["state"] == "pending"
+    assert document(gate, "rerun", "meter", DAY, *WHY)["state"] == "pending"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +120,7 @@ def test_misuse_exits_with_2_and_says_what_to_write(meter, gate, words, error):
     code, _, said = gate(*words)
     assert code == 2
     assert error in said
-    assert told(gate, "log") == []
+    assert document(gate, "log") == []
 
 
 def test_only_what_would_be_accepted_is_offered(meter, gate, tmp_path):
@@ -179,6 +161,6 @@ def test_the_local_user_acts_by_that_word_and_is_recorded_by_name(meter, gate, t
     meter.drop(DAY, [1, -5])
     run(meter, [DAY])
     (tmp_path / "policy.yaml").write_text("version: 1\nprincipals:\n  local-user: {actions: all}\n")
-    done = told(gate, "release", "meter", DAY, "--as", "local-user", *WHY)
+    done = document(gate, "release", "meter", DAY, "--as", "local-user", *WHY)
     assert done["action"]["principal"] == local_user()
-    assert [line["principal"] for line in told(gate, "log")] == [local_user()]
+    assert [line["principal"] for line in document(gate, "log")] == [local_user()]

@@ -1,19 +1,17 @@
 """Acceptances and mutes as a person types them, and where their reason is shown."""
 
-import json
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from typer.testing import CliRunner
 
 from headrace import pipeline as pipelines
-from headrace.cli.app import app
 from headrace.core.permissions import local_user
 from headrace.dagster import metadata
 from headrace.lake.ingest.protocol import ingest
 from headrace.lake.ledger.conservation import table_status
 from headrace.reports.batch.summary import why
+from tests.gate_commands import document, gate_of
 from tests.semantic.people import DAYS, SLOTS, warm_firm
 
 WHY = ("--reason", "heat wave")
@@ -26,55 +24,38 @@ def firm(tmp_path):
 
 @pytest.fixture
 def gate(firm, monkeypatch, tmp_path):
-    monkeypatch.setenv("HEADRACE_HOME", str(firm.home.root))
-    monkeypatch.setenv("HEADRACE_POLICY", str(tmp_path / "policy.yaml"))
-    monkeypatch.delenv("HEADRACE_PRINCIPAL", raising=False)
-    monkeypatch.setattr(
-        pipelines, "project_pipelines", lambda: [SimpleNamespace(tables=(firm.table,))]
-    )
-
-    def do(*words):
-        done = CliRunner().invoke(app, ["gate", *words], catch_exceptions=False)
-        return done.exit_code, done.stdout, done.stderr
-
-    return do
-
-
-def told(gate, *words):
-    code, text, error = gate(*words, "--json")
-    assert code == 0, error
-    return json.loads(text)
+    return gate_of(firm.table, firm.home, monkeypatch, tmp_path, pipelines)
 
 
 def test_from_the_approval_to_the_next_batch_and_the_end(firm, gate):
     code, text, _ = gate("approve", "rides", SLOTS[DAYS], *WHY, "--data-right")
     assert code == 0
     assert "accepted in later batches: far from usual of degrees" in text
-    (row,) = told(gate, "mutes")
+    (row,) = document(gate, "mutes")
     assert (row["action"], row["principal"], row["state"]) == ("accept", local_user(), "in force")
     firm.deliver(16, warmer=30)
     assert firm.run(16) == ["PASS"]
     code, text, _ = gate("show", "rides", SLOTS[16])
     assert code == 0
     assert f"(accepted by {local_user()} on " in text
-    summaries = {batch["slot"]: batch["summary"] for batch in told(gate, "ls", "--all")}
+    summaries = {batch["slot"]: batch["summary"] for batch in document(gate, "ls", "--all")}
     assert "heat wave" in summaries[SLOTS[16]]
-    (shown,) = told(gate, "show", "rides", SLOTS[16])
+    (shown,) = document(gate, "show", "rides", SLOTS[16])
     assert {r["decision"] for r in shown["judgement"]["results"]} == {row["id"]}
     code, text, _ = gate("mutes")
     assert code == 0
     assert "accepted findings" in text
-    assert told(gate, "unmute", "rides", str(row["id"]), *WHY)["ended"] == [row["id"]]
-    assert told(gate, "mutes") == []
-    assert [r["state"] for r in told(gate, "mutes", "--all")] == ["ended"]
-    assert told(gate, "rerun", "rides", SLOTS[16], *WHY)["state"] == "pending"
+    assert document(gate, "unmute", "rides", str(row["id"]), *WHY)["ended"] == [row["id"]]
+    assert document(gate, "mutes") == []
+    assert [r["state"] for r in document(gate, "mutes", "--all")] == ["ended"]
+    assert document(gate, "rerun", "rides", SLOTS[16], *WHY)["state"] == "pending"
     code, text, _ = gate("log")
     assert "mutes" in text
 
 
 def test_a_mute_of_a_season_as_a_person_types_it(firm, gate):
     day = SLOTS[17][5:]
-    made = told(
+    made = document(
         gate, "mute", "rides", "--kind", "far_from_usual", "--column", "degrees",
         "--from", day, "--to", day, *WHY,
     )  # fmt: skip
@@ -88,7 +69,7 @@ def test_a_mute_of_a_season_as_a_person_types_it(firm, gate):
     assert "nulls on 2026-12-24 to 2026-12-26, until " in text
     firm.deliver(17, warmer=60)
     assert firm.run(17) == ["PASS"]
-    assert [row["applied"] for row in told(gate, "mutes")] == [[SLOTS[17]], []]
+    assert [row["applied"] for row in document(gate, "mutes")] == [[SLOTS[17]], []]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +103,7 @@ def test_misuse_exits_with_2_and_says_what_to_write(gate, words, error):
 
 
 def test_the_page_and_dagster_show_the_reason(firm, gate):
-    told(gate, "approve", "rides", SLOTS[DAYS], *WHY, "--data-right")
+    document(gate, "approve", "rides", SLOTS[DAYS], *WHY, "--data-right")
     firm.deliver(16, warmer=30)
     (result,) = ingest(firm.table, [SLOTS[16]], firm.home)
     judgement = firm.judgement(16)

@@ -34,18 +34,7 @@ from headrace.verification.gate_bank.summary import by_size, clean_totals, inter
 from headrace.verification.gate_bank.tables import BANK, csv_bytes
 from headrace.verification.gate_bank.untuned_tables import UNTUNED
 from headrace.verification.gate_bank.wheels import WHEELS, FrameUnpickler
-
-
-def calls(days):
-    """Rows of a call centre, twelve each day, more at noon."""
-    return [
-        {
-            "DateTime": f"2003-{3 + day // 28:02d}-{day % 28 + 1:02d}T{hour:02d}:00:00Z",
-            "Calls": str(100 + 20 * (6 - abs(hour - 14)) + (day * 7 + hour * 3) % 11),
-        }
-        for day in range(days)
-        for hour in range(8, 20)
-    ]
+from tests.semantic.call_centre import calls
 
 
 @pytest.fixture(scope="module")

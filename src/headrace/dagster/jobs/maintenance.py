@@ -45,11 +45,11 @@ def maintenance_job(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) 
 
 
 def maintenance_schedule() -> dg.ScheduleDefinition:
-    """Return the nightly maintenance schedule, after the build; off by default."""
+    """Return the nightly maintenance schedule, after the build and the audit; off by default."""
     return dg.ScheduleDefinition(
         name="nightly_maintenance",
         job_name=MAINTAIN,
-        cron_schedule="30 5 * * *",
+        cron_schedule="0 6 * * *",
         execution_timezone="UTC",
         description="Remove old snapshots and unused files; the inputs of releases stay.",
     )
