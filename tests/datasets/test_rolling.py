@@ -49,6 +49,15 @@ def test_bounds_of_other_splits_move_where_they_are_set():
         rolled(unbounded, APRIL, "14d", "7d")
 
 
+@pytest.mark.parametrize(
+    ("valid", "test", "short"), [("2d", "7d", "valid"), ("14d", "48h", "test")]
+)
+def test_a_split_without_mature_labels_is_refused(valid, test, short):
+    with pytest.raises(DeclarationError, match=rf"Retraining\({short}=.*leaves no rows") as refused:
+        rolled(SPEC, APRIL, valid, test)
+    assert refused.value.fix == f"make {short} longer than these together"
+
+
 def test_a_rolled_release_is_a_minor_version_of_rows_known_by_then(tmp_path):
     first = released(tmp_path, SPEC)
     second = released(tmp_path, rolled(SPEC, APRIL, "14d", "7d"))

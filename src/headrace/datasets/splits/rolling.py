@@ -51,8 +51,10 @@ def rolled(spec: DatasetSpec, as_of: int, valid: str, test: str) -> DatasetSpec:
     move. All other rules stay.
 
     Raises:
-        DeclarationError: the splits have no time bound, so no row is newer than training.
+        DeclarationError: the splits have no time bound, so no row is newer than training; or a
+            split is so short that none of its labels is mature at its end.
     """
+    _check_lengths(spec, valid, test)
     tested = as_of - duration(test)
     splits = spec.splits
     if isinstance(splits, TimeSplits):
@@ -76,3 +78,21 @@ def rolled(spec: DatasetSpec, as_of: int, valid: str, test: str) -> DatasetSpec:
         ends = None if apart.until is None else iso(as_of)
         apart = replace(apart, after=iso(tested), until=ends)
     return replace(spec, splits=rolled_splits, evaluation=apart, cutoff=iso(as_of))
+
+
+def _check_lengths(spec: DatasetSpec, valid: str, test: str) -> None:
+    """Raise if the validation or test split would have no rows, for lack of mature labels."""
+    label = spec.label
+    embargo = spec.splits.embargo if isinstance(spec.splits, TimeSplits) else "0s"
+    lengths = {"test": (test, 0)}
+    if isinstance(spec.splits, TimeSplits):
+        lengths["valid"] = (valid, spec.splits.embargo_us)
+    for name, (length, gap) in lengths.items():
+        if duration(length) <= label.matures_after + gap:
+            parts = f"horizon {label.horizon}, settle {label.settle}"
+            raise DeclarationError(
+                f"Retraining({name}={length!r}) leaves no rows in that split: labels are mature"
+                f" only after {parts}" + (f" and embargo {embargo}" if gap else ""),
+                where=f"dataset {spec.name}",
+                fix=f"make {name} longer than these together",
+            )
