@@ -295,7 +295,7 @@ def _suite_result(suite: Suite) -> list[Result]:
     return [Result(id="suite", kind="expectation", type="suite", status="error", reason=reason)]
 
 
-_MOST_NAMED = 3  # checks that the reason of a quarantined share names
+_MOST_CHECKS = 3  # checks that the reason of a quarantined share names
 
 
 def _share_result(
@@ -331,7 +331,7 @@ def _quarantining(results: Sequence[Result], *, shadow: bool) -> str:
     counted = [r for r in failed if r.unexpected_count and (shadow or not r.shadow)]
     counted.sort(key=lambda r: -(r.unexpected_count or 0))
     parts = []
-    for r in counted[:_MOST_NAMED]:
+    for r in counted[:_MOST_CHECKS]:
         names = f" ({'column' if len(r.columns) == 1 else 'columns'} {', '.join(r.columns)})"
         parts.append(f"{r.unexpected_count} by check {r.id}{names if r.columns else ''}")
     rest = len(counted) - len(parts)

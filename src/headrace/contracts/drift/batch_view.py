@@ -25,7 +25,7 @@ Kind = Literal["number", "clock", "moment", "text"]
 
 MINUTES_A_DAY = 1440
 MOST_LEVELS = 400  # distinct texts of a categorical column; with more, it counts as free text
-_PROBED, _OWN = 4096, 0.9  # texts looked at for free text, and their least distinct share
+_PROBED, _DISTINCT = 4096, 0.9  # texts looked at for free text, and their least distinct share
 HOUR = 3_600_000_000  # microseconds
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -228,7 +228,7 @@ def _text_tokens(array: pa.Array) -> tuple[Ints, dict[int, str]]:
 def _is_free_text(array: pa.Array) -> bool:
     """Return True if nearly all of the first texts differ, so that few need a token only once."""
     first = array.slice(0, _PROBED).drop_null()
-    return len(first) > 2 * MOST_LEVELS and len(first.unique()) > _OWN * len(first)
+    return len(first) > 2 * MOST_LEVELS and len(first.unique()) > _DISTINCT * len(first)
 
 
 def _each_token(array: pa.Array) -> Ints:
