@@ -51,7 +51,7 @@ def drafted(
 def _hints(drafted: Facts) -> list[ContractHint]:
     """Return the hints that need no answer of a person, and that no declared relation implies.
 
-    Hints that state values of a personal column are left out: the contract is committed.
+    Hints that state values of a personal column are not written: the contract is committed.
     """
     contract, personal = drafted.contract, drafted.look.personal
     rows = csv_rows(drafted.look.payload, contract.null_tokens)
