@@ -23,10 +23,9 @@ _FEW_ROWS = 12  # values of a small batch, in which zeros are judged by where va
 _MANY = 20  # distinct earlier values from which a run of equal ones is no coincidence
 _ENOUGH, _FEW_ZEROS = 100, 2  # least earlier values, and least zeros, in a small batch
 _NEAR = 0.1  # smallest magnitude, as a share of the median, of a quantity never near zero
-_GAP = 0.5  # smallest magnitude, as a share of the range, for the same
+_STEPS = 5.0  # smallest magnitude, in least differences between values, for the same
 _SURE = 4.0  # least growth, in standard errors of a share
 _NEXT_TO = 0.1  # distance from earlier values, as a share of their range, that is next to them
-_MANY_ROWS = 100  # values from which the standard error of a share suffices
 _CHANCE = 5e-4  # probability above which a few equal values are by chance
 _BEYOND = 0.1  # share of earlier values beyond a limit from which cutting them off is noticed
 
@@ -55,7 +54,7 @@ def value_shares(case: DriftCase) -> Iterator[DriftFinding]:
             if share - greatest < max(_GROWTH, _SURE * error):
                 continue
             count = int((values == value).sum())
-            if len(values) < _MANY_ROWS and chance_of(count, len(values), rate) > _CHANCE:
+            if len(values) < _FEW_ROWS and chance_of(count, len(values), rate) > _CHANCE:
                 continue
             if _others_are_usual(column, value, case.reference.pools[column.name].values):
                 yield _repeated(case, column, value, share, usual)
@@ -68,8 +67,9 @@ def _zeros_of_few(case: DriftCase, column: ViewColumn, values: Floats) -> Iterat
     is_far = pool.total >= _ENOUGH and (pool.values[0] > 0 or pool.values[-1] < 0)
     rows = column.present & (column.values == 0)
     sizes = np.abs(pool.values)
-    low, high = float(sizes.min()), float(sizes.max())
-    never_near = low > max(_NEAR * float(np.median(sizes)), _GAP * (high - low))
+    # Of the numbers 1, 2 and 3, zero is the next one.
+    step = float(np.diff(pool.values).min(initial=np.inf))
+    never_near = float(sizes.min()) > max(_NEAR * float(np.median(sizes)), _STEPS * step)
     minimum = 1 if never_near else _FEW_ZEROS
     if is_far and rows.sum() >= minimum and out_of_range(column, pool)[rows].all():
         yield _repeated(case, column, 0.0, float(rows.sum() / len(values)), 0.0)
