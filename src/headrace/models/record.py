@@ -19,9 +19,11 @@ from headrace.core.files import (
 from headrace.core.home import Home
 from headrace.datasets.fits.fits import Fits
 from headrace.datasets.manifest import ManifestColumn
+from headrace.models.tasks import BINARY, Task, parsed_task
 
 # Format 2 adds fitted transforms other than vocabularies; a reader of format 1 would ignore them.
-FORMAT = 2
+# Format 3 adds tasks other than binary.
+FORMAT = 3
 MODEL, BASELINE, FITS, FORM = "model.txt", "baseline.txt", "fits.json", "model.json"
 METRICS, CREATED = "metrics.json", "created.json"
 # Files that determine the bundle id. The metrics are not among them, because they follow from these
@@ -34,8 +36,10 @@ class ModelRecord:
     """Stored model: its training data, its inputs and its metrics.
 
     `features` are its input columns in order. `definitions` are the hashes of their views; a
-    feature vector must be computed with the same definitions. `metrics` is the result of `evaluate`
-    on the test split.
+    feature vector must be computed with the same definitions. `base_rate` is the constant
+    prediction that is best on the training rows: a share, a number, or the shares of the classes.
+    `metrics` is the result of `evaluate` on the test split. `last_value` is the column of the last
+    known value, if the model has this baseline.
     """
 
     name: str
@@ -50,11 +54,13 @@ class ModelRecord:
     definitions: Mapping[str, str] = field(hash=False)
     params: Mapping[str, Any] = field(hash=False)
     rounds: int
-    base_rate: float
+    base_rate: float | tuple[float, ...]
     fits_id: str
     library: str
     trained_at: str
     metrics: Mapping[str, Any] = field(hash=False)
+    task: Task = BINARY
+    last_value: str | None = None
 
     @property
     def ref(self) -> str:
@@ -73,8 +79,9 @@ def model_folder(home: Home, name: str) -> Path:
 
 def form_of(record: ModelRecord, fits: Fits) -> dict[str, Any]:
     """Return the content of model.json: all that serving needs besides trees and transforms."""
+    task = record.task.form()
     return {
-        "format": fits.format,
+        "format": FORMAT if task else fits.format,
         "name": record.name,
         "dataset": record.dataset,
         "content_hash": record.content_hash,
@@ -88,6 +95,8 @@ def form_of(record: ModelRecord, fits: Fits) -> dict[str, Any]:
         "base_rate": record.base_rate,
         "fits": record.fits_id,
         "library": record.library,
+        **({"task": task} if task else {}),
+        **({"last_value": record.last_value} if record.last_value else {}),
     }
 
 
@@ -140,13 +149,17 @@ def _parsed(folder: Path, identity: str) -> ModelRecord:
             where=str(folder),
             fix="upgrade headrace",
         )
-    attributes = {name: value for name, value in form.items() if name not in {"format", "fits"}}
+    parsed = {"format", "fits", "task", "base_rate"}
+    attributes = {name: value for name, value in form.items() if name not in parsed}
+    base_rate = form["base_rate"]
     columns = {
         name: tuple(ManifestColumn(**column) for column in form[name])
         for name in ("features", "baseline")
     }
     return ModelRecord(
         **{**attributes, **columns, "segments": tuple(form["segments"])},
+        task=parsed_task(form.get("task")),
+        base_rate=tuple(base_rate) if isinstance(base_rate, list) else base_rate,
         bundle_id=identity,
         path=folder,
         fits_id=form["fits"],
