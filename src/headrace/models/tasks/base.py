@@ -26,6 +26,7 @@ class Task(ABC):
         primary: key of the mean loss in the metrics; it decides comparisons and promotions.
         title: name of the mean loss in sentences.
         constant_name: name of the constant prediction in sentences.
+        predicts: what a prediction is, in sentences.
         reported: keys of the metrics in tables, most important first.
         least_days: number of UTC days with rows that a comparison needs to promote a model.
     """
@@ -35,6 +36,7 @@ class Task(ABC):
     primary: ClassVar[str]
     title: ClassVar[str]
     constant_name: ClassVar[str]
+    predicts: ClassVar[str]
     reported: ClassVar[tuple[str, ...]]
     least_days: ClassVar[int] = 30
 
@@ -121,9 +123,40 @@ class Task(ABC):
             fix='drop last_value, or declare task="regression"',
         )
 
+    def monitored(self, labels: pa.ChunkedArray, p: Floats, where: str) -> dict[str, pa.Array]:
+        """Return the columns by which a monitor judges predictions: `loss` and its companions.
+
+        They are null for rows without a label. See `monitoring.profiles.prediction_losses`.
+
+        Raises:
+            DeclarationError: a label does not fit the task.
+        """
+        known = labels.is_valid().to_numpy()
+        y, p = self.observed_leniently(labels.filter(pa.array(known)), where), p[known]
+        columns = {}
+        for name, values in {"loss": self.losses(y, p), **self.companions(y, p)}.items():
+            spread = np.full(len(known), np.nan)
+            spread[known] = values
+            columns[name] = pa.array(spread)
+        return columns
+
+    def companions(self, y: Floats, p: Floats) -> dict[str, Floats]:
+        """Return by row what a monitor needs beside the loss: `residual` or `promised`."""
+        del y, p
+        return {}
+
     @abstractmethod
     def answer(self, p: Any) -> dict[str, Any]:  # noqa: ANN401 - a number or a row of numbers
         """Return the prediction of one row as JSON values, as a server answers it."""
+
+    def score(self, p: Any) -> float | None:  # noqa: ANN401 - a number or a row of numbers
+        """Return the prediction of one row as a number; None if it is not one number."""
+        return float(p)
+
+    @property
+    @abstractmethod
+    def answer_schema(self) -> dict[str, dict[str, Any]]:
+        """JSON schema of each value of `answer`."""
 
     def form(self) -> dict[str, Any]:
         """Return the task as JSON values, for the record of a bundle; {} for binary."""

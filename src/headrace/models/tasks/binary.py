@@ -27,10 +27,11 @@ class Binary(Task):
     primary: ClassVar[str] = "log_loss"
     title: ClassVar[str] = "log loss"
     constant_name: ClassVar[str] = "the constant base rate"
+    predicts: ClassVar[str] = "the probability of the target"
     reported: ClassVar[tuple[str, ...]] = (
         *("log_loss", "brier", "auc", "average_precision", "calibration_error"),
     )
-    least_days: ClassVar[int] = 2
+    least_days: ClassVar[int] = 1
 
     @property
     def params(self) -> dict[str, Any]:
@@ -73,8 +74,17 @@ class Binary(Task):
     def segment(self, y: Floats, model: Floats, baseline: Floats) -> dict[str, Any]:
         return {**super().segment(y, model, baseline), "auc": auc(y, model)}
 
+    def monitored(self, labels: pa.ChunkedArray, p: Floats, where: str) -> dict[str, pa.Array]:
+        """Return the score and the label of each row; null while the label is unknown."""
+        del where
+        return {"score": pa.array(p), "label": labels.cast(pa.int64())}
+
     def answer(self, p: Any) -> dict[str, Any]:  # noqa: ANN401 - a number
         return {"score": float(p)}
+
+    @property
+    def answer_schema(self) -> dict[str, dict[str, Any]]:
+        return {"score": {"type": "number"}}
 
     def form(self) -> dict[str, Any]:
         return {}

@@ -28,6 +28,7 @@ class Multiclass(Task):
     primary: ClassVar[str] = "log_loss"
     title: ClassVar[str] = "log loss"
     constant_name: ClassVar[str] = "the shares of the classes"
+    predicts: ClassVar[str] = "the most probable class, and the probability of each class"
     reported: ClassVar[tuple[str, ...]] = ("log_loss", "accuracy", "calibration_error")
 
     @property
@@ -125,11 +126,24 @@ class Multiclass(Task):
             "baseline_log_loss": float(self.losses(y, baseline).mean()),
         }
 
+    def companions(self, y: Floats, p: Floats) -> dict[str, Floats]:
+        """Return the loss that the probabilities imply: the mean loss of labels drawn with them."""
+        del y
+        return {"promised": -(p * np.log(np.clip(p, CLIP, 1))).sum(axis=1)}
+
     def answer(self, p: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of probabilities
         probabilities = {
             str(name): float(value) for name, value in zip(self.classes, p, strict=True)
         }
         return {"class": self.classes[int(np.argmax(p))], "probabilities": probabilities}
+
+    def score(self, p: Any) -> None:  # noqa: ANN401 - a row of probabilities
+        del p
+
+    @property
+    def answer_schema(self) -> dict[str, dict[str, Any]]:
+        numbers = {"type": "object", "additionalProperties": {"type": "number"}}
+        return {"class": {"type": ["string", "integer"]}, "probabilities": numbers}
 
     def form(self) -> dict[str, Any]:
         return {**super().form(), "classes": list(self.classes)}

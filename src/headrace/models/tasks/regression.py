@@ -27,6 +27,7 @@ class Regression(Task):
     primary: ClassVar[str] = "mse"
     title: ClassVar[str] = "mean squared error"
     constant_name: ClassVar[str] = "the mean"
+    predicts: ClassVar[str] = "the number that is expected of the target"
     reported: ClassVar[tuple[str, ...]] = ("rmse", "mae", "bias")
 
     @property
@@ -82,8 +83,15 @@ class Regression(Task):
     def last_known(self, values: Floats, constant: float) -> Floats:
         return np.where(np.isnan(values), constant, values)
 
+    def companions(self, y: Floats, p: Floats) -> dict[str, Floats]:
+        return {"residual": y - p}
+
     def answer(self, p: Any) -> dict[str, Any]:  # noqa: ANN401 - a number
         return {"prediction": float(p)}
+
+    @property
+    def answer_schema(self) -> dict[str, dict[str, Any]]:
+        return {"prediction": {"type": "number"}}
 
 
 class AbsoluteRegression(Regression):

@@ -145,7 +145,7 @@ class _Web:
                     "/v1/predictions",
                     "Predictions of the current model for one or many requests",
                     self.asking("/v1/predictions", self._predictions, quick=False),
-                    describe.predictions(),
+                    describe.predictions(endpoint.scorer.task),
                 )
             )
         for path, summary, respond, responses in asking:

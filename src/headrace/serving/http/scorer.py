@@ -18,6 +18,7 @@ from headrace.models import ModelRecord, model_taints
 from headrace.models.record import load_record
 from headrace.models.registry import pointer
 from headrace.models.score import require_definitions
+from headrace.models.tasks import BINARY, Task
 from headrace.serving.vectors import Vector
 
 _logger = logging.getLogger(__name__)
@@ -44,19 +45,23 @@ class Loaded:
     def name(self) -> str:
         return f"{self.record.name}@{self.record.bundle_id}"
 
-    def scores(self, vectors: Sequence[Vector]) -> list[float]:
-        """Return the probability of the target for each vector."""
+    def scores(self, vectors: Sequence[Vector]) -> list[Any]:
+        """Return the prediction for each vector: a number, or a list of probabilities."""
         rows = [{**vector.request, **vector.values, "t": vector.t} for vector in vectors]
         arrays = {column.name: _array(column, rows) for column in self.record.features}
         matrix = encode(pa.table(arrays), self.record.features, self.fits)
-        return [float(score) for score in self.trees.predict(matrix)]
+        scores: list[Any] = self.trees.predict(matrix).tolist()
+        return scores
 
 
 class Scorer:
-    """Scores with the champion of model `name`; each call checks if the champion has changed."""
+    """Scores with the champion of model `name`; each call checks if the champion has changed.
 
-    def __init__(self, home: Home, name: str) -> None:
-        self._home, self._name = home, name
+    `task` is the declared task of the model, for descriptions.
+    """
+
+    def __init__(self, home: Home, name: str, task: Task = BINARY) -> None:
+        self._home, self._name, self.task = home, name, task
         self._loaded: Loaded | None = None
         self._lock = threading.Lock()
         self._looking = threading.Lock()
