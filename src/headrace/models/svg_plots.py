@@ -101,7 +101,7 @@ def model_report(metrics: Mapping[str, Any], task: Task = BINARY) -> str:
             lines.append(f"| {forecast.replace('_', ' ')} | {values} |")
     sentence = str(metrics["against_baseline"]["says"])
     parts = [
-        f"{metrics['rows']:,} rows over {metrics['days']} days. {sentence.capitalize()}.",
+        f"{metrics['rows']:,} rows over {metrics['days']} days. {sentence[0].upper()}{sentence[1:]}.",
         "\n".join(lines),
         *_plots(metrics),
     ]
