@@ -14,7 +14,7 @@ from headrace.models.evaluate import THIN, moments, truth
 from headrace.models.metrics import Floats, day_block_interval
 from headrace.models.record import ModelRecord
 from headrace.models.score import predict
-from headrace.models.tasks import BINARY, Task, label_place
+from headrace.models.tasks import BINARY, PredictionTask, label_place
 
 CONFIDENCE = 0.95
 
@@ -40,7 +40,7 @@ class ModelComparison:
     champion: float
     interval: Mapping[str, Any]
     segments: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
-    task: Task = BINARY
+    task: PredictionTask = BINARY
 
     @property
     def worse(self) -> list[str]:

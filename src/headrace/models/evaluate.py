@@ -13,7 +13,7 @@ from headrace.datasets.reader import Dataset
 from headrace.models.metrics import Floats, day_block_interval
 from headrace.models.record import ModelRecord
 from headrace.models.score import last_known, predict, predict_baseline, require_definitions
-from headrace.models.tasks import Task, label_place
+from headrace.models.tasks import PredictionTask, label_place
 
 # Segments with fewer rows are reported, but marked as thin.
 THIN = 200
@@ -27,7 +27,7 @@ class Forecasts:
     the model has this baseline.
     """
 
-    task: Task
+    task: PredictionTask
     y: Floats
     t: npt.NDArray[np.int64]
     model: Floats
@@ -41,9 +41,11 @@ class Forecasts:
         """Return {key in the metrics: (forecasts, name in sentences)}, most important first."""
         constant = np.broadcast_to(np.asarray(self.base_rate, np.float64), self.model.shape)
         last = {} if self.last_value is None else {"last_value": self.last_value}
-        named = {"baseline": self.baseline, "constant": constant, **last}
+        predictions = {"baseline": self.baseline, "constant": constant, **last}
         names = ("the baseline", self.task.constant_name, "the last known value")
-        return {key: (named[key], name) for key, name in zip(named, names, strict=False)}
+        return {
+            key: (predictions[key], name) for key, name in zip(predictions, names, strict=False)
+        }
 
 
 def evaluate(

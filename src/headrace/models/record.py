@@ -19,7 +19,7 @@ from headrace.core.files import (
 from headrace.core.home import Home
 from headrace.datasets.fits.fits import Fits
 from headrace.datasets.manifest import ManifestColumn
-from headrace.models.tasks import BINARY, Task, parsed_task
+from headrace.models.tasks import BINARY, PredictionTask, parsed_task
 
 # Format 2 adds fitted transforms other than vocabularies; a reader of format 1 would ignore them.
 # Format 3 adds tasks other than binary.
@@ -59,7 +59,7 @@ class ModelRecord:
     library: str
     trained_at: str
     metrics: Mapping[str, Any] = field(hash=False)
-    task: Task = BINARY
+    task: PredictionTask = BINARY
     last_value: str | None = None
 
     @property

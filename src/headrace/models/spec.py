@@ -8,7 +8,7 @@ from typing import Any, Literal
 from headrace.core.errors import DeclarationError
 from headrace.datasets.manifest import Manifest, ManifestColumn
 from headrace.datasets.vocabulary import NAME
-from headrace.models.tasks import Task, declared_task
+from headrace.models.tasks import PredictionTask, declared_task
 
 # Parameters that make the trees reproducible in every process and on every machine. The thread
 # count is fixed because the model text contains it. `force_col_wise` is fixed because LightGBM
@@ -85,7 +85,7 @@ class ModelSpec:
             )
 
     @property
-    def kind(self) -> Task:
+    def kind(self) -> PredictionTask:
         """The task of the model, before training."""
         return declared_task(self.task, self.loss, f"model {self.name}")
 

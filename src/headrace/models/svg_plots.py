@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from headrace.models.tasks import BINARY, Task
+from headrace.models.tasks import BINARY, PredictionTask
 from headrace.web.svg_plots import bars, markdown, svg
+from headrace.web.wording import capital
 
 _SIDE, _MARGIN_LEFT, _TOP = 240, 44, 34
 _CLASS_PLOTS = 6  # classes with a plot, those with most rows
@@ -48,7 +49,9 @@ def reliability_svg(
     return svg(_MARGIN_LEFT + _SIDE + 20, _TOP + _SIDE + 42, title, parts)
 
 
-def segments_svg(segments: Sequence[Mapping[str, Any]], title: str, task: Task = BINARY) -> str:
+def segments_svg(
+    segments: Sequence[Mapping[str, Any]], title: str, task: PredictionTask = BINARY
+) -> str:
     """Plot the loss of the model (bar) and the baseline (mark) for each value of a segment."""
     wide, step, margin = 420, 20, 90
     names = (task.primary, f"baseline_{task.primary}")
@@ -89,7 +92,7 @@ def _label(x: float, y: float, text: str, anchor: str) -> str:
     return f'<text class="t" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def model_report(metrics: Mapping[str, Any], task: Task = BINARY) -> str:
+def model_report(metrics: Mapping[str, Any], task: PredictionTask = BINARY) -> str:
     """Return the metrics of a model on its test split as markdown with plots."""
     if not metrics.get("rows"):
         return "The test split is empty."
@@ -101,12 +104,12 @@ def model_report(metrics: Mapping[str, Any], task: Task = BINARY) -> str:
             lines.append(f"| {forecast.replace('_', ' ')} | {values} |")
     sentence = str(metrics["against_baseline"]["says"])
     parts = [
-        f"{metrics['rows']:,} rows over {metrics['days']} days. {sentence[0].upper()}{sentence[1:]}.",
+        f"{metrics['rows']:,} rows over {metrics['days']} days. {capital(sentence)}.",
         "\n".join(lines),
         *_plots(metrics),
     ]
     for name, segments in metrics["segments"].items():
-        title = f"{task.title[0].upper()}{task.title[1:]} by {name}"
+        title = f"{capital(task.title)} by {name}"
         parts.append(markdown(segments_svg(segments, title, task), name))
     return "\n\n".join(parts)
 

@@ -33,7 +33,7 @@ from headrace.models.record import (
 )
 from headrace.models.score import Floats, last_known, score
 from headrace.models.spec import ModelSpec
-from headrace.models.tasks import Task, label_place
+from headrace.models.tasks import PredictionTask, label_place
 from headrace.models.training_rows import Recipe
 
 
@@ -42,7 +42,7 @@ class _Material:
     """Inputs of a learner. `fits` and `task` are fitted on the training rows only."""
 
     spec: ModelSpec
-    task: Task
+    task: PredictionTask
     fits: Fits
     target: str
     rows: pa.Table

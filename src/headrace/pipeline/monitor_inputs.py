@@ -27,7 +27,7 @@ from headrace.pipeline.rolled_splits import learned_until
 
 if TYPE_CHECKING:
     from headrace.models import ModelRecord
-    from headrace.models.tasks import Floats, Task
+    from headrace.models.tasks import Floats, PredictionTask
     from headrace.monitoring.profiles.labelled_scores import ScoreProfiles
 
 # Stored scores older than this are not recomputed, even if their labels arrive or change later.
@@ -170,7 +170,7 @@ def score_rows(context: BuildContext, frame: pa.Table, moment: int) -> ScoredRow
     return ScoredRows(frame, scores, taught[champions[-1].bundle_id], tuple(notes))
 
 
-def _measure(task: "Task") -> tuple[str, str | None]:
+def _measure(task: "PredictionTask") -> tuple[str, str | None]:
     return task.name, task.loss
 
 
@@ -212,13 +212,13 @@ def _score_columns(
 ) -> pa.Table:
     from headrace.models.tasks import label_place
 
-    judged = record.task.monitored(
+    columns = record.task.monitored(
         rows[record.target], prediction, label_place(record.name, record.target)
     )
     return pa.table(
         {
             "t": rows["t"].cast(pa.int64()),
-            **judged,
+            **columns,
             "model": pa.array([record.bundle_id] * rows.num_rows, pa.string()),
             **{name: rows[name] for name in segments_of(pipeline, record)},
         }

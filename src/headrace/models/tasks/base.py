@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 Class = str | int
 
 
-class Task(ABC):
+class PredictionTask(ABC):
     """Kind of prediction, for labels `y` and predictions `p` of the same length.
 
     `y` is float64: the label, or the number of its class. `p` is float64: one number per row, or
@@ -45,7 +45,7 @@ class Task(ABC):
     def params(self) -> dict[str, Any]:
         """LightGBM parameters that the task sets."""
 
-    def fitted(self, labels: pa.ChunkedArray, where: str) -> "Task":
+    def fitted(self, labels: pa.ChunkedArray, where: str) -> "PredictionTask":
         """Return the task with what it learns from training labels; by default itself.
 
         Raises:
@@ -131,12 +131,12 @@ class Task(ABC):
         Raises:
             DeclarationError: a label does not fit the task.
         """
-        known = labels.is_valid().to_numpy()
-        y, p = self.observed_leniently(labels.filter(pa.array(known)), where), p[known]
+        labelled = labels.is_valid().to_numpy()
+        y, p = self.observed_leniently(labels.filter(pa.array(labelled)), where), p[labelled]
         columns = {}
         for name, values in {"loss": self.losses(y, p), **self.companions(y, p)}.items():
-            spread = np.full(len(known), np.nan)
-            spread[known] = values
+            spread = np.full(len(labelled), np.nan)
+            spread[labelled] = values
             columns[name] = pa.array(spread)
         return columns
 

@@ -17,10 +17,10 @@ from headrace.models.metrics import (
     log_loss,
     losses,
 )
-from headrace.models.tasks.base import Task, numbers
+from headrace.models.tasks.base import PredictionTask, numbers
 
 
-class Binary(Task):
+class Binary(PredictionTask):
     """Probability of label 1 among labels 0 and 1, with log loss (natural logarithm)."""
 
     name: ClassVar[str] = "binary"

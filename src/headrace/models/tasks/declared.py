@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from headrace.core.errors import DeclarationError
-from headrace.models.tasks.base import Task
+from headrace.models.tasks.base import PredictionTask
 from headrace.models.tasks.binary import BINARY
 from headrace.models.tasks.multiclass import Multiclass
 from headrace.models.tasks.regression import AbsoluteRegression, PoissonRegression, Regression
 
 # By (task, loss); the first loss of a task is its default.
-TASKS: dict[tuple[str, str | None], Task] = {
+TASKS: dict[tuple[str, str | None], PredictionTask] = {
     (task.name, task.loss): task
     for task in (
         *(BINARY, Multiclass()),
@@ -19,7 +19,7 @@ TASKS: dict[tuple[str, str | None], Task] = {
 }
 
 
-def declared_task(name: str, loss: str | None, where: str) -> Task:
+def declared_task(name: str, loss: str | None, where: str) -> PredictionTask:
     """Return the task of a declaration, before training.
 
     Raises:
@@ -41,7 +41,7 @@ def declared_task(name: str, loss: str | None, where: str) -> Task:
     return TASKS[name, loss or losses[0]]
 
 
-def parsed_task(form: Mapping[str, Any] | None) -> Task:
+def parsed_task(form: Mapping[str, Any] | None) -> PredictionTask:
     """Return the task of a stored model; a record without a task is of a binary model."""
     if form is None:
         return BINARY

@@ -9,13 +9,13 @@ import pyarrow.compute as pc
 
 from headrace.core.errors import DeclarationError
 from headrace.models.metrics import CLIP, Bin, Floats, calibration, calibration_error
-from headrace.models.tasks.base import Class, Task
+from headrace.models.tasks.base import Class, PredictionTask
 
-_NAMED = 5  # classes that an error names
+_LISTED = 5  # classes that an error names
 
 
 @dataclass(frozen=True)
-class Multiclass(Task):
+class Multiclass(PredictionTask):
     """Probability of each of `classes`, with log loss (natural logarithm).
 
     The classes are the distinct training labels in ascending order; () before training. A class is
@@ -36,7 +36,7 @@ class Multiclass(Task):
         count = {"num_class": len(self.classes)} if self.classes else {}
         return {"objective": "multiclass", **count}
 
-    def fitted(self, labels: pa.ChunkedArray, where: str) -> Task:
+    def fitted(self, labels: pa.ChunkedArray, where: str) -> PredictionTask:
         classes = tuple(sorted(pc.unique(_checked(labels, where)).to_pylist()))
         if len(classes) < 2:
             raise DeclarationError(
@@ -49,14 +49,14 @@ class Multiclass(Task):
     def observed(self, labels: pa.ChunkedArray, where: str) -> Floats:
         y = self.observed_leniently(labels, where)
         if (y < 0).any():
-            unknown = pc.unique(labels.filter(pa.array(y < 0))).to_pylist()
-            known = ", ".join(map(repr, self.classes[:_NAMED]))
+            absent = pc.unique(labels.filter(pa.array(y < 0))).to_pylist()
+            choices = ", ".join(map(repr, self.classes[:_LISTED]))
             raise DeclarationError(
                 f"{int((y < 0).sum())} labels are of classes that the training rows lack: "
-                f"{', '.join(map(repr, unknown[:_NAMED]))}",
+                f"{', '.join(map(repr, absent[:_LISTED]))}",
                 where=where,
-                fix=f"move the splits so that training has them; it has {known}"
-                f"{', ...' if len(self.classes) > _NAMED else ''}",
+                fix=f"move the splits so that training has them; it has {choices}"
+                f"{', ...' if len(self.classes) > _LISTED else ''}",
             )
         return y
 
@@ -82,8 +82,8 @@ class Multiclass(Task):
 
     def losses(self, y: Floats, p: Floats) -> Floats:
         place = y.astype(np.int64)
-        own = np.where(place < 0, 0.0, p[np.arange(len(y)), np.maximum(place, 0)])
-        row_losses: Floats = -np.log(np.clip(own, CLIP, 1))
+        likelihood = np.where(place < 0, 0.0, p[np.arange(len(y)), np.maximum(place, 0)])
+        row_losses: Floats = -np.log(np.clip(likelihood, CLIP, 1))
         return row_losses
 
     def scores(self, y: Floats, p: Floats) -> dict[str, Any]:

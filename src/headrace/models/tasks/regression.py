@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from headrace.core.errors import DeclarationError
 from headrace.models.metrics import Bin, Floats
-from headrace.models.tasks.base import Task, numbers
+from headrace.models.tasks.base import PredictionTask, numbers
 
 _BINS, _RESIDUAL_BINS = 10, 20
 _SMALLEST_MEAN = 1e-9  # of a Poisson prediction
@@ -16,7 +16,7 @@ _SMALLEST_MEAN = 1e-9  # of a Poisson prediction
 _SMALLEST_COUNT = 0.5
 
 
-class Regression(Task):
+class Regression(PredictionTask):
     """Number, with squared loss: the model predicts the mean.
 
     Margins are shares of the champion's loss, because the unit of the loss depends on the label.
@@ -127,7 +127,7 @@ class PoissonRegression(Regression):
     def params(self) -> dict[str, Any]:
         return {"objective": "poisson"}
 
-    def fitted(self, labels: pa.ChunkedArray, where: str) -> Task:
+    def fitted(self, labels: pa.ChunkedArray, where: str) -> PredictionTask:
         if not self.observed(labels, where).any():
             raise DeclarationError(
                 "all training labels are 0", where=where, fix="widen the training split"

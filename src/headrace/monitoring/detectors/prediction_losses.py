@@ -97,9 +97,11 @@ def _performance(
     """Compare the excess loss with earlier windows.
 
     The limit is their median plus `loss_floor` (for numbers as a share of that median) or plus
-    `loss_spread` robust standard deviations, whichever is larger.
+    `loss_spread` standard deviations, whichever is larger. The standard deviation is a robust one
+    between windows, but at least that of a mean over as many independent rows.
     """
     middle, deviation = _usual([window.excess for window in past])
+    deviation = max(deviation, float(np.median([window.noise for window in past])))
     floor = settings.loss_floor * (middle if numeric else 1.0)
     limit = middle + max(floor, settings.loss_spread * deviation)
     if now.excess <= limit:
@@ -116,15 +118,16 @@ def _performance(
 def _bias(now: WindowLoss, past: Sequence[WindowLoss], settings: Detection) -> list[Evidence]:
     """Compare the mean residual with earlier windows, in standard deviations of the residuals."""
     unit = float(np.median([window.spread for window in past])) or 1.0
-    middle, deviation = _usual([window.bias / unit for window in past])
+    middle, deviation = _usual([window.residual / unit for window in past])
+    deviation = max(deviation, now.rows**-0.5)
     limit = max(settings.bias_floor, settings.loss_spread * deviation)
-    shift = now.bias / unit - middle
+    shift = now.residual / unit - middle
     if abs(shift) <= limit:
         return []
-    side = "above" if now.bias > 0 else "below"
+    side = "above" if now.residual > 0 else "below"
     sentence = (
-        f"Labels are on average {abs(now.bias):.4g} {side} the predictions; in earlier windows the "
-        f"difference was {middle * unit:+.4g}, and {limit * unit:.4g} more or less is allowed "
+        f"Labels are on average {abs(now.residual):.4g} {side} the predictions; in earlier windows "
+        f"the difference was {middle * unit:+.4g}, and {limit * unit:.4g} more or less is allowed "
         f"({now.rows:,} labelled rows)."
     )
     return [Evidence("concept", now.window, BIAS, abs(shift), limit, "alarm", sentence)]

@@ -26,17 +26,18 @@ from headrace.monitoring.profiles.served_days import first_answers
 from headrace.monitoring.profiles.store import folder_of
 
 FORMAT = 1
-_SUMS = ("loss", "promised", "residual", "squares")
+_SUMS = ("loss", "promised", "excess_squares", "residual", "residual_squares")
 
 
 @dataclass(frozen=True, eq=False)
 class LossProfiles:
     """Predictions of one model, by the day on which their labels were mature.
 
-    `days` (epoch days, ascending) have `totals` (days, 6), float64: number of predictions, number
+    `days` (epoch days, ascending) have `totals` (days, 7), float64: number of predictions, number
     of labelled predictions, and over the labelled ones the sums of the loss, of the loss that the
-    predictions imply, of the residuals (label minus prediction), and of their squares. `numeric` is
-    False for classes, which have no residuals; numbers imply no loss.
+    predictions imply, of the squared difference of the two, of the residuals (label minus
+    prediction), and of their squares. `numeric` is False for classes, which have no residuals;
+    numbers imply no loss.
     """
 
     model: str
@@ -45,7 +46,7 @@ class LossProfiles:
     totals: Floats
 
     def roll(self, first: int, last: int) -> tuple[Floats]:
-        """Return the totals (6) of the days `first <= day < last`."""
+        """Return the totals (7) of the days `first <= day < last`."""
         start, end = np.searchsorted(self.days, [first, last])
         return (self.totals[start:end].sum(axis=0),)
 
@@ -70,15 +71,17 @@ class WindowLoss:
     """Labelled predictions of one model in one window: means per row.
 
     `excess` is the loss minus the loss that the predictions imply; for numbers it is the loss.
-    `bias` is the mean residual (label minus prediction) and `spread` its standard deviation; nan
-    for classes. `title` is the name of the loss.
+    `noise` is the standard error of the excess for independent rows. `residual` is the mean
+    residual (label minus prediction) and `spread` the standard deviation of the residuals; nan for
+    classes. `title` is the name of the loss.
     """
 
     window: Window
     rows: int
     loss: float
     excess: float
-    bias: float
+    noise: float
+    residual: float
     spread: float
     title: str
     ranking: None = None
@@ -115,11 +118,11 @@ def _profiles(model: str, rows: pa.Table, how: Joining) -> LossProfiles:
     days, place = np.unique(day, return_inverse=True)
     totals = np.zeros((len(days), 2 + len(_SUMS)))
     for at in range(len(days)):
-        own = place == at
-        labelled = own & ~np.isnan(loss)
-        sums = (loss, promised, residual, np.square(residual))
+        of_day = place == at
+        labelled = of_day & ~np.isnan(loss)
+        sums = (loss, promised, np.square(loss - promised), residual, np.square(residual))
         # exactly rounded sums do not depend on the order of the rows
-        totals[at] = own.sum(), labelled.sum(), *(fsum(values[labelled]) for values in sums)
+        totals[at] = of_day.sum(), labelled.sum(), *(fsum(values[labelled]) for values in sums)
     return LossProfiles(model, numeric, days, totals)
 
 
@@ -132,16 +135,27 @@ def window_losses(
         start, end = np.searchsorted(profiles.days, [window.first, window.end])
         days = int((profiles.totals[start:end, 1] > 0).sum())
         (totals,) = profiles.roll(window.first, window.end)
-        _, rows, loss, promised, residual, squares = totals.tolist()
+        _, rows, loss, promised, excess_squares, residual, residual_squares = totals.tolist()
         if rows < max(min_rows, 1) or days <= (window.end - window.first) // 2:
             continue
-        bias = residual / rows if profiles.numeric else nan
-        spread = max(squares / rows - bias**2, 0.0) ** 0.5
-        mean = loss / rows
+        excess, mean = (loss - promised) / rows, residual / rows
         measured[window] = WindowLoss(
-            window, int(rows), mean, mean - promised / rows, bias, spread, metric
+            window,
+            int(rows),
+            loss / rows,
+            excess,
+            noise=_deviation(excess_squares / rows, excess) / rows**0.5,
+            residual=mean if profiles.numeric else nan,
+            spread=_deviation(residual_squares / rows, mean) if profiles.numeric else nan,
+            title=metric,
         )
     return measured
+
+
+def _deviation(mean_square: float, mean: float) -> float:
+    """Return the standard deviation."""
+    deviation: float = max(mean_square - mean**2, 0.0) ** 0.5
+    return deviation
 
 
 # -- on disk ---------------------------------------------------------------------------------------

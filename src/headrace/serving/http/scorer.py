@@ -18,7 +18,7 @@ from headrace.models import ModelRecord, model_taints
 from headrace.models.record import load_record
 from headrace.models.registry import pointer
 from headrace.models.score import require_definitions
-from headrace.models.tasks import BINARY, Task
+from headrace.models.tasks import BINARY, PredictionTask
 from headrace.serving.vectors import Vector
 
 _logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Scorer:
     `task` is the declared task of the model, for descriptions.
     """
 
-    def __init__(self, home: Home, name: str, task: Task = BINARY) -> None:
+    def __init__(self, home: Home, name: str, task: PredictionTask = BINARY) -> None:
         self._home, self._name, self.task = home, name, task
         self._loaded: Loaded | None = None
         self._lock = threading.Lock()
