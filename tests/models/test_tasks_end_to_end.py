@@ -25,6 +25,7 @@ from headrace.reports.status import model_rows
 from headrace.retraining.service import retrain_by_hand
 from headrace.serving import answer
 from headrace.serving.http import ApiKeys, create_app
+from headrace.verification.drift_study import histories
 from tests.models.hours_world import TASKS, TURNED, HoursWorld
 from tests.serving_http.server import serving
 
@@ -215,6 +216,13 @@ def test_a_retraining_compares_by_the_loss_of_the_task(world, label):
     assert outcome.steps["compared"]["comparison"]["metric"] == title
     assert outcome.state in {"kept", "watching"}
     assert title[1:] in render(monitor_report(pipeline, world.home))
+
+
+def test_the_study_of_monitors_says_what_it_leaves_out(world, monkeypatch):
+    monkeypatch.setattr(histories, "project_pipelines", lambda: [world.pipeline])
+    monkeypatch.setattr(histories, "study_modules", list)
+    with pytest.raises(DeclarationError, match="monitor_delay is not studied: faults exist only"):
+        histories.studied(world.home)
 
 
 def test_a_monitored_model_needs_a_test_split_that_can_promote_it(world):
