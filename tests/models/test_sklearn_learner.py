@@ -179,6 +179,7 @@ def test_a_row_alone_has_the_prediction_that_it_has_among_others(trees):
     assert alone == together[:20].tolist()
 
 
+@pytest.mark.slow
 def test_several_classes_and_numbers(project, entry):
     rows = table()
     thirds = rows.set_column(4, "late", [rows["distance"].to_numpy() % 3])

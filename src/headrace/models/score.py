@@ -1,6 +1,7 @@
 """Predictions of stored models, from their trees, fitted transforms and declared columns."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,8 @@ from headrace.core.errors import DeclarationError
 from headrace.datasets.fits.fits import Fits, encode
 from headrace.datasets.manifest import ManifestColumn
 from headrace.features.canonical import SPINE
-from headrace.models.record import BASELINE, ModelRecord
+from headrace.models.learners.rows import learner_rows
+from headrace.models.record import BASELINE, LIGHTGBM, MODEL, ModelRecord
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,7 +27,7 @@ def predict(record: ModelRecord, table: pa.Table, *, definitions: Mapping[str, s
     DeclarationError as `require_definitions` does.
     """
     require_definitions(record, definitions)
-    return score(record.text(), record.features, record.fits(), table)
+    return _predict(record, MODEL, record.features, table)
 
 
 def require_definitions(record: ModelRecord, definitions: Mapping[str, str]) -> None:
@@ -46,7 +48,17 @@ def require_definitions(record: ModelRecord, definitions: Mapping[str, str]) -> 
 
 def predict_baseline(record: ModelRecord, table: pa.Table) -> Floats:
     """Return the predictions of the baseline model as `predict` does."""
-    return score(record.text(BASELINE), record.baseline, record.fits(), table)
+    return _predict(record, BASELINE, record.baseline, table)
+
+
+def _predict(
+    record: ModelRecord, file: str, columns: Sequence[ManifestColumn], table: pa.Table
+) -> Floats:
+    if record.learner == LIGHTGBM:
+        return score(record.text(file), columns, record.fits(), table)
+    part = Path(file).stem
+    rows = learner_rows(table, columns, record.fits(), record.learner)
+    return record.stored_learner().predict(part, rows)
 
 
 def used_views(record: ModelRecord) -> set[str]:

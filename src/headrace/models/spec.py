@@ -8,6 +8,8 @@ from typing import Any, Literal
 from headrace.core.errors import DeclarationError
 from headrace.datasets.manifest import Manifest, ManifestColumn
 from headrace.datasets.vocabulary import NAME
+from headrace.models.learners.bundle import learner_inputs
+from headrace.models.learners.declaration import LightGBM, SklearnLearner, Trainer
 from headrace.models.tasks import PredictionTask, declared_task
 
 # Parameters that make the trees reproducible in every process and on every machine. The thread
@@ -25,12 +27,13 @@ _NUMBERS = ("int64", "float64")
 _SET_BY_TASK = {"num_class"}
 # Fields that digests omit while they have their default, so that models from before they existed
 # are not trained again.
-_NEW_FIELDS = ("task", "loss", "last_value")
+_NEW_FIELDS = ("task", "loss", "last_value", "learner")
+_OF_LIGHTGBM = ("params", "num_rounds", "early_stopping")
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Gradient-boosted trees on one dataset.
+    """Model on one dataset: gradient-boosted trees, or another `learner`.
 
     `task` is what the model predicts: `binary` the probability of label 1, `multiclass` the
     probability of each class (a text or an integer), `regression` a number. `loss` is the loss of a
@@ -46,6 +49,9 @@ class ModelSpec:
     champion, at the upper end of the bootstrap interval: in nats for log loss, as a share of the
     champion's loss for a regression. `last_value` is a column, by name or pattern, with the last
     value of a regression's label that was known at `t`; it becomes one more baseline.
+
+    `learner` is `SklearnLearner(...)` or `Trainer(...)` for the team's own code. `LightGBM(...)` is
+    the same as `params`, `num_rounds` and `early_stopping`, which other learners do not have.
     """
 
     name: str
@@ -64,6 +70,7 @@ class ModelSpec:
     task: Literal["binary", "multiclass", "regression"] = "binary"
     loss: Literal["squared", "absolute", "poisson"] | None = None
     last_value: str | None = None
+    learner: LightGBM | SklearnLearner | Trainer | None = None
 
     def __post_init__(self) -> None:
         where = f"model {self.name}"
@@ -72,6 +79,8 @@ class ModelSpec:
                 f"{self.name!r} is not a model name",
                 fix="use lower-case letters, digits and underscores, starting with a letter",
             )
+        if self.learner is not None:
+            self._set_learner(where)
         if self.last_value is not None and self.task != "regression":
             raise DeclarationError(
                 f"a last known value cannot predict for the task {self.task}",
@@ -84,6 +93,31 @@ class ModelSpec:
                 f"params {fixed} are fixed", where=where, fix="use ModelSpec.seed; drop the others"
             )
 
+    def _set_learner(self, where: str) -> None:
+        """Store LightGBM as the fields of its own, so that both notations are the same model."""
+        fields = self.__dataclass_fields__
+        declared = [
+            name
+            for name in _OF_LIGHTGBM
+            if getattr(self, name) != ({} if name == "params" else fields[name].default)
+        ]
+        if declared:
+            raise DeclarationError(
+                f"{', '.join(declared)} and learner are both declared",
+                where=where,
+                fix=f"pass them to the learner: {type(self.learner).__name__}(...)",
+            )
+        if isinstance(self.learner, LightGBM):
+            for name in _OF_LIGHTGBM:
+                value = getattr(self.learner, name)
+                object.__setattr__(self, name, dict(value) if name == "params" else value)
+            object.__setattr__(self, "learner", None)
+
+    @property
+    def code(self) -> SklearnLearner | Trainer | None:
+        """Learner that runs the team's code; None for LightGBM."""
+        return None if isinstance(self.learner, LightGBM) else self.learner
+
     @property
     def kind(self) -> PredictionTask:
         """The task of the model, before training."""
@@ -93,9 +127,12 @@ class ModelSpec:
         """Return the declaration for digests, without new fields that have their default."""
         fields = asdict(self)
         defaults = {name: self.__dataclass_fields__[name].default for name in _NEW_FIELDS}
-        return {k: v for k, v in fields.items() if k not in defaults or v != defaults[k]}
+        form = {k: v for k, v in fields.items() if k not in defaults or v != defaults[k]}
+        return form if self.code is None else {**form, "learner": learner_inputs(self.code)}
 
     def all_params(self) -> dict[str, Any]:
+        if self.code is not None:
+            return {"learner": self.code.form(), "seed": self.seed}
         return {**self.params, **FIXED, **self.kind.params, "seed": self.seed}
 
     def feature_columns(self, manifest: Manifest) -> tuple[ManifestColumn, ...]:

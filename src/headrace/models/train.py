@@ -18,15 +18,24 @@ from headrace.datasets.fits.release_fits import fits_of
 from headrace.datasets.manifest import ManifestColumn
 from headrace.datasets.reader import Dataset
 from headrace.models.evaluate import Forecasts, assess, moments
+from headrace.models.learners.bundle import (
+    LEARNER,
+    LearnerTraining,
+    library_of,
+    write_limits,
+)
+from headrace.models.learners.learned import LearnedPart, label_type, learn, learning
 from headrace.models.record import (
     BASELINE,
     FITS,
     FORM,
+    LIGHTGBM,
     METRICS,
     MODEL,
     ModelRecord,
     form_of,
     load_record,
+    model_folder,
     remember,
     remembered,
     write_bundle,
@@ -73,19 +82,28 @@ class _Grown:
         return score(self.text, self.columns, fits, table)
 
 
+Part = _Grown | LearnedPart
+
+
 def train(
     dataset: Dataset, spec: ModelSpec, home: Home, recipe: Recipe | None = None
 ) -> ModelRecord:
     """Train on train, stop early on valid, evaluate on test, and store the bundle.
 
     A `recipe` selects training rows; without one, all rows are used. If the same inputs were
-    trained before, return the stored record without training. Needs the extra `models`.
+    trained before, return the stored record without training. Needs the extra `models`, or
+    `sklearn` for estimators.
+
+    Raises:
+        LearnerError: the team's code failed, or its predictions cannot be used.
     """
     inputs = _inputs(dataset, spec, recipe)
     identity = remembered(home, spec.name, inputs)
     if identity is None:
         identity = _store(dataset, spec, home, recipe)
         remember(home, spec.name, inputs, identity)
+    elif spec.code is not None:
+        write_limits(model_folder(home, spec.name) / identity, spec.code.limits)
     return load_record(home, spec.name, identity)
 
 
@@ -103,8 +121,8 @@ def choose(dataset: Dataset, spec: ModelSpec, recipes: Sequence[Recipe]) -> list
 
     Ties keep the order of `recipes`. A recipe is skipped if it selects no rows, rows with only one
     outcome, rows without a class of the valid split, or the same rows as an earlier recipe. Nothing
-    is stored. The returned recipes have the number of rounds chosen on the valid split, for
-    training on train and valid together.
+    is stored. For LightGBM, the returned recipes have the number of rounds chosen on the valid
+    split, for training on train and valid together; other learners have no such number.
     """
     manifest = dataset.manifest
     columns = spec.feature_columns(manifest)
@@ -120,11 +138,13 @@ def choose(dataset: Dataset, spec: ModelSpec, recipes: Sequence[Recipe]) -> list
         if not spec.kind.can_learn(labels, valid.column(manifest.target)):
             continue
         material = _material(dataset, spec, columns, recipe)
-        grown = _grow(material, columns)
-        expected = grown.forecast(material.fits, material.valid)
+        with learning(spec, material.task) as training:
+            grown = _train_part(material, columns, "model", training)
+            expected = grown.forecast(material.fits, material.valid)
         loss = float(material.task.losses(material.labels(material.valid), expected).mean())
         best = replace(recipe, rounds=grown.rounds, with_valid=True)
-        candidates.append(Candidate(best, material.rows.num_rows, loss))
+        chosen = best if training is None else recipe
+        candidates.append(Candidate(chosen, material.rows.num_rows, loss))
     return sorted(candidates, key=lambda candidate: candidate.loss)
 
 
@@ -143,13 +163,15 @@ def _inputs(dataset: Dataset, spec: ModelSpec, recipe: Recipe | None) -> str:
             "dataset": dataset.ref,
             "content": dataset.content_hash,
             "definitions": dict(dataset.manifest.definitions),
-            "library": _library(),
+            "library": _library(spec),
             **({} if recipe is None else {"recipe": recipe.form()}),
         }
     )
 
 
-def _library() -> str:
+def _library(spec: ModelSpec) -> str:
+    if spec.code is not None:
+        return library_of(spec.code)
     return f"lightgbm {version('lightgbm')}"
 
 
@@ -157,8 +179,23 @@ def _store(dataset: Dataset, spec: ModelSpec, home: Home, recipe: Recipe | None)
     manifest = dataset.manifest
     features, baseline = spec.feature_columns(manifest), spec.baseline_columns(manifest)
     material = _material(dataset, spec, features + baseline, recipe)
+    spec.last_value_column(manifest)  # before the training: it may be declared wrongly
+    with learning(spec, material.task, model_folder(home, spec.name)) as training:
+        grown = _train_part(material, features, "model", training)
+        plain = _train_part(material, baseline, "baseline", training)
+        files, created = _evaluated(dataset, material, recipe, grown, plain)
+        if training is None:
+            return write_bundle(home, spec.name, files, created)
+        files = {**files, LEARNER: training.finish()}
+        return write_bundle(home, spec.name, files, created, training.folder)
+
+
+def _evaluated(
+    dataset: Dataset, material: _Material, recipe: Recipe | None, grown: Part, plain: Part
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Evaluate model and baseline on the test split; return the files and when they were made."""
+    spec, manifest = material.spec, dataset.manifest
     last_value = spec.last_value_column(manifest)
-    grown, plain = (_grow(material, columns) for columns in (features, baseline))
     draft = ModelRecord(
         name=spec.name,
         bundle_id="",
@@ -166,23 +203,24 @@ def _store(dataset: Dataset, spec: ModelSpec, home: Home, recipe: Recipe | None)
         dataset=manifest.ref,
         content_hash=manifest.content_hash,
         target=manifest.target,
-        features=features,
-        baseline=baseline,
+        features=grown.columns,
+        baseline=plain.columns,
         segments=tuple(column.name for column in spec.segment_columns(manifest)),
         definitions=manifest.definitions,
         params={
             **spec.all_params(),
-            "num_rounds": spec.num_rounds,
+            **({} if spec.code else {"num_rounds": spec.num_rounds}),
             **({} if recipe is None else {"recipe": recipe.form()}),
         },
         rounds=grown.rounds,
         base_rate=material.task.constant(material.labels(material.rows)),
         fits_id=material.fits.id,
-        library=_library(),
+        library=_library(spec),
         trained_at="",
         metrics={},
         task=material.task,
         last_value=None if last_value is None else last_value.name,
+        learner=spec.code.kind if spec.code else LIGHTGBM,
     )
     test = dataset.split("test").arrow
     forecasts = Forecasts(
@@ -196,16 +234,16 @@ def _store(dataset: Dataset, spec: ModelSpec, home: Home, recipe: Recipe | None)
         last_value=last_known(draft, test),
     )
     metrics = assess(forecasts, rounds=spec.bootstrap, seed=spec.seed)
-    details = {"dataset": manifest.ref, "split": "test", "gain": grown.gain}
+    details = {"dataset": manifest.ref, "split": "test", "gain": dict(grown.gain)}
+    parts = {MODEL: grown, BASELINE: plain}
     files = {
-        MODEL: grown.text.encode(),
-        BASELINE: plain.text.encode(),
+        **{file: part.text.encode() for file, part in parts.items() if isinstance(part, _Grown)},
         FITS: material.fits.to_bytes(),
         FORM: canonical_json(form_of(draft, material.fits)),
         METRICS: canonical_json({**metrics, **details}),
     }
     created = {"trained_at": iso(now_us()), "manifest_id": manifest.id}
-    return write_bundle(home, spec.name, files, created)
+    return files, created
 
 
 def _material(
@@ -227,6 +265,19 @@ def _material(
         rows, rounds = recipe.rows(available), recipe.rounds
     task = spec.kind.fitted(rows.column(target), label_place(spec.name, target))
     return _Material(spec, task, fits, target, rows, valid, rounds)
+
+
+def _train_part(
+    material: _Material,
+    columns: tuple[ManifestColumn, ...],
+    name: str,
+    training: LearnerTraining | None,
+) -> Part:
+    if training is None:
+        return _grow(material, columns)
+    labels = (material.target, label_type(material.task))
+    tables = (material.rows, material.valid)
+    return learn(training, name, columns, tables, material.fits, labels=labels)
 
 
 def _grow(material: _Material, columns: tuple[ManifestColumn, ...]) -> _Grown:

@@ -33,6 +33,7 @@ from headrace.models.learners.worker import Worker, WorkerTask
 LEARNER, LIMITS, SOURCE = "learner.json", "limits.json", "source"
 PARTS = ("model", "baseline")
 FORMAT = 1
+_SUM_TOLERANCE = 1e-4  # of probabilities, which may be float32
 WARM = 4  # greatest number of warm workers of this process
 Predictions = npt.NDArray[np.float64]
 
@@ -70,7 +71,8 @@ class LearnerTraining:
         task: str = "binary",
         classes: Sequence[Any] = (0, 1),
     ) -> None:
-        self._learner, self._folder = learner, folder
+        self._learner, self.folder = learner, folder
+        self.kind = learner.kind
         self._versions = versions_of(learner.pinned_packages, f"model {model}, {learner.entry}")
         self._tree = source_tree(learner.entry, learner.source)
         self._tree.write(folder / SOURCE)
@@ -99,7 +101,7 @@ class LearnerTraining:
         Raises:
             LearnerError: the code failed, or wrote no file.
         """
-        target = self._folder / part
+        target = self.folder / part
         target.mkdir(parents=True)
         self._worker.train(part, rows, valid, label)
         self._worker.stop()
@@ -115,8 +117,8 @@ class LearnerTraining:
 
     def finish(self) -> bytes:
         """Write the limits, and return the content of learner.json."""
-        write_limits(self._folder, self._learner.limits)
-        parts = {part: _listing(self._folder / part) for part in PARTS}
+        write_limits(self.folder, self._learner.limits)
+        parts = {part: _listing(self.folder / part) for part in PARTS}
         form = {
             **self._form,
             "packages": self._versions,
@@ -138,11 +140,9 @@ class StoredLearner:
     form: Mapping[str, Any]
 
     @classmethod
-    def open(cls, model: str, folder: Path) -> "StoredLearner | None":
-        """Return the learner of the bundle in `folder`; None if it is LightGBM."""
+    def open(cls, model: str, folder: Path) -> "StoredLearner":
+        """Return the learner of the bundle in `folder`."""
         path = folder / LEARNER
-        if not path.exists():
-            return None
         form = json.loads(path.read_text())
         if form["format"] > FORMAT:
             raise StateError(
@@ -160,7 +160,8 @@ class StoredLearner:
             StateError: a file was altered, or a pinned package has another version.
         """
         if not rows.num_rows:
-            return np.empty(0)
+            several = self.form["task"] == "multiclass"
+            return np.empty((0, len(self.form["classes"])) if several else 0)
         return _predict(self._worker(), part, rows)
 
     def warm(self) -> None:
@@ -286,6 +287,12 @@ def _predict(worker: Worker, part: str, rows: pa.Table) -> Predictions:
         raise wrong(
             f"returned {matrix[row, column]} for row {row}, which is not {kind}",
             f"return {kind} for every row, also for rows with nulls",
+        )
+    if width > 1 and (wrong_sum := np.abs(matrix.sum(axis=1) - 1) > _SUM_TOLERANCE).any():
+        row = int(np.argmax(wrong_sum))
+        raise wrong(
+            f"returned probabilities for row {row} whose sum is {matrix[row].sum():.6g}",
+            "return probabilities whose sum is 1 in each row",
         )
     predictions: Predictions = matrix if width > 1 else matrix[:, 0]
     return predictions

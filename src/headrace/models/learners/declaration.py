@@ -26,7 +26,7 @@ class LightGBM:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerLimits:
-    """WorkerLimits of a worker process; they do not change results, so changing them trains nothing.
+    """Limits of a worker process. They do not change results, so a change of them trains nothing.
 
     Attributes:
         start_seconds: deadline of its start and of loading the model.

@@ -82,15 +82,18 @@ def own_history(pipeline: Pipeline, home: Home) -> ReplayedHistory | None:
 
     The scored rows are those after the champion's training cutoff. Return None if there is no
     release, no champion for the release's feature definitions, no row after the cutoff, or if the
-    champion is not a binary model, for which alone faults exist.
+    champion is not a binary model of LightGBM, for which alone faults exist.
     """
     from headrace.datasets import list_releases, open_release
     from headrace.models import champion
+    from headrace.models.record import LIGHTGBM
     from headrace.pipeline.monitor_inputs import label_derived, taught_until
 
     record = champion(home, pipeline.model.name)
     dataset_names = {release.ref.partition("@")[0] for release in list_releases(home.store)}
-    if record is None or record.task is not BINARY or pipeline.dataset.name not in dataset_names:
+    if record is None or record.task is not BINARY or record.learner != LIGHTGBM:
+        return None
+    if pipeline.dataset.name not in dataset_names:
         return None
     dataset = open_release(f"{pipeline.dataset.name}@latest", store=home.store)
     definitions = dataset.manifest.definitions
