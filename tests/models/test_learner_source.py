@@ -201,6 +201,7 @@ def test_a_package_that_is_not_installed_is_refused(project):
         (lambda: Trainer("module"), "is not a function"),
         (lambda: Trainer("a b:c"), "is not a function"),
         (lambda: Trainer("a:b", params={"net": object()}), "params are not JSON values"),
+        (lambda: Trainer("a:b", params={"seed": 1}), r"params \['seed'\] are arguments"),
         (lambda: Trainer("a:b", threads=0), "threads is 0"),
         (lambda: Trainer("a:b", limits=WorkerLimits(train_seconds=0)), "train_seconds is 0"),
         (lambda: SklearnLearner(lambda: None), "cannot be found by name"),

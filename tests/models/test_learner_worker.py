@@ -205,6 +205,7 @@ def test_an_idle_worker_ends_and_starts_again(project):
     worker = Worker(stored._worker().task, WorkerLimits(), idle=0.2)
     worker.ping()
     wait_until_gone(worker.pid)
+    assert not worker._folder.exists()
     assert worker.predict("model", inputs()).num_rows == 400
     worker.stop()
 

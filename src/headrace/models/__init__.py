@@ -1,4 +1,4 @@
-"""Models on releases: training, evaluation, champion pointer. Learners are imported on first use."""
+"""Models on releases: training, evaluation, champion pointer. LightGBM is imported on first use."""
 
 from headrace.models.evaluate import evaluate
 from headrace.models.external import ExternalModel, list_external, register

@@ -11,6 +11,7 @@ Training and predictions run from these files in a worker process, never from th
 import atexit
 import hashlib
 import json
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -197,6 +198,16 @@ class StoredLearner:
 
 _WORKERS: OrderedDict[str, Worker] = OrderedDict()
 _LOCK = threading.Lock()
+
+
+def _forget_workers() -> None:
+    """Leave the workers to the parent, after a fork."""
+    global _LOCK  # noqa: PLW0603 - another thread of the parent may hold it
+    _LOCK = threading.Lock()
+    _WORKERS.clear()
+
+
+os.register_at_fork(after_in_child=_forget_workers)
 
 
 @atexit.register

@@ -9,6 +9,8 @@ from headrace.core.errors import DeclarationError
 from headrace.core.files import canonical_json
 
 _ENTRY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+# Arguments of the function of a `Trainer`.
+_RESERVED = {"rows", "label", "folder", "valid", "seed", "task", "classes"}
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,15 @@ class Trainer(CodeLearner):
     """
 
     kind: ClassVar[str] = "trainer"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if reserved := sorted(_RESERVED & set(self.params)):
+            raise DeclarationError(
+                f"params {reserved} are arguments that the function gets anyway",
+                where=f"Trainer({self.entry!r})",
+                fix="rename them",
+            )
 
 
 @dataclass(frozen=True, init=False)

@@ -219,7 +219,13 @@ class Worker:
     def _setup(self) -> dict[str, Any]:
         task = self.task
         packages = package_folders()
-        allowed = [*packages, sys.prefix, sys.base_prefix, _PACKAGE, self._folder, task.source]
+        own = (sys.prefix, _PACKAGE, self._folder, task.source, *task.folders.values())
+        checkout = [folder.resolve() for folder in task.checkout]
+        exempt = [
+            path
+            for path in (Path(folder).resolve() for folder in (*packages, *own))
+            if set(checkout) & set(path.parents)
+        ]
         return {
             "kind": task.kind,
             "entry": task.entry,
@@ -231,8 +237,9 @@ class Worker:
             "source": str(task.source),
             "folders": {part: str(folder) for part, folder in task.folders.items()},
             "path": [*packages, str(_PACKAGE.parent)],
-            "checkout": [str(folder) for folder in task.checkout],
-            "allowed": [str(folder) for folder in (*allowed, *task.folders.values())],
+            "checkout": list(map(str, checkout)),
+            "allowed": list(map(str, exempt)),
+            "folder": str(self._folder),
             "estimators": str(_SCRIPT.with_name("estimators.py")),
             "memory": self.limits.memory,
             "idle": self._idle,

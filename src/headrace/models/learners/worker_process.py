@@ -13,6 +13,7 @@ import inspect
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import struct
@@ -40,7 +41,8 @@ class UnusableError(Exception):
 def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     setup, _ = _receive(channel)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    watch = (os.getppid(), setup["folder"])
+    threading.Thread(target=_end_with_parent, args=watch, daemon=True).start()
     _prepare(setup)
     _send(channel, {"ok": True})
     predictors: dict[str, Any] = {}
@@ -58,7 +60,7 @@ def main() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         _send(channel, answer, columns)
-    os.killpg(0, signal.SIGKILL)  # with all processes that the team's code started
+    _end(setup["folder"])
 
 
 def _prepare(setup: Mapping[str, Any]) -> None:
@@ -278,10 +280,16 @@ def _send(channel: socket.socket, header: Mapping[str, Any], body: bytes = b"") 
     channel.sendall(body)
 
 
-def _end_with_parent(parent: int) -> None:
+def _end_with_parent(parent: int, folder: str) -> None:
     """End this process and its children after the parent has ended, even if it was killed."""
     while os.getppid() == parent:
         time.sleep(1.0)
+    _end(folder)
+
+
+def _end(folder: str) -> None:
+    """Remove the temporary folder, and end this process and those that the code started."""
+    shutil.rmtree(folder, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 
