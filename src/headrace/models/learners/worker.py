@@ -219,11 +219,14 @@ class Worker:
     def _setup(self) -> dict[str, Any]:
         task = self.task
         packages = package_folders()
-        own = (sys.prefix, _PACKAGE, self._folder, task.source, *task.folders.values())
+        model_folders = (self._folder, task.source, *task.folders.values())
         checkout = [folder.resolve() for folder in task.checkout]
         exempt = [
             path
-            for path in (Path(folder).resolve() for folder in (*packages, *own))
+            for path in (
+                Path(folder).resolve()
+                for folder in (*packages, sys.prefix, str(_PACKAGE), *map(str, model_folders))
+            )
             if set(checkout) & set(path.parents)
         ]
         return {
