@@ -143,8 +143,8 @@ def choose(dataset: Dataset, spec: ModelSpec, recipes: Sequence[Recipe]) -> list
             expected = grown.forecast(material.fits, material.valid)
         loss = float(material.task.losses(material.labels(material.valid), expected).mean())
         best = replace(recipe, rounds=grown.rounds, with_valid=True)
-        chosen = best if training is None else recipe
-        candidates.append(Candidate(chosen, material.rows.num_rows, loss))
+        selected = best if training is None else recipe
+        candidates.append(Candidate(selected, material.rows.num_rows, loss))
     return sorted(candidates, key=lambda candidate: candidate.loss)
 
 

@@ -112,7 +112,10 @@ def _handle(
         traceback.print_exc()
         return {"memory": str(error)}, b""
     except BaseException as error:  # noqa: BLE001 - SystemExit too: the parent gets every error
-        trace = traceback.format_exception(error)
+        frames = error.__traceback__
+        while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+            frames = frames.tb_next
+        trace = traceback.format_exception(error.with_traceback(frames))
         sys.stderr.writelines(trace)
         lines = [line for line in "".join(trace[1:]).splitlines() if line.strip(" ~^")]
         return {
