@@ -210,6 +210,19 @@ def test_an_idle_worker_ends_and_starts_again(project):
     worker.stop()
 
 
+def test_a_request_to_a_worker_that_ends_as_idle_is_sent_again(project):
+    """The check that the process is alive comes too early: it has just decided to end."""
+    stored = trained(project / "bundle", Trainer(constant(project)))
+    worker = Worker(stored._worker().task, WorkerLimits(), idle=0.2)
+    worker.load("model")
+    before = worker.pid
+    os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
+    worker._is_alive = lambda: worker.pid is not None
+    assert worker.predict("model", inputs()).num_rows == 400
+    assert worker.pid != before
+    worker.stop()
+
+
 def test_two_models_predict_at_once(project):
     """Two modules of the same name, and threads that take turns."""
     models = []

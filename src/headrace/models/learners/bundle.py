@@ -29,7 +29,8 @@ from headrace.core.home import project_root
 from headrace.models.learners.declaration import CodeLearner, WorkerLimits
 from headrace.models.learners.installed import lock, require_same, versions_of
 from headrace.models.learners.source_tree import SourceFile, source_tree
-from headrace.models.learners.worker import Worker, WorkerTask
+from headrace.models.learners.worker import Worker
+from headrace.models.learners.worker_task import WorkerTask
 
 LEARNER, LIMITS, SOURCE = "learner.json", "limits.json", "source"
 PARTS = ("model", "baseline")

@@ -15,11 +15,10 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -27,59 +26,18 @@ from headrace.core.errors import LearnerError
 from headrace.models.learners.declaration import WorkerLimits
 from headrace.models.learners.installed import package_folders
 from headrace.models.learners.worker_process import LENGTHS
+from headrace.models.learners.worker_task import WorkerTask, environment
 
 IDLE = 600.0  # seconds without a request after which the process exits
 _TICK = 0.1  # seconds between checks of the deadline and of the process
 _HEADER_LIMIT, _SLACK = 1 << 20, 1 << 16
 _SCRIPT = Path(__file__).with_name("worker_process.py")
 _PACKAGE = Path(__file__).parents[2]
-# Variables that the process may read; `WorkerLimits.environment` adds to them.
-_ENVIRONMENT = (
-    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
-    *("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "SYSTEMROOT"),
-)
-_THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "BLIS", "VECLIB_MAXIMUM")
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class WorkerTask:
-    """Code that a worker runs, and what it needs to know of the model.
-
-    Attributes:
-        model: name of the model, for messages.
-        kind: kind of the learner: "trainer" or "sklearn".
-        entry: "module:function".
-        params: keyword arguments of the function.
-        trusted: types that skops may load.
-        threads: number of threads of numerical libraries.
-        seed: seed of training and of each prediction.
-        task: "binary", "multiclass" or "regression".
-        classes: class labels in order; () for a regression.
-        source: folder with the copied source.
-        folders: folder of the files of each part of the model.
-        checkout: folders whose files the code must not open.
-    """
-
-    model: str
-    kind: str
-    entry: str
-    params: Mapping[str, Any]
-    trusted: tuple[str, ...]
-    threads: int
-    seed: int
-    task: str
-    classes: tuple[Any, ...]
-    source: Path
-    folders: Mapping[str, Path]
-    checkout: tuple[Path, ...]
-
-    @property
-    def module(self) -> str:
-        return self.entry.partition(":")[0]
-
-    @property
-    def where(self) -> str:
-        return f"model {self.model}, {self.entry}"
+class _IdleError(Exception):
+    """The process had ended before it read a request, because it was idle."""
 
 
 class Worker:
@@ -114,17 +72,18 @@ class Worker:
 
     def predict(self, part: str, rows: pa.Table) -> pa.Table:
         """Return the predictions of `part`: one float64 column, or one for each class."""
-        with self._lock:
+        header = {"op": "predict", "part": part}
+
+        def load_and_predict() -> tuple[dict[str, Any], bytes]:
             self._load(part)
-            answer, body = self._exchange(
-                {"op": "predict", "part": part}, rows, self.limits.predict_seconds, "prediction"
-            )
+            return self._exchange(header, rows, self.limits.predict_seconds, "prediction")
+
+        answer, body = self._in_turn(load_and_predict)
         return self._predictions(answer, body)
 
     def load(self, part: str) -> None:
         """Start the process if needed, and load `part` unless it is loaded."""
-        with self._lock:
-            self._load(part)
+        self._in_turn(lambda: self._load(part))
 
     def _load(self, part: str) -> None:
         if not self._is_alive():
@@ -143,10 +102,22 @@ class Worker:
         doing: str,
     ) -> dict[str, Any]:
         """Send a message and return the answer; start the process first if needed."""
-        with self._lock:
+
+        def start_and_exchange() -> dict[str, Any]:
             if not self._is_alive():
                 self._start()
             return self._exchange(header, rows, seconds, doing)[0]
+
+        return self._in_turn(start_and_exchange)
+
+    def _in_turn(self, steps: Callable[[], T]) -> T:
+        """Return what `steps` return; repeat them if the process had just ended as idle."""
+        with self._lock:
+            while True:
+                try:
+                    return steps()
+                except _IdleError:
+                    continue
 
     def stop(self) -> None:
         """Kill the process and all processes that it started, and remove its folder."""
@@ -177,7 +148,7 @@ class Worker:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-s", "-B", str(_SCRIPT), str(remote.fileno())],
                 cwd=self._folder,
-                env=self._environment(),
+                env=environment(self.task, self.limits, self._folder),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -201,20 +172,6 @@ class Worker:
         )
         self._reader.start()
         self._exchange(self._setup(), None, self.limits.start_seconds, "its start")
-
-    def _environment(self) -> dict[str, str]:
-        """Return the variables of the process: a short list, without secrets."""
-        threads = {f"{name}_NUM_THREADS": str(self.task.threads) for name in _THREADS}
-        names = (*_ENVIRONMENT, *self.limits.environment)
-        folders = {"HOME": str(self._folder), "TMPDIR": str(self._folder), "TZ": "UTC"}
-        return {
-            **threads,
-            **folders,
-            "PYTHONHASHSEED": "0",
-            "PYTHONUNBUFFERED": "1",  # keep what was printed before a crash
-            "PYTHONIOENCODING": "utf-8",
-            **{name: os.environ[name] for name in names if name in os.environ},
-        }
 
     def _setup(self) -> dict[str, Any]:
         task = self.task
@@ -255,7 +212,8 @@ class Worker:
         deadline = time.monotonic() + seconds
         largest = 0 if rows is None else 8 * rows.num_rows * (len(self.task.classes) + 2)
         try:
-            self._send(header, rows, deadline)
+            with suppress(ConnectionError):  # a process that ended may have left a last message
+                self._send(header, rows, deadline)
             answer, body = self._read_answer(2 * (largest + _SLACK), deadline)
         except TimeoutError:
             self.stop()
@@ -269,6 +227,9 @@ class Worker:
         except BaseException:  # Ctrl-C too: the answer to come belongs to no later call
             self.stop()
             raise
+        if "idle" in answer:
+            self.stop()
+            raise _IdleError
         if "ok" not in answer:
             raise self._refused(answer, doing)
         return answer, body

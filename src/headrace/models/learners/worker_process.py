@@ -51,6 +51,8 @@ def main() -> None:
         try:
             first = channel.recv(1, socket.MSG_PEEK)
         except TimeoutError:
+            channel.settimeout(None)
+            _send(channel, {"idle": True})  # a request that is on its way was not read
             break
         if not first:
             break
