@@ -76,7 +76,9 @@ def learning(
 
 
 @contextmanager
-def _learning(spec: "ModelSpec", task: PredictionTask, beside: Path | None) -> Iterator[LearnerTraining]:
+def _learning(
+    spec: "ModelSpec", task: PredictionTask, beside: Path | None
+) -> Iterator[LearnerTraining]:
     if spec.code is None:
         raise AssertionError(spec)
     classes = (0, 1) if task.name == "binary" else tuple(task.form().get("classes", ()))
