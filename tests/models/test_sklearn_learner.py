@@ -42,9 +42,10 @@ ESTIMATORS = """
         return HistGradientBoostingRegressor(max_iter=20, loss="poisson")
 
     def logistic():
+        texts = OneHotEncoder(handle_unknown="ignore")
         numbers = make_pipeline(SimpleImputer(), StandardScaler())
         columns = make_column_transformer(
-            (OneHotEncoder(), make_column_selector(dtype_include="category")),
+            (texts, make_column_selector(dtype_include="category")),
             (numbers, make_column_selector(dtype_include="number")),
         )
         return make_pipeline(columns, LogisticRegression())
