@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -210,6 +211,14 @@ def test_a_package_that_is_not_installed_is_refused(project):
 def test_a_declaration_is_checked(declare, text):
     with pytest.raises(DeclarationError, match=text):
         declare()
+
+
+@pytest.mark.parametrize("learner", [Trainer("a:b"), SklearnLearner("a:b", trusted=("c.d",))])
+def test_a_declaration_can_be_copied_and_compared(learner):
+    other = replace(learner, threads=2)
+    assert other != learner
+    assert replace(other, threads=1) == learner
+    assert hash(replace(other, threads=1)) == hash(learner)
 
 
 def test_a_factory_may_be_a_function():

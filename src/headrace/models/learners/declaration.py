@@ -148,8 +148,8 @@ class Trainer(CodeLearner):
 class SklearnLearner(CodeLearner):
     """Scikit-learn estimator, stored with skops.
 
-    `factory` is a function of a module, or its "module:function", that returns an unfitted
-    estimator; a class of scikit-learn works too. `trusted` lists the full names of types outside
+    `entry` is a function of a module, or its "module:function", that returns an unfitted estimator;
+    a class of scikit-learn works too. `trusted` lists the full names of types outside
     scikit-learn, NumPy and SciPy that the stored estimator may contain.
     """
 
@@ -159,7 +159,7 @@ class SklearnLearner(CodeLearner):
 
     def __init__(
         self,
-        factory: str | Callable[..., Any],
+        entry: str | Callable[..., Any],
         *,
         params: Mapping[str, Any] | None = None,
         trusted: tuple[str, ...] = (),
@@ -170,7 +170,7 @@ class SklearnLearner(CodeLearner):
     ) -> None:
         object.__setattr__(self, "trusted", tuple(trusted))
         super().__init__(
-            factory if isinstance(factory, str) else _name_of(factory),
+            entry if isinstance(entry, str) else _name_of(entry),
             params=params or {},
             source=source,
             packages=packages,
