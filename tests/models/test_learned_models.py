@@ -1,7 +1,9 @@
 """Models of a team's own learners: trained, stored, scored and served like any other."""
 
 import json
+import os
 import shutil
+import signal
 import sys
 from dataclasses import replace
 
@@ -176,6 +178,23 @@ def test_a_failed_training_leaves_nothing(spec, dataset, home, project):
     with pytest.raises(LearnerError, match="ZeroDivisionError"):
         train(dataset, spec, home)
     assert [path.name for path in (home.models / "late").iterdir()] == []
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+@pytest.mark.parametrize("moment", ["training", "publishing"])
+def test_a_killed_training_leaves_no_model_and_no_files(spec, dataset, home, project, moment):
+    child = os.fork()
+    if not child:
+        module = sys.modules["headrace.models.train"]
+        name = "_evaluated" if moment == "training" else "write_bundle"
+        setattr(module, name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        train(dataset, spec, home)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert list(home.models.glob("*/.training-*"))
+    assert list_models(home) == []
+    record = train(dataset, spec, home)
+    assert list_models(home) == [record]
+    assert not list(home.models.glob("*/.training-*"))
 
 
 def test_an_estimator_learns_as_trees_do(estimator, dataset, home, record):

@@ -253,6 +253,7 @@ def test_more_models_than_warm_workers(project):
     assert not _WORKERS
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_child_process_uses_a_worker_of_its_own(project):
     stored = trained(project / "bundle", Trainer(constant(project)))
     stored.predict("model", inputs())

@@ -1,5 +1,7 @@
 """Parts of a model that a team's code has trained, before they are stored."""
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from headrace.models.spec import ModelSpec
+
+_PREFIX = ".training-"
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,22 @@ def _learning(
     classes = (0, 1) if task.name == "binary" else tuple(task.form().get("classes", ()))
     if beside is not None:
         beside.mkdir(parents=True, exist_ok=True)
+        _remove_remains(beside)
     with (
-        tempfile.TemporaryDirectory(prefix=".training-", dir=beside) as folder,
+        tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", dir=beside) as folder,
         LearnerTraining(
             spec.name, spec.code, Path(folder), seed=spec.seed, task=task.name, classes=classes
         ) as training,
     ):
         yield training
+
+
+def _remove_remains(folder: Path) -> None:
+    """Remove the files of trainings whose process was killed."""
+    for path in folder.glob(f"{_PREFIX}*"):
+        try:
+            os.kill(int(path.name.removeprefix(_PREFIX).partition("-")[0]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(path, ignore_errors=True)
+        except PermissionError:  # of another user, and alive
+            continue
