@@ -62,6 +62,8 @@ HEAVY = (
     "polars",
     "datasets",
     "obstore",
+    "sklearn",
+    "skops",
 )
 # These are nothing but their library, and are themselves imported where a table is touched.
 BEHIND_A_DOOR = {"lake/tables/fileio.py", "lake/tables/iceberg.py", "datasets/loaders/torch.py"}

@@ -6,6 +6,7 @@ import headrace
 from headrace.core.home import Home
 from headrace.datasets import release
 from headrace.models import ModelSpec, train
+from headrace.models.learners.bundle import stop_workers
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
 
 MODEL = ModelSpec(
@@ -48,3 +49,15 @@ def dataset(home):
 @pytest.fixture
 def record(home, dataset):
     return train(dataset, MODEL, home)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Folder of a team's project, which is the current folder and on the import path."""
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "pyproject.toml").write_text("")
+    monkeypatch.chdir(root)
+    monkeypatch.syspath_prepend(str(root))
+    yield root
+    stop_workers()

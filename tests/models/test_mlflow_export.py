@@ -1,14 +1,17 @@
 """A model is told to a real MLflow store, once, with the release that it learned from."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
 from headrace.core.errors import StateError
-from headrace.models import mlflow_export, promote
+from headrace.models import Trainer, mlflow_export, promote, train
 from headrace.models.mlflow_export import BUNDLE, export, flat, mark_champion
+from tests.models.conftest import MODEL
+from tests.models.learner_project import constant
 
 
 @pytest.fixture
@@ -83,3 +86,15 @@ def test_a_store_that_refuses_is_named(record, home, uri, monkeypatch):
 def test_numbers_by_their_path():
     nested = {"rows": 3, "model": {"auc": 0.5, "says": "well", "beats": True}, "bins": [1]}
     assert dict(flat(nested)) == {"rows": 3.0, "model.auc": 0.5}
+
+
+def test_the_files_of_a_teams_code_are_exported(home, dataset, project, uri):
+    learner = Trainer(constant(project))
+    spec = replace(MODEL, params={}, num_rounds=300, early_stopping=30, learner=learner)
+    record = train(dataset, spec, home)
+    run = export(home, record, uri).run_id
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    copy = Path(client.download_artifacts(run, "model"))
+    for name in ("learner.json", "model/rate.json", "baseline/rate.json", "source/rates.py"):
+        assert (copy / name).read_bytes() == (record.path / name).read_bytes()
+    assert json.loads(client.get_run(run).data.params["learner"])["entry"] == "rates:train"

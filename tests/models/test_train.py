@@ -240,10 +240,10 @@ def test_a_bundle_with_plain_vocabularies_is_what_it_was(record, dataset, home):
 
 def test_a_bundle_of_a_newer_format_is_refused(record, home):
     form = json.loads((record.path / "model.json").read_bytes())
-    changed = {**files(record.path), "model.json": canonical_json({**form, "format": 3})}
+    changed = {**files(record.path), "model.json": canonical_json({**form, "format": 5})}
     changed.pop("created.json")
     identity = write_bundle(home, "late", changed, {"trained_at": "2014-01-01T00:00:00Z"})
-    with pytest.raises(StateError, match="format 3, this Headrace reads up to 2"):
+    with pytest.raises(StateError, match="format 5, this Headrace reads up to 4"):
         load_record(home, "late", identity)
 
 

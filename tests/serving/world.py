@@ -105,8 +105,8 @@ SPINE = Spine("plan", "-2h", ("line", "stop", "due", "fare"))
 LABEL = Label("late", "arrivals", ("trip",), ("late",), horizon="6h", settle="2h")
 
 
-def contract_text(name: str) -> str:
-    kind, key, columns, event, known = TABLES[name]
+def contract_text(name: str, tables=TABLES, first=FIRST, last=LAST) -> str:
+    kind, key, columns, event, known = tables[name]
     properties = []
     for number, (column, form) in enumerate(columns.items()):
         more = [{"property": "fieldId", "value": 10 + number}]
@@ -129,7 +129,7 @@ def contract_text(name: str) -> str:
         "maxEvents": 10000,
         "eventTime": {"expression": event, "description": "when it is"},
         "knownAt": {"expression": known, "description": "when it is known"},
-        "coverage": {"first": FIRST, "last": LAST},
+        "coverage": {"first": first, "last": last},
     }
     about = {
         "consumers": ["tests"],

@@ -14,8 +14,9 @@ Headrace reads these variables from the environment. In a project, Dagster also 
 alerts."""
 READS = re.compile(r"environ|getenv|envvar|(?:HEADRACE|AWS|DAGSTER)_[A-Z]")
 LITERAL = re.compile(r"(?:HEADRACE|AWS|DAGSTER)_[A-Z0-9_]+")
-# Functions that read variables whose names are not in the source, such as addresses of alerts.
-BY_NAME = frozenset({"address", "_environment", "entered"})
+# Functions that read variables whose names are not in the source, such as addresses of alerts, or
+# that pass the variables of the system on to a process.
+BY_NAME = frozenset({"address", "_environment", "entered", "environment"})
 
 
 @dataclass(frozen=True)

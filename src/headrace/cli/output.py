@@ -50,6 +50,7 @@ EXTRAS = {
     "sqlalchemy": "lake",
     "lightgbm": "models",
     "sklearn": "models",
+    "skops": "sklearn",
     "requests": "http",
 }
 _BROKEN = 72  # a docstring line longer than this is joined with the line after it

@@ -31,6 +31,10 @@ class StateError(HeadraceError):
     """Raised if stored state is missing, damaged, or written by a newer Headrace."""
 
 
+class LearnerError(HeadraceError):
+    """Raised if a team's training or prediction code fails, hangs or returns a wrong answer."""
+
+
 class TaintedError(HeadraceError):
     """Raised on opening a release or model with data of a recalled batch; can be overridden."""
 

@@ -2,6 +2,7 @@
 
 from headrace.models.evaluate import evaluate
 from headrace.models.external import ExternalModel, list_external, register
+from headrace.models.learners import LightGBM, SklearnLearner, Trainer, WorkerLimits
 from headrace.models.record import ModelRecord, list_models, load_record
 from headrace.models.registry import (
     Challenge,
@@ -23,8 +24,12 @@ __all__ = [
     "Challenge",
     "Champion",
     "ExternalModel",
+    "LightGBM",
     "ModelRecord",
     "ModelSpec",
+    "SklearnLearner",
+    "Trainer",
+    "WorkerLimits",
     "challenge",
     "champion",
     "evaluate",

@@ -11,25 +11,27 @@ import pyarrow.compute as pc
 
 from headrace.core.errors import DeclarationError
 from headrace.models.evaluate import THIN, moments, truth
-from headrace.models.metrics import Floats, day_block_interval, losses
+from headrace.models.metrics import Floats, day_block_interval
 from headrace.models.record import ModelRecord
 from headrace.models.score import predict
+from headrace.models.tasks import BINARY, PredictionTask, label_place
 
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """Difference in log loss, challenger minus champion; negative if the challenger is better.
+    """Difference in mean loss, challenger minus champion; negative if the challenger is better.
 
     Attributes:
         rows, days: number of compared rows, and number of UTC days on which they lie.
-        challenger, champion: mean log loss.
+        challenger, champion: mean loss of the models' task.
         interval: bootstrap interval of the difference, resampled by UTC day. With a single day, the
             interval has no width and proves nothing.
         segments: {column: [{"value", "rows", "challenger", "champion", "difference", "low", "high",
             "worse"}]}, for values with enough rows. The confidence level applies to all segments
             together (Bonferroni).
+        task: task of the models, which says what the loss is.
     """
 
     rows: int
@@ -38,6 +40,7 @@ class ModelComparison:
     champion: float
     interval: Mapping[str, Any]
     segments: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    task: PredictionTask = BINARY
 
     @property
     def worse(self) -> list[str]:
@@ -55,6 +58,10 @@ class ModelComparison:
         interval = self.interval
         return f"{interval['difference']:+.4f} [{interval['low']:+.4f}, {interval['high']:+.4f}]"
 
+    def margin(self, declared: float) -> float:
+        """Return a margin of a declaration in units of the loss."""
+        return self.task.margin(declared, self.champion)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "rows": self.rows,
@@ -63,6 +70,7 @@ class ModelComparison:
             "champion": self.champion,
             "interval": dict(self.interval),
             "segments": {name: list(rows) for name, rows in self.segments.items()},
+            **({} if self.task is BINARY else {"metric": self.task.title}),
         }
 
 
@@ -84,43 +92,63 @@ def compare(
     that its confidence level applies to all repetitions together (Bonferroni).
 
     Raises:
-        DeclarationError: there are no rows, or a definition behind a model's features changed.
+        DeclarationError: there are no rows, a definition behind a model's features changed, the
+            models have different tasks, or a label does not fit the challenger. A class that only
+            the champion does not know counts as impossible to the champion.
     """
+    task = challenger.task
+    if (task.name, task.loss) != (champion.task.name, champion.task.loss):
+        raise DeclarationError(
+            f"{challenger.ref} and {champion.ref} have different tasks or losses",
+            where=f"model {challenger.name}",
+            fix="give the model of the new task another name, or promote it by hand",
+        )
     if not table.num_rows:
         raise DeclarationError("there are no rows to compare on")
-    y, t = truth(table, challenger.target), moments(table)
-    new, old = (
-        losses(y, predict(model, table, definitions=definitions))
-        for model in (challenger, champion)
+    labels, t = table.column(challenger.target), moments(table)
+    outcomes = (
+        truth(challenger, table),
+        champion.task.observed_leniently(labels, label_place(champion.name, champion.target)),
     )
+    new, old = (
+        model.task.losses(y, predict(model, table, definitions=definitions))
+        for model, y in zip((challenger, champion), outcomes, strict=True)
+    )
+    margin = task.margin(segment_margin, float(old.mean()))
     level = 1 - (1 - CONFIDENCE) / looks
     interval = day_block_interval(t, new - old, rounds, seed, level)
     return ModelComparison(
-        rows=len(y),
+        rows=len(new),
         days=int(interval["blocks"]),
         challenger=float(new.mean()),
         champion=float(old.mean()),
         interval=dict(interval),
-        segments=_segments(
-            challenger.segments, table, t, (new, old), (rounds, seed, segment_margin)
-        ),
+        segments=_segments(challenger.segments, table, t, (new, old), (rounds, seed, margin)),
+        task=task,
     )
 
 
 def not_worse(comparison: ModelComparison, margin: float, *, tainted: bool) -> tuple[bool, str]:
     """Return True if the challenger is not worse overall, and a sentence with the numbers.
 
-    The challenger is not worse if the upper end of the interval is at most `margin`. If the
+    The challenger is not worse if the upper end of the interval is at most `margin`, which is in
+    the units of `ModelSpec.margin`. If the
     champion was trained on a recalled batch (`tainted`), the burden of proof is reversed: it is
     enough that the lower end is at most `margin`.
     """
-    reason = f"log loss against the {'tainted ' if tainted else ''}champion {comparison.summary}"
+    allowed = comparison.margin(margin)
+    task = comparison.task
     reason = (
-        f"{reason}, margin {margin:+.4f}, over {comparison.rows:,} rows of {comparison.days} days"
+        f"{task.title} against the {'tainted ' if tainted else ''}champion {comparison.summary}"
+    )
+    reason = (
+        f"{reason}, margin {allowed:+.4f}, over {comparison.rows:,} rows of {comparison.days} days"
     )
     if comparison.days < 2:
         return False, f"{reason}; a single day does not say how days differ"
-    return comparison.interval["low" if tainted else "high"] <= margin, reason  # False for NaN
+    if comparison.days < task.least_days:
+        return False, f"{reason}; promotion needs {task.least_days} days: widen the test split"
+    return comparison.interval["low" if tainted else "high"] <= allowed, reason  # False for NaN
 
 
 def _segments(

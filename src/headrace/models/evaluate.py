@@ -10,19 +10,10 @@ import pyarrow.compute as pc
 
 from headrace.core.clock import DAY
 from headrace.datasets.reader import Dataset
-from headrace.models.metrics import (
-    Floats,
-    auc,
-    average_precision,
-    brier,
-    calibration,
-    calibration_error,
-    day_block_interval,
-    log_loss,
-    losses,
-)
+from headrace.models.metrics import Floats, day_block_interval
 from headrace.models.record import ModelRecord
-from headrace.models.score import predict, predict_baseline, require_definitions
+from headrace.models.score import last_known, predict, predict_baseline, require_definitions
+from headrace.models.tasks import PredictionTask, label_place
 
 # Segments with fewer rows are reported, but marked as thin.
 THIN = 200
@@ -30,14 +21,31 @@ THIN = 200
 
 @dataclass(frozen=True)
 class Forecasts:
-    """Rows of one split: labels, times, forecasts and segment columns, all of the same length."""
+    """Rows of one split: labels, times, forecasts and segment columns, all of the same length.
 
+    `base_rate` is the constant forecast. `last_value` are the last known values of the label, if
+    the model has this baseline.
+    """
+
+    task: PredictionTask
     y: Floats
     t: npt.NDArray[np.int64]
     model: Floats
     baseline: Floats
-    base_rate: float
+    base_rate: float | tuple[float, ...]
     segments: pa.Table
+    last_value: Floats | None = None
+
+    @property
+    def baselines(self) -> dict[str, tuple[Floats, str]]:
+        """Return {key in the metrics: (forecasts, name in sentences)}, most important first."""
+        constant = np.broadcast_to(np.asarray(self.base_rate, np.float64), self.model.shape)
+        last = {} if self.last_value is None else {"last_value": self.last_value}
+        predictions = {"baseline": self.baseline, "constant": constant, **last}
+        names = ("the baseline", self.task.constant_name, "the last known value")
+        return {
+            key: (predictions[key], name) for key, name in zip(predictions, names, strict=False)
+        }
 
 
 def evaluate(
@@ -58,21 +66,29 @@ def evaluate(
     table = dataset.split(split, purpose=purpose).arrow
     return assess(
         Forecasts(
-            y=truth(table, record.target),
+            task=record.task,
+            y=truth(record, table),
             t=moments(table),
             model=predict(record, table, definitions=dataset.manifest.definitions),
             baseline=predict_baseline(record, table),
             base_rate=record.base_rate,
             segments=table.select(list(record.segments)),
+            last_value=last_known(record, table),
         ),
         rounds=rounds,
         seed=seed,
     )
 
 
-def truth(table: pa.Table, target: str) -> Floats:
-    target_values: Floats = table.column(target).cast(pa.float64()).to_numpy()
-    return target_values
+def truth(record: ModelRecord, table: pa.Table) -> Floats:
+    """Return the labels of `table` as the model's task reads them.
+
+    Raises:
+        DeclarationError: a label does not fit the task, or is a class that training lacked.
+    """
+    return record.task.observed(
+        table.column(record.target), label_place(record.name, record.target)
+    )
 
 
 def moments(table: pa.Table) -> npt.NDArray[np.int64]:
@@ -84,17 +100,19 @@ def assess(forecasts: Forecasts, *, rounds: int, seed: int) -> dict[str, Any]:
     """Return all metrics as JSON values; `{"rows": 0}` without rows."""
     if not len(forecasts.y):
         return {"rows": 0}
-    constant = np.full(len(forecasts.y), forecasts.base_rate)
+    task, y, baselines = forecasts.task, forecasts.y, forecasts.baselines
     return {
-        "rows": len(forecasts.y),
-        "positives": int(forecasts.y.sum()),
+        "rows": len(y),
+        **task.counts(y),
         "days": len(np.unique(forecasts.t // DAY)),
-        "model": scores(forecasts.y, forecasts.model),
-        "baseline": scores(forecasts.y, forecasts.baseline),
-        "constant": scores(forecasts.y, constant),
-        "against_baseline": compare(forecasts, forecasts.baseline, "the baseline", rounds, seed),
-        "against_constant": compare(forecasts, constant, "the constant base rate", rounds, seed),
-        "calibration": calibration(forecasts.y, forecasts.model),
+        "model": task.scores(y, forecasts.model),
+        **{key: task.scores(y, other) for key, (other, _) in baselines.items()},
+        **{
+            f"against_{key}": compare(forecasts, other, name, rounds, seed)
+            for key, (other, name) in baselines.items()
+        },
+        "calibration": task.calibration(y, forecasts.model),
+        **task.details(y, forecasts.model),
         "segments": {
             name: by_segment(forecasts, forecasts.segments.column(name))
             for name in forecasts.segments.column_names
@@ -102,31 +120,20 @@ def assess(forecasts: Forecasts, *, rounds: int, seed: int) -> dict[str, Any]:
     }
 
 
-def scores(y: Floats, p: Floats) -> dict[str, float | None]:
-    return {
-        "log_loss": log_loss(y, p),
-        "brier": brier(y, p),
-        "auc": auc(y, p),
-        "average_precision": average_precision(y, p),
-        "calibration_error": calibration_error(calibration(y, p)),
-        "mean_prediction": float(p.mean()),
-        "observed": float(y.mean()),
-    }
-
-
 def compare(
     forecasts: Forecasts, other: Floats, name: str, rounds: int, seed: int
 ) -> dict[str, Any]:
-    """Compare log losses, model minus `other`; a negative difference favours the model."""
-    difference = losses(forecasts.y, forecasts.model) - losses(forecasts.y, other)
+    """Compare losses, model minus `other`; a negative difference favours the model."""
+    task = forecasts.task
+    difference = task.losses(forecasts.y, forecasts.model) - task.losses(forecasts.y, other)
     interval = day_block_interval(forecasts.t, difference, rounds, seed)
     beats, loses = interval["high"] < 0, interval["low"] > 0
     verdict = "beats" if beats else ("loses to" if loses else "cannot be told from")
     sentence = (
-        f"the model {verdict} {name}: log loss {interval['difference']:+.4f} "
+        f"the model {verdict} {name}: {task.title} {interval['difference']:+.4f} "
         f"[{interval['low']:+.4f}, {interval['high']:+.4f}] over {interval['blocks']} days"
     )
-    return {"metric": "log_loss", **interval, "beats": beats, "says": sentence}
+    return {"metric": task.primary, **interval, "beats": beats, "says": sentence}
 
 
 def by_segment(forecasts: Forecasts, column: pa.ChunkedArray) -> list[dict[str, Any]]:
@@ -140,13 +147,5 @@ def by_segment(forecasts: Forecasts, column: pa.ChunkedArray) -> list[dict[str, 
 
 def _segment(forecasts: Forecasts, value: object, rows: npt.NDArray[np.bool_]) -> dict[str, Any]:
     y, model, baseline = forecasts.y[rows], forecasts.model[rows], forecasts.baseline[rows]
-    return {
-        "value": value,
-        "rows": len(y),
-        "thin": len(y) < THIN,
-        "observed": float(y.mean()),
-        "mean_prediction": float(model.mean()),
-        "log_loss": log_loss(y, model),
-        "baseline_log_loss": log_loss(y, baseline),
-        "auc": auc(y, model),
-    }
+    figures = forecasts.task.segment(y, model, baseline)
+    return {"value": value, "rows": len(y), "thin": len(y) < THIN, **figures}

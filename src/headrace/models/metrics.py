@@ -13,7 +13,7 @@ import numpy.typing as npt
 from headrace.core.clock import DAY
 
 Floats = npt.NDArray[np.float64]
-_CLIP = 1e-15
+CLIP = 1e-15
 
 
 class Interval(TypedDict):
@@ -37,7 +37,7 @@ class Bin(TypedDict):
 
 def losses(y: Floats, p: Floats) -> Floats:
     """Return the log loss of each row (natural logarithm), float64."""
-    clipped = np.clip(p, _CLIP, 1 - _CLIP)
+    clipped = np.clip(p, CLIP, 1 - CLIP)
     row_losses: Floats = -(y * np.log(clipped) + (1 - y) * np.log1p(-clipped))
     return row_losses
 

@@ -16,6 +16,7 @@ from headrace.core.errors import DeclarationError, StateError
 from headrace.core.files import canonical_json
 from headrace.core.home import Home
 from headrace.datasets.store.store import Store
+from headrace.models.learners.bundle import LEARNER, LIMITS, PARTS, SOURCE
 from headrace.models.record import BASELINE, FITS, FORM, METRICS, MODEL, ModelRecord
 from headrace.models.registry import pointer
 
@@ -126,8 +127,12 @@ def _log(client: "MlflowClient", run_id: str, home: Home, record: ModelRecord) -
     ]
     client.log_batch(run_id, metrics=metrics, params=params, tags=tags)
     _log_dataset(client, run_id, home, record)
-    for file in (MODEL, BASELINE, FITS, FORM, METRICS):
-        client.log_artifact(run_id, str(record.path / file), "model")
+    learned = (LEARNER, LIMITS, SOURCE, *PARTS)
+    for file in (MODEL, BASELINE, FITS, FORM, METRICS, *learned):
+        if (path := record.path / file).is_dir():
+            client.log_artifacts(run_id, str(path), f"model/{file}")
+        elif path.exists():
+            client.log_artifact(run_id, str(path), "model")
     with tempfile.TemporaryDirectory() as folder:
         source_file = Path(folder) / "dataset.json"
         source_file.write_bytes(canonical_json(_source(home, record)))

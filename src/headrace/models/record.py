@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headrace.core.errors import StateError
+from headrace.core.errors import DeclarationError, StateError
 from headrace.core.files import (
     canonical_json,
     digest,
@@ -19,14 +19,19 @@ from headrace.core.files import (
 from headrace.core.home import Home
 from headrace.datasets.fits.fits import Fits
 from headrace.datasets.manifest import ManifestColumn
+from headrace.models.learners.bundle import LEARNER, LIMITS, PARTS, SOURCE, StoredLearner
+from headrace.models.tasks import BINARY, PredictionTask, parsed_task
 
 # Format 2 adds fitted transforms other than vocabularies; a reader of format 1 would ignore them.
-FORMAT = 2
+# Format 3 adds tasks other than binary, format 4 adds learners other than LightGBM.
+FORMAT, TASK_FORMAT = 4, 3
 MODEL, BASELINE, FITS, FORM = "model.txt", "baseline.txt", "fits.json", "model.json"
 METRICS, CREATED = "metrics.json", "created.json"
 # Files that determine the bundle id. The metrics are not among them, because they follow from these
 # files and the dataset; nor is the time of training.
 _IDENTITY = (MODEL, BASELINE, FITS, FORM)
+_CODE_IDENTITY = (LEARNER, FITS, FORM)  # LEARNER has the sha256 of each further file
+LIGHTGBM = "lightgbm"
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,11 @@ class ModelRecord:
     """Stored model: its training data, its inputs and its metrics.
 
     `features` are its input columns in order. `definitions` are the hashes of their views; a
-    feature vector must be computed with the same definitions. `metrics` is the result of `evaluate`
-    on the test split.
+    feature vector must be computed with the same definitions. `base_rate` is the constant
+    prediction that is best on the training rows: a share, a number, or the shares of the classes.
+    `metrics` is the result of `evaluate` on the test split. `last_value` is the column of the last
+    known value, if the model has this baseline. `learner` is the kind of learner: "lightgbm",
+    "sklearn" or "trainer".
     """
 
     name: str
@@ -50,11 +58,14 @@ class ModelRecord:
     definitions: Mapping[str, str] = field(hash=False)
     params: Mapping[str, Any] = field(hash=False)
     rounds: int
-    base_rate: float
+    base_rate: float | tuple[float, ...]
     fits_id: str
     library: str
     trained_at: str
     metrics: Mapping[str, Any] = field(hash=False)
+    task: PredictionTask = BINARY
+    last_value: str | None = None
+    learner: str = LIGHTGBM
 
     @property
     def ref(self) -> str:
@@ -64,7 +75,22 @@ class ModelRecord:
         return Fits.from_json(json.loads((self.path / FITS).read_text()))
 
     def text(self, file: str = MODEL) -> str:
+        """Return a model of LightGBM in its text format.
+
+        Raises:
+            DeclarationError: the model has another learner.
+        """
+        if self.learner != LIGHTGBM:
+            raise DeclarationError(
+                f"{self.ref} is a model of the learner {self.learner}, not of LightGBM",
+                where=str(self.path),
+                fix="predict with headrace.models.predict",
+            )
         return (self.path / file).read_text()
+
+    def stored_learner(self) -> StoredLearner:
+        """Return the learner of the team's code, which predicts in a worker process."""
+        return StoredLearner.open(self.name, self.path)
 
 
 def model_folder(home: Home, name: str) -> Path:
@@ -73,8 +99,10 @@ def model_folder(home: Home, name: str) -> Path:
 
 def form_of(record: ModelRecord, fits: Fits) -> dict[str, Any]:
     """Return the content of model.json: all that serving needs besides trees and transforms."""
+    task = record.task.form()
+    of_code = record.learner != LIGHTGBM
     return {
-        "format": fits.format,
+        "format": FORMAT if of_code else TASK_FORMAT if task else fits.format,
         "name": record.name,
         "dataset": record.dataset,
         "content_hash": record.content_hash,
@@ -88,17 +116,28 @@ def form_of(record: ModelRecord, fits: Fits) -> dict[str, Any]:
         "base_rate": record.base_rate,
         "fits": record.fits_id,
         "library": record.library,
+        **({"task": task} if task else {}),
+        **({"last_value": record.last_value} if record.last_value else {}),
+        **({"learner": record.learner} if of_code else {}),
     }
 
 
 def bundle_id(files: Mapping[str, bytes]) -> str:
-    return digest({name: sha256(files[name]) for name in _IDENTITY})
+    names = _CODE_IDENTITY if LEARNER in files else _IDENTITY
+    return digest({name: sha256(files[name]) for name in names})
 
 
 def write_bundle(
-    home: Home, name: str, files: Mapping[str, bytes], created: Mapping[str, Any]
+    home: Home,
+    name: str,
+    files: Mapping[str, bytes],
+    created: Mapping[str, Any],
+    learned: Path | None = None,
 ) -> str:
-    """Write the files under their bundle id, atomically; keep an existing bundle."""
+    """Write the files under their bundle id, atomically; keep an existing bundle.
+
+    `learned` is the folder of a learner's files beside LEARNER; they are moved.
+    """
     identity = bundle_id(files)
     folder = model_folder(home, name) / identity
     if folder.exists():
@@ -107,10 +146,21 @@ def write_bundle(
     shutil.rmtree(temporary, ignore_errors=True)
     for file, data in files.items():
         write_atomically(temporary / file, data)
+    if learned is not None:
+        _move(learned, temporary)
     write_json(temporary / CREATED, dict(created))
     temporary.rename(folder)
     sync_folder(folder.parent)
     return identity
+
+
+def _move(learned: Path, bundle: Path) -> None:
+    for name in (LIMITS, SOURCE, *PARTS):
+        if not (learned / name).exists():
+            continue
+        (learned / name).rename(bundle / name)
+        for path in (bundle / name, *(bundle / name).rglob("*")):
+            sync_folder(path)
 
 
 def load_record(home: Home, name: str, identity: str) -> ModelRecord:
@@ -122,7 +172,8 @@ def load_record(home: Home, name: str, identity: str) -> ModelRecord:
             where=str(folder),
             fix=f"{name} has {', '.join(bundle[:12] for bundle in bundles(home, name)) or 'none'}",
         )
-    actual = bundle_id({file: (folder / file).read_bytes() for file in _IDENTITY})
+    names = _CODE_IDENTITY if (folder / LEARNER).exists() else _IDENTITY
+    actual = bundle_id({file: (folder / file).read_bytes() for file in names})
     if actual != identity:
         raise StateError(
             f"the bundle was altered: its id is now {actual[:12]}",
@@ -140,13 +191,17 @@ def _parsed(folder: Path, identity: str) -> ModelRecord:
             where=str(folder),
             fix="upgrade headrace",
         )
-    attributes = {name: value for name, value in form.items() if name not in {"format", "fits"}}
+    parsed = {"format", "fits", "task", "base_rate"}
+    attributes = {name: value for name, value in form.items() if name not in parsed}
+    base_rate = form["base_rate"]
     columns = {
         name: tuple(ManifestColumn(**column) for column in form[name])
         for name in ("features", "baseline")
     }
     return ModelRecord(
         **{**attributes, **columns, "segments": tuple(form["segments"])},
+        task=parsed_task(form.get("task")),
+        base_rate=tuple(base_rate) if isinstance(base_rate, list) else base_rate,
         bundle_id=identity,
         path=folder,
         fits_id=form["fits"],

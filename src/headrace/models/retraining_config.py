@@ -22,10 +22,10 @@ class Retraining:
             compared on it.
         history: maximum age of training rows at the retraining; None for no limit.
         recent: maximum age of training rows for one extra candidate; None for no such candidate.
-        segment_margin: largest allowed rise of a segment's log loss, at the lower end of the
-            interval.
+        segment_margin: largest allowed rise of a segment's loss, at the lower end of the interval;
+            in the units of `ModelSpec.margin`, as is `watch_margin`.
         watch: number of monitor windows for which a promoted challenger is watched.
-        watch_margin: largest log loss, relative to the old champion, that a watched challenger may
+        watch_margin: largest loss, relative to the old champion, that a watched challenger may
             have at the lower end of the interval before it is rolled back.
         attempts: number of attempts before a retraining counts as failed and a person is notified.
     """

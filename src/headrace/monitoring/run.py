@@ -15,6 +15,7 @@ from headrace.monitoring.decisions.ledger import DecisionLedger, Entry
 from headrace.monitoring.decisions.policy import Policy
 from headrace.monitoring.detectors.concept import unjudged
 from headrace.monitoring.detectors.delivery_evidence import Slot, read_slots
+from headrace.monitoring.detectors.prediction_losses import loss_notes
 from headrace.monitoring.detectors.window_evidence import cold
 from headrace.monitoring.evidence.acceptance import in_force
 from headrace.monitoring.evidence.collection import gather
@@ -24,6 +25,12 @@ from headrace.monitoring.profiles.labelled_scores import (
     Joining,
     answers_of,
     score_profiles,
+)
+from headrace.monitoring.profiles.prediction_losses import (
+    has_losses,
+    keep_losses,
+    kept_losses,
+    loss_profiles,
 )
 from headrace.monitoring.profiles.profiles import Ints
 from headrace.monitoring.profiles.row_facts import row_facts, terms_for
@@ -43,6 +50,7 @@ def monitor(  # noqa: PLR0917
     *,
     policy: Policy | None = None,
     trained_at: int | None = None,
+    metric: str = "loss",
 ) -> MonitorRun:
     """Evaluate every window closed by `now` (us) and record the decisions.
 
@@ -54,12 +62,14 @@ def monitor(  # noqa: PLR0917
             1), `label` (0, 1, null while unknown). Optional `model` (string): the model bundle that
             made the prediction. A table may hold predictions of several models for the same rows;
             stored predictions are kept if a later table lacks them. Every other column (integer,
-            real, boolean or string) is a segment to search for concept drift.
+            real, boolean or string) is a segment to search for concept drift. Predictions of
+            numbers and classes have `loss` instead of `score`, see `has_losses`.
         slots: gate verdicts, see `read_slots`.
         home: Headrace home with the profiles and the decision ledger.
         now: time (us) of the evaluation; windows that end later are left for a later run.
         policy: used instead of the policy in the spec's file.
         trained_at: training cut (us) of the current champion.
+        metric: name of the loss in sentences, if the scores have losses.
 
     Raises:
         DeclarationError: a watched column is absent, or its type cannot be profiled.
@@ -67,7 +77,9 @@ def monitor(  # noqa: PLR0917
     # two concurrent runs could decide the same window and each start a retraining
     with exclusive_lock(folder_of(home, spec.name) / "run.lock"):
         arguments = (spec, frame, scores, slots, home, now)
-        return _monitor(*arguments, policy=policy or spec.policy(), trained_at=trained_at)
+        return _monitor(
+            *arguments, policy=policy or spec.policy(), trained_at=trained_at, metric=metric
+        )
 
 
 def _monitor(  # noqa: PLR0917
@@ -80,6 +92,7 @@ def _monitor(  # noqa: PLR0917
     *,
     policy: Policy,
     trained_at: int | None,
+    metric: str,
 ) -> MonitorRun:
     offset = duration(spec.offset)
     day = _days(frame, offset)
@@ -93,7 +106,10 @@ def _monitor(  # noqa: PLR0917
     how = Joining(
         duration(spec.maturity), offset, policy.detection.warmup_days, (now + offset) // DAY
     )
-    answers = _answers(home, spec.name, scores, how)
+    answers = _answers(home, spec.name, None if has_losses(scores) else scores, how)
+    losses = kept_losses(home, spec.name, metric)
+    if scores is not None and has_losses(scores):
+        losses = keep_losses(home, spec.name, losses, loss_profiles(scores, how))
     source = ProfileSource(daily, lambda selected, terms: row_facts(frame, day, selected, terms))
     facts = source.facts(laid, terms_for(profiles))
     ledger = DecisionLedger(home)
@@ -104,9 +120,11 @@ def _monitor(  # noqa: PLR0917
         policy=policy,
         accepted=in_force(ledger.acceptances(spec.name)),
         source=source,
+        losses=losses,
     )  # fmt: skip
     notes += cold(past, policy.detection)
     notes += unjudged(answers, laid, policy.detection)
+    notes += loss_notes(losses, laid, policy.detection)
     results = decide_all(
         spec, undecided, ledger.entries(spec.name), policy, trained_at,
         steps=ledger.steps(spec.name), acks=ledger.acks(spec.name),

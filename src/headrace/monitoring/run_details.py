@@ -14,7 +14,7 @@ from headrace.core.files import write_json
 from headrace.core.home import Home
 from headrace.monitoring.detectors.shift_shapes import Shape
 from headrace.monitoring.evidence.model import MODEL, Window
-from headrace.monitoring.profiles.labelled_scores import FIXED
+from headrace.monitoring.profiles.labelled_scores import FIXED, Scored
 from headrace.monitoring.profiles.store import folder_of
 from headrace.monitoring.spec import MonitorRun, WindowResult
 
@@ -36,8 +36,9 @@ class Rate:
 class WindowDetails:
     """Details of one window.
 
-    `heat` and `shapes` are as in `WindowResult`. `loss` (nats per row) and `ranking` are as in
-    `Scored`; they are None if the model was not evaluated. `rates` has {segment column: rates of
+    `heat` and `shapes` are as in `WindowResult`. `loss` (mean per row, in nats for log loss) and
+    `ranking` are as in `Scored`; they are None if the model was not evaluated, and `ranking` also
+    if its label is not binary. `rates` has {segment column: rates of
     its segments} for windows with evidence about the model.
     """
 
@@ -73,12 +74,13 @@ def write_details(home: Home, run: MonitorRun) -> Path:
 
 
 def _form(result: WindowResult) -> dict[str, Any]:
+    ranking = None if result.scored is None else result.scored.ranking
     return {
         "window": [result.window.first, result.window.end],
         "rows": result.rows,
         "heat": {name: round(value, _DIGITS) for name, value in sorted(result.heat.items())},
         "loss": None if result.scored is None else round(result.scored.loss, _DIGITS),
-        "ranking": None if result.scored is None else round(result.scored.ranking, _DIGITS),
+        "ranking": None if ranking is None else round(ranking, _DIGITS),
         "shapes": {name: asdict(shape) for name, shape in result.shapes.items()},
         "rates": {name: list(map(asdict, rates)) for name, rates in _rates(result).items()},
     }
@@ -87,7 +89,8 @@ def _form(result: WindowResult) -> dict[str, Any]:
 def _rates(result: WindowResult) -> dict[str, list[Rate]]:
     """Return the rates by segment column; empty if there is no evidence about the model."""
     rates: dict[str, list[Rate]] = {}
-    if result.scored is None or not any(evidence.kind in MODEL for evidence in result.evidence):
+    about_model = any(evidence.kind in MODEL for evidence in result.evidence)
+    if not isinstance(result.scored, Scored) or not about_model:
         return rates
     sums = result.scored.cells.sum(axis=1)
     for pairs, (rows, positives, scores) in zip(result.scored.segments, sums.tolist(), strict=True):

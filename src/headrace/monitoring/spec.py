@@ -12,6 +12,7 @@ from headrace.monitoring.detectors.shift_shapes import Shape
 from headrace.monitoring.evidence.attribution import NO_ALARMS, Attribution
 from headrace.monitoring.evidence.model import Evidence, Window
 from headrace.monitoring.profiles.labelled_scores import Scored
+from headrace.monitoring.profiles.prediction_losses import WindowLoss
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class WindowResult:
     decision: Decision
     rows: int
     heat: dict[str, float]
-    scored: Scored | None
+    scored: Scored | WindowLoss | None
     attribution: Attribution = NO_ALARMS
     shapes: Mapping[str, Shape] = field(default_factory=dict)
 

@@ -79,6 +79,7 @@ def judge(context: BuildContext, scored: ScoredRows, moment: int) -> "MonitorRun
         home,
         moment,
         trained_at=scored.trained_at,
+        metric=pipeline.model.kind.title,
     )
     run = replace(run, notes=(*run.notes, *scored.notes))
     write_details(home, run)

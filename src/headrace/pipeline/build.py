@@ -213,7 +213,7 @@ def train_model(pipeline: Pipeline, home: Home) -> Built:
             "dataset": record.dataset,
             "promoted": outcome.promoted,
             "why": outcome.reason,
-            "test": {"md": model_report(record.metrics)},
+            "test": {"md": model_report(record.metrics, record.task)},
         },
         changed=record.ref not in before or outcome.promoted,
     )

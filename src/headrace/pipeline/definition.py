@@ -20,6 +20,7 @@ from headrace.monitoring.spec import MonitorSpec
 from headrace.pipeline.parts import (
     check_kinds,
     check_parts,
+    check_retraining,
     dataset_spine,
     dataset_views,
     monitored_model,
@@ -146,6 +147,7 @@ class Pipeline:
         check_mode(self.mode)
         check_streams(self.streams, self.contracts, where)
         check_parts(self.views, self.datasets, self.models, self.monitors, where)
+        check_retraining(self.retraining, self.models, self.monitors, where)
         read: set[str] = set()
         for dataset in self.datasets:
             views = dataset_views(dataset, self.views)

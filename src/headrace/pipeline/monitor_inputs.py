@@ -27,6 +27,7 @@ from headrace.pipeline.rolled_splits import learned_until
 
 if TYPE_CHECKING:
     from headrace.models import ModelRecord
+    from headrace.models.tasks import Floats, PredictionTask
     from headrace.monitoring.profiles.labelled_scores import ScoreProfiles
 
 # Stored scores older than this are not recomputed, even if their labels arrive or change later.
@@ -101,7 +102,8 @@ class ScoredRows:
 
     Attributes:
         frame: the feature frame of the rows.
-        scores: `t`, `score`, `label`, `model` (bundle id) and the segments; None without a model.
+        scores: `t`, `model` (bundle id), the segments, and by the model's task `score` and `label`,
+            or `loss` and its companions; None without a model.
         trained_at: time (us) up to which rows were used to train the current champion.
         notes: reasons why rows could not be scored.
     """
@@ -122,7 +124,6 @@ def score_rows(context: BuildContext, frame: pa.Table, moment: int) -> ScoredRow
         DeclarationError: the frame lacks a segment column of the monitor.
     """
     from headrace.models import history, load_record, predict
-    from headrace.monitoring.profiles.score_store import kept_answers
 
     home, pipeline = context.home, context.pipeline
     if absent := sorted(set(pipeline.monitor.segments) - set(frame.column_names)):
@@ -139,7 +140,7 @@ def score_rows(context: BuildContext, frame: pa.Table, moment: int) -> ScoredRow
         for champion in champions
     }
     taught = {bundle: taught_until(home, record) for bundle, record in records.items()}
-    stored = kept_answers(home, pipeline.monitor.name).profiles
+    stored = _stored_days(context, records)
     t = _moments(frame)
     since = [parse_iso(champion.since) for champion in champions]
     champion_of_row = np.maximum(np.searchsorted(since, t, side="right") - 1, 0)
@@ -150,21 +151,48 @@ def score_rows(context: BuildContext, frame: pa.Table, moment: int) -> ScoredRow
         if until is None:
             notes.append(f"answers of {record.ref}: its splits have no bound in time")
             continue
-        if bundle in stored and _alike(stored[bundle], segments_of(pipeline, record)):
-            last_day = int(stored[bundle].answer_days[-1])
-            until = max(until, last_day * DAY - duration(pipeline.monitor.offset) - _RESCORED)
+        if _measure(record.task) != _measure(pipeline.model.kind):
+            notes.append(f"answers of {record.ref}: the model is declared for another task now")
+            continue
+        if bundle in stored:
+            first = stored[bundle] * DAY - duration(pipeline.monitor.offset) - _RESCORED
+            until = max(until, first)
         rows = frame.filter(pa.array((champion_of_row == number) & (t >= until)))
         if not rows.num_rows:
             continue
         rows = known_rows(context, rows, moment)
         try:
-            score = predict(record, rows, definitions=context.definitions)
-        except DeclarationError as error:  # the features' definitions have changed since
+            prediction = predict(record, rows, definitions=context.definitions)
+            parts.append(_score_columns(pipeline, record, rows, prediction))
+        except DeclarationError as error:  # changed definitions of features, or unfit labels
             notes.append(f"answers of {record.ref}: {error.what}")
-            continue
-        parts.append(_score_columns(pipeline, record, rows, pa.array(score)))
     scores = pa.concat_tables(parts) if parts else None
     return ScoredRows(frame, scores, taught[champions[-1].bundle_id], tuple(notes))
+
+
+def _measure(task: "PredictionTask") -> tuple[str, str | None]:
+    return task.name, task.loss
+
+
+def _stored_days(context: BuildContext, records: Mapping[str, "ModelRecord"]) -> dict[str, int]:
+    """Return {bundle id: last day of its stored answers} of models whose answers can be appended.
+
+    The day is that of the answers, or for predictions of numbers and classes that of their labels.
+    """
+    from headrace.monitoring.profiles.prediction_losses import kept_losses
+    from headrace.monitoring.profiles.score_store import kept_answers
+
+    home, pipeline = context.home, context.pipeline
+    answers = kept_answers(home, pipeline.monitor.name).profiles
+    losses = kept_losses(home, pipeline.monitor.name).profiles
+    return {
+        **{
+            bundle: int(profiles.answer_days[-1])
+            for bundle, profiles in answers.items()
+            if bundle in records and _alike(profiles, segments_of(pipeline, records[bundle]))
+        },
+        **{bundle: int(losses[bundle].days[-1]) for bundle in losses if len(losses[bundle].days)},
+    }
 
 
 def _alike(profiles: "ScoreProfiles", segments: tuple[str, ...]) -> bool:
@@ -180,13 +208,17 @@ def segments_of(pipeline: Pipeline, record: "ModelRecord") -> tuple[str, ...]:
 
 
 def _score_columns(
-    pipeline: Pipeline, record: "ModelRecord", rows: pa.Table, score: pa.Array
+    pipeline: Pipeline, record: "ModelRecord", rows: pa.Table, prediction: "Floats"
 ) -> pa.Table:
+    from headrace.models.tasks import label_place
+
+    columns = record.task.monitored(
+        rows[record.target], prediction, label_place(record.name, record.target)
+    )
     return pa.table(
         {
             "t": rows["t"].cast(pa.int64()),
-            "score": score,
-            "label": rows[record.target].cast(pa.int64()),
+            **columns,
             "model": pa.array([record.bundle_id] * rows.num_rows, pa.string()),
             **{name: rows[name] for name in segments_of(pipeline, record)},
         }

@@ -12,10 +12,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
+from headrace.core.clock import DAY, duration
 from headrace.core.errors import DeclarationError
 from headrace.datasets.spec import DatasetSpec
 from headrace.features.spec import FeatureView, Lookup, RowTransform, Spine, View
 from headrace.lake.table import Table
+from headrace.models.retraining_config import Retraining
 from headrace.models.spec import ModelSpec
 from headrace.monitoring.spec import MonitorSpec
 
@@ -130,6 +132,29 @@ def monitored_model(
             fix=f"name one: MonitorSpec(..., model={models[0].name!r})",
         )
     raise _unknown("monitor", monitor, ("model", monitor.model), models, where)
+
+
+def check_retraining(
+    retraining: Retraining,
+    models: Sequence[ModelSpec],
+    monitors: Sequence[MonitorSpec],
+    where: str,
+) -> None:
+    """Refuse retrainings whose test split has too few days to ever promote a monitored model.
+
+    Raises:
+        DeclarationError: the test split is shorter than the task of a model needs.
+    """
+    for monitor in monitors:
+        model = monitored_model(monitor, models, where)
+        days = model.kind.least_days
+        if duration(retraining.test) < days * DAY:
+            raise DeclarationError(
+                f"a retraining compares {model.name} on {retraining.test}, but promotes it only"
+                f" after {days} days",
+                where=f"{where}{_files('model', (model,))}",
+                fix=f'widen the test split: Pipeline(..., retraining=Retraining(test="{days}d"))',
+            )
 
 
 def check_transforms(views: Sequence[View], where: str) -> None:

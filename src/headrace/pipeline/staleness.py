@@ -1,7 +1,6 @@
 """Check that the build stages after the tables are up to date."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +65,7 @@ def _dataset_form(pipeline: Pipeline, context: BuildContext, *, latest: bool) ->
     """
     dataset, home = pipeline.dataset, context.home
     kinds: dict[str, list[Any]] = {
-        "model": [asdict(model) for model in pipeline.models],
+        "model": [model.form() for model in pipeline.models],
         "monitor": [_monitor_form(part) for part in pipeline.each_monitor()],
     }
     return {

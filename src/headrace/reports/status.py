@@ -1,6 +1,6 @@
 """Status of all tables, releases and models, as plain JSON values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -19,8 +19,6 @@ from headrace.sources.unmatched_files import FolderReader, Unmatched, unmatched_
 
 if TYPE_CHECKING:
     from headrace.models.external import ExternalModel
-
-TASK = "binary"  # of every model that is trained here
 
 
 def overview(pipelines: Sequence[Pipeline], home: Home) -> dict[str, list[dict[str, Any]]]:
@@ -87,7 +85,9 @@ def model_rows(home: Home) -> list[dict[str, Any]]:
         metrics = record.metrics
         rows.append(
             {
-                "task": TASK,
+                "task": record.task.name,
+                "loss": record.task.loss,
+                "reported": list(record.task.reported),
                 "metrics": metrics.get("model"),
                 "baseline": metrics.get("baseline"),
                 "name": record.name,
@@ -99,7 +99,7 @@ def model_rows(home: Home) -> list[dict[str, Any]]:
                 "trained_at": record.trained_at,
                 "test": {
                     forecast: metrics.get(forecast)
-                    for forecast in ("model", "baseline", "constant")
+                    for forecast in ("model", "baseline", "constant", *_last_value(metrics))
                 },
                 "against_baseline": metrics.get("against_baseline"),
                 "tainted": [*map(str, model_taints(home, record)), *erased(home, record.dataset)],
@@ -109,12 +109,18 @@ def model_rows(home: Home) -> list[dict[str, Any]]:
     return rows + [_external_row(home, model) for model in list_external(home)]
 
 
+def _last_value(metrics: Mapping[str, Any]) -> tuple[str, ...]:
+    return ("last_value",) if "last_value" in metrics else ()
+
+
 def _external_row(home: Home, record: "ExternalModel") -> dict[str, Any]:
     from headrace.models import model_taints
     from headrace.models.taint import trained_on_erased as erased
 
     return {
         "task": None,
+        "loss": None,
+        "reported": [],
         "metrics": None,
         "baseline": None,
         "name": record.name,

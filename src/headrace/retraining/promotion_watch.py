@@ -140,7 +140,9 @@ def _compare_windows(
                 detail,
             )
         detail = {"comparison": comparison.to_json(), "from": watch["from"], "until": iso(end)}
-        if comparison.days > 1 and comparison.interval["low"] > world.plan.watch_margin:
+        if comparison.days > 1 and comparison.interval["low"] > comparison.margin(
+            world.plan.watch_margin
+        ):
             return (
                 ("rolled_back", f"it loses to the old champion: {_loss_text(comparison)}"),
                 count,
@@ -152,7 +154,8 @@ def _compare_windows(
 
 
 def _loss_text(comparison: "ModelComparison") -> str:
-    return f"log loss {comparison.summary} over {comparison.rows:,} rows of {comparison.days} days"
+    title = comparison.task.title
+    return f"{title} {comparison.summary} over {comparison.rows:,} rows of {comparison.days} days"
 
 
 def _over(world: World, since: int, now: int, spans: list[Withheld]) -> list[int]:

@@ -9,7 +9,7 @@ columns with `json_extract`.
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -31,6 +31,7 @@ _MIGRATIONS = (
         definition TEXT NOT NULL, frontier TEXT NOT NULL, model TEXT NOT NULL, score REAL,
         share REAL NOT NULL)
     """,
+    "ALTER TABLE served ADD COLUMN probabilities TEXT",
 )
 _CACHED_ENTITIES = 1 << 16
 _INTEGERS, _TEXTS = ("sequence", "served_at", "t"), ("request", "vector", "definition")
@@ -39,6 +40,7 @@ SCHEMA = pa.schema(
         *((name, pa.int64()) for name in _INTEGERS),
         *((name, pa.string()) for name in (*_TEXTS, "frontier", "model")),
         *((name, pa.float64()) for name in ("score", "share")),
+        ("probabilities", pa.string()),
     ]
 )
 
@@ -47,6 +49,7 @@ SCHEMA = pa.schema(
 class Entry:
     """Log entry of one answer; `model` is empty if only the vector was requested.
 
+    `score` is a probability or a predicted number; None for classes, which have `probabilities`.
     `served_at` is the time of the answer in microseconds UTC; None means the time of logging.
     """
 
@@ -54,6 +57,7 @@ class Entry:
     model: str = ""
     score: float | None = None
     served_at: int | None = None
+    probabilities: Mapping[str, float] | None = None
 
 
 class ServedLog:
@@ -101,7 +105,8 @@ class ServedLog:
     def table(self, after: int = 0, limit: int = -1) -> pa.Table:
         """Return the first `limit` rows with `sequence > after`, ordered; columns as in `SCHEMA`.
 
-        Times are int64 microseconds UTC; `request`, `vector` and `frontier` are canonical JSON.
+        Times are int64 microseconds UTC; `request`, `vector`, `frontier` and
+        `probabilities` (null if the model predicts no classes) are canonical JSON.
 
         Raises:
             StateError: the file is damaged.
@@ -151,4 +156,5 @@ def _row(entry: Entry, share: float) -> tuple[str | int | float | None, ...]:
         entry.model,
         entry.score,
         share,
+        None if entry.probabilities is None else canonical_json(dict(entry.probabilities)).decode(),
     )

@@ -1,7 +1,8 @@
-"""Score one request: compute its feature vector and the model's probability."""
+"""Score one request: compute its feature vector and the model's prediction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from headrace.models import ModelRecord, predict
 from headrace.serving.log import Entry, ServedLog
@@ -10,11 +11,17 @@ from headrace.serving.vectors import FeatureService, Vector
 
 @dataclass(frozen=True)
 class Answer:
-    """Prediction: `score` is the probability of the target; `model` is `<name>@<bundle id>`."""
+    """Prediction of the model `<name>@<bundle id>`.
 
-    score: float
+    `score` is the probability of label 1 (binary) or the predicted number (regression); None for
+    classes. `prediction` has the values that a server answers: `score`, or `prediction`, or `class`
+    and `probabilities`.
+    """
+
+    score: float | None
     model: str
     vector: Vector
+    prediction: Mapping[str, Any] = field(default_factory=dict)
 
 
 def answer(
@@ -32,8 +39,11 @@ def answer(
         RequestError, StateError: see `FeatureService.vector`.
     """
     vector = service.vector(request, at)
-    score = float(predict(record, vector.row, definitions=service.definitions)[0])
-    prediction = Answer(score, f"{record.name}@{record.bundle_id}", vector)
+    (prediction,) = predict(record, vector.row, definitions=service.definitions)
+    task = record.task
+    model = f"{record.name}@{record.bundle_id}"
+    answered = Answer(task.score(prediction), model, vector, task.answer(prediction))
     if log is not None:
-        log.append([Entry(vector, prediction.model, score)])
-    return prediction
+        probabilities = answered.prediction.get("probabilities")
+        log.append([Entry(vector, model, answered.score, probabilities=probabilities)])
+    return answered

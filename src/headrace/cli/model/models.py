@@ -28,10 +28,17 @@ def ls(*, as_json: AsJson = False) -> None:
         return
     grid(
         "models",
-        ["model", "trained on", "trained at", "champion", "external"],
+        ["model", "task", "trained on", "trained at", "champion", "external"],
         [
-            [marked(r), r["dataset"], str(r["trained_at"])[:19], r["champion"], r["elsewhere"]]
-            for r in rows
+            [
+                marked(row),
+                row["task"],
+                row["dataset"],
+                str(row["trained_at"])[:19],
+                row["champion"],
+                row["elsewhere"],
+            ]
+            for row in rows
         ],
     )
     tell_taints(rows)

@@ -10,6 +10,8 @@ from headrace.cli.options import AsJson
 from headrace.cli.output import emit_json, explained, grid, marked, out, tell_taints, verdict
 from headrace.web.wording import counted
 
+_METRICS = 3  # of each model
+
 
 @explained
 def status(*, as_json: AsJson = False) -> None:
@@ -102,8 +104,8 @@ def show(report: dict[str, list[dict[str, Any]]], *, has_datasets: bool = True) 
                 "model",
                 "trained on",
                 "champion",
-                "log loss#",
-                "AUC#",
+                "task",
+                "on the test split",
                 "against the baseline",
             ],
             [
@@ -111,8 +113,8 @@ def show(report: dict[str, list[dict[str, Any]]], *, has_datasets: bool = True) 
                     marked(model),
                     model["dataset"],
                     model["champion"],
-                    _of_model(model, "log_loss"),
-                    _of_model(model, "auc"),
+                    model["task"],
+                    _metrics(model),
                     (model["against_baseline"] or {}).get("says"),
                 ]
                 for model in report["models"]
@@ -130,10 +132,11 @@ def _short(path: str) -> str:
     return path.removeprefix(f"{project_root()}{os.sep}")
 
 
-def _of_model(row: dict[str, Any], measure: str) -> object:
-    """Return a measure on the test split; None for external models, which were not evaluated."""
-    test = row["test"] or {}
-    return (test.get("model") or {}).get(measure)
+def _metrics(row: dict[str, Any]) -> str:
+    """Return the most important metrics of a model's task; "" for external models."""
+    metrics = row["metrics"] or {}
+    values = [(name, metrics.get(name)) for name in row["reported"][:_METRICS]]
+    return ", ".join(f"{name} {value:.4g}" for name, value in values if value is not None)
 
 
 def _table_row(table: dict[str, Any]) -> list[object]:

@@ -94,6 +94,8 @@ def _show(report: dict[str, Any]) -> None:
         " unmodified years",
         highlight=False,
     )
+    for sentence in report["not_studied"]:
+        out.print(sentence, highlight=False)
     if "tuning" in report:
         out.print(
             Text("Settings were chosen on tuning histories; fault counts exclude them.", "dim")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
     from headrace.pipeline.build_context import BuildContext
 
+_KINDS = {"sklearn": "scikitlearn", "trainer": "python"}  # by the kind of learner
+
 
 def model_asset(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find, *, deps: Upstream
@@ -32,7 +34,7 @@ def model_asset(
         work,
         group=asset_names.MODELS,
         deps=deps,
-        kinds={"lightgbm"},
+        kinds={"lightgbm" if (code := pipeline.model.code) is None else _KINDS[code.kind]},
         description=f"Trained on {pipeline.dataset.name}; a pointer names the champion version.",
         owners=asset_names.owners(pipeline.tables[0].contract.owner),
         home=home,

@@ -128,7 +128,7 @@ def encode(table: pa.Table, columns: Sequence[ManifestColumn], fits: Fits) -> Ma
     marked = fits.indicators(columns)
     matrix = np.empty((table.num_rows, len(columns) + len(marked)))
     for place, column in enumerate(columns):
-        cells = _column(table, column)
+        cells = typed_column(table, column)
         matrix[:, place] = apply_steps(cells, fits.steps.get(column.name, ()))
         if column.name in marked:
             at = len(columns) + marked.index(column.name)
@@ -164,7 +164,8 @@ def _places(column: pa.ChunkedArray, step: Step) -> Matrix:
     return np.where(np.isnan(places) & ~missing, float(len(vocabulary)), places)
 
 
-def _column(table: pa.Table, column: ManifestColumn) -> pa.ChunkedArray:
+def typed_column(table: pa.Table, column: ManifestColumn) -> pa.ChunkedArray:
+    """Return a column of `table`. Raises DeclarationError if it is missing or of another type."""
     if column.name not in table.column_names:
         raise DeclarationError(
             f"the model needs column {column.name!r}",

@@ -138,8 +138,9 @@ class Detection:
     min_scored_windows: int = 4
     """Number of earlier windows of the same model needed to evaluate its answers."""
     loss_floor: float = 0.1
-    """Smallest rise of the excess loss that is evidence, in nats per row. The excess loss is the
-    log loss minus the log loss that the scores themselves imply.
+    """Smallest rise of the excess loss that is evidence, in nats per row; for predicted numbers, as
+    a share of the usual loss. The excess loss is the log loss minus the log loss that the scores
+    themselves imply.
     """
     loss_spread: float = 4.0
     """Rise of the excess loss above earlier windows that is evidence, in robust standard

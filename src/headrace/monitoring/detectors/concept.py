@@ -32,6 +32,7 @@ from headrace.monitoring.profiles.labelled_scores import (
     ScoreProfiles,
     rolled,
 )
+from headrace.monitoring.profiles.prediction_losses import LossProfiles, WindowLoss
 from headrace.monitoring.profiles.profiles import Ints
 from headrace.monitoring.profiles.segment_cuts import Pairs
 
@@ -47,7 +48,7 @@ _MAX_SEGMENTS = 3  # segments reported per window at most; others usually shift 
 class AnswerJudgement:
     """Quality of a window's answers (None if too few have labels), and the evidence from them."""
 
-    scored: Scored | None
+    scored: Scored | WindowLoss | None
     evidence: tuple[Evidence, ...]
 
 
@@ -68,7 +69,7 @@ def judge_answers(
     for name, profiles in sorted(answers.profiles.items()):
         scored = rolled(profiles, windows, settings.min_labelled)
         evidence = judge(list(scored.values()), settings, doubtful)
-        thin = _thin(profiles, windows, settings)
+        thin = thin_labels(profiles, windows, settings)
         for window in windows:
             if answers.model_of(window) == name:
                 findings = (*thin.get(window, ()), *evidence.get(window, ()))
@@ -90,14 +91,14 @@ def unjudged(answers: Answers, windows: Sequence[Window], settings: Detection) -
     return notes
 
 
-def _thin(
-    profiles: ScoreProfiles, windows: Sequence[Window], settings: Detection
+def thin_labels(
+    profiles: ScoreProfiles | LossProfiles, windows: Sequence[Window], settings: Detection
 ) -> dict[Window, tuple[Evidence, ...]]:
     """Return notices for windows with far fewer labels than usual, or too few to evaluate."""
     by_window: dict[Window, tuple[Evidence, ...]] = {}
     past: list[float] = []
     for window in windows:
-        answers, labels, _ = profiles.roll(window.first, window.end)[0].tolist()
+        answers, labels = map(int, profiles.roll(window.first, window.end)[0][:2])
         if answers < settings.min_labelled:
             continue
         share = labels / answers
@@ -134,10 +135,10 @@ def judge(
     sound = np.array([scored_window.window not in doubtful for scored_window in scored])
     for at, shifts in _scanned(scored, cells, sound, center, settings):
         by_window[scored[at].window] += shifts
-    return _with_durations({window: _distinct(findings) for window, findings in by_window.items()})
+    return with_durations({window: _distinct(findings) for window, findings in by_window.items()})
 
 
-def _with_durations(
+def with_durations(
     by_window: Mapping[Window, Sequence[Evidence]],
 ) -> dict[Window, tuple[Evidence, ...]]:
     """Add to each finding's sentence how long it has lasted, and if only its segment changed."""

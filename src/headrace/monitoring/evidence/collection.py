@@ -17,12 +17,14 @@ from headrace.monitoring.detectors.delivery_evidence import (
 )
 from headrace.monitoring.detectors.drift import shapes_of
 from headrace.monitoring.detectors.measures import MeasuredWindow, measure_window, renew
+from headrace.monitoring.detectors.prediction_losses import judge_losses
 from headrace.monitoring.detectors.score_shift import output_evidence
 from headrace.monitoring.detectors.window_evidence import judge_data
 from headrace.monitoring.evidence.acceptance import Accepted
 from headrace.monitoring.evidence.attribution import attribute
 from headrace.monitoring.evidence.model import DISTRUSTED, MODEL, Evidence, Window, alarms
 from headrace.monitoring.profiles.labelled_scores import Answers
+from headrace.monitoring.profiles.prediction_losses import NO_LOSSES, LossAnswers
 from headrace.monitoring.profiles.profiles import Profiles
 from headrace.monitoring.profiles.row_facts import RowFacts, terms_for
 from headrace.monitoring.profiles.window_profiles import Described, ProfileSource
@@ -68,6 +70,7 @@ def gather(
     previous: Sequence[MeasuredWindow] = (),
     accepted: Mapping[int, Accepted] | None = None,
     source: ProfileSource | None = None,
+    losses: LossAnswers = NO_LOSSES,
 ) -> tuple[list[WindowResult], list[MeasuredWindow]]:
     """Return the evidence of each window, and all windows as measured, without deciding anything.
 
@@ -123,9 +126,11 @@ def gather(
             current = renew(current, profile, described.facts[at], current.renewed)
         past.append(current)
     doubts = {window: _answered_in(window, maturity, faulty) for window in laid}
-    judgements = judge_answers(
-        answers, laid, settings, {window for window in laid if doubts[window]}
-    )
+    doubtful = {window for window in laid if doubts[window]}
+    judgements = {
+        **judge_answers(answers, laid, settings, doubtful),
+        **judge_losses(losses, laid, settings, doubtful),
+    }
     score_findings = output_evidence(answers, laid, settings)
     results: list[WindowResult] = []
     news = zip(judged_as, inputs, data_findings, strict=True)

@@ -7,6 +7,7 @@ so a window is the sum of its days in any order, and evaluating a window reads n
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from headrace.core.errors import DeclarationError
 from headrace.monitoring.evidence.model import Window
 from headrace.monitoring.profiles.profiles import Ints
 from headrace.monitoring.profiles.segment_cuts import Cut, Pairs, codes, cut, segments_of
+from headrace.monitoring.profiles.served_days import first_answers, serving_model
 
 Floats = npt.NDArray[np.float64]
 
@@ -244,6 +246,8 @@ class Scored:
     sums of `ScoreProfiles.sums`.
     """
 
+    title: ClassVar[str] = "log loss"
+
     window: Window
     rows: int
     rate: float
@@ -371,25 +375,10 @@ class Answers:
 
     def model_of(self, window: Window) -> str | None:
         """Return the model that served on most days of a window; the latest of them in a tie."""
-        counts: dict[str, int] = {}
-        for day in range(window.first, window.end):
-            name = self.served.get(day)
-            if name is not None:
-                counts[name] = counts.pop(name, 0) + 1
-        return max(reversed(counts), key=counts.__getitem__, default=None)
+        return serving_model(self.served, window)
 
 
 NO_ANSWERS = Answers({}, {})
-
-
-def first_answers(profiles: Sequence[ScoreProfiles]) -> dict[int, str]:
-    """Return {day: the model with most answers on it}; the first by name in a tie."""
-    leaders: dict[int, tuple[int, str]] = {}
-    for profile in sorted(profiles, key=lambda p: p.model):
-        for day, answers in zip(profile.days.tolist(), profile.totals[:, 0].tolist(), strict=True):
-            if answers > leaders.get(day, (0, ""))[0]:
-                leaders[day] = (answers, profile.model)
-    return {day: name for day, (_, name) in leaders.items()}
 
 
 def answers_of(scores: pa.Table, how: Joining) -> Answers:

@@ -25,10 +25,10 @@ from headrace.monitoring.profiles.labelled_scores import (
     Answers,
     ScoreProfiles,
     days_of,
-    first_answers,
     merge_scores,
 )
 from headrace.monitoring.profiles.segment_cuts import Cut, Ints
+from headrace.monitoring.profiles.served_days import first_answers
 from headrace.monitoring.profiles.store import folder_of
 
 FORMAT = 1
@@ -45,7 +45,7 @@ def kept_answers(home: Home, source: str) -> Answers:
     folder = folder_of(home, source) / "answers"
     read = [_read(path) for path in sorted(folder.glob("*.parquet"))]
     return Answers(
-        {profile.model: profile for profile in read}, _read_served(folder / "served.json")
+        {profile.model: profile for profile in read}, read_served(folder / "served.json")
     )
 
 
@@ -63,7 +63,7 @@ def keep_answers(
     settled = {day: name for day, name in stored.served.items() if name in profiles}
     served = {**first_answers(list(profiles.values())), **settled}
     if served != stored.served:
-        write_json(folder / "served.json", {"format": FORMAT, "served": _runs(served)})
+        write_served(folder / "served.json", served)
     return Answers(profiles, served)
 
 
@@ -98,6 +98,10 @@ def same_profiles(a: ScoreProfiles, b: ScoreProfiles) -> bool:
     return comparable and all(np.array_equal(getattr(a, n), getattr(b, n)) for n in _ARRAYS)
 
 
+def write_served(path: Path, served: Mapping[int, str]) -> None:
+    write_json(path, {"format": FORMAT, "served": _runs(served)})
+
+
 def _runs(served: Mapping[int, str]) -> list[list[Any]]:
     """Return [first day, last day, model] of each run of days that one model served."""
     order = sorted(served.items())
@@ -109,7 +113,8 @@ def _runs(served: Mapping[int, str]) -> list[list[Any]]:
     return intervals
 
 
-def _read_served(path: Path) -> dict[int, str]:
+def read_served(path: Path) -> dict[int, str]:
+    """Return {day: model that served it}; {} if there is no such file."""
     if not path.exists():
         return {}
     value = json.loads(path.read_text())

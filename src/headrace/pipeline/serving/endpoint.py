@@ -41,7 +41,7 @@ def endpoint(
         views=pipeline.views,
         quick=_is_embedded(service),  # an embedded store answers from memory
         keys=keys,
-        scorer=Scorer(home, pipeline.model.name),
+        scorer=Scorer(home, pipeline.model.name, pipeline.model.kind),
         log=served_log(pipeline, home, share=log_share) if log_share else None,
         lags=_Lags(home, service),
     )

@@ -12,7 +12,10 @@ LISTED = 12
 
 
 def pictures(run: MonitorRun) -> dict[str, str]:
-    """Return {name: SVG}: `decisions`, `heat`; if a model was evaluated also `loss`, `ranking`."""
+    """Return {name: SVG}: `decisions`, `heat`; if a model was evaluated also `loss`, `ranking`.
+
+    Predictions of numbers and classes have no `ranking`.
+    """
     labels = [day_text(result.window.first) for result in run.results]
     marks = [result.decision.action for result in run.results]
     plots = {
@@ -25,10 +28,13 @@ def pictures(run: MonitorRun) -> dict[str, str]:
             labels,
         ),
     }
-    if any(result.scored for result in run.results):
+    titles = [result.scored.title for result in run.results if result.scored]
+    if titles:
         loss = [result.scored.loss if result.scored else None for result in run.results]
         ranks = [result.scored.ranking if result.scored else None for result in run.results]
-        plots["loss"] = svg_plots.line("Log loss on mature labels", loss, labels)
+        title = f"{titles[-1][0].upper()}{titles[-1][1:]} on mature labels"
+        plots["loss"] = svg_plots.line(title, loss, labels)
+    if titles and any(rank is not None for rank in ranks):
         plots["ranking"] = svg_plots.line("Area under the ROC curve", ranks, labels)
     return plots
 

@@ -80,7 +80,7 @@ def _step_sentences(step: Step) -> Iterator[str]:
     comparison = detail.get("comparison")
     if isinstance(comparison, Mapping):
         yield (
-            f"Log loss {_cell(comparison.get('challenger'))}, the champion's "
+            f"{_metric(comparison)} {_cell(comparison.get('challenger'))}, the champion's "
             f"{_cell(comparison.get('champion'))}, over {_cell(comparison.get('rows'))} rows of "
             f"{_cell(comparison.get('days'))} days."
         )
@@ -122,10 +122,16 @@ def _segments(comparison: object) -> Html | None:
     return element(
         "details",
         element("summary", "By segment"),
-        element("p", "Log loss of the challenger minus the champion's: left of the line the "
-                "challenger is better.", class_="soft small"),
+        element("p", f"{_metric(comparison)} of the challenger minus the champion's: left of the "
+                "line the challenger is better.", class_="soft small"),
         element("div", cards, class_="cards"),
     )  # fmt: skip
+
+
+def _metric(comparison: object) -> str:
+    """Return the name of the compared loss, for the beginning of a sentence."""
+    metric = comparison.get("metric") if isinstance(comparison, Mapping) else None
+    return wording.capital(str(metric or "log loss"))
 
 
 def _cell(value: object) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.core.clock import now_us
-from headrace.core.errors import HeadraceError
+from headrace.core.errors import HeadraceError, LearnerError
 from headrace.features.spec import View, output_columns
 from headrace.serving.http import openapi as describe
 from headrace.serving.http.asgi import (
@@ -145,7 +145,7 @@ class _Web:
                     "/v1/predictions",
                     "Predictions of the current model for one or many requests",
                     self.asking("/v1/predictions", self._predictions, quick=False),
-                    describe.predictions(),
+                    describe.predictions(endpoint.scorer.task),
                 )
             )
         for path, summary, respond, responses in asking:
@@ -271,6 +271,10 @@ def _error_response(path: str, error: Exception) -> HttpResponse:
     if not isinstance(error, HeadraceError):
         _logger.error("%s failed", path, exc_info=error)
         error = HttpError(500, "the server failed", fix="see the log of the server")
+    elif isinstance(error, LearnerError):
+        _logger.error("%s failed", path, exc_info=error)
+        first_line = error.what.partition("\n")[0]  # printed text may hold data of others
+        error = LearnerError(first_line, where=error.where, fix="see the log of the server")
     status = status_of(error)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     return HttpResponse(body_of(error), status, headers)

@@ -64,9 +64,10 @@ class ServiceAnswers:
             )
         model = self.scorer.current(self.service.definitions)
         predictions = self._vectors(request)
+        task = model.record.task
         scores = model.scores(predictions)
-        self._log(predictions, model.name, scores)
-        outputs = [{"score": score} for score in scores]
+        outputs = [task.answer(score) for score in scores]
+        self._log(predictions, model.name, list(map(task.score, scores)), outputs)
         taints = self.scorer.taints()
         marks = {"tainted": list(taints)} if taints else {}
         return self._answer(
@@ -84,14 +85,27 @@ class ServiceAnswers:
         return self.service.vectors(request.pairs)
 
     def _log(
-        self, vectors: Vectors, model: str = "", scores: Sequence[float] | None = None
+        self,
+        vectors: Vectors,
+        model: str = "",
+        scores: Sequence[float | None] = (),
+        outputs: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Queue the vectors for the log before the answer is sent; raise if the queue is full."""
         if self.writer is not None:
             places = [i for i, key in enumerate(vectors.keys) if self.writer.takes(key)]
             now = now_us()
             self.writer.enqueue(
-                [Entry(vectors[i], model, scores[i] if scores else None, now) for i in places]
+                [
+                    Entry(
+                        vectors[i],
+                        model,
+                        scores[i] if scores else None,
+                        now,
+                        outputs[i].get("probabilities") if outputs else None,
+                    )
+                    for i in places
+                ]
             )
         self.served(len(vectors))
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.contracts.model import Field
+from headrace.models.tasks import PredictionTask
 from headrace.serving.request import RequestSchema
 
 Schema = dict[str, Any]
@@ -92,10 +93,10 @@ def vectors(features: Sequence[str]) -> dict[int | str, Schema]:
     return _answers({"vectors": {"type": "array", "items": vector, "description": description}})
 
 
-def predictions() -> dict[int | str, Schema]:
-    """Return the answers of `POST /v1/predictions`, by status."""
-    prediction = _object({"score": {"type": "number"}}, ["score"])
-    description = "One prediction for each request, in order: the probability of the target."
+def predictions(task: PredictionTask) -> dict[int | str, Schema]:
+    """Return the answers of `POST /v1/predictions` for models of `task`, by status."""
+    prediction = _object(task.answer_schema, list(task.answer_schema))
+    description = f"One prediction for each request, in order: {task.predicts}."
     return _answers(
         {
             "model": {"type": "string", "description": "Name of the model and id of its bundle."},

@@ -15,9 +15,12 @@ from headrace.datasets.fits.fits import Fits, encode
 from headrace.datasets.manifest import ManifestColumn
 from headrace.features.kernel.row_content import Cell
 from headrace.models import ModelRecord, model_taints
-from headrace.models.record import load_record
+from headrace.models.learners.bundle import StoredLearner
+from headrace.models.learners.rows import learner_rows
+from headrace.models.record import LIGHTGBM, load_record
 from headrace.models.registry import pointer
 from headrace.models.score import require_definitions
+from headrace.models.tasks import BINARY, PredictionTask
 from headrace.serving.vectors import Vector
 
 _logger = logging.getLogger(__name__)
@@ -34,29 +37,42 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Loaded:
-    """Model that is ready to score."""
+    """Model that is ready to score, with its trees or, in a worker process, the team's code."""
 
     record: ModelRecord
     fits: Fits
-    trees: Any  # lightgbm.Booster
+    trees: Any  # lightgbm.Booster, or None
+    learner: StoredLearner | None = None
 
     @property
     def name(self) -> str:
         return f"{self.record.name}@{self.record.bundle_id}"
 
-    def scores(self, vectors: Sequence[Vector]) -> list[float]:
-        """Return the probability of the target for each vector."""
+    def scores(self, vectors: Sequence[Vector]) -> list[Any]:
+        """Return the prediction for each vector: a number, or a list of probabilities.
+
+        Raises:
+            LearnerError: the team's code failed, or gave a wrong answer.
+        """
         rows = [{**vector.request, **vector.values, "t": vector.t} for vector in vectors]
         arrays = {column.name: _array(column, rows) for column in self.record.features}
-        matrix = encode(pa.table(arrays), self.record.features, self.fits)
-        return [float(score) for score in self.trees.predict(matrix)]
+        table, columns = pa.table(arrays), self.record.features
+        if self.learner is not None:
+            inputs = learner_rows(table, columns, self.fits, self.record.learner)
+            return list(self.learner.predict("model", inputs).tolist())
+        matrix = encode(table, columns, self.fits)
+        scores: list[Any] = self.trees.predict(matrix).tolist()
+        return scores
 
 
 class Scorer:
-    """Scores with the champion of model `name`; each call checks if the champion has changed."""
+    """Scores with the champion of model `name`; each call checks if the champion has changed.
 
-    def __init__(self, home: Home, name: str) -> None:
-        self._home, self._name = home, name
+    `task` is the declared task of the model, for descriptions.
+    """
+
+    def __init__(self, home: Home, name: str, task: PredictionTask = BINARY) -> None:
+        self._home, self._name, self.task = home, name, task
         self._loaded: Loaded | None = None
         self._lock = threading.Lock()
         self._looking = threading.Lock()
@@ -104,6 +120,7 @@ class Scorer:
         Raises:
             DeclarationError: a view that the model uses has another definition than in training.
             StateError: there is no model, or its bundle is damaged.
+            LearnerError: the worker process of the team's code cannot load the model.
         """
         champion = pointer(self._home, self._name)
         if champion is None:
@@ -121,6 +138,10 @@ class Scorer:
 
 
 def _load(record: ModelRecord) -> Loaded:
+    if record.learner != LIGHTGBM:
+        learner = record.stored_learner()
+        learner.warm()
+        return Loaded(record, record.fits(), None, learner)
     import lightgbm
 
     return Loaded(record, record.fits(), lightgbm.Booster(model_str=record.text()))

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from headrace.core.errors import DeclarationError
 from headrace.core.home import Home
+from headrace.models.tasks import BINARY
 from headrace.monitoring.decisions.policy import Policy
 from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.load import project_pipelines, study_modules
@@ -53,11 +54,22 @@ def studied(home: Home) -> list[Studied]:
         studies += [Studied(history, policy, path) for history in declared]
     if not studies:
         raise DeclarationError(
-            "there is no history on which to study the monitors",
+            "; ".join(["there is no history on which to study the monitors", *not_studied()]),
             where=str(home.root),
             fix="declare a monitor, release its dataset and train its model: headrace run",
         )
     return studies
+
+
+def not_studied() -> list[str]:
+    """Return a sentence for each monitor whose model the study has no faults for."""
+    return [
+        f"monitor {part.monitor.name} is not studied: faults exist only for binary models, and"
+        f" {part.model.name} is a model of the task {part.model.task}"
+        for pipeline in project_pipelines()
+        for part in pipeline.each_monitor()
+        if part.model.kind is not BINARY
+    ]
 
 
 def _name(pipeline: Pipeline) -> str:
@@ -69,15 +81,19 @@ def own_history(pipeline: Pipeline, home: Home) -> ReplayedHistory | None:
     """Return a pipeline's released rows, with the champion's scores of later rows.
 
     The scored rows are those after the champion's training cutoff. Return None if there is no
-    release, no champion for the release's feature definitions, or no row after the cutoff.
+    release, no champion for the release's feature definitions, no row after the cutoff, or if the
+    champion is not a binary model of LightGBM, for which alone faults exist.
     """
     from headrace.datasets import list_releases, open_release
     from headrace.models import champion
+    from headrace.models.record import LIGHTGBM
     from headrace.pipeline.monitor_inputs import label_derived, taught_until
 
     record = champion(home, pipeline.model.name)
     dataset_names = {release.ref.partition("@")[0] for release in list_releases(home.store)}
-    if record is None or pipeline.dataset.name not in dataset_names:
+    if record is None or record.task is not BINARY or record.learner != LIGHTGBM:
+        return None
+    if pipeline.dataset.name not in dataset_names:
         return None
     dataset = open_release(f"{pipeline.dataset.name}@latest", store=home.store)
     definitions = dataset.manifest.definitions
@@ -131,4 +147,4 @@ def bench_monitors(home: Home, plan: StudyPlan, *, peers: bool = False) -> dict[
     cases = Cases() if peer_modules else None
     study = run_study(inputs, plan, cases)
     monitors = [line for module in peer_modules for line in module.peers(cases)]
-    return {**study.to_json(), "peers": monitors}
+    return {**study.to_json(), "peers": monitors, "not_studied": not_studied()}
